@@ -1,0 +1,118 @@
+//! The one error type of the library.
+//!
+//! Every error names what it is about (a path in the tree, a parameter, an output), the rule that
+//! was broken and, where there is one, the remedy. Paths are bytes and are shown escaped.
+
+use std::io;
+
+use crate::name::Escaped;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an image can't be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter is wrong, or does not go with another one.
+    #[error("{parameter}: {rule}; {remedy}")]
+    Parameter {
+        /// The parameter as the caller knows it, say `--seed`.
+        parameter: &'static str,
+        /// What is wrong with it, with the value.
+        rule: String,
+        /// What would be right.
+        remedy: String,
+    },
+    /// A node of the tree can't be stored in the file system that is asked for.
+    #[error("{}: {rule}; {remedy}", Escaped(path))]
+    Unrepresentable {
+        /// Path in the tree, without a leading slash; empty for the root.
+        path: Vec<u8>,
+        /// What the file system can't hold, with the numbers.
+        rule: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The tree does not fit the size that is asked for.
+    #[error("{what}: {rule}; {remedy}")]
+    TooSmall {
+        /// The file system or partition, say `ext4`.
+        what: String,
+        /// The shortfall, in the units of the file system.
+        rule: String,
+        /// The size that would do.
+        remedy: String,
+    },
+    /// Reading the source failed.
+    #[error("{}: {operation}: {source}", Escaped(path))]
+    Source {
+        /// Path in the source tree; empty for its root.
+        path: Vec<u8>,
+        /// What was being done, say `cannot open`.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A source file was not the same when it was read as when the tree was listed.
+    #[error("{}: {rule}; build from a tree that nothing writes to", Escaped(path))]
+    Changed {
+        /// Path in the source tree.
+        path: Vec<u8>,
+        /// What changed.
+        rule: String,
+    },
+    /// Writing the image failed.
+    #[error("{operation}: {source}")]
+    Output {
+        /// What was being done, and to what.
+        operation: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Makes an [`Error::Parameter`].
+    pub fn parameter(
+        parameter: &'static str,
+        rule: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::Parameter { parameter, rule: rule.into(), remedy: remedy.into() }
+    }
+
+    /// Makes an [`Error::Unrepresentable`].
+    pub fn unrepresentable(
+        path: impl Into<Vec<u8>>,
+        rule: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::Unrepresentable { path: path.into(), rule: rule.into(), remedy: remedy.into() }
+    }
+
+    /// Makes an [`Error::Source`].
+    pub fn source(
+        path: impl Into<Vec<u8>>,
+        operation: &'static str,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::Source { path: path.into(), operation, source: source.into() }
+    }
+
+    /// Makes an [`Error::Output`].
+    pub fn output(operation: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Output { operation: operation.into(), source: source.into() }
+    }
+
+    /// The exit code of a program that fails with this error: 2 for parameters, 3 for input that
+    /// can't be represented, 4 for input and output.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Parameter { .. } => 2,
+            Self::Unrepresentable { .. } | Self::TooSmall { .. } => 3,
+            Self::Source { .. } | Self::Changed { .. } | Self::Output { .. } => 4,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What byte goes where: the value that every planner makes and the emitter writes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::tree::{InodeId, Tree};
+
+/// Bytes that are made when they are written, because a million of them together would take too
+/// much memory: inode tables, directories, bitmaps.
+pub trait Render: Send + Sync {
+    /// Fills `out`, which is all zeros, with the bytes from `offset` of the region on. It is
+    /// called from several threads, for any part of the region and in any order, and gives the
+    /// same bytes each time.
+    fn render(&self, offset: u64, out: &mut [u8]);
+}
+
+/// Where the bytes of a region come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// Finished bytes: a number for [`Layout::bytes_of`].
+    Bytes(u32),
+    /// Bytes that are made on demand: a number for [`Layout::render_of`].
+    Render(u32),
+    /// The content of a regular file: a number for [`Layout::tree_of`], and the file.
+    Content {
+        /// The tree.
+        tree: u16,
+        /// The file in that tree.
+        inode: InodeId,
+    },
+}
+
+/// A run of bytes of the image.
+#[derive(Debug, Clone, Copy)]
+pub struct Region {
+    /// Where it starts in the image, in bytes.
+    pub offset: u64,
+    /// How long it is, in bytes; never 0.
+    pub len: u64,
+    /// Where it starts in what fills it, in bytes.
+    pub from: u64,
+    /// What fills it.
+    pub fill: Fill,
+}
+
+impl Region {
+    /// The first byte after the region.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.len
+    }
+}
+
+/// An image as sorted, disjoint regions; what no region covers is zeros.
+#[derive(Default)]
+pub struct Layout {
+    size: u64,
+    regions: Vec<Region>,
+    bytes: Vec<Box<[u8]>>,
+    renders: Vec<Arc<dyn Render>>,
+    trees: Vec<Arc<Tree>>,
+    sorted: bool,
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layout")
+            .field("size", &self.size)
+            .field("regions", &self.regions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn number(len: usize) -> u32 {
+    u32::try_from(len).expect("a layout has fewer than 2^32 fills")
+}
+
+impl Layout {
+    /// An image of `size` bytes, all zeros.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        Self { size, ..Self::default() }
+    }
+
+    /// The size of the image in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The regions, sorted and disjoint.
+    ///
+    /// # Panics
+    /// Before [`Layout::seal`].
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        assert!(self.sorted, "a layout is sealed before it is read");
+        &self.regions
+    }
+
+    /// The bytes of a [`Fill::Bytes`].
+    #[must_use]
+    pub fn bytes_of(&self, number: u32) -> &[u8] {
+        &self.bytes[number as usize]
+    }
+
+    /// The maker of a [`Fill::Render`].
+    #[must_use]
+    pub fn render_of(&self, number: u32) -> &dyn Render {
+        &*self.renders[number as usize]
+    }
+
+    /// The tree of a [`Fill::Content`].
+    #[must_use]
+    pub fn tree_of(&self, number: u16) -> &Tree {
+        &self.trees[usize::from(number)]
+    }
+
+    /// Adds a tree for [`Layout::content`] to refer to; gives its number.
+    pub fn tree(&mut self, tree: Arc<Tree>) -> u16 {
+        self.trees.push(tree);
+        u16::try_from(self.trees.len() - 1).expect("a layout has a handful of trees")
+    }
+
+    /// Places finished bytes.
+    pub fn bytes(&mut self, offset: u64, bytes: impl Into<Box<[u8]>>) {
+        let bytes = bytes.into();
+        let fill = Fill::Bytes(number(self.bytes.len()));
+        self.push(Region { offset, len: bytes.len() as u64, from: 0, fill });
+        self.bytes.push(bytes);
+    }
+
+    /// Places `len` bytes that are made on demand.
+    pub fn render(&mut self, offset: u64, len: u64, render: Arc<dyn Render>) {
+        let fill = Fill::Render(number(self.renders.len()));
+        self.push(Region { offset, len, from: 0, fill });
+        self.renders.push(render);
+    }
+
+    /// Places `len` bytes of a file's content, from the file's offset `from` on.
+    pub fn content(&mut self, offset: u64, len: u64, tree: u16, inode: InodeId, from: u64) {
+        self.push(Region { offset, len, from, fill: Fill::Content { tree, inode } });
+    }
+
+    /// Places another layout, sealed or not, inside this one.
+    pub fn place(&mut self, offset: u64, inner: Self) {
+        let (bytes, renders) = (number(self.bytes.len()), number(self.renders.len()));
+        let trees = u16::try_from(self.trees.len()).expect("a layout has a handful of trees");
+        self.regions.reserve_exact(inner.regions.len());
+        for mut region in inner.regions {
+            region.offset += offset;
+            match &mut region.fill {
+                Fill::Bytes(number) => *number += bytes,
+                Fill::Render(number) => *number += renders,
+                Fill::Content { tree, .. } => *tree += trees,
+            }
+            self.push(region);
+        }
+        self.bytes.extend(inner.bytes);
+        self.renders.extend(inner.renders);
+        self.trees.extend(inner.trees);
+    }
+
+    fn push(&mut self, region: Region) {
+        if region.len > 0 {
+            self.sorted = false;
+            self.regions.push(region);
+        }
+    }
+
+    /// Sorts the regions.
+    ///
+    /// # Panics
+    /// If two regions overlap or one is beyond the end: a planner's mistake, never written.
+    #[must_use]
+    pub fn seal(mut self) -> Self {
+        self.regions.sort_by_key(|region| region.offset);
+        let mut end = 0;
+        for region in &self.regions {
+            assert!(region.offset >= end, "a region at {} overlaps its neighbour", region.offset);
+            end = region.end();
+        }
+        assert!(end <= self.size, "a region ends at {end}, beyond the image's {}", self.size);
+        self.sorted = true;
+        self
+    }
+}

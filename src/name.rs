@@ -1,0 +1,66 @@
+//! File names and paths are bytes: anything but `/` and NUL, 1 to 255 of them.
+
+use std::fmt::{self, Display, Write};
+
+/// The longest name, in bytes.
+pub const NAME_MAX: usize = 255;
+
+/// Says what is wrong with a name of a directory entry, or `None`.
+#[must_use]
+pub fn fault(name: &[u8]) -> Option<&'static str> {
+    match name {
+        b"" => Some("the name is empty"),
+        b"." | b".." => Some("`.` and `..` can't be names"),
+        _ if name.len() > NAME_MAX => Some("the name is longer than 255 bytes"),
+        _ if name.contains(&b'/') => Some("the name has a slash in it"),
+        _ if name.contains(&0) => Some("the name has a NUL byte in it"),
+        _ => None,
+    }
+}
+
+/// Shows a path on one line: printable UTF-8 as it is, all else as `\xNN`; the root as `/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_char('/');
+        }
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c.is_control() || c == '\\' {
+                    write!(f, "{}", c.escape_default())?;
+                } else {
+                    f.write_char(c)?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_judged() {
+        for good in [&b"a"[..], b"...", b"\xff\xfe", b"new\nline", &[b'l'; 255]] {
+            assert_eq!(fault(good), None, "{}", Escaped(good));
+        }
+        for bad in [&b""[..], b".", b"..", b"a/b", b"a\0b", &[b'l'; 256]] {
+            assert!(fault(bad).is_some(), "{}", Escaped(bad));
+        }
+    }
+
+    #[test]
+    fn paths_are_shown_on_one_line() {
+        assert_eq!(Escaped(b"").to_string(), "/");
+        assert_eq!(Escaped("usr/Größe".as_bytes()).to_string(), "usr/Größe");
+        assert_eq!(Escaped(b"a\nb\\c\xff").to_string(), "a\\nb\\\\c\\xff");
+    }
+}

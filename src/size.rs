@@ -1,0 +1,84 @@
+//! Sizes in bytes and the arithmetic on them.
+
+/// 1024 bytes.
+pub const KIB: u64 = 1 << 10;
+/// 1024 KiB.
+pub const MIB: u64 = 1 << 20;
+/// 1024 MiB.
+pub const GIB: u64 = 1 << 30;
+
+/// Rounds `value` up to a multiple of `unit`, saturating at the last multiple that fits.
+#[must_use]
+pub const fn round_up(value: u64, unit: u64) -> u64 {
+    match value.checked_next_multiple_of(unit) {
+        Some(rounded) => rounded,
+        None => u64::MAX / unit * unit,
+    }
+}
+
+/// Parses a size: a number of bytes, or one with the suffix K, M, G or T (powers of 1024; `KiB`
+/// and the like are taken too).
+///
+/// Returns `None` for anything else and for what does not fit 64 bits.
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, suffix) = text.split_at(digits);
+    let unit = match suffix {
+        "" | "B" => 1,
+        "K" | "KiB" => KIB,
+        "M" | "MiB" => MIB,
+        "G" | "GiB" => GIB,
+        "T" | "TiB" => GIB << 10,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Room that is left free in a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headroom {
+    /// At least so many bytes.
+    Bytes(u64),
+    /// At least this percentage of what the tree itself takes.
+    Percent(u32),
+}
+
+impl Headroom {
+    /// The room in bytes beside a tree that takes `used` bytes.
+    #[must_use]
+    pub fn bytes(self, used: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => {
+                let room = (u128::from(used) * u128::from(percent)).div_ceil(100);
+                u64::try_from(room).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_parsed() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("1K", Some(1024)),
+            ("300M", Some(300 << 20)),
+            ("10GiB", Some(10 << 30)),
+            ("2T", Some(2 << 40)),
+            ("", None),
+            ("K", None),
+            ("-1", None),
+            ("1.5G", None),
+            ("1k", None),
+            ("16777216T", None),
+        ] {
+            assert_eq!(parse(text), value, "{text}");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Makes a [`Tree`] from nodes given in any order.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use positioned_io::ReadAt;
+
+use super::content::Supplied;
+use super::{ContentId, ContentSource, Entry, Inode, InodeId, Kind, Metadata, Tree, Xattr};
+use crate::error::{Error, Result};
+use crate::name;
+
+/// What a new node is.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File {
+        /// Length in bytes.
+        size: u64,
+        /// Where its bytes come from.
+        content: ContentId,
+    },
+    /// A symbolic link with its target: 1 to 4095 bytes without NUL.
+    Symlink(Vec<u8>),
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device with its major and minor numbers.
+    CharDevice(u32, u32),
+    /// A block device with its major and minor numbers.
+    BlockDevice(u32, u32),
+}
+
+/// A node of a [`TreeBuilder`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeId(u32);
+
+struct Name {
+    parent: u32,
+    at: u32,
+    inode: u32,
+    len: u8,
+}
+
+/// Collects nodes in any order; [`TreeBuilder::finish`] brings them into the canonical one.
+pub struct TreeBuilder {
+    inodes: Vec<Inode>,
+    names: Vec<Name>,
+    arena: Vec<u8>,
+    xattrs: BTreeMap<Box<[Xattr]>, u32>,
+    supplied: Supplied,
+    sources: Vec<Option<Arc<dyn ContentSource>>>,
+    prefix: Vec<u8>,
+}
+
+impl fmt::Debug for TreeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeBuilder").field("inodes", &self.inodes.len()).finish_non_exhaustive()
+    }
+}
+
+/// The source that [`TreeBuilder::content`] adds to.
+const SUPPLIED: u16 = 0;
+
+impl TreeBuilder {
+    /// The root directory.
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// Starts a tree with a root directory.
+    ///
+    /// # Errors
+    /// [`Error::Unrepresentable`] if the metadata is out of range.
+    pub fn new(root: Metadata) -> Result<Self> {
+        let mut builder = Self {
+            inodes: Vec::new(),
+            names: Vec::new(),
+            arena: Vec::new(),
+            xattrs: BTreeMap::from([(Box::default(), 0)]),
+            supplied: Supplied::default(),
+            sources: vec![None],
+            prefix: Vec::new(),
+        };
+        builder.inode(root, Node::Directory, &|| Vec::new())?;
+        Ok(builder)
+    }
+
+    /// Adds content that does not come from a directory tree: a `Vec<u8>`, or anything that can
+    /// be read at an offset.
+    ///
+    /// # Errors
+    /// If there are 2^32 contents already.
+    pub fn content(&mut self, reader: Arc<dyn ReadAt + Send + Sync>) -> Result<ContentId> {
+        let index = u32::try_from(self.supplied.0.len()).map_err(|_| too_large(Vec::new()))?;
+        self.supplied.0.push(reader);
+        Ok(ContentId { source: SUPPLIED, index })
+    }
+
+    /// Reserves a number for a source, to be given to [`Self::set_source`] before the end.
+    pub(crate) fn reserve_source(&mut self) -> u16 {
+        self.sources.push(None);
+        u16::try_from(self.sources.len() - 1).expect("a tree has a handful of sources")
+    }
+
+    pub(crate) fn set_source(&mut self, number: u16, source: Arc<dyn ContentSource>) {
+        self.sources[usize::from(number)] = Some(source);
+    }
+
+    /// Adds a node under a name in a directory.
+    ///
+    /// # Errors
+    /// [`Error::Unrepresentable`] if the name, target or metadata is not one that a file system
+    /// can have, or the tree has become too large. A name given twice is found by `finish`.
+    pub fn add(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        metadata: Metadata,
+        node: Node,
+    ) -> Result<NodeId> {
+        // An error is rare and a path is not free: the name stands for it until the tree is whole.
+        let id = self.inode(metadata, node, &|| name.to_vec())?;
+        self.link(parent, name, id)?;
+        Ok(id)
+    }
+
+    /// Gives a node another name (a hard link).
+    ///
+    /// # Errors
+    /// [`Error::Unrepresentable`] for a name that no file system can have, or a directory that
+    /// would get a second name.
+    pub fn link(&mut self, parent: NodeId, name: &[u8], node: NodeId) -> Result<()> {
+        let fail = |rule: &str| {
+            Err(Error::unrepresentable(name, rule, "give it a name of 1 to 255 other bytes"))
+        };
+        if let Some(fault) = name::fault(name) {
+            return fail(fault);
+        }
+        if self.inodes[parent.0 as usize].kind != Kind::Directory {
+            return fail("its parent is not a directory");
+        }
+        let inode = &mut self.inodes[node.0 as usize];
+        inode.links += 1;
+        if inode.kind == Kind::Directory && inode.links > 1 || node == Self::ROOT {
+            return fail("a directory can't have a second name");
+        }
+        let at = self.store(name).map_err(|()| too_large(name.to_vec()))?;
+        let len = u8::try_from(name.len()).expect("names are at most 255 bytes");
+        self.names.push(Name { parent: parent.0, at, inode: node.0, len });
+        Ok(())
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<u32, ()> {
+        let at = u32::try_from(self.arena.len()).map_err(|_| ())?;
+        u32::try_from(self.arena.len() + bytes.len()).map_err(|_| ())?;
+        self.arena.extend_from_slice(bytes);
+        Ok(at)
+    }
+
+    fn inode(
+        &mut self,
+        mut metadata: Metadata,
+        node: Node,
+        path: &dyn Fn() -> Vec<u8>,
+    ) -> Result<NodeId> {
+        let fail = |rule: &str, remedy: &str| Err(Error::unrepresentable(path(), rule, remedy));
+        if metadata.mode > 0o7777 {
+            return fail("the mode has bits beyond 07777", "give the permission bits alone");
+        }
+        if metadata.mtime.nanoseconds >= 1_000_000_000 {
+            return fail("the nanoseconds are not below 10^9", "give a whole time stamp");
+        }
+        let id = u32::try_from(self.inodes.len()).map_err(|_| too_large(path()))?;
+        let mut span = (0, 0);
+        let kind = match node {
+            Node::Directory => Kind::Directory,
+            Node::File { size, content } => Kind::File { size, content },
+            Node::Symlink(target) => {
+                if target.is_empty() || target.len() > 4095 || target.contains(&0) {
+                    return fail(
+                        "a symlink's target is 1 to 4095 bytes without NUL",
+                        "give it such a target",
+                    );
+                }
+                let at = self.store(&target).map_err(|()| too_large(path()))?;
+                span = (at, at + u32::try_from(target.len()).expect("checked above"));
+                Kind::Symlink
+            }
+            Node::Fifo => Kind::Fifo,
+            Node::Socket => Kind::Socket,
+            Node::CharDevice(major, minor) => Kind::CharDevice(major, minor),
+            Node::BlockDevice(major, minor) => Kind::BlockDevice(major, minor),
+        };
+        metadata.xattrs.sort();
+        if metadata.xattrs.windows(2).any(|pair| pair[0].name == pair[1].name) {
+            return fail("it has one extended attribute twice", "give each attribute once");
+        }
+        let next = u32::try_from(self.xattrs.len()).map_err(|_| too_large(path()))?;
+        let xattrs = match metadata.xattrs.is_empty() {
+            true => 0,
+            false => *self.xattrs.entry(metadata.xattrs.into_boxed_slice()).or_insert(next),
+        };
+        self.inodes.push(Inode {
+            mtime: metadata.mtime,
+            kind,
+            uid: metadata.uid,
+            gid: metadata.gid,
+            links: 0,
+            xattrs,
+            parent: 0,
+            name: 0,
+            span,
+            mode: metadata.mode,
+            flags: metadata.flags,
+        });
+        Ok(NodeId(id))
+    }
+
+    /// Brings the nodes into the canonical order.
+    ///
+    /// # Errors
+    /// [`Error::Unrepresentable`] if a directory has a name twice.
+    pub fn finish(mut self) -> Result<Tree> {
+        const UNSEEN: u32 = u32::MAX;
+        let arena = std::mem::take(&mut self.arena);
+        let text = |name: &Name| &arena[name.at as usize..name.at as usize + usize::from(name.len)];
+        let mut names = std::mem::take(&mut self.names);
+        names.sort_by(|a, b| a.parent.cmp(&b.parent).then_with(|| text(a).cmp(text(b))));
+
+        // The slice of `names` that belongs to each directory, by the builder's numbers.
+        let mut listing = vec![(0u32, 0u32); self.inodes.len()];
+        let mut start = 0;
+        for group in names.chunk_by(|a, b| a.parent == b.parent) {
+            let end = start + group.len();
+            let bounds = (u32::try_from(start), u32::try_from(end));
+            let (Ok(from), Ok(to)) = bounds else { return Err(too_large(Vec::new())) };
+            listing[group[0].parent as usize] = (from, to);
+            start = end;
+        }
+
+        let mut order: Vec<u32> = Vec::with_capacity(self.inodes.len());
+        let mut number = vec![UNSEEN; self.inodes.len()];
+        let mut first = vec![(0u32, 0u32); self.inodes.len()]; // parent and name, old numbers
+        let mut stack = vec![(0u32, listing[0].0)];
+        order.push(0);
+        number[0] = 0;
+        while let Some((directory, next)) = stack.last_mut() {
+            if *next == listing[*directory as usize].1 {
+                stack.pop();
+                continue;
+            }
+            let at = *next;
+            *next += 1;
+            let child = names[at as usize].inode;
+            if number[child as usize] != UNSEEN {
+                continue;
+            }
+            number[child as usize] = u32::try_from(order.len()).expect("as many as inodes");
+            first[child as usize] = (*directory, at);
+            order.push(child);
+            if self.inodes[child as usize].kind == Kind::Directory {
+                stack.push((child, listing[child as usize].0));
+            }
+        }
+
+        // Entries stand in the order of their directories' new numbers.
+        let mut entries = Vec::with_capacity(names.len());
+        let mut place = vec![0u32; names.len()];
+        for &old in &order {
+            if self.inodes[old as usize].kind != Kind::Directory {
+                continue;
+            }
+            let (from, to) = listing[old as usize];
+            let start = entries.len();
+            for at in from..to {
+                let name = &names[at as usize];
+                place[at as usize] = u32::try_from(entries.len()).expect("as many as names");
+                entries.push(Entry {
+                    at: name.at,
+                    len: name.len,
+                    inode: number[name.inode as usize],
+                });
+            }
+            let bound = |at: usize| u32::try_from(at).expect("as many as names");
+            self.inodes[old as usize].span = (bound(start), bound(entries.len()));
+        }
+
+        let mut sets = vec![Box::default(); self.xattrs.len()];
+        let mut set_number = vec![UNSEEN; self.xattrs.len()];
+        for (set, at) in self.xattrs {
+            sets[at as usize] = set;
+        }
+        let mut xattrs: Vec<Box<[Xattr]>> = vec![Box::default()];
+        set_number[0] = 0;
+        let inodes = order
+            .iter()
+            .map(|&old| {
+                let mut inode = self.inodes[old as usize];
+                let (parent, name) = first[old as usize];
+                inode.parent = number[parent as usize];
+                inode.name = if old == 0 { 0 } else { place[name as usize] };
+                inode.links = inode.links.max(1);
+                let set = &mut set_number[inode.xattrs as usize];
+                if *set == UNSEEN {
+                    *set = u32::try_from(xattrs.len()).expect("as many as before");
+                    xattrs.push(std::mem::take(&mut sets[inode.xattrs as usize]));
+                }
+                inode.xattrs = *set;
+                inode
+            })
+            .collect();
+        self.sources[usize::from(SUPPLIED)] = Some(Arc::new(self.supplied));
+        let sources = self.sources.into_iter().map(|source| source.expect("reserved and set"));
+        let tree = Tree {
+            inodes,
+            entries,
+            arena,
+            xattrs,
+            sources: sources.collect(),
+            prefix: self.prefix,
+        };
+        tree.check_names()?;
+        Ok(tree)
+    }
+}
+
+fn too_large(path: Vec<u8>) -> Error {
+    Error::unrepresentable(
+        path,
+        "the tree has more than 2^32 inodes or names, or 4 GiB of names and targets",
+        "split the tree",
+    )
+}
+
+impl Tree {
+    fn check_names(&self) -> Result<()> {
+        for (id, inode) in self.iter() {
+            if inode.kind != Kind::Directory {
+                continue;
+            }
+            for pair in self.entries(id).windows(2) {
+                if self.name(&pair[0]) == self.name(&pair[1]) {
+                    return Err(Error::unrepresentable(
+                        self.path_in(id, self.name(&pair[0])),
+                        "two nodes have this name",
+                        "give each node a name of its own",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a tree of the directory `root`, in which the directories `hollow` are empty.
+    pub(super) fn rebuild(&self, root: InodeId, hollow: &[InodeId]) -> Result<Self> {
+        let metadata = |id: InodeId| {
+            let inode = self.inode(id);
+            Metadata {
+                mode: inode.mode,
+                uid: inode.uid,
+                gid: inode.gid,
+                mtime: inode.mtime,
+                flags: inode.flags,
+                xattrs: self.xattrs(id).to_vec(),
+            }
+        };
+        if self.inode(root).kind != Kind::Directory {
+            return Err(Error::unrepresentable(
+                self.path(root),
+                "it is not a directory",
+                "a tree is made of a directory",
+            ));
+        }
+        let mut builder = TreeBuilder::new(metadata(root))?;
+        builder.prefix = self.path(root);
+        builder.sources.clear();
+        let mut made: BTreeMap<InodeId, NodeId> = BTreeMap::new(); // only what has several names
+        let mut pending = vec![(root, TreeBuilder::ROOT)];
+        while let Some((from, to)) = pending.pop() {
+            if hollow.contains(&from) {
+                continue;
+            }
+            for entry in self.entries(from) {
+                let id = entry.inode();
+                let name = self.name(entry);
+                if let Some(&node) = made.get(&id) {
+                    builder.link(to, name, node)?;
+                    continue;
+                }
+                let inode = self.inode(id);
+                let node = match inode.kind {
+                    Kind::Directory => Node::Directory,
+                    Kind::File { size, content } => Node::File { size, content },
+                    Kind::Symlink => Node::Symlink(self.target(id).to_vec()),
+                    Kind::Fifo => Node::Fifo,
+                    Kind::Socket => Node::Socket,
+                    Kind::CharDevice(major, minor) => Node::CharDevice(major, minor),
+                    Kind::BlockDevice(major, minor) => Node::BlockDevice(major, minor),
+                };
+                let node = builder.add(to, name, metadata(id), node)?;
+                if inode.links > 1 {
+                    made.insert(id, node);
+                }
+                if inode.kind == Kind::Directory {
+                    pending.push((id, node));
+                }
+            }
+        }
+        // The contents are numbered as before, so the sources are taken over as they are.
+        builder.sources.push(None);
+        let mut tree = builder.finish()?;
+        tree.sources = self.sources.clone();
+        Ok(tree)
+    }
+}

@@ -1,0 +1,63 @@
+//! Where the bytes of regular files come from.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use positioned_io::ReadAt;
+
+use crate::error::{Error, Result};
+
+/// The content of one file: a number within one of the sources of its tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContentId {
+    pub(crate) index: u32,
+    pub(crate) source: u16,
+}
+
+/// A place that file content comes from.
+pub(crate) trait ContentSource: Send + Sync {
+    /// Opens content number `index`. `path` makes the path for error messages.
+    fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>>;
+}
+
+/// Opened content of one file.
+pub(crate) trait ContentReader {
+    /// Fills `buffer` with the bytes at `offset`. It is an error that names the file if there are
+    /// fewer.
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The file behind the content, if its bytes are those of one file at the same offsets, so
+    /// that the kernel can copy or share them.
+    fn file(&self) -> Option<&File> {
+        None
+    }
+
+    /// Checks, after the last read, that the content is still what the tree was made from.
+    fn verify(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Content that a caller of the library supplies.
+#[derive(Default)]
+pub(crate) struct Supplied(pub(crate) Vec<Arc<dyn ReadAt + Send + Sync>>);
+
+struct SuppliedReader {
+    reader: Arc<dyn ReadAt + Send + Sync>,
+    path: Vec<u8>,
+}
+
+impl ContentSource for Supplied {
+    fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
+        let reader = Arc::clone(&self.0[index as usize]);
+        Ok(Box::new(SuppliedReader { reader, path: path() }))
+    }
+}
+
+impl ContentReader for SuppliedReader {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.reader
+            .read_exact_at(offset, buffer)
+            .map_err(|error| Error::source(self.path.clone(), "cannot read the content", error))
+    }
+}
