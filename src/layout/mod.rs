@@ -122,19 +122,24 @@ impl Layout {
         u16::try_from(self.trees.len() - 1).expect("a layout has a handful of trees")
     }
 
+    /// Adds finished bytes for [`Layout::push`] to place, once or several times.
+    pub fn add_bytes(&mut self, bytes: impl Into<Box<[u8]>>) -> Fill {
+        self.bytes.push(bytes.into());
+        Fill::Bytes(number(self.bytes.len() - 1))
+    }
+
+    /// Adds bytes that are made on demand, for [`Layout::push`] to place.
+    pub fn add_render(&mut self, render: Arc<dyn Render>) -> Fill {
+        self.renders.push(render);
+        Fill::Render(number(self.renders.len() - 1))
+    }
+
     /// Places finished bytes.
     pub fn bytes(&mut self, offset: u64, bytes: impl Into<Box<[u8]>>) {
         let bytes = bytes.into();
-        let fill = Fill::Bytes(number(self.bytes.len()));
-        self.push(Region { offset, len: bytes.len() as u64, from: 0, fill });
-        self.bytes.push(bytes);
-    }
-
-    /// Places `len` bytes that are made on demand.
-    pub fn render(&mut self, offset: u64, len: u64, render: Arc<dyn Render>) {
-        let fill = Fill::Render(number(self.renders.len()));
+        let len = bytes.len() as u64;
+        let fill = self.add_bytes(bytes);
         self.push(Region { offset, len, from: 0, fill });
-        self.renders.push(render);
     }
 
     /// Places `len` bytes of a file's content, from the file's offset `from` on.
@@ -161,7 +166,8 @@ impl Layout {
         self.trees.extend(inner.trees);
     }
 
-    fn push(&mut self, region: Region) {
+    /// Places a region; one without bytes is left out.
+    pub fn push(&mut self, region: Region) {
         if region.len > 0 {
             self.sorted = false;
             self.regions.push(region);
@@ -183,5 +189,28 @@ impl Layout {
         assert!(end <= self.size, "a region ends at {end}, beyond the image's {}", self.size);
         self.sorted = true;
         self
+    }
+}
+
+#[cfg(test)]
+impl Layout {
+    /// The whole image by the plainest of ways, for tests.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut image = vec![0; usize::try_from(self.size).unwrap()];
+        for region in self.regions() {
+            let at = usize::try_from(region.offset).unwrap();
+            let out = &mut image[at..at + usize::try_from(region.len).unwrap()];
+            let from = usize::try_from(region.from).unwrap();
+            match region.fill {
+                Fill::Bytes(number) => {
+                    out.copy_from_slice(&self.bytes_of(number)[from..from + out.len()]);
+                }
+                Fill::Render(number) => self.render_of(number).render(region.from, out),
+                Fill::Content { tree, inode } => {
+                    self.tree_of(tree).open(inode).unwrap().read(region.from, out).unwrap();
+                }
+            }
+        }
+        image
     }
 }

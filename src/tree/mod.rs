@@ -150,6 +150,7 @@ impl Entry {
 }
 
 /// A whole tree.
+#[derive(Clone)]
 pub struct Tree {
     inodes: Vec<Inode>,
     entries: Vec<Entry>,
@@ -300,6 +301,13 @@ impl Tree {
     pub fn clamp_times(&mut self, epoch: Timestamp) -> usize {
         let later = self.inodes.iter_mut().filter(|inode| inode.mtime > epoch);
         later.map(|inode| inode.mtime = epoch).count()
+    }
+
+    /// Sets every modification time outside a range to the nearest within it.
+    pub(crate) fn bring_times_into(&mut self, min: Timestamp, max: Timestamp) {
+        for inode in &mut self.inodes {
+            inode.mtime = inode.mtime.clamp(min, max);
+        }
     }
 
     /// A directory and all below it as a tree of its own. Content and paths in errors stay those

@@ -1,0 +1,140 @@
+//! Which blocks and inodes are in use, group by group.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::blocks::render_blocks;
+use super::geometry::Geometry;
+use crate::layout::Render;
+
+/// What is in use in a file system.
+///
+/// Blocks are handed out in ascending order, so all up to an end are, and behind it the fixed
+/// metadata; inodes are numbered without a gap.
+#[derive(Debug)]
+pub(super) struct Usage {
+    pub(super) geometry: Arc<Geometry>,
+    /// Blocks of the file system.
+    pub(super) blocks: u64,
+    /// All blocks before this one are used.
+    pub(super) used_end: u64,
+    /// The highest inode number in use.
+    pub(super) last_ino: u32,
+}
+
+impl Usage {
+    /// The blocks of a group.
+    pub(super) fn group(&self, group: u64) -> Range<u64> {
+        let start = self.geometry.shape.group_start(group);
+        start..(start + self.geometry.shape.blocks_per_group()).min(self.blocks)
+    }
+
+    /// Runs of used blocks of a group.
+    fn used(&self, group: u64) -> impl Iterator<Item = Range<u64>> {
+        let all = self.group(group);
+        let end = self.used_end.clamp(all.start, all.end);
+        let packed = (end > all.start).then_some(all.start..end);
+        packed.into_iter().chain(self.geometry.reserved_in(end..all.end))
+    }
+
+    pub(super) fn free_blocks(&self, group: u64) -> u64 {
+        let all = self.group(group);
+        all.end - all.start - self.used(group).map(|run| run.end - run.start).sum::<u64>()
+    }
+
+    pub(super) fn used_inodes(&self, group: u64) -> u64 {
+        let per_group = self.geometry.shape.inodes_per_group;
+        u64::from(self.last_ino).saturating_sub(group * per_group).min(per_group)
+    }
+
+    /// Whether a group's block bitmap is all zeros.
+    pub(super) fn is_untouched(&self, group: u64) -> bool {
+        let all = self.group(group);
+        all.end - all.start == self.geometry.shape.blocks_per_group()
+            && self.used(group).next().is_none()
+    }
+
+    pub(super) fn block_bitmap(&self, group: u64, out: &mut [u8]) {
+        let all = self.group(group);
+        for run in self.used(group) {
+            set(out, run.start - all.start..run.end - all.start);
+        }
+        // What is beyond the end of the file system counts as used.
+        set(out, all.end - all.start..8 * out.len() as u64);
+    }
+
+    pub(super) fn inode_bitmap(&self, group: u64, out: &mut [u8]) {
+        set(out, 0..self.used_inodes(group));
+        set(out, self.geometry.shape.inodes_per_group..8 * out.len() as u64);
+    }
+}
+
+/// Sets a range of bits, the lowest of each byte first.
+fn set(bitmap: &mut [u8], bits: Range<u64>) {
+    let position = |bit: u64| usize::try_from(bit / 8).expect("a bitmap is one block");
+    let mask_from = |bit: u64| 0xFF_u8 << (bit % 8);
+    if bits.is_empty() {
+        return;
+    }
+    let (first, last) = (position(bits.start), position(bits.end));
+    if first == last {
+        bitmap[first] |= mask_from(bits.start) & !mask_from(bits.end);
+        return;
+    }
+    bitmap[first] |= mask_from(bits.start);
+    bitmap[first + 1..last].fill(0xFF);
+    if !bits.end.is_multiple_of(8) {
+        bitmap[last] |= !mask_from(bits.end);
+    }
+}
+
+/// The block bitmaps of all groups, one after the other.
+#[derive(Debug)]
+pub(super) struct BlockBitmaps(pub(super) Arc<Usage>);
+
+/// The inode bitmaps of all groups, one after the other.
+#[derive(Debug)]
+pub(super) struct InodeBitmaps(pub(super) Arc<Usage>);
+
+fn block_size(usage: &Usage) -> usize {
+    usize::try_from(usage.geometry.shape.block_size).expect("at most 4096")
+}
+
+impl Render for BlockBitmaps {
+    fn render(&self, offset: u64, out: &mut [u8]) {
+        render_blocks(block_size(&self.0), offset, out, |group, out| {
+            self.0.block_bitmap(group, out);
+        });
+    }
+}
+
+impl Render for InodeBitmaps {
+    fn render(&self, offset: u64, out: &mut [u8]) {
+        render_blocks(block_size(&self.0), offset, out, |group, out| {
+            self.0.inode_bitmap(group, out);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_bits_are_set() {
+        for (bits, expected) in [
+            (0..0, [0, 0, 0]),
+            (0..1, [1, 0, 0]),
+            (3..5, [0b0001_1000, 0, 0]),
+            (0..8, [0xFF, 0, 0]),
+            (7..9, [0x80, 1, 0]),
+            (1..23, [0xFE, 0xFF, 0x7F]),
+            (8..24, [0, 0xFF, 0xFF]),
+            (24..24, [0, 0, 0]),
+        ] {
+            let mut bitmap = [0; 3];
+            set(&mut bitmap, bits.clone());
+            assert_eq!(bitmap, expected, "{bits:?}");
+        }
+    }
+}

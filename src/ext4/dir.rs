@@ -1,0 +1,171 @@
+//! Directory blocks: one block of names in byte order, or an index by hash (see `htree`).
+
+use zerocopy::IntoBytes;
+
+use super::blocks::render_blocks;
+use super::csum::crc;
+use super::dirhash::HashSeed;
+use super::htree::Htree;
+use super::numbers::{Name, Numbers};
+use super::spec::{DIR_ENTRY, DIR_TAIL, DirEntry, DirEntryTail, FT_DIR, ROOT_INO};
+use crate::layout::Render;
+use crate::tree::{InodeId, Kind};
+
+use std::sync::Arc;
+
+/// What an entry takes: its fixed part and its name, in units of four bytes.
+pub(super) fn record_len(name: &[u8]) -> usize {
+    (DIR_ENTRY + name.len()).next_multiple_of(4)
+}
+
+/// One directory of the file system.
+#[derive(Debug)]
+struct Directory {
+    /// Its inode in the tree; `None` for the `lost+found` that is made beside it.
+    id: Option<InodeId>,
+    /// The first of its blocks in the sequence of all directory blocks.
+    start: u64,
+    htree: Option<Box<Htree>>,
+}
+
+/// All directories, their blocks one after the other.
+#[derive(Debug)]
+pub(super) struct Directories {
+    numbers: Arc<Numbers>,
+    block_size: usize,
+    list: Vec<Directory>,
+    blocks: u64,
+}
+
+/// What of a directory the inode and the allocation need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) id: Option<InodeId>,
+    pub(super) blocks: u64,
+    pub(super) indexed: bool,
+}
+
+impl Directories {
+    /// Packs all directories. `fill` is the share of an indexed leaf that is used, in percent.
+    pub(super) fn new(
+        numbers: &Arc<Numbers>,
+        block_size: usize,
+        hash_seed: HashSeed,
+        fill: usize,
+    ) -> Self {
+        let mut all =
+            Self { numbers: Arc::clone(numbers), block_size, list: Vec::new(), blocks: 0 };
+        if numbers.lost_found.is_some() {
+            // As large as mke2fs makes it, so that e2fsck need not allocate to save a file.
+            let blocks = (16 << 10) / block_size as u64;
+            all.push(None, None, blocks);
+        }
+        for (id, inode) in numbers.tree.iter() {
+            if inode.kind != Kind::Directory {
+                continue;
+            }
+            let listing = numbers.listing(id);
+            let dots = record_len(b".") + record_len(b"..");
+            let len = listing.iter().map(|name| record_len(name.name)).sum::<usize>() + dots;
+            if len <= block_size - DIR_TAIL {
+                all.push(Some(id), None, 1);
+            } else {
+                let htree = Htree::new(&listing, block_size, hash_seed, fill);
+                let blocks = htree.blocks();
+                all.push(Some(id), Some(Box::new(htree)), blocks);
+            }
+        }
+        all
+    }
+
+    fn push(&mut self, id: Option<InodeId>, htree: Option<Box<Htree>>, blocks: u64) {
+        self.list.push(Directory { id, start: self.blocks, htree });
+        self.blocks += blocks;
+    }
+
+    /// Whether a directory needs the feature for indexes of three levels.
+    pub(super) fn need_large_dir(&self) -> bool {
+        self.list.iter().any(|dir| dir.htree.as_ref().is_some_and(|htree| htree.levels() > 2))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn get(&self, position: usize) -> Extent {
+        let dir = &self.list[position];
+        let end = self.list.get(position + 1).map_or(self.blocks, |next| next.start);
+        Extent { id: dir.id, blocks: end - dir.start, indexed: dir.htree.is_some() }
+    }
+
+    /// The position of a directory of the tree.
+    pub(super) fn position(&self, id: InodeId) -> usize {
+        self.list.binary_search_by_key(&Some(id), |dir| dir.id).expect("every directory is listed")
+    }
+
+    fn make_block(&self, block: u64, out: &mut [u8]) {
+        let dir = &self.list[self.list.partition_point(|dir| dir.start <= block) - 1];
+        let block = block - dir.start;
+        let (ino, parent) = match dir.id {
+            None => (self.numbers.lost_found.expect("listed only then"), ROOT_INO),
+            Some(id) => (self.numbers.ino(id), self.numbers.ino(self.numbers.tree.parent(id))),
+        };
+        let seed = self.numbers.checksum_seed(ino);
+        let dots = [
+            Name { name: b".", ino, file_type: FT_DIR },
+            Name { name: b"..", ino: parent, file_type: FT_DIR },
+        ];
+        match (dir.id, &dir.htree) {
+            (None, _) if block == 0 => leaf(dots.into_iter(), seed, out),
+            (None, _) => leaf(std::iter::empty(), seed, out),
+            (Some(id), None) => {
+                leaf(dots.into_iter().chain(self.numbers.listing(id).iter()), seed, out);
+            }
+            (Some(id), Some(htree)) => match htree.leaf(block) {
+                None => htree.make_index(block, dots, seed, out),
+                Some(order) => {
+                    let listing = self.numbers.listing(id);
+                    leaf(order.iter().map(|&index| listing.get(index as usize)), seed, out);
+                }
+            },
+        }
+    }
+}
+
+impl Render for Directories {
+    fn render(&self, offset: u64, out: &mut [u8]) {
+        render_blocks(self.block_size, offset, out, |block, out| self.make_block(block, out));
+    }
+}
+
+/// Writes one entry's fixed part and name.
+pub(super) fn write_entry(name: &Name<'_>, rec_len: usize, out: &mut [u8]) {
+    let entry = DirEntry {
+        inode: name.ino.into(),
+        rec_len: u16::try_from(rec_len).expect("blocks are at most 4096 bytes").into(),
+        name_len: u8::try_from(name.name.len()).expect("names are at most 255 bytes"),
+        file_type: name.file_type,
+    };
+    out[..DIR_ENTRY].copy_from_slice(entry.as_bytes());
+    out[DIR_ENTRY..DIR_ENTRY + name.name.len()].copy_from_slice(name.name);
+}
+
+/// Makes a block of entries, the last of which reaches to the tail.
+fn leaf<'a>(names: impl Iterator<Item = Name<'a>>, seed: u32, out: &mut [u8]) {
+    let end = out.len() - DIR_TAIL;
+    let mut at = 0;
+    let mut names = names.peekable();
+    if names.peek().is_none() {
+        write_entry(&Name { name: b"", ino: 0, file_type: 0 }, end, out);
+    }
+    while let Some(name) = names.next() {
+        let len = match names.peek() {
+            Some(_) => record_len(name.name),
+            None => end - at,
+        };
+        write_entry(&name, len, &mut out[at..]);
+        at += len;
+    }
+    let sum = crc(seed, &out[..end]);
+    out[end..].copy_from_slice(DirEntryTail::new(sum).as_bytes());
+}

@@ -1,0 +1,214 @@
+//! Where the fixed metadata of every block group stands: pure arithmetic.
+//!
+//! A flexible group of sixteen block groups keeps all its bitmaps and inode tables at its start.
+//! Copies of the superblock and of the group descriptors stand at the start of groups 0, 1 and the
+//! powers of 3, 5 and 7 (`sparse_super`), followed by the descriptor blocks reserved for growth.
+
+use std::ops::Range;
+
+use super::spec::{DESC_SIZE, INODE_SIZE};
+
+/// `s_log_groups_per_flex`
+pub(super) const LOG_GROUPS_PER_FLEX: u8 = 4;
+const GROUPS_PER_FLEX: u64 = 1 << LOG_GROUPS_PER_FLEX;
+
+/// Where one group's own metadata is, as block numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupPlace {
+    pub(super) block_bitmap: u64,
+    pub(super) inode_bitmap: u64,
+    pub(super) inode_table: u64,
+}
+
+/// What a geometry is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// 1024, 2048 or 4096 bytes.
+    pub(super) block_size: u64,
+    /// Number of block groups, at least 1.
+    pub(super) groups: u64,
+    /// Inodes per group: a multiple of [`Shape::inode_unit`], at most eight times the block size.
+    pub(super) inodes_per_group: u64,
+    /// `s_reserved_gdt_blocks`
+    pub(super) reserved_gdt_blocks: u64,
+}
+
+impl Shape {
+    /// Block 0 holds nothing but the boot sector where blocks are of 1024 bytes.
+    pub(super) fn first_data_block(&self) -> u64 {
+        u64::from(self.block_size == 1024)
+    }
+
+    pub(super) fn blocks_per_group(&self) -> u64 {
+        8 * self.block_size
+    }
+
+    /// Inode tables are whole blocks, and bitmaps whole bytes.
+    pub(super) fn inode_unit(&self) -> u64 {
+        (self.block_size / u64::from(INODE_SIZE)).max(8)
+    }
+
+    pub(super) fn inode_table_blocks(&self) -> u64 {
+        (self.inodes_per_group * u64::from(INODE_SIZE)).div_ceil(self.block_size)
+    }
+
+    pub(super) fn gdt_blocks(&self) -> u64 {
+        (self.groups * u64::from(DESC_SIZE)).div_ceil(self.block_size)
+    }
+
+    pub(super) fn group_start(&self, group: u64) -> u64 {
+        self.first_data_block() + group * self.blocks_per_group()
+    }
+
+    /// How many groups a file system of so many blocks has.
+    pub(super) fn groups_of(&self, blocks: u64) -> u64 {
+        (blocks - self.first_data_block()).div_ceil(self.blocks_per_group())
+    }
+
+    /// The blocks of superblock, descriptors and reserve at the start of a group.
+    pub(super) fn super_blocks(&self, group: u64) -> u64 {
+        match has_super(group) {
+            true => 1 + self.gdt_blocks() + self.reserved_gdt_blocks,
+            false => 0,
+        }
+    }
+
+    /// The groups after the first that hold a copy of the superblock.
+    pub(super) fn backups(&self) -> impl Iterator<Item = u64> {
+        (1..self.groups).filter(|&group| has_super(group))
+    }
+
+    /// The least number of blocks that the last group must have: its own copy of the superblock
+    /// and what its flexible group keeps in it, and a block to use.
+    pub(super) fn last_group_minimum(&self) -> u64 {
+        let last = self.groups - 1;
+        let tables = match last % GROUPS_PER_FLEX {
+            0 => 2 + self.inode_table_blocks(),
+            _ => 0,
+        };
+        self.super_blocks(last) + tables + 1
+    }
+}
+
+fn has_super(group: u64) -> bool {
+    let power_of = |base: u64| {
+        let mut power = base;
+        while power < group {
+            power *= base;
+        }
+        power == group
+    };
+    group <= 1 || power_of(3) || power_of(5) || power_of(7)
+}
+
+/// All fixed metadata of a file system.
+#[derive(Debug)]
+pub(super) struct Geometry {
+    pub(super) shape: Shape,
+    /// By group.
+    pub(super) places: Vec<GroupPlace>,
+    /// Every block that the fixed metadata takes: sorted, disjoint, not adjacent.
+    pub(super) reserved: Vec<Range<u64>>,
+}
+
+impl Geometry {
+    pub(super) fn new(shape: Shape) -> Self {
+        let mut supers = Vec::new();
+        if shape.first_data_block() == 1 {
+            supers.push(0..1);
+        }
+        for group in std::iter::once(0).chain(shape.backups()) {
+            let start = shape.group_start(group);
+            supers.push(start..start + shape.super_blocks(group));
+        }
+
+        let mut places = Vec::with_capacity(usize::try_from(shape.groups).unwrap_or_default());
+        let mut reserved = supers.clone();
+        let mut flex = 0;
+        while flex < shape.groups {
+            let members = GROUPS_PER_FLEX.min(shape.groups - flex);
+            let mut at = shape.group_start(flex);
+            let mut take = |blocks: u64| {
+                // A table is never split: it goes past a copy of the superblock in its way.
+                let next = supers.partition_point(|range| range.end <= at);
+                for range in &supers[next..] {
+                    if range.start >= at + blocks {
+                        break;
+                    }
+                    at = range.end;
+                }
+                let start = at;
+                at += blocks;
+                reserved.push(start..at);
+                start
+            };
+            let bitmaps: Vec<u64> = (0..2 * members).map(|_| take(1)).collect();
+            let (block_bitmaps, inode_bitmaps) = bitmaps.split_at(bitmaps.len() / 2);
+            for (&block_bitmap, &inode_bitmap) in block_bitmaps.iter().zip(inode_bitmaps) {
+                let inode_table = take(shape.inode_table_blocks());
+                places.push(GroupPlace { block_bitmap, inode_bitmap, inode_table });
+            }
+            flex += members;
+        }
+
+        reserved.sort_by_key(|range| range.start);
+        reserved.dedup_by(|next, range| {
+            let adjacent = next.start == range.end;
+            if adjacent {
+                range.end = next.end;
+            }
+            adjacent
+        });
+        Self { shape, places, reserved }
+    }
+
+    /// The end of the last block that the fixed metadata takes.
+    pub(super) fn end(&self) -> u64 {
+        self.reserved.last().map_or(0, |range| range.end)
+    }
+
+    /// The parts of the fixed metadata that lie within some blocks.
+    pub(super) fn reserved_in(&self, blocks: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let first = self.reserved.partition_point(|range| range.end <= blocks.start);
+        self.reserved[first..]
+            .iter()
+            .map(move |range| range.start.max(blocks.start)..range.end.min(blocks.end))
+            .take_while(|range| range.start < range.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backups_are_at_powers_of_3_5_and_7() {
+        let with: Vec<u64> = (0..130).filter(|&group| has_super(group)).collect();
+        assert_eq!(with, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]);
+    }
+
+    #[test]
+    fn metadata_is_disjoint_and_complete() {
+        for block_size in [1024, 2048, 4096] {
+            for groups in [1, 2, 15, 16, 17, 40, 300] {
+                for inodes_per_group in [16, 512, 8 * block_size] {
+                    let shape =
+                        Shape { block_size, groups, inodes_per_group, reserved_gdt_blocks: 100 };
+                    let geometry = Geometry::new(shape);
+                    assert_eq!(geometry.places.len() as u64, groups);
+                    for pair in geometry.reserved.windows(2) {
+                        assert!(pair[0].end < pair[1].start, "{shape:?} {pair:?}");
+                    }
+                    let total: u64 = geometry.reserved.iter().map(|r| r.end - r.start).sum();
+                    let supers: u64 = (0..groups).map(|group| shape.super_blocks(group)).sum();
+                    let tables = groups * (2 + shape.inode_table_blocks());
+                    assert_eq!(total, shape.first_data_block() + supers + tables, "{shape:?}");
+                    for place in &geometry.places {
+                        let table = place.inode_table..place.inode_table + 1;
+                        assert_eq!(geometry.reserved_in(table).count(), 1);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which inode number, generation and checksum seed every inode has.
+
+use std::sync::Arc;
+
+use super::csum::{FsSeed, crc};
+use super::spec::{
+    FT_BLKDEV, FT_CHRDEV, FT_DIR, FT_FIFO, FT_REG_FILE, FT_SOCK, FT_SYMLINK, ROOT_INO,
+};
+use crate::tree::{InodeId, Kind, Tree};
+
+/// The numbers of a tree's inodes: the root's is 2, the others follow the special inodes in the
+/// order of the tree.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub(super) tree: Arc<Tree>,
+    /// Number of the tree's second inode.
+    pub(super) first: u32,
+    /// Number of `lost+found`, if it is made beside the tree.
+    pub(super) lost_found: Option<u32>,
+    /// What generations are derived from.
+    pub(super) key: [u8; 16],
+    pub(super) seed: FsSeed,
+}
+
+impl Numbers {
+    pub(super) fn ino(&self, id: InodeId) -> u32 {
+        match u32::try_from(id.index()).expect("a tree has fewer than 2^32 inodes") {
+            0 => ROOT_INO,
+            index => self.first - 1 + index,
+        }
+    }
+
+    /// The inode of the tree that has a number from [`Self::first`] on.
+    pub(super) fn id(&self, ino: u32) -> InodeId {
+        InodeId::new(ino + 1 - self.first)
+    }
+
+    /// The highest number in use.
+    pub(super) fn last(&self) -> u32 {
+        let inodes = u32::try_from(self.tree.inodes().len()).expect("checked before");
+        self.first - 1 + inodes - 1
+    }
+
+    /// `i_generation`: what a file handle of NFS tells a reused inode number by.
+    pub(super) fn generation(&self, ino: u32) -> u32 {
+        crc(crc(!0, &self.key), &ino.to_le_bytes())
+    }
+
+    /// What the checksums of an inode's extents and directory blocks start from.
+    pub(super) fn checksum_seed(&self, ino: u32) -> u32 {
+        self.seed.inode(ino, self.generation(ino))
+    }
+
+    /// The names in a directory of the tree.
+    pub(super) fn listing(&self, directory: InodeId) -> Listing<'_> {
+        let entries = self.tree.entries(directory);
+        let extra = match (directory, self.lost_found) {
+            (InodeId::ROOT, Some(ino)) => {
+                let before = |entry: &_| self.tree.name(entry) < LOST_FOUND;
+                Some((entries.partition_point(before), ino))
+            }
+            _ => None,
+        };
+        Listing { numbers: self, directory, extra }
+    }
+}
+
+/// The name that e2fsck and kernels look for in the root.
+pub(super) const LOST_FOUND: &[u8] = b"lost+found";
+
+/// A directory's names in byte order, with the `lost+found` that the root gets.
+#[derive(Debug)]
+pub(super) struct Listing<'a> {
+    numbers: &'a Numbers,
+    directory: InodeId,
+    extra: Option<(usize, u32)>,
+}
+
+/// One name of a directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) ino: u32,
+    pub(super) file_type: u8,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.numbers.tree.entries(self.directory).len() + usize::from(self.extra.is_some())
+    }
+
+    pub(super) fn get(&self, mut index: usize) -> Name<'a> {
+        if let Some((at, ino)) = self.extra {
+            if index == at {
+                return Name { name: LOST_FOUND, ino, file_type: FT_DIR };
+            }
+            index -= usize::from(index > at);
+        }
+        let tree = &self.numbers.tree;
+        let entry = &tree.entries(self.directory)[index];
+        Name {
+            name: tree.name(entry),
+            ino: self.numbers.ino(entry.inode()),
+            file_type: file_type(tree.inode(entry.inode()).kind),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Name<'a>> + '_ {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+fn file_type(kind: Kind) -> u8 {
+    match kind {
+        Kind::Directory => FT_DIR,
+        Kind::File { .. } => FT_REG_FILE,
+        Kind::Symlink => FT_SYMLINK,
+        Kind::Fifo => FT_FIFO,
+        Kind::Socket => FT_SOCK,
+        Kind::CharDevice(..) => FT_CHRDEV,
+        Kind::BlockDevice(..) => FT_BLKDEV,
+    }
+}

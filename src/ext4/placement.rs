@@ -1,0 +1,203 @@
+//! Gives every block of the file system its owner, in one ascending pass.
+
+use std::sync::Arc;
+
+use super::blocks::Runs;
+use super::dir::Directories;
+use super::extent::{IN_INODE, Mapping, tree_blocks};
+use super::geometry::Geometry;
+use super::space::Space;
+use super::spec::EXTENT_LEN_MAX;
+use crate::tree::{InodeId, Kind, Survey, Tree};
+
+/// The longest symlink target that the inode holds itself.
+pub(super) const FAST_SYMLINK_MAX: usize = 59;
+
+/// What wants blocks, whatever the geometry.
+pub(super) struct Demand<'a> {
+    pub(super) tree: &'a Tree,
+    /// Where files hold data; `None` maps every block.
+    pub(super) survey: Option<&'a Survey>,
+    pub(super) directories: Arc<Directories>,
+    pub(super) xattr_blocks: u64,
+    pub(super) block_size: u64,
+    /// The double-indirect block of the inode that holds the reserved descriptor blocks.
+    pub(super) resize_inode: bool,
+}
+
+/// Special files, whose size depends on that of the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Special {
+    pub(super) journal_blocks: u64,
+    pub(super) orphan_blocks: u64,
+}
+
+/// The blocks of one inode of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocks<'a> {
+    /// It has none.
+    None,
+    /// All of it from this block on, in one extent.
+    One(u64),
+    /// Several extents, or one that is not all of the file: [`Placement::mappings`] by position.
+    Many(usize, &'a Mapping),
+}
+
+/// Which blocks everything got.
+#[derive(Debug, Default)]
+pub(super) struct Placement {
+    /// By inode of the tree: [`NONE`], a block, or with [`MANY`] a position in `mappings`. Eight
+    /// bytes, because there may be millions.
+    map: Vec<u64>,
+    pub(super) mappings: Vec<Mapping>,
+    pub(super) directories: Runs,
+    pub(super) xattrs: Runs,
+    pub(super) resize: Option<u64>,
+    pub(super) journal: Mapping,
+    pub(super) orphan: Mapping,
+    pub(super) lost_found: Mapping,
+    /// What the tree itself takes: directories, attributes, content and the trees of extents.
+    pub(super) tree_blocks: u64,
+    /// The end of the last block given.
+    pub(super) end: u64,
+}
+
+const NONE: u64 = u64::MAX;
+const MANY: u64 = 1 << 63;
+
+impl Placement {
+    pub(super) fn new(demand: &Demand<'_>, special: Special, geometry: &Geometry) -> Self {
+        let mut placed = Self { map: vec![NONE; demand.tree.inodes().len()], ..Self::default() };
+        let mut space = Allocator {
+            space: Space::new(geometry),
+            block_size: usize::try_from(demand.block_size).expect("at most 4096"),
+            end: 0,
+        };
+        if demand.resize_inode {
+            space.take(1, |start, _| placed.resize = Some(start));
+        }
+        placed.journal = space.mapping([(0, special.journal_blocks)], |_, _| {});
+        placed.orphan = space.mapping([(0, special.orphan_blocks)], |_, _| {});
+
+        let mut count = 0;
+        for position in 0..demand.directories.len() {
+            let dir = demand.directories.get(position);
+            let runs = &mut placed.directories;
+            let mapping = space.mapping([(0, dir.blocks)], |start, len| runs.add(start, len));
+            count += mapping.blocks();
+            match dir.id {
+                Some(id) => placed.set(id, mapping),
+                None => placed.lost_found = mapping,
+            }
+        }
+        let runs = &mut placed.xattrs;
+        space.take(demand.xattr_blocks, |start, len| runs.add(start, len));
+        count += demand.xattr_blocks;
+
+        for (id, inode) in demand.tree.iter() {
+            let blocks = match inode.kind {
+                Kind::File { size, .. } => size.div_ceil(demand.block_size),
+                Kind::Symlink => u64::from(demand.tree.target(id).len() > FAST_SYMLINK_MAX),
+                _ => 0,
+            };
+            if blocks == 0 {
+                continue;
+            }
+            if let Some(ranges) = demand.survey.and_then(|survey| survey.data(id)) {
+                let size = demand.block_size;
+                let ranges = ranges.iter().map(|range| {
+                    (range.start / size, range.end.div_ceil(size) - range.start / size)
+                });
+                let mapping = space.mapping(ranges, |_, _| {});
+                count += mapping.blocks();
+                placed.set_many(id, mapping);
+            } else if let Some(start) = space.one_extent(blocks) {
+                count += blocks;
+                placed.map[id.index()] = start;
+            } else {
+                let mapping = space.mapping([(0, blocks)], |_, _| {});
+                count += mapping.blocks();
+                placed.set(id, mapping);
+            }
+        }
+        placed.tree_blocks = count;
+        placed.end = space.end;
+        placed
+    }
+
+    /// The end of so many more blocks behind all that is placed.
+    pub(super) fn end_with(&self, headroom: u64, geometry: &Geometry) -> u64 {
+        let mut space = Space::after(geometry, self.end);
+        let mut end = self.end;
+        space.take(headroom, |run| end = run.end);
+        end
+    }
+
+    fn set(&mut self, id: InodeId, mapping: Mapping) {
+        match mapping.extents.as_slice() {
+            [whole] if mapping.tree.is_empty() => self.map[id.index()] = whole.start,
+            _ => self.set_many(id, mapping),
+        }
+    }
+
+    fn set_many(&mut self, id: InodeId, mapping: Mapping) {
+        self.map[id.index()] = MANY | self.mappings.len() as u64;
+        self.mappings.push(mapping);
+    }
+
+    pub(super) fn blocks(&self, id: InodeId) -> Blocks<'_> {
+        match self.map[id.index()] {
+            NONE => Blocks::None,
+            many if many & MANY != 0 => {
+                let position = usize::try_from(many & !MANY).expect("a position in a vector");
+                Blocks::Many(position, &self.mappings[position])
+            }
+            start => Blocks::One(start),
+        }
+    }
+}
+
+struct Allocator<'a> {
+    space: Space<'a>,
+    block_size: usize,
+    end: u64,
+}
+
+impl Allocator<'_> {
+    fn take(&mut self, count: u64, mut run: impl FnMut(u64, u64)) {
+        let end = &mut self.end;
+        self.space.take(count, |blocks| {
+            *end = blocks.end;
+            run(blocks.start, blocks.end - blocks.start);
+        });
+    }
+
+    /// Takes `count` blocks if they can be one extent.
+    fn one_extent(&mut self, count: u64) -> Option<u64> {
+        let start = (count <= EXTENT_LEN_MAX).then(|| self.space.take_one_run(count))??;
+        self.end = start + count;
+        Some(start)
+    }
+
+    /// Takes blocks for runs of a file, each a first block and a length, and behind them what the
+    /// tree over their extents needs.
+    fn mapping(
+        &mut self,
+        ranges: impl IntoIterator<Item = (u64, u64)>,
+        mut run: impl FnMut(u64, u64),
+    ) -> Mapping {
+        let mut mapping = Mapping::default();
+        for (mut logical, len) in ranges {
+            self.take(len, |start, len| {
+                mapping.add(logical, start, len);
+                run(start, len);
+                logical += len;
+            });
+        }
+        if mapping.extents.len() > IN_INODE {
+            let tree = tree_blocks(mapping.extents.len(), self.block_size);
+            self.take(tree as u64, |start, len| mapping.tree.extend(start..start + len));
+        }
+        mapping
+    }
+}

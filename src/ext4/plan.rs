@@ -1,0 +1,460 @@
+//! From a tree to a layout.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zerocopy::IntoBytes;
+
+use super::bitmap::{BlockBitmaps, InodeBitmaps, Usage};
+use super::csum::FsSeed;
+use super::dir::Directories;
+use super::dirhash::HashSeed;
+use super::extent::Mapping;
+use super::inode::{
+    Inodes, MAJOR_MAX, MINOR_MAX, TIME_MAX, TIME_MIN, XattrBlocks, Xattrs, new_record, set_size,
+};
+use super::journal::{journal_superblock, orphan_tail};
+use super::numbers::{LOST_FOUND, Numbers};
+use super::placement::{Blocks, Demand, FAST_SYMLINK_MAX, Placement};
+use super::sizing::{Sized, Sizing};
+use super::spec::{
+    FIRST_INO, INODE_SIZE, InodeFlags, InodeRecord, JOURNAL_INO, LINK_MAX, RESIZE_INO, S_IFDIR,
+    S_IFREG, SUPER_OFFSET, XATTR_REFCOUNT_MAX,
+};
+use super::superblock::{Facts, backup, group_descs, superblock};
+use super::xattr::XattrSet;
+use super::{Options, Plan};
+use crate::error::{Error, Result};
+use crate::layout::{Fill, Layout, Region};
+use crate::report::Warning;
+use crate::seed;
+use crate::time::Timestamp;
+use crate::tree::{Kind, Survey, Tree};
+
+/// Plans an ext4 file system that holds a tree.
+///
+/// # Errors
+/// [`Error::Unrepresentable`] names the first path that ext4 can't hold, [`Error::TooSmall`] the
+/// shortfall in blocks and inodes, [`Error::Parameter`] an option out of range.
+pub fn plan(tree: &Arc<Tree>, survey: &Survey, options: &Options) -> Result<Plan> {
+    check_options(options)?;
+    let (tree, warnings) = representable(tree, options)?;
+    let profile = options.profile;
+    let block_size = usize::try_from(options.block_size).expect("one of three sizes");
+
+    let has_lost_found = tree.find(LOST_FOUND).is_some();
+    let made_lost_found = profile.writable() && !has_lost_found;
+    let mut first = FIRST_INO;
+    let mut take = |wanted: bool| {
+        let ino = wanted.then_some(first);
+        first += u32::from(wanted);
+        ino
+    };
+    let lost_found = take(made_lost_found);
+    let orphan_ino = take(profile.orphan_file());
+    let numbers = Arc::new(Numbers {
+        tree: Arc::clone(&tree),
+        first,
+        lost_found,
+        key: seed::generations(options.uuid),
+        seed: FsSeed::new(options.uuid.as_bytes()),
+    });
+    let hash_seed = HashSeed::new(&options.hash_seed);
+    let directories =
+        Arc::new(Directories::new(&numbers, block_size, hash_seed, profile.leaf_fill()));
+    let xattrs = Arc::new(share_xattrs(&tree, block_size)?);
+
+    let sizing = Sizing {
+        demand: Demand {
+            tree: &tree,
+            survey: profile.holes().then_some(survey),
+            directories: Arc::clone(&directories),
+            xattr_blocks: xattrs.blocks.len() as u64,
+            block_size: block_size as u64,
+            resize_inode: profile.writable(),
+        },
+        inodes: u64::from(numbers.last()),
+        options,
+    };
+    let sized = sizing.size()?;
+    let writer = Writer { options, numbers, directories, xattrs, orphan_ino };
+    Ok(Plan { layout: writer.layout(sized), warnings })
+}
+
+fn check_options(options: &Options) -> Result<()> {
+    if !matches!(options.block_size, 1024 | 2048 | 4096) {
+        return Err(Error::parameter(
+            "--ext4-block-size",
+            format!("{} is not a block size", options.block_size),
+            "use 1024, 2048 or 4096",
+        ));
+    }
+    if options.label.len() > 16 || options.label.contains(&0) {
+        return Err(Error::parameter(
+            "--label",
+            "an ext4 label is at most 16 bytes without NUL",
+            "use a shorter one",
+        ));
+    }
+    if options.epoch < TIME_MIN || options.epoch > TIME_MAX {
+        return Err(Error::parameter(
+            "--source-date-epoch",
+            format!("ext4 can't hold the time {}", options.epoch.seconds),
+            format!("use {} to {}", TIME_MIN.seconds, TIME_MAX.seconds),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks every inode against what ext4 can hold, and brings times into its range.
+fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<Warning>)> {
+    let block_size = u64::from(options.block_size);
+    let refuse =
+        |id, rule: String, remedy: &str| Err(Error::unrepresentable(tree.path(id), rule, remedy));
+    for (id, inode) in tree.iter() {
+        if inode.kind != Kind::Directory && inode.links > LINK_MAX {
+            let rule = format!("it has {} names, and ext4 allows {LINK_MAX}", inode.links);
+            return refuse(id, rule, "make copies of the file instead of links");
+        }
+        match inode.kind {
+            Kind::File { size, .. } if size.div_ceil(block_size) > u64::from(u32::MAX) => {
+                let most = u64::from(u32::MAX) * block_size;
+                let rule = format!("it has {size} bytes, and ext4 holds at most {most} in a file");
+                return refuse(id, rule, "split it, or use larger blocks");
+            }
+            Kind::Symlink if tree.target(id).len() as u64 >= block_size => {
+                let len = tree.target(id).len();
+                let rule = format!(
+                    "its target has {len} bytes, and ext4 holds at most {} with blocks of \
+                     {block_size}",
+                    block_size - 1
+                );
+                return refuse(id, rule, "use larger blocks or a shorter target");
+            }
+            Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
+                if major > MAJOR_MAX || minor > MINOR_MAX =>
+            {
+                let rule =
+                    format!("the device {major}:{minor} is beyond ext4's {MAJOR_MAX}:{MINOR_MAX}");
+                return refuse(id, rule, "leave it out");
+            }
+            _ => {}
+        }
+    }
+    if let Some(id) = tree.find(LOST_FOUND)
+        && tree.inode(id).kind != Kind::Directory
+    {
+        let rule = "it is not a directory, and e2fsck needs one of this name".into();
+        return refuse(id, rule, "rename it or leave it out");
+    }
+
+    let mut warnings = Vec::new();
+    let mut within = Arc::clone(tree);
+    let outside = |time: Timestamp| time < TIME_MIN || time > TIME_MAX;
+    let mut late = tree.iter().filter(|(_, inode)| outside(inode.mtime));
+    if let Some((id, _)) = late.next() {
+        warnings.push(Warning {
+            path: tree.path(id),
+            message: format!(
+                "a modification time outside the years 1901 to 2446 that ext4 holds was set to \
+                 the nearest ({} in all)",
+                1 + late.count()
+            ),
+        });
+        let mut clamped = Tree::clone(tree);
+        clamped.bring_times_into(TIME_MIN, TIME_MAX);
+        within = Arc::new(clamped);
+    }
+    Ok((within, warnings))
+}
+
+/// Gives every inode whose attributes do not all fit it a block, shared by as many as may.
+fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
+    let mut sets: Vec<Option<(XattrSet, u16)>> = Vec::new();
+    sets.resize_with(tree.xattr_sets().len(), || None);
+    let mut filling: BTreeMap<u32, u32> = BTreeMap::new(); // set to the block that has room
+    let (mut block_of, mut blocks) = (Vec::new(), Vec::new());
+    for (id, inode) in tree.iter() {
+        let set = &mut sets[inode.xattrs as usize];
+        // An ACL must agree with the mode, so a set is looked at again for another mode.
+        if set.as_ref().is_none_or(|(_, mode)| *mode != inode.mode) && inode.xattrs != 0 {
+            let made = XattrSet::new(tree.xattrs(id), inode.mode, block_size)
+                .map_err(|(rule, remedy)| Error::unrepresentable(tree.path(id), rule, remedy))?;
+            *set = Some((made, inode.mode));
+        }
+        if !set.as_ref().is_some_and(|(set, _)| set.has_block()) {
+            continue;
+        }
+        let next = u32::try_from(blocks.len()).expect("fewer than inodes");
+        let block = filling.entry(inode.xattrs).or_insert(next);
+        if blocks.get(*block as usize).is_some_and(|(_, users)| *users == XATTR_REFCOUNT_MAX) {
+            *block = next;
+        }
+        if *block == next {
+            blocks.push((inode.xattrs, 0));
+        }
+        blocks[*block as usize].1 += 1;
+        block_of.resize(tree.inodes().len(), 0);
+        block_of[id.index()] = *block + 1;
+    }
+    let sets = sets.into_iter().map(|set| set.map(|(set, _)| set).unwrap_or_default()).collect();
+    Ok(Xattrs { sets, block_of, blocks })
+}
+
+/// Everything that is decided before the size.
+struct Writer<'a> {
+    options: &'a Options,
+    numbers: Arc<Numbers>,
+    directories: Arc<Directories>,
+    xattrs: Arc<Xattrs>,
+    orphan_ino: Option<u32>,
+}
+
+impl Writer<'_> {
+    fn block_size(&self) -> u64 {
+        u64::from(self.options.block_size)
+    }
+
+    fn layout(&self, sized: Sized) -> Layout {
+        let Sized { geometry, blocks, mut placement, special } = sized;
+        let block_size = self.block_size();
+        let mut layout = Layout::new(blocks * block_size);
+        let roots = self.extent_trees(&mut placement, &mut layout);
+        self.content(&placement, &mut layout);
+
+        let usage = Arc::new(Usage {
+            geometry: Arc::new(geometry),
+            blocks,
+            used_end: placement.end,
+            last_ino: self.numbers.last(),
+        });
+        let records = self.special_records(&placement, &usage, &mut layout);
+        self.supers(&usage, &records, special.journal_blocks, &mut layout);
+        self.bitmaps(&usage, &mut layout);
+
+        let placement = Arc::new(placement);
+        let directories: Arc<Directories> = Arc::clone(&self.directories);
+        let fill = layout.add_render(directories);
+        for (from, offset, len) in placement.directories.bytes(block_size) {
+            layout.push(Region { offset, len, from, fill });
+        }
+        let fill = layout.add_render(Arc::new(XattrBlocks {
+            numbers: Arc::clone(&self.numbers),
+            xattrs: Arc::clone(&self.xattrs),
+            placement: Arc::clone(&placement),
+            block_size: usize::try_from(block_size).expect("at most 4096"),
+        }));
+        for (from, offset, len) in placement.xattrs.bytes(block_size) {
+            layout.push(Region { offset, len, from, fill });
+        }
+        let fill = layout.add_render(Arc::new(Inodes {
+            numbers: Arc::clone(&self.numbers),
+            directories: Arc::clone(&self.directories),
+            placement,
+            roots,
+            xattrs: Arc::clone(&self.xattrs),
+            block_size,
+            special: records,
+        }));
+        let inode_size = u64::from(INODE_SIZE);
+        for (group, place) in (0..).zip(&usage.geometry.places) {
+            layout.push(Region {
+                offset: place.inode_table * block_size,
+                len: usage.used_inodes(group) * inode_size,
+                from: group * usage.geometry.shape.inodes_per_group * inode_size,
+                fill,
+            });
+        }
+        layout
+    }
+
+    /// Places the blocks of all extent trees of the tree's inodes; gives their roots.
+    fn extent_trees(&self, placement: &mut Placement, layout: &mut Layout) -> Vec<[u8; 60]> {
+        let mut roots = vec![[0; 60]; placement.mappings.len()];
+        for (id, _) in self.numbers.tree.iter() {
+            if let Blocks::Many(position, mapping) = placement.blocks(id) {
+                let seed = self.numbers.checksum_seed(self.numbers.ino(id));
+                roots[position] = self.extent_tree(mapping, seed, layout);
+            }
+        }
+        roots
+    }
+
+    fn extent_tree(&self, mapping: &Mapping, seed: u32, layout: &mut Layout) -> [u8; 60] {
+        let block_size = usize::try_from(self.block_size()).expect("at most 4096");
+        let (root, blocks) = mapping.encode(block_size, seed);
+        for (block, bytes) in blocks {
+            layout.bytes(block * self.block_size(), bytes);
+        }
+        root
+    }
+
+    /// Places what files and long symlinks hold.
+    fn content(&self, placement: &Placement, layout: &mut Layout) {
+        let tree = &self.numbers.tree;
+        let number = layout.tree(Arc::clone(tree));
+        let block_size = self.block_size();
+        for (id, inode) in tree.iter() {
+            match (inode.kind, placement.blocks(id)) {
+                (Kind::File { size, .. }, Blocks::One(start)) => {
+                    layout.content(start * block_size, size, number, id, 0);
+                }
+                (Kind::File { size, .. }, Blocks::Many(_, mapping)) => {
+                    for extent in &mapping.extents {
+                        let from = u64::from(extent.logical) * block_size;
+                        let len = (u64::from(extent.len) * block_size).min(size - from);
+                        layout.content(extent.start * block_size, len, number, id, from);
+                    }
+                }
+                (Kind::Symlink, Blocks::One(start)) => {
+                    debug_assert!(tree.target(id).len() > FAST_SYMLINK_MAX);
+                    layout.bytes(start * block_size, tree.target(id));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The inodes that the tree has not, with all that they hold.
+    fn special_records(
+        &self,
+        placement: &Placement,
+        usage: &Usage,
+        layout: &mut Layout,
+    ) -> BTreeMap<u32, InodeRecord> {
+        let block_size = self.block_size();
+        let mut records = BTreeMap::new();
+        let mut file = |mapping: &Mapping, ino: u32, mode: u16, generation: u32, layout: &mut _| {
+            let data: u64 = mapping.extents.iter().map(|extent| u64::from(extent.len)).sum();
+            let seed = self.numbers.seed.inode(ino, generation);
+            let mut record = new_record(self.options.epoch);
+            record.i_mode = mode.into();
+            record.i_links_count = 1.into();
+            record.i_flags = InodeFlags::EXTENTS.bits().into();
+            record.i_generation = generation.into();
+            record.i_block = self.extent_tree(mapping, seed, layout);
+            set_size(&mut record, data * block_size, mapping.blocks(), block_size);
+            records.insert(ino, record);
+        };
+        if let Some(ino) = self.numbers.lost_found {
+            let generation = self.numbers.generation(ino);
+            file(&placement.lost_found, ino, S_IFDIR | 0o700, generation, layout);
+        }
+        if let Some(first) = placement.journal.extents.first() {
+            let blocks: u64 =
+                placement.journal.extents.iter().map(|extent| u64::from(extent.len)).sum();
+            layout.bytes(first.start * block_size, journal_superblock(blocks, block_size));
+            file(&placement.journal, JOURNAL_INO, S_IFREG | 0o600, 0, layout);
+        }
+        if let Some(ino) = self.orphan_ino {
+            let seed = FsSeed(self.numbers.seed.inode(ino, 0));
+            let size = usize::try_from(block_size).expect("at most 4096");
+            for extent in &placement.orphan.extents {
+                for block in extent.start..extent.start + u64::from(extent.len) {
+                    let tail = orphan_tail(seed, block, size);
+                    let offset = (block + 1) * block_size - tail.as_bytes().len() as u64;
+                    layout.bytes(offset, tail.as_bytes());
+                }
+            }
+            file(&placement.orphan, ino, S_IFREG | 0o600, 0, layout);
+        }
+        if let Some(ino) = self.numbers.lost_found {
+            records.get_mut(&ino).expect("made above").i_links_count = 2.into();
+        }
+        if let Some(block) = placement.resize {
+            records.insert(RESIZE_INO, self.resize_inode(block, usage, layout));
+        }
+        records
+    }
+
+    /// The inode that keeps the reserved descriptor blocks: one double-indirect block lists those
+    /// of group 0, and each of these lists its copies in the other groups.
+    fn resize_inode(&self, block: u64, usage: &Usage, layout: &mut Layout) -> InodeRecord {
+        let shape = &usage.geometry.shape;
+        let block_size = self.block_size();
+        let words = block_size / 4;
+        let mut indirect = vec![0; usize::try_from(block_size).expect("at most 4096")];
+        let (slots, _) = indirect.as_chunks_mut::<4>();
+        let low = |block: u64| u32::try_from(block).expect("within the first 2^32 blocks");
+        let backups: Vec<u64> = shape.backups().collect();
+        for number in 0..shape.reserved_gdt_blocks {
+            let within_group = 1 + shape.gdt_blocks() + number;
+            let at = shape.group_start(0) + within_group;
+            let slot = (shape.gdt_blocks() + number) % words;
+            slots[usize::try_from(slot).expect("within a block")] = low(at).to_le_bytes();
+            let copies: Vec<u8> = backups
+                .iter()
+                .flat_map(|&group| low(shape.group_start(group) + within_group).to_le_bytes())
+                .collect();
+            layout.bytes(at * block_size, copies);
+        }
+        layout.bytes(block * block_size, indirect);
+
+        let mut record = new_record(self.options.epoch);
+        record.i_mode = (S_IFREG | 0o600).into();
+        record.i_links_count = 1.into();
+        const DIND_BLOCK: usize = 13;
+        record.i_block[4 * DIND_BLOCK..][..4].copy_from_slice(&low(block).to_le_bytes());
+        let size = (words * words + words + 12) * block_size;
+        let blocks = 1 + shape.reserved_gdt_blocks * (1 + backups.len() as u64);
+        set_size(&mut record, size, blocks, block_size);
+        record
+    }
+
+    /// Superblocks and descriptors, and their copies.
+    fn supers(
+        &self,
+        usage: &Usage,
+        records: &BTreeMap<u32, InodeRecord>,
+        journal_blocks: u64,
+        layout: &mut Layout,
+    ) {
+        let shape = &usage.geometry.shape;
+        let mut directories = vec![0; usage.geometry.places.len()];
+        let mut count = |ino: u32| {
+            let group = u64::from(ino - 1) / shape.inodes_per_group;
+            directories[usize::try_from(group).expect("a group")] += 1;
+        };
+        self.numbers.lost_found.iter().for_each(|&ino| count(ino));
+        for (id, inode) in self.numbers.tree.iter() {
+            if inode.kind == Kind::Directory {
+                count(self.numbers.ino(id));
+            }
+        }
+        let descs = group_descs(usage, self.numbers.seed, &directories);
+        let facts = Facts {
+            journal: records.get(&JOURNAL_INO),
+            journal_blocks,
+            orphan_ino: self.orphan_ino,
+            large_dir: self.directories.need_large_dir(),
+            seed: self.numbers.seed,
+        };
+        let sb = superblock(self.options, usage, &facts);
+        layout.bytes(SUPER_OFFSET, sb.as_bytes());
+        let fill: Fill = layout.add_bytes(descs.as_bytes());
+        let len = descs.as_bytes().len() as u64;
+        for group in std::iter::once(0).chain(shape.backups()) {
+            let start = shape.group_start(group);
+            if group > 0 {
+                layout.bytes(start * self.block_size(), backup(&sb, group).as_bytes());
+            }
+            layout.push(Region { offset: (start + 1) * self.block_size(), len, from: 0, fill });
+        }
+    }
+
+    fn bitmaps(&self, usage: &Arc<Usage>, layout: &mut Layout) {
+        let block_size = self.block_size();
+        let blocks = layout.add_render(Arc::new(BlockBitmaps(Arc::clone(usage))));
+        let inodes = layout.add_render(Arc::new(InodeBitmaps(Arc::clone(usage))));
+        for (group, place) in (0..).zip(&usage.geometry.places) {
+            let from = group * block_size;
+            let mut push = |block, fill| {
+                layout.push(Region { offset: block * block_size, len: block_size, from, fill });
+            };
+            if !usage.is_untouched(group) {
+                push(place.block_bitmap, blocks);
+            }
+            push(place.inode_bitmap, inodes);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Hands out blocks in ascending order around the fixed metadata: no block is ever given back, so
+//! all that is free lies behind the last one given.
+
+use std::ops::Range;
+
+use super::geometry::Geometry;
+
+/// A cursor over the free blocks of a geometry. It does not stop at the end of the file system:
+/// the last block it gave says how large that has to be.
+#[derive(Debug)]
+pub(super) struct Space<'a> {
+    reserved: &'a [Range<u64>],
+    at: u64,
+}
+
+impl<'a> Space<'a> {
+    pub(super) fn new(geometry: &'a Geometry) -> Self {
+        Self::after(geometry, 0)
+    }
+
+    /// A cursor over the free blocks from a block on.
+    pub(super) fn after(geometry: &'a Geometry, block: u64) -> Self {
+        let first = geometry.reserved.partition_point(|range| range.end <= block);
+        let mut space = Self { reserved: &geometry.reserved[first..], at: block };
+        space.skip_reserved();
+        space
+    }
+
+    fn skip_reserved(&mut self) {
+        while let [first, rest @ ..] = self.reserved
+            && first.start <= self.at
+        {
+            self.at = first.end;
+            self.reserved = rest;
+        }
+    }
+
+    /// Takes `count` blocks and gives the runs they are in.
+    pub(super) fn take(&mut self, mut count: u64, mut run: impl FnMut(Range<u64>)) {
+        while count > 0 {
+            let free = self.reserved.first().map_or(u64::MAX, |range| range.start) - self.at;
+            let len = count.min(free);
+            run(self.at..self.at + len);
+            self.at += len;
+            count -= len;
+            self.skip_reserved();
+        }
+    }
+
+    /// Takes `count` blocks if they are in one run, and gives the first.
+    pub(super) fn take_one_run(&mut self, count: u64) -> Option<u64> {
+        let free = self.reserved.first().map_or(u64::MAX, |range| range.start) - self.at;
+        if count > free {
+            return None;
+        }
+        let start = self.at;
+        self.at += count;
+        self.skip_reserved();
+        Some(start)
+    }
+}
