@@ -77,3 +77,46 @@ fn every_profile_and_block_size_is_clean() {
         }
     }
 }
+
+#[test]
+fn the_smallest_size_fits_and_one_block_less_is_refused() {
+    for profile in [Profile::Default, Profile::Modern, Profile::Ro] {
+        for block_size in [1024, 4096] {
+            for files in [0, 100, 3000] {
+                let tree = tree(files);
+                let exact = Options {
+                    profile,
+                    block_size,
+                    headroom: Some(Headroom::Bytes(0)),
+                    ..options()
+                };
+                let smallest = plan(&tree, &Survey::default(), &exact).unwrap().layout;
+                let size = smallest.size();
+                let fixed = |size| Options { size: Some(size), ..exact.clone() };
+                let again = plan(&tree, &Survey::default(), &fixed(size)).unwrap().layout;
+                assert_eq!(smallest.seal().to_bytes(), again.seal().to_bytes());
+                let less = fixed(size - u64::from(block_size));
+                let error = plan(&tree, &Survey::default(), &less).unwrap_err().to_string();
+                assert!(error.contains("too small by 1 blocks"), "{error}");
+                assert!(error.contains(&size.to_string()), "{error}");
+            }
+        }
+    }
+}
+
+/// The last group as short as can be, and copies of the superblock in the way of tables.
+#[test]
+fn sizes_around_group_boundaries_are_clean() {
+    let tree = tree(300);
+    let group = 8192;
+    let options = Options { block_size: 1024, ..options() };
+    for groups in [1, 2, 3, 9, 16, 17, 25] {
+        for extra in [0, 1, 2, 3, 64, 200, 300, 400, group - 1] {
+            for profile in [Profile::Default, Profile::Ro] {
+                let size = Some((1 + groups * group + extra) * 1024);
+                println!("{groups} groups and {extra} blocks, {profile:?}");
+                check(&image(&tree, &Options { size, profile, ..options.clone() }));
+            }
+        }
+    }
+}
