@@ -327,7 +327,7 @@ impl TreeBuilder {
     }
 }
 
-fn too_large(path: Vec<u8>) -> Error {
+pub(super) fn too_large(path: Vec<u8>) -> Error {
     Error::unrepresentable(
         path,
         "the tree has more than 2^32 inodes or names, or 4 GiB of names and targets",

@@ -3,8 +3,11 @@
 //! A [`Tree`] holds its inodes in pre-order of the byte-sorted names, so an inode's number in the
 //! tree does not depend on how the tree was made. File content is a reference, never loaded whole.
 
+mod beneath;
 mod builder;
 mod content;
+pub mod dir;
+pub mod host_xattrs;
 mod survey;
 
 use std::fmt;
@@ -16,7 +19,7 @@ use bitflags::bitflags;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
-pub use survey::Survey;
+pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, survey};
 
 use crate::error::Result;
 use crate::time::Timestamp;

@@ -4,10 +4,21 @@
 //! the tree. A file shorter than [`EXAMINED_FROM`] is stored whole; in a longer one every
 //! [`GRANULE`] of zeros is a hole. (Looking into every small file would cost more than its zeros.)
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+mod digest;
+mod examine;
+#[cfg(test)]
+mod tests;
 
-use super::InodeId;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use super::{InodeId, Kind, Tree};
+use crate::error::{Error, Result};
+use examine::Examiner;
 
 /// A hole is made of whole granules at multiples of this many bytes.
 pub const GRANULE: u64 = 4096;
@@ -15,18 +26,196 @@ pub const GRANULE: u64 = 4096;
 /// Files of at least this many bytes may have holes.
 pub const EXAMINED_FROM: u64 = 64 << 10;
 
-/// The facts about a tree's content.
+/// The shortest segment; see [`segment_len`].
+const SEGMENT: u64 = 16 << 20;
+
+/// The most segments that a file has.
+const SEGMENTS: u64 = 1024;
+
+/// How to look into content.
+#[derive(Debug, Clone, Copy)]
+pub struct SurveyOptions {
+    /// How many threads read. The facts do not depend on it.
+    pub threads: NonZero<usize>,
+    /// Whether to make the [`Survey::digest`], for which all content is read.
+    pub digest: bool,
+}
+
+impl Default for SurveyOptions {
+    fn default() -> Self {
+        Self { threads: NonZero::<usize>::MIN, digest: false }
+    }
+}
+
+/// The facts about a tree's content. The default is that of a tree without holes.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Files with holes, and where they hold data: sorted, disjoint, not adjacent, within the
     /// file; starts are multiples of [`GRANULE`], ends too or the file's end.
     data: BTreeMap<InodeId, Box<[Range<u64>]>>,
+    digest: Option<[u8; 32]>,
 }
 
 impl Survey {
     /// Where a file holds data, in bytes; `None` if it has no hole.
+    ///
+    /// The ranges are sorted, disjoint and not adjacent. They start at multiples of [`GRANULE`]
+    /// and end there too, or at the file's end. A file of zeros has no range.
     #[must_use]
     pub fn data(&self, file: InodeId) -> Option<&[Range<u64>]> {
         self.data.get(&file).map(|ranges| &**ranges)
     }
+
+    /// A SHA-256 that changes with the tree: with all that it holds of metadata, and with all
+    /// content by its checksums; `None` if it was not asked for.
+    ///
+    /// It tells trees apart that are made without ill will, and is no proof of their content.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
+    }
+}
+
+/// Content is examined in segments of this length, so that several threads share a large file.
+///
+/// A file has few of them however large it is: one of holes alone may be of any size. The digest
+/// depends on it.
+fn segment_len(size: u64) -> u64 {
+    (size / SEGMENTS).next_power_of_two().max(SEGMENT)
+}
+
+/// A segment of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Segment {
+    file: InodeId,
+    number: u32,
+}
+
+impl Segment {
+    /// Its bytes in a file of this size.
+    fn range(self, size: u64) -> Range<u64> {
+        let len = segment_len(size);
+        let start = u64::from(self.number) * len;
+        start..size.min(start.saturating_add(len))
+    }
+}
+
+/// The segments of all files of at least so many bytes, in the order of the tree.
+fn segments(tree: &Tree, shortest: u64) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for (file, inode) in tree.iter() {
+        if let Kind::File { size, .. } = inode.kind
+            && size >= shortest
+        {
+            let count = u32::try_from(size.div_ceil(segment_len(size))).expect("at most 1024");
+            segments.extend((0..count).map(|number| Segment { file, number }));
+        }
+    }
+    segments
+}
+
+fn size_of(tree: &Tree, file: InodeId) -> u64 {
+    match tree.inode(file).kind {
+        Kind::File { size, .. } => size,
+        _ => unreachable!("only regular files have segments"),
+    }
+}
+
+/// Reads the content of a tree as far as needed.
+///
+/// # Errors
+/// [`Error::Source`] or [`Error::Changed`] for the first file, in the order of the tree, that
+/// can't be read or was changed.
+pub fn survey(tree: &Tree, options: &SurveyOptions) -> Result<Survey> {
+    let segments = segments(tree, if options.digest { 0 } else { EXAMINED_FROM });
+    let sums = options.digest.then(|| segments.iter().map(|_| AtomicU32::new(0)).collect());
+    let holed = examine_all(tree, &segments, sums.as_ref(), options.threads)?;
+
+    let mut survey = Survey::default();
+    let mut holed = holed.into_iter().peekable();
+    for group in segments.chunk_by(|a, b| a.file == b.file) {
+        let file = group[0].file;
+        if holed.peek().is_none_or(|(segment, _)| segment.file != file) {
+            continue;
+        }
+        let size = size_of(tree, file);
+        let mut data: Vec<Range<u64>> = Vec::new();
+        for segment in group {
+            match holed.next_if(|(holed, _)| holed == segment) {
+                Some((_, ranges)) => {
+                    ranges.iter().cloned().for_each(|part| append(&mut data, part))
+                }
+                None => append(&mut data, segment.range(size)),
+            }
+        }
+        survey.data.insert(file, data.into());
+    }
+    survey.digest = sums.map(|sums| digest::digest(tree, &survey, &segments, &sums));
+    Ok(survey)
+}
+
+/// Adds a range at the end, or to the last one if that ends where it starts.
+fn append(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
+/// Where a segment that has a hole holds data.
+type Holed = (Segment, Box<[Range<u64>]>);
+
+/// Examines segments, several at a time, and gives those with holes in order; with `sums` also the
+/// CRC-32C of each segment's data.
+fn examine_all(
+    tree: &Tree,
+    segments: &[Segment],
+    sums: Option<&Vec<AtomicU32>>,
+    threads: NonZero<usize>,
+) -> Result<Vec<Holed>> {
+    let next = AtomicUsize::new(0);
+    let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        let mut examiner = Examiner::new(sums.is_some());
+        let mut holed = Vec::new();
+        // All segments before one that fails have been taken by then, so that the first failure
+        // of all is found whichever thread meets it.
+        while !failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&segment) = segments.get(index) else { break };
+            let size = size_of(tree, segment.file);
+            match examiner.examine(tree, segment.file, segment.range(size)) {
+                Ok(part) => {
+                    if let Some(sums) = sums {
+                        sums[index].store(part.sum, Ordering::Relaxed);
+                    }
+                    if size >= EXAMINED_FROM && part.data != [segment.range(size)] {
+                        holed.push((segment, part.data.into()));
+                    }
+                }
+                Err(error) => {
+                    failed.store(true, Ordering::Relaxed);
+                    let mut failure = failure.lock().expect("no thread panics with the lock");
+                    if failure.as_ref().is_none_or(|(first, _)| index < *first) {
+                        *failure = Some((index, error));
+                    }
+                }
+            }
+        }
+        holed
+    };
+    let mut holed: Vec<Holed> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.get()).map(|_| scope.spawn(work)).collect();
+        let mut holed = work();
+        for other in others {
+            holed.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        holed
+    });
+    if let Some((_, error)) = failure.into_inner().expect("no thread panics with the lock") {
+        return Err(error);
+    }
+    holed.sort_by_key(|&(segment, _)| segment);
+    Ok(holed)
 }

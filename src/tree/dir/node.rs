@@ -1,0 +1,221 @@
+//! Reads what one node is, by its descriptor.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fd::AsFd;
+use rustix::fs::{
+    AtFlags, FileType, OFlags, Statx, StatxAttributes, StatxFlags, fgetxattr, flistxattr, getxattr,
+    listxattr, readlinkat_raw, statx,
+};
+use rustix::io::{Errno, Result as SysResult};
+
+use super::source::{READ, stamp, status};
+use crate::time::Timestamp;
+use crate::tree::beneath::open_entry;
+use crate::tree::host_xattrs::HostXattrs;
+use crate::tree::{FileFlags, Metadata, Node, Xattr};
+
+/// Why a node can't be read.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It is not what its directory listed, or not there.
+    Replaced,
+    /// What was being done when the system refused, and what it said.
+    Refused(&'static str, Errno),
+}
+
+/// Makes a fault of what the system says.
+pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> Fault {
+    move |error| match error {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => Fault::Replaced,
+        _ => Fault::Refused(operation, error),
+    }
+}
+
+/// An inode of the host that has several names.
+pub(super) type LinkKey = (u32, u32, u64);
+
+/// An extended attribute that is not taken over, and why.
+pub(super) type LeftOut = (Box<[u8]>, &'static str);
+
+/// What a new node of the tree is, as far as it is known without its place in the tree.
+pub(super) enum What {
+    /// A regular file.
+    File { size: u64, stamp: u64 },
+    /// Anything else that is not a directory.
+    Other(Node),
+}
+
+/// What every node has.
+pub(super) struct Facts {
+    pub(super) metadata: Metadata,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// The largest list of extended attributes and the largest value (`XATTR_LIST_MAX`,
+/// `XATTR_SIZE_MAX`).
+const XATTR_MAX: usize = 65_536;
+
+/// Enough for nearly all: the kernel takes memory for as much as it is offered.
+const XATTR_USUAL: usize = 256;
+
+/// The longest target of a symlink, with the byte that shows that a target is longer.
+const TARGET_MAX: usize = 4096;
+
+/// Reads nodes; one for each thread.
+pub(super) struct NodeReader<'a> {
+    host_xattrs: &'a HostXattrs,
+    list: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// The two ways to the extended attributes of a descriptor.
+enum Attributes<'fd> {
+    Direct(BorrowedFd<'fd>),
+    /// A descriptor that was opened with `O_PATH` has them only under its name in `/proc`.
+    ByName(String),
+}
+
+impl Attributes<'_> {
+    fn listing(&self) -> &'static str {
+        match self {
+            Self::Direct(_) => "cannot list its extended attributes",
+            Self::ByName(_) => "cannot list its extended attributes through /proc",
+        }
+    }
+
+    fn list(&self, buffer: &mut [u8]) -> SysResult<usize> {
+        match self {
+            Self::Direct(fd) => flistxattr(fd, buffer),
+            Self::ByName(path) => listxattr(path, buffer),
+        }
+    }
+
+    fn get(&self, name: &CStr, buffer: &mut [u8]) -> SysResult<usize> {
+        match self {
+            Self::Direct(fd) => fgetxattr(fd, name, buffer),
+            Self::ByName(path) => getxattr(path, name, buffer),
+        }
+    }
+}
+
+/// Calls with a small buffer, and again with the largest if that was too small.
+fn fill(buffer: &mut [u8], call: impl Fn(&mut [u8]) -> SysResult<usize>) -> SysResult<&[u8]> {
+    let len = match call(&mut buffer[..XATTR_USUAL]) {
+        Err(Errno::RANGE) => call(buffer)?,
+        result => result?,
+    };
+    Ok(&buffer[..len])
+}
+
+/// What an entry is whose directory does not say.
+pub(super) fn type_of(directory: impl AsFd, name: &CStr) -> Result<FileType, Fault> {
+    let status = statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
+        .map_err(refused("cannot read its status"))?;
+    Ok(type_in(&status))
+}
+
+fn type_in(status: &Statx) -> FileType {
+    FileType::from_raw_mode(status.stx_mode.into())
+}
+
+impl<'a> NodeReader<'a> {
+    pub(super) fn new(host_xattrs: &'a HostXattrs) -> Self {
+        Self { host_xattrs, list: vec![0; XATTR_MAX], value: vec![0; XATTR_MAX] }
+    }
+
+    /// Reads an open directory's metadata.
+    pub(super) fn directory(&mut self, fd: BorrowedFd<'_>) -> Result<Facts, Fault> {
+        let status = status(fd).map_err(refused("cannot read its status"))?;
+        self.facts(&status, &Attributes::Direct(fd))
+    }
+
+    /// Reads an entry that is not a directory; for one with several names also which it is.
+    ///
+    /// Only a regular file is opened for reading: opening a device or a pipe may do something.
+    pub(super) fn entry(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &CStr,
+        kind: FileType,
+    ) -> Result<(Facts, What, Option<LinkKey>), Fault> {
+        let flags = if kind == FileType::RegularFile { READ } else { OFlags::PATH };
+        let fd = open_entry(directory, name, flags).map_err(refused("cannot open"))?;
+        let status = status(&fd).map_err(refused("cannot read its status"))?;
+        if type_in(&status) != kind {
+            return Err(Fault::Replaced);
+        }
+        let attributes = match kind {
+            FileType::RegularFile => Attributes::Direct(fd.as_fd()),
+            _ => Attributes::ByName(format!("/proc/self/fd/{}", fd.as_raw_fd())),
+        };
+        let facts = self.facts(&status, &attributes)?;
+        let what = match kind {
+            FileType::RegularFile => What::File { size: status.stx_size, stamp: stamp(&status) },
+            FileType::Symlink => {
+                let len = readlinkat_raw(&fd, c"", &mut self.value[..TARGET_MAX])
+                    .map_err(refused("cannot read the target"))?;
+                What::Other(Node::Symlink(self.value[..len].to_vec()))
+            }
+            FileType::Fifo => What::Other(Node::Fifo),
+            FileType::Socket => What::Other(Node::Socket),
+            FileType::CharacterDevice => {
+                What::Other(Node::CharDevice(status.stx_rdev_major, status.stx_rdev_minor))
+            }
+            FileType::BlockDevice => {
+                What::Other(Node::BlockDevice(status.stx_rdev_major, status.stx_rdev_minor))
+            }
+            FileType::Directory | FileType::Unknown => {
+                return Err(Fault::Refused("cannot tell what it is", Errno::OPNOTSUPP));
+            }
+        };
+        let key = (status.stx_dev_major, status.stx_dev_minor, status.stx_ino);
+        Ok((facts, what, (status.stx_nlink > 1).then_some(key)))
+    }
+
+    fn facts(&mut self, status: &Statx, attributes: &Attributes<'_>) -> Result<Facts, Fault> {
+        let mut xattrs = Vec::new();
+        let mut left_out = Vec::new();
+        let list = match fill(&mut self.list, |buffer| attributes.list(buffer)) {
+            // A file system that has none.
+            Err(Errno::OPNOTSUPP) => &[],
+            // Not `refused`: without /proc the name is not there, but the node is.
+            result => result.map_err(|error| Fault::Refused(attributes.listing(), error))?,
+        };
+        for name in list.split_inclusive(|&byte| byte == 0) {
+            let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+            if let Some(reason) = self.host_xattrs.fault(name.to_bytes()) {
+                left_out.push((name.to_bytes().into(), reason));
+                continue;
+            }
+            let value = fill(&mut self.value, |buffer| attributes.get(name, buffer))
+                .map_err(refused("cannot read its extended attributes"))?;
+            xattrs.push(Xattr { name: name.to_bytes().to_vec(), value: value.to_vec() });
+        }
+        let metadata = Metadata {
+            mode: status.stx_mode & 0o7777,
+            uid: status.stx_uid,
+            gid: status.stx_gid,
+            mtime: Timestamp {
+                seconds: status.stx_mtime.tv_sec,
+                nanoseconds: status.stx_mtime.tv_nsec,
+            },
+            flags: flags(status.stx_attributes),
+            xattrs,
+        };
+        Ok(Facts { metadata, left_out })
+    }
+}
+
+fn flags(attributes: StatxAttributes) -> FileFlags {
+    [
+        (StatxAttributes::IMMUTABLE, FileFlags::IMMUTABLE),
+        (StatxAttributes::APPEND, FileFlags::APPEND),
+        (StatxAttributes::NODUMP, FileFlags::NODUMP),
+    ]
+    .into_iter()
+    .filter(|&(attribute, _)| attributes.contains(attribute))
+    .map(|(_, flag)| flag)
+    .collect()
+}

@@ -1,0 +1,194 @@
+//! The content of files in a directory: opened again when it is needed, and checked to be what was
+//! listed.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::os::unix::fs::FileExt;
+
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, OFlags, Statx, StatxFlags, statx};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::tree::beneath::Beneath;
+use crate::tree::{ContentReader, ContentSource};
+
+/// How a regular file is opened. It may have become a pipe: `O_NONBLOCK` doesn't wait for one.
+pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
+
+/// What an open file is.
+pub(super) fn status(fd: impl AsFd) -> rustix::io::Result<Statx> {
+    statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+}
+
+/// A number that changes with a file: with the inode that it is, its length and its times.
+pub(super) fn stamp(status: &Statx) -> u64 {
+    // A tree is small beside 2^64, and its files are not made to collide.
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u32(status.stx_dev_major);
+    hasher.write_u32(status.stx_dev_minor);
+    hasher.write_u64(status.stx_ino);
+    hasher.write_u64(status.stx_size);
+    for time in [status.stx_mtime, status.stx_ctime] {
+        hasher.write_i64(time.tv_sec);
+        hasher.write_u32(time.tv_nsec);
+    }
+    hasher.finish()
+}
+
+/// Where the directories and regular files of a tree are, in few bytes.
+#[derive(Debug)]
+pub(super) struct Records {
+    directories: Vec<Place>,
+    files: Vec<(u64, Place)>,
+    /// Names, each after a byte with its length.
+    names: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    directory: u32,
+    name: u32,
+}
+
+/// The tree has more directories, files or bytes of names than the records can count.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Records {
+    /// The number of the root directory.
+    pub(super) const ROOT: u32 = 0;
+
+    pub(super) fn new() -> Self {
+        let root = Place { directory: Self::ROOT, name: 0 };
+        Self { directories: vec![root], files: Vec::new(), names: Vec::new() }
+    }
+
+    pub(super) fn add_directory(&mut self, directory: u32, name: &[u8]) -> Result<u32, Full> {
+        let index = u32::try_from(self.directories.len()).map_err(|_| Full)?;
+        let place = self.place(directory, name)?;
+        self.directories.push(place);
+        Ok(index)
+    }
+
+    pub(super) fn add_file(
+        &mut self,
+        directory: u32,
+        name: &[u8],
+        stamp: u64,
+    ) -> Result<u32, Full> {
+        let index = u32::try_from(self.files.len()).map_err(|_| Full)?;
+        let place = self.place(directory, name)?;
+        self.files.push((stamp, place));
+        Ok(index)
+    }
+
+    fn place(&mut self, directory: u32, name: &[u8]) -> Result<Place, Full> {
+        let at = u32::try_from(self.names.len()).map_err(|_| Full)?;
+        self.names.push(u8::try_from(name.len()).map_err(|_| Full)?);
+        self.names.extend_from_slice(name);
+        Ok(Place { directory, name: at })
+    }
+
+    fn name(&self, place: Place) -> &[u8] {
+        let at = place.name as usize;
+        let len = usize::from(self.names[at]);
+        &self.names[at + 1..=at + len]
+    }
+
+    pub(super) fn name_of_directory(&self, index: u32) -> &[u8] {
+        match index {
+            Self::ROOT => b"",
+            _ => self.name(self.directories[index as usize]),
+        }
+    }
+
+    pub(super) fn path_of_directory(&self, mut index: u32) -> Vec<u8> {
+        let mut names = Vec::new();
+        while index != Self::ROOT {
+            let place = self.directories[index as usize];
+            names.push(self.name(place));
+            index = place.directory;
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
+    fn path_of_file(&self, index: u32) -> Vec<u8> {
+        let (_, place) = self.files[index as usize];
+        let mut path = self.path_of_directory(place.directory);
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(self.name(place));
+        path
+    }
+
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.directories.shrink_to_fit();
+        self.files.shrink_to_fit();
+        self.names.shrink_to_fit();
+    }
+}
+
+/// The files of a directory.
+#[derive(Debug)]
+pub(super) struct DirSource {
+    pub(super) beneath: Beneath,
+    pub(super) records: Records,
+}
+
+struct DirReader {
+    file: File,
+    stamp: u64,
+    path: Vec<u8>,
+}
+
+fn changed(path: &[u8], rule: &str) -> Error {
+    Error::Changed { path: path.to_vec(), rule: rule.into() }
+}
+
+impl DirReader {
+    fn check(&self, rule: &str) -> Result<()> {
+        match status(&self.file) {
+            Ok(status) if stamp(&status) == self.stamp => Ok(()),
+            Ok(_) => Err(changed(&self.path, rule)),
+            Err(error) => Err(Error::source(self.path.clone(), "cannot read its status", error)),
+        }
+    }
+}
+
+impl ContentSource for DirSource {
+    fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
+        let (stamp, _) = self.records.files[index as usize];
+        let place = self.records.path_of_file(index);
+        match self.beneath.open(&place, READ) {
+            Ok(fd) => {
+                let reader = DirReader { file: fd.into(), stamp, path: place };
+                reader.check("it was changed or replaced after the tree was listed")?;
+                Ok(Box::new(reader))
+            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {
+                Err(changed(&path(), "it was removed or replaced after the tree was listed"))
+            }
+            Err(error) => Err(Error::source(path(), "cannot open", error)),
+        }
+    }
+}
+
+impl ContentReader for DirReader {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => changed(&self.path, "it shrank while it was read"),
+            _ => Error::source(self.path.clone(), "cannot read", error),
+        })
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+
+    fn verify(&self) -> Result<()> {
+        self.check("it was changed while it was read")
+    }
+}

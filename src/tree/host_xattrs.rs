@@ -1,0 +1,198 @@
+//! Which extended attributes belong to the host and not to the tree.
+//!
+//! An image has attributes in the namespaces `user.`, `trusted.` and `security.`, and the two
+//! POSIX ACLs. What a host's file system, kernel or server keeps there for itself says nothing
+//! about the tree and would differ from host to host; [`HOST_ONLY`] lists it. Attributes in any
+//! other namespace are answers of a file system about itself and are never taken over.
+
+use std::borrow::Cow;
+
+/// Attributes that only the host's file system, kernel or server adds, and what they are. A `*`
+/// stands at the end of a name for anything.
+pub const HOST_ONLY: &[(&str, &str)] = &[
+    // Beside the ACL that XFS gives as system.posix_acl_*.
+    ("trusted.SGI_ACL_*", "XFS's own form of an ACL"),
+    ("trusted.overlay.*", "a mark of overlayfs"),
+    ("user.overlay.*", "a mark of overlayfs"),
+    ("user.fuseoverlayfs.*", "a mark of fuse-overlayfs"),
+    // Owner and mode as a container shall see them: the tree's are those of its inodes.
+    ("user.containers.override_stat", "a mark of rootless container storage"),
+    ("user.rootlesscontainers", "a mark of rootless container storage"),
+    ("user.virtfs.*", "a mark of QEMU's shared directories"),
+    ("user.virtiofsd.*", "a mark of virtiofsd's shared directories"),
+    // A keyed hash over the inode number and generation that the file has on the host.
+    ("security.evm", "a seal of the host's kernel on the host's inode"),
+    ("trusted.gfid*", "an identifier of GlusterFS"),
+    ("trusted.pgfid.*", "an identifier of GlusterFS"),
+    ("trusted.glusterfs.*", "state of GlusterFS"),
+    ("trusted.afr.*", "state of GlusterFS"),
+    ("trusted.ec.*", "state of GlusterFS"),
+    ("trusted.bit-rot.*", "state of GlusterFS"),
+    ("trusted.fid", "an identifier of Lustre"),
+    ("trusted.lov", "state of Lustre"),
+    ("trusted.lma", "state of Lustre"),
+    ("trusted.lmv", "state of Lustre"),
+    ("trusted.dmv", "state of Lustre"),
+    ("trusted.link", "state of Lustre"),
+    ("trusted.hsm", "state of Lustre"),
+    ("trusted.som", "state of Lustre"),
+    ("trusted.lfsck_*", "state of Lustre"),
+    // Of no namespace that an image has; listed for what the report says about them.
+    ("system.nfs4_acl", "an ACL of NFSv4, of which an image holds the mode bits"),
+    ("system.nfs4_dacl", "an ACL of NFSv4, of which an image holds the mode bits"),
+    ("system.nfs4_sacl", "an ACL of NFSv4, of which an image holds the mode bits"),
+    ("system.richacl", "a rich ACL, of which an image holds the mode bits"),
+    ("system.cifs_*", "an answer of an SMB server"),
+    ("system.smb3_*", "an answer of an SMB server"),
+    ("system.ntfs_*", "a property of NTFS"),
+    ("system.dos_attrib", "a property of NTFS"),
+    ("btrfs.*", "a property of btrfs"),
+    ("bcachefs.*", "a property of bcachefs"),
+    ("bcachefs_effective.*", "a property of bcachefs"),
+    ("ceph.*", "state of Ceph"),
+    ("lustre.*", "state of Lustre"),
+    ("glusterfs.*", "state of GlusterFS"),
+    ("afs.*", "state of AFS"),
+    ("osx.*", "a property of HFS+"),
+    ("os2.*", "a property of JFS"),
+];
+
+/// What an image can hold.
+const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
+
+#[derive(Debug, Clone)]
+struct Rule {
+    pattern: Cow<'static, [u8]>,
+    /// Why it is left out; `None` to keep it.
+    reason: Option<&'static str>,
+}
+
+impl Rule {
+    fn matches(&self, name: &[u8]) -> bool {
+        match self.pattern.strip_suffix(b"*") {
+            Some(start) => name.starts_with(start),
+            None => name == &*self.pattern,
+        }
+    }
+}
+
+/// Decides which extended attributes are taken over; by default all but [`HOST_ONLY`].
+///
+/// A pattern is a full name, or the start of one with a `*` at its end. The last pattern that
+/// matches a name decides.
+#[derive(Debug, Clone)]
+pub struct HostXattrs {
+    rules: Vec<Rule>,
+}
+
+impl Default for HostXattrs {
+    fn default() -> Self {
+        let rule = |&(pattern, reason): &(&'static str, _)| Rule {
+            pattern: Cow::Borrowed(pattern.as_bytes()),
+            reason: Some(reason),
+        };
+        Self { rules: HOST_ONLY.iter().map(rule).collect() }
+    }
+}
+
+impl HostXattrs {
+    /// Leaves out what matches the pattern.
+    #[must_use]
+    pub fn leave_out(mut self, pattern: impl Into<Vec<u8>>) -> Self {
+        let pattern = Cow::Owned(pattern.into());
+        self.rules.push(Rule { pattern, reason: Some("as asked for") });
+        self
+    }
+
+    /// Takes over what matches the pattern, as far as an image can hold it.
+    #[must_use]
+    pub fn keep(mut self, pattern: impl Into<Vec<u8>>) -> Self {
+        self.rules.push(Rule { pattern: Cow::Owned(pattern.into()), reason: None });
+        self
+    }
+
+    /// Says why an attribute is left out, or `None` for one that is taken over.
+    #[must_use]
+    pub fn fault(&self, name: &[u8]) -> Option<&'static str> {
+        let rule = self.rules.iter().rev().find(|rule| rule.matches(name));
+        let storable = ACLS.contains(&name)
+            || NAMESPACES.iter().any(|space| name.len() > space.len() && name.starts_with(space));
+        match rule.and_then(|rule| rule.reason) {
+            None if !storable => Some("no image holds attributes of this namespace"),
+            reason => reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_keeps_what_is_its_own() {
+        let host = HostXattrs::default();
+        for name in [
+            "user.mime_type",
+            "user.overlay",
+            "user.com.apple.quarantine",
+            "trusted.mine",
+            "trusted.lova",
+            "trusted.SGI_ACL",
+            "security.capability",
+            "security.selinux",
+            "security.ima",
+            "security.evmx",
+            "system.posix_acl_access",
+            "system.posix_acl_default",
+        ] {
+            assert_eq!(host.fault(name.as_bytes()), None, "{name}");
+        }
+        for name in [
+            "trusted.SGI_ACL_FILE",
+            "trusted.SGI_ACL_DEFAULT",
+            "trusted.overlay.opaque",
+            "user.overlay.origin",
+            "security.evm",
+            "trusted.gfid",
+            "trusted.gfid2path.0123456789abcdef",
+            "trusted.lov",
+            "system.nfs4_acl",
+            "system.posix_acl_other",
+            "btrfs.compression",
+            "com.apple.quarantine",
+            "gnu.translator",
+            "user.",
+            "user",
+            "",
+        ] {
+            assert!(host.fault(name.as_bytes()).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_last_pattern_decides() {
+        let host = HostXattrs::default()
+            .keep("trusted.overlay.opaque")
+            .leave_out("user.*")
+            .keep("user.mime*")
+            .leave_out("user.mime_b")
+            .leave_out("system.posix_acl_default")
+            .keep("btrfs.*");
+        for (name, kept) in [
+            ("trusted.overlay.opaque", true),
+            ("trusted.overlay.opaque.", false),
+            ("trusted.overlay.origin", false),
+            ("user.a", false),
+            ("user.mime", true),
+            ("user.mime_a", true),
+            ("user.mime_b", false),
+            ("system.posix_acl_access", true),
+            ("system.posix_acl_default", false),
+            // An image has no place for it, whoever asks.
+            ("btrfs.compression", false),
+        ] {
+            assert_eq!(host.fault(name.as_bytes()).is_none(), kept, "{name}");
+        }
+    }
+}
