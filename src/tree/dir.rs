@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::report::Warning;
 
 /// Says whether a path, without a leading slash, is left out of the tree.
-pub type Exclude = dyn Fn(&[u8]) -> bool + Sync;
+pub type Exclude<'a> = dyn Fn(&[u8]) -> bool + Sync + 'a;
 
 /// How to read a directory.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct DirOptions<'a> {
     /// How many threads read. The tree does not depend on it.
     pub threads: NonZero<usize>,
     /// What is left out; a directory with all that is below it. The root is never asked about.
-    pub exclude: Option<&'a Exclude>,
+    pub exclude: Option<&'a Exclude<'a>>,
     /// Which extended attributes are left out.
     pub host_xattrs: HostXattrs,
 }
