@@ -11,31 +11,28 @@
 
 mod node;
 mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map;
 use std::ffi::CStr;
 use std::fmt;
-use std::mem::{MaybeUninit, take};
+use std::mem::MaybeUninit;
 use std::num::NonZero;
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, open};
 use rustix::io::Errno;
 
-use node::{Facts, Fault, LeftOut, LinkKey, NodeReader, What, refused, type_of};
-use source::{DirSource, Full, Records};
+use node::{Fault, NodeReader, refused, type_of};
+use state::{Batch, Directory, Found, Pending, Place, State};
 
 use super::beneath::Beneath;
-use super::builder::too_large;
 use super::host_xattrs::HostXattrs;
-use super::{ContentId, Node, NodeId, Tree, TreeBuilder};
+use super::{Tree, TreeBuilder};
 use crate::error::{Error, Result};
 use crate::report::Warning;
 
@@ -87,19 +84,8 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     })?;
 
     let facts = NodeReader::new(&options.host_xattrs).directory(fd.as_fd());
-    let facts = facts.map_err(|fault| failure(given(), fault))?;
-    let mut builder = TreeBuilder::new(facts.metadata)?;
-    let mut state = State {
-        source: builder.reserve_source(),
-        builder,
-        records: Records::new(),
-        links: BTreeMap::new(),
-        pending: vec![Pending { number: Records::ROOT, parent: None }],
-        busy: 0,
-        left_out: BTreeMap::new(),
-        failure: None,
-    };
-    state.leave_out(facts.left_out, true, Vec::new);
+    let facts = facts.map_err(|fault| failure(given(), &fault))?;
+    let state = State::new(facts)?;
     let scan =
         Scan { options, beneath: Beneath::new(fd), state: Mutex::new(state), more: Condvar::new() };
     std::thread::scope(|scope| {
@@ -109,34 +95,17 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
         scan.work();
     });
 
-    let mut state = scan.state.into_inner().expect("a panic of a thread has come through");
-    if let Some((_, error)) = state.failure {
-        return Err(error);
-    }
-    state.records.shrink_to_fit();
-    let source = DirSource { beneath: scan.beneath, records: state.records };
-    state.builder.set_source(state.source, Arc::new(source));
-    let warnings = state.left_out.into_iter().map(|(name, left_out)| left_out.warning(&name));
-    Ok((state.builder.finish()?, warnings.collect()))
+    let state = scan.state.into_inner().expect("a panic of a thread has come through");
+    state.finish(scan.beneath)
 }
 
-fn failure(path: Vec<u8>, fault: Fault) -> Error {
+fn failure(path: Vec<u8>, fault: &Fault) -> Error {
     match fault {
         Fault::Replaced => Error::Changed {
             path,
             rule: "it was removed or replaced while the tree was listed".into(),
         },
-        Fault::Refused(operation, error) => Error::source(path, operation, error),
-    }
-}
-
-/// Gives an error of the builder, which knows names only, its path.
-fn at(path: Vec<u8>, error: Error) -> Error {
-    match error {
-        Error::Unrepresentable { rule, remedy, .. } => {
-            Error::Unrepresentable { path, rule, remedy }
-        }
-        error => error,
+        Fault::Refused(operation, error) => Error::source(path, operation, *error),
     }
 }
 
@@ -148,189 +117,6 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
     path.extend_from_slice(name);
     path
-}
-
-/// A directory that is still to be read.
-struct Pending {
-    /// Its number in the records.
-    number: u32,
-    /// The node it will be added to; `None` for the root, which is there already.
-    parent: Option<NodeId>,
-}
-
-/// All nodes that have an attribute which is not taken over.
-struct LeftOutOf {
-    count: u64,
-    first: Vec<u8>,
-    reason: &'static str,
-}
-
-impl LeftOutOf {
-    fn warning(self, name: &[u8]) -> Warning {
-        let Self { count, first, reason } = self;
-        let name = String::from_utf8_lossy(name);
-        let nodes = if count == 1 { "1 node".into() } else { format!("{count} nodes, first here") };
-        let message = format!("extended attribute {name} left out of {nodes}: {reason}");
-        Warning { path: first, message }
-    }
-}
-
-/// What the threads share.
-struct State {
-    builder: TreeBuilder,
-    /// The builder's number of the source.
-    source: u16,
-    records: Records,
-    links: BTreeMap<LinkKey, NodeId>,
-    pending: Vec<Pending>,
-    /// How many threads are reading a directory, and may find more.
-    busy: usize,
-    left_out: BTreeMap<Box<[u8]>, LeftOutOf>,
-    /// The error with the smallest path so far.
-    failure: Option<(Vec<u8>, Error)>,
-}
-
-impl State {
-    /// Counts attributes that are left out of a node; only once for a node with several names.
-    fn leave_out(&mut self, names: Vec<LeftOut>, new: bool, path: impl Fn() -> Vec<u8>) {
-        for (name, reason) in names {
-            let path = path();
-            match self.left_out.entry(name) {
-                btree_map::Entry::Vacant(entry) => {
-                    entry.insert(LeftOutOf { count: u64::from(new), first: path, reason });
-                }
-                btree_map::Entry::Occupied(mut entry) => {
-                    let left_out = entry.get_mut();
-                    left_out.count += u64::from(new);
-                    if path < left_out.first {
-                        left_out.first = path;
-                    }
-                }
-            }
-        }
-    }
-
-    fn fail(&mut self, path: Vec<u8>, error: Error) {
-        if self.failure.as_ref().is_none_or(|(first, _)| path < *first) {
-            self.failure = Some((path, error));
-        }
-    }
-
-    /// Adds what a thread found in a directory; at the first time the directory too.
-    fn add(&mut self, directory: &mut Directory, batch: &mut Batch) {
-        for (path, error) in batch.failures.drain(..) {
-            self.fail(path, error);
-        }
-        match self.node_of(directory) {
-            Ok(node) => self.add_entries(directory, node, batch),
-            Err(error) => self.fail(directory.path.clone(), at(directory.path.clone(), error)),
-        }
-        batch.clear();
-    }
-
-    fn node_of(&mut self, directory: &mut Directory) -> Result<NodeId> {
-        let (parent, facts) = match &mut directory.place {
-            Place::Added(node) => return Ok(*node),
-            Place::Beneath(parent, facts) => (*parent, facts),
-        };
-        let name = self.records.name_of_directory(directory.number);
-        let metadata = take(&mut facts.metadata);
-        let node = self.builder.add(parent, name, metadata, Node::Directory)?;
-        self.leave_out(take(&mut facts.left_out), true, || directory.path.clone());
-        directory.place = Place::Added(node);
-        Ok(node)
-    }
-
-    fn add_entries(&mut self, directory: &Directory, node: NodeId, batch: &mut Batch) {
-        for range in batch.directories.drain(..) {
-            let name = &batch.names[range];
-            match self.records.add_directory(directory.number, name) {
-                Ok(number) => self.pending.push(Pending { number, parent: Some(node) }),
-                Err(Full) => {
-                    let path = join(&directory.path, name);
-                    self.fail(path.clone(), too_large(path));
-                }
-            }
-        }
-        for found in batch.found.drain(..) {
-            let name = &batch.names[found.name.clone()];
-            if let Err(error) = self.add_entry(directory, node, name, found) {
-                let path = join(&directory.path, name);
-                self.fail(path.clone(), at(path, error));
-            }
-        }
-    }
-
-    fn add_entry(
-        &mut self,
-        directory: &Directory,
-        node: NodeId,
-        name: &[u8],
-        found: Found,
-    ) -> Result<()> {
-        let Found { facts, what, key, .. } = found;
-        let known = key.and_then(|key| self.links.get(&key)).copied();
-        self.leave_out(facts.left_out, known.is_none(), || join(&directory.path, name));
-        if let Some(known) = known {
-            return self.builder.link(node, name, known);
-        }
-        let what = match what {
-            What::Other(node) => node,
-            What::File { size, stamp } => {
-                let index = self.records.add_file(directory.number, name, stamp);
-                let index = index.map_err(|Full| too_large(name.to_vec()))?;
-                Node::File { size, content: ContentId { source: self.source, index } }
-            }
-        };
-        let added = self.builder.add(node, name, facts.metadata, what)?;
-        if let Some(key) = key {
-            self.links.insert(key, added);
-        }
-        Ok(())
-    }
-}
-
-/// A directory that a thread reads.
-struct Directory {
-    number: u32,
-    path: Vec<u8>,
-    place: Place,
-}
-
-enum Place {
-    /// It is in the tree.
-    Added(NodeId),
-    /// It will be, beneath this node.
-    Beneath(NodeId, Facts),
-}
-
-/// A node that was found in a directory, itself not a directory.
-struct Found {
-    name: Range<usize>,
-    facts: Facts,
-    what: What,
-    key: Option<LinkKey>,
-}
-
-/// What a thread has found in a directory and not yet added to the tree.
-#[derive(Default)]
-struct Batch {
-    names: Vec<u8>,
-    found: Vec<Found>,
-    directories: Vec<Range<usize>>,
-    failures: Vec<(Vec<u8>, Error)>,
-}
-
-impl Batch {
-    fn len(&self) -> usize {
-        self.found.len() + self.directories.len()
-    }
-
-    fn clear(&mut self) {
-        self.names.clear();
-        self.found.clear();
-        self.directories.clear();
-    }
 }
 
 /// A directory of more entries is added in parts, so that it is never held twice.
@@ -370,12 +156,12 @@ impl Scan<'_> {
             if let Err(fault) =
                 self.directory(&pending, path.clone(), &mut reader, &mut listing, &mut batch)
             {
-                self.state().fail(path.clone(), failure(path, fault));
+                self.state().fail(path.clone(), failure(path, &fault));
             }
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panics with the lock")
     }
 
@@ -383,9 +169,7 @@ impl Scan<'_> {
         let idle = |state: &mut State| state.pending.is_empty() && state.busy > 0;
         let mut state =
             self.more.wait_while(self.state(), idle).expect("no thread panics with the lock");
-        let pending = state.pending.pop()?;
-        let path = state.records.path_of_directory(pending.number);
-        state.busy += 1;
+        let (pending, path) = state.next()?;
         Some((pending, path, Busy(self)))
     }
 
@@ -414,7 +198,7 @@ impl Scan<'_> {
                 Err(error) => {
                     let path = directory.path.clone();
                     let fault = refused("cannot list")(error);
-                    batch.failures.push((path.clone(), failure(path, fault)));
+                    batch.failures.push((path.clone(), failure(path, &fault)));
                     break;
                 }
             }
@@ -455,7 +239,7 @@ impl Scan<'_> {
                 Ok((facts, what, key)) => batch.found.push(Found { name: range, facts, what, key }),
                 Err(fault) => {
                     let path = join(&directory.path, name);
-                    batch.failures.push((path.clone(), failure(path, fault)));
+                    batch.failures.push((path.clone(), failure(path, &fault)));
                 }
             },
         }

@@ -142,9 +142,7 @@ pub fn survey(tree: &Tree, options: &SurveyOptions) -> Result<Survey> {
         let mut data: Vec<Range<u64>> = Vec::new();
         for segment in group {
             match holed.next_if(|(holed, _)| holed == segment) {
-                Some((_, ranges)) => {
-                    ranges.iter().cloned().for_each(|part| append(&mut data, part))
-                }
+                Some((_, ranges)) => ranges.into_iter().for_each(|part| append(&mut data, part)),
                 None => append(&mut data, segment.range(size)),
             }
         }

@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,6 +14,7 @@ use rustix::fs::{
 };
 
 use super::*;
+use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, InodeId, Kind};
 
@@ -513,7 +514,7 @@ fn as_nobody<T: Send>(function: impl FnOnce() -> T + Send) -> T {
 fn of_what_is_unreadable_the_first_is_named() {
     let host = Host::new();
     let closed = Mode::empty();
-    fs::set_permissions(&host.0, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(&host.0, fs::Permissions::from_mode(0o755)).unwrap();
     for name in ["z", "b/file", "c/file", "a0/file", "a/x/file", "a/y"] {
         host.file(name, "");
     }

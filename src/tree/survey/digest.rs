@@ -90,7 +90,7 @@ pub(super) fn digest(
                 writer.u64(size);
                 match survey.data(id) {
                     Some(ranges) => writer.ranges(ranges),
-                    None => writer.ranges(&[0..size]),
+                    None => writer.ranges(std::slice::from_ref(&(0..size))),
                 }
                 // How many there are follows from the size.
                 while let Some((_, sum)) = sums.next_if(|(segment, _)| segment.file == id) {

@@ -60,8 +60,8 @@ impl Examiner {
             let mut at = segment.start;
             while let Some(run) = next_run(reader.file(), at..segment.end) {
                 at = run.end;
-                // Probing every granule takes four fifths of the time of reading all of a file in the
-                // page cache. What a small read costs elsewhere nobody knows.
+                // Probing every granule takes four fifths of the time of reading all of a file in
+                // the page cache. What a small read costs elsewhere nobody knows.
                 if self.sums || reader.file().is_none() {
                     self.read(&*reader, run, &mut part)?;
                 } else {

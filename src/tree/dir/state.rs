@@ -1,0 +1,247 @@
+//! What the threads that read a directory share: the tree that grows, and what is still to do.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::mem::take;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::join;
+use super::node::{Facts, LeftOut, LinkKey, What};
+use super::source::{DirSource, Full, Records};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::report::Warning;
+use crate::tree::beneath::Beneath;
+use crate::tree::builder::too_large;
+use crate::tree::{ContentId, Node, NodeId, Tree, TreeBuilder};
+
+/// A directory that is still to be read.
+pub(super) struct Pending {
+    /// Its number in the records.
+    pub(super) number: u32,
+    /// The node it will be added to; `None` for the root, which is there already.
+    pub(super) parent: Option<NodeId>,
+}
+
+/// All nodes that have an attribute which is not taken over.
+struct LeftOutOf {
+    count: u64,
+    first: Vec<u8>,
+    reason: &'static str,
+}
+
+impl LeftOutOf {
+    fn warning(self, name: &[u8]) -> Warning {
+        let Self { count, first, reason } = self;
+        let name = Escaped(name);
+        let nodes = if count == 1 { "1 node".into() } else { format!("{count} nodes, first here") };
+        let message = format!("extended attribute {name} left out of {nodes}: {reason}");
+        Warning { path: first, message }
+    }
+}
+
+/// What the threads share.
+pub(super) struct State {
+    builder: TreeBuilder,
+    /// The builder's number of the source.
+    source: u16,
+    records: Records,
+    links: BTreeMap<LinkKey, NodeId>,
+    pub(super) pending: Vec<Pending>,
+    /// How many threads are reading a directory, and may find more.
+    pub(super) busy: usize,
+    left_out: BTreeMap<Box<[u8]>, LeftOutOf>,
+    /// The error with the smallest path so far.
+    failure: Option<(Vec<u8>, Error)>,
+}
+
+impl State {
+    /// Starts with the root, which is the first directory to be read.
+    pub(super) fn new(root: Facts) -> Result<Self> {
+        let mut builder = TreeBuilder::new(root.metadata)?;
+        let mut state = Self {
+            source: builder.reserve_source(),
+            builder,
+            records: Records::new(),
+            links: BTreeMap::new(),
+            pending: vec![Pending { number: Records::ROOT, parent: None }],
+            busy: 0,
+            left_out: BTreeMap::new(),
+            failure: None,
+        };
+        state.leave_out(root.left_out, true, Vec::new);
+        Ok(state)
+    }
+
+    /// Makes the tree, whose content is read from beneath the root, and the report.
+    pub(super) fn finish(mut self, beneath: Beneath) -> Result<(Tree, Vec<Warning>)> {
+        if let Some((_, error)) = self.failure {
+            return Err(error);
+        }
+        self.records.shrink_to_fit();
+        let source = DirSource { beneath, records: self.records };
+        self.builder.set_source(self.source, Arc::new(source));
+        let warnings = self.left_out.into_iter().map(|(name, left_out)| left_out.warning(&name));
+        Ok((self.builder.finish()?, warnings.collect()))
+    }
+
+    /// Takes the next directory to read, with its path; the caller will be busy with it.
+    pub(super) fn next(&mut self) -> Option<(Pending, Vec<u8>)> {
+        let pending = self.pending.pop()?;
+        self.busy += 1;
+        let path = self.records.path_of_directory(pending.number);
+        Some((pending, path))
+    }
+
+    /// Counts attributes that are left out of a node; only once for a node with several names.
+    fn leave_out(&mut self, names: Vec<LeftOut>, new: bool, path: impl Fn() -> Vec<u8>) {
+        for (name, reason) in names {
+            let path = path();
+            match self.left_out.entry(name) {
+                btree_map::Entry::Vacant(entry) => {
+                    entry.insert(LeftOutOf { count: u64::from(new), first: path, reason });
+                }
+                btree_map::Entry::Occupied(mut entry) => {
+                    let left_out = entry.get_mut();
+                    left_out.count += u64::from(new);
+                    if path < left_out.first {
+                        left_out.first = path;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, path: Vec<u8>, error: Error) {
+        if self.failure.as_ref().is_none_or(|(first, _)| path < *first) {
+            self.failure = Some((path, error));
+        }
+    }
+
+    /// Adds what a thread found in a directory; at the first time the directory too.
+    pub(super) fn add(&mut self, directory: &mut Directory, batch: &mut Batch) {
+        for (path, error) in batch.failures.drain(..) {
+            self.fail(path, error);
+        }
+        match self.node_of(directory) {
+            Ok(node) => self.add_entries(directory, node, batch),
+            Err(error) => self.fail(directory.path.clone(), at(directory.path.clone(), error)),
+        }
+        batch.clear();
+    }
+
+    fn node_of(&mut self, directory: &mut Directory) -> Result<NodeId> {
+        let (parent, facts) = match &mut directory.place {
+            Place::Added(node) => return Ok(*node),
+            Place::Beneath(parent, facts) => (*parent, facts),
+        };
+        let name = self.records.name_of_directory(directory.number);
+        let metadata = take(&mut facts.metadata);
+        let node = self.builder.add(parent, name, metadata, Node::Directory)?;
+        self.leave_out(take(&mut facts.left_out), true, || directory.path.clone());
+        directory.place = Place::Added(node);
+        Ok(node)
+    }
+
+    fn add_entries(&mut self, directory: &Directory, node: NodeId, batch: &mut Batch) {
+        for range in batch.directories.drain(..) {
+            let name = &batch.names[range];
+            match self.records.add_directory(directory.number, name) {
+                Ok(number) => self.pending.push(Pending { number, parent: Some(node) }),
+                Err(Full) => {
+                    let path = join(&directory.path, name);
+                    self.fail(path.clone(), too_large(path));
+                }
+            }
+        }
+        for found in batch.found.drain(..) {
+            let name = &batch.names[found.name.clone()];
+            if let Err(error) = self.add_entry(directory, node, name, found) {
+                let path = join(&directory.path, name);
+                self.fail(path.clone(), at(path, error));
+            }
+        }
+    }
+
+    fn add_entry(
+        &mut self,
+        directory: &Directory,
+        node: NodeId,
+        name: &[u8],
+        found: Found,
+    ) -> Result<()> {
+        let Found { facts, what, key, .. } = found;
+        let known = key.and_then(|key| self.links.get(&key)).copied();
+        self.leave_out(facts.left_out, known.is_none(), || join(&directory.path, name));
+        if let Some(known) = known {
+            return self.builder.link(node, name, known);
+        }
+        let what = match what {
+            What::Other(node) => node,
+            What::File { size, stamp } => {
+                let index = self.records.add_file(directory.number, name, stamp);
+                let index = index.map_err(|Full| too_large(name.to_vec()))?;
+                Node::File { size, content: ContentId { source: self.source, index } }
+            }
+        };
+        let added = self.builder.add(node, name, facts.metadata, what)?;
+        if let Some(key) = key {
+            self.links.insert(key, added);
+        }
+        Ok(())
+    }
+}
+
+/// A directory that a thread reads.
+pub(super) struct Directory {
+    pub(super) number: u32,
+    pub(super) path: Vec<u8>,
+    pub(super) place: Place,
+}
+
+pub(super) enum Place {
+    /// It is in the tree.
+    Added(NodeId),
+    /// It will be, beneath this node.
+    Beneath(NodeId, Facts),
+}
+
+/// A node that was found in a directory, itself not a directory.
+pub(super) struct Found {
+    pub(super) name: Range<usize>,
+    pub(super) facts: Facts,
+    pub(super) what: What,
+    pub(super) key: Option<LinkKey>,
+}
+
+/// What a thread has found in a directory and not yet added to the tree.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) names: Vec<u8>,
+    pub(super) found: Vec<Found>,
+    pub(super) directories: Vec<Range<usize>>,
+    pub(super) failures: Vec<(Vec<u8>, Error)>,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.found.len() + self.directories.len()
+    }
+
+    fn clear(&mut self) {
+        self.names.clear();
+        self.found.clear();
+        self.directories.clear();
+    }
+}
+
+/// Gives an error of the builder, which knows names only, its path.
+fn at(path: Vec<u8>, error: Error) -> Error {
+    match error {
+        Error::Unrepresentable { rule, remedy, .. } => {
+            Error::Unrepresentable { path, rule, remedy }
+        }
+        error => error,
+    }
+}
