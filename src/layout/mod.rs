@@ -1,7 +1,22 @@
 //! What byte goes where: the value that every planner makes and the emitter writes.
 
+mod cut;
+mod digest;
+mod emit;
+mod gather;
+mod ordered;
+mod output;
+mod sink;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use digest::Digest;
+pub use emit::{Options, emit};
+pub use output::{Destination, Output};
+pub use sink::{Discard, Sink, WriteAtSink};
 
 use crate::tree::{InodeId, Tree};
 

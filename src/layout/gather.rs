@@ -1,0 +1,148 @@
+//! Makes the bytes of one item of work and writes them.
+
+use super::cut::{Item, PIECE};
+use super::sink::Sink;
+use super::{Fill, Layout};
+use crate::error::{Error, Result};
+use crate::tree::InodeId;
+
+/// The error for a sink that fails.
+pub(super) fn cannot_write(sink: &dyn Sink) -> impl FnOnce(std::io::Error) -> Error + '_ {
+    |error| Error::output(format!("cannot write {}", sink.name()), error)
+}
+
+/// A buffer for the bytes that come next in the image.
+pub(super) struct Gather<'a> {
+    layout: &'a Layout,
+    sink: Option<&'a dyn Sink>,
+    buffer: Vec<u8>,
+    /// Where the buffer starts in the image.
+    start: u64,
+    /// How much of the buffer is filled.
+    filled: usize,
+    /// How much of that has reached the sink.
+    sent: usize,
+    /// Whether the bytes stay in the buffer when the sink shares them.
+    keep: bool,
+}
+
+/// A length or position within bytes that are in memory.
+fn small(len: u64) -> usize {
+    usize::try_from(len).expect("memory has no more bytes than a usize counts")
+}
+
+impl<'a> Gather<'a> {
+    /// For a sink alone.
+    pub(super) fn to_sink(layout: &'a Layout, sink: &'a dyn Sink) -> Self {
+        Self::new(layout, Some(sink), false)
+    }
+
+    /// For items of at most [`PIECE`] bytes that are needed in memory, and for a sink if there is
+    /// one.
+    pub(super) fn to_memory(layout: &'a Layout, sink: Option<&'a dyn Sink>) -> Self {
+        Self::new(layout, sink, true)
+    }
+
+    fn new(layout: &'a Layout, sink: Option<&'a dyn Sink>, keep: bool) -> Self {
+        let buffer = vec![0; small(PIECE)];
+        Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, keep }
+    }
+
+    /// Makes the bytes of an item and writes them to the sink.
+    pub(super) fn item(&mut self, item: &Item<'_>) -> Result<()> {
+        self.restart(item.range.start);
+        let layout = self.layout;
+        for part in item.parts() {
+            match part.fill {
+                None => self.fill(part.len, |_, out| {
+                    out.fill(0);
+                    Ok(())
+                })?,
+                Some((Fill::Bytes(number), from)) => {
+                    let bytes = &layout.bytes_of(number)[small(from)..];
+                    self.fill(part.len, |at, out| {
+                        out.copy_from_slice(&bytes[small(at)..][..out.len()]);
+                        Ok(())
+                    })?;
+                }
+                Some((Fill::Render(number), from)) => {
+                    let render = layout.render_of(number);
+                    self.fill(part.len, |at, out| {
+                        out.fill(0);
+                        render.render(from + at, out);
+                        Ok(())
+                    })?;
+                }
+                Some((Fill::Content { tree, inode }, from)) => {
+                    self.content(part.offset, part.len, tree, inode, from)?;
+                }
+            }
+        }
+        self.flush()
+    }
+
+    /// The bytes of the last item.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::replace(&mut self.buffer, vec![0; small(PIECE)]);
+        bytes.truncate(self.filled);
+        bytes
+    }
+
+    fn content(
+        &mut self,
+        offset: u64,
+        len: u64,
+        tree: u16,
+        inode: InodeId,
+        from: u64,
+    ) -> Result<()> {
+        let reader = self.layout.tree_of(tree).open(inode)?;
+        let mut shared = 0;
+        if let (Some(sink), Some(file)) = (self.sink, reader.file()) {
+            shared = sink.share(offset, file, from, len).min(len);
+        }
+        if shared > 0 {
+            self.flush()?;
+            if self.keep {
+                self.fill(shared, |at, out| reader.read(from + at, out))?;
+                self.sent = self.filled;
+            } else {
+                self.restart(offset + shared);
+            }
+        }
+        self.fill(len - shared, |at, out| reader.read(from + shared + at, out))?;
+        reader.verify()
+    }
+
+    fn restart(&mut self, start: u64) {
+        (self.start, self.filled, self.sent) = (start, 0, 0);
+    }
+
+    /// Fills the next `len` bytes, in as many parts as the buffer has to be emptied.
+    fn fill(&mut self, len: u64, mut make: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<()> {
+        let mut done = 0;
+        while done < len {
+            if self.filled == self.buffer.len() {
+                self.flush()?;
+                self.restart(self.start + self.filled as u64);
+            }
+            let room = &mut self.buffer[self.filled..];
+            let take = small((len - done).min(room.len() as u64));
+            make(done, &mut room[..take])?;
+            self.filled += take;
+            done += take as u64;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let bytes = &self.buffer[self.sent..self.filled];
+        if let Some(sink) = self.sink
+            && !bytes.is_empty()
+        {
+            sink.write(self.start + self.sent as u64, bytes).map_err(cannot_write(sink))?;
+        }
+        self.sent = self.filled;
+        Ok(())
+    }
+}

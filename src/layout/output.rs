@@ -1,0 +1,348 @@
+//! Where an image goes on this machine: a file, a block device or a stream.
+//!
+//! A file appears whole or not at all. It is written without a name (`O_TMPFILE`), and gets one at
+//! the end; where a file system can't do that, under a temporary name. A block device keeps none
+//! of its old bytes within the image: zeros are written to it as well.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, copy_file_range, fallocate, fstatvfs,
+    ioctl_ficlone, linkat, openat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::sink::{Sink, zero_slices};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+
+/// Zeros are left to a block device in units of this many bytes, a multiple of all sector sizes.
+const ZERO_UNIT: u64 = 4096;
+
+/// Where an image is to go, checked before there is one.
+#[derive(Debug)]
+pub struct Destination {
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Stream(File),
+    Device { file: File, size: u64 },
+    File { directory: OwnedFd, name: OsString, force: bool },
+}
+
+impl Destination {
+    /// A destination by its path: `-` is the standard output, a block device is written in place,
+    /// a named pipe or character device as a stream, and everything else is a new file. With
+    /// `force` it may replace an existing one, at the very end; of a symlink, the link.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is such a file and `force` is not given, [`Error::Output`] if
+    /// the device, or the directory of the file, can't be opened. A device that is mounted is in
+    /// use and can't.
+    pub fn new(path: &Path, force: bool) -> Result<Self> {
+        let fail = |error| Error::output(format!("cannot write {}", text(path)), error);
+        let place = if path.as_os_str() == "-" {
+            Place::Stream(standard_output().map_err(fail)?)
+        } else {
+            match fs::metadata(path).map(|metadata| metadata.file_type()) {
+                Ok(kind) if kind.is_block_device() => device(path).map_err(fail)?,
+                Ok(kind) if kind.is_fifo() || kind.is_char_device() => {
+                    Place::Stream(OpenOptions::new().write(true).open(path).map_err(fail)?)
+                }
+                Ok(kind) if kind.is_dir() => {
+                    return Err(fail(io::ErrorKind::IsADirectory.into()));
+                }
+                _ => Self::file(path, force)?,
+            }
+        };
+        Ok(Self { path: path.into(), place })
+    }
+
+    fn file(path: &Path, force: bool) -> Result<Place> {
+        let fail = |error: io::Error| Error::output(format!("cannot create {}", text(path)), error);
+        // `file_name` passes over a slash at the end, which stands for a directory.
+        let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let Some(name) = path.file_name().filter(|_| !slash) else {
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
+        };
+        if !force && fs::symlink_metadata(path).is_ok() {
+            return Err(exists(path));
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, parent, flags, Mode::empty());
+        let directory = directory.map_err(|error| fail(error.into()))?;
+        Ok(Place::File { directory, name: name.into(), force })
+    }
+
+    /// Opens the output for an image of `size` bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] for a device that is smaller, [`Error::Output`] if the file can't be
+    /// made.
+    pub fn create(self, size: u64) -> Result<Output> {
+        let Self { path, place } = self;
+        let (file, kind) = match place {
+            Place::Stream(file) => (file, Kind::Stream),
+            Place::Device { size: room, .. } if room < size => {
+                return Err(Error::TooSmall {
+                    what: text(&path),
+                    rule: format!("the device has {room} bytes and the image {size}"),
+                    remedy: format!("take a device of at least {size} bytes"),
+                });
+            }
+            Place::Device { file, .. } => (file, Kind::Device),
+            Place::File { directory, name, force } => {
+                let fail = |error| Error::output(format!("cannot create {}", text(&path)), error);
+                let (file, temporary) = create(&directory).map_err(fail)?;
+                let name = Pending { directory, name, force, temporary };
+                file.set_len(size).map_err(fail)?;
+                let unit = sharing_unit(&file);
+                (file, Kind::File { name, unit })
+            }
+        };
+        Ok(Output { path, file, kind })
+    }
+}
+
+/// An image that is being written. One that is dropped before [`Output::finish`] leaves no file.
+#[derive(Debug)]
+pub struct Output {
+    path: PathBuf,
+    file: File,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Stream,
+    Device,
+    File {
+        name: Pending,
+        /// The file system can share whole units of so many bytes.
+        unit: Option<u64>,
+    },
+}
+
+/// The name that a file gets at the end.
+#[derive(Debug)]
+struct Pending {
+    directory: OwnedFd,
+    name: OsString,
+    force: bool,
+    /// What it is called meanwhile, if it has to have a name.
+    temporary: Option<OsString>,
+}
+
+impl Output {
+    /// Gives a file its name. A block device is flushed; a file is not.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if that fails, [`Error::Parameter`] if by now there is a file that may not
+    /// be replaced.
+    pub fn finish(self) -> Result<()> {
+        let Self { path, file, kind } = self;
+        let result = match kind {
+            Kind::Stream => Ok(()),
+            Kind::Device => file.sync_data(),
+            Kind::File { name, .. } => name.publish(&file).map_err(io::Error::from),
+        };
+        result.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&path),
+            _ => Error::output(format!("cannot finish {}", text(&path)), error),
+        })
+    }
+}
+
+impl Sink for Output {
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match self.kind {
+            Kind::Stream => (&self.file).write_all(bytes),
+            Kind::Device | Kind::File { .. } => self.file.write_all_at(bytes, offset),
+        }
+    }
+
+    fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        match self.kind {
+            Kind::Stream => zero_slices(len).try_for_each(|zeros| (&self.file).write_all(zeros)),
+            Kind::Device => clear(&self.file, offset, len),
+            Kind::File { .. } => Ok(()),
+        }
+    }
+
+    fn share(&self, offset: u64, source: &File, from: u64, len: u64) -> u64 {
+        let Kind::File { unit: Some(unit), .. } = self.kind else { return 0 };
+        if !offset.is_multiple_of(unit) || !from.is_multiple_of(unit) {
+            return 0;
+        }
+        // A copy between two files of such a file system shares what it can.
+        let (whole, mut done) = (len - len % unit, 0);
+        while done < whole {
+            let (mut input, mut output) = (from + done, offset + done);
+            let left = usize::try_from(whole - done).unwrap_or(usize::MAX);
+            match copy_file_range(source, Some(&mut input), &self.file, Some(&mut output), left) {
+                Ok(0) | Err(_) => break,
+                Ok(copied) => done += copied as u64,
+            }
+        }
+        done
+    }
+
+    fn in_order(&self) -> bool {
+        matches!(self.kind, Kind::Stream)
+    }
+
+    fn name(&self) -> String {
+        text(&self.path)
+    }
+}
+
+impl Pending {
+    fn publish(mut self, file: &File) -> Result<(), Errno> {
+        let temporary = match &self.temporary {
+            Some(temporary) => temporary.clone(),
+            // A link does not replace anything, so only a replacement takes two steps.
+            None if !self.force => return link(file, &self.directory, &self.name),
+            None => {
+                let link = |name: &OsStr| link(file, &self.directory, name);
+                self.temporary.insert(temporary_name(link)?.1).clone()
+            }
+        };
+        let rename = |flags| {
+            renameat_with(&self.directory, &*temporary, &self.directory, &*self.name, flags)
+        };
+        let renamed = match self.force {
+            true => rename(RenameFlags::empty()),
+            false => match rename(RenameFlags::NOREPLACE) {
+                // Some network file systems don't know the flag. What is left is to look first.
+                Err(Errno::INVAL) => {
+                    match statat(&self.directory, &*self.name, AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(_) => Err(Errno::EXIST),
+                        Err(_) => rename(RenameFlags::empty()),
+                    }
+                }
+                renamed => renamed,
+            },
+        };
+        if renamed.is_ok() {
+            self.temporary = None;
+        }
+        renamed
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // There is an error to tell already, or the program is ending.
+            let _ = unlinkat(&self.directory, &**temporary, AtFlags::empty());
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    match path.as_os_str() == "-" {
+        true => "the standard output".into(),
+        false => Escaped(path.as_os_str().as_encoded_bytes()).to_string(),
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::parameter(
+        "the output",
+        format!("{} exists", text(path)),
+        "give another name, or `--force` to replace it",
+    )
+}
+
+fn standard_output() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+fn device(path: &Path) -> io::Result<Place> {
+    // For a block device, O_EXCL without O_CREAT refuses one that is mounted.
+    let flags = i32::try_from(OFlags::EXCL.bits()).expect("a low bit");
+    let mut file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    let size = file.seek(SeekFrom::End(0))?;
+    Ok(Place::Device { file, size })
+}
+
+/// Makes a file in a directory, without a name if that can be.
+fn create(directory: &OwnedFd) -> io::Result<(File, Option<OsString>)> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o666);
+    // The file gets its name through /proc.
+    if Path::new("/proc/self/fd").exists() {
+        match openat(directory, c".", flags | OFlags::TMPFILE, mode) {
+            Ok(file) => return Ok((file.into(), None)),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let create = |name: &OsStr| {
+        openat(directory, name, flags | OFlags::CREATE | OFlags::EXCL, mode).map(File::from)
+    };
+    let (file, temporary) = temporary_name(create)?;
+    Ok((file, Some(temporary)))
+}
+
+/// Finds a free temporary name for what `make` makes.
+fn temporary_name<T>(make: impl Fn(&OsStr) -> Result<T, Errno>) -> Result<(T, OsString), Errno> {
+    // The process's number may be that of a killed one that left its file.
+    let mut attempt = 0u32;
+    loop {
+        let temporary = OsString::from(format!(".detfs-{}-{attempt}", std::process::id()));
+        match make(&temporary) {
+            Err(Errno::EXIST) => attempt += 1,
+            made => return Ok((made?, temporary)),
+        }
+    }
+}
+
+fn link(file: &File, directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, unnamed, directory, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// The block size of a file system that can share blocks between files.
+fn sharing_unit(file: &File) -> Option<u64> {
+    // To clone a file onto itself is never done, but the kernel says so in another way where it
+    // can clone at all. Elsewhere nothing is tried: letting the kernel copy is no faster than to
+    // read and write, which puts many small files into one call.
+    match ioctl_ficlone(file, file) {
+        Err(Errno::INVAL) => fstatvfs(file).ok().map(|stat| stat.f_bsize),
+        _ => None,
+    }
+}
+
+/// Makes the old content of a device zeros.
+fn clear(device: &File, offset: u64, len: u64) -> io::Result<()> {
+    let end = offset + len;
+    let (from, to) = (offset.next_multiple_of(ZERO_UNIT), end - end % ZERO_UNIT);
+    let write = |mut at: u64, to: u64| {
+        zero_slices(to - at).try_for_each(|zeros| {
+            device.write_all_at(zeros, at)?;
+            at += zeros.len() as u64;
+            Ok::<_, io::Error>(())
+        })
+    };
+    if from >= to {
+        return write(offset, end);
+    }
+    write(offset, from)?;
+    let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+    match fallocate(device, flags, from, to - from) {
+        Err(Errno::OPNOTSUPP | Errno::INVAL) => write(from, to)?,
+        result => result?,
+    }
+    write(to, end)
+}

@@ -1,0 +1,545 @@
+//! Emission against a naive renderer: for random layouts, every sink and number of threads.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZero;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use super::cut::{Cut, LARGE, PIECE};
+use super::*;
+use crate::error::{Error, Result};
+use crate::size::{KIB, MIB};
+use crate::tree::{
+    ContentId, ContentReader, ContentSource, InodeId, Metadata, Node, Tree, TreeBuilder,
+};
+
+/// Bytes that differ from block to block and are rarely zero.
+fn pattern(seed: u64, offset: u64, out: &mut [u8]) {
+    for (at, byte) in (offset..).zip(out) {
+        let word = (at / 8 + seed * 0x1_0000_0001).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        *byte = word.rotate_left(11).to_le_bytes()[(at % 8) as usize];
+    }
+}
+
+fn patterned(seed: u64, len: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len as usize];
+    pattern(seed, 0, &mut bytes);
+    bytes
+}
+
+struct Pattern(u64);
+
+impl Render for Pattern {
+    fn render(&self, offset: u64, out: &mut [u8]) {
+        assert!(out.iter().all(|&byte| byte == 0), "not cleared");
+        pattern(self.0, offset, out);
+    }
+}
+
+/// Files on this machine.
+struct Files(Vec<PathBuf>);
+
+struct FileReader(File, Vec<u8>);
+
+impl ContentSource for Files {
+    fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
+        let fail = |error| Error::source(path(), "cannot open", error);
+        Ok(Box::new(FileReader(File::open(&self.0[index as usize]).map_err(fail)?, path())))
+    }
+}
+
+impl ContentReader for FileReader {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let fail = |error| Error::source(self.1.clone(), "cannot read", error);
+        self.0.read_exact_at(buffer, offset).map_err(fail)
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.0)
+    }
+}
+
+const SIZES: [u64; 7] = [1, 4096, 5000, 65_536, 262_145, 700_000, 17 * MIB + 123];
+
+/// Some files in memory, on disk and, sparse, on disk; the tree of them, and their contents.
+struct Contents {
+    _directory: tempfile::TempDir,
+    tree: Arc<Tree>,
+    files: Vec<(InodeId, Vec<u8>)>,
+}
+
+impl Contents {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let source = builder.reserve_source();
+        let (mut paths, mut contents) = (Vec::new(), Vec::new());
+        for (seed, size) in (0..).zip(SIZES.into_iter().flat_map(|size| [size; 3])) {
+            let mut bytes = patterned(seed, size);
+            let content = if seed % 3 == 0 {
+                builder.content(Arc::new(bytes.clone())).unwrap()
+            } else {
+                let path = directory.path().join(seed.to_string());
+                let file = File::create(&path).unwrap();
+                file.set_len(size).unwrap();
+                for (chunk, at) in bytes.chunks_mut(20_000).zip((0u64..).step_by(20_000)) {
+                    if seed % 3 == 1 || at / 20_000 % 3 != 1 {
+                        file.write_all_at(chunk, at).unwrap();
+                    } else {
+                        chunk.fill(0);
+                    }
+                }
+                paths.push(path);
+                ContentId { source, index: u32::try_from(paths.len() - 1).unwrap() }
+            };
+            let name = format!("{seed:02}");
+            let node = Node::File { size, content };
+            builder.add(TreeBuilder::ROOT, name.as_bytes(), Metadata::default(), node).unwrap();
+            contents.push((name, bytes));
+        }
+        builder.set_source(source, Arc::new(Files(paths)));
+        let tree = builder.finish().unwrap();
+        let file = |(name, bytes): (String, _)| (tree.find(name.as_bytes()).unwrap(), bytes);
+        let files = contents.into_iter().map(file).collect();
+        Self { _directory: directory, tree: Arc::new(tree), files }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Bytes(u64),
+    Render(u64),
+    Content { file: usize, from: u64, len: u64 },
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let len = prop_oneof![1..5000u64, Just(4096), Just(PIECE), 1..600_000u64];
+    let file = prop_oneof![20 => 0..18usize, 1 => 18..21usize];
+    let content = (file, any::<u64>(), any::<u64>(), any::<bool>());
+    prop_oneof![
+        len.clone().prop_map(What::Bytes),
+        len.prop_map(What::Render),
+        content.prop_map(|(file, from, len, whole)| {
+            let size = SIZES[file / 3];
+            let from = if whole { 0 } else { from % size };
+            let len = if whole { size } else { 1 + len % (size - from) };
+            What::Content { file, from, len }
+        }),
+    ]
+}
+
+fn gap() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => Just(0),
+        1 => 1..5000u64,
+        1 => prop::sample::select(vec![4096, 65_535, 65_536, 65_537, PIECE, 900_000]),
+    ]
+}
+
+/// A layout and its bytes.
+fn build(contents: &Contents, parts: &[(u64, What)], tail: u64) -> (Layout, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let mut places = Vec::new();
+    for (seed, (gap, what)) in (100..).zip(parts) {
+        // Files are placed at whole blocks more often than not.
+        let gap = match what {
+            What::Content { .. } if seed % 4 > 0 => {
+                (bytes.len() as u64 + gap).next_multiple_of(4096) - bytes.len() as u64
+            }
+            _ => *gap,
+        };
+        bytes.resize(bytes.len() + gap as usize, 0);
+        places.push((seed, bytes.len() as u64, what));
+        bytes.extend(match what {
+            What::Bytes(len) | What::Render(len) => patterned(seed, *len),
+            What::Content { file, from, len } => {
+                contents.files[*file].1[*from as usize..(from + len) as usize].to_vec()
+            }
+        });
+    }
+    bytes.resize(bytes.len() + tail as usize, 0);
+    let mut layout = Layout::new(bytes.len() as u64);
+    let tree = layout.tree(Arc::clone(&contents.tree));
+    for (seed, offset, what) in places.into_iter().rev() {
+        match what {
+            What::Bytes(len) => layout.bytes(offset, patterned(seed, *len)),
+            What::Render(len) => layout.render(offset, *len, Arc::new(Pattern(seed))),
+            What::Content { file, from, len } => {
+                layout.content(offset, *len, tree, contents.files[*file].0, *from);
+            }
+        }
+    }
+    (layout.seal(), bytes)
+}
+
+/// Keeps the image, and which ranges it got.
+#[derive(Default)]
+struct Checked {
+    image: Mutex<Vec<u8>>,
+    seen: Mutex<Vec<Range<u64>>>,
+    /// Takes whole units of so many bytes when it is offered a file.
+    unit: Option<u64>,
+    in_order: bool,
+}
+
+impl Checked {
+    fn new(size: u64, unit: Option<u64>, in_order: bool) -> Self {
+        let image = Mutex::new(vec![0; size as usize]);
+        Self { image, unit, in_order, ..Self::default() }
+    }
+
+    fn see(&self, offset: u64, len: u64) {
+        let mut seen = self.seen.lock().unwrap();
+        if self.in_order {
+            assert_eq!(seen.last().map_or(0, |last| last.end), offset, "out of order");
+        }
+        seen.push(offset..offset + len);
+    }
+
+    fn store(&self, offset: u64, bytes: &[u8]) {
+        let at = offset as usize;
+        self.image.lock().unwrap()[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn into_image(self) -> Vec<u8> {
+        let image = self.image.into_inner().unwrap();
+        let mut seen = self.seen.into_inner().unwrap();
+        seen.sort_by_key(|range| range.start);
+        let mut end = 0;
+        for range in seen {
+            assert_eq!(range.start, end, "a byte came twice or never");
+            end = range.end;
+        }
+        assert_eq!(end, image.len() as u64);
+        image
+    }
+}
+
+impl Sink for Checked {
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.see(offset, bytes.len() as u64);
+        self.store(offset, bytes);
+        Ok(())
+    }
+
+    fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.see(offset, len);
+        Ok(())
+    }
+
+    fn share(&self, offset: u64, source: &File, from: u64, len: u64) -> u64 {
+        assert!(!self.in_order);
+        let Some(unit) = self.unit else { return 0 };
+        let len = len - len % unit;
+        let mut bytes = vec![0; len as usize];
+        source.read_exact_at(&mut bytes, from).unwrap();
+        if len > 0 {
+            self.see(offset, len);
+            self.store(offset, &bytes);
+        }
+        len
+    }
+
+    fn in_order(&self) -> bool {
+        self.in_order
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+fn threads(number: usize) -> Options<'static> {
+    Options::new(NonZero::new(number).unwrap())
+}
+
+fn same(got: &[u8], bytes: &[u8], how: &str) {
+    if got != bytes {
+        let at = got.iter().zip(bytes).position(|(a, b)| a != b);
+        panic!("{how}: {} bytes of {}, different at {at:?}", got.len(), bytes.len());
+    }
+}
+
+/// Emits in every way and compares.
+fn check(layout: &Layout, bytes: &[u8], ranges: &[Range<u64>]) {
+    let size = layout.size();
+    let expected: Vec<_> =
+        ranges.iter().map(|range| &bytes[range.start as usize..range.end as usize]).collect();
+    let expected: Vec<_> = expected.into_iter().map(sha256).collect();
+    let directory = tempfile::tempdir().unwrap();
+    for (number, hashed) in [(1, false), (2, true), (3, false), (8, true), (1, true), (8, false)] {
+        let how = format!("{number} threads, digests: {hashed}");
+        let done = AtomicU64::new(0);
+        let progress = |bytes| {
+            done.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let digests = if hashed { ranges } else { &[] };
+        let options = Options { progress: Some(&progress), digests, ..threads(number) };
+        let emit = |sink: &dyn Sink| {
+            let digests = emit(layout, sink, &options).unwrap();
+            assert_eq!(digests, if hashed { &expected[..] } else { &[] }, "{how}");
+            assert_eq!(done.swap(0, Ordering::Relaxed), size, "{how}");
+        };
+        for (unit, in_order) in [(None, false), (Some(4096), false), (Some(1), false), (None, true)]
+        {
+            let sink = Checked::new(size, unit, in_order);
+            emit(&sink);
+            same(&sink.into_image(), bytes, &format!("{how}, {unit:?}, in order: {in_order}"));
+        }
+        let sink = WriteAtSink::new(Vec::new());
+        emit(&sink);
+        same(&sink.into_inner(), bytes, &how);
+        emit(&Discard);
+
+        let path = directory.path().join("image");
+        let output = Destination::new(&path, true).unwrap().create(size).unwrap();
+        emit(&output);
+        output.finish().unwrap();
+        same(&std::fs::read(&path).unwrap(), bytes, &how);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn all_ways_give_the_same_bytes(
+        parts in prop::collection::vec((gap(), what()), 0..24),
+        tail in gap(),
+        cuts in prop::collection::vec(any::<[u64; 2]>(), 0..3),
+    ) {
+        let contents = Contents::new();
+        let (layout, bytes) = build(&contents, &parts, tail);
+        let size = layout.size();
+        let range = |[a, b]: [u64; 2]| {
+            let (a, b) = (a % (size + 1), b % (size + 1));
+            a.min(b)..a.max(b)
+        };
+        let ranges: Vec<_> = cuts.into_iter().map(range).chain([0..size]).collect();
+        check(&layout, &bytes, &ranges);
+    }
+}
+
+#[test]
+fn empty_and_hollow_images() {
+    for size in [0, 1, 4096, 65_536, 1_000_000] {
+        check(&Layout::new(size).seal(), &vec![0; size as usize], &[0..size, 0..0, size / 2..size]);
+    }
+}
+
+#[test]
+fn a_large_file_is_cut() {
+    let contents = Contents::new();
+    let content = What::Content { file: 19, from: 0, len: SIZES[6] };
+    let parts = [(0, What::Bytes(5)), (0, content), (0, What::Render(3))];
+    let (layout, bytes) = build(&contents, &parts, 3 * MIB);
+    check(&layout, &bytes, std::slice::from_ref(&(4096..16 * MIB)));
+    let lens: Vec<_> = Cut::new(&layout, LARGE).map(|item| item.len()).collect();
+    assert_eq!(lens, [4096, 16 * MIB, MIB + 123, 3, 3 * MIB]);
+}
+
+#[test]
+fn small_things_are_gathered() {
+    let mut layout = Layout::new(4 * MIB);
+    for block in 0..256 {
+        layout.bytes(block * 4096, vec![1; 4000]);
+    }
+    layout.bytes(2 * MIB + 7, vec![1; 1]);
+    let layout = layout.seal();
+    let items: Vec<_> = Cut::new(&layout, LARGE).collect();
+    let expected = [
+        (0, 256 * KIB, false),
+        (256 * KIB, 512 * KIB, false),
+        (512 * KIB, 768 * KIB, false),
+        (768 * KIB, MIB - 96, false),
+        (MIB - 96, 2 * MIB + 7, true),
+        (2 * MIB + 7, 2 * MIB + 8, false),
+        (2 * MIB + 8, 4 * MIB, true),
+    ];
+    let got: Vec<_> = items.iter().map(|i| (i.range.start, i.range.end, i.is_zeros())).collect();
+    assert_eq!(got, expected);
+}
+
+/// A tree whose file number `n` fails when it is read, as its name says.
+fn failing(bad: &[u64]) -> (Arc<Tree>, Vec<InodeId>) {
+    let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+    for number in 0..64 {
+        let held = if bad.contains(&number) { 1 } else { 8192 };
+        let content = builder.content(Arc::new(patterned(number, held))).unwrap();
+        let node = Node::File { size: 8192, content };
+        let name = format!("{number:02}");
+        builder.add(TreeBuilder::ROOT, name.as_bytes(), Metadata::default(), node).unwrap();
+    }
+    let tree = builder.finish().unwrap();
+    let find = |number| tree.find(format!("{number:02}").as_bytes()).unwrap();
+    let files = (0..64).map(find).collect();
+    (Arc::new(tree), files)
+}
+
+#[test]
+fn the_first_failure_is_reported() {
+    let (tree, files) = failing(&[30, 31, 33, 40]);
+    let mut layout = Layout::new(64 * MIB);
+    let number = layout.tree(tree);
+    for (at, file) in (0..).zip(files) {
+        layout.content(at * MIB, 8192, number, file, 0);
+    }
+    let layout = layout.seal();
+    for number in [1, 2, 3, 8] {
+        for digests in [&[][..], &[0..64 * MIB, MIB..50 * MIB]] {
+            for in_order in [false, true] {
+                let sink = Checked::new(layout.size(), None, in_order);
+                let options = Options { digests, ..threads(number) };
+                match emit(&layout, &sink, &options) {
+                    Err(Error::Source { path, .. }) => assert_eq!(path, b"30"),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failing_sink_is_named() {
+    struct Full(bool);
+    impl Sink for Full {
+        fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn in_order(&self) -> bool {
+            self.0
+        }
+        fn name(&self) -> String {
+            "the shelf".into()
+        }
+    }
+    let mut layout = Layout::new(8 * MIB);
+    layout.bytes(MIB, vec![1; 100]);
+    let layout = layout.seal();
+    for (in_order, digests) in [(false, &[][..]), (false, &[0..MIB]), (true, &[])] {
+        let options = Options { digests, ..threads(3) };
+        let error = emit(&layout, &Full(in_order), &options).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write the shelf: no storage space");
+        assert_eq!(error.exit_code(), 4);
+    }
+}
+
+#[test]
+fn digests_are_hexadecimal() {
+    // FIPS 180-2, appendix B.1.
+    let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(sha256(b"abc").to_string(), text);
+}
+
+/// A file system of its own, mounted while this lives.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn new(mkfs: &[&str], size: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let image = directory.path().join("image");
+        File::create(&image).unwrap().set_len(size).unwrap();
+        run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image));
+        let point = directory.path().join("mnt");
+        std::fs::create_dir(&point).unwrap();
+        run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&point));
+        Self(directory)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("mnt")
+    }
+
+    /// Bytes in use.
+    fn used(&self) -> u64 {
+        run(Command::new("sync").arg("-f").arg(self.path()));
+        let stat = rustix::fs::statvfs(self.path()).unwrap();
+        (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg(self.path()));
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+/// A tree of files with whole blocks and a tail, and a layout of them.
+fn laid_out(directory: &Path, count: u64, size: u64) -> (Layout, Vec<u8>) {
+    let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+    let source = builder.reserve_source();
+    let mut paths = Vec::new();
+    for number in 0..count {
+        let path = directory.join(number.to_string());
+        std::fs::write(&path, patterned(number, size)).unwrap();
+        let content = ContentId { source, index: u32::try_from(paths.len()).unwrap() };
+        paths.push(path);
+        let name = format!("{number:04}");
+        let node = Node::File { size, content };
+        builder.add(TreeBuilder::ROOT, name.as_bytes(), Metadata::default(), node).unwrap();
+    }
+    builder.set_source(source, Arc::new(Files(paths)));
+    let tree = Arc::new(builder.finish().unwrap());
+    let step = size.next_multiple_of(4096);
+    let mut layout = Layout::new(MIB + count * step);
+    let mut bytes = vec![0; layout.size() as usize];
+    let number = layout.tree(Arc::clone(&tree));
+    for file in 0..count {
+        let inode = tree.find(format!("{file:04}").as_bytes()).unwrap();
+        let offset = MIB + file * step;
+        layout.content(offset, size, number, inode, 0);
+        pattern(file, 0, &mut bytes[offset as usize..(offset + size) as usize]);
+    }
+    (layout.seal(), bytes)
+}
+
+#[test]
+fn whole_blocks_are_shared_where_the_file_system_can() {
+    let xfs = ["mkfs.xfs", "-q", "-m", "reflink=1"];
+    for mkfs in [&["mkfs.btrfs", "-q"][..], &xfs] {
+        let mounted = Mounted::new(mkfs, 400 * MIB);
+        let source = mounted.path().join("source");
+        std::fs::create_dir(&source).unwrap();
+        let (layout, bytes) = laid_out(&source, 30, MIB + 100);
+        let before = mounted.used();
+        for digests in [&[][..], std::slice::from_ref(&(0..layout.size()))] {
+            let path = mounted.path().join(format!("image{}", digests.len()));
+            let output = Destination::new(&path, false).unwrap().create(layout.size()).unwrap();
+            let options = Options { digests, ..threads(2) };
+            let hashes = emit(&layout, &output, &options).unwrap();
+            output.finish().unwrap();
+            same(&std::fs::read(&path).unwrap(), &bytes, mkfs[0]);
+            assert!(hashes.iter().all(|&hash| hash == sha256(&bytes)));
+            let more = mounted.used() - before;
+            assert!(more < 8 * MIB, "{}: {more} bytes more of {}", mkfs[0], layout.size());
+        }
+        // The measure has to be able to fail.
+        std::fs::write(mounted.path().join("copy"), &bytes).unwrap();
+        assert!(mounted.used() - before > 30 * MIB);
+    }
+}
+
+#[test]
+fn other_file_systems_copy() {
+    let source = tempfile::tempdir().unwrap();
+    let mounted = Mounted::new(&["mkfs.xfs", "-q", "-m", "reflink=0"], 400 * MIB);
+    let (layout, bytes) = laid_out(source.path(), 10, MIB + 100);
+    let path = mounted.path().join("image");
+    let output = Destination::new(&path, false).unwrap().create(layout.size()).unwrap();
+    emit(&layout, &output, &threads(2)).unwrap();
+    output.finish().unwrap();
+    same(&std::fs::read(&path).unwrap(), &bytes, "xfs");
+}
