@@ -171,7 +171,10 @@ fn build(contents: &Contents, parts: &[(u64, What)], tail: u64) -> (Layout, Vec<
     for (seed, offset, what) in places.into_iter().rev() {
         match what {
             What::Bytes(len) => layout.bytes(offset, patterned(seed, *len)),
-            What::Render(len) => layout.render(offset, *len, Arc::new(Pattern(seed))),
+            What::Render(len) => {
+                let fill = layout.add_render(Arc::new(Pattern(seed)));
+                layout.push(Region { offset, len: *len, from: 0, fill });
+            }
             What::Content { file, from, len } => {
                 layout.content(offset, *len, tree, contents.files[*file].0, *from);
             }
