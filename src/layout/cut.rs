@@ -100,19 +100,18 @@ impl<'a> Iterator for Cut<'a> {
         let (start, regions) = (self.at, self.regions);
         let mut end = start;
         loop {
-            let room = start + PIECE - end;
             let next = self.regions.first();
             let gap = next.map_or(self.size, |region| region.offset).saturating_sub(end);
             if gap >= HOLE && end == start {
                 end += gap;
                 break;
             }
-            if gap >= HOLE || gap > room {
+            if gap >= HOLE || end + gap > start + PIECE {
                 break;
             }
             end += gap;
             let Some(region) = next else { break };
-            let rest = region.end() - end;
+            let (rest, room) = (region.end() - end, start + PIECE - end);
             if rest <= room {
                 end = region.end();
                 self.regions = &self.regions[1..];
