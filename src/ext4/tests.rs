@@ -48,15 +48,15 @@ fn tree(files: usize) -> Arc<Tree> {
 }
 
 /// Runs `e2fsck -fn`; it must say nothing but its passes and the summary.
-fn check(image: &[u8]) {
+fn check(image: &[u8], case: &str) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, image).unwrap();
     let output = Command::new("e2fsck").arg("-fn").arg(file.path()).output().expect("e2fsck");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let noise = |line: &&str| !line.starts_with("Pass ") && !line.contains(" files (");
     let complaints: Vec<&str> = text.lines().filter(noise).collect();
-    assert!(output.status.success() && complaints.is_empty(), "{text}");
-    assert_eq!(text.lines().count(), 6, "{text}");
+    assert!(output.status.success() && complaints.is_empty(), "{case}: {text}");
+    assert_eq!(text.lines().count(), 6, "{case}: {text}");
 }
 
 fn image(tree: &Arc<Tree>, options: &Options) -> Vec<u8> {
@@ -70,8 +70,8 @@ fn every_profile_and_block_size_is_clean() {
             for headroom in [None, Some(Headroom::Bytes(0))] {
                 for files in [0, 1, 100, 2000] {
                     let options = Options { profile, block_size, headroom, ..options() };
-                    println!("{profile:?} {block_size} {headroom:?} {files}");
-                    check(&image(&tree(files), &options));
+                    let case = format!("{profile:?} {block_size} {headroom:?} {files}");
+                    check(&image(&tree(files), &options), &case);
                 }
             }
         }
@@ -114,8 +114,8 @@ fn sizes_around_group_boundaries_are_clean() {
         for extra in [0, 1, 2, 3, 64, 200, 300, 400, group - 1] {
             for profile in [Profile::Default, Profile::Ro] {
                 let size = Some((1 + groups * group + extra) * 1024);
-                println!("{groups} groups and {extra} blocks, {profile:?}");
-                check(&image(&tree, &Options { size, profile, ..options.clone() }));
+                let case = format!("{groups} groups and {extra} blocks, {profile:?}");
+                check(&image(&tree, &Options { size, profile, ..options.clone() }), &case);
             }
         }
     }

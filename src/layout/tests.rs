@@ -1,4 +1,5 @@
 //! Emission against a naive renderer: for random layouts, every sink and number of threads.
+#![allow(clippy::cast_possible_truncation, reason = "images in tests fit memory")]
 
 use std::fs::File;
 use std::io;
