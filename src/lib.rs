@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod ext4;
+pub mod gpt;
 pub mod layout;
 pub mod name;
 pub mod report;

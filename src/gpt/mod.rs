@@ -1,0 +1,13 @@
+//! The GUID partition table: protective MBR, primary and backup table (UEFI 2.10, chapter 5).
+//!
+//! [`plan`] makes a layout of the whole disk with nothing but the tables in it; partitions are
+//! placed into that layout by their owner.
+
+mod geometry;
+pub mod spec;
+mod table;
+mod types;
+
+pub use geometry::{Geometry, Lba, SectorSize};
+pub use table::{Attributes, Partition, Table, plan};
+pub use types::{Architecture, PartitionType, Role};

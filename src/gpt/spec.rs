@@ -1,0 +1,113 @@
+//! Records of the GUID partition table, UEFI specification 2.10, chapter 5.
+//!
+//! Fields are named as the specification names them.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The operating system type of a protective partition.
+pub const OS_TYPE_GPT_PROTECTIVE: u8 = 0xEE;
+/// The last two bytes of a master boot record, as an integer.
+pub const MBR_SIGNATURE: u16 = 0xAA55;
+/// The first bytes of a header.
+pub const HEADER_SIGNATURE: [u8; 8] = *b"EFI PART";
+/// Revision 1.0.
+pub const REVISION: u32 = 0x0001_0000;
+/// Entries in a table: the least that the specification allows, and what everyone makes.
+pub const ENTRIES: usize = 128;
+/// Bytes of a table's entries.
+pub const ENTRIES_SIZE: usize = ENTRIES * size_of::<PartitionEntry>();
+/// UTF-16 code units of a partition's name.
+pub const NAME_UNITS: usize = 36;
+
+/// A partition of a master boot record.
+#[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct MbrPartitionRecord {
+    /// 0x80 for a legacy bootable partition.
+    pub boot_indicator: u8,
+    /// Cylinder, head and sector of the start.
+    pub starting_chs: [u8; 3],
+    /// The type.
+    pub os_type: u8,
+    /// Cylinder, head and sector of the end.
+    pub ending_chs: [u8; 3],
+    /// First block.
+    pub starting_lba: U32,
+    /// Number of blocks.
+    pub size_in_lba: U32,
+}
+
+/// The master boot record: the first 512 bytes, whatever the block size.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct MasterBootRecord {
+    /// Code that a BIOS runs.
+    pub boot_code: [u8; 440],
+    /// Unused under a GUID partition table.
+    pub unique_mbr_disk_signature: U32,
+    /// Unused.
+    pub unknown: U16,
+    /// The partitions.
+    pub partition_record: [MbrPartitionRecord; 4],
+    /// [`MBR_SIGNATURE`].
+    pub signature: U16,
+}
+
+/// The header of a table.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// [`HEADER_SIGNATURE`].
+    pub signature: [u8; 8],
+    /// [`REVISION`].
+    pub revision: U32,
+    /// Bytes that the checksum covers: 92.
+    pub header_size: U32,
+    /// CRC-32 of the header with this field zero.
+    pub header_crc32: U32,
+    /// Zero.
+    pub reserved: U32,
+    /// The block of this header.
+    pub my_lba: U64,
+    /// The block of the other header.
+    pub alternate_lba: U64,
+    /// The first block that a partition may use.
+    pub first_usable_lba: U64,
+    /// The last block that a partition may use.
+    pub last_usable_lba: U64,
+    /// The disk's GUID, in mixed-endian byte order.
+    pub disk_guid: [u8; 16],
+    /// The first block of the entries.
+    pub partition_entry_lba: U64,
+    /// [`ENTRIES`].
+    pub number_of_partition_entries: U32,
+    /// 128.
+    pub size_of_partition_entry: U32,
+    /// CRC-32 of all entries.
+    pub partition_entry_array_crc32: U32,
+}
+
+/// A partition.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PartitionEntry {
+    /// The type, in mixed-endian byte order; all zeros for an unused entry.
+    pub partition_type_guid: [u8; 16],
+    /// The partition's own GUID, in mixed-endian byte order.
+    pub unique_partition_guid: [u8; 16],
+    /// First block.
+    pub starting_lba: U64,
+    /// Last block.
+    pub ending_lba: U64,
+    /// Attribute bits.
+    pub attributes: U64,
+    /// UTF-16, padded with zeros.
+    pub partition_name: [U16; NAME_UNITS],
+}
+
+const _: () = assert!(size_of::<MbrPartitionRecord>() == 16);
+const _: () = assert!(size_of::<MasterBootRecord>() == 512);
+const _: () = assert!(size_of::<Header>() == 92);
+const _: () = assert!(size_of::<PartitionEntry>() == 128);
+const _: () = assert!(ENTRIES_SIZE == 16384);
