@@ -1,0 +1,67 @@
+//! A disk image that comes from no directory and goes to no file.
+#![expect(clippy::print_stdout, reason = "an example may")]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use detfs::gpt::Architecture;
+use detfs::layout::{Options, Sink, emit};
+use detfs::tree::{Metadata, Node, TreeBuilder};
+use detfs::{ReadAt, Source, Timestamp, image};
+
+/// A file that is made while it is read.
+struct Squares;
+
+impl ReadAt for Squares {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        for (at, byte) in (offset..).zip(buffer.iter_mut()) {
+            [*byte, ..] = (at * at).to_le_bytes();
+        }
+        Ok(buffer.len())
+    }
+}
+
+/// Keeps what is not zeros, as a store of objects would.
+#[derive(Default)]
+struct Pieces(Mutex<BTreeMap<u64, Vec<u8>>>);
+
+impl Sink for Pieces {
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.insert(offset, bytes.to_vec());
+        Ok(())
+    }
+
+    fn zeros(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mtime = Timestamp::from_seconds(1_700_000_000);
+    let directory = Metadata { mode: 0o755, mtime, ..Metadata::default() };
+    let file = Metadata { mode: 0o644, mtime, ..Metadata::default() };
+
+    let mut tree = TreeBuilder::new(directory.clone())?;
+    let etc = tree.add(TreeBuilder::ROOT, b"etc", directory.clone(), Node::Directory)?;
+    let content = tree.content(Arc::new(b"example\n".to_vec()))?;
+    tree.add(etc, b"hostname", file.clone(), Node::File { size: 8, content })?;
+    let srv = tree.add(TreeBuilder::ROOT, b"srv", directory, Node::Directory)?;
+    let content = tree.content(Arc::new(Squares))?;
+    tree.add(srv, b"squares", file, Node::File { size: 1 << 20, content })?;
+
+    // No program in the tree tells what it is for.
+    let architecture = Some(Architecture::X86_64);
+    let source = Source { architecture, ..Source::new(tree.finish()?) };
+    let plan = image::plan(source, &image::Options::default())?;
+
+    let pieces = Pieces::default();
+    emit(&plan.layout, &pieces, &Options::new(NonZero::<usize>::MIN))?;
+    let pieces = pieces.0.into_inner()?;
+    let bytes: usize = pieces.values().map(Vec::len).sum();
+    println!("{} pieces, {bytes} bytes of {}", pieces.len(), plan.layout.size());
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Writes disk images that are the same, bit for bit, wherever and whenever they are built.
+#[derive(Debug, Parser)]
+#[command(name = "detfs", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Mkimage(Mkimage),
+    Mkfs(Mkfs),
+}
+
+/// Make a disk image of a root tree: a GPT with an EFI system partition and the root file system
+///
+/// The EFI system partition holds what the tree has under /efi, else under /boot when that has a
+/// directory EFI; without such content there is one only if --esp-size asks for it.
+#[derive(Debug, Args)]
+pub(super) struct Mkimage {
+    /// The directory that holds the root tree
+    #[arg(value_name = "ROOTFS")]
+    pub(super) tree: PathBuf,
+    /// The image: a file, a block device, or - for standard output
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) source: Source,
+    #[command(flatten)]
+    pub(super) architecture: Architecture,
+    /// The root file system
+    #[arg(long, value_enum, default_value_t = Fs::Ext4)]
+    pub(super) fs: Fs,
+    /// The size of the whole image, or auto for the smallest with headroom
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
+    pub(super) size: String,
+    #[command(flatten)]
+    pub(super) ext4: Ext4,
+    /// Bytes in a sector of the disk: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value = "512")]
+    pub(super) sector_size: String,
+    /// The size of the EFI system partition [default: twice its content, and at least a FAT32]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) esp_size: Option<String>,
+    #[command(flatten)]
+    pub(super) outcome: Outcome,
+}
+
+/// Make one file system of a tree, without a partition table
+#[derive(Debug, Args)]
+pub(super) struct Mkfs {
+    #[command(subcommand)]
+    pub(super) format: MkfsFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MkfsFormat {
+    Ext4(MkfsExt4),
+    Vfat(MkfsVfat),
+}
+
+/// Make an ext4 file system
+#[derive(Debug, Args)]
+pub(super) struct MkfsExt4 {
+    #[command(flatten)]
+    pub(super) common: MkfsCommon,
+    #[command(flatten)]
+    pub(super) architecture: Architecture,
+    #[command(flatten)]
+    pub(super) ext4: Ext4,
+}
+
+/// Make a FAT file system: FAT32 where the size allows it, else FAT16 or FAT12
+#[derive(Debug, Args)]
+pub(super) struct MkfsVfat {
+    #[command(flatten)]
+    pub(super) common: MkfsCommon,
+    /// The free room to leave with --size auto, also as a percentage [default: none]
+    #[arg(long, value_name = "BYTES|PERCENT")]
+    pub(super) headroom: Option<String>,
+    /// Bytes in a sector of the disk that it is for: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value = "512")]
+    pub(super) sector_size: String,
+    /// The label, at most 11 characters
+    #[arg(long)]
+    pub(super) label: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MkfsCommon {
+    /// The directory that holds the tree
+    pub(super) tree: PathBuf,
+    /// The file system: a file, a block device, or - for standard output
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) source: Source,
+    /// The UUID [default: that of the first root partition or ESP of a disk with this seed]
+    #[arg(long)]
+    pub(super) uuid: Option<String>,
+    /// The size, or auto for the smallest with headroom
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
+    pub(super) size: String,
+    #[command(flatten)]
+    pub(super) outcome: Outcome,
+}
+
+/// What the image is made of.
+#[derive(Debug, Args)]
+pub(super) struct Source {
+    /// What all ids are derived from [default: derived from the tree]
+    #[arg(long, value_name = "UUID")]
+    pub(super) seed: Option<String>,
+    /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub(super) source_date_epoch: Option<String>,
+    /// Leave out what matches, with all below it; from the root on, ** crosses directories
+    #[arg(long, value_name = "GLOB")]
+    pub(super) exclude: Vec<String>,
+    /// Leave out extended attributes: a name, or the start of names and a *
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) drop_xattr: Vec<String>,
+    /// Take over extended attributes that are left out by default or by --drop-xattr
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) keep_xattr: Vec<String>,
+    /// How many threads work [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Architecture {
+    /// What the tree's programs run on, say x86-64 [default: told from them]
+    #[arg(long)]
+    pub(super) architecture: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ext4 {
+    /// The free room to leave with --size auto, also as a percentage [default: the profile's]
+    #[arg(long, value_name = "BYTES|PERCENT")]
+    pub(super) headroom: Option<String>,
+    /// The size that the file system should be able to grow to [default: 1024 times its own]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) grow_to: Option<String>,
+    /// The features of ext4
+    #[arg(long, value_enum, default_value_t = Ext4Profile::Default)]
+    pub(super) ext4_profile: Ext4Profile,
+    /// Bytes in a block: 1024, 2048 or 4096
+    #[arg(long, value_name = "BYTES", default_value = "4096")]
+    pub(super) ext4_block_size: String,
+    /// The label of the file system, at most 16 bytes, and of its partition
+    #[arg(long)]
+    pub(super) label: Option<String>,
+}
+
+/// What becomes of the image.
+#[derive(Debug, Args)]
+pub(super) struct Outcome {
+    /// Write a description of the image with its hashes, as JSON, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifest: Option<PathBuf>,
+    /// Print that description instead of a summary
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Replace files that exist
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Fs {
+    Ext4,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Ext4Profile {
+    /// What Debian 12 makes, for every boot loader and kernel of the last years
+    Default,
+    /// What mke2fs 1.47.4 makes
+    Modern,
+    /// For boot loaders: no file starts with a hole
+    Boot,
+    /// For what is never written: no journal, an exact fit
+    Ro,
+}

@@ -1,0 +1,172 @@
+//! The way from a directory to an image, which all subcommands share.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::{arguments, complain, enclosure, meaning, progress, say, summary};
+use crate::disk::{Manifest, Plan, Source};
+use crate::error::{Error, Result};
+use crate::gpt::Architecture;
+use crate::layout::{Destination, Digest, Options, Sink, emit};
+use crate::seed::Seed;
+use crate::tree::dir::{self, DirOptions};
+use crate::tree::host_xattrs::HostXattrs;
+
+/// What goes in and where it goes out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) tree: &'a Path,
+    pub(super) out: &'a Path,
+    pub(super) source: &'a arguments::Source,
+    pub(super) outcome: &'a arguments::Outcome,
+}
+
+impl Job<'_> {
+    /// Reads the tree, plans an image of it and writes that.
+    pub(super) fn run(
+        &self,
+        architecture: Option<Architecture>,
+        plan: impl FnOnce(Source) -> Result<Plan>,
+    ) -> Result<()> {
+        let typed = self.source;
+        let threads = meaning::threads(typed.threads.as_deref())?;
+        let seed = typed.seed.as_deref().map(|text| meaning::uuid("--seed", text)).transpose()?;
+        let seed = seed.map(Seed);
+        let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
+        let exclude = globs(&typed.exclude)?;
+        let (image, manifest) = self.destinations()?;
+
+        let excluded = move |path: &[u8]| exclude.is_match(OsStr::from_bytes(path));
+        let host_xattrs = self.host_xattrs();
+        let options = DirOptions { threads, exclude: Some(&excluded), host_xattrs };
+        let (tree, warnings) = dir::read(self.tree, &options)?;
+        let mut plan = plan(Source { seed, epoch, architecture, threads, ..Source::new(tree) })?;
+        plan.warnings.splice(0..0, warnings);
+        plan.parameters.exclude.clone_from(&typed.exclude);
+        plan.parameters.drop_xattr.clone_from(&typed.drop_xattr);
+        plan.parameters.keep_xattr.clone_from(&typed.keep_xattr);
+        plan.warnings.iter().for_each(|warning| complain(warning));
+
+        // Hashes take longer than all the rest: only who asks for them waits for them.
+        let wanted = self.outcome.json || manifest.is_some();
+        let digests = if wanted { plan.ranges() } else { Vec::new() };
+        let bar = progress::bar(plan.layout.size());
+        let tick = |bytes| bar.iter().for_each(|bar| bar.inc(bytes));
+        let options = Options { progress: Some(&tick), digests: &digests, ..Options::new(threads) };
+        let output = image.create(plan.layout.size())?;
+        let emitted = emit(&plan.layout, &output, &options);
+        bar.iter().for_each(|bar| bar.finish_and_clear());
+        let digests = emitted?;
+        output.finish()?;
+        self.report(&plan, &digests, manifest)
+    }
+
+    /// Where the image and the manifest go, as far as that can be found wrong beforehand.
+    fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
+        let manifest = self.outcome.manifest.as_deref();
+        let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
+        if is_stdout(self.out) && self.outcome.json {
+            return fault("--json", "standard output is taken by the image", "use --manifest");
+        }
+        if manifest.is_some_and(is_stdout) {
+            return fault("--manifest", "`-` is not a file", "use --json");
+        }
+        if manifest == Some(self.out) {
+            return fault("--manifest", "it is the image", "give each a file of its own");
+        }
+        let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
+        Ok((self.destination("OUT", self.out)?, manifest))
+    }
+
+    fn destination(&self, parameter: &'static str, path: &Path) -> Result<Destination> {
+        let destination = Destination::new(path, self.outcome.force)?;
+        // A tree that can't be opened is found when it is read.
+        if !is_stdout(path) && enclosure::encloses(self.tree, path) == Ok(true) {
+            return Err(Error::parameter(
+                parameter,
+                format!("{} is inside the tree", path.display()),
+                "write it elsewhere",
+            ));
+        }
+        Ok(destination)
+    }
+
+    fn host_xattrs(&self) -> HostXattrs {
+        let arguments::Source { drop_xattr, keep_xattr, .. } = self.source;
+        let start = HostXattrs::default();
+        let dropped = drop_xattr.iter().fold(start, |all, one| all.leave_out(one.as_str()));
+        keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
+    }
+
+    fn report(&self, plan: &Plan, digests: &[Digest], manifest: Option<Destination>) -> Result<()> {
+        if !digests.is_empty() {
+            let record = Manifest::new(plan, digests);
+            let json = serde_json::to_string_pretty(&record).expect("its keys are strings") + "\n";
+            if let Some(destination) = manifest {
+                let output = destination.create(json.len() as u64)?;
+                let written = output.write(0, json.as_bytes());
+                written.map_err(|error| Error::output("cannot write the manifest", error))?;
+                output.finish()?;
+            }
+            if self.outcome.json {
+                return say(&json);
+            }
+        }
+        let text = summary::of(plan, self.out);
+        match is_stdout(self.out) {
+            true => text.lines().for_each(|line| complain(&line)),
+            false => say(&text)?,
+        }
+        Ok(())
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Patterns of paths from the root of the tree, with or without a slash before them.
+fn globs(patterns: &[String]) -> Result<GlobSet> {
+    let fault = |error: &globset::Error| {
+        Error::parameter("--exclude", error.to_string(), "put a \\ before what is no pattern")
+    };
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let path = pattern.trim_start_matches('/').trim_end_matches('/');
+        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
+        set.add(glob.map_err(|error| fault(&error))?);
+    }
+    set.build().map_err(|error| fault(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_start_at_the_root() {
+        for (pattern, path, expected) in [
+            ("var/cache", &b"var/cache"[..], true),
+            ("/var/cache/", b"var/cache", true),
+            ("var/cache", b"usr/var/cache", false),
+            ("*.pyc", b"a.pyc", true),
+            ("*.pyc", b"usr/a.pyc", false),
+            ("**/*.pyc", b"a.pyc", true),
+            ("**/*.pyc", b"usr/lib/\xff.pyc", true),
+            ("var/log/**", b"var/log", false),
+            ("var/log/**", b"var/log/a/b", true),
+            ("{proc,sys}/*", b"sys/x", true),
+            ("a\\*", b"a*", true),
+            ("a\\*", b"ab", false),
+            (".*", b".hidden", true),
+        ] {
+            let globs = globs(&[pattern.to_owned()]).unwrap();
+            assert_eq!(globs.is_match(OsStr::from_bytes(path)), expected, "{pattern}");
+        }
+        let error = globs(&["a[".to_owned()]).unwrap_err();
+        assert!(error.to_string().starts_with("--exclude: "), "{error}");
+    }
+}

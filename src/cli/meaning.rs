@@ -1,0 +1,175 @@
+//! What the arguments mean.
+
+use std::num::NonZero;
+
+use uuid::Uuid;
+
+use super::arguments::{self, Ext4Profile};
+use crate::disk::{self, EPOCHS};
+use crate::error::{Error, Result};
+use crate::ext4::Profile;
+use crate::gpt::{Architecture, SectorSize};
+use crate::size::{self, Headroom};
+use crate::time::Timestamp;
+
+pub(super) fn uuid(parameter: &'static str, text: &str) -> Result<Uuid> {
+    text.parse().map_err(|_| {
+        Error::parameter(
+            parameter,
+            format!("{text:?} is not a UUID"),
+            "give 32 hexadecimal digits, say 01234567-89ab-4cde-8f01-23456789abcd",
+        )
+    })
+}
+
+pub(super) fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
+    size::parse(text).ok_or_else(|| {
+        Error::parameter(
+            parameter,
+            format!("{text:?} is not a size"),
+            "give a number of bytes, or one with K, M, G or T behind it",
+        )
+    })
+}
+
+/// A size, or `None` for `auto`.
+pub(super) fn size(text: &str) -> Result<Option<u64>> {
+    match text {
+        "auto" => Ok(None),
+        _ => bytes("--size", text).map(Some),
+    }
+}
+
+pub(super) fn headroom(text: &str) -> Result<Headroom> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return bytes("--headroom", text).map(Headroom::Bytes);
+    };
+    percent.parse().map(Headroom::Percent).map_err(|_| {
+        Error::parameter(
+            "--headroom",
+            format!("{text:?} is not a percentage"),
+            "give a whole number before the %",
+        )
+    })
+}
+
+pub(super) fn sector_size(text: &str) -> Result<SectorSize> {
+    match text {
+        "512" => Ok(SectorSize::B512),
+        "4096" => Ok(SectorSize::B4096),
+        _ => Err(Error::parameter(
+            "--sector-size",
+            format!("{text:?} is not the size of a sector"),
+            "give 512 or 4096",
+        )),
+    }
+}
+
+fn block_size(text: &str) -> Result<u32> {
+    match text {
+        "1024" => Ok(1024),
+        "2048" => Ok(2048),
+        "4096" => Ok(4096),
+        _ => Err(Error::parameter(
+            "--ext4-block-size",
+            format!("{text:?} is not the size of a block"),
+            "give 1024, 2048 or 4096",
+        )),
+    }
+}
+
+pub(super) fn architecture(typed: &arguments::Architecture) -> Result<Option<Architecture>> {
+    typed.architecture.as_deref().map(str::parse).transpose()
+}
+
+pub(super) fn threads(typed: Option<&str>) -> Result<NonZero<usize>> {
+    match typed {
+        None => Ok(std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
+        Some(text) => text.parse().map_err(|_| {
+            Error::parameter(
+                "--threads",
+                format!("{text:?} is not a number of threads"),
+                "give 1 or more",
+            )
+        }),
+    }
+}
+
+/// The epoch that was typed or is in the environment.
+pub(super) fn epoch(typed: Option<&str>) -> Result<Option<Timestamp>> {
+    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+    if let Some(text) = typed {
+        return seconds("--source-date-epoch", text).map(Some);
+    }
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
+    let variable = std::env::var_os(VARIABLE);
+    variable.map(|text| seconds(VARIABLE, &text.to_string_lossy())).transpose()
+}
+
+fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
+    match text.parse() {
+        Ok(seconds) if EPOCHS.contains(&seconds) => Ok(Timestamp::from_seconds(seconds)),
+        _ => Err(Error::parameter(
+            parameter,
+            format!("{text:?} is not a time that can be stored"),
+            format!("give seconds since 1970, from {} to {}", EPOCHS.start(), EPOCHS.end()),
+        )),
+    }
+}
+
+pub(super) fn ext4(typed: &arguments::Ext4) -> Result<disk::Ext4> {
+    Ok(disk::Ext4 {
+        profile: match typed.ext4_profile {
+            Ext4Profile::Default => Profile::Default,
+            Ext4Profile::Modern => Profile::Modern,
+            Ext4Profile::Boot => Profile::Boot,
+            Ext4Profile::Ro => Profile::Ro,
+        },
+        block_size: block_size(&typed.ext4_block_size)?,
+        label: typed.label.clone(),
+        headroom: typed.headroom.as_deref().map(headroom).transpose()?,
+        grow_to: typed.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_understood() {
+        assert_eq!(size("auto").unwrap(), None);
+        assert_eq!(size("3G").unwrap(), Some(3 << 30));
+        assert_eq!(headroom("10%").unwrap(), Headroom::Percent(10));
+        assert_eq!(headroom("0").unwrap(), Headroom::Bytes(0));
+        assert_eq!(headroom("64M").unwrap(), Headroom::Bytes(64 << 20));
+        assert_eq!(threads(Some("3")).unwrap().get(), 3);
+        assert_eq!(epoch(Some("-1")).unwrap(), Some(Timestamp::from_seconds(-1)));
+        assert_eq!(sector_size("4096").unwrap(), SectorSize::B4096);
+    }
+
+    #[test]
+    fn other_values_are_refused_by_name() {
+        for (parameter, result) in [
+            ("--size", size("Auto").map(drop)),
+            ("--size", size("").map(drop)),
+            ("--headroom", headroom("%").map(drop)),
+            ("--headroom", headroom("1.5%").map(drop)),
+            ("--headroom", headroom("-1%").map(drop)),
+            ("--threads", threads(Some("0")).map(drop)),
+            ("--threads", threads(Some("many")).map(drop)),
+            ("--source-date-epoch", epoch(Some("yesterday")).map(drop)),
+            ("--source-date-epoch", epoch(Some("1.5")).map(drop)),
+            ("--source-date-epoch", epoch(Some("")).map(drop)),
+            ("--source-date-epoch", epoch(Some("15032385536")).map(drop)),
+            ("--source-date-epoch", epoch(Some("-2147483649")).map(drop)),
+            ("--sector-size", sector_size("2048").map(drop)),
+            ("--ext4-block-size", block_size("8192").map(drop)),
+            ("--seed", uuid("--seed", "11111111-2222").map(drop)),
+        ] {
+            let error = result.unwrap_err();
+            assert!(error.to_string().starts_with(parameter), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `detfs mkfs`.
+
+use super::arguments::{Mkfs, MkfsCommon, MkfsFormat};
+use super::build::Job;
+use super::meaning;
+use crate::disk::{Vfat, bare};
+use crate::error::Result;
+
+pub(super) fn run(typed: &Mkfs) -> Result<()> {
+    let (common, file_system, architecture) = match &typed.format {
+        MkfsFormat::Ext4(typed) => {
+            let ext4 = bare::FileSystem::Ext4(meaning::ext4(&typed.ext4)?);
+            (&typed.common, ext4, meaning::architecture(&typed.architecture)?)
+        }
+        MkfsFormat::Vfat(typed) => {
+            let headroom = typed.headroom.as_deref().map(meaning::headroom).transpose()?;
+            let sector_size = meaning::sector_size(&typed.sector_size)?.bytes();
+            let vfat = Vfat { sector_size, label: typed.label.clone() };
+            (&typed.common, bare::FileSystem::Vfat { vfat, headroom }, None)
+        }
+    };
+    let MkfsCommon { tree, out, source, outcome, .. } = common;
+    let uuid = common.uuid.as_deref().map(|text| meaning::uuid("--uuid", text)).transpose()?;
+    let options = bare::Options { file_system, uuid, size: meaning::size(&common.size)? };
+    let job = Job { tree, out, source, outcome };
+    job.run(architecture, |source| bare::plan(source, &options))
+}

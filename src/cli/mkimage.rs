@@ -1,0 +1,23 @@
+//! `detfs mkimage`.
+
+use super::arguments::{Fs, Mkimage};
+use super::build::Job;
+use super::meaning;
+use crate::disk::image;
+use crate::error::Result;
+
+pub(super) fn run(typed: &Mkimage) -> Result<()> {
+    let Mkimage { tree, out, source, outcome, .. } = typed;
+    let esp_size = typed.esp_size.as_deref().map(|text| meaning::bytes("--esp-size", text));
+    let options = image::Options {
+        root: match typed.fs {
+            Fs::Ext4 => meaning::ext4(&typed.ext4)?,
+        },
+        size: meaning::size(&typed.size)?,
+        sector_size: meaning::sector_size(&typed.sector_size)?,
+        esp_size: esp_size.transpose()?,
+    };
+    let architecture = meaning::architecture(&typed.architecture)?;
+    let job = Job { tree, out, source, outcome };
+    job.run(architecture, |source| image::plan(source, &options))
+}

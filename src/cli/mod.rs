@@ -1,0 +1,57 @@
+//! The command line: the only part that reads the environment, prints, or draws progress.
+//!
+//! What was typed is in `arguments`, what it means in `meaning`; each subcommand has a file.
+
+mod arguments;
+mod build;
+mod enclosure;
+mod meaning;
+mod mkfs;
+mod mkimage;
+mod progress;
+mod summary;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::{Error, Result};
+use arguments::{Arguments, Command};
+
+/// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
+/// well, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return if error.print().is_ok() { code.into() } else { 4.into() };
+        }
+    };
+    let result = match &arguments.command {
+        Command::Mkimage(arguments) => mkimage::run(arguments),
+        Command::Mkfs(arguments) => mkfs::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            error.exit_code().into()
+        }
+    }
+}
+
+/// Prints a line to standard error. If even that fails there is nobody to tell.
+fn complain(what: &dyn Display) {
+    let _ = writeln!(io::stderr(), "detfs: {what}");
+}
+
+/// Writes to standard output.
+fn say(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let result = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    result.map_err(|error| Error::output("cannot write to standard output", error))
+}

@@ -1,0 +1,16 @@
+//! A progress bar, for those who watch.
+
+use std::io::{IsTerminal, stderr};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar of so many bytes on standard error, if that is a terminal.
+pub(super) fn bar(bytes: u64) -> Option<ProgressBar> {
+    if !stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta}");
+    bar.set_style(style.expect("the template is well-formed"));
+    Some(bar)
+}

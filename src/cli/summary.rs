@@ -1,0 +1,93 @@
+//! What was made, for people.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::disk::{FileSystem, Origin, Plan, Product};
+use crate::size::{GIB, KIB, MIB};
+
+/// A few lines about an image.
+pub(super) fn of(plan: &Plan, out: &Path) -> String {
+    let mut lines = Lines::default();
+    let name = if out == Path::new("-") { "standard output".into() } else { out.to_string_lossy() };
+    lines.add(format_args!("{name}: {}", size(plan.layout.size())));
+    match &plan.product {
+        Product::FileSystem(file_system) => lines.add(format_args!("  {}", describe(file_system))),
+        Product::Disk(disk) => {
+            let sector_size = disk.sector_size.bytes();
+            lines.add(format_args!("  gpt {}, {sector_size}-byte sectors", disk.uuid));
+            for (at, partition) in disk.partitions.iter().enumerate() {
+                let identity = &partition.identity;
+                lines.add(format_args!(
+                    "  {}  {:<16} {} at {:<10} {:>10}  {}",
+                    at + 1,
+                    identity.label,
+                    identity.uuid,
+                    size(partition.start),
+                    size(partition.size),
+                    describe(&partition.file_system),
+                ));
+            }
+        }
+    }
+    if let Some((seed, origin)) = plan.basis.seed {
+        let note = match origin {
+            Origin::Given => "",
+            Origin::Tree => ", derived from the tree",
+        };
+        lines.add(format_args!("  seed {}{note}", seed.0));
+    }
+    let (epoch, origin) = plan.basis.epoch;
+    let note = match origin {
+        Origin::Given => "",
+        Origin::Tree => ", the newest time in the tree",
+    };
+    lines.add(format_args!("  source date epoch {}{note}", epoch.seconds));
+    lines.0
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("a string takes everything");
+    }
+}
+
+fn describe(file_system: &FileSystem) -> String {
+    let label = match &*file_system.label {
+        "" => String::new(),
+        label => format!(" {label:?}"),
+    };
+    format!("{} {}{label}", file_system.format.name(), file_system.id())
+}
+
+/// A size in the largest unit that says it exactly.
+fn size(bytes: u64) -> String {
+    let units = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_exact() {
+        for (bytes, expected) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1 KiB"),
+            (1025, "1025 bytes"),
+            (34 << 20, "34 MiB"),
+            (1 << 30, "1 GiB"),
+            ((1 << 30) + (1 << 20), "1025 MiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

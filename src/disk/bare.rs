@@ -1,0 +1,100 @@
+//! One file system without a partition table.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::file_system::Content;
+use super::manifest::Parameters;
+use super::{ALIGNMENT, Ext4, Plan, Product, Source, Vfat, source};
+use crate::error::{Error, Result};
+use crate::gpt::PartitionType;
+use crate::seed;
+use crate::size::{Headroom, round_up};
+use crate::tree::{Survey, SurveyOptions, survey};
+
+/// How to make a file system of a tree.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The file system.
+    pub file_system: FileSystem,
+    /// Its UUID; `None` for that of the first root partition (ext4) or ESP (FAT) of a disk with
+    /// the same seed. A tree whose architecture can't be told has that of a generic partition.
+    pub uuid: Option<Uuid>,
+    /// The size in bytes; `None` for the smallest that leaves the headroom.
+    pub size: Option<u64>,
+}
+
+/// A file system as it is asked for.
+#[derive(Debug, Clone)]
+pub enum FileSystem {
+    /// ext4.
+    Ext4(Ext4),
+    /// FAT.
+    Vfat {
+        /// The file system.
+        vfat: Vfat,
+        /// Without a fixed size, the free room to leave; `None` for none.
+        headroom: Option<Headroom>,
+    },
+}
+
+/// Plans a file system of the whole tree.
+///
+/// # Errors
+/// Those of the file system, and [`Error::Parameter`] if the epoch is out
+/// of range.
+pub fn plan(source: Source, options: &Options) -> Result<Plan> {
+    let Source { mut tree, seed, epoch, architecture, threads } = source;
+    let mut basis = source::clamp(&mut tree, epoch)?;
+    let epoch = basis.epoch.0;
+    let tree = Arc::new(tree);
+
+    let partition_type = match &options.file_system {
+        FileSystem::Vfat { .. } => PartitionType::Esp,
+        FileSystem::Ext4(_) => match source::architecture(&tree, architecture) {
+            Ok(architecture) => {
+                basis.architecture = Some(architecture);
+                PartitionType::root(architecture.0)
+            }
+            Err(Error::Parameter { .. }) => PartitionType::LinuxGeneric,
+            Err(error) => return Err(error),
+        },
+    };
+    // Content is looked into only for what needs it: a seed, and the holes of ext4.
+    let digest = seed.is_none() && options.uuid.is_none();
+    let survey = match options.file_system {
+        FileSystem::Vfat { .. } if !digest => Survey::default(),
+        _ => survey(&tree, &SurveyOptions { threads, digest })?,
+    };
+    let surveys = [survey];
+    let uuid = match options.uuid {
+        Some(uuid) => uuid,
+        None => {
+            let seed = source::seed(seed, &surveys);
+            basis.seed = Some(seed);
+            seed::file_system(seed.0.partition(partition_type.guid(), 0))
+        }
+    };
+    let Content { layout, file_system, warnings } = match &options.file_system {
+        FileSystem::Ext4(ext4) => ext4.plan(&tree, &surveys[0], uuid, epoch, options.size)?,
+        FileSystem::Vfat { vfat, headroom } => {
+            let size = match (options.size, headroom) {
+                (None, Some(headroom)) => {
+                    let content = vfat.minimal_size(&tree, epoch)?;
+                    let size = content.saturating_add(headroom.bytes(content));
+                    Some(round_up(size, ALIGNMENT))
+                }
+                (size, _) => size,
+            };
+            vfat.plan(&tree, uuid, epoch, 0, size)?
+        }
+    };
+    Ok(Plan {
+        layout: layout.seal(),
+        product: Product::FileSystem(file_system),
+        basis,
+        parameters: Parameters::of_file_system(options),
+        warnings,
+    })
+}

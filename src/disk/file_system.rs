@@ -1,0 +1,192 @@
+//! File systems as contents of an image: what they were asked to be and what became of them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::ext4::{self, Profile};
+use crate::fat;
+use crate::layout::Layout;
+use crate::report::Warning;
+use crate::seed;
+use crate::size::{Headroom, MIB};
+use crate::time::Timestamp;
+use crate::tree::{Survey, Tree};
+
+/// The format of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// ext4.
+    Ext4,
+    /// FAT with long names.
+    Vfat,
+}
+
+impl Format {
+    /// The name that `mount` knows.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Vfat => "vfat",
+        }
+    }
+}
+
+/// A file system in an image.
+#[derive(Debug, Clone)]
+pub struct FileSystem {
+    /// Its format.
+    pub format: Format,
+    /// The UUID; that of FAT is the one its volume id is made of.
+    pub uuid: Uuid,
+    /// The label; may be empty.
+    pub label: String,
+    /// The size in bytes.
+    pub size: u64,
+}
+
+impl FileSystem {
+    /// The id as `blkid` shows it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self.format {
+            Format::Ext4 => self.uuid.to_string(),
+            Format::Vfat => {
+                let id = seed::fat_volume_id(self.uuid);
+                format!("{:04X}-{:04X}", id >> 16, id & 0xFFFF)
+            }
+        }
+    }
+}
+
+/// A file system that is planned.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) layout: Layout,
+    pub(super) file_system: FileSystem,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// How to make an ext4 file system of a tree.
+#[derive(Debug, Clone)]
+pub struct Ext4 {
+    /// Features and policies.
+    pub profile: Profile,
+    /// 1024, 2048 or 4096 bytes.
+    pub block_size: u32,
+    /// The label, at most 16 bytes; `None` for the name of the partition, or none.
+    pub label: Option<String>,
+    /// Without a fixed size, the free room to leave; `None` for the profile's own.
+    pub headroom: Option<Headroom>,
+    /// The size in bytes that the file system should be able to grow to; `None` for 1024 times
+    /// its own.
+    pub grow_to: Option<u64>,
+}
+
+impl Default for Ext4 {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            block_size: 4096,
+            label: None,
+            headroom: None,
+            grow_to: None,
+        }
+    }
+}
+
+impl Ext4 {
+    pub(super) fn plan(
+        &self,
+        tree: &Arc<Tree>,
+        survey: &Survey,
+        uuid: Uuid,
+        epoch: Timestamp,
+        size: Option<u64>,
+    ) -> Result<Content> {
+        let label = self.label.clone().unwrap_or_default();
+        let ext4::Plan { layout, warnings } = ext4::plan(
+            tree,
+            survey,
+            &ext4::Options {
+                uuid,
+                // As systemd-repart gives it to mke2fs.
+                hash_seed: uuid,
+                label: label.clone().into_bytes(),
+                epoch,
+                block_size: self.block_size,
+                profile: self.profile,
+                size,
+                headroom: self.headroom,
+                multiple: MIB,
+                grow_to: self.grow_to,
+            },
+        )?;
+        let size = layout.size();
+        let file_system = FileSystem { format: Format::Ext4, uuid, label, size };
+        Ok(Content { layout, file_system, warnings })
+    }
+}
+
+/// How to make a FAT file system of a tree.
+#[derive(Debug, Clone)]
+pub struct Vfat {
+    /// Bytes in a sector: that of the disk.
+    pub sector_size: u32,
+    /// The label, at most 11 bytes; `None` for none.
+    pub label: Option<String>,
+}
+
+impl Vfat {
+    /// `start` is where the file system is in the image, in bytes.
+    fn options(&self, uuid: Uuid, epoch: Timestamp, start: u64, size: Option<u64>) -> fat::Options {
+        let hidden_sectors = u32::try_from(start / u64::from(self.sector_size));
+        fat::Options {
+            size,
+            sector_size: self.sector_size,
+            hidden_sectors: hidden_sectors.expect("FAT comes first on a disk"),
+            volume_id: seed::fat_volume_id(uuid),
+            label: self.label.clone(),
+            epoch,
+            variant: None,
+        }
+    }
+
+    /// The smallest size in bytes that holds the tree.
+    pub(super) fn minimal_size(&self, tree: &Arc<Tree>, epoch: Timestamp) -> Result<u64> {
+        fat::minimal_size(tree, &self.options(Uuid::nil(), epoch, 0, None))
+    }
+
+    pub(super) fn plan(
+        &self,
+        tree: &Arc<Tree>,
+        uuid: Uuid,
+        epoch: Timestamp,
+        start: u64,
+        size: Option<u64>,
+    ) -> Result<Content> {
+        let options = self.options(uuid, epoch, start, size);
+        let fat::Plan { layout, warnings, .. } = fat::plan(tree, &options)?;
+        let label = self.label.clone().unwrap_or_default();
+        let size = layout.size();
+        let file_system = FileSystem { format: Format::Vfat, uuid, label, size };
+        Ok(Content { layout, file_system, warnings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As systemd-repart and blkid show the file system of a first ESP.
+    #[test]
+    fn ids_are_shown_as_blkid_shows_them() {
+        let uuid = "877a9082-e0a0-4e11-b7cd-6af00e1b357b".parse().unwrap();
+        let vfat = FileSystem { format: Format::Vfat, uuid, label: String::new(), size: 0 };
+        assert_eq!(vfat.id(), "877A-9082");
+        let ext4 = FileSystem { format: Format::Ext4, ..vfat };
+        assert_eq!(ext4.id(), "877a9082-e0a0-4e11-b7cd-6af00e1b357b");
+    }
+}

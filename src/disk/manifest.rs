@@ -1,0 +1,300 @@
+//! What an image is, for programs: a record to be written as JSON.
+//!
+//! It holds nothing of the host that made it and is the same wherever the image is the same.
+
+use serde::Serialize;
+
+use super::{Basis, Ext4, FileSystem, Origin, Partition, Plan, Product, bare, image};
+use crate::ext4::Profile;
+use crate::layout::Digest;
+use crate::name::Escaped;
+use crate::size::Headroom;
+
+/// The version of the layout that this crate writes: the same tree, parameters and layout version
+/// give the same bytes.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Everything that is to be said of an image.
+#[derive(Debug, Serialize)]
+pub struct Manifest {
+    /// The version of this crate.
+    pub detfs: &'static str,
+    /// [`LAYOUT_VERSION`].
+    pub layout_version: u32,
+    /// What was asked for, and what followed from the tree.
+    pub parameters: Resolved,
+    /// The size of the image in bytes.
+    pub size: u64,
+    /// SHA-256 of the image.
+    pub sha256: String,
+    /// The partition table, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition_table: Option<TableRecord>,
+    /// The file system, if there is no partition table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<FileSystemRecord>,
+    /// What was not taken over from the tree as it is.
+    pub warnings: Vec<WarningRecord>,
+}
+
+/// What an image was asked to be. `None` is the documented default.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parameters {
+    /// The format of the root file system, or of the only one.
+    pub fs: &'static str,
+    /// The size in bytes of the image.
+    pub size: Option<u64>,
+    /// The free room, in bytes or with a `%`.
+    pub headroom: Option<String>,
+    /// The size in bytes that the file system should be able to grow to.
+    pub grow_to: Option<u64>,
+    /// Bytes in a sector of the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sector_size: Option<u32>,
+    /// The size in bytes of the ESP.
+    pub esp_size: Option<u64>,
+    /// The ext4 profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ext4_profile: Option<&'static str>,
+    /// Bytes in an ext4 block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ext4_block_size: Option<u32>,
+    /// The label.
+    pub label: Option<String>,
+    /// Patterns of paths that were left out.
+    pub exclude: Vec<String>,
+    /// Patterns of extended attributes that were left out.
+    pub drop_xattr: Vec<String>,
+    /// Patterns of extended attributes that were taken over.
+    pub keep_xattr: Vec<String>,
+}
+
+/// [`Parameters`] with those that may follow from the tree.
+#[derive(Debug, Serialize)]
+pub struct Resolved {
+    /// The seed; `None` if no id was derived.
+    pub seed: Option<String>,
+    /// `given` or `tree`.
+    pub seed_from: Option<&'static str>,
+    /// The epoch in seconds.
+    pub source_date_epoch: i64,
+    /// `given` or `tree`.
+    pub source_date_epoch_from: &'static str,
+    /// How many inodes of the tree were newer and got this time.
+    pub clamped_times: usize,
+    /// The architecture, where it matters.
+    pub architecture: Option<&'static str>,
+    /// `given` or `tree`.
+    pub architecture_from: Option<&'static str>,
+    /// All others.
+    #[serde(flatten)]
+    pub asked: Parameters,
+}
+
+/// A partition table.
+#[derive(Debug, Serialize)]
+pub struct TableRecord {
+    /// `gpt`.
+    pub label: &'static str,
+    /// The disk's GUID.
+    pub uuid: String,
+    /// Bytes in a sector.
+    pub sector_size: u32,
+    /// The partitions.
+    pub partitions: Vec<PartitionRecord>,
+}
+
+/// A partition.
+#[derive(Debug, Serialize)]
+pub struct PartitionRecord {
+    /// Its number, from 1.
+    pub number: usize,
+    /// The canonical name of its type.
+    pub name: String,
+    /// The GUID of its type.
+    #[serde(rename = "type")]
+    pub partition_type: String,
+    /// Its GUID.
+    pub uuid: String,
+    /// Its name.
+    pub label: String,
+    /// Its attribute bits.
+    pub attributes: u64,
+    /// Where it starts, in bytes.
+    pub start: u64,
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// SHA-256 of it.
+    pub sha256: String,
+    /// What is in it.
+    pub file_system: FileSystemRecord,
+}
+
+/// A file system.
+#[derive(Debug, Serialize)]
+pub struct FileSystemRecord {
+    /// The name that `mount` knows.
+    #[serde(rename = "type")]
+    pub format: &'static str,
+    /// The id as `blkid` shows it.
+    pub uuid: String,
+    /// The label.
+    pub label: String,
+    /// The size in bytes.
+    pub size: u64,
+}
+
+/// Something that was not taken over as it is.
+#[derive(Debug, Serialize)]
+pub struct WarningRecord {
+    /// The path in the tree, escaped where it is not UTF-8.
+    pub path: String,
+    /// What was done.
+    pub message: String,
+}
+
+impl Manifest {
+    /// Describes an image.
+    ///
+    /// # Panics
+    /// If there are not as many digests as [`Plan::ranges`].
+    #[must_use]
+    pub fn new(plan: &Plan, digests: &[Digest]) -> Self {
+        let (whole, parts) = digests.split_first().expect("the image has a digest");
+        let (partition_table, file_system) = match &plan.product {
+            Product::FileSystem(file_system) => (None, Some(file_system.into())),
+            Product::Disk(disk) => {
+                assert_eq!(disk.partitions.len(), parts.len(), "every partition has a digest");
+                let partitions = disk.partitions.iter().zip(parts).enumerate();
+                let table = TableRecord {
+                    label: "gpt",
+                    uuid: disk.uuid.to_string(),
+                    sector_size: disk.sector_size.bytes(),
+                    partitions: partitions
+                        .map(|(at, (part, digest))| PartitionRecord::new(at + 1, part, *digest))
+                        .collect(),
+                };
+                (Some(table), None)
+            }
+        };
+        let warnings = plan.warnings.iter().map(|warning| WarningRecord {
+            path: Escaped(&warning.path).to_string(),
+            message: warning.message.clone(),
+        });
+        Self {
+            detfs: env!("CARGO_PKG_VERSION"),
+            layout_version: LAYOUT_VERSION,
+            parameters: Resolved::new(plan.parameters.clone(), &plan.basis),
+            size: plan.layout.size(),
+            sha256: whole.to_string(),
+            partition_table,
+            file_system,
+            warnings: warnings.collect(),
+        }
+    }
+}
+
+impl PartitionRecord {
+    fn new(number: usize, partition: &Partition, digest: Digest) -> Self {
+        let Partition { identity, start, size, file_system } = partition;
+        Self {
+            number,
+            name: identity.partition_type.name(),
+            partition_type: identity.partition_type.guid().to_string(),
+            uuid: identity.uuid.to_string(),
+            label: identity.label.clone(),
+            attributes: identity.attributes.bits(),
+            start: *start,
+            size: *size,
+            sha256: digest.to_string(),
+            file_system: file_system.into(),
+        }
+    }
+}
+
+impl From<&FileSystem> for FileSystemRecord {
+    fn from(file_system: &FileSystem) -> Self {
+        Self {
+            format: file_system.format.name(),
+            uuid: file_system.id(),
+            label: file_system.label.clone(),
+            size: file_system.size,
+        }
+    }
+}
+
+impl Resolved {
+    fn new(asked: Parameters, basis: &Basis) -> Self {
+        let from = |origin| match origin {
+            Origin::Given => "given",
+            Origin::Tree => "tree",
+        };
+        Self {
+            seed: basis.seed.map(|(seed, _)| seed.0.to_string()),
+            seed_from: basis.seed.map(|(_, origin)| from(origin)),
+            source_date_epoch: basis.epoch.0.seconds,
+            source_date_epoch_from: from(basis.epoch.1),
+            clamped_times: basis.clamped,
+            architecture: basis.architecture.map(|(architecture, _)| architecture.name()),
+            architecture_from: basis.architecture.map(|(_, origin)| from(origin)),
+            asked,
+        }
+    }
+}
+
+impl Parameters {
+    fn of_ext4(ext4: &Ext4) -> Self {
+        let profile = match ext4.profile {
+            Profile::Default => "default",
+            Profile::Modern => "modern",
+            Profile::Boot => "boot",
+            Profile::Ro => "ro",
+        };
+        Self {
+            fs: "ext4",
+            size: None,
+            headroom: headroom(ext4.headroom),
+            grow_to: ext4.grow_to,
+            sector_size: None,
+            esp_size: None,
+            ext4_profile: Some(profile),
+            ext4_block_size: Some(ext4.block_size),
+            label: ext4.label.clone(),
+            exclude: Vec::new(),
+            drop_xattr: Vec::new(),
+            keep_xattr: Vec::new(),
+        }
+    }
+
+    pub(super) fn of_image(options: &image::Options) -> Self {
+        Self {
+            size: options.size,
+            sector_size: Some(options.sector_size.bytes()),
+            esp_size: options.esp_size,
+            ..Self::of_ext4(&options.root)
+        }
+    }
+
+    pub(super) fn of_file_system(options: &bare::Options) -> Self {
+        let asked = match &options.file_system {
+            bare::FileSystem::Ext4(ext4) => Self::of_ext4(ext4),
+            bare::FileSystem::Vfat { vfat, headroom: room } => Self {
+                fs: "vfat",
+                headroom: headroom(*room),
+                sector_size: Some(vfat.sector_size),
+                ext4_profile: None,
+                ext4_block_size: None,
+                label: vfat.label.clone(),
+                ..Self::of_ext4(&Ext4::default())
+            },
+        };
+        Self { size: options.size, ..asked }
+    }
+}
+
+fn headroom(headroom: Option<Headroom>) -> Option<String> {
+    headroom.map(|headroom| match headroom {
+        Headroom::Bytes(bytes) => bytes.to_string(),
+        Headroom::Percent(percent) => format!("{percent}%"),
+    })
+}

@@ -1,0 +1,64 @@
+//! Many layouts to one: partitions, their ids and their places.
+//!
+//! What a disk is made of is said with [`Definition`]s, [`identify`] gives each its ids, and
+//! [`Disk::compose`] brings the planned contents together. [`image`] is the built-in set of
+//! partitions, [`bare`] a single file system without a partition table.
+
+mod architecture;
+pub mod bare;
+mod esp;
+mod file_system;
+pub mod image;
+pub mod manifest;
+mod partition;
+mod source;
+
+use crate::layout::Layout;
+use crate::report::Warning;
+
+pub use file_system::{Ext4, FileSystem, Format, Vfat};
+use manifest::Parameters;
+pub use manifest::{LAYOUT_VERSION, Manifest};
+pub use partition::{Definition, Disk, Identity, Partition, identify};
+pub use source::{Basis, EPOCHS, Origin, Source};
+
+/// Partitions start and end at multiples of this many bytes.
+pub const ALIGNMENT: u64 = crate::size::MIB;
+
+/// An image that is planned.
+#[derive(Debug)]
+pub struct Plan {
+    /// What byte goes where.
+    pub layout: Layout,
+    /// What the image is, in words.
+    pub product: Product,
+    /// What all its ids and times come from.
+    pub basis: Basis,
+    /// What it was asked to be.
+    pub parameters: Parameters,
+    /// What was not taken over from the tree as it is.
+    pub warnings: Vec<Warning>,
+}
+
+/// What an image is.
+#[derive(Debug, Clone)]
+pub enum Product {
+    /// A disk with partitions.
+    Disk(Disk),
+    /// A file system without a partition table.
+    FileSystem(FileSystem),
+}
+
+impl Plan {
+    /// The ranges of the image, in bytes, whose hashes a [`Manifest`] tells: the whole image and
+    /// then each partition.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<std::ops::Range<u64>> {
+        let partitions = match &self.product {
+            Product::Disk(disk) => &*disk.partitions,
+            Product::FileSystem(_) => &[],
+        };
+        let parts = partitions.iter().map(|part| part.start..part.start + part.size);
+        std::iter::once(0..self.layout.size()).chain(parts).collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! Partitions from their definition to their place in the image.
+
+use uuid::Uuid;
+
+use super::FileSystem;
+use crate::error::Result;
+use crate::gpt::{self, Attributes, PartitionType, SectorSize, Table};
+use crate::layout::Layout;
+use crate::seed::{self, Seed};
+
+/// A partition as it is asked for.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// What it is for.
+    pub partition_type: PartitionType,
+    /// Its name; `None` for the canonical one of its type.
+    pub label: Option<String>,
+    /// Its GUID; `None` for the one that follows from the seed.
+    pub uuid: Option<Uuid>,
+    /// Its attributes; `None` for those of its type.
+    pub attributes: Option<Attributes>,
+}
+
+impl Definition {
+    /// A partition of this type with everything else left to the defaults.
+    #[must_use]
+    pub fn new(partition_type: PartitionType) -> Self {
+        Self { partition_type, label: None, uuid: None, attributes: None }
+    }
+}
+
+/// What a partition is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What it is for.
+    pub partition_type: PartitionType,
+    /// Its GUID.
+    pub uuid: Uuid,
+    /// The UUID of the file system in it.
+    pub file_system: Uuid,
+    /// Its name.
+    pub label: String,
+    /// Its attributes.
+    pub attributes: Attributes,
+}
+
+/// Gives ids and names to all partitions of a disk, as systemd-repart does: by the seed, the type,
+/// and how many of the same type come before.
+#[must_use]
+pub fn identify(seed: Seed, definitions: &[Definition]) -> Vec<Identity> {
+    let mut identities: Vec<Identity> = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        let Definition { partition_type, label, uuid, attributes } = definition;
+        let guid = partition_type.guid();
+        let nth = identities.iter().filter(|other| other.partition_type.guid() == guid).count();
+        let uuid = uuid.unwrap_or_else(|| seed.partition(guid, nth as u64));
+        let taken = |label: &str| identities.iter().any(|other| other.label == label);
+        let label = label.clone().unwrap_or_else(|| {
+            let name = partition_type.name();
+            let numbered = (2..).map(|number| format!("{name}-{number}"));
+            let mut labels = std::iter::once(name.clone()).chain(numbered);
+            labels.find(|label| !taken(label)).expect("there are more numbers than partitions")
+        });
+        identities.push(Identity {
+            partition_type: *partition_type,
+            uuid,
+            file_system: seed::file_system(uuid),
+            label,
+            attributes: attributes.unwrap_or_else(|| partition_type.default_attributes()),
+        });
+    }
+    identities
+}
+
+/// A partition in its place.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    /// What it is called.
+    pub identity: Identity,
+    /// Where it starts, in bytes.
+    pub start: u64,
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// What is in it.
+    pub file_system: FileSystem,
+}
+
+/// A disk with its partitions in the order of their numbers.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The GUID of the partition table.
+    pub uuid: Uuid,
+    /// Bytes in a sector.
+    pub sector_size: SectorSize,
+    /// The size in bytes.
+    pub size: u64,
+    /// The partitions.
+    pub partitions: Vec<Partition>,
+}
+
+impl Disk {
+    /// Brings the partition table and the partitions' contents together.
+    ///
+    /// # Errors
+    /// Those of [`gpt::plan`].
+    ///
+    /// # Panics
+    /// If there are not as many contents as partitions, or one is larger than its partition.
+    pub fn compose(&self, contents: Vec<Layout>) -> Result<Layout> {
+        assert_eq!(contents.len(), self.partitions.len(), "every partition has its content");
+        let partitions = self.partitions.iter().map(|partition| gpt::Partition {
+            partition_type: partition.identity.partition_type.guid(),
+            uuid: partition.identity.uuid,
+            start: partition.start,
+            size: partition.size,
+            attributes: partition.identity.attributes,
+            name: partition.identity.label.clone(),
+        });
+        let mut layout = gpt::plan(&Table {
+            sector_size: self.sector_size,
+            size: self.size,
+            uuid: self.uuid,
+            partitions: partitions.collect(),
+        })?;
+        for (partition, content) in self.partitions.iter().zip(contents) {
+            assert!(content.size() <= partition.size, "contents are planned for their partition");
+            layout.place(partition.start, content);
+        }
+        Ok(layout.seal())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpt::Architecture;
+
+    /// The ids are rows of the vectors in `seed`; the names are those of systemd-repart.
+    #[test]
+    fn partitions_are_numbered_by_type() {
+        let root = || Definition::new(PartitionType::root(Architecture::X86_64));
+        let named = Definition { label: Some("system".to_owned()), ..root() };
+        let given: Uuid = "01020304-0506-4708-890a-0b0c0d0e0f10".parse().unwrap();
+        let srv = Definition { uuid: Some(given), ..Definition::new(PartitionType::Srv) };
+        let definitions = [Definition::new(PartitionType::Esp), root(), root(), named, root(), srv];
+        let seed = Seed("11111111-2222-3333-4444-555555555555".parse().unwrap());
+        let identities = identify(seed, &definitions);
+        let expected = [
+            ("esp", "137c78ee-1d11-4547-ad3f-fa6b1a4ad97a", 0),
+            ("root-x86-64", "6c08bd44-fed4-4c4e-915a-d1b245eb89de", 1 << 59),
+            ("root-x86-64-2", "c938db28-a4b6-4968-8190-0379d3949b75", 1 << 59),
+            ("system", "3d22c70e-3ffe-4751-8832-a0edac2ffeaf", 1 << 59),
+            ("root-x86-64-3", "d09da707-3b17-4cb7-acea-c0ccd65b3de4", 1 << 59),
+            ("srv", "01020304-0506-4708-890a-0b0c0d0e0f10", 1 << 59),
+        ];
+        for (identity, (label, uuid, attributes)) in identities.iter().zip(expected) {
+            assert_eq!(identity.label, label);
+            assert_eq!(identity.uuid.to_string(), uuid);
+            assert_eq!(identity.attributes.bits(), attributes);
+        }
+        let file_system = "ff153f37-a3c9-4748-bf4d-b89bad0bece5";
+        assert_eq!(identities[5].file_system.to_string(), file_system);
+    }
+}

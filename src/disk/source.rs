@@ -1,0 +1,156 @@
+//! What an image is made of: a tree, and the seed and the time for all that the tree does not say.
+
+use std::num::NonZero;
+use std::ops::RangeInclusive;
+
+use sha2::{Digest, Sha256};
+
+use super::architecture;
+use crate::error::{Error, Result};
+use crate::gpt::Architecture;
+use crate::seed::Seed;
+use crate::time::Timestamp;
+use crate::tree::{Survey, Tree};
+
+/// The seconds that an epoch can have: those of an ext4 time stamp, 1901-12-13 to 2446-05-10.
+pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
+
+/// A tree and what an image of it is made with.
+#[derive(Debug)]
+pub struct Source {
+    /// The tree.
+    pub tree: Tree,
+    /// What all ids are derived from; `None` to derive it from the tree.
+    pub seed: Option<Seed>,
+    /// The latest time of anything in the image, and the time of all that has none in the tree;
+    /// `None` for the newest of the tree.
+    pub epoch: Option<Timestamp>,
+    /// What the tree's programs run on; `None` to look at them.
+    pub architecture: Option<Architecture>,
+    /// How many threads read content. The image does not depend on it.
+    pub threads: NonZero<usize>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The caller.
+    Given,
+    /// The tree.
+    Tree,
+}
+
+/// What all ids and times of an image come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis {
+    /// The seed, if any id was derived from it.
+    pub seed: Option<(Seed, Origin)>,
+    /// The latest time of anything in the image.
+    pub epoch: (Timestamp, Origin),
+    /// How many inodes of the tree were newer than that.
+    pub clamped: usize,
+    /// What the tree's programs run on, if it matters.
+    pub architecture: Option<(Architecture, Origin)>,
+}
+
+impl Source {
+    /// A tree with everything else derived from it.
+    #[must_use]
+    pub fn new(tree: Tree) -> Self {
+        Self { tree, seed: None, epoch: None, architecture: None, threads: NonZero::<usize>::MIN }
+    }
+}
+
+/// Settles the epoch and sets all later times of the tree to it.
+pub(super) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Basis> {
+    let epoch = match given {
+        Some(epoch) if EPOCHS.contains(&epoch.seconds) => (epoch, Origin::Given),
+        Some(epoch) => {
+            return Err(Error::parameter(
+                "--source-date-epoch",
+                format!("{} is out of range", epoch.seconds),
+                format!("give it from {} to {}", EPOCHS.start(), EPOCHS.end()),
+            ));
+        }
+        None => (newest(tree), Origin::Tree),
+    };
+    let clamped = tree.clamp_times(epoch.0);
+    Ok(Basis { seed: None, epoch, clamped, architecture: None })
+}
+
+/// Settles the architecture.
+pub(super) fn architecture(
+    tree: &Tree,
+    given: Option<Architecture>,
+) -> Result<(Architecture, Origin)> {
+    match given {
+        Some(architecture) => Ok((architecture, Origin::Given)),
+        None => Ok((architecture::detect(tree)?, Origin::Tree)),
+    }
+}
+
+/// Settles the seed, of all trees that go into the image if it is not given.
+pub(super) fn seed(given: Option<Seed>, surveys: &[Survey]) -> (Seed, Origin) {
+    if let Some(seed) = given {
+        return (seed, Origin::Given);
+    }
+    let mut hash = Sha256::new();
+    for survey in surveys {
+        hash.update(survey.digest().expect("it is asked for where no seed is given"));
+    }
+    (Seed::from_digest(hash.finalize().into()), Origin::Tree)
+}
+
+/// The first whole second that nothing in the tree is after, so that it clamps nothing and can be
+/// said again as a number of seconds; the end of [`EPOCHS`] if the tree goes beyond it.
+fn newest(tree: &Tree) -> Timestamp {
+    let newest = tree.inodes().iter().map(|inode| inode.mtime).max().unwrap_or_default();
+    let seconds = newest.seconds.saturating_add(i64::from(newest.nanoseconds > 0));
+    Timestamp::from_seconds(seconds.clamp(*EPOCHS.start(), *EPOCHS.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Metadata, Node, TreeBuilder};
+
+    fn tree(mtimes: [(i64, u32); 2]) -> Tree {
+        let [root, child] = mtimes.map(|(seconds, nanoseconds)| Metadata {
+            mtime: Timestamp { seconds, nanoseconds },
+            ..Metadata::default()
+        });
+        let mut builder = TreeBuilder::new(root).unwrap();
+        builder.add(TreeBuilder::ROOT, b"fifo", child, Node::Fifo).unwrap();
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_epoch_is_given_or_the_newest_time() {
+        for (mtimes, given, expected, clamped) in [
+            ([(5, 0), (7, 0)], None, 7, 0),
+            ([(5, 0), (7, 1)], None, 8, 0),
+            ([(9, 999_999_999), (7, 1)], None, 10, 0),
+            ([(-5, 1), (-7, 0)], None, -4, 0),
+            ([(0, 0), (i64::MAX, 999_999_999)], None, 15_032_385_535, 1),
+            ([(i64::MIN, 0), (i64::MIN, 0)], None, -2_147_483_648, 0),
+            ([(5, 0), (7, 0)], Some(6), 6, 1),
+            ([(5, 1), (7, 0)], Some(5), 5, 2),
+            ([(5, 0), (7, 0)], Some(100), 100, 0),
+        ] {
+            let epoch = given.map(Timestamp::from_seconds);
+            let basis = clamp(&mut tree(mtimes), epoch).unwrap();
+            assert_eq!(basis.epoch.0, Timestamp::from_seconds(expected), "{mtimes:?}");
+            assert_eq!(basis.epoch.1, if given.is_some() { Origin::Given } else { Origin::Tree });
+            assert_eq!(basis.clamped, clamped, "{mtimes:?}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_out_of_range_is_refused() {
+        for seconds in [-2_147_483_649, 15_032_385_536, i64::MIN, i64::MAX] {
+            let epoch = Some(Timestamp::from_seconds(seconds));
+            let error = clamp(&mut tree([(0, 0), (0, 0)]), epoch).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The command line: what is refused, how, and that nothing is left behind.
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+fn detfs() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
+    command.env_remove("SOURCE_DATE_EPOCH");
+    command
+}
+
+/// A directory with a tree and room for images.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        let scratch = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(scratch.path("tree/etc")).unwrap();
+        fs::write(scratch.path("tree/etc/hostname"), "scratch\n").unwrap();
+        fs::create_dir(scratch.path("out")).unwrap();
+        scratch
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// What there is in the directory of images.
+    fn outputs(&self) -> Vec<String> {
+        let mut names: Vec<_> = walk(&self.path("out"));
+        names.sort();
+        names
+    }
+
+    /// Runs in the scratch directory; gives the exit code and standard error.
+    fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let output = detfs().current_dir(self.0.path()).args(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// Expects a refusal: one line, with these words, and no output file.
+    fn refuses(&self, code: i32, words: &[&str], arguments: &[&str]) {
+        let before = self.outputs();
+        let (got, stderr) = self.run(arguments);
+        assert_eq!(got, code, "{arguments:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with("detfs: "), "{arguments:?}: {stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "{arguments:?}: {stderr} says {word}");
+        }
+        assert_eq!(self.outputs(), before, "{arguments:?}");
+        assert_eq!(walk(&self.path("tree")), ["etc"], "{arguments:?}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test may list a directory")]
+fn walk(path: &std::path::Path) -> Vec<String> {
+    let names = fs::read_dir(path).unwrap();
+    names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+const IMAGE: [&str; 5] = ["mkimage", "tree", "out/disk.raw", "--architecture", "x86-64"];
+
+fn mkimage<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&IMAGE, more].concat()
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    let scratch = Scratch::new();
+    for (option, value, word) in [
+        ("--seed", "123", "UUID"),
+        ("--seed", "", "UUID"),
+        ("--source-date-epoch", "now", "seconds"),
+        ("--source-date-epoch", "15032385536", "15032385535"),
+        ("--source-date-epoch", "-2147483649", "-2147483648"),
+        ("--size", "big", "bytes"),
+        ("--size", "100000000000000000000", "bytes"),
+        ("--grow-to", "1.5G", "bytes"),
+        ("--headroom", "ten%", "%"),
+        ("--sector-size", "520", "4096"),
+        ("--esp-size", "-", "bytes"),
+        ("--ext4-block-size", "512", "1024"),
+        ("--threads", "0", "1 or more"),
+        ("--exclude", "a[", "\\"),
+        ("--architecture", "x86_64", "x86-64"),
+    ] {
+        let option = format!("{option}={value}");
+        let arguments = ["mkimage", "tree", "out/disk.raw", &option];
+        let name = option.split('=').next().unwrap();
+        scratch.refuses(2, &[name, word], &arguments);
+    }
+    scratch.refuses(2, &["--uuid"], &["mkfs", "ext4", "tree", "out/fs", "--uuid", "x"]);
+    scratch.refuses(2, &["--uuid"], &["mkfs", "vfat", "tree", "out/fs", "--uuid", "877A-9082"]);
+}
+
+#[test]
+fn the_epoch_of_the_environment_is_judged_too() {
+    let scratch = Scratch::new();
+    for value in ["", "tomorrow", "99999999999999"] {
+        let mut command = detfs();
+        let command = command.current_dir(scratch.0.path()).env("SOURCE_DATE_EPOCH", value);
+        let output = command.args(IMAGE).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.starts_with("detfs: SOURCE_DATE_EPOCH: "), "{stderr}");
+    }
+}
+
+#[test]
+fn unknown_words_are_refused() {
+    let scratch = Scratch::new();
+    for arguments in [
+        &["mkimage"][..],
+        &["mkimage", "tree"],
+        &["mkimage", "tree", "out/disk.raw", "more"],
+        &["mkimage", "tree", "out/disk.raw", "--fs", "ntfs"],
+        &["mkimage", "tree", "out/disk.raw", "--ext4-profile", "fast"],
+        &["mkimage", "tree", "out/disk.raw", "--no-such-option"],
+        &["mkfs", "ntfs", "tree", "out/fs"],
+        &["mkfs", "vfat", "tree", "out/fs", "--architecture", "arm64"],
+        &["format"],
+        &[],
+    ] {
+        let (code, stderr) = scratch.run(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {stderr}");
+        assert!(scratch.outputs().is_empty());
+    }
+}
+
+#[test]
+fn an_output_inside_the_tree_is_refused() {
+    let scratch = Scratch::new();
+    std::os::unix::fs::symlink("../tree/etc", scratch.path("out/way-in")).unwrap();
+    for out in ["tree/disk.raw", "tree/etc/disk.raw", "out/../tree/disk.raw", "out/way-in/disk.raw"]
+    {
+        scratch.refuses(2, &["inside the tree"], &["mkimage", "tree", out]);
+        let manifest = mkimage(&["--manifest", out]);
+        scratch.refuses(2, &["inside the tree", "--manifest"], &manifest);
+    }
+}
+
+#[test]
+fn an_output_that_exists_is_kept() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("out/disk.raw"), "precious").unwrap();
+    scratch.refuses(2, &["--force"], &mkimage(&[]));
+    fs::rename(scratch.path("out/disk.raw"), scratch.path("out/disk.json")).unwrap();
+    scratch.refuses(2, &["--force"], &mkimage(&["--manifest", "out/disk.json"]));
+    assert_eq!(fs::read(scratch.path("out/disk.json")).unwrap(), b"precious");
+}
+
+#[test]
+fn places_that_do_not_go_together_are_refused() {
+    let scratch = Scratch::new();
+    let to_stdout = ["mkimage", "tree", "-", "--json"];
+    scratch.refuses(2, &["--json", "standard output"], &to_stdout);
+    scratch.refuses(2, &["--manifest"], &mkimage(&["--manifest", "-"]));
+    scratch.refuses(2, &["--manifest"], &mkimage(&["--manifest", "out/disk.raw"]));
+    scratch.refuses(4, &["out/no/disk.raw"], &["mkimage", "tree", "out/no/disk.raw"]);
+}
+
+#[test]
+fn a_tree_that_is_none_is_refused() {
+    let scratch = Scratch::new();
+    let file = ["mkimage", "tree/etc/hostname", "out/disk.raw"];
+    scratch.refuses(3, &["tree/etc/hostname", "not a directory"], &file);
+    scratch.refuses(4, &["nowhere"], &["mkimage", "nowhere", "out/disk.raw"]);
+}
+
+#[test]
+fn help_names_every_option() {
+    let help = |arguments: &[&str]| {
+        let output = detfs().args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = help(&["mkimage", "--help"]);
+    for option in [
+        "--seed",
+        "--source-date-epoch",
+        "--fs",
+        "--size",
+        "--grow-to",
+        "--headroom",
+        "--sector-size",
+        "--esp-size",
+        "--ext4-profile",
+        "--ext4-block-size",
+        "--label",
+        "--exclude",
+        "--drop-xattr",
+        "--keep-xattr",
+        "--architecture",
+        "--manifest",
+        "--json",
+        "--threads",
+        "--force",
+    ] {
+        assert!(text.contains(option), "{option}");
+    }
+    assert!(help(&["mkfs", "ext4", "--help"]).contains("--uuid"));
+    assert!(help(&["mkfs", "vfat", "--help"]).contains("--uuid"));
+    assert_eq!(help(&["--version"]), concat!("detfs ", env!("CARGO_PKG_VERSION"), "\n"));
+}
