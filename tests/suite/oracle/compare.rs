@@ -1,0 +1,345 @@
+//! Two trees compared in everything that a file system keeps.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::{Verdict, complain};
+
+/// What a comparison takes for the same.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    content_only: bool,
+    without: Vec<PathBuf>,
+    hollow: Vec<PathBuf>,
+    latest: Option<i64>,
+}
+
+impl Comparison {
+    /// Type, mode, owner, mtime, size, content, target, device, xattrs, hard links.
+    pub fn exact() -> Self {
+        Self::default()
+    }
+
+    /// Only names, types, targets and content: what FAT keeps.
+    pub fn names_and_content() -> Self {
+        Self { content_only: true, ..Self::default() }
+    }
+
+    /// The second tree may have this path more.
+    pub fn without(mut self, path: &str) -> Self {
+        self.without.push(path.into());
+        self
+    }
+
+    /// The second tree has this directory empty, if it has it at all.
+    pub fn hollow(mut self, path: &str) -> Self {
+        self.hollow.push(path.into());
+        self
+    }
+
+    /// Times of the first tree after this second stand for this second.
+    pub fn clamped_to(mut self, epoch: i64) -> Self {
+        self.latest = Some(epoch);
+        self
+    }
+
+    /// Compares two trees and complains of every difference (the first twenty in words).
+    pub fn compare(&self, first: &Path, second: &Path) -> Verdict {
+        let mut left = Listing::read(first, self.content_only);
+        let mut right = Listing::read(second, self.content_only);
+        for path in &self.without {
+            if !left.0.contains_key(path) {
+                right.0.retain(|found, _| !found.starts_with(path));
+            }
+        }
+        for path in &self.hollow {
+            left.0.retain(|found, _| found == path || !found.starts_with(path));
+        }
+        if let Some(latest) = self.latest {
+            for node in left.0.values_mut() {
+                node.mtime = node.mtime.min((latest, 0));
+            }
+        }
+        let mut differences = Vec::new();
+        for (path, node) in &left.0 {
+            match right.0.get(path) {
+                None => differences.push(format!("{}: missing", path.display())),
+                Some(other) => differences.extend(
+                    node.differences(other, &first.join(path), &second.join(path))
+                        .into_iter()
+                        .map(|difference| format!("{}: {difference}", path.display())),
+                ),
+            }
+        }
+        let extra = right.0.keys().filter(|path| !left.0.contains_key(*path));
+        differences.extend(extra.map(|path| format!("{}: extra", path.display())));
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let count = differences.len();
+        differences.truncate(20);
+        complain(format!("{count} differences:\n{}", differences.join("\n")))
+    }
+}
+
+/// One node; a field that a comparison does not look at has its default.
+#[derive(Debug, Default)]
+struct Node {
+    kind: &'static str,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    mtime: (i64, i64),
+    /// Of regular files.
+    size: u64,
+    rdev: u64,
+    target: PathBuf,
+    links: u64,
+    /// The first path of the inode.
+    group: PathBuf,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Node {
+    fn differences(&self, other: &Self, here: &Path, there: &Path) -> Vec<String> {
+        if self.kind != other.kind {
+            return vec![format!("{}, then {}", self.kind, other.kind)];
+        }
+        let mut found = Vec::new();
+        let mut field = |name: &str, same: bool, one: String, two: String| {
+            if !same {
+                found.push(format!("{name} {one}, then {two}"));
+            }
+        };
+        macro_rules! fields {
+            ($($name:ident),*) => {
+                $(field(
+                    stringify!($name),
+                    self.$name == other.$name,
+                    format!("{:?}", self.$name),
+                    format!("{:?}", other.$name),
+                );)*
+            };
+        }
+        fields!(mode, uid, gid, mtime, size, rdev, target, links, group, xattrs);
+        if self.kind == "file" && self.size == other.size {
+            field("content", same_content(here, there), String::new(), "another".into());
+        }
+        found
+    }
+}
+
+/// The nodes of a tree by path; the root is the empty path.
+struct Listing(BTreeMap<PathBuf, Node>);
+
+impl Listing {
+    fn read(root: &Path, content_only: bool) -> Self {
+        let mut listing = BTreeMap::new();
+        let mut inodes = BTreeMap::new();
+        let mut pending = vec![PathBuf::new()];
+        while let Some(path) = pending.pop() {
+            let at = root.join(&path);
+            let metadata = fs::symlink_metadata(&at).unwrap_or_else(|e| panic!("{at:?}: {e}"));
+            if metadata.is_dir() {
+                let names = fs::read_dir(&at).unwrap_or_else(|e| panic!("{at:?}: {e}"));
+                pending.extend(names.map(|entry| path.join(entry.unwrap().file_name())));
+            }
+            let first: &mut PathBuf =
+                inodes.entry((metadata.dev(), metadata.ino())).or_insert_with(|| path.clone());
+            if path < *first {
+                first.clone_from(&path);
+            }
+            listing.insert(path, (Node::read(&at, &metadata, content_only), metadata));
+        }
+        let nodes = listing.into_iter().map(|(path, (mut node, metadata))| {
+            if !content_only {
+                node.group.clone_from(&inodes[&(metadata.dev(), metadata.ino())]);
+            }
+            (path, node)
+        });
+        Self(nodes.collect())
+    }
+}
+
+impl Node {
+    fn read(at: &Path, metadata: &Metadata, content_only: bool) -> Self {
+        let kind = metadata.file_type();
+        let names = [
+            (kind.is_file(), "file"),
+            (kind.is_dir(), "directory"),
+            (kind.is_symlink(), "symlink"),
+            (kind.is_fifo(), "fifo"),
+            (kind.is_socket(), "socket"),
+            (kind.is_char_device(), "character device"),
+            (kind.is_block_device(), "block device"),
+        ];
+        let mut node = Self {
+            kind: names.iter().find(|(is, _)| *is).unwrap().1,
+            size: if kind.is_file() { metadata.len() } else { 0 },
+            rdev: metadata.rdev(),
+            ..Self::default()
+        };
+        if kind.is_symlink() {
+            node.target = fs::read_link(at).unwrap();
+        }
+        if content_only {
+            return node;
+        }
+        node.mode = metadata.mode();
+        (node.uid, node.gid) = (metadata.uid(), metadata.gid());
+        node.mtime = (metadata.mtime(), metadata.mtime_nsec());
+        if !kind.is_dir() {
+            node.links = metadata.nlink();
+        }
+        node.xattrs = read_xattrs(at);
+        node
+    }
+}
+
+/// The extended attributes of a path; a symlink is not followed.
+pub fn read_xattrs(at: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    use rustix::buffer::spare_capacity;
+    let mut names = Vec::with_capacity(1 << 16);
+    match rustix::fs::llistxattr(at, spare_capacity(&mut names)) {
+        Ok(_) => {}
+        Err(rustix::io::Errno::OPNOTSUPP) => return BTreeMap::new(),
+        Err(error) => panic!("{at:?}: {error}"),
+    }
+    let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    let read = |name: &[u8]| {
+        let mut value = Vec::with_capacity(1 << 16);
+        rustix::fs::lgetxattr(at, OsStr::from_bytes(name), spare_capacity(&mut value))
+            .unwrap_or_else(|error| panic!("{at:?}: {name:?}: {error}"));
+        (name.to_vec(), value)
+    };
+    names.map(read).collect()
+}
+
+fn same_content(one: &Path, two: &Path) -> bool {
+    let open = |path: &Path| File::open(path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+    let (mut one, mut two) = (open(one), open(two));
+    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        let Ok(len) = one.read(&mut left) else { return false };
+        if two.read_exact(&mut right[..len]).is_err() || left[..len] != right[..len] {
+            return false;
+        }
+        if len == 0 {
+            return true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::tool::{require_root, shell};
+    use super::*;
+
+    /// A tree with each kind of node in it.
+    const MAKE: &str = "mkdir -p $1/dir/sub; cd $1; seq 1000 >file; seq 1000 >linked
+        ln linked second; ln -s file link; ln -s other trusted-link; : >dir/empty
+        mkfifo fifo; mknod char c 1 3; mknod block b 7 0; printf x >lone
+        python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")'
+        chmod 640 file; chown 5:6 file; setfattr -n user.a -v one file
+        setfattr -h -n trusted.t -v one trusted-link; setfattr -n trusted.t -v one char
+        setfacl -m u:7:rx dir; setfacl -d -m u:7:rx dir
+        find . -exec touch -h -d @1600000000.000000005 {} +";
+
+    fn pair() -> (TempDir, PathBuf, PathBuf) {
+        require_root();
+        let scratch = tempfile::tempdir().unwrap();
+        let (one, two) = (scratch.path().join("one"), scratch.path().join("two"));
+        shell(MAKE, &[&one]);
+        shell(MAKE, &[&two]);
+        (scratch, one, two)
+    }
+
+    #[test]
+    fn equal_trees_are_equal() {
+        let (_scratch, one, two) = pair();
+        Comparison::exact().compare(&one, &two).unwrap();
+    }
+
+    #[test]
+    fn every_field_is_compared() {
+        let restore = "touch -h -d @1600000000.000000005";
+        for (change, word) in [
+            ("chmod 600 file", "file: mode"),
+            ("chmod u+s,o+t file", "file: mode"),
+            ("chown 4:6 file; chmod 640 file", "file: uid"),
+            ("chown 5:4 file; chmod 640 file", "file: gid"),
+            ("chown -h 9 link", "link: uid"),
+            ("touch -d @1600000000.000000006 file", "file: mtime"),
+            ("touch -d @1600000001.000000005 dir", "dir: mtime"),
+            ("touch -h -d @1600000001.000000005 link", "link: mtime"),
+            ("touch -d @1600000001.000000005 .", ": mtime"),
+            ("chmod 700 .", ": mode"),
+            ("printf y >lone", "lone: content"),
+            ("printf xx >lone", "lone: size"),
+            ("printf '9\\n' | dd of=file bs=1 seek=3000 conv=notrunc status=none", "file: content"),
+            ("ln -sfn elif link", "link: target"),
+            ("rm char; mknod char c 1 5", "char: rdev"),
+            ("rm block; mknod block c 7 0", "block: block device, then character device"),
+            ("rm fifo; : >fifo", "fifo: fifo, then file"),
+            ("rm socket; mkfifo socket", "socket: socket, then fifo"),
+            ("setfattr -n user.a -v two file", "file: xattrs"),
+            ("setfattr -x user.a file", "file: xattrs"),
+            ("setfattr -n user.b -v one file", "file: xattrs"),
+            ("setfattr -h -n trusted.t -v two trusted-link", "trusted-link: xattrs"),
+            ("setfattr -n trusted.t -v two char", "char: xattrs"),
+            ("setfacl -m u:7:r dir", "dir: xattrs"),
+            ("setfacl -k dir", "dir: xattrs"),
+            ("rm second; cp -p linked second", "second: group"),
+            ("rm second; cp -p linked second", "linked: links"),
+            ("rm lone; ln file lone", "lone: links"),
+            ("rm dir/empty", "dir/empty: missing"),
+            ("rmdir dir/sub", "dir/sub: missing"),
+            (": >new", "new: extra"),
+        ] {
+            let (_scratch, one, two) = pair();
+            let script = match word.ends_with("mtime") {
+                true => format!("cd $1; {change}"),
+                false => format!("cd $1; {change}; find . -exec {restore} {{}} +"),
+            };
+            shell(&script, &[&two]);
+            let complaint = Comparison::exact().compare(&one, &two).expect_err(change).0;
+            let found = complaint.lines().any(|line| line.starts_with(word));
+            assert!(found, "{change}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn allowances_allow_no_more_than_they_say() {
+        let (_scratch, one, two) = pair();
+        shell("mkdir $1/lost+found; touch -d @1600000000.000000005 $1", &[&two]);
+        let exact = Comparison::exact();
+        exact.compare(&one, &two).unwrap_err();
+        exact.clone().without("lost+found").compare(&one, &two).unwrap();
+        exact.clone().without("lost+found").compare(&two, &one).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        shell("rm -r $1/dir/*; touch -d @1600000000.000000005 $1/dir", &[&two]);
+        exact.compare(&one, &two).unwrap_err();
+        exact.clone().hollow("dir").compare(&one, &two).unwrap();
+        exact.clone().hollow("dir").compare(&two, &one).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        shell("find $1 -exec touch -h -d @1500000000 {} +", &[&two]);
+        exact.compare(&one, &two).unwrap_err();
+        exact.clone().clamped_to(1_500_000_000).compare(&one, &two).unwrap();
+        exact.clone().clamped_to(1_500_000_001).compare(&one, &two).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        shell("chmod 7 $1/file; touch $1/lone", &[&two]);
+        Comparison::names_and_content().compare(&one, &two).unwrap();
+        shell("printf y >$1/lone", &[&two]);
+        Comparison::names_and_content().compare(&one, &two).unwrap_err();
+    }
+}

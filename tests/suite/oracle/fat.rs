@@ -1,0 +1,116 @@
+//! `fsck.fat`, and mtools as a second reader.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::tool::run;
+use super::{Verdict, complain};
+
+/// Checks a FAT file system with `fsck.fat -n`. Its status is 0 for differing boot sectors, so it
+/// must print nothing but its version and the summary.
+pub fn fsck_fat(image: &Path) -> Verdict {
+    let said = run("fsck.fat", [OsStr::new("-n"), image.as_os_str()]);
+    let lines = said.stdout.lines().collect::<Vec<_>>();
+    let clean = said.ok
+        && said.stderr.is_empty()
+        && matches!(lines[..], [version, summary]
+            if version.starts_with("fsck.fat ") && is_summary(summary));
+    if clean { Ok(()) } else { complain(format!("fsck.fat: {}", said.all())) }
+}
+
+/// `NAME: 2 files, 2/129022 clusters`
+fn is_summary(line: &str) -> bool {
+    let Some((_, counts)) = line.rsplit_once(": ") else { return false };
+    counts.replace(|c: char| c.is_ascii_digit(), "") == " files, / clusters"
+}
+
+/// Copies everything in a FAT file system into an empty directory.
+pub fn extract_fat(image: &Path, to: &Path) -> Verdict {
+    let listing = run("mdir", ["-b".as_ref(), "-i".as_ref(), image.as_os_str(), "::/".as_ref()]);
+    if !listing.ok || !listing.stderr.is_empty() {
+        return complain(format!("mdir: {}", listing.all()));
+    }
+    if listing.stdout.is_empty() {
+        return Ok(()); // mcopy calls an empty directory an error
+    }
+    let args: [&OsStr; 5] =
+        ["-sQnp".as_ref(), "-i".as_ref(), image.as_os_str(), "::/*".as_ref(), to.as_os_str()];
+    let said = run("mcopy", args);
+    if said.ok && said.stderr.is_empty() {
+        Ok(())
+    } else {
+        complain(format!("mcopy: {}", said.all()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
+
+    use tempfile::TempDir;
+
+    use super::super::Comparison;
+    use super::super::ext4::tests::flip;
+    use super::super::tool::shell;
+    use super::*;
+
+    /// A FAT32 by mkfs.fat with 512-byte sectors, 32 reserved ones, and `dir/a long file name`.
+    fn sample() -> (TempDir, std::path::PathBuf) {
+        let scratch = tempfile::tempdir().unwrap();
+        let image = scratch.path().join("image");
+        let script = "mkdir -p $1/source/dir; seq 5000 >\"$1/source/dir/a long file name\"
+            mkfs.fat -C -F 32 -n ESP $1/image 65536 >/dev/null
+            mcopy -s -i $1/image $1/source/dir ::";
+        shell(script, &[scratch.path()]);
+        (scratch, image)
+    }
+
+    #[test]
+    fn a_clean_image_passes() {
+        let (scratch, image) = sample();
+        fsck_fat(&image).unwrap();
+        let copy = scratch.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        extract_fat(&image, &copy).unwrap();
+        let same = Comparison::names_and_content();
+        same.compare(&scratch.path().join("source"), &copy).unwrap();
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found() {
+        let sector = 512;
+        for (what, offset) in [
+            ("signature", 510),
+            ("sectors of a FAT", 0x24),
+            ("FSInfo free count", sector + 488),
+            ("boot sector's serial number, so that the backup differs", 0x43),
+            ("backup boot sector", 6 * sector + 0x43),
+            ("media byte in the first FAT", 32 * sector),
+            ("chain of the directory in the first FAT", 32 * sector + 3 * 4),
+            ("dirty flag", 0x41),
+        ] {
+            let (_scratch, image) = sample();
+            flip(&image, offset);
+            fsck_fat(&image).expect_err(what);
+        }
+    }
+
+    #[test]
+    fn a_boot_sector_that_differs_from_its_backup_is_found_in_spite_of_status_0() {
+        let (_scratch, image) = sample();
+        flip(&image, 6 * 512 + 0x43);
+        let said = run("fsck.fat", [OsStr::new("-n"), image.as_os_str()]);
+        assert!(said.ok, "the premise of this test: {}", said.all());
+        fsck_fat(&image).unwrap_err();
+    }
+
+    #[test]
+    fn mtools_complains_too() {
+        let (scratch, image) = sample();
+        // 512 clusters in what says that it is a FAT32.
+        let file = File::options().write(true).open(&image).unwrap();
+        file.write_all_at(&1100u32.to_le_bytes(), 0x20).unwrap();
+        extract_fat(&image, scratch.path()).unwrap_err();
+    }
+}

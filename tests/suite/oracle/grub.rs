@@ -1,0 +1,64 @@
+//! GRUB's file system code, which knows fewer features than the kernel and no journal.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::tool::run;
+use super::{Verdict, complain};
+
+fn inside(path: &str) -> OsString {
+    format!("(loop0)/{path}").into()
+}
+
+/// Lists a directory of an image that is not empty. Of a file system that GRUB does not know it
+/// lists nothing, without an error.
+pub fn grub_ls(image: &Path, path: &str) -> Verdict<String> {
+    let path = inside(path);
+    let said = run("grub-fstest", [image.as_os_str(), OsStr::new("ls"), &path]);
+    if said.ok && said.stderr.is_empty() && !said.stdout.trim().is_empty() {
+        Ok(said.stdout)
+    } else {
+        complain(format!("grub-fstest lists nothing: {}", said.all()))
+    }
+}
+
+/// Compares a file of an image with a file of the host.
+pub fn grub_cmp(image: &Path, path: &str, with: &Path) -> Verdict {
+    let path = inside(path);
+    let args = [image.as_os_str(), OsStr::new("cmp"), &path, with.as_os_str()];
+    let said = run("grub-fstest", args);
+    if said.ok && said.all().is_empty() {
+        Ok(())
+    } else {
+        complain(format!("grub-fstest: {}", said.all()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ext4::tests::Sample;
+    use super::super::tool::shell;
+    use super::*;
+
+    #[test]
+    fn files_are_found_and_compared() {
+        let sample = Sample::new();
+        let file = sample.source.join("dir/file");
+        assert_eq!(grub_ls(&sample.image, "dir/").unwrap().trim(), "big file");
+        grub_cmp(&sample.image, "dir/file", &file).unwrap();
+        grub_cmp(&sample.image, "dir/big", &sample.source.join("dir/big")).unwrap();
+        grub_cmp(&sample.image, "link", &file).unwrap();
+
+        grub_cmp(&sample.image, "dir/missing", &file).unwrap_err();
+        grub_cmp(&sample.image, "dir/big", &file).unwrap_err();
+        shell("printf hellp >$1", &[&file]);
+        grub_cmp(&sample.image, "dir/file", &file).unwrap_err();
+    }
+
+    #[test]
+    fn a_feature_that_grub_does_not_know_is_a_complaint() {
+        let sample = Sample::new();
+        shell("mke2fs -q -F -t ext4 -O inline_data $1 32M", &[&sample.image]);
+        grub_ls(&sample.image, "").unwrap_err();
+    }
+}

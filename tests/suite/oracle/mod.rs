@@ -1,0 +1,78 @@
+//! What others say about an image: checkers, a boot loader's file system code, and the kernel.
+//!
+//! Every oracle answers with a [`Verdict`]: what it complains about is an error, so that the
+//! negative tests can ask for it. An oracle that can't run at all panics instead; it can't be
+//! mistaken for either answer.
+
+mod compare;
+mod ext4;
+mod fat;
+mod gpt;
+mod grub;
+mod mount;
+mod tool;
+
+use std::fmt;
+use std::path::Path;
+
+pub use compare::{Comparison, read_xattrs};
+pub use ext4::e2fsck;
+pub use fat::{extract_fat, fsck_fat};
+pub use gpt::{Partition, extract, gpt, partitions};
+pub use grub::{grub_cmp, grub_ls};
+pub use mount::{Mounted, mount_ext4};
+pub use tool::{require_root, run, sha256, shell};
+
+/// What an oracle found wrong.
+pub struct Complaint(pub String);
+
+impl fmt::Debug for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An oracle's answer.
+pub type Verdict<T = ()> = Result<T, Complaint>;
+
+fn complain<T>(text: impl Into<String>) -> Verdict<T> {
+    Err(Complaint(text.into()))
+}
+
+/// Lets every oracle judge an ext4 file system that was made of the tree at `source`.
+pub fn ext4(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
+    e2fsck(image)?;
+    mount_ext4(image, |root| comparison.compare(source, root))?
+}
+
+/// Lets every oracle judge a disk: its partition table, an ESP made of `source/efi` and an ext4
+/// root made of the rest. Returns the partitions.
+pub fn disk(
+    image: &Path,
+    sector_size: u64,
+    source: &Path,
+    comparison: &Comparison,
+) -> Verdict<Vec<Partition>> {
+    gpt(image, sector_size)?;
+    let partitions = partitions(image, sector_size)?;
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("partition");
+    let mut roots = 0;
+    for partition in &partitions {
+        extract(image, partition, &file);
+        if partition.is_esp() {
+            fsck_fat(&file)?;
+            let files = scratch.path().join("files");
+            std::fs::create_dir(&files).unwrap();
+            extract_fat(&file, &files)?;
+            Comparison::names_and_content().compare(&source.join("efi"), &files)?;
+        } else {
+            roots += 1;
+            ext4(&file, source, &comparison.clone().hollow("efi"))?;
+        }
+    }
+    if roots != 1 {
+        return complain(format!("{roots} root partitions"));
+    }
+    Ok(partitions)
+}

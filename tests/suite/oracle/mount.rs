@@ -1,0 +1,166 @@
+//! The kernel as an oracle: a loop device, a read-only mount, and the image unchanged after it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::tool::{require_root, run, sha256};
+use super::{Verdict, complain};
+
+/// A loop device that is detached when the value goes.
+///
+/// It is attached and detached explicitly: `mount -o loop` leaves the detaching to a time that
+/// the kernel picks, and the backing file may be read before.
+#[derive(Debug)]
+pub struct LoopDevice(PathBuf);
+
+impl LoopDevice {
+    pub fn attach(image: &Path, options: &[&str]) -> Self {
+        require_root();
+        let mut args: Vec<&OsStr> = vec!["--find".as_ref(), "--show".as_ref()];
+        args.extend(options.iter().map(|option| OsStr::new(*option)));
+        args.push(image.as_os_str());
+        let said = run("losetup", args);
+        assert!(said.ok, "losetup: {}", said.all());
+        Self(said.stdout.trim().into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        run("sync", [""; 0]);
+        let said = run("losetup", [OsStr::new("--detach"), self.0.as_os_str()]);
+        if !said.ok && !std::thread::panicking() {
+            panic!("losetup: {}", said.all());
+        }
+    }
+}
+
+/// A mount that is undone when the value goes.
+#[derive(Debug)]
+pub struct Mounted {
+    directory: PathBuf,
+    /// Goes after the mount, since fields are dropped after `drop`.
+    _device: Option<LoopDevice>,
+    _parent: tempfile::TempDir,
+}
+
+impl Mounted {
+    /// Mounts a file or nothing (for `tmpfs`) on a directory of its own.
+    pub fn new(kind: &str, options: &str, image: Option<&Path>) -> Verdict<Self> {
+        require_root();
+        let device = image.map(|image| LoopDevice::attach(image, &[]));
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("mounted");
+        fs::create_dir(&directory).unwrap();
+        let what = device.as_ref().map_or(OsStr::new("none"), |device| device.0.as_os_str());
+        let args: [&OsStr; 6] = [
+            "-t".as_ref(),
+            kind.as_ref(),
+            "-o".as_ref(),
+            options.as_ref(),
+            what,
+            directory.as_os_str(),
+        ];
+        let said = run("mount", args);
+        if !said.ok {
+            return complain(format!("mount: {}", said.all()));
+        }
+        Ok(Self { directory, _device: device, _parent: parent })
+    }
+
+    /// The root of the mounted file system.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    fn device(&self) -> &Path {
+        self._device.as_ref().expect("mounted from a file").path()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let said = run("umount", [self.directory.as_os_str()]);
+        if !said.ok && !std::thread::panicking() {
+            panic!("umount: {}", said.all());
+        }
+    }
+}
+
+/// Mounts an ext4 image read-only and lets `look` read it. The kernel must have counted no error
+/// while it was mounted, and the image must be the same afterwards, byte for byte.
+pub fn mount_ext4<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
+    let before = sha256(image);
+    let mounted = Mounted::new("ext4", "ro", Some(image))?;
+    let seen = look(mounted.path());
+    let name = mounted.device().file_name().unwrap();
+    let counter = Path::new("/sys/fs/ext4").join(name).join("errors_count");
+    let errors = fs::read_to_string(counter).unwrap();
+    drop(mounted);
+    if errors.trim() != "0" {
+        return complain(format!("the kernel found {} errors", errors.trim()));
+    }
+    if sha256(image) != before {
+        return complain("mounting it read-only changed the image");
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Comparison;
+    use super::super::ext4::tests::Sample;
+    use super::super::tool::shell;
+    use super::*;
+
+    #[test]
+    fn a_clean_image_mounts_and_stays_the_same() {
+        let sample = Sample::new();
+        let text = mount_ext4(&sample.image, |root| fs::read_to_string(root.join("dir/file")));
+        assert_eq!(text.unwrap().unwrap(), "hello\n");
+    }
+
+    #[test]
+    fn a_broken_superblock_does_not_mount() {
+        let sample = Sample::new();
+        sample.flip(1024 + 0x3fc);
+        mount_ext4(&sample.image, |_| ()).unwrap_err();
+    }
+
+    #[test]
+    fn a_broken_directory_is_counted() {
+        let sample = Sample::new();
+        sample.flip(sample.debugfs("bmap dir 0") * 4096 + 4095);
+        let complaint = mount_ext4(&sample.image, |root| {
+            fs::read_dir(root.join("dir")).unwrap().for_each(drop);
+        });
+        let complaint = complaint.unwrap_err().0;
+        assert!(complaint.contains("the kernel found"), "{complaint}");
+    }
+
+    #[test]
+    fn a_write_is_noticed() {
+        let sample = Sample::new();
+        let complaint = mount_ext4(&sample.image, |root| {
+            shell("mount -o remount,rw $1; echo x >$1/new; mount -o remount,ro $1", &[root]);
+        });
+        let complaint = complaint.unwrap_err().0;
+        assert!(complaint.contains("changed the image"), "{complaint}");
+    }
+
+    #[test]
+    fn a_changed_byte_of_content_is_seen_by_the_comparison_alone() {
+        let sample = Sample::new();
+        let exact = Comparison::names_and_content().without("lost+found");
+        let look = |root: &Path| exact.compare(&sample.source, root);
+        mount_ext4(&sample.image, look).unwrap().unwrap();
+        sample.flip(sample.debugfs("bmap dir/big 3") * 4096 + 17);
+        super::super::e2fsck(&sample.image).unwrap();
+        mount_ext4(&sample.image, look).unwrap().unwrap_err();
+    }
+}

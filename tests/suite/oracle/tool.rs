@@ -1,0 +1,80 @@
+//! Runs the programs of others, always in the same environment.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Said {
+    /// Whether it ended with status 0.
+    pub ok: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    /// All of it, for messages.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Panics
+/// If it is not installed: an oracle that is missing fails the test.
+pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
+    let mut command = Command::new(program);
+    command.args(args).env("PATH", PATH).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+    let Output { status, stdout, stderr } = match command.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!(
+                "the tests need the program `{program}`, which is not installed; `tests/run` installs it"
+            )
+        }
+        Err(error) => panic!("{program}: {error}"),
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Said { ok: status.success(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Runs a shell script that must succeed; the arguments are `$1` and so on. Returns its output.
+pub fn shell(script: &str, args: &[&Path]) -> String {
+    let mut all = vec![OsStr::new("-euc"), OsStr::new(script), OsStr::new("sh")];
+    all.extend(args.iter().map(|path| path.as_os_str()));
+    let said = run("sh", all);
+    assert!(said.ok, "{script}\n{}", said.all());
+    said.stdout
+}
+
+/// The SHA-256 of a file in hex.
+pub fn sha256(file: &Path) -> String {
+    let said = run("sha256sum", [OsStr::new("--"), file.as_os_str()]);
+    assert!(said.ok, "{}", said.all());
+    said.stdout.trim_start_matches('\\').split(' ').next().unwrap().to_owned()
+}
+
+/// Fails a test that can't be run by an ordinary user.
+pub fn require_root() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test makes devices, owners or mounts and has to run as root"
+    );
+}
+
+#[test]
+#[should_panic(expected = "which is not installed")]
+fn a_missing_program_is_a_failure() {
+    run("no-such-oracle", [""; 0]);
+}
+
+#[test]
+#[should_panic(expected = "No such file")]
+fn a_failing_script_is_a_failure() {
+    shell("cat /nonexistent", &[]);
+}
