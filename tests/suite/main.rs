@@ -14,4 +14,4 @@
 //mod golden;
 //mod images;
 mod oracle;
-//mod tree;
+mod tree;

@@ -1,0 +1,144 @@
+//! Source trees: one that is generated to be hard, copies of a tree that are the same tree in
+//! another disguise, and a real one.
+
+mod copy;
+mod debian;
+mod random;
+mod stress;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
+
+pub use copy::{Sparseness, copy};
+pub use debian::debian;
+pub use random::Random;
+pub use stress::{LATEST, Stress, stress};
+
+/// What an entry is.
+#[derive(Debug, Clone)]
+pub enum Node {
+    Directory,
+    /// Runs of data from (offset, length) pairs; what lies between is a hole.
+    File {
+        size: u64,
+        data: Vec<(u64, u64)>,
+    },
+    /// A file all of zeros that are written.
+    Zeros {
+        size: u64,
+    },
+    Symlink(Vec<u8>),
+    Fifo,
+    Socket,
+    Char(u32, u32),
+    Block(u32, u32),
+    /// Another name of an entry that is no directory.
+    Link(PathBuf),
+}
+
+/// One name of a tree with its inode's metadata; those of a [`Node::Link`] are its target's.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub path: PathBuf,
+    pub node: Node,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: (i64, u32),
+    pub xattrs: BTreeMap<&'static str, Vec<u8>>,
+    /// What the content is made from.
+    pub seed: u64,
+}
+
+/// Makes a tree in an empty directory. The order in which entries are made comes from `order`;
+/// the tree is the same for every one.
+///
+/// # Panics
+/// If the file system of `root` does not keep what the tree has.
+pub fn make(root: &Path, entries: &[Entry], order: u64) {
+    crate::oracle::require_root();
+    let mut random = Random::new(order);
+    let (mut first, mut links): (Vec<&Entry>, Vec<&Entry>) =
+        entries.iter().partition(|entry| !matches!(entry.node, Node::Link(_)));
+    random.shuffle(&mut first);
+    random.shuffle(&mut links);
+    for entry in &first {
+        let at = root.join(&entry.path);
+        if let Node::Directory = entry.node {
+            fs::create_dir_all(&at).unwrap_or_else(|error| panic!("{at:?}: {error}"));
+        } else {
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            make_node(&at, entry);
+        }
+    }
+    for entry in &links {
+        let Node::Link(target) = &entry.node else { unreachable!("partitioned above") };
+        fs::hard_link(root.join(target), root.join(&entry.path)).unwrap();
+    }
+    // A directory's mtime changes with its entries, so directories come after what they hold.
+    first.sort_by(|a, b| b.path.cmp(&a.path));
+    for entry in first {
+        set_metadata(&root.join(&entry.path), entry);
+    }
+}
+
+fn make_node(at: &Path, entry: &Entry) {
+    let device = |kind, (major, minor)| {
+        let number = rustix::fs::makedev(major, minor);
+        rustix::fs::mknodat(CWD, at, kind, Mode::from_raw_mode(0o600), number)
+            .unwrap_or_else(|error| panic!("{at:?}: {error}"));
+    };
+    match &entry.node {
+        Node::File { size, data } => {
+            let file = File::create(at).unwrap_or_else(|error| panic!("{at:?}: {error}"));
+            file.set_len(*size).unwrap();
+            let mut random = Random::new(entry.seed);
+            for &(offset, len) in data {
+                file.write_all_at(&random.bytes(len), offset).unwrap();
+            }
+        }
+        Node::Zeros { size } => fs::write(at, vec![0; usize::try_from(*size).unwrap()]).unwrap(),
+        Node::Symlink(target) => symlink(OsStr::from_bytes(target), at)
+            .unwrap_or_else(|error| panic!("{at:?}: {} bytes: {error}", target.len())),
+        Node::Fifo => device(FileType::Fifo, (0, 0)),
+        Node::Socket => device(FileType::Socket, (0, 0)),
+        Node::Char(major, minor) => device(FileType::CharacterDevice, (*major, *minor)),
+        Node::Block(major, minor) => device(FileType::BlockDevice, (*major, *minor)),
+        Node::Directory | Node::Link(_) => unreachable!("made elsewhere"),
+    }
+}
+
+/// Owner before mode, which chown would take bits from; mode before ACLs, which are part of it.
+fn set_metadata(at: &Path, entry: &Entry) {
+    lchown(at, Some(entry.uid), Some(entry.gid)).unwrap();
+    if !matches!(entry.node, Node::Symlink(_)) {
+        fs::set_permissions(at, fs::Permissions::from_mode(entry.mode)).unwrap();
+    }
+    for (name, value) in &entry.xattrs {
+        rustix::fs::lsetxattr(at, *name, value, XattrFlags::empty())
+            .unwrap_or_else(|error| panic!("{at:?}: {name} of {} bytes: {error}", value.len()));
+    }
+    set_mtime(at, entry.mtime);
+}
+
+/// Sets the modification time of a path, a symlink itself.
+///
+/// # Panics
+/// If the file system does not keep that time.
+pub fn set_mtime(at: &Path, (seconds, nanoseconds): (i64, u32)) {
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+    let times = Timestamps { last_access: time, last_modification: time };
+    rustix::fs::utimensat(CWD, at, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+    let kept = fs::symlink_metadata(at).unwrap();
+    assert_eq!(
+        (kept.mtime(), kept.mtime_nsec()),
+        (seconds, nanoseconds.into()),
+        "{at:?}: this file system does not keep the time; set TMPDIR to one that does"
+    );
+}
