@@ -7,11 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests look at the host")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
-//mod bad_input;
-//mod boot;
-//mod detfs;
-//mod determinism;
-//mod golden;
-//mod images;
+mod bad_input;
+mod boot;
+mod determinism;
+mod detfs;
+mod golden;
+mod images;
 mod oracle;
 mod tree;

@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
@@ -112,6 +113,33 @@ fn make_node(at: &Path, entry: &Entry) {
         Node::Block(major, minor) => device(FileType::BlockDevice, (*major, *minor)),
         Node::Directory | Node::Link(_) => unreachable!("made elsewhere"),
     }
+}
+
+/// Adds what an EFI system partition is made of: long, short and lower-case names, many entries.
+pub fn add_efi(root: &Path) {
+    let script =
+        "mkdir -p $1/efi/EFI/BOOT $1/efi/EFI/Linux $1/efi/loader/entries $1/efi/many; cd $1/efi
+        head -c 300000 /dev/zero | tr '\\0' x >EFI/BOOT/BOOTX64.EFI
+        echo 'timeout 3' >loader/loader.conf; : >EMPTY; echo x >lower.txt; echo x >MiXeD.txt
+        echo x >'loader/entries/a longer name with spaces, and a comma.conf'
+        echo x >'EFI/Linux/Größe-ディスク.efi'
+        for n in $(seq 300); do echo $n >\"many/a long name that is cut short $n.txt\"; done
+        find . -exec touch -d @1600000000 {} +";
+    crate::oracle::shell(script, &[root]);
+}
+
+/// A stress tree with an `efi` directory in it, made once for all tests of a run.
+pub fn stressed(entries: u64) -> &'static Path {
+    static TREES: Mutex<BTreeMap<u64, &'static Path>> = Mutex::new(BTreeMap::new());
+    let mut trees = TREES.lock().unwrap_or_else(PoisonError::into_inner);
+    trees.entry(entries).or_insert_with(|| {
+        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stress-{entries}"));
+        let _ = fs::remove_dir_all(&tree);
+        fs::create_dir_all(&tree).unwrap();
+        make(&tree, &stress(Stress { seed: 1, entries, readable: false }), 1);
+        add_efi(&tree);
+        Box::leak(tree.into_boxed_path())
+    })
 }
 
 /// Owner before mode, which chown would take bits from; mode before ACLs, which are part of it.

@@ -1,0 +1,315 @@
+//! What can't be done is refused with one line that names the path, the rule and a remedy, and
+//! leaves nothing behind.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::detfs::{PROGRAM, detfs, mkfs, mkimage, succeed};
+use crate::oracle::{Mounted, require_root, shell};
+
+const EPOCH: i64 = 1_700_000_000;
+/// Exit codes.
+const USAGE: i32 = 2;
+const UNREPRESENTABLE: i32 = 3;
+const INPUT_OUTPUT: i32 = 4;
+
+/// A small tree and an empty directory for the output.
+struct Ground {
+    scratch: TempDir,
+    tree: PathBuf,
+    results: PathBuf,
+}
+
+impl Ground {
+    /// Makes the tree by a shell script that runs in it.
+    fn new(script: &str) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let (tree, results) = (scratch.path().join("tree"), scratch.path().join("results"));
+        let make = "mkdir -p $1/etc $2; cd $1; echo NAME=test >etc/os-release";
+        shell(make, &[&tree, &results]);
+        shell(&format!("cd $1; {script}"), &[&tree]);
+        Self { scratch, tree, results }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.results.join("image")
+    }
+
+    fn mkimage(&self, options: &[&str]) -> Command {
+        let mut command = mkimage(&self.tree, &self.out(), EPOCH, options);
+        command.arg("--architecture=x86-64");
+        command
+    }
+
+    fn mkfs(&self, format: &str, options: &[&str]) -> Command {
+        mkfs(format, &self.tree, &self.out(), EPOCH, options)
+    }
+
+    /// Runs a command that must be refused, leaving no file in the directory of the output.
+    fn refused(&self, command: &mut Command, code: i32, words: &[&str]) {
+        let before = names(&self.results);
+        check(command, code, words);
+        assert_eq!(names(&self.results), before, "{command:?} left something behind");
+    }
+}
+
+fn names(directory: &Path) -> BTreeSet<OsString> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+/// The message is one line with all the words in it (in any case), the rule first and then,
+/// behind a semicolon, the remedy.
+fn check(command: &mut Command, code: i32, words: &[&str]) {
+    let output = command.output().unwrap();
+    check_message(&format!("{command:?}"), output.status.code(), &output.stderr, code, words);
+    assert_eq!(output.stdout, b"", "{command:?}");
+}
+
+fn check_message(what: &str, status: Option<i32>, stderr: &[u8], code: i32, words: &[&str]) {
+    let message = String::from_utf8_lossy(stderr);
+    assert_eq!(status, Some(code), "{what}: {message}");
+    let lines = message.lines().filter(|line| !line.starts_with("warning:"));
+    assert_eq!(lines.count(), 1, "{what}: {message}");
+    let lower = message.to_lowercase();
+    for word in words {
+        assert!(lower.contains(&word.to_lowercase()), "{what}: no {word:?} in: {message}");
+    }
+    let remedy = message.trim_end().rsplit_once("; ").map_or("", |(_, remedy)| remedy);
+    assert!(remedy.len() > 5, "{what}: no remedy in: {message}");
+}
+
+#[test]
+fn the_ground_is_sound() {
+    let ground = Ground::new("mkdir -p efi/EFI; echo x >efi/EFI/x; echo x >file");
+    succeed(&mut ground.mkimage(&[]));
+    assert_eq!(names(&ground.results), BTreeSet::from(["image".into()]));
+    let vfat = Ground::new("rm -r etc; echo x >file");
+    succeed(&mut vfat.mkfs("vfat", &[]));
+    assert_eq!(names(&vfat.results), BTreeSet::from(["image".into()]));
+}
+
+#[test]
+fn parameters_out_of_range() {
+    let ground = Ground::new(":");
+    let with = |options: &[&str]| {
+        let mut command = detfs(["mkimage"]);
+        command.arg(&ground.tree).arg(ground.out()).arg("--architecture=x86-64").args(options);
+        command
+    };
+    for (options, words) in [
+        (&["--seed=nonsense"][..], &["--seed", "nonsense"][..]),
+        (&["--seed=11111111-2222-3333-4444-55555555555"], &["--seed"]),
+        (&["--source-date-epoch=x"], &["--source-date-epoch", "x"]),
+        (&["--source-date-epoch=99999999999"], &["--source-date-epoch", "99999999999"]),
+        (&["--source-date-epoch=-99999999999"], &["--source-date-epoch", "99999999999"]),
+        (&["--source-date-epoch=15032385536"], &["--source-date-epoch", "15032385536"]),
+        (&["--sector-size=1024"], &["--sector-size", "1024"]),
+        (&["--size=12q"], &["--size", "12q"]),
+        (&["--ext4-profile=none"], &["--ext4-profile", "none"]),
+    ] {
+        ground.refused(&mut with(options), USAGE, words);
+    }
+    let mut command = with(&[]);
+    command.env("SOURCE_DATE_EPOCH", "yesterday");
+    ground.refused(&mut command, USAGE, &["SOURCE_DATE_EPOCH", "yesterday"]);
+}
+
+#[test]
+fn a_tree_that_is_none() {
+    let ground = Ground::new("echo x >file; ln -s . link");
+    for name in ["file", "missing"] {
+        let path = ground.tree.join(name);
+        let output = mkimage(&path, &ground.out(), EPOCH, &[]).output().unwrap();
+        let code = output.status.code();
+        assert!(matches!(code, Some(USAGE | INPUT_OUTPUT)), "{name}: {output:?}");
+        check_message(name, code, &output.stderr, code.unwrap(), &[path.to_str().unwrap()]);
+        assert!(names(&ground.results).is_empty());
+    }
+}
+
+#[test]
+fn an_unreadable_file() {
+    require_root();
+    let ground = Ground::new("mkdir dir; echo x >dir/secret; chmod 600 dir/secret");
+    fs::set_permissions(ground.scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&ground.results, fs::Permissions::from_mode(0o777)).unwrap();
+    let program = ground.scratch.path().join("detfs");
+    fs::copy(PROGRAM, &program).unwrap();
+    let mut command = Command::new(program);
+    command.env_clear().args(ground.mkimage(&[]).get_args()).uid(65_534).gid(65_534);
+    ground.refused(&mut command, INPUT_OUTPUT, &["dir/secret", "permission denied"]);
+
+    let script = "rm dir/secret; mkdir dir/closed; chmod 700 dir/closed";
+    shell(&format!("cd $1; {script}"), &[&ground.tree]);
+    ground.refused(&mut command, INPUT_OUTPUT, &["dir/closed", "permission denied"]);
+}
+
+/// The program is stopped by a full pipe while it writes what comes first; what comes last in
+/// the tree then changes under its hands.
+#[test]
+fn a_file_that_changes_while_it_is_read() {
+    let make = "head -c 64M /dev/urandom >a-large; head -c 1M /dev/urandom >z-late";
+    for (change, word) in [
+        ("truncate -s 1000 $1/z-late", "z-late"),
+        ("truncate -s 0 $1/z-late", "z-late"),
+        ("echo more >>$1/z-late", "z-late"),
+        ("sleep 0.01; printf x | dd of=$1/z-late conv=notrunc status=none", "z-late"),
+        ("rm $1/z-late", "z-late"),
+    ] {
+        let ground = Ground::new(make);
+        let mut command = mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 4096]).unwrap();
+        shell(change, &[&ground.tree]);
+        std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        check_message(change, output.status.code(), &output.stderr, INPUT_OUTPUT, &[word]);
+    }
+}
+
+#[test]
+fn names_that_fat_does_not_hold() {
+    for (make, words) in [
+        ("echo x >'efi/EFI/a:b'", &["efi/EFI/a:b"][..]),
+        ("echo x >'efi/EFI/what?'", &["efi/EFI/what?"]),
+        ("echo x >'efi/EFI/dot.'", &["efi/EFI/dot."]),
+        ("echo x >\"efi/EFI/$(printf '\\377')\"", &["efi/EFI/\\xff"]),
+        ("echo x >\"efi/EFI/$(printf 'a\\nb')\"", &["efi/EFI/a\\nb"]),
+        ("echo x >efi/EFI/readme; echo x >efi/EFI/README", &["efi/EFI/", "readme", "README"]),
+        ("echo x >efi/EFI/ä; echo x >efi/EFI/Ä", &["efi/EFI/ä", "efi/EFI/Ä"]),
+        ("ln -s x efi/EFI/link", &["efi/EFI/link"]),
+        ("mkfifo efi/EFI/fifo", &["efi/EFI/fifo"]),
+    ] {
+        let ground = Ground::new(&format!("mkdir -p efi/EFI; {make}"));
+        ground.refused(&mut ground.mkimage(&[]), UNREPRESENTABLE, words);
+    }
+}
+
+#[test]
+fn a_file_too_large_for_fat() {
+    let ground = Ground::new("mkdir -p efi/EFI; truncate -s 4G efi/EFI/large");
+    ground.refused(&mut ground.mkimage(&[]), UNREPRESENTABLE, &["efi/EFI/large", "4294967295"]);
+}
+
+#[test]
+fn an_esp_smaller_than_its_content() {
+    let ground = Ground::new("mkdir -p efi/EFI; head -c 5M /dev/urandom >efi/EFI/large");
+    let mut command = ground.mkimage(&["--esp-size=2M"]);
+    ground.refused(&mut command, UNREPRESENTABLE, &["--esp-size"]);
+}
+
+#[test]
+fn an_xattr_and_links_that_ext4_does_not_hold() {
+    let ground = Ground::new(":");
+    // ext4 itself can't be the source of either.
+    let source = Mounted::new("tmpfs", "size=64m,nr_inodes=1000", None).unwrap();
+    let script = "mkdir $1/dir; : >$1/dir/file
+        setfattr -n trusted.large -v $(head -c 5000 /dev/zero | tr '\\0' x) $1/dir/file";
+    shell(script, &[source.path()]);
+    let mut command = mkfs("ext4", source.path(), &ground.out(), EPOCH, &[]);
+    ground.refused(&mut command, UNREPRESENTABLE, &["dir/file", "trusted.large", "5000"]);
+
+    let source = Mounted::new("tmpfs", "size=256m,nr_inodes=100000", None).unwrap();
+    fs::write(source.path().join("first"), "x").unwrap();
+    for link in 0..64_999 {
+        fs::hard_link(source.path().join("first"), source.path().join(format!("l{link}"))).unwrap();
+    }
+    let mut command = mkfs("ext4", source.path(), &ground.out(), EPOCH, &[]);
+    succeed(&mut command);
+    fs::remove_file(ground.out()).unwrap();
+    fs::hard_link(source.path().join("first"), source.path().join("one-too-many")).unwrap();
+    ground.refused(&mut command, UNREPRESENTABLE, &["first", "65001", "65000"]);
+}
+
+#[test]
+fn a_size_too_small_for_the_tree() {
+    let ground = Ground::new("head -c 20M /dev/urandom >large");
+    ground.refused(&mut ground.mkimage(&["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
+    ground.refused(&mut ground.mkfs("ext4", &["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
+}
+
+#[test]
+fn an_output_inside_the_tree() {
+    let ground = Ground::new("mkdir dir");
+    symlink(ground.tree.join("dir"), ground.results.join("link")).unwrap();
+    for out in [
+        ground.tree.join("image"),
+        ground.tree.join("dir/image"),
+        ground.results.join("link/image"),
+    ] {
+        let mut command = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
+        ground.refused(&mut command, USAGE, &[out.to_str().unwrap()]);
+        assert_eq!(names(&ground.tree), BTreeSet::from(["dir".into(), "etc".into()]));
+        assert!(names(&ground.tree.join("dir")).is_empty());
+    }
+}
+
+#[test]
+fn an_output_that_exists() {
+    let ground = Ground::new(":");
+    fs::write(ground.out(), "precious").unwrap();
+    let mut command = ground.mkimage(&[]);
+    let out = ground.out();
+    ground.refused(&mut command, USAGE, &[out.to_str().unwrap(), "--force"]);
+    assert_eq!(fs::read(&out).unwrap(), b"precious");
+    succeed(command.arg("--force"));
+    assert!(fs::metadata(&out).unwrap().len() > 1 << 20);
+}
+
+#[test]
+fn a_full_disk() {
+    let ground = Ground::new("head -c 32M /dev/urandom >large");
+    let small = Mounted::new("tmpfs", "size=8m", None).unwrap();
+    let out = small.path().join("image");
+    let mut command = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
+    check(&mut command, INPUT_OUTPUT, &[out.to_str().unwrap(), "no space left"]);
+    assert!(names(small.path()).is_empty());
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut command = mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]);
+    check(command.stdout(full), INPUT_OUTPUT, &["no space left"]);
+}
+
+#[test]
+fn an_output_directory_that_is_missing() {
+    let ground = Ground::new(":");
+    let out = ground.results.join("missing/image");
+    let mut command = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
+    ground.refused(&mut command, INPUT_OUTPUT, &[out.to_str().unwrap()]);
+}
+
+/// Killed at any moment, the program leaves nothing under the final name.
+#[test]
+fn a_kill_at_any_moment() {
+    let ground = Ground::new("for n in 1 2 3 4; do head -c 32M /dev/urandom >file-$n; done");
+    let mut killed = 0;
+    for delay in [0, 2, 5, 10, 20, 40, 60, 80, 120, 160, 240, 320] {
+        let mut command = ground.mkimage(&["--threads=1"]);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        if status.signal().is_some() {
+            killed += 1;
+            assert!(!ground.out().exists(), "{delay} ms");
+        } else {
+            assert!(status.success());
+            fs::remove_file(ground.out()).unwrap();
+        }
+    }
+    assert!(killed >= 3, "only {killed} builds were killed before they ended");
+    // What was left under other names does not stand in the way.
+    succeed(&mut ground.mkimage(&[]));
+}

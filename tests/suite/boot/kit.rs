@@ -1,0 +1,100 @@
+//! A tree that boots: a kernel with its command line as one EFI program, and busybox as init.
+//!
+//! Debian's cloud kernel has NVMe, the GPT and ext4 built in, so it needs no initrd.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::oracle::{require_root, shell};
+
+/// What the machine prints when all is well, at the beginning of a line.
+pub const MARKER: &str = "DETFS-BOOT-OK";
+/// What it prints when something is not, with a description.
+pub const REFUSAL: &str = "DETFS-BOOT-BAD";
+/// A line of a file in the tree.
+pub const CANARY: &str = "a canary that sings in one place only";
+
+/// Kernel and boot stub, unpacked from Debian's packages without installing them; kept with the
+/// build's other results.
+const DOWNLOAD: &str = "
+    test -e $1/done && exit
+    rm -rf $1; mkdir -p $1/packages; chmod 755 $1/packages; cd $1/packages
+    kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \\(linux-image-.*\\)/\\1/p')
+    apt-get download -q $kernel systemd-boot-efi busybox-static >$1/log 2>&1
+    for package in *.deb; do dpkg-deb -x $package $1; done
+    : >$1/done";
+
+/// $1: the packages, $2: the tree. Modes are set, since the umask is the caller's.
+const MAKE: &str = "
+    umask 022; mkdir -p $2; cd $2
+    mkdir -p bin sbin etc dev proc sys run tmp mnt efi/EFI/BOOT many
+    cp $1/bin/busybox bin/
+    for name in sh mount cat grep sync poweroff sha256sum sleep ls wc; do ln -s busybox bin/$name; done
+    seq 300000 >etc/large; : >etc/empty; ln -s large etc/link; ln etc/large etc/hard
+    truncate -s 4M etc/sparse; printf end >>etc/sparse
+    for n in $(seq 3000); do echo $n >\"many/one of three thousand files $n\"; done
+    find etc bin many -type f ! -name sums -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >etc/sums";
+
+/// $1: the packages, $2: the tree, $3: the kernel's command line. The stub finds the sections by
+/// their names; they go behind its own.
+const LINK: &str = "
+    stub=$1/usr/lib/systemd/boot/efi/linuxx64.efi.stub
+    end=0
+    for section in $(objdump -h $stub | awk '$1 ~ /^[0-9]+$/ { print $3 \":\" $4 }'); do
+        next=$((0x${section%:*} + 0x${section#*:}))
+        if [ $next -gt $end ]; then end=$next; fi
+    done
+    set -- $1 $2 $3 $(( (end + 0xffff) & ~0xffff ))
+    objcopy \\
+        --add-section .osrel=/etc/os-release --change-section-vma .osrel=$4 \\
+        --add-section .cmdline=$3 --change-section-vma .cmdline=$(($4 + 0x10000)) \\
+        --add-section .linux=$(ls $1/boot/vmlinuz-*) --change-section-vma .linux=$(($4 + 0x20000)) \\
+        $stub $2/efi/EFI/BOOT/BOOTX64.EFI";
+
+const INIT: &str = "#!/bin/sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev; mount -t tmpfs tmp /run
+exec >/dev/ttyS0 2>&1
+echo
+bad() { echo REFUSAL $*; poweroff -f; sleep 999; }
+cd /
+sha256sum -c etc/sums >/run/sums 2>&1 || bad $(grep -v ': OK' /run/sums)
+[ $(ls many | wc -l) = 3000 ] || bad many
+mount -o remount,rw / || bad remount
+echo written >/etc/written && sync && [ \"$(cat /etc/written)\" = written ] || bad write
+mount -o remount,ro / || bad remount-ro
+echo MARKER
+poweroff -f
+";
+
+/// A tree to boot from.
+pub struct Kit {
+    pub tree: PathBuf,
+}
+
+impl Kit {
+    /// Makes the tree, whose kernel looks for its root on the partition with this UUID.
+    pub fn new(scratch: &Path, root: &str) -> Self {
+        require_root();
+        assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
+        let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
+        shell(DOWNLOAD, &[&packages]);
+        let tree = scratch.join("tree");
+        fs::create_dir_all(tree.join("etc")).unwrap();
+        fs::create_dir_all(tree.join("sbin")).unwrap();
+        fs::write(tree.join("etc/canary"), format!("{CANARY}\n")).unwrap();
+        let init = INIT.replace("MARKER", MARKER).replace("REFUSAL", REFUSAL);
+        fs::write(tree.join("sbin/init"), init).unwrap();
+        fs::set_permissions(tree.join("sbin/init"), fs::Permissions::from_mode(0o755)).unwrap();
+        shell(MAKE, &[&packages, &tree]);
+        let line = scratch.join("cmdline");
+        let console = "console=ttyS0,115200 loglevel=4 panic=-1";
+        let text =
+            format!("root=PARTUUID={root} rootfstype=ext4 rootwait ro {console} mitigations=off");
+        fs::write(&line, text).unwrap();
+        shell(LINK, &[&packages, &tree, &line]);
+        Self { tree }
+    }
+}

@@ -1,0 +1,81 @@
+//! An emulated PC with UEFI firmware, one disk, and a serial line that says how it went.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::kit::{MARKER, REFUSAL};
+use crate::oracle::shell;
+
+/// How a boot ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All is well.
+    Marker,
+    /// The line by which the system says that it is not.
+    Refused(String),
+    /// The end of what the machine printed before it stopped, hung or panicked.
+    Failed(#[expect(dead_code, reason = "printed in the message of a failure")] String),
+}
+
+/// A machine that is switched off when the value goes.
+struct Machine(Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Boots from an image, which the machine may write to.
+///
+/// The processor is emulated: where there is a `/dev/kvm` it may not work. `cx16=off` since QEMU 7
+/// emulates cmpxchg16b so that kernels fault.
+pub fn boot(image: &Path) -> Outcome {
+    let scratch = tempfile::tempdir().unwrap();
+    let (log, variables) = (scratch.path().join("serial"), scratch.path().join("variables"));
+    shell("cp /usr/share/OVMF/OVMF_VARS_4M.fd $1; : >$2", &[&variables, &log]);
+    let file = |path: &Path| path.to_str().unwrap().replace(',', ",,");
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args(["-machine", "q35,smm=off", "-accel", "tcg", "-cpu", "max,cx16=off"])
+        .args(["-m", "512", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-serial", &format!("file:{}", file(&log))])
+        .args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"])
+        .args(["-drive", &format!("if=pflash,format=raw,file={}", file(&variables))])
+        .args(["-drive", &format!("if=none,id=disk,format=raw,cache=unsafe,file={}", file(image))])
+        .args(["-device", "nvme,drive=disk,serial=disk,bootindex=1"])
+        .stdin(Stdio::null());
+    let mut machine = match command.spawn() {
+        Ok(child) => Machine(child),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("the boot test needs qemu-system-x86, which is not installed; `tests/run` does")
+        }
+        Err(error) => panic!("{command:?}: {error}"),
+    };
+    const STEP: Duration = Duration::from_millis(250);
+    const STEPS: u32 = 4 * 240;
+    for step in 0..STEPS {
+        sleep(STEP);
+        let off = machine.0.try_wait().unwrap().is_some();
+        let printed = String::from_utf8_lossy(&fs::read(&log).unwrap()).replace('\r', "");
+        if let Some(line) = printed.lines().find(|line| line.starts_with(REFUSAL)) {
+            return Outcome::Refused(line.to_owned());
+        }
+        let marker = printed.lines().any(|line| line == MARKER);
+        // The machine switches itself off behind the marker; only then is the image at rest.
+        if marker && off {
+            return Outcome::Marker;
+        }
+        let stuck = ["Kernel panic", "BdsDxe: No bootable", "BdsDxe: failed to load Boot0001"];
+        if off || step + 1 == STEPS || stuck.iter().any(|sign| printed.contains(sign)) {
+            let tail: Vec<_> = printed.lines().rev().take(30).collect();
+            return Outcome::Failed(tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+    unreachable!("the last step returns")
+}

@@ -1,0 +1,177 @@
+//! One tree, one image: whatever is different about the machine that builds it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::detfs::{PROGRAM, SEED, detfs, mkimage, succeed};
+use crate::oracle::{Mounted, sha256, shell};
+use crate::tree::{LATEST, Sparseness, Stress, add_efi, copy, debian, make, set_mtime, stress};
+
+/// A tree that every user can read, and a place where every user can write.
+struct Ground {
+    scratch: TempDir,
+    tree: PathBuf,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let tree = scratch.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        make(&tree, &stress(Stress { seed: 3, entries: 1000, readable: true }), 1);
+        add_efi(&tree);
+        Self { scratch, tree }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.scratch.path().join("image")
+    }
+
+    fn command(&self, tree: &Path) -> Command {
+        mkimage(tree, &self.out(), LATEST, &["--architecture=x86-64"])
+    }
+
+    /// Builds an image, and returns its hash.
+    fn hash(&self, command: &mut Command) -> String {
+        succeed(command);
+        let hash = sha256(&self.out());
+        fs::remove_file(self.out()).unwrap();
+        hash
+    }
+
+    fn copied(&self, to: &Path, order: u64, sparseness: Sparseness) {
+        copy(&self.tree, to, order, sparseness);
+    }
+}
+
+/// A new file system of another kind.
+fn btrfs(scratch: &Path) -> Mounted {
+    let image = scratch.join("btrfs");
+    shell("truncate -s 2G $1; mkfs.btrfs -q $1", &[&image]);
+    Mounted::new("btrfs", "rw", Some(&image)).unwrap()
+}
+
+/// The command run by another: `prefix... program args...`.
+fn wrapped(prefix: &[&str], command: &Command) -> Command {
+    let mut wrapper = Command::new(prefix[0]);
+    wrapper.args(&prefix[1..]).arg(command.get_program()).args(command.get_args());
+    wrapper
+}
+
+#[test]
+fn the_surroundings_do_not_matter() {
+    let ground = Ground::new();
+    let tree = ground.tree.as_path();
+    let expected = ground.hash(&mut ground.command(tree));
+    let check = |what: &str, command: &mut Command| {
+        assert_eq!(ground.hash(command), expected, "{what}");
+    };
+    check("the same again", &mut ground.command(tree));
+    for threads in ["1", "2", "3", "16"] {
+        check(threads, ground.command(tree).args(["--threads", threads]));
+    }
+    let locale = [("TZ", "Asia/Kathmandu"), ("LANG", "tr_TR.UTF-8"), ("LC_ALL", "tr_TR.UTF-8")];
+    check("time zone and locale", ground.command(tree).envs(locale));
+    let others = [("HOME", "/"), ("E2FSPROGS_FAKE_TIME", "1"), ("SOURCE_DATE_EPOCH", "1")];
+    check("environment", ground.command(tree).envs(others));
+    let umask = ["sh", "-c", "umask 077; exec \"$0\" \"$@\""];
+    check("umask", &mut wrapped(&umask, &ground.command(tree)));
+    check("working directory", ground.command(Path::new(".")).current_dir(tree));
+    check("relative path", ground.command(Path::new("tree")).current_dir(ground.scratch.path()));
+    let time = ["faketime", "2031-07-09 03:04:05"];
+    check("clock", &mut wrapped(&time, &ground.command(tree)));
+
+    // Where another user can run it.
+    let program = ground.scratch.path().join("detfs");
+    fs::copy(PROGRAM, &program).unwrap();
+    let mut command = Command::new(program);
+    command.args(ground.command(tree).get_args()).uid(65_534).gid(65_534);
+    check("user", &mut command);
+}
+
+#[test]
+fn the_copy_of_the_tree_does_not_matter() {
+    let ground = Ground::new();
+    let expected = ground.hash(&mut ground.command(&ground.tree));
+    let tmpfs = Mounted::new("tmpfs", "size=1g", None).unwrap();
+    ground.copied(tmpfs.path(), 7, Sparseness::Most);
+    assert_eq!(ground.hash(&mut ground.command(tmpfs.path())), expected, "tmpfs");
+    let btrfs = btrfs(ground.scratch.path());
+    ground.copied(btrfs.path(), 8, Sparseness::Least);
+    assert_eq!(ground.hash(&mut ground.command(btrfs.path())), expected, "btrfs");
+}
+
+#[test]
+fn what_is_part_of_the_image_does_matter() {
+    let ground = Ground::new();
+    let tree = ground.tree.as_path();
+    let before = ground.hash(&mut ground.command(tree));
+    let file = tree.join("links/many");
+
+    set_mtime(&tree.join("modes/0111"), (1_600_000_000, 5));
+    let one = ground.hash(&mut ground.command(tree));
+    assert_ne!(one, before);
+    set_mtime(&tree.join("modes/0111"), (1_600_000_000, 6));
+    let two = ground.hash(&mut ground.command(tree));
+    assert_ne!(two, one, "a nanosecond of one mtime");
+
+    let script = "touch -r $1 $2; printf z | dd of=$1 bs=1 seek=50 conv=notrunc status=none
+        touch -r $2 $1";
+    shell(script, &[&file, &ground.scratch.path().join("reference")]);
+    let three = ground.hash(&mut ground.command(tree));
+    assert_ne!(three, two, "one byte");
+
+    let seed = SEED.replace('1', "2");
+    let args = ["--seed", &seed, "--architecture=x86-64", "--source-date-epoch=15032385535"];
+    let mut command = detfs(["mkimage"]);
+    command.arg(tree).arg(ground.out()).args(args);
+    assert_ne!(ground.hash(&mut command), three, "the seed");
+}
+
+/// Without a seed and an epoch both come from the tree; the environment gives the epoch, too.
+#[test]
+fn parameters_that_are_not_given_come_from_the_tree() {
+    let ground = Ground::new();
+    let tmpfs = Mounted::new("tmpfs", "size=1g", None).unwrap();
+    ground.copied(tmpfs.path(), 9, Sparseness::Most);
+    let command = |tree: &Path, epoch: &[(&str, &str)], options: &[&str]| {
+        let mut command = detfs(["mkimage"]);
+        command.arg(tree).arg(ground.out()).arg("--architecture=x86-64");
+        command.args(options).envs(epoch.iter().copied());
+        ground.hash(&mut command)
+    };
+    let bare = command(&ground.tree, &[], &[]);
+    assert_eq!(command(tmpfs.path(), &[], &[]), bare);
+    let epoch = [("SOURCE_DATE_EPOCH", "1500000000")];
+    let with_epoch = command(&ground.tree, &epoch, &[]);
+    assert_ne!(with_epoch, bare);
+    assert_eq!(command(tmpfs.path(), &[], &["--source-date-epoch=1500000000"]), with_epoch);
+    assert_eq!(
+        command(tmpfs.path(), &[("SOURCE_DATE_EPOCH", "1")], &["--source-date-epoch=1500000000"]),
+        with_epoch,
+        "the option goes before the environment"
+    );
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_real_tree_and_its_copy_make_one_image() {
+    let scratch = tempfile::tempdir().unwrap();
+    let build = |tree: &Path, threads: &str| {
+        let out = scratch.path().join("image");
+        succeed(&mut mkimage(tree, &out, 1_700_000_000, &["--threads", threads]));
+        let hash = sha256(&out);
+        fs::remove_file(&out).unwrap();
+        hash
+    };
+    let expected = build(debian(), "2");
+    let btrfs = btrfs(scratch.path());
+    copy(debian(), btrfs.path(), 5, Sparseness::Least);
+    assert_eq!(build(btrfs.path(), "1"), expected);
+}

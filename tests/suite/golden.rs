@@ -1,0 +1,82 @@
+//! Layout version 1 as hashes: a change of any byte of these images is a change of the layout.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::detfs::{mkfs, mkimage, succeed};
+use crate::oracle::sha256;
+use crate::tree::{LATEST, Stress, add_efi, make, stress};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/golden/layout-1.txt");
+
+/// Set to write down the hashes as they are now. This is a decision on the layout: the commit
+/// that does it says why.
+const BLESS: &str = "DETFS_BLESS";
+
+#[test]
+fn layout_1_is_what_it_was() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = |name: &str, fill: &dyn Fn(&Path)| {
+        let tree = scratch.path().join(name);
+        fs::create_dir(&tree).unwrap();
+        fill(&tree);
+        tree
+    };
+    let empty = tree("empty", &|root| {
+        let mut plan = stress(Stress { seed: 0, entries: 0, readable: false });
+        plan.truncate(1);
+        make(root, &plan, 0);
+    });
+    let small = tree("small", &|root| {
+        make(root, &stress(Stress { seed: 10, entries: 300, readable: false }), 0);
+        add_efi(root);
+    });
+    let large = tree("large", &|root| {
+        make(root, &stress(Stress { seed: 11, entries: 3000, readable: false }), 0);
+    });
+    let esp = small.join("efi");
+    let x86 = "--architecture=x86-64";
+    let out = |name: &str| scratch.path().join(name);
+    let disk = |tree: &Path, options: &[&str]| {
+        let out = out("image");
+        (mkimage(tree, &out, LATEST, options), out)
+    };
+    let bare = |format: &str, tree: &Path, options: &[&str]| {
+        let out = out("image");
+        (mkfs(format, tree, &out, LATEST, options), out)
+    };
+    let mut hashes = BTreeMap::new();
+    for (name, (mut command, out)) in [
+        ("ext4 empty", bare("ext4", &empty, &[])),
+        ("ext4 small default", bare("ext4", &small, &[])),
+        ("ext4 small modern", bare("ext4", &small, &["--ext4-profile=modern"])),
+        ("ext4 small boot", bare("ext4", &small, &["--ext4-profile=boot"])),
+        ("ext4 small ro", bare("ext4", &small, &["--ext4-profile=ro"])),
+        ("ext4 small exact", bare("ext4", &small, &["--headroom=0"])),
+        ("ext4 large default", bare("ext4", &large, &[])),
+        ("ext4 large modern", bare("ext4", &large, &["--ext4-profile=modern"])),
+        ("vfat esp", bare("vfat", &esp, &[])),
+        ("disk small 512", disk(&small, &[x86])),
+        ("disk small 4096", disk(&small, &[x86, "--sector-size=4096"])),
+        ("disk small esp 33M", disk(&small, &[x86, "--esp-size=33M"])),
+        ("disk small grow-to 16G", disk(&small, &[x86, "--grow-to=16G"])),
+        ("disk small 256M", disk(&small, &[x86, "--size=256M"])),
+        ("disk small label", disk(&small, &[x86, "--label=Größe"])),
+        ("disk large", disk(&large, &[x86])),
+    ] {
+        succeed(&mut command);
+        hashes.insert(name, sha256(&out));
+        fs::remove_file(&out).unwrap();
+    }
+    let mut now = String::new();
+    for (name, hash) in &hashes {
+        writeln!(now, "{hash}  {name}").unwrap();
+    }
+    if std::env::var_os(BLESS).is_some() {
+        fs::write(FILE, &now).unwrap();
+    }
+    let golden = fs::read_to_string(FILE).unwrap_or_default();
+    assert!(golden == now, "{FILE} says\n{golden}but the images are\n{now}");
+}

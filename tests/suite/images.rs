@@ -1,0 +1,119 @@
+//! Every oracle on images of hard trees and of a real one.
+
+use std::path::Path;
+
+use crate::detfs::{mkfs, mkimage, succeed};
+use crate::oracle::{self, Comparison, disk, ext4, grub_cmp, grub_ls};
+use crate::tree::{LATEST, debian, stressed};
+
+/// What root partitions of x86-64 have with the test seed: HMAC-SHA256 as systemd-repart does it.
+const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
+
+fn exact() -> Comparison {
+    Comparison::exact().without("lost+found")
+}
+
+fn ext4_profiles(tree: &Path, profiles: &[&str]) {
+    let scratch = tempfile::tempdir().unwrap();
+    for profile in profiles {
+        let image = scratch.path().join(profile);
+        succeed(&mut mkfs("ext4", tree, &image, LATEST, &["--ext4-profile", profile]));
+        ext4(&image, tree, &exact()).unwrap_or_else(|complaint| panic!("{profile}: {complaint:?}"));
+    }
+}
+
+fn disks(tree: &Path, epoch: i64, comparison: &Comparison) {
+    let scratch = tempfile::tempdir().unwrap();
+    for sector_size in [512, 4096] {
+        let image = scratch.path().join(sector_size.to_string());
+        let sectors = format!("--sector-size={sector_size}");
+        succeed(&mut mkimage(tree, &image, epoch, &[&sectors, "--architecture=x86-64"]));
+        let partitions = disk(&image, sector_size, tree, comparison).unwrap();
+        assert_eq!(partitions.len(), 2, "{partitions:?}");
+        assert!(partitions[0].is_esp());
+        assert_eq!(partitions[1].uuid, ROOT_UUID);
+        assert!(partitions.iter().all(|p| p.start % (1 << 20) == 0 && p.len % (1 << 20) == 0));
+    }
+}
+
+#[test]
+fn ext4_of_a_stress_tree() {
+    ext4_profiles(stressed(2000), &["default", "modern", "boot", "ro"]);
+}
+
+#[test]
+fn disk_of_a_stress_tree() {
+    disks(stressed(2000), LATEST, &exact());
+}
+
+#[test]
+fn times_are_clamped_and_not_reset() {
+    let epoch = 1_550_000_000;
+    let scratch = tempfile::tempdir().unwrap();
+    let image = scratch.path().join("image");
+    succeed(&mut mkfs("ext4", stressed(2000), &image, epoch, &[]));
+    ext4(&image, stressed(2000), &exact().clamped_to(epoch)).unwrap();
+}
+
+/// Files without a hole at their beginning, which GRUB can't read, and names in a directory of
+/// one block and of many.
+#[test]
+fn grub_reads_what_it_can() {
+    let tree = stressed(2000);
+    let scratch = tempfile::tempdir().unwrap();
+    for profile in ["default", "boot", "ro"] {
+        let image = scratch.path().join(profile);
+        succeed(&mut mkfs("ext4", tree, &image, LATEST, &["--ext4-profile", profile]));
+        let large = std::fs::read_dir(tree.join("large")).unwrap().count();
+        assert_eq!(grub_ls(&image, "large/").unwrap().split_whitespace().count(), large);
+        for file in ["large-file", "comb", "five", "inner", "trailing"] {
+            let path = format!("sparse/{file}");
+            grub_cmp(&image, &path, &tree.join(&path)).unwrap_or_else(|complaint| {
+                panic!("{profile}: {path}: {complaint:?}");
+            });
+        }
+    }
+    let boot = scratch.path().join("boot");
+    for path in ["sparse/leading", "sparse/all-of-one"] {
+        grub_cmp(&boot, path, &tree.join(path)).unwrap();
+    }
+}
+
+/// A file system that the kernel has written to and let go of is one that e2fsck likes.
+#[test]
+fn the_kernel_writes_to_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = stressed(2000);
+    for profile in ["default", "modern", "boot"] {
+        let image = scratch.path().join(profile);
+        let options = ["--ext4-profile", profile, "--headroom=16M"];
+        succeed(&mut mkfs("ext4", tree, &image, LATEST, &options));
+        {
+            let mounted = oracle::Mounted::new("ext4", "rw", Some(&image)).unwrap();
+            let script = "cd $1; mkdir new; seq 200000 >new/file; rm -r large; mv nested new/
+                for n in $(seq 500); do : >names/new-$n; done; setfattr -n user.new -v x deep";
+            oracle::shell(script, &[mounted.path()]);
+        }
+        oracle::e2fsck(&image).unwrap_or_else(|complaint| panic!("{profile}: {complaint:?}"));
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn everything_of_a_large_stress_tree() {
+    let tree = stressed(30_000);
+    ext4_profiles(tree, &["default", "modern", "boot", "ro"]);
+    disks(tree, LATEST, &exact());
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn everything_of_a_real_tree() {
+    let epoch = 4_000_000_000;
+    ext4_profiles(debian(), &["default", "modern", "boot", "ro"]);
+    let scratch = tempfile::tempdir().unwrap();
+    let image = scratch.path().join("image");
+    succeed(&mut mkimage(debian(), &image, epoch, &[]));
+    let partitions = disk(&image, 512, debian(), &exact()).unwrap();
+    assert_eq!(partitions.len(), 1, "without an EFI directory there is no ESP: {partitions:?}");
+}
