@@ -237,6 +237,8 @@ fn same_content(one: &Path, two: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use tempfile::TempDir;
 
     use super::super::tool::{require_root, shell};
@@ -246,7 +248,6 @@ mod tests {
     const MAKE: &str = "mkdir -p $1/dir/sub; cd $1; seq 1000 >file; seq 1000 >linked
         ln linked second; ln -s file link; ln -s other trusted-link; : >dir/empty
         mkfifo fifo; mknod char c 1 3; mknod block b 7 0; printf x >lone
-        python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")'
         chmod 640 file; chown 5:6 file; setfattr -n user.a -v one file
         setfattr -h -n trusted.t -v one trusted-link; setfattr -n trusted.t -v one char
         setfacl -m u:7:rx dir; setfacl -d -m u:7:rx dir
@@ -256,8 +257,11 @@ mod tests {
         require_root();
         let scratch = tempfile::tempdir().unwrap();
         let (one, two) = (scratch.path().join("one"), scratch.path().join("two"));
-        shell(MAKE, &[&one]);
-        shell(MAKE, &[&two]);
+        for tree in [&one, &two] {
+            fs::create_dir(tree).unwrap();
+            UnixListener::bind(tree.join("socket")).unwrap();
+            shell(MAKE, &[tree]);
+        }
         (scratch, one, two)
     }
 
