@@ -1,6 +1,8 @@
 //! Emission against a naive renderer: for random layouts, every sink and number of threads.
 #![allow(clippy::cast_possible_truncation, reason = "images in tests fit memory")]
 
+#![expect(clippy::cast_possible_truncation, reason = "test images are small")]
+
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
@@ -281,7 +283,7 @@ fn check(layout: &Layout, bytes: &[u8], ranges: &[Range<u64>]) {
         ranges.iter().map(|range| &bytes[range.start as usize..range.end as usize]).collect();
     let expected: Vec<_> = expected.into_iter().map(sha256).collect();
     let directory = tempfile::tempdir().unwrap();
-    for (number, hashed) in [(1, false), (2, true), (3, false), (8, true), (1, true), (8, false)] {
+    for (number, hashed) in [(1, true), (2, false), (3, true), (8, false)] {
         let how = format!("{number} threads, digests: {hashed}");
         let done = AtomicU64::new(0);
         let progress = |bytes| {
@@ -318,7 +320,7 @@ fn all_ways_give_the_same_bytes() {
     let contents = Contents::new(&SIZES);
     let cuts = prop::collection::vec(any::<[u64; 2]>(), 0..3);
     let parts = prop::collection::vec((gap(), what()), 0..24);
-    let config = ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() };
+    let config = ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() };
     let case = |(parts, tail, cuts): (Vec<_>, _, Vec<_>)| {
         let (layout, bytes) = build(&contents, &parts, tail);
         let size = layout.size();

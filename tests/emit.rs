@@ -1,0 +1,302 @@
+//! Outputs as a user meets them: full disks, killed programs, devices and pipes. Mounts and loop
+//! devices need root.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::num::NonZero;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use detfs::Error;
+use detfs::layout::{Destination, Layout, Options, Render, emit};
+use detfs::size::{KIB, MIB};
+
+struct Fives;
+
+impl Render for Fives {
+    fn render(&self, _: u64, out: &mut [u8]) {
+        out.fill(5);
+    }
+}
+
+/// Bytes, a long gap, bytes that end within a sector, and a gap.
+fn image() -> (Layout, Vec<u8>) {
+    let mut layout = Layout::new(3 * MIB);
+    layout.bytes(0, vec![3; 700]);
+    layout.render(MIB, 600 * KIB + 5, Arc::new(Fives));
+    let mut bytes = vec![0; 3 << 20];
+    bytes[..700].fill(3);
+    bytes[1 << 20..][..600 * 1024 + 5].fill(5);
+    (layout.seal(), bytes)
+}
+
+fn write(layout: &Layout, path: &Path, force: bool) -> detfs::Result<()> {
+    let output = Destination::new(path, force)?.create(layout.size())?;
+    emit(layout, &output, &Options::new(NonZero::new(2).unwrap()))?;
+    output.finish()
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a directory holds, hidden names too.
+fn list(directory: &Path) -> String {
+    run(Command::new("ls").arg("-A").arg(directory))
+}
+
+/// A file system that is mounted while this lives.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn tmpfs(options: &str) -> Self {
+        let point = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        run(mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(point.path()));
+        Self(point)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg(self.path()));
+    }
+}
+
+/// A loop device that is attached while this lives.
+struct Loop(PathBuf);
+
+impl Loop {
+    fn new(file: &Path) -> Self {
+        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(file));
+        Self(device.trim_end().into())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        run(Command::new("losetup").arg("-d").arg(&self.0));
+    }
+}
+
+#[test]
+fn a_file_appears_whole() {
+    let (layout, bytes) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out");
+    let output = Destination::new(&path, false).unwrap().create(layout.size()).unwrap();
+    emit(&layout, &output, &Options::new(NonZero::<usize>::MIN)).unwrap();
+    assert_eq!(list(directory.path()), "", "it has a name before it is finished");
+    output.finish().unwrap();
+    assert_eq!(list(directory.path()), "out\n");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert!(fs::metadata(&path).unwrap().blocks() * 512 < 2 * MIB, "it has no holes");
+}
+
+#[test]
+fn a_file_has_the_mode_of_a_new_one() {
+    let (layout, _) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |name: &str| fs::metadata(directory.path().join(name)).unwrap().mode();
+    File::create(directory.path().join("ordinary")).unwrap();
+    write(&layout, &directory.path().join("image"), false).unwrap();
+    assert_eq!(mode("image"), mode("ordinary"));
+}
+
+#[test]
+fn an_existing_file_needs_force() {
+    let (layout, bytes) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out");
+    let expected = format!(
+        "the output: {} exists; give another name, or `--force` to replace it",
+        path.display()
+    );
+    let refused = |result: detfs::Result<()>| {
+        let error = result.unwrap_err();
+        assert_eq!((error.to_string(), error.exit_code()), (expected.clone(), 2));
+    };
+
+    fs::write(&path, "old").unwrap();
+    refused(Destination::new(&path, false).map(drop));
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    write(&layout, &path, true).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+
+    fs::remove_file(&path).unwrap();
+    symlink("nowhere", &path).unwrap();
+    refused(Destination::new(&path, false).map(drop));
+    fs::remove_file(&path).unwrap();
+
+    // One that turns up while the image is written is not replaced either.
+    let output = Destination::new(&path, false).unwrap().create(layout.size()).unwrap();
+    fs::write(&path, "new").unwrap();
+    refused(output.finish());
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(list(directory.path()), "out\n");
+}
+
+#[test]
+fn no_file_can_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, message) in [
+        ("missing/out", "cannot create missing/out: No such file or directory (os error 2)"),
+        (".", "cannot write .: is a directory"),
+        ("..", "cannot write ..: is a directory"),
+        ("out/", "cannot create out/: is a directory"),
+    ] {
+        let full = directory.path().join(path);
+        let error = Destination::new(&full, true).unwrap_err().to_string();
+        let prefix = format!("{}/", directory.path().display());
+        assert_eq!(error.replace(&prefix, ""), message, "{path}");
+    }
+}
+
+#[test]
+fn an_abandoned_output_leaves_nothing() {
+    let (layout, _) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let output = Destination::new(&directory.path().join("out"), false).unwrap();
+    drop(output.create(layout.size()).unwrap());
+    assert_eq!(list(directory.path()), "");
+}
+
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let (layout, _) = image();
+    let mounted = Mounted::tmpfs("size=512k");
+    let path = mounted.path().join("out");
+    let error = write(&layout, &path, false).unwrap_err();
+    let expected =
+        format!("cannot write {}: No space left on device (os error 28)", path.display());
+    assert_eq!((error.to_string(), error.exit_code()), (expected, 4));
+    assert_eq!(list(mounted.path()), "");
+}
+
+/// Not a test of its own: what [`a_killed_program_leaves_nothing`] kills, in a directory of its
+/// own.
+#[test]
+#[ignore = "run by another test"]
+fn write_forever() {
+    struct Forever;
+    impl Render for Forever {
+        fn render(&self, offset: u64, _: &mut [u8]) {
+            if offset > MIB {
+                File::create("started").unwrap();
+                thread::sleep(Duration::from_secs(60));
+            }
+        }
+    }
+    let mut layout = Layout::new(4 * MIB);
+    layout.render(0, 4 * MIB, Arc::new(Forever));
+    write(&layout.seal(), Path::new("out"), true).unwrap();
+}
+
+#[test]
+fn a_killed_program_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("out"), "old").unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "write_forever", "--ignored"])
+        .current_dir(directory.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !directory.path().join("started").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(list(directory.path()), "out\nstarted\n");
+    assert_eq!(fs::read(directory.path().join("out")).unwrap(), b"old");
+}
+
+#[test]
+fn a_block_device_keeps_no_old_bytes() {
+    let (layout, bytes) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    fs::write(&store, vec![0xee; 4 << 20]).unwrap();
+    let device = Loop::new(&store);
+    // A link to a device stands for the device.
+    let link = directory.path().join("link");
+    symlink(&device.0, &link).unwrap();
+    write(&layout, &link, false).unwrap();
+
+    assert!(fs::metadata(&device.0).unwrap().file_type().is_block_device());
+    let mut written = Vec::new();
+    File::open(&device.0).unwrap().read_to_end(&mut written).unwrap();
+    assert_eq!(written.len(), 4 << 20);
+    assert!(written[..3 << 20] == bytes, "old bytes are left");
+    assert!(written[3 << 20..].iter().all(|&byte| byte == 0xee), "more than the image is written");
+}
+
+#[test]
+fn a_block_device_may_be_too_small_or_in_use() {
+    let (layout, _) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    fs::write(&store, vec![0xee; 1 << 20]).unwrap();
+    let device = Loop::new(&store);
+    let error = write(&layout, &device.0, true).unwrap_err();
+    let expected = format!(
+        "{}: the device has 1048576 bytes and the image 3145728; take a device of at least 3145728 \
+         bytes",
+        device.0.display()
+    );
+    assert_eq!((error.to_string(), error.exit_code()), (expected, 3));
+    assert!(fs::read(&store).unwrap().iter().all(|&byte| byte == 0xee));
+
+    run(Command::new("mkfs.ext4").arg("-q").arg(&device.0));
+    let point = tempfile::tempdir().unwrap();
+    run(Command::new("mount").arg(&device.0).arg(point.path()));
+    let mounted = Mounted(point);
+    let error = Destination::new(&device.0, true).unwrap_err();
+    let busy = "Device or resource busy (os error 16)";
+    assert_eq!(error.to_string(), format!("cannot write {}: {busy}", device.0.display()));
+    drop(mounted);
+}
+
+/// Not a test of its own: writes the image to the standard output.
+#[test]
+#[ignore = "run by another test"]
+fn write_to_standard_output() {
+    write(&image().0, Path::new("-"), false).unwrap();
+}
+
+#[test]
+fn a_stream_gets_all_bytes() {
+    let (layout, bytes) = image();
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    run(Command::new("mkfifo").arg(&pipe));
+    let got = thread::scope(|scope| {
+        let reader = scope.spawn(|| fs::read(&pipe).unwrap());
+        write(&layout, &pipe, false).unwrap();
+        reader.join().unwrap()
+    });
+    assert!(got == bytes, "the pipe differs");
+
+    // The test harness writes a few lines around the image.
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "write_to_standard_output", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut got = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut got).unwrap();
+    assert!(child.wait().unwrap().success());
+    let start = got.iter().position(|&byte| byte == 3).unwrap();
+    assert!(got[start..].starts_with(&bytes), "the standard output differs");
+}
