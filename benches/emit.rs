@@ -1,5 +1,7 @@
 //! Emission of a small tree of many small files and a few large ones, from the page cache.
 
+#![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
+
 use std::fs;
 use std::hint::black_box;
 use std::io;

@@ -1,6 +1,8 @@
 //! Outputs as a user meets them: full disks, killed programs, devices and pipes. Mounts and loop
 //! devices need root.
 
+#![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::num::NonZero;
@@ -11,7 +13,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use detfs::Error;
 use detfs::layout::{Destination, Layout, Options, Render, emit};
 use detfs::size::{KIB, MIB};
 
