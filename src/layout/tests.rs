@@ -328,7 +328,7 @@ fn all_ways_give_the_same_bytes() {
             let (a, b) = (a % (size + 1), b % (size + 1));
             a.min(b)..a.max(b)
         };
-        let ranges: Vec<_> = cuts.into_iter().map(range).chain([0..size]).collect();
+        let ranges: Vec<_> = cuts.into_iter().map(range).chain(std::iter::once(0..size)).collect();
         check(&layout, &bytes, &ranges);
         Ok(())
     };
@@ -432,7 +432,9 @@ fn a_failing_sink_is_named() {
     let mut layout = Layout::new(8 * MIB);
     layout.bytes(MIB, vec![1; 100]);
     let layout = layout.seal();
-    for (in_order, digests) in [(false, &[][..]), (false, &[0..MIB]), (true, &[])] {
+    let start = 0..MIB;
+    let digest = std::slice::from_ref(&start);
+    for (in_order, digests) in [(false, &[][..]), (false, digest), (true, &[])] {
         let options = Options { digests, ..threads(3) };
         let error = emit(&layout, &Full(in_order), &options).unwrap_err();
         assert_eq!(error.to_string(), "cannot write the shelf: no storage space");
