@@ -118,8 +118,8 @@ pub struct PartitionRecord {
     pub uuid: String,
     /// Its name.
     pub label: String,
-    /// Its attribute bits.
-    pub attributes: u64,
+    /// Its attribute bits in hexadecimal: as a number they are more than many readers of JSON hold.
+    pub attributes: String,
     /// Where it starts, in bytes.
     pub start: u64,
     /// How long it is, in bytes.
@@ -203,7 +203,7 @@ impl PartitionRecord {
             partition_type: identity.partition_type.guid().to_string(),
             uuid: identity.uuid.to_string(),
             label: identity.label.clone(),
-            attributes: identity.attributes.bits(),
+            attributes: format!("{:#018x}", identity.attributes.bits()),
             start: *start,
             size: *size,
             sha256: digest.to_string(),
