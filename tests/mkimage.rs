@@ -1,0 +1,138 @@
+//! Whole images made by the program, judged from outside.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SEED: &str = "11111111-2222-3333-4444-555555555555";
+
+/// A directory with a small tree that has a program and no ESP.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        let scratch = Self(tempfile::tempdir().unwrap());
+        for directory in ["tree/etc", "tree/usr/bin", "tree/var/cache"] {
+            fs::create_dir_all(scratch.path(directory)).unwrap();
+        }
+        fs::write(scratch.path("tree/etc/hostname"), "scratch\n").unwrap();
+        fs::write(scratch.path("tree/var/cache/junk"), vec![7; 3 << 20]).unwrap();
+        let mut elf = b"\x7fELF\x02\x01".to_vec();
+        elf.resize(18, 0);
+        elf.extend([183, 0]); // EM_AARCH64
+        fs::write(scratch.path("tree/usr/bin/env"), elf).unwrap();
+        scratch
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn detfs(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
+        let command = command.current_dir(self.0.path()).env_remove("SOURCE_DATE_EPOCH");
+        let output = command.args(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        output
+    }
+
+    /// What `--json` prints about an image of the tree.
+    fn describe(&self, out: &str, more: &[&str]) -> Value {
+        let output = self.detfs(&[&["mkimage", "tree", out, "--json"], more].concat());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+fn sha256sum(path: &Path) -> String {
+    let output = Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_manifest_is_true() {
+    let scratch = Scratch::new();
+    let json = scratch.describe("a.raw", &["--seed", SEED, "--manifest", "a.json"]);
+    let file: Value = serde_json::from_slice(&fs::read(scratch.path("a.json")).unwrap()).unwrap();
+    assert_eq!(file, json);
+    let image = scratch.path("a.raw");
+    assert_eq!(json["sha256"], sha256sum(&image));
+    assert_eq!(json["size"], fs::metadata(&image).unwrap().len());
+    assert_eq!(json["layout_version"], 1);
+    assert_eq!(json["parameters"]["architecture"], "arm64");
+    assert_eq!(json["parameters"]["seed_from"], "given");
+
+    let table = &json["partition_table"];
+    assert_eq!(table["uuid"], "029f4951-90d3-4059-b93b-d358015a0a3b");
+    let [root] = table["partitions"].as_array().unwrap().as_slice() else { panic!("{table}") };
+    assert_eq!(root["label"], "root-arm64");
+    assert_eq!(root["attributes"], "0x0800000000000000");
+    let (start, size) = (root["start"].as_u64().unwrap(), root["size"].as_u64().unwrap());
+    let mut bytes = vec![0; usize::try_from(size).unwrap()];
+    fs::File::open(&image).unwrap().read_exact_at(&mut bytes, start).unwrap();
+    fs::write(scratch.path("root.raw"), bytes).unwrap();
+    assert_eq!(root["sha256"], sha256sum(&scratch.path("root.raw")));
+    let mut blkid = Command::new("blkid");
+    let blkid = blkid.args(["-p", "-s", "UUID", "-o", "value"]).arg(scratch.path("root.raw"));
+    let blkid = blkid.output().unwrap();
+    assert_eq!(root["file_system"]["uuid"], String::from_utf8(blkid.stdout).unwrap().trim());
+}
+
+#[test]
+fn what_is_derived_can_be_given() {
+    let scratch = Scratch::new();
+    let derived = scratch.describe("a.raw", &[]);
+    let parameters = &derived["parameters"];
+    assert_eq!(parameters["seed_from"], "tree");
+    assert_eq!(parameters["source_date_epoch_from"], "tree");
+    assert_eq!(parameters["clamped_times"], 0);
+    let seed = parameters["seed"].as_str().unwrap();
+    let epoch = parameters["source_date_epoch"].to_string();
+    let given = ["--seed", seed, "--source-date-epoch", &epoch, "--threads", "1"];
+    assert_eq!(scratch.describe("b.raw", &given)["sha256"], derived["sha256"]);
+
+    let stdout = scratch.detfs(&["mkimage", "tree", "-"]).stdout;
+    assert!(stdout == fs::read(scratch.path("a.raw")).unwrap(), "a pipe has the same bytes");
+
+    fs::write(scratch.path("tree/etc/hostname"), "Scratch\n").unwrap();
+    let changed = scratch.describe("c.raw", &["--source-date-epoch", &epoch]);
+    assert_ne!(changed["parameters"]["seed"], seed);
+}
+
+#[test]
+fn a_fixed_size_is_that_of_the_image() {
+    let scratch = Scratch::new();
+    let json = scratch.describe("a.raw", &["--size", "64M", "--seed", SEED]);
+    assert_eq!(json["size"], 64 << 20);
+    assert_eq!(json["partition_table"]["partitions"][0]["size"], 62 << 20);
+
+    let refused = |size: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
+        let command = command.current_dir(scratch.0.path()).args(["mkimage", "tree", "b.raw"]);
+        let output = command.args(["--seed", SEED, "--size", size]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{size}");
+        assert!(!scratch.path("b.raw").exists());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The size that the message names is the smallest that will do.
+    let message = refused("3M");
+    let (_, rest) = message.split_once("at least ").unwrap();
+    let least: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    refused(&(least - (1 << 20)).to_string());
+    scratch.describe("b.raw", &["--seed", SEED, "--size", &least.to_string()]);
+}
+
+#[test]
+fn what_is_excluded_is_not_there() {
+    let scratch = Scratch::new();
+    let seed = ["--seed", SEED, "--headroom", "0"];
+    let whole = scratch.describe("a.raw", &seed);
+    let less = scratch.describe("b.raw", &[&seed[..], &["--exclude", "/var/cache/*"]].concat());
+    let size = |json: &Value| json["size"].as_u64().unwrap();
+    assert_eq!(size(&whole) - size(&less), 3 << 20);
+    assert_eq!(less["parameters"]["exclude"], serde_json::json!(["/var/cache/*"]));
+}
