@@ -1,4 +1,5 @@
 //! The command line: what is refused, how, and that nothing is left behind.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 //!
 //! 4096-byte sectors are judged through a loop device that has them, since sgdisk and sfdisk ask
 //! the device for its sector size.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,5 @@
 //! Whole images made by the program, judged from outside.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
 use std::os::unix::fs::FileExt;
