@@ -1,0 +1,4 @@
+//! FAT
+mod names;
+mod spec;
+mod time;

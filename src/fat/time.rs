@@ -1,0 +1,100 @@
+//! Times as FAT stores them: 1980 to 2107 in steps of two seconds, always UTC.
+
+use crate::time::Timestamp;
+
+/// 1980-01-01 00:00:00.
+const EARLIEST: Timestamp = Timestamp::from_seconds(315_532_800);
+/// 2107-12-31 23:59:58.
+const LATEST: Timestamp = Timestamp::from_seconds(4_354_819_198);
+
+/// A point in time in the fields of a directory slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DosTime {
+    /// Years since 1980 (7 bits), month (4), day (5).
+    pub date: u16,
+    /// Hours (5 bits), minutes (6), half seconds (5).
+    pub time: u16,
+    /// What the half seconds lose, in units of 10 ms: 0 to 199.
+    pub tenth: u8,
+}
+
+/// Whether FAT can store a time, give or take its resolution.
+pub(super) fn representable(time: Timestamp) -> bool {
+    (EARLIEST..=LATEST).contains(&time)
+}
+
+/// The fields of a time, or of the nearest that FAT can store.
+pub(super) fn encode(time: Timestamp) -> DosTime {
+    let time = time.clamp(EARLIEST, LATEST);
+    let field = |value: u64| u16::try_from(value).expect("a part of a time in range");
+    let seconds = u64::try_from(time.seconds).expect("not before 1980");
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let tenth = second % 2 * 100 + u64::from(time.nanoseconds) / 10_000_000;
+    DosTime {
+        date: field((year - 1980) << 9 | month << 5 | day),
+        time: field(second / 3600 << 11 | second / 60 % 60 << 5 | second % 60 / 2),
+        tenth: u8::try_from(tenth).expect("below 200"),
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Years that begin in March have their leap day at the end. Day 0 here is 0000-03-01.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097); // eras of 400 years
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153; // 0 is March; five months from March or August have 153 days
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (carry, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
+    (era * 400 + year + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds from `date -u -d ... +%s`.
+    #[test]
+    fn times_are_split() {
+        let at = |seconds, nanoseconds| encode(Timestamp { seconds, nanoseconds });
+        let fields = |y: u16, mo: u16, d: u16, h: u16, mi: u16, s: u16, tenth: u8| DosTime {
+            date: (y - 1980) << 9 | mo << 5 | d,
+            time: h << 11 | mi << 5 | s / 2,
+            tenth,
+        };
+        for (seconds, nanoseconds, expected) in [
+            (315_532_800, 0, fields(1980, 1, 1, 0, 0, 0, 0)),
+            (320_716_799, 0, fields(1980, 2, 29, 23, 59, 58, 100)),
+            (951_782_400, 0, fields(2000, 2, 29, 0, 0, 0, 0)),
+            (1_700_000_001, 999_999_999, fields(2023, 11, 14, 22, 13, 20, 199)),
+            (1_700_000_000, 10_000_000, fields(2023, 11, 14, 22, 13, 20, 1)),
+            (4_107_542_399, 0, fields(2100, 2, 28, 23, 59, 58, 100)),
+            (4_107_542_400, 0, fields(2100, 3, 1, 0, 0, 0, 0)),
+            (4_354_819_197, 500_000_000, fields(2107, 12, 31, 23, 59, 56, 150)),
+            (4_354_819_198, 0, fields(2107, 12, 31, 23, 59, 58, 0)),
+            // Beyond the ends.
+            (4_354_819_198, 1, fields(2107, 12, 31, 23, 59, 58, 0)),
+            (4_354_819_200, 0, fields(2107, 12, 31, 23, 59, 58, 0)),
+            (i64::MAX, 0, fields(2107, 12, 31, 23, 59, 58, 0)),
+            (315_532_799, 999_999_999, fields(1980, 1, 1, 0, 0, 0, 0)),
+            (0, 0, fields(1980, 1, 1, 0, 0, 0, 0)),
+            (i64::MIN, 0, fields(1980, 1, 1, 0, 0, 0, 0)),
+        ] {
+            assert_eq!(at(seconds, nanoseconds), expected, "{seconds}.{nanoseconds}");
+        }
+    }
+
+    #[test]
+    fn the_range_has_ends() {
+        for (seconds, inside) in [
+            (315_532_799, false),
+            (315_532_800, true),
+            (4_354_819_198, true),
+            (4_354_819_199, false),
+        ] {
+            assert_eq!(representable(Timestamp::from_seconds(seconds)), inside, "{seconds}");
+        }
+    }
+}
