@@ -1,0 +1,310 @@
+//! Where the parts of a volume lie: pure arithmetic on sizes.
+//!
+//! Sizes are multiples of [`UNIT`], and so is the start of every part: the reserved sectors, each
+//! FAT, the root directory of FAT12 and FAT16, the data area, which moreover starts at a multiple
+//! of its clusters. What that leaves over goes to the reserved sectors. The gain beside aligned
+//! input and output is that a larger volume never has fewer clusters.
+
+use std::ops::RangeInclusive;
+
+use super::Variant;
+use super::spec::{FIRST_CLUSTER, SLOT};
+use crate::size::round_up;
+
+/// What sizes are multiples of, in bytes.
+pub(super) const UNIT: u64 = 4096;
+/// Cluster sizes in bytes, the largest first. Some firmware fails on 64 KiB.
+pub(super) const CLUSTER_SIZES: [u64; 7] = [32_768, 16_384, 8192, 4096, 2048, 1024, 512];
+/// Clusters are larger than this only where the volume is too large for it.
+const COMMON_CLUSTER: u64 = 4096;
+/// Copies of the FAT.
+pub(super) const FATS: u64 = 2;
+/// Slots in the root directory of FAT12 and FAT16, if that is enough.
+pub(super) const ROOT_ENTRIES: u64 = 512;
+/// The most that the 16 bits of `BPB_RootEntCnt` hold in whole units.
+pub(super) const ROOT_ENTRIES_MAX: u64 = 65_408;
+
+impl Variant {
+    /// Cluster counts that every reader takes for this variant: the variant is told by the count
+    /// alone, but readers differ by up to 16 in where the boundaries are.
+    pub(super) fn cluster_counts(self) -> RangeInclusive<u64> {
+        match self {
+            Self::Fat12 => 1..=4084 - 16,
+            Self::Fat16 => 4085 + 16..=65_524 - 16,
+            Self::Fat32 => 65_525 + 16..=0x0fff_fff0,
+        }
+    }
+
+    /// The bits of a FAT entry.
+    fn entry_bits(self) -> u64 {
+        match self {
+            Self::Fat12 => 12,
+            Self::Fat16 => 16,
+            Self::Fat32 => 32,
+        }
+    }
+
+    /// Bytes that so many FAT entries take, from the first on.
+    pub(super) fn fat_bytes(self, entries: u64) -> u64 {
+        (entries * self.entry_bits()).div_ceil(8)
+    }
+}
+
+/// What is decided before the size is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub variant: Variant,
+    /// In bytes.
+    pub sector_size: u64,
+    /// In bytes; not less than a sector.
+    pub cluster_size: u64,
+    /// Slots of the root directory: a multiple of [`UNIT`] bytes. Not for FAT32.
+    pub root_entries: u64,
+}
+
+/// A volume of a certain size. Offsets and lengths are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Geometry {
+    pub shape: Shape,
+    pub size: u64,
+    pub reserved: u64,
+    /// Length of one FAT.
+    pub fat: u64,
+    /// Length of the root directory of FAT12 and FAT16; 0 for FAT32.
+    pub root: u64,
+    pub clusters: u64,
+}
+
+impl Shape {
+    fn root(&self) -> u64 {
+        match self.variant {
+            Variant::Fat32 => 0,
+            _ => self.root_entries * SLOT as u64,
+        }
+    }
+
+    fn reserved(&self) -> u64 {
+        let sectors = if self.variant == Variant::Fat32 { 32 } else { 1 };
+        round_up(sectors * self.sector_size, UNIT)
+    }
+
+    fn fat(&self, clusters: u64) -> u64 {
+        round_up(self.variant.fat_bytes(u64::from(FIRST_CLUSTER) + clusters), UNIT)
+    }
+
+    /// The start of the data area must be a multiple of this.
+    fn alignment(&self) -> u64 {
+        self.cluster_size.max(UNIT)
+    }
+
+    /// The earliest start of a data area of so many clusters.
+    fn data(&self, clusters: u64) -> u64 {
+        round_up(self.reserved() + FATS * self.fat(clusters) + self.root(), self.alignment())
+    }
+
+    /// The volume of a size, whatever its number of clusters.
+    ///
+    /// A reader finds that number by what lies between the start of the data area and the end of
+    /// the volume, so the start is the first whose FATs are large enough for what comes after it.
+    fn unbounded(&self, size: u64) -> Geometry {
+        let all = size / self.cluster_size;
+        let clusters = |data| all.saturating_sub(data / self.cluster_size);
+        let step = self.alignment();
+        let (mut low, mut high) = (self.data(0) / step, self.data(all) / step);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.data(clusters(middle * step)) <= middle * step {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        let data = low * step;
+        let clusters = clusters(data);
+        let (fat, root) = (self.fat(clusters), self.root());
+        Geometry { shape: *self, size, reserved: data - FATS * fat - root, fat, root, clusters }
+    }
+
+    /// The smallest size with at least so many clusters.
+    pub(super) fn smallest_with(&self, clusters: u64) -> u64 {
+        let mut size = round_up(self.data(clusters) + clusters * self.cluster_size, UNIT);
+        // Clusters below a unit: what rounding adds may be the clusters that need more FAT.
+        while self.unbounded(size).clusters < clusters {
+            size += UNIT;
+        }
+        size
+    }
+
+    /// The smallest and the largest size at which readers take the volume for its variant, and at
+    /// which clusters of this size are reasonable; empty if there is none.
+    pub(super) fn sizes(&self) -> RangeInclusive<u64> {
+        let counts = self.variant.cluster_counts();
+        let sectors = u64::from(u32::MAX) * self.sector_size / UNIT * UNIT;
+        let largest = |shape: &Self| (shape.smallest_with(counts.end() + 1) - UNIT).min(sectors);
+        let reasonable = match self.variant {
+            _ if self.cluster_size <= COMMON_CLUSTER => 0,
+            // As Microsoft's table has it: 8 KiB beyond 8 GiB and so on.
+            Variant::Fat32 => (self.cluster_size << 20) + UNIT,
+            _ => largest(&Self { cluster_size: self.cluster_size / 2, ..*self }) + UNIT,
+        };
+        self.smallest_with(*counts.start()).max(reasonable)..=largest(self)
+    }
+
+    /// The volume of a size, if it is one of [`Self::sizes`].
+    pub(super) fn at(&self, size: u64) -> Option<Geometry> {
+        self.sizes().contains(&size).then(|| self.unbounded(size))
+    }
+}
+
+impl Geometry {
+    /// Where the FAT with a number starts.
+    pub(super) fn fat_offset(&self, number: u64) -> u64 {
+        self.reserved + number * self.fat
+    }
+
+    /// Where the root directory of FAT12 and FAT16 starts, and for FAT32 the data area.
+    pub(super) fn root_offset(&self) -> u64 {
+        self.fat_offset(FATS)
+    }
+
+    /// Where a cluster starts.
+    pub(super) fn cluster_offset(&self, cluster: u32) -> u64 {
+        let data = self.root_offset() + self.root;
+        data + u64::from(cluster - FIRST_CLUSTER) * self.shape.cluster_size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Variant::{Fat12, Fat16, Fat32};
+
+    fn shape(variant: Variant, sector_size: u64, cluster_size: u64) -> Shape {
+        Shape { variant, sector_size, cluster_size, root_entries: 512 }
+    }
+
+    fn shapes() -> impl Iterator<Item = Shape> {
+        let variants = [Fat12, Fat16, Fat32].into_iter();
+        variants.flat_map(|variant| {
+            [512, 1024, 2048, 4096].into_iter().flat_map(move |sector| {
+                let clusters = CLUSTER_SIZES.into_iter().filter(move |&size| size >= sector);
+                clusters.map(move |cluster| shape(variant, sector, cluster))
+            })
+        })
+    }
+
+    /// What the specification says about any volume, computed as a reader does.
+    fn check(geometry: &Geometry) {
+        let Geometry { shape, size, .. } = geometry;
+        for part in [geometry.reserved, geometry.fat, geometry.root, *size] {
+            assert_eq!(part % UNIT, 0, "{geometry:?}");
+        }
+        let data = geometry.reserved + 2 * geometry.fat + geometry.root;
+        assert_eq!(data % shape.cluster_size, 0, "{geometry:?}");
+        assert_eq!(geometry.clusters, (size - data) / shape.cluster_size, "{geometry:?}");
+        let bits = match shape.variant {
+            Fat12 => 12,
+            Fat16 => 16,
+            Fat32 => 32,
+        };
+        assert!((geometry.clusters + 2) * bits <= geometry.fat * 8, "{geometry:?}");
+        assert!(size / shape.sector_size < 1 << 32, "{geometry:?}");
+        assert!(geometry.reserved / shape.sector_size < 1 << 16, "{geometry:?}");
+    }
+
+    #[test]
+    fn sizes_hold_the_counts_and_are_exact() {
+        for shape in shapes() {
+            let counts = shape.variant.cluster_counts();
+            let end = (*counts.end()).min(1_000_000);
+            for count in [*counts.start(), counts.start() + 1, end - 1, end] {
+                let size = shape.smallest_with(count);
+                let geometry = shape.unbounded(size);
+                check(&geometry);
+                assert!(geometry.clusters >= count, "{geometry:?}");
+                assert!(shape.unbounded(size - UNIT).clusters < count, "{geometry:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_larger_volume_never_has_fewer_clusters() {
+        for shape in shapes() {
+            let start = shape.smallest_with(*shape.variant.cluster_counts().start());
+            let mut before = 0;
+            for step in 0..5000 {
+                let geometry = shape.unbounded(start + step * UNIT);
+                check(&geometry);
+                assert!(geometry.clusters >= before, "{geometry:?}");
+                before = geometry.clusters;
+            }
+        }
+    }
+
+    #[test]
+    fn counts_near_the_boundaries_are_refused() {
+        for shape in shapes() {
+            let sizes = shape.sizes();
+            if sizes.is_empty() {
+                continue;
+            }
+            for inside in [*sizes.start(), *sizes.end()] {
+                let geometry = shape.at(inside).unwrap();
+                check(&geometry);
+                assert!(shape.variant.cluster_counts().contains(&geometry.clusters));
+            }
+            assert_eq!(shape.at(sizes.start() - UNIT), None);
+            assert_eq!(shape.at(sizes.end() + UNIT), None);
+        }
+        // Microsoft's and dosfstools' boundaries, 16 away on either side.
+        for (variant, clusters, fine) in [
+            (Fat12, 4068, true),
+            (Fat12, 4069, false),
+            (Fat12, 4084, false),
+            (Fat16, 4085, false),
+            (Fat16, 4100, false),
+            (Fat16, 4101, true),
+            (Fat16, 65_508, true),
+            (Fat16, 65_509, false),
+            (Fat16, 65_524, false),
+            (Fat32, 65_525, false),
+            (Fat32, 65_540, false),
+            (Fat32, 65_541, true),
+        ] {
+            let shape = shape(variant, 4096, 4096);
+            let size = shape.smallest_with(clusters);
+            assert_eq!(shape.unbounded(size).clusters, clusters);
+            assert_eq!(shape.at(size).is_some(), fine, "{variant:?} {clusters}");
+        }
+    }
+
+    #[test]
+    fn known_sizes() {
+        const MIB: u64 = 1 << 20;
+        let least = |variant, sector| *shape(variant, sector, sector).sizes().start();
+        // 65,541 clusters, two FATs of 262,172 bytes in whole units, 32 reserved sectors.
+        assert_eq!(least(Fat32, 512), 65_541 * 512 / UNIT * UNIT + UNIT + 2 * 266_240 + 16_384);
+        assert_eq!(least(Fat32, 4096), 65_541 * 4096 + 2 * 266_240 + 131_072);
+        assert!(least(Fat32, 512) <= 33 * MIB);
+        assert!(least(Fat32, 4096) <= 260 * MIB);
+        // 2 TiB less a unit is the last size of 512-byte sectors; of 4 KiB sectors 16 TiB would
+        // be, but for the clusters: 2^28 of 32 KiB.
+        assert_eq!(*shape(Fat32, 512, 32_768).sizes().end(), (2 << 40) - UNIT);
+        assert_eq!(shape(Fat32, 4096, 32_768).sizes().end() >> 40, 8);
+        for (variant, cluster, size, fine) in [
+            (Fat32, 4096, 8 << 30, true),
+            (Fat32, 8192, 8 << 30, false),
+            (Fat32, 8192, (8 << 30) + UNIT, true),
+            (Fat32, 32_768, 1 << 40, true),
+            (Fat16, 4096, 255 * MIB, true),
+            (Fat16, 8192, 255 * MIB, false),
+            (Fat16, 4096, 257 * MIB, false),
+            (Fat16, 8192, 257 * MIB, true),
+            (Fat16, 32_768, 2047 * MIB, true),
+            (Fat16, 32_768, 2049 * MIB, false),
+        ] {
+            let got = shape(variant, 512, cluster).at(size);
+            assert_eq!(got.is_some(), fine, "{variant:?} {cluster} {size}");
+        }
+    }
+}
