@@ -32,8 +32,8 @@ pub(super) fn encode(time: Timestamp) -> DosTime {
     let (year, month, day) = civil(days);
     let tenth = second % 2 * 100 + u64::from(time.nanoseconds) / 10_000_000;
     DosTime {
-        date: field((year - 1980) << 9 | month << 5 | day),
-        time: field(second / 3600 << 11 | second / 60 % 60 << 5 | second % 60 / 2),
+        date: field(((year - 1980) << 9) | (month << 5) | day),
+        time: field(((second / 3600) << 11) | (second / 60 % 60) << 5 | (second % 60 / 2)),
         tenth: u8::try_from(tenth).expect("below 200"),
     }
 }
@@ -60,8 +60,8 @@ mod tests {
     fn times_are_split() {
         let at = |seconds, nanoseconds| encode(Timestamp { seconds, nanoseconds });
         let fields = |y: u16, mo: u16, d: u16, h: u16, mi: u16, s: u16, tenth: u8| DosTime {
-            date: (y - 1980) << 9 | mo << 5 | d,
-            time: h << 11 | mi << 5 | s / 2,
+            date: ((y - 1980) << 9) | (mo << 5) | d,
+            time: (h << 11) | (mi << 5) | (s / 2),
             tenth,
         };
         for (seconds, nanoseconds, expected) in [

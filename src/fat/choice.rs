@@ -1,0 +1,159 @@
+//! Which variant, cluster size and volume size to take for a tree.
+//!
+//! The variant is FAT32 wherever it is valid, because UEFI asks for it on fixed disks; a FAT32
+//! with too few clusters, which some tools make, can't be read by firmware and is never made.
+//! Clusters are as large as is common and valid, and smaller if the tree fits only then.
+
+use super::Variant;
+use super::geometry::{CLUSTER_SIZES, Geometry, ROOT_ENTRIES, ROOT_ENTRIES_MAX, Shape, UNIT};
+use super::listing::Listing;
+use super::spec::SLOT;
+use crate::error::{Error, Result};
+use crate::size::round_up;
+use crate::tree::{InodeId, Tree};
+
+/// What there is to choose from.
+#[derive(Debug)]
+pub(super) struct Choice<'a> {
+    pub tree: &'a Tree,
+    pub listing: &'a Listing,
+    /// In bytes.
+    pub sector_size: u64,
+    /// The only variant to take; `None` for any.
+    pub variant: Option<Variant>,
+}
+
+impl Choice<'_> {
+    /// The shapes of a variant, those with the largest clusters first. There are none if the
+    /// variant can't hold the root directory.
+    fn shapes(&self, variant: Variant) -> impl Iterator<Item = Shape> {
+        let slots = self.listing.root().slots as u64;
+        let root_entries = round_up(slots.max(ROOT_ENTRIES), UNIT / SLOT as u64);
+        let possible = variant == Variant::Fat32 || root_entries <= ROOT_ENTRIES_MAX;
+        let sector_size = self.sector_size;
+        let sizes = CLUSTER_SIZES.into_iter().filter(move |&size| possible && size >= sector_size);
+        sizes.map(move |cluster_size| Shape { variant, sector_size, cluster_size, root_entries })
+    }
+
+    /// How many clusters the tree takes.
+    fn need(&self, shape: &Shape) -> u64 {
+        let mut sizes = CLUSTER_SIZES.into_iter().zip(self.listing.clusters);
+        let (_, clusters) = sizes
+            .find(|&(size, _)| size == shape.cluster_size)
+            .expect("shapes have the sizes of the list");
+        match shape.variant {
+            Variant::Fat32 => clusters + self.listing.root().clusters(shape.cluster_size),
+            _ => clusters,
+        }
+    }
+
+    /// The smallest and the largest valid size of a variant.
+    fn limits(&self, variant: Variant) -> Option<(u64, u64)> {
+        let sizes = || self.shapes(variant).map(|shape| shape.sizes()).filter(|s| !s.is_empty());
+        let smallest = sizes().map(|sizes| *sizes.start()).min()?;
+        let largest = sizes().map(|sizes| *sizes.end()).max()?;
+        Some((smallest, largest))
+    }
+
+    /// The variant of a size, which may be too large for it; `None` for one that is too small.
+    fn variant_at(&self, size: u64) -> Option<Variant> {
+        self.variant.or_else(|| {
+            let reaches = |&variant: &Variant| {
+                self.limits(variant).is_some_and(|(smallest, _)| smallest <= size)
+            };
+            [Variant::Fat32, Variant::Fat16, Variant::Fat12].into_iter().find(reaches)
+        })
+    }
+
+    /// The smallest size from `least` on that holds the tree.
+    fn smallest(&self, least: u64) -> Option<u64> {
+        let fit = |shape: Shape| {
+            let sizes = shape.sizes();
+            let size = shape.smallest_with(self.need(&shape)).max(*sizes.start()).max(least);
+            let chosen = || self.variant_at(size) == Some(shape.variant);
+            (size <= *sizes.end() && chosen()).then_some(size)
+        };
+        let variants = [Variant::Fat12, Variant::Fat16, Variant::Fat32].into_iter();
+        variants.flat_map(|variant| self.shapes(variant)).filter_map(fit).min()
+    }
+
+    /// The smallest size that holds the tree.
+    pub(super) fn minimal(&self) -> Result<u64> {
+        self.smallest(0).ok_or_else(|| {
+            let variant = self.variant.unwrap_or(Variant::Fat32);
+            Error::unrepresentable(
+                self.tree.path(InodeId::ROOT),
+                format!("the tree takes more than the largest {variant} holds"),
+                "leave something out, or take another variant or file system",
+            )
+        })
+    }
+
+    /// The volume of a size.
+    pub(super) fn at(&self, size: u64) -> Result<Geometry> {
+        if !size.is_multiple_of(UNIT) {
+            return Err(Error::parameter(
+                "FAT size",
+                format!("{size} bytes are not a multiple of {UNIT}"),
+                format!("give {} bytes", round_up(size, UNIT)),
+            ));
+        }
+        let Some(variant) = self.variant_at(size) else { return Err(self.too_small(size, None)) };
+        let Some((smallest, largest)) = self.limits(variant) else {
+            return Err(Error::unrepresentable(
+                self.tree.path(InodeId::ROOT),
+                format!(
+                    "the root directory takes {} slots; {variant} stores at most {}",
+                    self.listing.root().slots,
+                    ROOT_ENTRIES_MAX
+                ),
+                "divide it, or take FAT32",
+            ));
+        };
+        if !(smallest..=largest).contains(&size) {
+            let counts = variant.cluster_counts();
+            return Err(Error::parameter(
+                "FAT size",
+                format!(
+                    "{size} bytes make no valid {variant}, which has {} to {} clusters",
+                    counts.start(),
+                    counts.end()
+                ),
+                format!("give {smallest} to {largest} bytes, or take another variant"),
+            ));
+        }
+        let mut last = None;
+        for geometry in self.shapes(variant).filter_map(|shape| shape.at(size)) {
+            if self.need(&geometry.shape) <= geometry.clusters {
+                return Ok(geometry);
+            }
+            last = Some(geometry);
+        }
+        Err(self.too_small(size, last))
+    }
+
+    /// Says how much a size is too small; `volume` is the best volume that there is of it.
+    fn too_small(&self, size: u64, volume: Option<Geometry>) -> Error {
+        let better = self.smallest(size);
+        let rule = match volume {
+            Some(Geometry { shape, clusters, .. }) => {
+                let (need, unit) = (self.need(&shape), shape.cluster_size);
+                let short = need - clusters;
+                format!(
+                    "the tree takes {need} clusters of {unit} bytes and {size} bytes hold \
+                     {clusters}: {short} clusters ({} bytes) are missing",
+                    short * unit
+                )
+            }
+            None => format!("{size} bytes hold no FAT file system with this tree"),
+        };
+        Error::TooSmall {
+            what: self.variant.map_or_else(|| "FAT".to_owned(), |variant| variant.to_string()),
+            rule,
+            remedy: match better {
+                Some(better) => format!("give at least {better} bytes"),
+                None => "leave something out, or take another variant".to_owned(),
+            },
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The label of a volume.
+
+use crate::error::{Error, Result};
+
+/// The bytes of a label, in upper case and padded.
+pub(super) fn encode(label: &str) -> Result<[u8; 11]> {
+    let fail = |rule: String| {
+        let remedy = "give 1 to 11 ASCII letters, digits, spaces or one of $%'-_@~`!(){}^#&";
+        Err(Error::parameter("FAT label", rule, remedy))
+    };
+    if label.is_empty() || label.len() > 11 {
+        return fail(format!("{label:?} has {} bytes", label.len()));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || " $%'-_@~`!(){}^#&".contains(c);
+    if let Some(c) = label.chars().find(|&c| !legal(c)) {
+        return fail(format!("{label:?} has {c:?} in it"));
+    }
+    if label.starts_with(' ') || label.ends_with(' ') {
+        return fail(format!("{label:?} begins or ends with a space"));
+    }
+    if label.eq_ignore_ascii_case("NO NAME") {
+        return fail(format!("{label:?} stands for no label"));
+    }
+    let mut bytes = [b' '; 11];
+    bytes[..label.len()].copy_from_slice(label.to_ascii_uppercase().as_bytes());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_judged() {
+        for (label, bytes) in [
+            ("ESP", b"ESP        "),
+            ("efi system", b"EFI SYSTEM "),
+            ("12345678901", b"12345678901"),
+            ("A-B_C", b"A-B_C      "),
+        ] {
+            assert_eq!(encode(label).unwrap(), *bytes, "{label}");
+        }
+        for bad in ["", "123456789012", " A", "A ", "A.B", "A/B", "Ä", "A\n", "no name", "A+B"] {
+            assert!(encode(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What a tree loses on FAT, as warnings: one for each kind of loss.
+
+use super::time;
+use crate::report::Warning;
+use crate::time::Timestamp;
+use crate::tree::{Inode, InodeId, Kind, Tree};
+
+/// Says what is not taken over; `label` is the time of the volume label.
+pub(super) fn warnings(tree: &Tree, label: Option<Timestamp>) -> Vec<Warning> {
+    let count = |lost: &dyn Fn(&Inode) -> bool| tree.inodes().iter().filter(|i| lost(i)).count();
+    let mut warnings = Vec::new();
+    let mut warn = |path, count: usize, (one, many): (&str, &str), what: &str| {
+        if count > 0 {
+            let who = if count == 1 { one } else { many };
+            warnings.push(Warning { path, message: format!("{count} {who} {what}") });
+        }
+    };
+    let root = || tree.path(InodeId::ROOT);
+
+    let linked = |inode: &Inode| matches!(inode.kind, Kind::File { .. }) && inode.links > 1;
+    if let Some((id, _)) = tree.iter().find(|(_, inode)| linked(inode)) {
+        let links = tree.inodes().iter().filter(|i| linked(i)).map(|i| i.links as usize - 1);
+        let who = ("more name for a file gets", "more names for files get");
+        warn(tree.path(id), links.sum(), who, "a copy each, because FAT has no hard links");
+    }
+    let nodes = ("node loses", "nodes lose");
+    let owned = count(&|inode| inode.uid != 0 || inode.gid != 0);
+    warn(root(), owned, nodes, "an owner or group other than root");
+    let special = count(&|inode| inode.mode & 0o7000 != 0);
+    warn(root(), special, nodes, "a setuid, setgid or sticky bit");
+    warn(root(), count(&|inode| !inode.flags.is_empty()), nodes, "file flags");
+    warn(root(), count(&|inode| inode.xattrs != 0), nodes, "extended attributes");
+    // The root has no slot of its own, but its time is in those of the directories in it.
+    let times = count(&|inode| !time::representable(inode.mtime))
+        + usize::from(label.is_some_and(|time| !time::representable(time)));
+    let what = "before 1980 or after 2107 moved to the nearest that FAT can hold";
+    warn(root(), times, ("time is", "times are"), what);
+    warnings
+}

@@ -1,0 +1,185 @@
+//! Puts a tree on a volume: every chain is contiguous, in pre-order of the tree.
+
+use std::sync::Arc;
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32};
+
+use super::geometry::{FATS, Geometry};
+use super::listing::Listing;
+use super::spec::{ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, FIRST_CLUSTER, SLOT, ShortSlot};
+use super::table::Table;
+use super::time::{self, DosTime};
+use super::{Variant, names};
+use crate::layout::Layout;
+use crate::time::Timestamp;
+use crate::tree::{InodeId, Kind, Tree};
+
+/// The volume label's slot in the root directory.
+#[derive(Debug)]
+pub(super) struct Label {
+    pub bytes: [u8; 11],
+    pub time: Timestamp,
+}
+
+/// Hands out clusters, one chain after the other.
+struct Allocator {
+    next: u32,
+    ends: Vec<u32>,
+}
+
+impl Allocator {
+    /// The first cluster of a new chain; 0, as FAT has it, for an empty one.
+    fn chain(&mut self, clusters: u64) -> u32 {
+        if clusters == 0 {
+            return 0;
+        }
+        let first = self.next;
+        self.next += u32::try_from(clusters).expect("the tree fits the volume");
+        self.ends.push(self.next - 1);
+        first
+    }
+}
+
+/// Where everything lies.
+#[derive(Debug)]
+pub(super) struct Placement<'a> {
+    tree: &'a Tree,
+    listing: &'a Listing,
+    geometry: &'a Geometry,
+    /// The first cluster of what each name in the listing stands for.
+    names: Vec<u32>,
+    /// The first cluster of each directory in the listing; 0 for the root, as others point to it.
+    directories: Vec<u32>,
+    /// How many clusters are in use.
+    pub used: u64,
+    table: Arc<Table>,
+}
+
+impl<'a> Placement<'a> {
+    /// Places a tree on a volume that is large enough.
+    pub(super) fn new(tree: &'a Tree, listing: &'a Listing, geometry: &'a Geometry) -> Self {
+        let cluster_size = geometry.shape.cluster_size;
+        let mut allocator = Allocator { next: FIRST_CLUSTER, ends: Vec::new() };
+        let mut names = vec![0; listing.names.len()];
+        let mut directories = vec![0];
+        if geometry.shape.variant == Variant::Fat32 {
+            allocator.chain(listing.root().clusters(cluster_size));
+        }
+        let mut stack = vec![tree.entries(InodeId::ROOT).iter().zip(listing.root().names.clone())];
+        while let Some(entries) = stack.last_mut() {
+            let Some((entry, name)) = entries.next() else {
+                stack.pop();
+                continue;
+            };
+            names[name] = match tree.inode(entry.inode()).kind {
+                Kind::File { size, .. } => allocator.chain(size.div_ceil(cluster_size)),
+                _ => {
+                    let directory = &listing.directories[directories.len()];
+                    let first = allocator.chain(directory.clusters(cluster_size));
+                    directories.push(first);
+                    stack.push(tree.entries(directory.id).iter().zip(directory.names.clone()));
+                    first
+                }
+            };
+        }
+        let used = u64::from(allocator.next - FIRST_CLUSTER);
+        let table = Arc::new(Table::new(geometry.shape.variant, allocator.ends));
+        Self { tree, listing, geometry, names, directories, used, table }
+    }
+
+    /// Adds both FATs to a layout.
+    pub(super) fn lay_tables(&self, layout: &mut Layout) {
+        for number in 0..FATS {
+            let offset = self.geometry.fat_offset(number);
+            layout.render(offset, self.table.len(), self.table.clone());
+        }
+    }
+
+    /// Adds directories and files to a layout. `number` is that of the tree in it.
+    pub(super) fn lay_tree(&self, layout: &mut Layout, number: u16, label: Option<&Label>) {
+        for (position, directory) in self.listing.directories.iter().enumerate() {
+            let offset = match self.directories[position] {
+                // The root comes first, wherever that is.
+                0 => self.geometry.root_offset(),
+                cluster => self.geometry.cluster_offset(cluster),
+            };
+            layout.bytes(offset, self.encode_directory(position, label));
+            for (entry, name) in self.tree.entries(directory.id).iter().zip(directory.names.clone())
+            {
+                if let Kind::File { size, .. } = self.tree.inode(entry.inode()).kind
+                    && size > 0
+                {
+                    let offset = self.geometry.cluster_offset(self.names[name]);
+                    layout.content(offset, size, number, entry.inode(), 0);
+                }
+            }
+        }
+    }
+
+    fn encode_directory(&self, position: usize, label: Option<&Label>) -> Vec<u8> {
+        let directory = &self.listing.directories[position];
+        let time_of = |id: InodeId| time::encode(self.tree.inode(id).mtime);
+        let mut out = Vec::with_capacity(directory.slots * SLOT);
+        if directory.id != InodeId::ROOT {
+            let parent = self.tree.parent(directory.id);
+            let above = self.directories[self.listing.position(parent)];
+            for (name, id, cluster) in [
+                (b".          ", directory.id, self.directories[position]),
+                (b"..         ", parent, above),
+            ] {
+                let slot = Slot { name: *name, attr: ATTR_DIRECTORY, time: time_of(id), cluster };
+                out.extend_from_slice(slot.encode(0, 0).as_bytes());
+            }
+        } else if let Some(Label { bytes, time }) = label {
+            let time = time::encode(*time);
+            let slot = Slot { name: *bytes, attr: ATTR_VOLUME_ID, time, cluster: 0 };
+            out.extend_from_slice(slot.encode(0, 0).as_bytes());
+        }
+        for (entry, at) in self.tree.entries(directory.id).iter().zip(directory.names.clone()) {
+            let short = &self.listing.names[at];
+            if short.long {
+                let name = std::str::from_utf8(self.tree.name(entry)).expect("checked when listed");
+                names::encode_long(name, short, &mut out);
+            }
+            let (attr, size) = match self.tree.inode(entry.inode()).kind {
+                Kind::File { size, .. } => (ATTR_ARCHIVE, size),
+                _ => (ATTR_DIRECTORY, 0),
+            };
+            let size = u32::try_from(size).expect("checked when listed");
+            let time = time_of(entry.inode());
+            let slot = Slot { name: short.bytes, attr, time, cluster: self.names[at] };
+            out.extend_from_slice(slot.encode(short.case, size).as_bytes());
+        }
+        out
+    }
+}
+
+/// A slot with a short name, in plain terms.
+struct Slot {
+    name: [u8; 11],
+    attr: u8,
+    time: DosTime,
+    cluster: u32,
+}
+
+impl Slot {
+    fn encode(&self, case: u8, size: u32) -> ShortSlot {
+        let DosTime { date, time, tenth } = self.time;
+        let half = |bits: u32| U16::new(u16::try_from(bits).expect("a half"));
+        ShortSlot {
+            DIR_Name: self.name,
+            DIR_Attr: self.attr,
+            DIR_NTRes: case,
+            DIR_CrtTimeTenth: tenth,
+            DIR_CrtTime: U16::new(time),
+            DIR_CrtDate: U16::new(date),
+            DIR_LstAccDate: U16::new(date),
+            DIR_FstClusHI: half(self.cluster >> 16),
+            DIR_WrtTime: U16::new(time),
+            DIR_WrtDate: U16::new(date),
+            DIR_FstClusLO: half(self.cluster & 0xffff),
+            DIR_FileSize: U32::new(size),
+        }
+    }
+}
