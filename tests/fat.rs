@@ -308,3 +308,178 @@ fn volumes_of_all_variants_are_clean() {
         assert!(extracted(&image) == expected, "{size} {sector_size}");
     }
 }
+
+// ---- the oracles themselves ----
+
+#[test]
+fn fsck_complains_about_damage() {
+    let label = Some("ESP".to_owned());
+    let image = || Image::new(small(), &Options { label: label.clone(), ..sized(33 * MIB) });
+    let fresh = image();
+    check(&fresh);
+    let fat = fresh.u16(14) * 512;
+    let second = fat + fresh.u32(36) * 512;
+    let root = second + fresh.u32(36) * 512;
+    let directory = fresh.u16(root + 32 + 26); // the slot after the label: EFI
+    let efi = root + (directory - 2) * 512;
+    for (what, offset, bytes) in [
+        ("second FAT", second + 12, &[9][..]),
+        ("media byte", fat, &[0xf0]),
+        ("chain cut short", fat + 4 * 8, &[0xff, 0xff, 0xff, 0x0f]),
+        ("lost chain", fat + 4 * 60_000, &[0xff, 0xff, 0xff, 0x0f]),
+        ("backup boot sector", 6 * 512 + 67, &[0x77]),
+        ("FSInfo count", 512 + 488, &[0x77]),
+        ("FSInfo signature", 512, &[0]),
+        ("dirty bit", 0x41, &[1]),
+        ("label in the boot sector", 71, b"X"),
+        ("label in the root directory", root, b"X"),
+        ("first cluster", root + 32 + 26, &[0xff, 0xff]),
+        ("dot entry", efi + 26, &[0x55]),
+        ("dot-dot entry", efi + 32 + 26, &[2]),
+        ("short name", efi + 64, &[b'*']),
+    ] {
+        let image = image();
+        image.write(offset, bytes);
+        assert!(complaints(&image).is_some(), "{what}");
+    }
+}
+
+#[test]
+fn mtools_tell_content_and_names() {
+    let sample = small();
+    let wanted = expected(&sample);
+    let image = Image::new(sample, &sized(MIB));
+    let whole = image.read(0, usize::try_from(MIB).unwrap());
+    let find = |text: &[u8]| whole.windows(text.len()).position(|w| w == text).unwrap() as u64;
+    image.write(find(b"timeout 0\n"), b"T");
+    let got = extracted(&image);
+    assert!(got != wanted);
+    assert_eq!(got["loader/loader.conf"], Some(b"Timeout 0\n".to_vec()));
+
+    let image = Image::new(small(), &sized(MIB));
+    image.write(find(b"l\0o\0a\0d\0e\0\x0f"), b"L"); // the long name of loader.conf
+    assert!(!extracted(&image).contains_key("loader/loader.conf"));
+    image.write(0, &[0; 512]);
+    assert!(mtool(&image, "mdir", &["::/"]).is_err());
+}
+
+/// What blkid tells about an image.
+fn probed(image: &Image) -> BTreeMap<String, String> {
+    let output = run(Command::new("blkid").args(["-p", "-o", "export"]).arg(&image.path));
+    let pairs = text(&output.stdout);
+    let pairs = pairs.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn blkid_tells_label_id_and_variant() {
+    for (size, version) in [(MIB, "FAT12"), (8 * MIB, "FAT16"), (33 * MIB, "FAT32")] {
+        for label in [None, Some("esp 1")] {
+            let label = label.map(str::to_owned);
+            let options = Options { label: label.clone(), ..sized(size) };
+            let image = Image::new(small(), &options);
+            check(&image);
+            let mut facts = probed(&image);
+            let label = label.map(|_| "ESP\\ 1".to_owned()); // as blkid escapes it
+            assert_eq!(facts["TYPE"], "vfat");
+            assert_eq!(facts["VERSION"], version);
+            assert_eq!(facts["UUID"], "1234-ABCD");
+            assert_eq!(facts.remove("LABEL"), label);
+            assert_eq!(facts.remove("LABEL_FATBOOT"), label);
+            image.write(510, &[0]);
+            image.write(0, &[0; 100]);
+            assert!(!probed(&image).contains_key("TYPE"));
+        }
+    }
+}
+
+// ---- boot sector ----
+
+/// Field by field, computed by hand from the specification.
+#[test]
+fn boot_sectors_are_golden() {
+    let of = |size, sector_size, hidden_sectors| Options {
+        sector_size,
+        hidden_sectors,
+        label: (hidden_sectors > 0).then(|| "esp".to_owned()),
+        ..sized(size)
+    };
+    for (options, golden) in [
+        (
+            of(MIB, 512, 0),
+            "eb3c90 4d5357494e342e31 0002 08 0800 02 0002 0008 f8 0800 3f00 ff00 00000000 00000000 \
+             80 00 29 cdab3412 NO NAME    FAT12   ",
+        ),
+        (
+            of(32 * MIB, 512, 2048),
+            "eb3c90 4d5357494e342e31 0002 08 0800 02 0002 0000 f8 2000 3f00 ff00 00080000 00000100 \
+             80 00 29 cdab3412 ESP        FAT16   ",
+        ),
+        (
+            of(33 * MIB, 512, 2048),
+            "eb5890 4d5357494e342e31 0002 01 2000 02 0000 0000 f8 0000 3f00 ff00 00080000 00080100 \
+             08020000 0000 0000 02000000 0100 0600 000000000000000000000000 \
+             80 00 29 cdab3412 ESP        FAT32   ",
+        ),
+        (
+            of(260 * MIB, 4096, 256),
+            "eb5890 4d5357494e342e31 0010 01 2000 02 0000 0000 f8 0000 3f00 ff00 00010000 00040100 \
+             41000000 0000 0000 02000000 0100 0600 000000000000000000000000 \
+             80 00 29 cdab3412 ESP        FAT32   ",
+        ),
+    ] {
+        let image = Image::new(small(), &options);
+        check(&image);
+        let sector = image.read(0, 512);
+        let code = if image.plan.variant == Variant::Fat32 { 90 } else { 62 };
+        let hex: String = sector[..code - 19].iter().map(|byte| format!("{byte:02x}")).collect();
+        let (numbers, names) = golden.split_at(golden.find("cdab3412").unwrap() + 8);
+        assert_eq!(hex, numbers.replace(' ', ""), "{options:?}");
+        assert_eq!(text(&sector[code - 19..code]), names[1..]);
+        assert_eq!(sector[code..code + 5], [0xcd, 0x18, 0xf4, 0xeb, 0xfd]);
+        assert!(sector[code + 5..510].iter().all(|&byte| byte == 0));
+        assert_eq!(sector[510..], [0x55, 0xaa]);
+        // The copies of the three sectors of FAT32.
+        let sector = image.u16(11);
+        if image.plan.variant == Variant::Fat32 {
+            let three = usize::try_from(3 * sector).unwrap();
+            assert_eq!(image.read(0, three), image.read(6 * sector, three));
+            assert_eq!(image.read(2 * sector + 510, 2), [0x55, 0xaa]);
+        }
+    }
+}
+
+/// How many clusters are marked as used in the first FAT of a FAT32, and the first that is not.
+fn used(image: &Image, clusters: u64) -> (u64, u64) {
+    let len = usize::try_from(4 * (clusters + 2)).unwrap();
+    let fat = image.read(image.u16(14) * image.u16(11), len);
+    let free = |entry: &[u8]| entry == [0; 4];
+    let used = fat.chunks(4).skip(2).filter(|entry| !free(entry)).count() as u64;
+    (used, fat.chunks(4).position(free).unwrap_or_default() as u64)
+}
+
+#[test]
+fn fs_info_is_exact() {
+    for sector_size in [512, 4096] {
+        let options = Options { variant: Some(Variant::Fat32), sector_size, ..options() };
+        let image = Image::new(small(), &options);
+        check(&image);
+        let (_, clusters) = image.as_read();
+        let (count, first) = used(&image, clusters);
+        let info = u64::from(sector_size);
+        assert_eq!(image.u32(info + 488), clusters - count);
+        assert_eq!(image.u32(info + 492), first);
+        assert_eq!(first, count + 2);
+
+        // A volume that is full to the last cluster has no next free one.
+        let mut sample = Sample::new();
+        sample.huge("data", (clusters - 1) * info);
+        let image =
+            Image::new(sample, &Options { size: Some(image.plan.layout.size()), ..options });
+        check(&image);
+        assert_eq!(image.as_read().1, clusters);
+        assert_eq!(used(&image, clusters), (clusters, 0));
+        assert_eq!(image.u32(info + 488), 0);
+        assert_eq!(image.u32(info + 492), 0xffff_ffff);
+    }
+}
