@@ -157,6 +157,12 @@ impl Layout {
         self.push(Region { offset, len, from: 0, fill });
     }
 
+    /// Places `len` bytes that are made on demand.
+    pub fn render(&mut self, offset: u64, len: u64, render: Arc<dyn Render>) {
+        let fill = self.add_render(render);
+        self.push(Region { offset, len, from: 0, fill });
+    }
+
     /// Places `len` bytes of a file's content, from the file's offset `from` on.
     pub fn content(&mut self, offset: u64, len: u64, tree: u16, inode: InodeId, from: u64) {
         self.push(Region { offset, len, from, fill: Fill::Content { tree, inode } });

@@ -1,6 +1,5 @@
 //! Emission against a naive renderer: for random layouts, every sink and number of threads.
 #![allow(clippy::cast_possible_truncation, reason = "images in tests fit memory")]
-
 #![expect(clippy::cast_possible_truncation, reason = "test images are small")]
 
 use std::fs::File;
@@ -176,10 +175,7 @@ fn build(contents: &Contents, parts: &[(u64, What)], tail: u64) -> (Layout, Vec<
     for (seed, offset, what) in places.into_iter().rev() {
         match what {
             What::Bytes(len) => layout.bytes(offset, patterned(seed, *len)),
-            What::Render(len) => {
-                let fill = layout.add_render(Arc::new(Pattern(seed)));
-                layout.push(Region { offset, len: *len, from: 0, fill });
-            }
+            What::Render(len) => layout.render(offset, *len, Arc::new(Pattern(seed))),
             What::Content { file, from, len } => {
                 layout.content(offset, *len, tree, contents.files[*file].0, *from);
             }
