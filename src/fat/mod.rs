@@ -17,12 +17,12 @@ mod choice;
 mod geometry;
 mod label;
 mod listing;
-mod losses;
 mod names;
 mod plan;
 mod spec;
 mod table;
 mod time;
+mod warnings;
 
 use std::fmt;
 use std::sync::Arc;
@@ -113,7 +113,8 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     let number = layout.tree(Arc::clone(tree));
     let label = label.map(|bytes| Label { bytes, time: epoch });
     placement.lay_tree(&mut layout, number, label.as_ref());
-    let warnings = losses::warnings(tree, label.map(|label| label.time));
+    let cluster_size = geometry.shape.cluster_size;
+    let warnings = warnings::collect(tree, cluster_size, label.map(|label| label.time));
     Ok(Plan { layout, variant: geometry.shape.variant, warnings })
 }
 

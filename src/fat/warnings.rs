@@ -1,12 +1,13 @@
-//! What a tree loses on FAT, as warnings: one for each kind of loss.
+//! What a tree loses on FAT and what else to know, as warnings: one of each kind.
 
+use super::spec::FILE_MAX;
 use super::time;
 use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::{Inode, InodeId, Kind, Tree};
 
-/// Says what is not taken over; `label` is the time of the volume label.
-pub(super) fn warnings(tree: &Tree, label: Option<Timestamp>) -> Vec<Warning> {
+/// What to tell about a tree on a volume; `label` is the time of the volume's label.
+pub(super) fn collect(tree: &Tree, cluster_size: u64, label: Option<Timestamp>) -> Vec<Warning> {
     let count = |lost: &dyn Fn(&Inode) -> bool| tree.inodes().iter().filter(|i| lost(i)).count();
     let mut warnings = Vec::new();
     let mut warn = |path, count: usize, (one, many): (&str, &str), what: &str| {
@@ -22,6 +23,12 @@ pub(super) fn warnings(tree: &Tree, label: Option<Timestamp>) -> Vec<Warning> {
         let links = tree.inodes().iter().filter(|i| linked(i)).map(|i| i.links as usize - 1);
         let who = ("more name for a file gets", "more names for files get");
         warn(tree.path(id), links.sum(), who, "a copy each, because FAT has no hard links");
+    }
+    let full = |inode: &Inode| matches!(inode.kind, Kind::File { size, .. } if size > FILE_MAX + 1 - cluster_size);
+    if let Some((id, _)) = tree.iter().find(|(_, inode)| full(inode)) {
+        let who = ("file fills", "files fill");
+        let what = "4 GiB of clusters, for which fsck.fat up to 4.2 truncates them to nothing";
+        warn(tree.path(id), count(&full), who, what);
     }
     let nodes = ("node loses", "nodes lose");
     let owned = count(&|inode| inode.uid != 0 || inode.gid != 0);
