@@ -76,6 +76,7 @@ impl<'a> Placement<'a> {
                 Kind::File { size, .. } => allocator.chain(size.div_ceil(cluster_size)),
                 _ => {
                     let directory = &listing.directories[directories.len()];
+                    debug_assert_eq!(directory.id, entry.inode(), "both are in pre-order");
                     let first = allocator.chain(directory.clusters(cluster_size));
                     directories.push(first);
                     stack.push(tree.entries(directory.id).iter().zip(directory.names.clone()));

@@ -24,7 +24,8 @@ pub(super) fn collect(tree: &Tree, cluster_size: u64, label: Option<Timestamp>) 
         let who = ("more name for a file gets", "more names for files get");
         warn(tree.path(id), links.sum(), who, "a copy each, because FAT has no hard links");
     }
-    let full = |inode: &Inode| matches!(inode.kind, Kind::File { size, .. } if size > FILE_MAX + 1 - cluster_size);
+    let least = FILE_MAX + 1 - cluster_size;
+    let full = |inode: &Inode| matches!(inode.kind, Kind::File { size, .. } if size > least);
     if let Some((id, _)) = tree.iter().find(|(_, inode)| full(inode)) {
         let who = ("file fills", "files fill");
         let what = "4 GiB of clusters, for which fsck.fat up to 4.2 truncates them to nothing";
@@ -40,7 +41,7 @@ pub(super) fn collect(tree: &Tree, cluster_size: u64, label: Option<Timestamp>) 
     // The root has no slot of its own, but its time is in those of the directories in it.
     let times = count(&|inode| !time::representable(inode.mtime))
         + usize::from(label.is_some_and(|time| !time::representable(time)));
-    let what = "before 1980 or after 2107 moved to the nearest that FAT can hold";
+    let what = "before 1980 or after 2107 and moved to the nearest that FAT can hold";
     warn(root(), times, ("time is", "times are"), what);
     warnings
 }

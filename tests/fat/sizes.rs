@@ -1,0 +1,154 @@
+//! Variants, cluster sizes and volume sizes.
+
+use detfs::Error;
+use detfs::fat::{Options, Variant, minimal_size, plan};
+
+use crate::image::Image;
+use crate::oracle::check;
+use crate::sample::{Sample, options, pattern, refusal, sized};
+use crate::{GIB, KIB, MIB};
+
+/// The smallest and the largest size that an error about the size of a variant offers.
+fn offered(error: &Error) -> (u64, u64) {
+    let Error::Parameter { remedy, .. } = error else { panic!("{error}") };
+    let numbers: Vec<u64> = remedy.split(' ').filter_map(|word| word.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+#[test]
+fn forced_variants_are_valid_or_refused() {
+    let empty = Sample::new().tree();
+    for sector_size in [512, 4096] {
+        for variant in [Variant::Fat12, Variant::Fat16, Variant::Fat32] {
+            let forced = |size| Options { size, sector_size, variant: Some(variant), ..options() };
+            let (smallest, largest) = offered(&refusal(&empty, &forced(Some(4096))));
+            assert_eq!(smallest, minimal_size(&empty, &forced(None)).unwrap());
+            for size in [smallest, largest] {
+                let image = Image::new(Sample::new(), &forced(Some(size)));
+                let (read, clusters) = image.as_read();
+                assert_eq!(read, variant, "{size}");
+                let away = |boundary: u64| clusters.abs_diff(boundary) >= 16;
+                assert!(away(4085) && away(65_525) && clusters < 0x0fff_fff1, "{clusters}");
+                if size <= 4 * GIB {
+                    check(&image);
+                }
+            }
+            for size in [smallest - 4096, largest + 4096] {
+                let error = refusal(&empty, &forced(Some(size)));
+                assert_eq!(offered(&error), (smallest, largest), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn variant_and_cluster_size_follow_the_size() {
+    const TIB: u64 = 1 << 40;
+    for (size, sector_size, variant, cluster_size) in [
+        (64 * KIB, 512, Variant::Fat12, 4 * KIB),
+        (MIB, 512, Variant::Fat12, 4 * KIB),
+        (2 * MIB, 512, Variant::Fat12, 4 * KIB),
+        (3 * MIB, 512, Variant::Fat16, 512),
+        (5 * MIB, 512, Variant::Fat16, KIB),
+        (16 * MIB, 512, Variant::Fat16, 2 * KIB),
+        (32 * MIB, 512, Variant::Fat16, 4 * KIB),
+        (33 * MIB, 512, Variant::Fat32, 512),
+        (64 * MIB, 512, Variant::Fat32, 512),
+        (66 * MIB, 512, Variant::Fat32, KIB),
+        (130 * MIB, 512, Variant::Fat32, 2 * KIB),
+        (256 * MIB, 512, Variant::Fat32, 2 * KIB),
+        (260 * MIB, 512, Variant::Fat32, 4 * KIB),
+        (8 * GIB, 512, Variant::Fat32, 4 * KIB),
+        (8 * GIB + 4096, 512, Variant::Fat32, 8 * KIB),
+        (16 * GIB, 512, Variant::Fat32, 8 * KIB),
+        (32 * GIB, 512, Variant::Fat32, 16 * KIB),
+        (33 * GIB, 512, Variant::Fat32, 32 * KIB),
+        (2 * TIB - 4096, 512, Variant::Fat32, 32 * KIB),
+        (256 * KIB, 4096, Variant::Fat12, 4 * KIB),
+        (16 * MIB, 4096, Variant::Fat12, 8 * KIB),
+        (17 * MIB, 4096, Variant::Fat16, 4 * KIB),
+        (256 * MIB, 4096, Variant::Fat16, 4 * KIB),
+        (260 * MIB, 4096, Variant::Fat32, 4 * KIB),
+        (2 * TIB, 4096, Variant::Fat32, 32 * KIB),
+    ] {
+        let image = Image::new(Sample::new(), &Options { sector_size, ..sized(size) });
+        assert_eq!(image.as_read().0, variant, "{size} {sector_size}");
+        let read = u64::from(image.read(13, 1)[0]) * image.u16(11);
+        assert_eq!((image.plan.variant, read), (variant, cluster_size), "{size} {sector_size}");
+        // Aligned, all of it.
+        let fat = if variant == Variant::Fat32 { image.u32(36) } else { image.u16(22) };
+        let root = (image.u16(14) + 2 * fat) * u64::from(sector_size);
+        assert_eq!(root % 4096, 0);
+        assert_eq!((root + image.u16(17) * 32) % cluster_size.max(4096), 0);
+        if size <= 4 * GIB {
+            check(&image);
+        }
+    }
+    for (bad, sector_size) in [
+        (2 * TIB, 512),
+        (10 * TIB, 4096),
+        (MIB + 512, 512),
+        (8192, 512),
+        (MIB, 256),
+        (MIB, 8192),
+        (MIB, 513),
+    ] {
+        let error = refusal(&Sample::new().tree(), &Options { sector_size, ..sized(bad) });
+        assert!(matches!(error, Error::Parameter { .. } | Error::TooSmall { .. }), "{error}");
+    }
+}
+
+#[test]
+fn clusters_are_smaller_if_the_tree_fits_only_then() {
+    let sample = || {
+        let mut sample = Sample::new();
+        for n in 0..1000 {
+            sample.file(&format!("F{n}"), b"a few bytes");
+        }
+        sample
+    };
+    let image = Image::new(sample(), &sized(MIB));
+    assert_eq!(image.read(13, 1), [1]); // of 4 KiB there are 240
+    check(&image);
+    let image = Image::new(sample(), &sized(8 * MIB));
+    assert_eq!(image.read(13, 1), [2]); // of 2 KiB there would be enough for the tree
+    check(&image);
+}
+
+#[test]
+fn a_size_too_small_names_the_shortfall_and_one_that_will_do() {
+    let mut sample = Sample::new();
+    sample.file("DATA", &pattern(1_000_000, 3));
+    let (tree, _) = sample.finish();
+    let error = refusal(&tree, &sized(512 * KIB));
+    let Error::TooSmall { what, rule, remedy } = &error else { panic!("{error}") };
+    assert_eq!(what, "FAT");
+    // 1,000,000 bytes are 1954 clusters of 512; 512 KiB less 4 + 2 * 4 + 16 KiB are 968.
+    assert_eq!(
+        rule,
+        "the tree takes 1954 clusters of 512 bytes and 524288 bytes hold 968: 986 clusters \
+         (504832 bytes) are missing"
+    );
+    let least = minimal_size(&tree, &options()).unwrap();
+    assert_eq!(*remedy, format!("give at least {least} bytes"));
+    assert_eq!(error.exit_code(), 3);
+    assert!(plan(&tree, &sized(least)).is_ok());
+    assert!(plan(&tree, &sized(least - 4096)).is_err());
+    // Just below the size at which FAT32 begins there is room that FAT32 does not have; what the
+    // error offers is a FAT32 then.
+    let mut sample = Sample::new();
+    sample.huge("DATA", 32 * MIB + 300 * KIB);
+    let tree = sample.tree();
+    let least = minimal_size(&tree, &options()).unwrap();
+    assert_eq!(plan(&tree, &sized(least)).unwrap().variant, Variant::Fat16);
+    let error = refusal(&tree, &sized(33 * MIB - 300 * KIB));
+    let Error::TooSmall { remedy, .. } = &error else { panic!("{error}") };
+    let better: u64 = remedy.split(' ').find_map(|word| word.parse().ok()).unwrap();
+    assert_eq!(plan(&tree, &sized(better)).unwrap().variant, Variant::Fat32);
+    assert!(plan(&tree, &sized(better - 4096)).is_err());
+
+    let mut sample = Sample::new();
+    sample.huge("DATA", 200 * MIB);
+    let error = refusal(&sample.tree(), &Options { variant: Some(Variant::Fat12), ..options() });
+    assert!(matches!(error, Error::Unrepresentable { .. }), "{error}");
+}
