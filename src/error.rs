@@ -45,7 +45,7 @@ pub enum Error {
         remedy: String,
     },
     /// Reading the source failed.
-    #[error("{}: {operation}: {source}", Escaped(path))]
+    #[error("{}: {operation}: {source}; {}", Escaped(path), source_remedy(source))]
     Source {
         /// Path in the source tree; empty for its root.
         path: Vec<u8>,
@@ -63,13 +63,33 @@ pub enum Error {
         rule: String,
     },
     /// Writing the image failed.
-    #[error("{operation}: {source}")]
+    #[error("{operation}: {source}; {}", output_remedy(source))]
     Output {
         /// What was being done, and to what.
         operation: String,
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn source_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "read it as a user who may, or leave it out",
+        io::ErrorKind::NotFound => "check the path, or build from a tree that nothing writes to",
+        _ => "check the file system that it is on",
+    }
+}
+
+fn output_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room, or write elsewhere"
+        }
+        io::ErrorKind::PermissionDenied => "write where you may, or as a user who may",
+        io::ErrorKind::NotFound => "make its directory first",
+        io::ErrorKind::BrokenPipe => "keep the reader until the end",
+        _ => "check the file system or device that it is on",
+    }
 }
 
 impl Error {

@@ -151,7 +151,10 @@ fn an_existing_file_needs_force() {
 fn no_file_can_be_there() {
     let directory = tempfile::tempdir().unwrap();
     for (path, message) in [
-        ("missing/out", "cannot create missing/out: No such file or directory (os error 2)"),
+        (
+            "missing/out",
+            "cannot create missing/out: No such file or directory (os error 2); make its directory first",
+        ),
         (".", "cannot write .: is a directory"),
         ("..", "cannot write ..: is a directory"),
         ("out/", "cannot create out/: is a directory"),
@@ -178,8 +181,10 @@ fn a_full_disk_leaves_nothing() {
     let mounted = Mounted::tmpfs("size=512k");
     let path = mounted.path().join("out");
     let error = write(&layout, &path, false).unwrap_err();
-    let expected =
-        format!("cannot write {}: No space left on device (os error 28)", path.display());
+    let expected = format!(
+        "cannot write {}: No space left on device (os error 28); make room, or write elsewhere",
+        path.display()
+    );
     assert_eq!((error.to_string(), error.exit_code()), (expected, 4));
     assert_eq!(list(mounted.path()), "");
 }
@@ -264,7 +269,8 @@ fn a_block_device_may_be_too_small_or_in_use() {
     run(Command::new("mount").arg(&device.0).arg(point.path()));
     let mounted = Mounted(point);
     let error = Destination::new(&device.0, true).unwrap_err();
-    let busy = "Device or resource busy (os error 16)";
+    let busy = "Device or resource busy (os error 16); \
+                check the file system or device that it is on";
     assert_eq!(error.to_string(), format!("cannot write {}: {busy}", device.0.display()));
     drop(mounted);
 }

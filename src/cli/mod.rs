@@ -27,8 +27,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            return if error.print().is_ok() { code.into() } else { 4.into() };
+            if error.use_stderr() {
+                complain(&one_line(&error));
+                return 2.into();
+            }
+            // Help and version are not errors.
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { 4.into() };
         }
     };
     let result = match &arguments.command {
@@ -42,6 +46,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// What is wrong with the arguments, on one line like every other error.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim);
+    let facts =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let facts: Vec<&str> = facts.filter(|line| !line.is_empty()).collect();
+    format!("{}; see --help", facts.join(" ").trim_start_matches("error: "))
 }
 
 /// Prints a line to standard error. If even that fails there is nobody to tell.

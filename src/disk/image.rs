@@ -163,5 +163,10 @@ fn plan_esp(
         Some(size) => round_up(size, ALIGNMENT),
         None => esp::size(tree, &vfat, sector_size, epoch)?,
     };
-    vfat.plan(tree, identity.file_system, epoch, start, Some(size))
+    vfat.plan(tree, identity.file_system, epoch, start, Some(size)).map_err(|error| match error {
+        Error::TooSmall { rule, remedy, .. } => {
+            Error::TooSmall { what: "the ESP's size (--esp-size)".into(), rule, remedy }
+        }
+        error => error,
+    })
 }

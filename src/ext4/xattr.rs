@@ -73,10 +73,10 @@ impl XattrSet {
             let largest = in_block.iter().max_by_key(|x| x.room()).expect("there is one");
             return Err((
                 format!(
-                    "its extended attributes need {needed} bytes ({} of them for the largest, {}) \
-                     and ext4 stores at most {room} in one block of {block_size} bytes",
-                    largest.room(),
+                    "its extended attributes, {} of {} bytes for one, need {needed} bytes, and \
+                     ext4 stores at most {room} in one block of {block_size}",
                     Escaped(&largest.full_name()),
+                    largest.value.len(),
                 ),
                 "shorten them, or leave some out".into(),
             ));

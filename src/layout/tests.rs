@@ -433,7 +433,10 @@ fn a_failing_sink_is_named() {
     for (in_order, digests) in [(false, &[][..]), (false, digest), (true, &[])] {
         let options = Options { digests, ..threads(3) };
         let error = emit(&layout, &Full(in_order), &options).unwrap_err();
-        assert_eq!(error.to_string(), "cannot write the shelf: no storage space");
+        assert_eq!(
+            error.to_string(),
+            "cannot write the shelf: no storage space; make room, or write elsewhere"
+        );
         assert_eq!(error.exit_code(), 4);
     }
 }

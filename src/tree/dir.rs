@@ -68,16 +68,16 @@ impl fmt::Debug for DirOptions<'_> {
 /// is needed; until then the tree holds one descriptor, of the root.
 ///
 /// # Errors
-/// [`Error::Unrepresentable`] if `root` is not a directory; [`Error::Source`] for what can't be
+/// [`Error::Parameter`] if `root` is not a directory; [`Error::Source`] for what can't be
 /// read, [`Error::Changed`] for what was replaced meanwhile. Of several the one with the smallest
 /// path is reported.
 pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>)> {
     let given = || root.as_os_str().as_bytes().to_vec();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = open(root, flags, Mode::empty()).map_err(|error| match error {
-        Errno::NOTDIR => Error::unrepresentable(
-            given(),
-            "it is not a directory",
+        Errno::NOTDIR => Error::parameter(
+            "tree",
+            format!("{} is not a directory", root.display()),
             "give the directory that holds the tree",
         ),
         _ => Error::source(given(), "cannot open the tree", error),
