@@ -10,7 +10,7 @@ use crate::size::{KIB, MIB};
 
 /// What is gathered in memory and written at once. More is not faster, and less fits a processor's
 /// second level cache better, where the bytes stay between their reading and their writing.
-pub(super) const PIECE: u64 = 256 * KIB;
+pub(super) const PIECE: u64 = MIB;
 
 /// How much of one large file is one item where nothing has to be kept in memory. Each item opens
 /// the file again.

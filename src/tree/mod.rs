@@ -19,7 +19,7 @@ use bitflags::bitflags;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
-pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, survey};
+pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, WINDOW, survey};
 
 use crate::error::Result;
 use crate::time::Timestamp;

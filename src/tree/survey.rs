@@ -1,8 +1,12 @@
 //! What must be known about file content before a file system can be planned: where it is zeros.
 //!
 //! Holes are decided by content, so that an image does not depend on how the host stores a copy of
-//! the tree. A file shorter than [`EXAMINED_FROM`] is stored whole; in a longer one every
-//! [`GRANULE`] of zeros is a hole. (Looking into every small file would cost more than its zeros.)
+//! the tree. A file shorter than [`EXAMINED_FROM`] is stored whole. In a longer one, a [`WINDOW`]
+//! that starts with a [`GRANULE`] of data is data, and in one that starts with a granule of zeros
+//! every granule of zeros is a hole.
+//!
+//! Looking into every small file, or at every granule, would cost more than the zeros that it
+//! finds: this way, one small read tells of most windows that they are data.
 
 mod digest;
 mod examine;
@@ -20,8 +24,11 @@ use super::{InodeId, Kind, Tree};
 use crate::error::{Error, Result};
 use examine::Examiner;
 
-/// A hole is made of whole granules at multiples of this many bytes.
+/// Holes are made of pieces of this many bytes; the last one of a file may be shorter.
 pub const GRANULE: u64 = 4096;
+
+/// Whether there may be holes in so many bytes is told by the first [`GRANULE`] of them.
+pub const WINDOW: u64 = 16 << 10;
 
 /// Files of at least this many bytes may have holes.
 pub const EXAMINED_FROM: u64 = 64 << 10;

@@ -6,11 +6,11 @@ use std::ops::Range;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-use super::{EXAMINED_FROM, GRANULE, append, size_of};
+use super::{EXAMINED_FROM, GRANULE, WINDOW, append, size_of};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 
-/// How much is read at once; a multiple of [`GRANULE`]. It stays in the processor's cache.
+/// How much is read at once; a multiple of [`WINDOW`]. It stays in the processor's cache.
 const CHUNK: usize = 256 << 10;
 
 /// How much of a granule is read to see that it isn't zeros.
@@ -25,7 +25,7 @@ pub(super) struct Part {
     pub(super) sum: u32,
 }
 
-/// Examines segments; one for each thread.
+/// Examines segments, which start at multiples of [`WINDOW`]; one for each thread.
 pub(super) struct Examiner {
     sums: bool,
     buffer: Vec<u8>,
@@ -42,7 +42,7 @@ impl Examiner {
         Self { sums, buffer: vec![0; CHUNK] }
     }
 
-    /// Examines a segment: it starts at a multiple of [`GRANULE`] and ends there or with the file.
+    /// Examines a segment: it starts at a multiple of [`WINDOW`] and ends there or with the file.
     pub(super) fn examine(
         &mut self,
         tree: &Tree,
@@ -60,8 +60,7 @@ impl Examiner {
             let mut at = segment.start;
             while let Some(run) = next_run(reader.file(), at..segment.end) {
                 at = run.end;
-                // Probing every granule takes four fifths of the time of reading all of a file in
-                // the page cache. What a small read costs elsewhere nobody knows.
+                // Where content is a file, a small read costs little; elsewhere nobody knows.
                 if self.sums || reader.file().is_none() {
                     self.read(&*reader, run, &mut part)?;
                 } else {
@@ -77,14 +76,16 @@ impl Examiner {
         for chunk in pieces(run, CHUNK as u64) {
             let content = &mut self.buffer[..length(&chunk)];
             reader.read(chunk.start, content)?;
-            for granule in pieces(chunk.clone(), GRANULE) {
-                let from = length(&(chunk.start..granule.start));
-                let bytes = &content[from..from + length(&granule)];
-                if !is_zero(bytes) {
+            let bytes = |range: &Range<u64>| {
+                let from = length(&(chunk.start..range.start));
+                &content[from..from + length(range)]
+            };
+            for window in pieces(chunk.clone(), WINDOW) {
+                for data in data_of(window, |granule| Ok(is_zero(bytes(granule))))? {
                     if self.sums {
-                        part.sum = crc32c::crc32c_append(part.sum, bytes);
+                        part.sum = crc32c::crc32c_append(part.sum, bytes(&data));
                     }
-                    append(&mut part.data, granule);
+                    append(&mut part.data, data);
                 }
             }
         }
@@ -97,20 +98,45 @@ impl Examiner {
         run: Range<u64>,
         part: &mut Part,
     ) -> Result<()> {
-        for granule in pieces(run, GRANULE) {
-            let len = length(&granule);
-            let (probe, rest) = self.buffer[..len].split_at_mut(len.min(PROBE));
-            reader.read(granule.start, probe)?;
-            let zero = is_zero(probe) && {
+        for window in pieces(run, WINDOW) {
+            let zero = |granule: &Range<u64>| {
+                let len = length(granule);
+                let (probe, rest) = self.buffer[..len].split_at_mut(len.min(PROBE));
+                reader.read(granule.start, probe)?;
+                if !is_zero(probe) {
+                    return Ok(false);
+                }
                 reader.read(granule.start + probe.len() as u64, rest)?;
-                is_zero(rest)
+                Ok(is_zero(rest))
             };
-            if !zero {
-                append(&mut part.data, granule);
-            }
+            data_of(window, zero)?.for_each(|data| append(&mut part.data, data));
         }
         Ok(())
     }
+}
+
+/// What is data in a window: all of it, unless it starts with a granule of zeros; then the granules
+/// that are not zeros. This decides where holes are, for every kind of content.
+fn data_of(
+    window: Range<u64>,
+    mut zero: impl FnMut(&Range<u64>) -> Result<bool>,
+) -> Result<impl Iterator<Item = Range<u64>>> {
+    let mut data = Vec::new();
+    let mut granules = pieces(window.clone(), GRANULE);
+    let starts_with_zeros = match granules.next() {
+        Some(first) => zero(&first)?,
+        None => false,
+    };
+    if starts_with_zeros {
+        for granule in granules {
+            if !zero(&granule)? {
+                data.push(granule);
+            }
+        }
+    } else {
+        data.push(window);
+    }
+    Ok(data.into_iter())
 }
 
 /// Cuts a range into pieces of a length, the last one perhaps shorter.
@@ -124,7 +150,7 @@ fn length(range: &Range<u64>) -> usize {
     usize::try_from(range.end - range.start).expect("a chunk fits the memory")
 }
 
-/// The next granules of a segment that the host doesn't hold as a hole.
+/// The next windows of a segment that the host doesn't hold as a hole.
 ///
 /// That only saves reading zeros. Where the host does not know or has other units it is the same.
 fn next_run(file: Option<&File>, segment: Range<u64>) -> Option<Range<u64>> {
@@ -140,8 +166,8 @@ fn next_run(file: Option<&File>, segment: Range<u64>) -> Option<Range<u64>> {
         Err(_) => return Some(segment),
     };
     let end = match seek(file, SeekFrom::Hole(data)) {
-        Ok(hole) if hole > data => hole.next_multiple_of(GRANULE).min(segment.end),
+        Ok(hole) if hole > data => hole.next_multiple_of(WINDOW).min(segment.end),
         _ => segment.end,
     };
-    Some(data - data % GRANULE..end)
+    Some(data - data % WINDOW..end)
 }
