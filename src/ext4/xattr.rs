@@ -15,8 +15,7 @@ const HEADER: usize = size_of::<XattrHeader>();
 const TERMINATOR: usize = 4;
 
 /// Namespaces by `e_name_index`. The ACLs are names of their own.
-const NAMESPACES: [(u8, &[u8]); 4] =
-    [(1, b"user."), (4, b"trusted."), (6, b"security."), (7, b"system.")];
+const NAMESPACES: [(u8, &[u8]); 3] = [(1, b"user."), (4, b"trusted."), (6, b"security.")];
 const ACL_ACCESS: u8 = 2;
 const ACL_DEFAULT: u8 = 3;
 
@@ -344,6 +343,15 @@ mod tests {
         assert!(!set(68).has_block());
         assert!(set(69).has_block());
         assert!(set(69).in_inode.is_empty());
+    }
+
+    #[test]
+    fn names_that_no_kernel_reads_are_refused() {
+        for name in ["", "user", "user.", "system.data", "system.posix_acl", "security", "other.x"]
+        {
+            let xattr = Xattr { name: name.into(), value: vec![7] };
+            assert!(XattrSet::new(&[xattr], 0, 4096).is_err(), "{name}");
+        }
     }
 
     #[test]
