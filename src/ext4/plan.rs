@@ -29,7 +29,7 @@ use crate::layout::{Fill, Layout, Region};
 use crate::report::Warning;
 use crate::seed;
 use crate::time::Timestamp;
-use crate::tree::{Kind, Survey, Tree};
+use crate::tree::{FileFlags, Kind, Survey, Tree};
 
 /// Plans an ext4 file system that holds a tree.
 ///
@@ -115,6 +115,12 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
         if inode.kind != Kind::Directory && inode.links > LINK_MAX {
             let rule = format!("it has {} names, and ext4 allows {LINK_MAX}", inode.links);
             return refuse(id, rule, "make copies of the file instead of links");
+        }
+        let keeps_flags = matches!(inode.kind, Kind::File { .. } | Kind::Directory);
+        if !keeps_flags && inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) {
+            let rule = "it can't be changed or only be appended to, and ext4 has that for files \
+                        and directories alone";
+            return refuse(id, rule.into(), "leave out its file flags");
         }
         match inode.kind {
             Kind::File { size, .. } if size.div_ceil(block_size) > u64::from(u32::MAX) => {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Options, Profile, plan};
 use crate::size::Headroom;
 use crate::time::Timestamp;
-use crate::tree::{Metadata, Node, Survey, Tree, TreeBuilder, Xattr};
+use crate::tree::{FileFlags, Metadata, Node, Survey, Tree, TreeBuilder, Xattr};
 
 fn options() -> Options {
     Options {
@@ -116,6 +116,31 @@ fn sizes_around_group_boundaries_are_clean() {
                 let size = Some((1 + groups * group + extra) * 1024);
                 let case = format!("{groups} groups and {extra} blocks, {profile:?}");
                 check(&image(&tree, &Options { size, profile, ..options.clone() }), &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn flags_are_for_files_and_directories() {
+    for (node, kept) in [
+        (Node::Directory, true),
+        (Node::Fifo, false),
+        (Node::Symlink(b"target".to_vec()), false),
+        (Node::CharDevice(1, 3), false),
+    ] {
+        for flags in [FileFlags::IMMUTABLE, FileFlags::APPEND, FileFlags::NODUMP] {
+            let case = format!("{node:?} {flags:?}");
+            let mut builder = TreeBuilder::new(metadata(0o755)).unwrap();
+            let data = Metadata { flags, ..metadata(0o644) };
+            builder.add(TreeBuilder::ROOT, b"node", data, node.clone()).unwrap();
+            let tree = Arc::new(builder.finish().unwrap());
+            match kept || flags == FileFlags::NODUMP {
+                true => check(&image(&tree, &options()), &case),
+                false => {
+                    let error = plan(&tree, &Survey::default(), &options()).expect_err(&case);
+                    assert!(error.to_string().starts_with("node: "), "{error}");
+                }
             }
         }
     }
