@@ -96,6 +96,13 @@ fn check_options(options: &Options) -> Result<()> {
             "use a shorter one",
         ));
     }
+    if options.epoch.nanoseconds >= 1_000_000_000 {
+        return Err(Error::parameter(
+            "--source-date-epoch",
+            "the nanoseconds are not below 10^9",
+            "give a whole time stamp",
+        ));
+    }
     if options.epoch < TIME_MIN || options.epoch > TIME_MAX {
         return Err(Error::parameter(
             "--source-date-epoch",

@@ -128,12 +128,13 @@ impl Sizing<'_> {
             Headroom::Percent(_) => headroom.bytes(self.inodes),
             Headroom::Bytes(bytes) => bytes / BYTES_PER_INODE,
         };
+        let inodes = self.inodes.saturating_add(spare_inodes);
+        if inodes > u64::from(u32::MAX) {
+            return Err(too_many_inodes(inodes));
+        }
         loop {
-            let inodes = self.inodes + spare_inodes;
+            self.check(&self.shape(*groups, 0, 0))?;
             if inodes > self.most_inodes(*groups) {
-                if *groups >= u64::from(u32::MAX) / self.shape(1, 0, 0).inode_unit() {
-                    return Err(too_many_inodes());
-                }
                 *groups += 1;
                 continue;
             }
@@ -149,7 +150,10 @@ impl Sizing<'_> {
                 .max(last_start + shape.last_group_minimum());
             let blocks = match room {
                 0 => least,
-                _ => round_up(least * block_size, multiple.max(block_size)) / block_size,
+                _ => {
+                    let bytes = least.saturating_mul(block_size);
+                    round_up(bytes, multiple.max(block_size)) / block_size
+                }
             };
             let capacity = shape.group_start(*groups);
             if blocks <= capacity {
@@ -167,6 +171,7 @@ impl Sizing<'_> {
             return Err(self.too_small(bytes, None));
         }
         let mut groups = shape.groups_of(blocks);
+        self.check(&self.shape(groups, 0, 0))?;
         if self.inodes > self.most_inodes(groups) {
             return Err(self.too_small(bytes, None));
         }
@@ -201,7 +206,7 @@ impl Sizing<'_> {
                     "with blocks of {} bytes the descriptors of {} groups do not fit a group",
                     shape.block_size, shape.groups
                 ),
-                "use larger blocks or a smaller size",
+                "use larger blocks, a smaller size or less headroom",
             ));
         }
         Ok(())
@@ -232,10 +237,10 @@ impl Sizing<'_> {
     }
 }
 
-fn too_many_inodes() -> Error {
+fn too_many_inodes(inodes: u64) -> Error {
     Error::unrepresentable(
         Vec::new(),
-        "the tree has more inodes than the 2^32 - 1 of an ext4 file system",
-        "split the tree",
+        format!("tree and headroom take {inodes} inodes, and ext4 has at most 2^32 - 1"),
+        "split the tree, or leave less headroom",
     )
 }

@@ -122,6 +122,38 @@ fn sizes_around_group_boundaries_are_clean() {
 }
 
 #[test]
+fn options_out_of_range_are_refused() {
+    let tree = tree(3);
+    let extremes = [u64::MAX, u64::MAX >> 1, u64::MAX >> 9, 1 << 55];
+    let mut cases: Vec<(String, Options)> = Vec::new();
+    let mut case = |name: String, change: &dyn Fn(&mut Options)| {
+        let mut options = options();
+        change(&mut options);
+        cases.push((name, options));
+    };
+    case("nanoseconds".into(), &|options| options.epoch.nanoseconds = 1_000_000_000);
+    for extreme in extremes {
+        for block_size in [1024, 4096] {
+            let name = |what| format!("{what} of {extreme} with blocks of {block_size}");
+            case(name("size"), &|options| {
+                *options = Options { block_size, size: Some(extreme), ..options.clone() };
+            });
+            case(name("headroom"), &|options| {
+                let headroom = Some(Headroom::Bytes(extreme));
+                *options = Options { block_size, headroom, ..options.clone() };
+            });
+            case(name("multiple"), &|options| {
+                *options = Options { block_size, multiple: extreme, ..options.clone() };
+            });
+        }
+    }
+    for (name, options) in cases {
+        let error = plan(&tree, &Survey::default(), &options).expect_err(&name).to_string();
+        assert!(!error.contains("too small"), "{name}: {error}");
+    }
+}
+
+#[test]
 fn flags_are_for_files_and_directories() {
     for (node, kept) in [
         (Node::Directory, true),
