@@ -202,8 +202,10 @@ fn convert(xattr: &Xattr, mode: u16) -> Result<Option<Attribute>, Fault> {
     }
     for (index, prefix) in NAMESPACES {
         if let Some(name) = xattr.name.strip_prefix(prefix) {
-            if name.is_empty() || name.len() > 255 {
-                return fault("its name is not of 1 to 255 bytes", "give it another name");
+            // What the system calls take for a name, namespace included.
+            if name.is_empty() || xattr.name.len() > 255 || name.contains(&0) {
+                let rule = "its name is not of 1 to 255 bytes without NUL";
+                return fault(rule, "give it another name");
             }
             let attribute = Attribute { index, name: name.to_vec(), value: xattr.value.clone() };
             return Ok(Some(attribute));
