@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::oracle::{require_root, shell};
 
@@ -80,7 +81,11 @@ impl Kit {
         require_root();
         assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
-        shell(DOWNLOAD, &[&packages]);
+        {
+            static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+            let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+            shell(DOWNLOAD, &[&packages]);
+        }
         let tree = scratch.join("tree");
         fs::create_dir_all(tree.join("etc")).unwrap();
         fs::create_dir_all(tree.join("sbin")).unwrap();

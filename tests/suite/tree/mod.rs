@@ -124,6 +124,7 @@ pub fn add_efi(root: &Path) {
         echo x >'loader/entries/a longer name with spaces, and a comma.conf'
         echo x >'EFI/Linux/Größe-ディスク.efi'
         for n in $(seq 300); do echo $n >\"many/a long name that is cut short $n.txt\"; done
+        touch -d @1600000000 ..
         find . -exec touch -d @1600000000 {} +";
     crate::oracle::shell(script, &[root]);
 }
