@@ -1,0 +1,130 @@
+//! Who owns which block and inode, and whether bitmaps and counts say so.
+
+use super::raw::Raw;
+use crate::Verdict;
+
+/// What was met so far.
+#[derive(Debug)]
+pub struct Usage {
+    blocks: Vec<bool>,
+    /// By inode number less one: used, and a directory.
+    inodes: Vec<(bool, bool)>,
+}
+
+/// Groups that hold a copy of the superblock.
+fn has_super(group: u64) -> bool {
+    let power = |base: u64| {
+        std::iter::successors(Some(base), |power| Some(power * base))
+            .take_while(|&power| power <= group)
+            .any(|power| power == group)
+    };
+    group < 2 || power(3) || power(5) || power(7)
+}
+
+impl Usage {
+    /// Takes the fixed metadata.
+    pub fn new(raw: &Raw<'_>) -> Verdict<Self> {
+        let mut usage = Self {
+            blocks: vec![false; usize::try_from(raw.blocks).unwrap()],
+            inodes: vec![
+                (false, false);
+                usize::try_from(raw.groups * raw.inodes_per_group).unwrap()
+            ],
+        };
+        usage.take(0, raw.first_data_block)?;
+        let table = (raw.inodes_per_group * 256).div_ceil(raw.block_size as u64);
+        for group in 0..raw.groups {
+            let start = raw.first_data_block + group * raw.blocks_per_group;
+            if has_super(group) {
+                usage.take(start, 1 + raw.gdt_blocks + raw.reserved_gdt_blocks)?;
+            }
+            let desc = raw.group(group)?;
+            usage.take(desc.block_bitmap, 1)?;
+            usage.take(desc.inode_bitmap, 1)?;
+            usage.take(desc.inode_table, table)?;
+        }
+        Ok(usage)
+    }
+
+    /// Takes blocks that nothing else may have.
+    pub fn take(&mut self, start: u64, count: u64) -> Verdict {
+        for block in start..start + count {
+            let taken = usize::try_from(block).ok().and_then(|at| self.blocks.get_mut(at));
+            match taken {
+                None => return Err(format!("block {block} is beyond the end")),
+                Some(true) => return Err(format!("block {block} has two owners")),
+                Some(taken) => *taken = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an inode that nothing else may have.
+    pub fn take_inode(&mut self, number: u32, is_directory: bool) -> Verdict {
+        match self.inodes.get_mut(usize::try_from(number).unwrap() - 1) {
+            None => Err(format!("inode {number} is beyond the last")),
+            Some((true, _)) => Err(format!("inode {number} is two nodes")),
+            Some(inode) => {
+                *inode = (true, is_directory);
+                Ok(())
+            }
+        }
+    }
+
+    /// Compares bitmaps and counts with what was met.
+    pub fn check(&self, raw: &Raw<'_>) -> Verdict {
+        let (mut free_blocks, mut free_inodes) = (0, 0);
+        let blocks = self.blocks[usize::try_from(raw.first_data_block).unwrap()..]
+            .chunks(usize::try_from(raw.blocks_per_group).unwrap());
+        let inodes = self.inodes.chunks(usize::try_from(raw.inodes_per_group).unwrap());
+        for (number, (blocks, inodes)) in (0..).zip(blocks.zip(inodes)) {
+            let group = raw.group(number)?;
+            let complain = |what: &str| Err(format!("group {number}: {what} are wrong"));
+            if raw.block(group.block_bitmap)? != bitmap(blocks.iter().copied(), raw.block_size) {
+                return complain("bits of blocks");
+            }
+            let used = inodes.iter().map(|&(used, _)| used);
+            if raw.block(group.inode_bitmap)? != bitmap(used.clone(), raw.block_size) {
+                return complain("bits of inodes");
+            }
+            let free = blocks.iter().filter(|used| !**used).count() as u64;
+            let unused = used.clone().filter(|used| !used).count() as u64;
+            let trailing = used.clone().rev().take_while(|used| !used).count() as u64;
+            let directories = inodes.iter().filter(|&&(_, directory)| directory).count() as u64;
+            if (group.free_blocks, group.free_inodes) != (free, unused) {
+                return complain("free counts");
+            }
+            if group.directories != directories {
+                return complain("counts of directories");
+            }
+            const INODE_UNINIT: u16 = 1;
+            const BLOCK_UNINIT: u16 = 2;
+            let uninit = group.flags & INODE_UNINIT != 0;
+            if group.inodes_unused > trailing || uninit && trailing != inodes.len() as u64 {
+                return complain("unused inodes");
+            }
+            if group.flags & BLOCK_UNINIT != 0 {
+                return complain("flags");
+            }
+            free_blocks += free;
+            free_inodes += unused;
+        }
+        match (raw.free_blocks(), raw.free_inodes()) == (free_blocks, free_inodes) {
+            true => Ok(()),
+            false => Err(format!(
+                "the superblock has {} blocks and {} inodes free, not {free_blocks} and {free_inodes}",
+                raw.free_blocks(),
+                raw.free_inodes(),
+            )),
+        }
+    }
+}
+
+/// A bitmap of a whole block; what is behind the last bit is set.
+fn bitmap(bits: impl Iterator<Item = bool>, block_size: usize) -> Vec<u8> {
+    let mut bitmap = vec![0xff; block_size];
+    for (at, _) in bits.enumerate().filter(|(_, used)| !used) {
+        bitmap[at / 8] &= !(1 << (at % 8));
+    }
+    bitmap
+}

@@ -1,0 +1,110 @@
+//! Arbitrary options of the ext4 planner.
+
+use arbitrary::Arbitrary;
+use detfs::ext4::{Options, Profile};
+use detfs::size::{Headroom, KIB};
+use uuid::Uuid;
+
+use super::sketch::Time;
+
+#[derive(Debug, Arbitrary)]
+pub struct Ext4Sketch {
+    uuid: u16,
+    hash_seed: u8,
+    label: [u8; 2],
+    label_len: u8,
+    epoch: Time,
+    block_size: u8,
+    profile: u8,
+    size: Size,
+    multiple: u16,
+    headroom: Room,
+    grow_to: Growth,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Size {
+    Smallest,
+    /// In KiB.
+    Fixed(u16),
+    /// Bytes over so many times 8 MiB.
+    Groups(u8, i16),
+    /// As large as can be, shifted right.
+    Extreme(u8),
+}
+
+#[derive(Debug, Arbitrary)]
+enum Room {
+    Default,
+    None,
+    Bytes(u32),
+    Percent(u8),
+    Extreme(u8),
+}
+
+#[derive(Debug, Arbitrary)]
+enum Growth {
+    Default,
+    Bytes(u32),
+    Extreme(u8),
+}
+
+const PROFILES: [Profile; 4] = [Profile::Default, Profile::Modern, Profile::Boot, Profile::Ro];
+const BLOCK_SIZES: [u32; 5] = [1024, 2048, 4096, 512, 8192];
+/// How many of [`BLOCK_SIZES`] ext4 has here.
+const VALID: usize = 3;
+
+/// Sizes in between take long and are not special.
+fn extreme(shift: u8) -> u64 {
+    u64::MAX >> (shift % 12)
+}
+
+impl Ext4Sketch {
+    /// The options; with `wild` also those that are refused.
+    pub fn options(&self, wild: bool) -> Options {
+        let block_sizes = if wild { BLOCK_SIZES.len() } else { VALID };
+        let mut label = vec![self.label[0]; usize::from(self.label_len) % 18];
+        label.extend_from_slice(&self.label[1..]);
+        let mut epoch = self.epoch.timestamp(wild);
+        if !wild {
+            label.truncate(16);
+            label.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'_');
+            epoch.seconds = epoch.seconds.clamp(-(1 << 31), (1 << 34) - (1 << 31) - 1);
+        }
+        let size = match self.size {
+            Size::Smallest => None,
+            Size::Fixed(kib) => Some(u64::from(kib) * KIB),
+            Size::Groups(groups, more) => {
+                Some((u64::from(groups) << 23).saturating_add_signed(i64::from(more) << 6))
+            }
+            Size::Extreme(shift) => wild.then(|| extreme(shift)),
+        };
+        let headroom = match self.headroom {
+            Room::Default => None,
+            Room::None => Some(Headroom::Bytes(0)),
+            Room::Bytes(bytes) => Some(Headroom::Bytes(u64::from(bytes >> 4))),
+            Room::Percent(percent) => Some(Headroom::Percent(percent.into())),
+            Room::Extreme(shift) => wild.then(|| match shift % 2 {
+                0 => Headroom::Bytes(extreme(shift)),
+                _ => Headroom::Percent(u32::MAX >> (shift % 8)),
+            }),
+        };
+        let grow_to = match self.grow_to {
+            Growth::Default => None,
+            Growth::Bytes(bytes) => Some(u64::from(bytes) << 6),
+            Growth::Extreme(shift) => wild.then(|| extreme(shift)),
+        };
+        Options {
+            uuid: Uuid::from_u128(u128::from(self.uuid) << 56 | u128::from(self.uuid)),
+            hash_seed: Uuid::from_u128(u128::from(self.hash_seed) << 80),
+            label,
+            epoch,
+            block_size: BLOCK_SIZES[usize::from(self.block_size) % block_sizes],
+            profile: PROFILES[usize::from(self.profile) % PROFILES.len()],
+            size,
+            headroom,
+            multiple: self.multiple.into(),
+            grow_to,
+        }
+    }
+}
