@@ -5,7 +5,7 @@ use detfs::ext4::{Options, Profile};
 use detfs::size::{Headroom, KIB};
 use uuid::Uuid;
 
-use super::sketch::Time;
+use super::sketch::{Taste, Time};
 
 #[derive(Debug, Arbitrary)]
 pub struct Ext4Sketch {
@@ -60,12 +60,13 @@ fn extreme(shift: u8) -> u64 {
 }
 
 impl Ext4Sketch {
-    /// The options; with `wild` also those that are refused.
-    pub fn options(&self, wild: bool) -> Options {
+    /// The options; with [`Taste::Wild`] also those that are refused.
+    pub fn options(&self, taste: Taste) -> Options {
+        let wild = taste == Taste::Wild;
         let block_sizes = if wild { BLOCK_SIZES.len() } else { VALID };
         let mut label = vec![self.label[0]; usize::from(self.label_len) % 18];
         label.extend_from_slice(&self.label[1..]);
-        let mut epoch = self.epoch.timestamp(wild);
+        let mut epoch = self.epoch.timestamp(taste);
         if !wild {
             label.truncate(16);
             label.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'_');

@@ -15,7 +15,7 @@ use detfs::tree::{SurveyOptions, survey};
 
 use ext4_sketch::Ext4Sketch;
 pub use image::image_of;
-use sketch::Sketch;
+use sketch::{Sketch, Taste};
 
 /// A complaint of an oracle: what is wrong, and where.
 pub type Verdict<T = ()> = Result<T, String>;
@@ -36,8 +36,9 @@ impl TreeToExt4 {
     /// # Panics
     /// If an oracle complains, and wherever the library does.
     pub fn check(&self) -> bool {
-        let options = self.options.options(self.tree.is_wild());
-        let Ok(mut grown) = self.tree.grow() else { return false };
+        let taste = self.tree.taste(Taste::Unix);
+        let options = self.options.options(taste);
+        let Ok(mut grown) = self.tree.grow(taste) else { return false };
         let survey = survey(&grown.tree, &SurveyOptions::default()).expect("content in memory");
         let plan = match detfs::ext4::plan(&grown.tree, &survey, &options) {
             Ok(plan) => plan,

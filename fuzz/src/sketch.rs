@@ -3,7 +3,7 @@
 //! The model is kept beside the tree and not read from it, so that a mistake of the tree builder is
 //! found too. Fuzzing makes a [`Sketch`] of its input; the random tests make it of random bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -11,10 +11,22 @@ use detfs::Result;
 use detfs::time::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr};
 
+/// What is drawn of a sketch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taste {
+    /// Also what no builder or planner takes.
+    Wild,
+    /// What ext4 takes with blocks of any size.
+    Unix,
+    /// What FAT takes.
+    #[allow(dead_code, reason = "not every user of this file makes FAT volumes")]
+    Fat,
+}
+
 /// A tree that is described but not made.
 #[derive(Debug)]
 pub struct Sketch {
-    /// Whether the tree may have what no builder or planner takes.
+    /// Whether it is to be drawn with [`Taste::Wild`].
     wild: bool,
     root: Attributes,
     steps: Vec<Step>,
@@ -181,7 +193,7 @@ pub struct Grown {
 /// The most bytes of content that a tree has.
 const CONTENT_MAX: usize = 4 << 20;
 /// The most nodes and names that a tree has.
-const NAMES_MAX: usize = 1500;
+const NAMES_MAX: usize = 800;
 /// Deeper trees would have paths longer than 4096 bytes.
 const DEPTH_MAX: usize = 12;
 
@@ -248,28 +260,52 @@ impl Text {
 }
 
 impl Name {
-    fn bytes(&self, wild: bool) -> Vec<u8> {
+    fn bytes(&self, taste: Taste) -> Vec<u8> {
         let name = match self {
             Self::Number(number) => format!("{number}").into_bytes(),
-            Self::Text(text) => text.bytes(if wild { 300 } else { 255 }),
+            Self::Text(text) => text.bytes(if taste == Taste::Wild { 300 } else { 255 }),
             Self::Chosen(which) => {
-                CHOSEN[usize::from(*which) % if wild { CHOSEN.len() } else { FAULTY }].to_vec()
+                let count = if taste == Taste::Wild { CHOSEN.len() } else { FAULTY };
+                CHOSEN[usize::from(*which) % count].to_vec()
             }
         };
-        if wild { name } else { tame(name) }
+        taste.name(name)
     }
 }
 
-/// Makes a name of anything.
-fn tame(mut name: Vec<u8>) -> Vec<u8> {
-    for byte in &mut name {
-        if matches!(byte, 0 | b'/') {
-            *byte = b'_';
+impl Taste {
+    /// Makes a name of anything.
+    fn name(self, mut name: Vec<u8>) -> Vec<u8> {
+        if self == Self::Wild {
+            return name;
+        }
+        if self == Self::Fat {
+            let legal = |c: char| !c.is_ascii_control() && !"\"*:<>?\\|".contains(c);
+            let mut text = String::from_utf8_lossy(&name).replace(|c| !legal(c), "-");
+            while text.len() > 254 {
+                text.pop();
+            }
+            // It keeps dots and spaces from the end, and no device has it in its name.
+            text.push('x');
+            name = text.into_bytes();
+        }
+        for byte in &mut name {
+            if matches!(byte, 0 | b'/') {
+                *byte = b'_';
+            }
+        }
+        match &name[..] {
+            b"" | b"." | b".." => b"_".to_vec(),
+            _ => name,
         }
     }
-    match &name[..] {
-        b"" | b"." | b".." => b"_".to_vec(),
-        _ => name,
+
+    /// What no two names in a directory have in common.
+    fn fold(self, name: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Wild | Self::Unix => name.to_vec(),
+            Self::Fat => String::from_utf8_lossy(name).to_uppercase().to_lowercase().into_bytes(),
+        }
     }
 }
 
@@ -304,7 +340,7 @@ impl Content {
 }
 
 impl Time {
-    pub fn timestamp(&self, wild: bool) -> Timestamp {
+    pub fn timestamp(&self, taste: Taste) -> Timestamp {
         let (seconds, nanoseconds) = match *self {
             Self::Recent(seconds) => (seconds.into(), 0),
             Self::Fine(seconds, nanoseconds) => (seconds.into(), nanoseconds),
@@ -314,14 +350,17 @@ impl Time {
             ),
             Self::Any(seconds, nanoseconds) => (seconds, nanoseconds),
         };
-        let nanoseconds = if wild { nanoseconds } else { nanoseconds % 1_000_000_000 };
+        let nanoseconds = match taste {
+            Taste::Wild => nanoseconds,
+            _ => nanoseconds % 1_000_000_000,
+        };
         Timestamp { seconds, nanoseconds }
     }
 }
 
 impl Acl {
     /// The form of the system call.
-    fn value(&self, mode: u16, wild: bool) -> Vec<u8> {
+    fn value(&self, mode: u16, taste: Taste) -> Vec<u8> {
         let mut value = vec![2, 0, 0, 0];
         let mut entry = |tag: u16, permissions: u16, id: u32| {
             value.extend(tag.to_le_bytes());
@@ -338,7 +377,7 @@ impl Acl {
             entry(0x10, mode >> 3, !0);
         }
         entry(0x20, mode, !0);
-        if let (true, Some((at, byte))) = (wild, self.broken) {
+        if let (Taste::Wild, Some((at, byte))) = (taste, self.broken) {
             let at = usize::from(at) % value.len();
             value[at] = byte;
             value.truncate(value.len() - usize::from(byte % 3 == 0));
@@ -348,12 +387,12 @@ impl Acl {
 }
 
 impl Attribute {
-    fn xattr(&self, mode: u16, wild: bool) -> Xattr {
+    fn xattr(&self, mode: u16, taste: Taste) -> Xattr {
         let (prefix, name, value): (&str, _, _) = match self {
             Self::User(name, value) => ("user.", name, value),
             Self::Trusted(name, value) => ("trusted.", name, value),
             Self::Security(name, value) => ("security.", name, value),
-            Self::Any(name, value) if wild => ("", name, value),
+            Self::Any(name, value) if taste == Taste::Wild => ("", name, value),
             Self::Any(name, value) => ("user.", name, value),
             Self::Capability(sets) => {
                 // Version 2: a magic number, and the permitted and inheritable sets.
@@ -361,26 +400,26 @@ impl Attribute {
                 return Xattr { name: b"security.capability".to_vec(), value };
             }
             Self::Access(acl) => {
-                let value = acl.value(mode, wild);
+                let value = acl.value(mode, taste);
                 return Xattr { name: b"system.posix_acl_access".to_vec(), value };
             }
             Self::Default(acl) => {
-                let value = acl.value(mode, wild);
+                let value = acl.value(mode, taste);
                 return Xattr { name: b"system.posix_acl_default".to_vec(), value };
             }
         };
-        let (name, value) = match wild {
-            true => (name.bytes(300), value.bytes(1 << 16)),
-            // Three of them fit a block of 1024 bytes, and a name of the system call is 255 long.
-            false => (tame(name.bytes(100)), value.bytes(180)),
+        let (name, value) = match taste {
+            Taste::Wild => (name.bytes(300), value.bytes(1 << 16)),
+            // Three of them fit a block of 1024 bytes.
+            _ => (taste.name(name.bytes(100)), value.bytes(180)),
         };
         Xattr { name: [prefix.as_bytes(), &name].concat(), value }
     }
 }
 
 impl Attributes {
-    fn metadata(&self, wild: bool, takes_flags: bool) -> Metadata {
-        let mode = if wild { self.mode } else { self.mode & 0o7777 };
+    fn metadata(&self, taste: Taste, takes_flags: bool) -> Metadata {
+        let mode = if taste == Taste::Wild { self.mode } else { self.mode & 0o7777 };
         let (uid, gid) = match self.owner {
             Owner::Root => (0, 0),
             Owner::Small(uid, gid) => (uid.into(), gid.into()),
@@ -388,8 +427,8 @@ impl Attributes {
         };
         let set = |attributes: &[&Attribute]| {
             let mut set: Vec<Xattr> = Vec::new();
-            for xattr in attributes.iter().map(|attribute| attribute.xattr(mode, wild)) {
-                if wild || set.iter().all(|other| other.name != xattr.name) {
+            for xattr in attributes.iter().map(|attribute| attribute.xattr(mode, taste)) {
+                if taste == Taste::Wild || set.iter().all(|other| other.name != xattr.name) {
                     set.push(xattr);
                 }
             }
@@ -408,8 +447,8 @@ impl Attributes {
             mode,
             uid,
             gid,
-            mtime: self.mtime.timestamp(wild),
-            flags: match takes_flags || wild {
+            mtime: self.mtime.timestamp(taste),
+            flags: match takes_flags || taste == Taste::Wild {
                 true => FileFlags::from_bits_truncate(self.flags.unwrap_or(0)),
                 false => FileFlags::empty(),
             },
@@ -433,13 +472,15 @@ fn expected(metadata: &Metadata, what: What) -> Expected {
 
 /// A tree that is being made.
 struct Growing {
+    taste: Taste,
     builder: TreeBuilder,
     model: Vec<Expected>,
     /// By position in the model.
     nodes: Vec<NodeId>,
     /// Positions of the directories in the model, and how deep they are.
     directories: Vec<(usize, usize)>,
-    names: usize,
+    /// Names by the position of their directory, folded.
+    taken: BTreeSet<(usize, Vec<u8>)>,
     content: usize,
 }
 
@@ -449,17 +490,14 @@ impl Growing {
         self.directories[usize::from(parent) % self.directories.len()]
     }
 
-    /// Whether a name is taken, so that nothing is to be added under it.
-    fn taken(&self, parent: usize, name: &[u8]) -> bool {
-        match &self.model[parent].what {
-            What::Directory(names) => names.contains_key(name),
-            _ => unreachable!("only directories are parents"),
-        }
+    /// Whether nothing is to be added under a name.
+    fn refuses(&self, parent: usize, name: &[u8]) -> bool {
+        self.taken.len() == NAMES_MAX || self.taken.contains(&(parent, self.taste.fold(name)))
     }
 
     fn name(&mut self, parent: usize, name: Vec<u8>, position: usize) {
         self.model[position].names += 1;
-        self.names += 1;
+        self.taken.insert((parent, self.taste.fold(&name)));
         match &mut self.model[parent].what {
             What::Directory(names) => names.insert(name, position),
             _ => unreachable!("only directories are parents"),
@@ -468,7 +506,7 @@ impl Growing {
 
     fn add(&mut self, parent: u8, name: Vec<u8>, metadata: Metadata, what: What) -> Option<usize> {
         let (parent, depth) = self.directory(parent);
-        if self.names == NAMES_MAX || self.taken(parent, &name) {
+        if self.refuses(parent, &name) {
             return None;
         }
         let node = match &what {
@@ -499,7 +537,7 @@ impl Growing {
 
     fn link(&mut self, parent: u8, name: Vec<u8>, position: usize) {
         let (parent, _) = self.directory(parent);
-        if self.names == NAMES_MAX || self.taken(parent, &name) {
+        if self.refuses(parent, &name) {
             return;
         }
         if self.builder.link(self.nodes[parent], &name, self.nodes[position]).is_ok() {
@@ -507,11 +545,12 @@ impl Growing {
         }
     }
 
-    fn step(&mut self, step: &Step, wild: bool) {
+    fn step(&mut self, step: &Step) {
+        let taste = self.taste;
         match step {
             Step::Directory { parent, name, attributes } => {
-                let metadata = attributes.metadata(wild, true);
-                self.add(*parent, name.bytes(wild), metadata, What::Directory(BTreeMap::new()));
+                let metadata = attributes.metadata(taste, true);
+                self.add(*parent, name.bytes(taste), metadata, What::Directory(BTreeMap::new()));
             }
             Step::File { parent, name, attributes, content } => {
                 let bytes = content.bytes();
@@ -519,21 +558,22 @@ impl Growing {
                     return;
                 }
                 self.content += bytes.len();
-                let metadata = attributes.metadata(wild, true);
-                self.add(*parent, name.bytes(wild), metadata, What::File(Arc::new(bytes)));
+                let metadata = attributes.metadata(taste, true);
+                self.add(*parent, name.bytes(taste), metadata, What::File(Arc::new(bytes)));
             }
+            Step::Symlink { .. } | Step::Special { .. } if taste == Taste::Fat => {}
             Step::Symlink { parent, name, attributes, target } => {
-                let target = match wild {
-                    true => target.bytes(5000),
-                    false => tame(target.bytes(1023)),
+                let target = match taste {
+                    Taste::Wild => target.bytes(5000),
+                    _ => taste.name(target.bytes(1023)),
                 };
-                let metadata = attributes.metadata(wild, false);
-                self.add(*parent, name.bytes(wild), metadata, What::Symlink(target));
+                let metadata = attributes.metadata(taste, false);
+                self.add(*parent, name.bytes(taste), metadata, What::Symlink(target));
             }
             Step::Special { parent, name, attributes, special } => {
-                let fit = |major: u32, minor: u32| match wild {
-                    true => (major, minor),
-                    false => (major % (1 << 12), minor % (1 << 20)),
+                let fit = |major: u32, minor: u32| match taste {
+                    Taste::Wild => (major, minor),
+                    _ => (major % (1 << 12), minor % (1 << 20)),
                 };
                 let what = match *special {
                     Special::Fifo => What::Fifo,
@@ -548,25 +588,31 @@ impl Growing {
                         What::Block(major, minor)
                     }
                 };
-                let metadata = attributes.metadata(wild, false);
-                self.add(*parent, name.bytes(wild), metadata, what);
+                let metadata = attributes.metadata(taste, false);
+                self.add(*parent, name.bytes(taste), metadata, what);
             }
             Step::Link { parent, name, node } => {
                 let position = usize::from(*node) % self.model.len();
-                self.link(*parent, name.bytes(wild), position);
+                self.link(*parent, name.bytes(taste), position);
             }
             Step::Flock { parent, stem, count, linked } => {
                 let count = match count {
                     Count::Few(count) => u16::from(*count),
                     Count::Many(count) => count % 1024,
                 };
-                let stem = tame(stem.bytes(250));
+                let stem = stem.bytes(if taste == Taste::Fat { 40 } else { 240 });
                 let mut first = None;
                 for number in 0..count {
-                    let name = [&stem, format!("{number}").as_bytes()].concat();
+                    let name = taste.name([&stem, format!("{number}").as_bytes()].concat());
                     match first.filter(|_| *linked) {
                         Some(position) => self.link(*parent, name, position),
-                        None => first = self.add(*parent, name, Metadata::default(), What::Fifo),
+                        None => {
+                            let what = match taste {
+                                Taste::Fat => What::File(Arc::default()),
+                                _ => What::Fifo,
+                            };
+                            first = self.add(*parent, name, Metadata::default(), what);
+                        }
                     }
                 }
             }
@@ -575,35 +621,29 @@ impl Growing {
 }
 
 impl Sketch {
-    /// Leaves out what no builder or planner takes.
-    #[allow(dead_code, reason = "not every user of this file wants it")]
-    pub fn tamed(mut self) -> Self {
-        self.wild = false;
-        self
-    }
-
-    /// Whether the tree may have what no builder or planner takes.
-    #[allow(dead_code, reason = "not every user of this file wants it")]
-    pub fn is_wild(&self) -> bool {
-        self.wild
+    /// How to draw it if `tame` is what the planner takes.
+    #[allow(dead_code, reason = "the random tests have no use for wild trees")]
+    pub fn taste(&self, tame: Taste) -> Taste {
+        if self.wild { Taste::Wild } else { tame }
     }
 
     /// Makes the tree.
     ///
     /// # Errors
     /// Those of the tree builder for the tree as a whole. A node that it refuses is left out.
-    pub fn grow(&self) -> Result<Grown> {
-        let root = self.root.metadata(self.wild, true);
+    pub fn grow(&self, taste: Taste) -> Result<Grown> {
+        let root = self.root.metadata(taste, true);
         let mut growing = Growing {
+            taste,
             model: vec![expected(&root, What::Directory(BTreeMap::new()))],
             builder: TreeBuilder::new(root)?,
             nodes: vec![TreeBuilder::ROOT],
             directories: vec![(0, 0)],
-            names: 0,
+            taken: BTreeSet::new(),
             content: 0,
         };
         for step in &self.steps {
-            growing.step(step, self.wild);
+            growing.step(step);
         }
         Ok(Grown { tree: Arc::new(growing.builder.finish()?), model: growing.model })
     }

@@ -202,6 +202,10 @@ impl Checker<'_> {
                 if end > size.div_ceil(block_size) {
                     return Err(format!("blocks up to {end} beyond the size {size}"));
                 }
+                if let What::Symlink(target) = &node.what {
+                    let block = self.raw.block(extents.first().map_or(0, |extent| extent.1))?;
+                    same("target", slice(block, 0, target.len())?, target)?;
+                }
                 if is_directory {
                     flags |= inode.flags() & FLAG_INDEX;
                     let data: u64 = extents.iter().map(|&(_, _, len)| len).sum();
