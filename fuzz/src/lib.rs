@@ -1,23 +1,32 @@
 //! Plans arbitrary trees and judges the images in process.
 //!
-//! A tree is refused with an error of the library, or its image is read back by the reader of
-//! others ([`view`] for ext4) and by a small one of our own that looks at what the other does not
-//! show ([`ext4`]). Both compare it with the model of the tree, field by field.
+//! A tree is refused with an error of the library, or its image is read back by an implementation
+//! of others ([`ext4_view`], [`fat_view`]) and by a small checker of our own that looks at what
+//! the other does not show ([`ext4`], [`fat`]). They compare it with the model of the tree, field
+//! by field.
 
+mod bytes;
 pub mod ext4;
 pub mod ext4_sketch;
+pub mod ext4_view;
+pub mod fat;
+pub mod fat_sketch;
+pub mod fat_view;
 mod image;
 pub mod sketch;
-pub mod view;
+#[cfg(test)]
+mod tests;
 
 use arbitrary::Arbitrary;
+use detfs::size::Headroom;
 use detfs::tree::{SurveyOptions, survey};
 
 use ext4_sketch::Ext4Sketch;
+use fat_sketch::FatSketch;
 pub use image::image_of;
 use sketch::{Sketch, Taste};
 
-/// A complaint of an oracle: what is wrong, and where.
+/// An oracle's answer: what is wrong, and where.
 pub type Verdict<T = ()> = Result<T, String>;
 
 /// Images beyond this size are planned and not made.
@@ -30,6 +39,19 @@ pub struct TreeToExt4 {
     pub tree: Sketch,
 }
 
+/// A tree and how to make a FAT volume of it.
+#[derive(Debug, Arbitrary)]
+pub struct TreeToFat {
+    pub options: FatSketch,
+    pub tree: Sketch,
+}
+
+/// An error must say something, whatever it says.
+fn refused(error: &detfs::Error) -> bool {
+    assert!(!error.to_string().is_empty() && error.exit_code() > 0);
+    false
+}
+
 impl TreeToExt4 {
     /// Plans the tree and has the image judged; says whether there was one.
     ///
@@ -38,24 +60,65 @@ impl TreeToExt4 {
     pub fn check(&self) -> bool {
         let taste = self.tree.taste(Taste::Unix);
         let options = self.options.options(taste);
-        let Ok(mut grown) = self.tree.grow(taste) else { return false };
-        let survey = survey(&grown.tree, &SurveyOptions::default()).expect("content in memory");
-        let plan = match detfs::ext4::plan(&grown.tree, &survey, &options) {
-            Ok(plan) => plan,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                return false;
-            }
+        let mut grown = match self.tree.grow(taste) {
+            Ok(grown) => grown,
+            Err(error) => return refused(&error),
         };
-        let layout = plan.layout.seal();
-        assert_eq!(layout.size() % u64::from(options.block_size), 0, "not whole blocks");
+        let survey = survey(&grown.tree, &SurveyOptions::default()).expect("content in memory");
+        let plan = |options: &_| detfs::ext4::plan(&grown.tree, &survey, options);
+        let layout = match plan(&options) {
+            Ok(plan) => plan.layout.seal(),
+            Err(error) => return refused(&error),
+        };
+        let block_size = u64::from(options.block_size);
+        assert_eq!(layout.size() % block_size, 0, "not whole blocks");
+        if options.size.is_none() && options.headroom == Some(Headroom::Bytes(0)) {
+            let fixed = |size| detfs::ext4::Options { size: Some(size), ..options.clone() };
+            plan(&fixed(layout.size())).expect("the smallest size fits");
+            plan(&fixed(layout.size() - block_size)).expect_err("there is a smaller one");
+        }
         if layout.size() > IMAGE_MAX {
             return false;
         }
         let image = image_of(&layout);
         ext4::adapt(&mut grown, &options);
-        ext4::check(&image, &grown.model).expect("our reader");
-        view::check(image, &grown.model).expect("ext4-view");
+        ext4::check(&image, &grown.model).expect("our checker");
+        ext4_view::check(image, &grown.model).expect("ext4-view");
+        true
+    }
+}
+
+impl TreeToFat {
+    /// Plans the tree and has the volume judged; says whether there was one.
+    ///
+    /// # Panics
+    /// If an oracle complains, and wherever the library does.
+    pub fn check(&self) -> bool {
+        let taste = self.tree.taste(Taste::Fat);
+        let options = self.options.options(taste);
+        let grown = match self.tree.grow(taste) {
+            Ok(grown) => grown,
+            Err(error) => return refused(&error),
+        };
+        let plan = |options: &_| detfs::fat::plan(&grown.tree, options);
+        let layout = match plan(&options) {
+            Ok(plan) => plan.layout.seal(),
+            Err(error) => return refused(&error),
+        };
+        let least = detfs::fat::minimal_size(&grown.tree, &options).expect("it was planned");
+        assert!(least <= layout.size(), "{least} bytes are not the minimal size");
+        if options.size.is_none() {
+            assert_eq!(layout.size(), least);
+            let size = Some(least - 4096);
+            let less = detfs::fat::Options { size, ..options.clone() };
+            plan(&less).expect_err("there is a smaller size");
+        }
+        if layout.size() > IMAGE_MAX {
+            return false;
+        }
+        let image = image_of(&layout);
+        fat::check(&image, &options).expect("our checker");
+        fat_view::check(image, &grown.model, options.label.as_deref()).expect("fatfs");
         true
     }
 }

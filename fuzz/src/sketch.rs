@@ -66,7 +66,9 @@ enum Special {
 
 #[derive(Debug, Arbitrary)]
 enum Count {
+    One,
     Few(u8),
+    Dozens(u8),
     Many(u16),
 }
 
@@ -490,9 +492,13 @@ impl Growing {
         self.directories[usize::from(parent) % self.directories.len()]
     }
 
-    /// Whether nothing is to be added under a name.
-    fn refuses(&self, parent: usize, name: &[u8]) -> bool {
-        self.taken.len() == NAMES_MAX || self.taken.contains(&(parent, self.taste.fold(name)))
+    /// Whether nothing, or nothing but a directory, is to be added under a name.
+    fn refuses(&self, parent: usize, name: &[u8], is_directory: bool) -> bool {
+        // ext4 keeps this one for itself.
+        let kept = parent == 0 && name == b"lost+found" && self.taste == Taste::Unix;
+        self.taken.len() == NAMES_MAX
+            || kept && !is_directory
+            || self.taken.contains(&(parent, self.taste.fold(name)))
     }
 
     fn name(&mut self, parent: usize, name: Vec<u8>, position: usize) {
@@ -506,7 +512,8 @@ impl Growing {
 
     fn add(&mut self, parent: u8, name: Vec<u8>, metadata: Metadata, what: What) -> Option<usize> {
         let (parent, depth) = self.directory(parent);
-        if self.refuses(parent, &name) {
+        let is_directory = matches!(what, What::Directory(_));
+        if self.refuses(parent, &name, is_directory) {
             return None;
         }
         let node = match &what {
@@ -521,7 +528,6 @@ impl Growing {
             What::Char(major, minor) => Node::CharDevice(*major, *minor),
             What::Block(major, minor) => Node::BlockDevice(*major, *minor),
         };
-        let is_directory = matches!(node, Node::Directory);
         let expected = expected(&metadata, what);
         // What the builder refuses is not there.
         let node = self.builder.add(self.nodes[parent], &name, metadata, node).ok()?;
@@ -537,7 +543,7 @@ impl Growing {
 
     fn link(&mut self, parent: u8, name: Vec<u8>, position: usize) {
         let (parent, _) = self.directory(parent);
-        if self.refuses(parent, &name) {
+        if self.refuses(parent, &name, false) {
             return;
         }
         if self.builder.link(self.nodes[parent], &name, self.nodes[position]).is_ok() {
@@ -597,8 +603,10 @@ impl Growing {
             }
             Step::Flock { parent, stem, count, linked } => {
                 let count = match count {
-                    Count::Few(count) => u16::from(*count),
-                    Count::Many(count) => count % 1024,
+                    Count::One => 1,
+                    Count::Few(count) => u16::from(count % 8),
+                    Count::Dozens(count) => u16::from(count % 64),
+                    Count::Many(count) => count % 600,
                 };
                 let stem = stem.bytes(if taste == Taste::Fat { 40 } else { 240 });
                 let mut first = None;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::raw::{slice, u16_at, u32_at};
 use crate::Verdict;
+use crate::bytes::{slice, u16_at, u32_at};
 
 const MAGIC: u32 = 0xea02_0000;
 
