@@ -123,7 +123,11 @@ impl TreeBuilder {
     ) -> Result<NodeId> {
         // An error is rare and a path is not free: the name stands for it until the tree is whole.
         let id = self.inode(metadata, node, &|| name.to_vec())?;
-        self.link(parent, name, id)?;
+        if let Err(error) = self.link(parent, name, id) {
+            // An inode without a name is none.
+            self.inodes.pop();
+            return Err(error);
+        }
         Ok(id)
     }
 
@@ -230,25 +234,24 @@ impl TreeBuilder {
         let mut names = std::mem::take(&mut self.names);
         names.sort_by(|a, b| a.parent.cmp(&b.parent).then_with(|| text(a).cmp(text(b))));
 
-        // The slice of `names` that belongs to each directory, by the builder's numbers.
-        let mut listing = vec![(0u32, 0u32); self.inodes.len()];
+        // Until the end, inodes keep the builder's numbers, and what the fields of a directory or
+        // of a first path say is a position in `names`: a tree may have millions of both.
         let mut start = 0;
         for group in names.chunk_by(|a, b| a.parent == b.parent) {
             let end = start + group.len();
             let bounds = (u32::try_from(start), u32::try_from(end));
             let (Ok(from), Ok(to)) = bounds else { return Err(too_large(Vec::new())) };
-            listing[group[0].parent as usize] = (from, to);
+            self.inodes[group[0].parent as usize].span = (from, to);
             start = end;
         }
 
         let mut order: Vec<u32> = Vec::with_capacity(self.inodes.len());
         let mut number = vec![UNSEEN; self.inodes.len()];
-        let mut first = vec![(0u32, 0u32); self.inodes.len()]; // parent and name, old numbers
-        let mut stack = vec![(0u32, listing[0].0)];
+        let mut stack = vec![(0u32, self.inodes[0].span.0)];
         order.push(0);
         number[0] = 0;
         while let Some((directory, next)) = stack.last_mut() {
-            if *next == listing[*directory as usize].1 {
+            if *next == self.inodes[*directory as usize].span.1 {
                 stack.pop();
                 continue;
             }
@@ -259,10 +262,11 @@ impl TreeBuilder {
                 continue;
             }
             number[child as usize] = u32::try_from(order.len()).expect("as many as inodes");
-            first[child as usize] = (*directory, at);
             order.push(child);
-            if self.inodes[child as usize].kind == Kind::Directory {
-                stack.push((child, listing[child as usize].0));
+            let inode = &mut self.inodes[child as usize];
+            (inode.parent, inode.name) = (*directory, at);
+            if inode.kind == Kind::Directory {
+                stack.push((child, inode.span.0));
             }
         }
 
@@ -270,23 +274,22 @@ impl TreeBuilder {
         let mut entries = Vec::with_capacity(names.len());
         let mut place = vec![0u32; names.len()];
         for &old in &order {
-            if self.inodes[old as usize].kind != Kind::Directory {
+            let inode = &mut self.inodes[old as usize];
+            if inode.kind != Kind::Directory {
                 continue;
             }
-            let (from, to) = listing[old as usize];
+            let (from, to) = inode.span;
             let start = entries.len();
             for at in from..to {
                 let name = &names[at as usize];
                 place[at as usize] = u32::try_from(entries.len()).expect("as many as names");
-                entries.push(Entry {
-                    at: name.at,
-                    len: name.len,
-                    inode: number[name.inode as usize],
-                });
+                let inode = number[name.inode as usize];
+                entries.push(Entry { at: name.at, len: name.len, inode });
             }
             let bound = |at: usize| u32::try_from(at).expect("as many as names");
-            self.inodes[old as usize].span = (bound(start), bound(entries.len()));
+            inode.span = (bound(start), bound(entries.len()));
         }
+        drop(names);
 
         let mut sets = vec![Box::default(); self.xattrs.len()];
         let mut set_number = vec![UNSEEN; self.xattrs.len()];
@@ -295,23 +298,29 @@ impl TreeBuilder {
         }
         let mut xattrs: Vec<Box<[Xattr]>> = vec![Box::default()];
         set_number[0] = 0;
-        let inodes = order
-            .iter()
-            .map(|&old| {
-                let mut inode = self.inodes[old as usize];
-                let (parent, name) = first[old as usize];
-                inode.parent = number[parent as usize];
-                inode.name = if old == 0 { 0 } else { place[name as usize] };
-                inode.links = inode.links.max(1);
-                let set = &mut set_number[inode.xattrs as usize];
-                if *set == UNSEEN {
-                    *set = u32::try_from(xattrs.len()).expect("as many as before");
-                    xattrs.push(std::mem::take(&mut sets[inode.xattrs as usize]));
-                }
-                inode.xattrs = *set;
-                inode
-            })
-            .collect();
+        for old in order {
+            let inode = &mut self.inodes[old as usize];
+            if old != 0 {
+                inode.parent = number[inode.parent as usize];
+                inode.name = place[inode.name as usize];
+            }
+            inode.links = inode.links.max(1);
+            let set = &mut set_number[inode.xattrs as usize];
+            if *set == UNSEEN {
+                *set = u32::try_from(xattrs.len()).expect("as many as before");
+                xattrs.push(std::mem::take(&mut sets[inode.xattrs as usize]));
+            }
+            inode.xattrs = *set;
+        }
+        // Every inode goes to its number, in place.
+        let mut inodes = self.inodes;
+        for at in 0..inodes.len() {
+            while number[at] as usize != at {
+                let to = number[at] as usize;
+                inodes.swap(at, to);
+                number.swap(at, to);
+            }
+        }
         self.sources[usize::from(SUPPLIED)] = Some(Arc::new(self.supplied));
         let sources = self.sources.into_iter().map(|source| source.expect("reserved and set"));
         let tree = Tree {
