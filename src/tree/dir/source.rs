@@ -148,26 +148,12 @@ fn changed(path: &[u8], rule: &str) -> Error {
     Error::Changed { path: path.to_vec(), rule: rule.into() }
 }
 
-impl DirReader {
-    fn check(&self, rule: &str) -> Result<()> {
-        match status(&self.file) {
-            Ok(status) if stamp(&status) == self.stamp => Ok(()),
-            Ok(_) => Err(changed(&self.path, rule)),
-            Err(error) => Err(Error::source(self.path.clone(), "cannot read its status", error)),
-        }
-    }
-}
-
 impl ContentSource for DirSource {
     fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
         let (stamp, _) = self.records.files[index as usize];
         let place = self.records.path_of_file(index);
         match self.beneath.open(&place, READ) {
-            Ok(fd) => {
-                let reader = DirReader { file: fd.into(), stamp, path: place };
-                reader.check("it was changed or replaced after the tree was listed")?;
-                Ok(Box::new(reader))
-            }
+            Ok(fd) => Ok(Box::new(DirReader { file: fd.into(), stamp, path: place })),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {
                 Err(changed(&path(), "it was removed or replaced after the tree was listed"))
             }
@@ -178,9 +164,10 @@ impl ContentSource for DirSource {
 
 impl ContentReader for DirReader {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => changed(&self.path, "it shrank while it was read"),
-            _ => Error::source(self.path.clone(), "cannot read", error),
+        self.file.read_exact_at(buffer, offset).or_else(|error| {
+            // A file that became shorter, or was replaced by something else, is one that changed.
+            self.verify()?;
+            Err(Error::source(self.path.clone(), "cannot read", error))
         })
     }
 
@@ -188,7 +175,14 @@ impl ContentReader for DirReader {
         Some(&self.file)
     }
 
+    // Once, after the last read, is enough: whenever it was changed or replaced, it shows.
     fn verify(&self) -> Result<()> {
-        self.check("it was changed while it was read")
+        match status(&self.file) {
+            Ok(status) if stamp(&status) == self.stamp => Ok(()),
+            Ok(_) => {
+                Err(changed(&self.path, "it was changed or replaced after the tree was listed"))
+            }
+            Err(error) => Err(Error::source(self.path.clone(), "cannot read its status", error)),
+        }
     }
 }
