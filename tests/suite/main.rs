@@ -11,6 +11,7 @@ mod bad_input;
 mod boot;
 mod determinism;
 mod detfs;
+mod ext4;
 mod golden;
 mod images;
 mod oracle;

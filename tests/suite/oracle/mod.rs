@@ -20,8 +20,8 @@ pub use ext4::e2fsck;
 pub use fat::{extract_fat, fsck_fat};
 pub use gpt::{Partition, extract, gpt, partitions};
 pub use grub::{grub_cmp, grub_ls};
-pub use mount::{Mounted, mount_ext4};
-pub use tool::{require_root, sha256, shell};
+pub use mount::{LoopDevice, Mounted, mount_ext4};
+pub use tool::{require_root, run, sha256, shell};
 
 /// What an oracle found wrong.
 pub struct Complaint(pub String);

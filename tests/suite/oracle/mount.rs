@@ -45,15 +45,19 @@ impl Drop for LoopDevice {
 pub struct Mounted {
     directory: PathBuf,
     /// Goes after the mount, since fields are dropped after `drop`.
-    _device: Option<LoopDevice>,
+    device: Option<LoopDevice>,
     _parent: tempfile::TempDir,
 }
 
 impl Mounted {
     /// Mounts a file or nothing (for `tmpfs`) on a directory of its own.
     pub fn new(kind: &str, options: &str, image: Option<&Path>) -> Verdict<Self> {
+        Self::on(kind, options, image.map(|image| LoopDevice::attach(image, &[])))
+    }
+
+    /// Mounts a device or nothing likewise.
+    pub fn on(kind: &str, options: &str, device: Option<LoopDevice>) -> Verdict<Self> {
         require_root();
-        let device = image.map(|image| LoopDevice::attach(image, &[]));
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("mounted");
         fs::create_dir(&directory).unwrap();
@@ -70,7 +74,7 @@ impl Mounted {
         if !said.ok {
             return complain(format!("mount: {}", said.all()));
         }
-        Ok(Self { directory, _device: device, _parent: parent })
+        Ok(Self { directory, device, _parent: parent })
     }
 
     /// The root of the mounted file system.
@@ -78,8 +82,11 @@ impl Mounted {
         &self.directory
     }
 
-    fn device(&self) -> &Path {
-        self._device.as_ref().expect("mounted from a file").path()
+    /// How many errors the kernel has found in this ext4 file system.
+    pub fn errors(&self) -> u64 {
+        let device = self.device.as_ref().expect("mounted from a file").path();
+        let counter = Path::new("/sys/fs/ext4").join(device.file_name().unwrap());
+        fs::read_to_string(counter.join("errors_count")).unwrap().trim().parse().unwrap()
     }
 }
 
@@ -98,12 +105,10 @@ pub fn mount_ext4<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> 
     let before = sha256(image);
     let mounted = Mounted::new("ext4", "ro", Some(image))?;
     let seen = look(mounted.path());
-    let name = mounted.device().file_name().unwrap();
-    let counter = Path::new("/sys/fs/ext4").join(name).join("errors_count");
-    let errors = fs::read_to_string(counter).unwrap();
+    let errors = mounted.errors();
     drop(mounted);
-    if errors.trim() != "0" {
-        return complain(format!("the kernel found {} errors", errors.trim()));
+    if errors != 0 {
+        return complain(format!("the kernel found {errors} errors"));
     }
     if sha256(image) != before {
         return complain("mounting it read-only changed the image");
