@@ -1,6 +1,7 @@
 //! What debugfs and dumpe2fs read from an image.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::Path;
 
 use crate::oracle::run;
@@ -38,6 +39,16 @@ pub fn inode_field(image: &Path, path: &str, name: &str) -> u64 {
     let (_, behind) = text.split_once(&format!("{name}: ")).unwrap_or_else(|| panic!("{text}"));
     let number = behind.trim_start().split_whitespace().next().unwrap();
     number.parse().unwrap_or_else(|error| panic!("{name} {number}: {error}"))
+}
+
+/// The numbers behind a word of `debugfs stat` for many files.
+pub fn inode_fields(image: &Path, paths: impl Iterator<Item = String>, name: &str) -> Vec<u64> {
+    let mut requests = tempfile::NamedTempFile::new().unwrap();
+    paths.for_each(|path| writeln!(requests, "stat {path}").unwrap());
+    let said = run("debugfs", ["-f".as_ref(), requests.path().as_os_str(), image.as_os_str()]);
+    assert!(said.ok && said.stderr.lines().count() == 1, "{}", said.all());
+    let behind = said.stdout.lines().filter_map(|line| Some(line.split_once(name)?.1));
+    behind.map(|text| text.trim_start_matches(':').trim().parse().unwrap()).collect()
 }
 
 /// The block that holds a block of a file.

@@ -1,1 +1,146 @@
-//! .
+//! Times to the nanosecond and to the ends of what an inode holds.
+
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use detfs::Timestamp;
+use detfs::ext4::Options;
+use detfs::tree::Metadata;
+
+use super::PROFILES;
+use super::inspect::superblock_field;
+use super::sample::{Image, ROOT, Sample, metadata, options};
+use crate::oracle::{e2fsck, mount_ext4};
+
+const MIN: i64 = -(1 << 31);
+const MAX: i64 = (1 << 34) - (1 << 31) - 1;
+
+/// An image with a file for each of these times, named by its position.
+fn timed(times: &[(i64, u32)]) -> Image {
+    let mut sample = Sample::new();
+    for (number, &(seconds, nanoseconds)) in times.iter().enumerate() {
+        let mtime = Timestamp { seconds, nanoseconds };
+        sample.empty(ROOT, number.to_string(), Metadata { mtime, ..metadata(0o644) });
+    }
+    Image::new(&sample.finish(), &options())
+}
+
+/// The kernel's view of the times of a file; all four have to be the same.
+fn time(path: &Path) -> (i64, u32) {
+    let found = fs::symlink_metadata(path).unwrap();
+    let mtime = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap());
+    assert_eq!((found.ctime(), found.ctime_nsec()), (mtime.0, mtime.1.into()), "{path:?}");
+    assert_eq!((found.atime(), found.atime_nsec()), (mtime.0, mtime.1.into()), "{path:?}");
+    assert_eq!(found.created().unwrap(), found.modified().unwrap(), "{path:?}");
+    mtime
+}
+
+#[test]
+fn times_are_kept() {
+    let seconds = [
+        MIN,
+        MIN + 1,
+        -1,
+        0,
+        1,
+        (1 << 31) - 1,
+        1 << 31,
+        (1 << 32) - 1,
+        1 << 32,
+        (1 << 32) + (1 << 31) - 1,
+        (1 << 32) + (1 << 31),
+        7_258_118_400,
+        MISTAKEN.start - 1,
+        MISTAKEN.end,
+        MAX - 1,
+        MAX,
+    ];
+    let times: Vec<(i64, u32)> = seconds
+        .into_iter()
+        .flat_map(|second| [0, 1, 999_999_999].map(|nanosecond| (second, nanosecond)))
+        .collect();
+    let image = timed(&times);
+    assert!(image.warnings.is_empty());
+    let look = |root: &Path| {
+        for (number, expected) in times.iter().enumerate() {
+            assert_eq!(time(&root.join(number.to_string())), *expected);
+        }
+    };
+    image.judged(look).unwrap();
+}
+
+/// The years 2310 to 2378: old kernels wrote times before 1970 like this, and e2fsck thinks until
+/// 2242 that it sees such a one.
+const MISTAKEN: Range<i64> = (1 << 33) + (1 << 31)..3 << 32;
+
+#[test]
+fn times_that_only_the_kernel_takes_as_they_are() {
+    let times = [(MISTAKEN.start, 0), (MISTAKEN.end - 1, 999_999_999)];
+    let image = timed(&times);
+    let complaint = e2fsck(&image.path).unwrap_err().0;
+    assert_eq!(complaint.matches("are likely pre-1970").count(), times.len(), "{complaint}");
+    let found =
+        mount_ext4(&image.path, |root| [0, 1].map(|number| time(&root.join(number.to_string()))));
+    assert_eq!(found.unwrap(), times);
+}
+
+#[test]
+fn times_out_of_range_are_clamped_with_a_warning() {
+    let times = [
+        (0, 5),
+        (MIN - 1, 999_999_999),
+        (MIN, 0),
+        (i64::MIN, 1),
+        (MAX, 999_999_999),
+        (MAX + 1, 0),
+        (i64::MAX, 7),
+    ];
+    let image = timed(&times);
+    let look = |root: &Path| {
+        for (number, &given) in times.iter().enumerate() {
+            let expected = given.clamp((MIN, 0), (MAX, 999_999_999));
+            assert_eq!(time(&root.join(number.to_string())), expected, "{given:?}");
+        }
+    };
+    image.judged(look).unwrap();
+    let [warning] = &image.warnings[..] else { panic!("{:?}", image.warnings) };
+    assert_eq!(warning.path, b"1");
+    assert!(warning.message.contains("1901 to 2446"), "{}", warning.message);
+    assert!(warning.message.contains("4 in all"), "{}", warning.message);
+}
+
+/// What is not of the tree has the epoch, and nothing has the time of the clock.
+#[test]
+fn what_has_no_time_has_the_epoch() {
+    for (epoch, written) in [
+        // The superblock counts from 1970.
+        (MIN, "Thu Jan  1 00:00:00 1970"),
+        (-1, "Thu Jan  1 00:00:00 1970"),
+        (1, "Thu Jan  1 00:00:01 1970"),
+        (1_700_000_000, "Tue Nov 14 22:13:20 2023"),
+        (4_102_444_800, "Fri Jan  1 00:00:00 2100"),
+        (MAX, "Tue May 10 22:38:55 2446"),
+    ] {
+        for profile in PROFILES {
+            let epoch = Timestamp::from_seconds(epoch);
+            let image =
+                Image::new(&Sample::new().finish(), &Options { epoch, profile, ..options() });
+            let seconds = image.judged(|root| {
+                let own = root.join("lost+found");
+                own.exists().then(|| time(&own))
+            });
+            if let Some(own) = seconds.unwrap() {
+                assert_eq!(own, (epoch.seconds, 0));
+            }
+            let field = |name: &str| superblock_field(&image.path, name);
+            if epoch.seconds > 0 {
+                assert_eq!(field("Filesystem created"), written);
+                assert_eq!(field("Last checked"), written);
+            }
+            assert_eq!(field("Last write time"), written);
+            assert_eq!(field("Last mount time"), "n/a");
+        }
+    }
+}
