@@ -88,8 +88,16 @@ impl Sample {
 /// Content without a zero byte.
 pub struct Solid;
 
-/// Content whose first 4 KiB are not zeros, and then every other, so many times. Then all is zeros.
+/// Content with so many runs that are not zeros: the first 16 KiB, and then every other 4 KiB, where
+/// each 16 KiB start with zeros, as holes do. Behind them all is zeros.
 pub struct Comb(pub u64);
+
+impl Comb {
+    /// How much content has all the runs.
+    pub fn len(&self) -> u64 {
+        (self.0 + 1) * 8192
+    }
+}
 
 impl ReadAt for Solid {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -103,7 +111,8 @@ impl ReadAt for Solid {
 impl ReadAt for Comb {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         for (byte, at) in buffer.iter_mut().zip(offset..) {
-            let tooth = at / 4096 % 2 == 0 && at / 8192 < self.0;
+            let granule = at / 4096;
+            let tooth = granule < 4 || granule % 2 == 1 && at < self.len();
             *byte = if tooth { u8::try_from(1 + at % 251).unwrap() } else { 0 };
         }
         Ok(buffer.len())

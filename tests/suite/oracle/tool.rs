@@ -31,7 +31,7 @@ pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> 
     let mut command = Command::new(program);
     command.args(args).env("PATH", PATH).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     // Images whose epoch is in the future are no fault: e2fsck takes this for the present.
-    command.env("E2FSCK_TIME", "4000000000");
+    command.env("E2FSCK_TIME", "4294967295");
     let Output { status, stdout, stderr } = match command.output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
