@@ -96,7 +96,15 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let said = run("umount", [self.directory.as_os_str()]);
+        let mut said = run("umount", [self.directory.as_os_str()]);
+        for _ in 0..100 {
+            // A program that another thread is about to start has our open files until it does.
+            if said.ok || !said.stderr.contains("busy") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            said = run("umount", [self.directory.as_os_str()]);
+        }
         if !said.ok && !std::thread::panicking() {
             panic!("umount: {}", said.all());
         }
