@@ -1,11 +1,15 @@
-//! Arbitrary options of the ext4 planner.
+//! Arbitrary options of the ext4 planner, and what it makes of a tree.
+
+use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
 use detfs::ext4::{Options, Profile};
 use detfs::size::{Headroom, KIB};
+use detfs::time::Timestamp;
+use detfs::tree::FileFlags;
 use uuid::Uuid;
 
-use super::sketch::{Taste, Time};
+use super::sketch::{Expected, Grown, Taste, Time, What};
 
 #[derive(Debug, Arbitrary)]
 pub struct Ext4Sketch {
@@ -107,5 +111,45 @@ impl Ext4Sketch {
             multiple: self.multiple.into(),
             grow_to,
         }
+    }
+}
+
+/// The first and the last time that ext4 holds.
+const TIMES: (Timestamp, Timestamp) = (
+    Timestamp { seconds: -0x8000_0000, nanoseconds: 0 },
+    Timestamp { seconds: 0x3_7fff_ffff, nanoseconds: 999_999_999 },
+);
+
+/// Brings the model of a tree to what is to be in the file system.
+pub fn adapt(grown: &mut Grown, options: &Options) {
+    for node in &mut grown.model {
+        node.mtime = node.mtime.clamp(TIMES.0, TIMES.1);
+        // Only entries of tags 2 and 8 have an id, whatever the form of the system call says.
+        let acls = node.xattrs.iter_mut().filter(|(name, _)| name.starts_with(b"system."));
+        for entry in acls.flat_map(|(_, acl)| acl[4..].chunks_exact_mut(8)) {
+            if !matches!(entry[0], 0x02 | 0x08) {
+                entry[4..].fill(0xff);
+            }
+        }
+        // An ACL of three entries says no more than the mode.
+        let access = &b"system.posix_acl_access"[..];
+        if node.xattrs.get(access).is_some_and(|acl| acl.len() == 4 + 3 * 8) {
+            node.xattrs.remove(access);
+        }
+    }
+    let position = grown.model.len();
+    let What::Directory(names) = &mut grown.model[0].what else { unreachable!("it is the root") };
+    if options.profile != Profile::Ro && !names.contains_key(&b"lost+found"[..]) {
+        names.insert(b"lost+found".to_vec(), position);
+        grown.model.push(Expected {
+            what: What::Directory(BTreeMap::new()),
+            mode: 0o700,
+            uid: 0,
+            gid: 0,
+            mtime: options.epoch,
+            flags: FileFlags::empty(),
+            xattrs: BTreeMap::new(),
+            names: 1,
+        });
     }
 }

@@ -21,7 +21,7 @@ use arbitrary::Arbitrary;
 use detfs::size::Headroom;
 use detfs::tree::{SurveyOptions, survey};
 
-use ext4_sketch::Ext4Sketch;
+use ext4_sketch::{Ext4Sketch, adapt};
 use fat_sketch::FatSketch;
 pub use image::image_of;
 use sketch::{Sketch, Taste};
@@ -81,7 +81,7 @@ impl TreeToExt4 {
             return false;
         }
         let image = image_of(&layout);
-        ext4::adapt(&mut grown, &options);
+        adapt(&mut grown, &options);
         ext4::check(&image, &grown.model).expect("our checker");
         ext4_view::check(image, &grown.model).expect("ext4-view");
         true

@@ -320,7 +320,7 @@ impl Content {
                 if is_data(index) {
                     // One byte makes it data, and not always the same one.
                     let at = index * 37 % granule.len();
-                    granule[at] = 1 + (index % 255) as u8;
+                    granule[at] = u8::try_from(1 + index % 255).expect("at most 255");
                 }
             }
             bytes
@@ -425,7 +425,9 @@ impl Attributes {
         let (uid, gid) = match self.owner {
             Owner::Root => (0, 0),
             Owner::Small(uid, gid) => (uid.into(), gid.into()),
-            Owner::Any(uid, gid) => (uid, gid),
+            Owner::Any(uid, gid) if taste == Taste::Wild => (uid, gid),
+            // The last number is no owner to the kernel.
+            Owner::Any(uid, gid) => (uid.min(u32::MAX - 1), gid.min(u32::MAX - 1)),
         };
         let set = |attributes: &[&Attribute]| {
             let mut set: Vec<Xattr> = Vec::new();

@@ -9,6 +9,7 @@ use detfs::tree::{Survey, SurveyOptions, survey};
 use uuid::Uuid;
 
 use crate::bytes::{u16_at, u32_at};
+use crate::ext4_sketch::adapt;
 use crate::image_of;
 use crate::sketch::{Grown, Sketch, Taste};
 use crate::{TreeToExt4, TreeToFat};
@@ -46,7 +47,7 @@ fn ext4_image() -> (Vec<u8>, Grown) {
         grow_to: None,
     };
     let plan = ext4::plan(&grown.tree, &survey, &options).unwrap();
-    crate::ext4::adapt(&mut grown, &options);
+    adapt(&mut grown, &options);
     (image_of(&plan.layout.seal()), grown)
 }
 

@@ -10,14 +10,12 @@ mod xattr;
 
 use std::collections::BTreeMap;
 
-use detfs::ext4::{Options, Profile};
 use detfs::name::Escaped;
-use detfs::time::Timestamp;
 use detfs::tree::FileFlags;
 
 use crate::Verdict;
 use crate::bytes::{slice, u16_at, u32_at};
-use crate::sketch::{Expected, Grown, What};
+use crate::sketch::{Expected, What};
 use raw::{FLAG_EXTENTS, FLAG_INDEX, Inode, Raw};
 use usage::Usage;
 
@@ -26,47 +24,7 @@ const RESIZE: u32 = 7;
 const JOURNAL: u32 = 8;
 const FIRST: u32 = 11;
 
-/// The first and the last time that ext4 holds.
-const TIMES: (Timestamp, Timestamp) = (
-    Timestamp { seconds: -0x8000_0000, nanoseconds: 0 },
-    Timestamp { seconds: 0x3_7fff_ffff, nanoseconds: 999_999_999 },
-);
-
-/// Brings the model of a tree to what is to be in the file system.
-pub fn adapt(grown: &mut Grown, options: &Options) {
-    for node in &mut grown.model {
-        node.mtime = node.mtime.clamp(TIMES.0, TIMES.1);
-        // Only entries of tags 2 and 8 have an id, whatever the form of the system call says.
-        let acls = node.xattrs.iter_mut().filter(|(name, _)| name.starts_with(b"system."));
-        for entry in acls.flat_map(|(_, acl)| acl[4..].chunks_exact_mut(8)) {
-            if !matches!(entry[0], 0x02 | 0x08) {
-                entry[4..].fill(0xff);
-            }
-        }
-        // An ACL of three entries says no more than the mode.
-        let access = &b"system.posix_acl_access"[..];
-        if node.xattrs.get(access).is_some_and(|acl| acl.len() == 4 + 3 * 8) {
-            node.xattrs.remove(access);
-        }
-    }
-    let position = grown.model.len();
-    let What::Directory(names) = &mut grown.model[0].what else { unreachable!("it is the root") };
-    if options.profile != Profile::Ro && !names.contains_key(&b"lost+found"[..]) {
-        names.insert(b"lost+found".to_vec(), position);
-        grown.model.push(Expected {
-            what: What::Directory(BTreeMap::new()),
-            mode: 0o700,
-            uid: 0,
-            gid: 0,
-            mtime: options.epoch,
-            flags: FileFlags::empty(),
-            xattrs: BTreeMap::new(),
-            names: 1,
-        });
-    }
-}
-
-/// Checks an image against the [adapted](adapt) model of its tree.
+/// Checks an image against the [adapted](crate::ext4_sketch::adapt) model of its tree.
 pub fn check(image: &[u8], model: &[Expected]) -> Verdict {
     let raw = Raw::read(image)?;
     let mut checker = Checker {
