@@ -15,4 +15,5 @@ mod ext4;
 mod golden;
 mod images;
 mod oracle;
+mod random_trees;
 mod tree;

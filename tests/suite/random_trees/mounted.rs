@@ -1,0 +1,137 @@
+//! A mounted tree compared with the model that it was made of.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use detfs::time::Timestamp;
+use detfs::tree::FileFlags;
+use rustix::buffer::spare_capacity;
+use rustix::fs::IFlags;
+
+use super::sketch::{Expected, What};
+use crate::oracle::{Complaint, Verdict};
+
+/// Compares every name, and every field of every node, with the model.
+pub fn compare(root: &Path, model: &[Expected]) -> Verdict {
+    let mut inodes = BTreeMap::new();
+    let mut pending = vec![(0, root.to_owned())];
+    while let Some((position, path)) = pending.pop() {
+        let complain = |text| Complaint(format!("{path:?}: {text}"));
+        let metadata = fs::symlink_metadata(&path).map_err(|error| complain(error.to_string()))?;
+        // One inode for each node and one node for each inode.
+        let numbers = (*inodes.entry(position).or_insert(metadata.ino()), metadata.ino());
+        same("inode", &numbers.1, &numbers.0).map_err(complain)?;
+        node(&path, &metadata, &model[position], model).map_err(complain)?;
+        if let What::Directory(names) = &model[position].what {
+            let found = fs::read_dir(&path).map_err(|error| complain(error.to_string()))?;
+            let mut found: Vec<Vec<u8>> =
+                found.map(|entry| entry.unwrap().file_name().as_bytes().to_vec()).collect();
+            found.sort();
+            same("names", &found.iter().collect(), &names.keys().collect::<Vec<_>>())
+                .map_err(complain)?;
+            let below = |(name, &child): (&Vec<u8>, _)| (child, path.join(OsStr::from_bytes(name)));
+            pending.extend(names.iter().map(below));
+        }
+    }
+    let mut numbers: Vec<_> = inodes.values().collect();
+    numbers.sort();
+    numbers.dedup();
+    same("inodes", &numbers.len(), &inodes.len()).map_err(Complaint)
+}
+
+fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!("{what} {found:?}, not {expected:?}")),
+    }
+}
+
+fn node(
+    path: &Path,
+    metadata: &fs::Metadata,
+    node: &Expected,
+    model: &[Expected],
+) -> Result<(), String> {
+    let kind = metadata.file_type();
+    let is_directory = |&&child: &&usize| matches!(model[child].what, What::Directory(_));
+    let rdev = |major, minor| rustix::fs::makedev(major, minor);
+    let links = match &node.what {
+        What::Directory(names) => 2 + names.values().filter(is_directory).count() as u64,
+        _ => node.names.into(),
+    };
+    match &node.what {
+        What::Directory(_) => same("directory", &kind.is_dir(), &true)?,
+        What::File(bytes) => {
+            same("file", &kind.is_file(), &true)?;
+            let found = fs::read(path).map_err(|error| error.to_string())?;
+            same("size", &metadata.len(), &(bytes.len() as u64))?;
+            if found != **bytes {
+                return Err("another content".into());
+            }
+        }
+        What::Symlink(target) => {
+            same("symlink", &kind.is_symlink(), &true)?;
+            let found = fs::read_link(path).map_err(|error| error.to_string())?;
+            same("target", &found, &PathBuf::from(OsStr::from_bytes(target)))?;
+        }
+        What::Fifo => same("fifo", &kind.is_fifo(), &true)?,
+        What::Socket => same("socket", &kind.is_socket(), &true)?,
+        What::Char(major, minor) => {
+            same("character device", &kind.is_char_device(), &true)?;
+            same("device", &metadata.rdev(), &rdev(*major, *minor))?;
+        }
+        What::Block(major, minor) => {
+            same("block device", &kind.is_block_device(), &true)?;
+            same("device", &metadata.rdev(), &rdev(*major, *minor))?;
+        }
+    }
+    same("mode", &(metadata.mode() & 0o7777), &node.mode.into())?;
+    same("owner", &(metadata.uid(), metadata.gid()), &(node.uid, node.gid))?;
+    let Timestamp { seconds, nanoseconds } = node.mtime;
+    same("mtime", &(metadata.mtime(), metadata.mtime_nsec()), &(seconds, nanoseconds.into()))?;
+    same("links", &metadata.nlink(), &links)?;
+    let keeps = matches!(node.what, What::Directory(_) | What::File(_));
+    if keeps {
+        same("flags", &flags(path)?, &node.flags)?;
+    }
+    let shown = |name: &[u8]| {
+        // The kernel keeps these from nodes that it has them not for, wherever they come from.
+        let user = keeps || !name.starts_with(b"user.");
+        let acl = !matches!(node.what, What::Symlink(_)) || !name.starts_with(b"system.");
+        user && acl
+    };
+    let expected = node.xattrs.iter().filter(|(name, _)| shown(name));
+    let expected = expected.map(|(name, value)| (name.clone(), value.clone())).collect();
+    same("attributes", &xattrs(path, shown)?, &expected)
+}
+
+fn flags(path: &Path) -> Result<FileFlags, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let found = rustix::fs::ioctl_getflags(&file).map_err(|error| error.to_string())?;
+    let mut flags = FileFlags::empty();
+    flags.set(FileFlags::IMMUTABLE, found.contains(IFlags::IMMUTABLE));
+    flags.set(FileFlags::APPEND, found.contains(IFlags::APPEND));
+    flags.set(FileFlags::NODUMP, found.contains(IFlags::NODUMP));
+    Ok(flags)
+}
+
+fn xattrs(
+    path: &Path,
+    shown: impl Fn(&[u8]) -> bool,
+) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+    let mut names = Vec::with_capacity(1 << 16);
+    rustix::fs::llistxattr(path, spare_capacity(&mut names)).map_err(|error| error.to_string())?;
+    let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty() && shown(name));
+    let read = |name: &[u8]| {
+        let mut value = Vec::with_capacity(1 << 16);
+        rustix::fs::lgetxattr(path, OsStr::from_bytes(name), spare_capacity(&mut value))
+            .map_err(|error| format!("attribute {}: {error}", name.escape_ascii()))?;
+        Ok((name.to_vec(), value))
+    };
+    names.map(read).collect()
+}
