@@ -1,4 +1,5 @@
-//! Images made by the program, judged by the tools of others and by the kernel.
+//! Images made by the program, or by the library of trees that no directory holds, judged by the
+//! tools of others and by the kernel.
 //!
 //! The tests make devices, mount and build as another user, so they run as root; what they need
 //! installed, `tests/run` installs. A tool that is missing is a failure and never a skip.

@@ -60,7 +60,8 @@ fn sizes_around_a_block() {
                 let tail = size % block;
                 if tail > 0 {
                     let last = block_of(&image.path, &path, count - 1);
-                    let slack = image.read(last * block + tail, (block - tail) as usize);
+                    let len = usize::try_from(block - tail).unwrap();
+                    let slack = image.read(last * block + tail, len);
                     assert!(slack.iter().all(|&byte| byte == 0), "behind a file of {size} bytes");
                 }
             }

@@ -37,7 +37,7 @@ pub fn superblock_field(image: &Path, name: &str) -> String {
 pub fn inode_field(image: &Path, path: &str, name: &str) -> u64 {
     let text = debugfs(image, &format!("stat {path}"));
     let (_, behind) = text.split_once(&format!("{name}: ")).unwrap_or_else(|| panic!("{text}"));
-    let number = behind.trim_start().split_whitespace().next().unwrap();
+    let number = behind.split_whitespace().next().unwrap();
     number.parse().unwrap_or_else(|error| panic!("{name} {number}: {error}"))
 }
 

@@ -148,16 +148,22 @@ fn planned(tree: &Arc<Tree>, options: &Options) -> detfs::Result<Plan> {
     plan(tree, &survey, options)
 }
 
+/// Writes an image to a path, and returns the warnings.
+pub fn write(tree: &Arc<Tree>, options: &Options, path: &Path) -> Vec<Warning> {
+    let Plan { layout, warnings } = planned(tree, options).unwrap();
+    let layout = layout.seal();
+    let output = Destination::new(path, false).unwrap().create(layout.size()).unwrap();
+    let threads = NonZero::<usize>::MIN;
+    emit(&layout, &output, &detfs::layout::Options::new(threads)).unwrap();
+    output.finish().unwrap();
+    warnings
+}
+
 impl Image {
     pub fn new(tree: &Arc<Tree>, options: &Options) -> Self {
-        let Plan { layout, warnings } = planned(tree, options).unwrap();
-        let layout = layout.seal();
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("image");
-        let output = Destination::new(&path, false).unwrap().create(layout.size()).unwrap();
-        let threads = NonZero::<usize>::MIN;
-        emit(&layout, &output, &detfs::layout::Options::new(threads)).unwrap();
-        output.finish().unwrap();
+        let warnings = write(tree, options, &path);
         Self { scratch, path, warnings }
     }
 
