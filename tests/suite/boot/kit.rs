@@ -30,8 +30,10 @@ const DOWNLOAD: &str = "
 const MAKE: &str = "
     umask 022; mkdir -p $2; cd $2
     mkdir -p bin sbin etc dev proc sys run tmp mnt efi/EFI/BOOT many
+    cp $(command -v resize2fs) bin/
+    ldd bin/resize2fs | grep -o '/[^ ]*' | while read library; do cp --parents -L $library .; done
     cp $1/bin/busybox bin/
-    for name in sh mount cat grep sync poweroff sha256sum sleep ls wc; do ln -s busybox bin/$name; done
+    for name in sh mount cat grep sync poweroff sha256sum sleep ls wc umount seq rm; do ln -s busybox bin/$name; done
     seq 300000 >etc/large; : >etc/empty; ln -s large etc/link; ln etc/large etc/hard
     truncate -s 4M etc/sparse; printf end >>etc/sparse
     for n in $(seq 3000); do echo $n >\"many/one of three thousand files $n\"; done
@@ -56,13 +58,19 @@ const LINK: &str = "
 const INIT: &str = "#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc
-mount -t devtmpfs dev /dev; mount -t tmpfs tmp /run
+mount -t devtmpfs dev /dev; mount -t tmpfs tmp /run; mount -t sysfs sys /sys
 exec >/dev/ttyS0 2>&1
 echo
 bad() { echo REFUSAL $*; poweroff -f; sleep 999; }
 cd /
 sha256sum -c etc/sums >/run/sums 2>&1 || bad $(grep -v ': OK' /run/sums)
 [ $(ls many | wc -l) = 3000 ] || bad many
+for disk in /dev/nvme*n1; do
+    [ -b ${disk}p1 ] && continue
+    mount -t ext4 $disk /mnt || bad mount $disk
+    resize2fs $disk >/run/grown 2>&1 || bad $disk $(cat /run/grown)
+    seq 100000 >/mnt/new && sync && rm /mnt/new && umount /mnt || bad $disk
+done
 mount -o remount,rw / || bad remount
 echo written >/etc/written && sync && [ \"$(cat /etc/written)\" = written ] || bad write
 mount -o remount,ro / || bad remount-ro

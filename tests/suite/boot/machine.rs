@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -31,11 +31,11 @@ impl Drop for Machine {
     }
 }
 
-/// Boots from an image, which the machine may write to.
+/// Boots from an image, with more disks of the other images. The machine may write to all of them.
 ///
 /// The processor is emulated: where there is a `/dev/kvm` it may not work. `cx16=off` since QEMU 7
 /// emulates cmpxchg16b so that kernels fault.
-pub fn boot(image: &Path) -> Outcome {
+pub fn boot(image: &Path, others: &[PathBuf]) -> Outcome {
     let scratch = tempfile::tempdir().unwrap();
     let (log, variables) = (scratch.path().join("serial"), scratch.path().join("variables"));
     shell("cp /usr/share/OVMF/OVMF_VARS_4M.fd $1; : >$2", &[&variables, &log]);
@@ -50,6 +50,11 @@ pub fn boot(image: &Path) -> Outcome {
         .args(["-drive", &format!("if=none,id=disk,format=raw,cache=unsafe,file={}", file(image))])
         .args(["-device", "nvme,drive=disk,serial=disk,bootindex=1"])
         .stdin(Stdio::null());
+    for (number, other) in others.iter().enumerate() {
+        let drive = format!("if=none,id=d{number},format=raw,cache=unsafe,file={}", file(other));
+        let device = format!("nvme,drive=d{number},serial=other{number}");
+        command.args(["-drive", &drive, "-device", &device]);
+    }
     let mut machine = match command.spawn() {
         Ok(child) => Machine(child),
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -6,13 +6,15 @@ mod machine;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kit::{CANARY, Kit};
 use machine::{Outcome, boot};
 
-use crate::detfs::{mkimage, succeed};
-use crate::oracle::{Comparison, Partition, disk, e2fsck, extract, partitions, shell};
+use crate::detfs::{mkfs, mkimage, succeed};
+use crate::oracle::{
+    Comparison, Mounted, Partition, disk, e2fsck, ext4, extract, partitions, shell,
+};
 
 /// Of the root partition, from the seed of the tests.
 const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
@@ -22,9 +24,9 @@ fn root(image: &Path) -> Partition {
     found.into_iter().find(|partition| !partition.is_esp()).unwrap()
 }
 
-/// Boots the image, which writes to its root; that must be clean afterwards.
-fn boots(image: &Path, scratch: &Path) {
-    match boot(image) {
+/// Boots the image, with more disks. It writes to its root, which must be clean afterwards.
+fn boots(image: &Path, others: &[PathBuf], scratch: &Path) {
+    match boot(image, others) {
         Outcome::Marker => {}
         other => panic!("{other:?}"),
     }
@@ -58,7 +60,49 @@ fn an_image_boots_by_uefi() {
     succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &["--headroom=8M"]));
     let exact = Comparison::exact().without("lost+found").clamped_to(1_700_000_000);
     disk(&image, 512, &kit.tree, &exact).unwrap();
-    boots(&image, scratch.path());
+    boots(&image, &[], scratch.path());
+}
+
+/// File systems on disks that are much larger, which the system grows while they are mounted.
+#[test]
+#[ignore = "takes minutes"]
+fn file_systems_grow_while_they_are_mounted() {
+    let scratch = tempfile::tempdir().unwrap();
+    let kit = Kit::new(scratch.path(), ROOT_UUID);
+    let image = scratch.path().join("image");
+    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &["--headroom=8M"]));
+    let small = scratch.path().join("small");
+    shell(
+        "mkdir -p $1/d; cd $1; seq 100000 >file; for n in $(seq 500); do : >d/$n; done",
+        &[&small],
+    );
+    let cases: [(&str, u64, &[&str]); 6] = [
+        ("default", 64 << 30, &["--size=64M"]),
+        ("modern", 64 << 30, &["--size=64M", "--ext4-profile=modern"]),
+        ("ro", 64 << 30, &["--size=64M", "--ext4-profile=ro"]),
+        ("of-1-KiB", 64 << 30, &["--size=64M", "--ext4-block-size=1024"]),
+        ("as-asked", 100 << 30, &["--grow-to=100G"]),
+        ("beyond", 2 << 40, &["--size=64M"]),
+    ];
+    let others = cases.map(|(name, size, options)| {
+        let other = scratch.path().join(name);
+        succeed(&mut mkfs("ext4", &small, &other, 1_700_000_000, options));
+        File::options().write(true).open(&other).unwrap().set_len(size).unwrap();
+        other
+    });
+    boots(&image, &others, scratch.path());
+    for ((name, size, _), other) in cases.into_iter().zip(&others) {
+        let content = Comparison::names_and_content().without("lost+found");
+        ext4(other, &small, &content).unwrap_or_else(|complaint| panic!("{name}: {complaint:?}"));
+        let mounted = Mounted::new("ext4", "ro", Some(other)).unwrap();
+        let room = rustix::fs::statvfs(mounted.path()).unwrap();
+        let bytes = room.f_blocks * room.f_frsize;
+        assert!(bytes > size * 9 / 10, "{name}: {bytes} of {size}");
+        // Where descriptors were reserved for the growth, no boot loader meets a new feature.
+        let features = shell("dumpe2fs -h $1 2>/dev/null | grep features:", &[other]);
+        let reserved = ["default", "modern", "as-asked"].contains(&name);
+        assert_eq!(features.contains("meta_bg"), !reserved, "{name}: {features}");
+    }
 }
 
 /// The rig itself, with images by mke2fs and mkfs.fat: it says yes to a good one, and no to one
@@ -77,10 +121,10 @@ fn the_boot_test_tells_good_from_bad() {
     let uuid = scratch.path().join("uuid");
     std::fs::write(&uuid, ROOT_UUID).unwrap();
     shell(script, &[&kit.tree, &image, &uuid]);
-    boots(&image, scratch.path());
+    boots(&image, &[], scratch.path());
 
     spoil(&image);
-    match boot(&image) {
+    match boot(&image, &[]) {
         Outcome::Refused(line) => assert!(line.contains("canary"), "{line}"),
         other => panic!("{other:?}"),
     }
