@@ -31,7 +31,7 @@ enum Size {
     Smallest,
     /// In KiB.
     Fixed(u16),
-    /// Bytes over so many times 8 MiB.
+    /// Bytes over so many times 8 MiB: a group of 1024-byte blocks.
     Groups(u8, i16),
     /// As large as can be, shifted right.
     Extreme(u8),
@@ -80,19 +80,16 @@ impl Ext4Sketch {
             Size::Smallest => None,
             Size::Fixed(kib) => Some(u64::from(kib) * KIB),
             Size::Groups(groups, more) => {
-                Some((u64::from(groups) << 23).saturating_add_signed(i64::from(more) << 6))
+                Some((u64::from(groups % 36) << 23).saturating_add_signed(i64::from(more) << 6))
             }
             Size::Extreme(shift) => wild.then(|| extreme(shift)),
         };
         let headroom = match self.headroom {
             Room::Default => None,
             Room::None => Some(Headroom::Bytes(0)),
-            Room::Bytes(bytes) => Some(Headroom::Bytes(u64::from(bytes >> 4))),
+            Room::Bytes(bytes) => Some(Headroom::Bytes(u64::from(bytes >> 6))),
             Room::Percent(percent) => Some(Headroom::Percent(percent.into())),
-            Room::Extreme(shift) => wild.then(|| match shift % 2 {
-                0 => Headroom::Bytes(extreme(shift)),
-                _ => Headroom::Percent(u32::MAX >> (shift % 8)),
-            }),
+            Room::Extreme(shift) => wild.then(|| Headroom::Bytes(extreme(shift))),
         };
         let grow_to = match self.grow_to {
             Growth::Default => None,
