@@ -105,11 +105,11 @@ impl TreeToFat {
             Ok(plan) => plan.layout.seal(),
             Err(error) => return refused(&error),
         };
-        let least = detfs::fat::minimal_size(&grown.tree, &options).expect("it was planned");
-        assert!(least <= layout.size(), "{least} bytes are not the minimal size");
-        if options.size.is_none() {
-            assert_eq!(layout.size(), least);
-            let size = Some(least - 4096);
+        if options.size.is_some() {
+            let least = detfs::fat::minimal_size(&grown.tree, &options).expect("it was planned");
+            assert!(least <= layout.size(), "{least} bytes are not the minimal size");
+        } else {
+            let size = Some(layout.size() - 4096);
             let less = detfs::fat::Options { size, ..options.clone() };
             plan(&less).expect_err("there is a smaller size");
         }
