@@ -155,9 +155,9 @@ fn no_file_can_be_there() {
             "missing/out",
             "cannot create missing/out: No such file or directory (os error 2); make its directory first",
         ),
-        (".", "cannot write .: is a directory"),
-        ("..", "cannot write ..: is a directory"),
-        ("out/", "cannot create out/: is a directory"),
+        (".", "cannot write .: is a directory; give the name of a file"),
+        ("..", "cannot write ..: is a directory; give the name of a file"),
+        ("out/", "cannot create out/: is a directory; give the name of a file"),
     ] {
         let full = directory.path().join(path);
         let error = Destination::new(&full, true).unwrap_err().to_string();

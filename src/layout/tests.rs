@@ -352,21 +352,21 @@ fn a_large_file_is_cut() {
 
 #[test]
 fn small_things_are_gathered() {
-    let mut layout = Layout::new(4 * MIB);
-    for block in 0..256 {
+    let mut layout = Layout::new(8 * MIB);
+    for block in 0..1024 {
         layout.bytes(block * 4096, vec![1; 4000]);
     }
-    layout.bytes(2 * MIB + 7, vec![1; 1]);
+    layout.bytes(6 * MIB + 7, vec![1; 1]);
     let layout = layout.seal();
     let items: Vec<_> = Cut::new(&layout, LARGE).collect();
     let expected = [
-        (0, 256 * KIB, false),
-        (256 * KIB, 512 * KIB, false),
-        (512 * KIB, 768 * KIB, false),
-        (768 * KIB, MIB - 96, false),
-        (MIB - 96, 2 * MIB + 7, true),
-        (2 * MIB + 7, 2 * MIB + 8, false),
-        (2 * MIB + 8, 4 * MIB, true),
+        (0, MIB, false),
+        (MIB, 2 * MIB, false),
+        (2 * MIB, 3 * MIB, false),
+        (3 * MIB, 4 * MIB - 96, false),
+        (4 * MIB - 96, 6 * MIB + 7, true),
+        (6 * MIB + 7, 6 * MIB + 8, false),
+        (6 * MIB + 8, 8 * MIB, true),
     ];
     let got: Vec<_> = items.iter().map(|i| (i.range.start, i.range.end, i.is_zeros())).collect();
     assert_eq!(got, expected);
