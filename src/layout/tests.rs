@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::cut::{Cut, LARGE, PIECE};
 use super::*;
 use crate::error::{Error, Result};
-use crate::size::{KIB, MIB};
+use crate::size::MIB;
 use crate::tree::{
     ContentId, ContentReader, ContentSource, InodeId, Metadata, Node, Tree, TreeBuilder,
 };
