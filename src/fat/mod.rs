@@ -95,6 +95,13 @@ pub struct Plan {
 /// [`Error::Unrepresentable`] names the first path that FAT can't hold, [`Error::TooSmall`] the
 /// shortfall in clusters and bytes, [`Error::Parameter`] an option out of range.
 pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
+    if options.epoch.nanoseconds >= 1_000_000_000 {
+        return Err(Error::parameter(
+            "--source-date-epoch",
+            "the nanoseconds are not below 10^9",
+            "give a whole time stamp",
+        ));
+    }
     let sector_size = sector_size(options)?;
     let label = options.label.as_deref().map(label::encode).transpose()?;
     let listing = Listing::new(tree, label.is_some())?;

@@ -5,12 +5,13 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::Arc;
 
+use detfs::fat::Options;
 use detfs::time::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Xattr};
 
 use crate::image::Image;
 use crate::oracle::{check, expected, extracted, run, text};
-use crate::sample::{Sample, metadata, options, pattern};
+use crate::sample::{Sample, metadata, options, pattern, refusal};
 
 #[test]
 fn times_are_utc() {
@@ -50,6 +51,16 @@ fn times_are_utc() {
         let leap = if seconds > 4_107_542_400 { 86_400 } else { 0 };
         let copy = fs::metadata(image.directory.path().join("out").join(name)).unwrap();
         assert_eq!(copy.mtime(), seconds + leap, "{name}");
+    }
+}
+
+#[test]
+fn a_time_of_the_label_that_is_none_is_refused() {
+    for label in [None, Some("LABEL".to_owned())] {
+        let mut options = Options { label, ..options() };
+        options.epoch.nanoseconds = 1_000_000_000;
+        let error = refusal(&Sample::new().tree(), &options);
+        assert!(error.contains("nanoseconds"), "{error}");
     }
 }
 
