@@ -111,7 +111,7 @@ fn sizes_around_group_boundaries_are_clean() {
     let group = 8192;
     let options = Options { block_size: 1024, ..options() };
     for groups in [1, 2, 3, 9, 16, 17, 25] {
-        for extra in [0, 1, 2, 3, 64, 200, 300, 400, group - 1] {
+        for extra in [0, 1, 3, 200, group - 1] {
             for profile in [Profile::Default, Profile::Ro] {
                 let size = Some((1 + groups * group + extra) * 1024);
                 let case = format!("{groups} groups and {extra} blocks, {profile:?}");
