@@ -60,7 +60,7 @@ fn a_time_of_the_label_that_is_none_is_refused() {
         let mut options = Options { label, ..options() };
         options.epoch.nanoseconds = 1_000_000_000;
         let error = refusal(&Sample::new().tree(), &options);
-        assert!(error.contains("nanoseconds"), "{error}");
+        assert!(error.to_string().contains("nanoseconds"), "{error}");
     }
 }
 
