@@ -33,7 +33,8 @@ pub(super) fn check(name: &[u8]) -> Result<&str, Fault> {
             remedy: "rename it to UTF-8 (convmv does that)",
         });
     };
-    let illegal = |c: &char| c.is_ascii_control() || "\"*/:<>?\\|".contains(*c);
+    // U+FFFF fills the last slot of a long name, and some readers end the name at it.
+    let illegal = |c: &char| c.is_ascii_control() || "\"*/:<>?\\|\u{ffff}".contains(*c);
     if let Some(c) = text.chars().find(illegal) {
         return fault(format!("the name has {c:?} in it, which FAT does not allow"));
     }
@@ -217,7 +218,7 @@ mod tests {
         ] {
             assert_eq!(check(good.as_bytes()), Ok(good), "{good}");
         }
-        for c in "\"*/:<>?\\|\u{1}\u{1f}\u{7f}\n".chars() {
+        for c in "\"*/:<>?\\|\u{1}\u{1f}\u{7f}\n\u{ffff}".chars() {
             let name = format!("a{c}b");
             let fault = check(name.as_bytes()).unwrap_err();
             assert!(fault.rule.contains(&format!("{c:?}")), "{}", fault.rule);
