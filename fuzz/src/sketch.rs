@@ -282,7 +282,7 @@ impl Taste {
             return name;
         }
         if self == Self::Fat {
-            let legal = |c: char| !c.is_ascii_control() && !"\"*:<>?\\|".contains(c);
+            let legal = |c: char| !c.is_ascii_control() && !"\"*:<>?\\|\u{ffff}".contains(c);
             let mut text = String::from_utf8_lossy(&name).replace(|c| !legal(c), "-");
             while text.len() > 254 {
                 text.pop();
