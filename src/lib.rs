@@ -37,6 +37,7 @@
 //! Nothing here prints, reads a clock or the environment, or keeps global state. Every [`Error`]
 //! names what it is about, the rule that was broken, and a remedy.
 
+pub mod btrfs;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod disk;
