@@ -19,8 +19,9 @@ use detfs::size::{KIB, MIB};
 struct Fives;
 
 impl Render for Fives {
-    fn render(&self, _: u64, out: &mut [u8]) {
+    fn render(&self, _: u64, out: &mut [u8]) -> detfs::Result<()> {
         out.fill(5);
+        Ok(())
     }
 }
 
@@ -196,11 +197,12 @@ fn a_full_disk_leaves_nothing() {
 fn write_forever() {
     struct Forever;
     impl Render for Forever {
-        fn render(&self, offset: u64, _: &mut [u8]) {
+        fn render(&self, offset: u64, _: &mut [u8]) -> detfs::Result<()> {
             if offset > MIB {
                 File::create("started").unwrap();
                 thread::sleep(Duration::from_secs(60));
             }
+            Ok(())
         }
     }
     let mut layout = Layout::new(4 * MIB);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::blocks::render_blocks;
 use super::geometry::Geometry;
+use crate::error::Result;
 use crate::layout::Render;
 
 /// What is in use in a file system.
@@ -101,18 +102,20 @@ fn block_size(usage: &Usage) -> usize {
 }
 
 impl Render for BlockBitmaps {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(block_size(&self.0), offset, out, |group, out| {
             self.0.block_bitmap(group, out);
         });
+        Ok(())
     }
 }
 
 impl Render for InodeBitmaps {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(block_size(&self.0), offset, out, |group, out| {
             self.0.inode_bitmap(group, out);
         });
+        Ok(())
     }
 }
 

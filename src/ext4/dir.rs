@@ -8,6 +8,7 @@ use super::dirhash::HashSeed;
 use super::htree::Htree;
 use super::numbers::{Name, Numbers};
 use super::spec::{DIR_ENTRY, DIR_TAIL, DirEntry, DirEntryTail, FT_DIR, ROOT_INO};
+use crate::error::Result;
 use crate::layout::Render;
 use crate::tree::{InodeId, Kind};
 
@@ -133,8 +134,9 @@ impl Directories {
 }
 
 impl Render for Directories {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(self.block_size, offset, out, |block, out| self.make_block(block, out));
+        Ok(())
     }
 }
 

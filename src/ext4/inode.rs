@@ -16,6 +16,7 @@ use super::spec::{
     S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
 };
 use super::xattr::XattrSet;
+use crate::error::Result;
 use crate::layout::Render;
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, InodeId, Kind};
@@ -69,7 +70,7 @@ pub(super) struct XattrBlocks {
 }
 
 impl Render for XattrBlocks {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(self.block_size, offset, out, |block, out| {
             let position = usize::try_from(block).expect("a position in a vector");
             let (set, refcount) = self.xattrs.blocks[position];
@@ -77,11 +78,12 @@ impl Render for XattrBlocks {
             let seed = self.numbers.seed;
             self.xattrs.sets[set as usize].encode_block(refcount, at, seed, out);
         });
+        Ok(())
     }
 }
 
 impl Render for Inodes {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(usize::from(INODE_SIZE), offset, out, |index, out| {
             let ino = u32::try_from(index + 1).expect("inode numbers have 32 bits");
             let mut record = match self.special.get(&ino) {
@@ -93,6 +95,7 @@ impl Render for Inodes {
             self.numbers.seed.seal_inode(ino, &mut record);
             out.copy_from_slice(record.as_bytes());
         });
+        Ok(())
     }
 }
 

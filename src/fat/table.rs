@@ -6,6 +6,7 @@
 
 use super::Variant;
 use super::spec::{FIRST_CLUSTER, MEDIA_FIXED};
+use crate::error::Result;
 use crate::layout::Render;
 
 /// The used entries of a file allocation table; the rest are zeros.
@@ -79,13 +80,14 @@ impl Table {
 }
 
 impl Render for Table {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         // Two entries of FAT12 are three bytes; those of the others are whole.
         let (pair, pair_bytes) = (2, self.variant.fat_bytes(2));
         let first = u32::try_from(offset / pair_bytes * pair).expect("entries have 28 bits");
         let skipped = usize::try_from(offset % pair_bytes).expect("a few bytes");
         let bytes = self.encode(first, skipped + out.len());
         out.copy_from_slice(&bytes[skipped..skipped + out.len()]);
+        Ok(())
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
     fn render(variant: Variant, ends: &[u32]) -> Vec<u8> {
         let table = Table::new(variant, ends.to_vec());
         let mut out = vec![0; usize::try_from(table.len()).unwrap()];
-        table.render(0, &mut out);
+        table.render(0, &mut out).unwrap();
         out
     }
 
@@ -128,7 +130,7 @@ mod tests {
             for from in 0..40 {
                 for len in 0..40 {
                     let mut out = vec![0; len];
-                    table.render(from as u64, &mut out);
+                    table.render(from as u64, &mut out).unwrap();
                     assert_eq!(out, whole[from..from + len], "{variant:?} {from} {len}");
                 }
             }

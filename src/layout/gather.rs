@@ -69,8 +69,7 @@ impl<'a> Gather<'a> {
                     let render = layout.render_of(number);
                     self.fill(part.len, |at, out| {
                         out.fill(0);
-                        render.render(from + at, out);
-                        Ok(())
+                        render.render(from + at, out)
                     })?;
                 }
                 Some((Fill::Content { tree, inode }, from)) => {

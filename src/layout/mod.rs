@@ -18,15 +18,20 @@ pub use emit::{Options, emit};
 pub use output::{Destination, Output};
 pub use sink::{Discard, Sink, WriteAtSink};
 
+use crate::error::Result;
 use crate::tree::{InodeId, Tree};
 
 /// Bytes that are made when they are written, because a million of them together would take too
-/// much memory: inode tables, directories, bitmaps.
+/// much memory, inode tables, directories, bitmaps; or because they hold file content.
 pub trait Render: Send + Sync {
     /// Fills `out`, which is all zeros, with the bytes from `offset` of the region on. It is
     /// called from several threads, for any part of the region and in any order, and gives the
     /// same bytes each time.
-    fn render(&self, offset: u64, out: &mut [u8]);
+    ///
+    /// # Errors
+    /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) for
+    /// file content that can't be read or is not what it was.
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()>;
 }
 
 /// Where the bytes of a region come from.
@@ -226,7 +231,7 @@ impl Layout {
                 Fill::Bytes(number) => {
                     out.copy_from_slice(&self.bytes_of(number)[from..from + out.len()]);
                 }
-                Fill::Render(number) => self.render_of(number).render(region.from, out),
+                Fill::Render(number) => self.render_of(number).render(region.from, out).unwrap(),
                 Fill::Content { tree, inode } => {
                     self.tree_of(tree).open(inode).unwrap().read(region.from, out).unwrap();
                 }

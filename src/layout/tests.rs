@@ -42,9 +42,10 @@ fn patterned(seed: u64, len: u64) -> Vec<u8> {
 struct Pattern(u64);
 
 impl Render for Pattern {
-    fn render(&self, offset: u64, out: &mut [u8]) {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         assert!(out.iter().all(|&byte| byte == 0), "not cleared");
         pattern(self.0, offset, out);
+        Ok(())
     }
 }
 
@@ -388,21 +389,36 @@ fn failing(bad: &[u64]) -> (Arc<Tree>, Vec<InodeId>) {
     (Arc::new(tree), files)
 }
 
+/// Makes its bytes of a file's content.
+struct Copied(Arc<Tree>, InodeId);
+
+impl Render for Copied {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.0.open(self.1)?.read(offset, out)
+    }
+}
+
 #[test]
 fn the_first_failure_is_reported() {
     let (tree, files) = failing(&[30, 31, 33, 40]);
-    let mut layout = Layout::new(64 * MIB);
-    let number = layout.tree(tree);
+    let mut contents = Layout::new(64 * MIB);
+    let mut renders = Layout::new(64 * MIB);
+    let number = contents.tree(Arc::clone(&tree));
     for (at, file) in (0..).zip(files) {
-        layout.content(at * MIB, 8192, number, file, 0);
+        contents.content(at * MIB, 8192, number, file, 0);
+        renders.render(at * MIB, 8192, Arc::new(Copied(Arc::clone(&tree), file)));
     }
-    let layout = layout.seal();
+    fails_at_30(&contents.seal());
+    fails_at_30(&renders.seal());
+}
+
+fn fails_at_30(layout: &Layout) {
     for number in [1, 2, 3, 8] {
         for digests in [&[][..], &[0..64 * MIB, MIB..50 * MIB]] {
             for in_order in [false, true] {
                 let sink = Checked::new(layout.size(), None, in_order);
                 let options = Options { digests, ..threads(number) };
-                match emit(&layout, &sink, &options) {
+                match emit(layout, &sink, &options) {
                     Err(Error::Source { path, .. }) => assert_eq!(path, b"30"),
                     other => panic!("{other:?}"),
                 }

@@ -152,7 +152,7 @@ proptest! {
                     Fill::Bytes(number) => plan.layout.bytes_of(number).to_vec(),
                     Fill::Render(number) => {
                         let mut bytes = vec![0; usize::try_from(region.len).unwrap()];
-                        plan.layout.render_of(number).render(0, &mut bytes);
+                        plan.layout.render_of(number).render(0, &mut bytes).unwrap();
                         bytes
                     }
                     Fill::Content { tree, inode } => plan.layout.tree_of(tree).path(inode),

@@ -30,7 +30,7 @@ fn emit(layout: &Layout, content: &BTreeMap<String, Arc<Vec<u8>>>, path: &Path) 
             }
             Fill::Render(number) => {
                 let mut bytes = vec![0; len];
-                layout.render_of(number).render(from, &mut bytes);
+                layout.render_of(number).render(from, &mut bytes).unwrap();
                 file.write_all_at(&bytes, region.offset).unwrap();
             }
             Fill::Content { tree, inode } => {
