@@ -151,6 +151,9 @@ impl Inodes {
             (FileFlags::IMMUTABLE, InodeFlags::IMMUTABLE),
             (FileFlags::APPEND, InodeFlags::APPEND),
             (FileFlags::NODUMP, InodeFlags::NODUMP),
+            (FileFlags::NOATIME, InodeFlags::NOATIME),
+            (FileFlags::SYNC, InodeFlags::SYNC),
+            (FileFlags::DIRSYNC, InodeFlags::DIRSYNC),
         ] {
             flags.set(on_disk, inode.flags.contains(own));
         }

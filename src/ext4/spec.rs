@@ -50,10 +50,13 @@ bitflags! {
     /// `i_flags`
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) struct InodeFlags: u32 {
+        const SYNC = 0x8;
         const IMMUTABLE = 0x10;
         const APPEND = 0x20;
         const NODUMP = 0x40;
+        const NOATIME = 0x80;
         const INDEX = 0x1000;
+        const DIRSYNC = 0x1_0000;
         const EXTENTS = 0x8_0000;
     }
 }

@@ -34,6 +34,19 @@ bitflags! {
         const APPEND = 2;
         /// The file is left out of dumps (`chattr +d`).
         const NODUMP = 4;
+        /// Reading it does not change its access time (`chattr +A`).
+        const NOATIME = 8;
+        /// What is written to it goes to the disk at once (`chattr +S`).
+        const SYNC = 16;
+        /// Changes of the directory go to the disk at once (`chattr +D`).
+        const DIRSYNC = 32;
+        /// The content is overwritten in place and has no checksums (`chattr +C`). It means
+        /// something to btrfs alone; other file systems leave it out.
+        const NOCOW = 64;
+        /// The content is not compressed (`chattr +m`). It means something to btrfs alone; other
+        /// file systems leave it out. It is never read off a host: there the kernel sets it too,
+        /// for files that did not compress well.
+        const NOCOMPRESS = 128;
     }
 }
 

@@ -149,11 +149,17 @@ impl Checker<'_> {
             _ => 0,
         };
         same("size", inode.size(), size)?;
-        let mut flags = [(FileFlags::IMMUTABLE, 0x10), (FileFlags::APPEND, 0x20)]
-            .into_iter()
-            .chain([(FileFlags::NODUMP, 0x40)])
-            .filter(|(flag, _)| node.flags.contains(*flag))
-            .fold(0, |flags, (_, bit)| flags | bit);
+        let mut flags = [
+            (FileFlags::SYNC, 0x8),
+            (FileFlags::IMMUTABLE, 0x10),
+            (FileFlags::APPEND, 0x20),
+            (FileFlags::NODUMP, 0x40),
+            (FileFlags::NOATIME, 0x80),
+            (FileFlags::DIRSYNC, 0x1_0000),
+        ]
+        .into_iter()
+        .filter(|(flag, _)| node.flags.contains(*flag))
+        .fold(0, |flags, (_, bit)| flags | bit);
         let block_size = self.raw.block_size as u64;
         let mut blocks = 0;
         match &node.what {

@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fd::AsFd;
 use rustix::fs::{
-    AtFlags, FileType, OFlags, Statx, StatxAttributes, StatxFlags, fgetxattr, flistxattr, getxattr,
-    listxattr, readlinkat_raw, statx,
+    AtFlags, FileType, IFlags, OFlags, Statx, StatxAttributes, StatxFlags, fgetxattr, flistxattr,
+    getxattr, ioctl_getflags, listxattr, readlinkat_raw, statx,
 };
 use rustix::io::{Errno, Result as SysResult};
 
@@ -96,6 +96,27 @@ impl Attributes<'_> {
         match self {
             Self::Direct(fd) => fgetxattr(fd, name, buffer),
             Self::ByName(path) => getxattr(path, name, buffer),
+        }
+    }
+
+    /// The flags of which `statx` does not tell. Linux has none for what is not opened.
+    fn flags(&self) -> Result<FileFlags, Fault> {
+        let Self::Direct(fd) = self else { return Ok(FileFlags::empty()) };
+        match ioctl_getflags(fd) {
+            Ok(flags) => Ok(chosen(
+                |flag| flags.contains(flag),
+                [
+                    (IFlags::NOATIME, FileFlags::NOATIME),
+                    (IFlags::SYNC, FileFlags::SYNC),
+                    (IFlags::DIRSYNC, FileFlags::DIRSYNC),
+                    (IFlags::NOCOW, FileFlags::NOCOW),
+                ],
+            )),
+            // A file system that has none.
+            Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                Ok(FileFlags::empty())
+            }
+            Err(error) => Err(Fault::Refused("cannot read its flags", error)),
         }
     }
 }
@@ -201,7 +222,7 @@ impl<'a> NodeReader<'a> {
                 seconds: status.stx_mtime.tv_sec,
                 nanoseconds: status.stx_mtime.tv_nsec,
             },
-            flags: flags(status.stx_attributes),
+            flags: flags(status.stx_attributes) | attributes.flags()?,
             xattrs,
         };
         Ok(Facts { metadata, left_out })
@@ -209,13 +230,17 @@ impl<'a> NodeReader<'a> {
 }
 
 fn flags(attributes: StatxAttributes) -> FileFlags {
-    [
-        (StatxAttributes::IMMUTABLE, FileFlags::IMMUTABLE),
-        (StatxAttributes::APPEND, FileFlags::APPEND),
-        (StatxAttributes::NODUMP, FileFlags::NODUMP),
-    ]
-    .into_iter()
-    .filter(|&(attribute, _)| attributes.contains(attribute))
-    .map(|(_, flag)| flag)
-    .collect()
+    chosen(
+        |attribute| attributes.contains(attribute),
+        [
+            (StatxAttributes::IMMUTABLE, FileFlags::IMMUTABLE),
+            (StatxAttributes::APPEND, FileFlags::APPEND),
+            (StatxAttributes::NODUMP, FileFlags::NODUMP),
+        ],
+    )
+}
+
+/// The flags whose counterpart on the host is set.
+fn chosen<T, const N: usize>(set: impl Fn(T) -> bool, flags: [(T, FileFlags); N]) -> FileFlags {
+    flags.into_iter().filter_map(|(host, own)| set(host).then_some(own)).collect()
 }

@@ -194,6 +194,11 @@ fn file_flags_are_read() {
         ("immutable", IFlags::IMMUTABLE, FileFlags::IMMUTABLE),
         ("append", IFlags::APPEND, FileFlags::APPEND),
         ("nodump", IFlags::NODUMP, FileFlags::NODUMP),
+        ("noatime", IFlags::NOATIME, FileFlags::NOATIME),
+        ("sync", IFlags::SYNC, FileFlags::SYNC),
+        ("several", IFlags::SYNC.union(IFlags::NODUMP), FileFlags::SYNC.union(FileFlags::NODUMP)),
+        ("dirsync/", IFlags::DIRSYNC, FileFlags::DIRSYNC),
+        ("noatime.d/", IFlags::NOATIME, FileFlags::NOATIME),
     ];
     let change = |name: &str, flags: IFlags, on: bool| {
         let file = File::open(host.path(name)).unwrap();
@@ -202,7 +207,10 @@ fn file_flags_are_read() {
         ioctl_setflags(&file, now).unwrap();
     };
     for (name, flag, _) in all {
-        host.file(name, "");
+        match name.strip_suffix('/') {
+            Some(name) => fs::create_dir(host.path(name)).unwrap(),
+            None => drop(host.file(name, "")),
+        }
         change(name, flag, true);
     }
     let tree = host.read();

@@ -10,29 +10,41 @@ use detfs::tree::dir::{self, DirOptions};
 use super::sample::{Image, options};
 use crate::oracle::{Mounted, shell};
 
-/// The flags i, a and d of everything below a directory, by path.
+/// The flags that ext4 keeps, of everything below a directory, by path.
 fn listed(root: &Path) -> String {
     let script = "cd $1; find . -mindepth 1 ! -name lost+found ! -type l | LC_ALL=C sort |
         xargs lsattr -d | while read flags path; do
-            printf '%s %s\\n' \"$(printf %s \"$flags\" | tr -cd iad)\" \"$path\"
+            printf '%s %s\\n' \"$(printf %s \"$flags\" | tr -cd iadASD)\" \"$path\"
         done";
     shell(script, &[root])
 }
 
 #[test]
-fn immutable_append_only_and_no_dump() {
+fn flags_of_files_and_directories() {
     let scratch = tempfile::tempdir().unwrap();
     let host = scratch.path().join("host");
     shell("mke2fs -q -F -t ext4 $1 16M", &[&host]);
     let source = Mounted::new("ext4", "rw", Some(&host)).unwrap();
-    let script = "cd $1; mkdir plain i a d iad plain/below
-        for flags in i a d; do echo x >$flags/file; chattr +$flags $flags/file; chattr +$flags $flags
+    let script = "cd $1; mkdir plain i a d A S iad plain/below DSA
+        for flags in i a d A S; do echo x >$flags/file; chattr +$flags $flags/file; chattr +$flags $flags
         done
         echo x >iad/file; ln iad/file plain/link; ln -s iad iad/symlink
-        chattr +iad iad/file; chattr +d iad; chattr +i iad; echo x >plain/file";
+        chattr +iad iad/file; chattr +d iad; chattr +i iad; echo x >plain/file
+        chattr +DSA DSA; mkdir DSA/child; chattr -A DSA/child";
     shell(script, &[source.path()]);
     let expected = listed(source.path());
-    let lines = ["i ./i", "i ./i/file", "a ./a", "d ./d/file", "iad ./iad/file", " ./plain/file"];
+    let lines = [
+        "i ./i",
+        "i ./i/file",
+        "a ./a",
+        "d ./d/file",
+        "A ./A/file",
+        "S ./S",
+        "SDA ./DSA",
+        "SD ./DSA/child",
+        "iad ./iad/file",
+        " ./plain/file",
+    ];
     for line in lines {
         let found = expected.lines().any(|found| found == line);
         assert!(found, "no {line} on the host: {expected}");

@@ -97,7 +97,8 @@ fn node(
     same("links", &metadata.nlink(), &links)?;
     let keeps = matches!(node.what, What::Directory(_) | What::File(_));
     if keeps {
-        same("flags", &flags(path)?, &node.flags)?;
+        let kept = node.flags - (FileFlags::NOCOW | FileFlags::NOCOMPRESS);
+        same("flags", &flags(path)?, &kept)?;
     }
     let shown = |name: &[u8]| {
         // The kernel keeps these from nodes that it has them not for, wherever they come from.
@@ -117,6 +118,9 @@ fn flags(path: &Path) -> Result<FileFlags, String> {
     flags.set(FileFlags::IMMUTABLE, found.contains(IFlags::IMMUTABLE));
     flags.set(FileFlags::APPEND, found.contains(IFlags::APPEND));
     flags.set(FileFlags::NODUMP, found.contains(IFlags::NODUMP));
+    flags.set(FileFlags::NOATIME, found.contains(IFlags::NOATIME));
+    flags.set(FileFlags::SYNC, found.contains(IFlags::SYNC));
+    flags.set(FileFlags::DIRSYNC, found.contains(IFlags::DIRSYNC));
     Ok(flags)
 }
 
