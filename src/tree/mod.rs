@@ -9,6 +9,8 @@ mod content;
 pub mod dir;
 pub mod host_xattrs;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::ops::Range;
@@ -215,11 +217,28 @@ impl Tree {
     /// A directory's entries sorted by the bytes of their names; nothing for any other inode.
     #[must_use]
     pub fn entries(&self, id: InodeId) -> &[Entry] {
+        &self.entries[self.entry_range(id)]
+    }
+
+    /// Where a directory's entries are in the list of all entries, which has
+    /// [`Tree::entry_count`] of them; nothing for any other inode.
+    pub(crate) fn entry_range(&self, id: InodeId) -> Range<usize> {
         let inode = self.inode(id);
         match inode.kind {
-            Kind::Directory => &self.entries[span(inode.span.0, inode.span.1)],
-            _ => &[],
+            Kind::Directory => span(inode.span.0, inode.span.1),
+            _ => 0..0,
         }
+    }
+
+    /// The directory of an inode's first name, and which of its [entries](Tree::entries) that is.
+    ///
+    /// # Panics
+    /// For the root, which has no name.
+    pub(crate) fn entry_position(&self, id: InodeId) -> (InodeId, usize) {
+        assert_ne!(id, InodeId::ROOT, "the root has no name");
+        let inode = self.inode(id);
+        let parent = InodeId(inode.parent);
+        (parent, inode.name as usize - self.entry_range(parent).start)
     }
 
     /// How many names the tree has, the root's not counted.
