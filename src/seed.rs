@@ -63,6 +63,13 @@ pub fn generations(file_system: Uuid) -> [u8; 16] {
     first_16(hmac(file_system.as_bytes(), &[b"inode-generation"]))
 }
 
+/// The UUID of a part of the btrfs with this UUID: `device`, `chunk-tree`, `top-level`, or
+/// `subvolume:` and a path.
+#[must_use]
+pub fn btrfs(file_system: Uuid, part: &[u8]) -> Uuid {
+    version_4(hmac(file_system.as_bytes(), &[b"btrfs-", part]))
+}
+
 /// The FAT volume id of the file system with this UUID.
 #[must_use]
 pub fn fat_volume_id(file_system: Uuid) -> u32 {

@@ -5,7 +5,7 @@
 
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub(super) const MAGIC: [u8; 8] = *b"_BHRfS_M";
 
@@ -173,7 +173,7 @@ macro_rules! records {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq,
-            FromBytes, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned,
+            FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
         )]
         #[repr(C)]
         pub(super) struct $name {

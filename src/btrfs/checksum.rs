@@ -1,0 +1,93 @@
+//! The checksums of tree blocks and of data.
+
+use blake2::Blake2b256;
+use sha2::{Digest, Sha256};
+
+/// What a file system is checksummed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksum {
+    /// CRC-32C, 4 bytes. Every kernel knows it.
+    #[default]
+    Crc32c,
+    /// xxHash64, 8 bytes; from Linux 5.5 on, as all that follow.
+    Xxhash,
+    /// SHA-256, 32 bytes.
+    Sha256,
+    /// BLAKE2b with a digest of 256 bits, 32 bytes.
+    Blake2b,
+}
+
+impl Checksum {
+    /// Its number in `csum_type` of the superblock.
+    pub(crate) fn csum_type(self) -> u16 {
+        match self {
+            Self::Crc32c => 0,
+            Self::Xxhash => 1,
+            Self::Sha256 => 2,
+            Self::Blake2b => 3,
+        }
+    }
+
+    /// How many bytes a checksum has.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Crc32c => 4,
+            Self::Xxhash => 8,
+            Self::Sha256 | Self::Blake2b => 32,
+        }
+    }
+
+    /// The checksum of bytes, as it is stored, and zeros.
+    pub(crate) fn digest(self, bytes: &[u8]) -> [u8; 32] {
+        let mut digest = [0; 32];
+        match self {
+            Self::Crc32c => digest[..4].copy_from_slice(&crc32c::crc32c(bytes).to_le_bytes()),
+            Self::Xxhash => {
+                let hash = xxhash_rust::xxh64::xxh64(bytes, 0);
+                digest[..8].copy_from_slice(&hash.to_le_bytes());
+            }
+            Self::Sha256 => digest.copy_from_slice(&Sha256::digest(bytes)),
+            Self::Blake2b => digest.copy_from_slice(&Blake2b256::digest(bytes)),
+        }
+        digest
+    }
+
+    /// Its name, as btrfs-progs and the kernel spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc32c => "crc32c",
+            Self::Xxhash => "xxhash64",
+            Self::Sha256 => "sha256",
+            Self::Blake2b => "blake2b",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of `123456789`: the check values that are published, and those that Python's hashlib and
+    /// libxxhash give.
+    #[test]
+    #[rustfmt::skip]
+    fn known_values() {
+        let cases = [
+            (Checksum::Crc32c, 0, 4, "839206e3"),
+            (Checksum::Xxhash, 1, 8, "83aee640db41b88c"),
+            (Checksum::Sha256, 2, 32,
+                "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"),
+            (Checksum::Blake2b, 3, 32,
+                "16e0bf1f85594a11e75030981c0b670370b3ad83a43f49ae58a2fd6f6513cde9"),
+        ];
+        for (checksum, number, size, expected) in cases {
+            assert_eq!(checksum.csum_type(), number);
+            assert_eq!(checksum.size(), size);
+            let digest = checksum.digest(b"123456789");
+            let shown: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(&shown[..2 * size], expected, "{}", checksum.name());
+            assert!(digest[size..].iter().all(|&byte| byte == 0));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Compressed extents, as the kernel reads them.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use miniz_oxide::DataFormat;
+use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compress as deflate};
+use zstd_safe::{CCtx, CParameter};
+
+use super::lzo::Lzo;
+use super::{COMPRESSED, SECTOR};
+use crate::error::{Error, Result};
+
+/// How content is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// zlib. Every kernel and boot loader that knows btrfs reads it.
+    Zlib {
+        /// 1 to 9.
+        level: u8,
+    },
+    /// LZO, the fastest to read.
+    Lzo,
+    /// Zstandard, from Linux 4.14 on.
+    Zstd {
+        /// 1 to 15.
+        level: u8,
+    },
+}
+
+/// The level that the kernel takes if none is given, of zlib as of Zstandard.
+const DEFAULT_LEVEL: u8 = 3;
+
+impl Compression {
+    /// Its number in `btrfs_file_extent_item.compression`.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Zlib { .. } => 1,
+            Self::Lzo => 2,
+            Self::Zstd { .. } => 3,
+        }
+    }
+
+    /// Its name without the level, as the property `btrfs.compression` has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zlib { .. } => "zlib",
+            Self::Lzo => "lzo",
+            Self::Zstd { .. } => "zstd",
+        }
+    }
+
+    /// The level, if it has one.
+    #[must_use]
+    pub fn level(self) -> Option<u8> {
+        match self {
+            Self::Zlib { level } | Self::Zstd { level } => Some(level),
+            Self::Lzo => None,
+        }
+    }
+
+    /// Checks the level.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is no such level.
+    pub fn check(self) -> Result<()> {
+        let levels: RangeInclusive<u8> = match self {
+            Self::Zlib { .. } => 1..=9,
+            Self::Zstd { .. } => 1..=15,
+            Self::Lzo => return Ok(()),
+        };
+        match self.level() {
+            Some(level) if !levels.contains(&level) => Err(Error::parameter(
+                "the compression",
+                format!("{} has no level {level}", self.name()),
+                format!("give one of {} to {}", levels.start(), levels.end()),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        self.level().map_or(Ok(()), |level| write!(f, ":{level}"))
+    }
+}
+
+/// Reads `zlib`, `lzo` or `zstd`, and for zlib and zstd a level after a colon; it is 3 if there is
+/// none.
+impl FromStr for Compression {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || {
+            Error::parameter(
+                "the compression",
+                format!("`{text}` is none"),
+                "give zstd or zlib, with a level as in `zstd:9` or without, or lzo",
+            )
+        };
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level)),
+            None => (text, None),
+        };
+        let number = match level {
+            // `parse` takes a sign.
+            Some(level) if level.bytes().all(|byte| byte.is_ascii_digit()) => {
+                level.parse().map_err(|_| unknown())?
+            }
+            Some(_) => return Err(unknown()),
+            None => DEFAULT_LEVEL,
+        };
+        let compression = match name {
+            "zlib" => Self::Zlib { level: number },
+            "zstd" => Self::Zstd { level: number },
+            "lzo" if level.is_none() => Self::Lzo,
+            _ => return Err(unknown()),
+        };
+        compression.check()?;
+        Ok(compression)
+    }
+}
+
+/// The programs that compress, with their versions. Others make other bytes of the same content.
+#[must_use]
+pub fn codecs() -> [(&'static str, &'static str); 3] {
+    [
+        ("zlib", "miniz_oxide 0.9.1"),
+        ("lzo", "lzokay 2.0.1"),
+        // What is linked may be another than what was pinned.
+        ("zstd", zstd_safe::version_string()),
+    ]
+}
+
+/// Compresses; one for each thread. What it makes does not depend on what it made before.
+pub(super) struct Codecs {
+    zlib: Option<Box<CompressorOxide>>,
+    lzo: Option<Lzo>,
+    zstd: Option<CCtx<'static>>,
+    /// The compressed bytes of the last call, and more.
+    output: Vec<u8>,
+    /// How many they are.
+    len: usize,
+}
+
+/// More than the compressed form of an extent ever needs, and whole sectors.
+#[expect(clippy::cast_possible_truncation, reason = "it is small")]
+const ROOM: usize = COMPRESSED as usize * 5 / 4;
+
+impl Default for Codecs {
+    fn default() -> Self {
+        Self { zlib: None, lzo: None, zstd: None, output: vec![0; ROOM], len: 0 }
+    }
+}
+
+impl Codecs {
+    /// Compresses at most [`COMPRESSED`] bytes.
+    pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> &[u8] {
+        debug_assert!(raw.len() as u64 <= COMPRESSED, "that is what an extent may hold");
+        self.len = match compression {
+            Compression::Zlib { level } => self.zlib(level, raw),
+            Compression::Lzo => self.lzo.get_or_insert_default().compress(raw, &mut self.output),
+            Compression::Zstd { level } => self.zstd(level, raw),
+        };
+        &self.output[..self.len]
+    }
+
+    /// The compressed bytes of the last call, and zeros up to a whole sector.
+    pub(super) fn sectors(&mut self) -> &[u8] {
+        let rounded = self.len.next_multiple_of(SECTOR);
+        self.output[self.len..rounded].fill(0);
+        &self.output[..rounded]
+    }
+
+    fn zlib(&mut self, level: u8, raw: &[u8]) -> usize {
+        let compressor = self.zlib.get_or_insert_default();
+        compressor.set_format_and_level(DataFormat::Zlib, level);
+        compressor.reset();
+        let (status, _, len) = deflate(compressor, raw, &mut self.output, TDEFLFlush::Finish);
+        assert!(status == TDEFLStatus::Done, "the output has room");
+        len
+    }
+
+    fn zstd(&mut self, level: u8, raw: &[u8]) -> usize {
+        let context = self.zstd.get_or_insert_with(CCtx::create);
+        let level = CParameter::CompressionLevel(level.into());
+        context.set_parameter(level).expect("the level was checked");
+        // With all of the input at hand, the frame has its size, and the window is no larger.
+        context.compress2(&mut self.output[..], raw).expect("the output has room")
+    }
+}

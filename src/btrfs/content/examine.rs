@@ -1,0 +1,259 @@
+//! Reads the parts of files: checksums, compresses and identifies them.
+
+use std::panic::resume_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::compress::Codecs;
+use super::parts::{Part, Parts};
+use super::spool::Appender;
+use super::{COMPRESSED, Checksum, ContentOptions, SECTOR, Spool, Stored, Treatment};
+use crate::error::{Error, Result};
+use crate::tree::{ContentReader, InodeId, Tree};
+
+/// How much is read at once; a multiple of [`SECTOR`], and no less than [`COMPRESSED`]. It stays
+/// in the processor's cache.
+const CHUNK: usize = 256 << 10;
+
+/// What a part is found to be.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) stored: Stored,
+    pub(super) inline: bool,
+    /// How many bytes of checksums it has.
+    pub(super) sums: usize,
+}
+
+/// What is known of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    pub(super) outcomes: Vec<Outcome>,
+    /// With deduplication, the identity of each outcome that is not inline.
+    pub(super) identities: Vec<[u8; 32]>,
+    pub(super) sums: Vec<u8>,
+}
+
+/// Examines all batches, several at a time.
+pub(super) fn examine_all(
+    tree: &Tree,
+    parts: &Parts,
+    treatment: &(dyn Fn(InodeId) -> Treatment + Sync),
+    options: &ContentOptions<'_>,
+    spool: Option<&Spool>,
+) -> Result<Vec<Examined>> {
+    let next = AtomicUsize::new(0);
+    let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+    let failed = AtomicBool::new(false);
+    let fail = |index, error| {
+        failed.store(true, Ordering::Relaxed);
+        let mut failure = failure.lock().expect("no thread panics with the lock");
+        if failure.as_ref().is_none_or(|(first, _)| index < *first) {
+            *failure = Some((index, error));
+        }
+    };
+    let work = || {
+        let mut examiner = Examiner::new(tree, treatment, options, spool);
+        let mut done = Vec::new();
+        // All batches before one that fails have been taken by then, so that the first failure of
+        // all is found whichever thread meets it.
+        while !failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = parts.batches.get(index) else { break };
+            match examiner.batch(&parts.list[batch.clone()]) {
+                Ok(examined) => done.push((index, examined)),
+                Err(error) => fail(index, error),
+            }
+        }
+        if let Err(error) = examiner.finish() {
+            fail(parts.batches.len(), error);
+        }
+        done
+    };
+    let mut done: Vec<(usize, Examined)> = std::thread::scope(|scope| {
+        let others = options.threads.get().min(parts.batches.len());
+        let others: Vec<_> = (1..others).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done
+    });
+    if let Some((_, error)) = failure.into_inner().expect("no thread panics with the lock") {
+        return Err(error);
+    }
+    done.sort_by_key(|&(index, _)| index);
+    Ok(done.into_iter().map(|(_, examined)| examined).collect())
+}
+
+/// Examines parts; one for each thread.
+struct Examiner<'a> {
+    tree: &'a Tree,
+    treatment: &'a (dyn Fn(InodeId) -> Treatment + Sync),
+    checksum: Checksum,
+    dedup: bool,
+    max_inline: u64,
+    buffer: Vec<u8>,
+    codecs: Codecs,
+    spool: Option<Appender<'a>>,
+}
+
+/// A file that parts are read of, opened for the first that is.
+struct Current<'a> {
+    tree: &'a Tree,
+    file: InodeId,
+    treatment: Treatment,
+    reader: Option<Box<dyn ContentReader>>,
+}
+
+impl Current<'_> {
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.tree.open(self.file)?,
+        };
+        let read = reader.read(offset, buffer);
+        self.reader = Some(reader);
+        read
+    }
+
+    fn verify(&self) -> Result<()> {
+        self.reader.as_ref().map_or(Ok(()), |reader| reader.verify())
+    }
+}
+
+impl<'a> Examiner<'a> {
+    fn new(
+        tree: &'a Tree,
+        treatment: &'a (dyn Fn(InodeId) -> Treatment + Sync),
+        options: &ContentOptions<'_>,
+        spool: Option<&'a Spool>,
+    ) -> Self {
+        Self {
+            tree,
+            treatment,
+            checksum: options.checksum,
+            dedup: options.dedup,
+            max_inline: options.max_inline.into(),
+            buffer: vec![0; CHUNK],
+            codecs: Codecs::default(),
+            spool: spool.map(Appender::new),
+        }
+    }
+
+    fn batch(&mut self, parts: &[Part]) -> Result<Examined> {
+        let mut examined = Examined::default();
+        for parts in parts.chunk_by(|a, b| a.file == b.file) {
+            let file = parts[0].file;
+            let treatment = (self.treatment)(file);
+            let mut current = Current { tree: self.tree, file, treatment, reader: None };
+            for part in parts {
+                let before = examined.sums.len();
+                let (stored, inline) = self.part(&mut current, part, &mut examined)?;
+                let sums = examined.sums.len() - before;
+                examined.outcomes.push(Outcome { stored, inline, sums });
+            }
+            current.verify()?;
+        }
+        Ok(examined)
+    }
+
+    fn part(
+        &mut self,
+        file: &mut Current<'_>,
+        part: &Part,
+        examined: &mut Examined,
+    ) -> Result<(Stored, bool)> {
+        let Treatment { checksum, compression, inline } = file.treatment;
+        let fits = inline && part.len <= self.max_inline;
+        if compression.is_none() && (fits || !checksum && !self.dedup) {
+            return Ok((Stored::Plain, fits));
+        }
+        if compression.is_none() && !self.dedup {
+            self.plain(file, part, &mut examined.sums)?;
+            return Ok((Stored::Plain, false));
+        }
+
+        assert!(part.len <= COMPRESSED, "such ranges are cut");
+        let len = length(part.len);
+        let rounded = len.next_multiple_of(SECTOR);
+        file.read(part.from, &mut self.buffer[..len])?;
+        self.buffer[len..rounded].fill(0);
+        let raw = &self.buffer[..len];
+
+        let mut sectors = &self.buffer[..rounded];
+        let mut stored = Stored::Plain;
+        let mut inlined = fits;
+        if let Some(compression) = compression {
+            let compressed = self.codecs.compress(compression, raw);
+            let short = compressed.len();
+            inlined = fits || inline && short as u64 <= self.max_inline;
+            let saves = match inlined {
+                true => short < len,
+                false => short.next_multiple_of(SECTOR) < rounded,
+            };
+            if saves {
+                let spool = self.spool.as_mut().expect("there is one if anything is compressed");
+                let len = u32::try_from(short).expect("a part is at most 128 KiB");
+                stored = Stored::Compressed { at: spool.append(compressed)?, len, compression };
+                sectors = self.codecs.sectors();
+            }
+        }
+        if inlined {
+            return Ok((stored, true));
+        }
+        if self.dedup {
+            examined.identities.push(identity(raw, &file.treatment));
+        }
+        if checksum {
+            self.checksum.append(sectors, &mut examined.sums);
+        }
+        Ok((stored, false))
+    }
+
+    /// Checksums a part of any length.
+    fn plain(&mut self, file: &mut Current<'_>, part: &Part, sums: &mut Vec<u8>) -> Result<()> {
+        let mut done = 0;
+        while done < part.len {
+            let len = length((part.len - done).min(CHUNK as u64));
+            let rounded = len.next_multiple_of(SECTOR);
+            file.read(part.from + done, &mut self.buffer[..len])?;
+            self.buffer[len..rounded].fill(0);
+            self.checksum.append(&self.buffer[..rounded], sums);
+            done += len as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.spool.as_mut().map_or(Ok(()), Appender::flush)
+    }
+}
+
+impl Checksum {
+    /// Appends the checksums of whole sectors.
+    fn append(self, sectors: &[u8], sums: &mut Vec<u8>) {
+        let (sectors, rest) = sectors.as_chunks::<SECTOR>();
+        debug_assert!(rest.is_empty(), "there are whole sectors");
+        for sector in sectors {
+            sums.extend_from_slice(&self.digest(sector)[..self.size()]);
+        }
+    }
+}
+
+/// Equal for pieces that may share what is stored.
+fn identity(raw: &[u8], treatment: &Treatment) -> [u8; 32] {
+    let (number, level) = treatment
+        .compression
+        .map_or((0, 0), |compression| (compression.number(), compression.level().unwrap_or(0)));
+    // What follows the content always has the same length, so that no content looks like it.
+    let mut hash = Sha256::new_with_prefix(raw);
+    hash.update((raw.len() as u64).to_le_bytes());
+    hash.update([number, level, treatment.checksum.into()]);
+    hash.finalize().into()
+}
+
+fn length(len: u64) -> usize {
+    usize::try_from(len).expect("a part fits the memory")
+}

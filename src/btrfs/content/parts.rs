@@ -1,0 +1,94 @@
+//! Cuts the content of a tree into parts, and those into batches for the threads.
+
+use std::ops::Range;
+
+use super::{COMPRESSED, ContentOptions, Treatment};
+use crate::error::{Error, Result};
+use crate::tree::{InodeId, Kind, Survey, Tree};
+
+/// No part is longer, and a batch ends as soon as it has so many bytes: short enough for threads to
+/// end together when compression is slow, long enough for opening the file again to cost nothing.
+/// A multiple of [`COMPRESSED`].
+const BATCH: u64 = 2 << 20;
+
+/// What a part costs beside its bytes, in bytes.
+const OPENING: u64 = 16 << 10;
+
+/// A part of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) file: InodeId,
+    /// Whether it belongs to the piece of the part before it.
+    pub(super) continues: bool,
+    pub(super) from: u64,
+    pub(super) len: u64,
+}
+
+/// All parts, in the order of the tree.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) list: Vec<Part>,
+    /// Positions in the list.
+    pub(super) batches: Vec<Range<usize>>,
+    /// Whether any part is to be compressed.
+    pub(super) compressed: bool,
+}
+
+impl Parts {
+    pub(super) fn of(
+        tree: &Tree,
+        survey: &Survey,
+        treatment: &dyn Fn(InodeId) -> Treatment,
+        options: &ContentOptions<'_>,
+    ) -> Result<Self> {
+        let mut parts = Self::default();
+        for (file, inode) in tree.iter() {
+            let Kind::File { size: size @ 1.., .. } = inode.kind else { continue };
+            let treatment = treatment(file);
+            if let Some(compression) = treatment.compression {
+                compression.check()?;
+                parts.compressed = true;
+            }
+            let cut = treatment.compression.is_some() || options.dedup;
+            let whole = [0..size];
+            for range in survey.data(file).unwrap_or(&whole) {
+                parts.range(file, range, cut);
+            }
+        }
+        if u32::try_from(parts.list.len()).is_err() {
+            let count = parts.list.len();
+            return Err(Error::unrepresentable(
+                Vec::new(),
+                format!("its content is {count} pieces, and at most {} can be planned", u32::MAX),
+                "leave out content, compression or deduplication",
+            ));
+        }
+        parts.batch();
+        Ok(parts)
+    }
+
+    fn range(&mut self, file: InodeId, range: &Range<u64>, cut: bool) {
+        let most = if cut { COMPRESSED } else { BATCH };
+        let mut from = range.start;
+        while from < range.end {
+            let len = most.min(range.end - from);
+            let continues = !cut && from > range.start;
+            self.list.push(Part { file, continues, from, len });
+            from += len;
+        }
+    }
+
+    fn batch(&mut self) {
+        let (mut start, mut cost) = (0, 0);
+        for (position, part) in self.list.iter().enumerate() {
+            cost += part.len + OPENING;
+            if cost >= BATCH {
+                self.batches.push(start..position + 1);
+                (start, cost) = (position + 1, 0);
+            }
+        }
+        if start < self.list.len() {
+            self.batches.push(start..self.list.len());
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A file without a name that holds compressed bytes between the pass over content and the
+//! writing of the image.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::layout::Render;
+use crate::name::Escaped;
+
+/// Room is taken, and written, in pieces of this many bytes.
+const CHUNK: usize = 1 << 20;
+
+/// Compressed bytes.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    file: File,
+    /// Where the room begins that nobody has taken.
+    end: AtomicU64,
+    /// The directory, for messages.
+    directory: String,
+}
+
+impl Spool {
+    /// Makes a spool in a directory.
+    pub(super) fn new(directory: Option<&Path>) -> Result<Self> {
+        Self::new_by(directory, unnamed)
+    }
+
+    fn new_by(directory: Option<&Path>, make: fn(&Path) -> Result<File, Errno>) -> Result<Self> {
+        let Some(path) = directory else {
+            return Err(Error::parameter(
+                "the directory for temporary files",
+                "there is none, and compressed bytes have to be kept in one",
+                "name one with room for them, or do not compress",
+            ));
+        };
+        let directory = Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+        let file = make(path).map_err(|error| {
+            Error::output(format!("cannot make a temporary file in {directory}"), error)
+        })?;
+        Ok(Self { file, end: AtomicU64::new(0), directory })
+    }
+
+    /// Reads what a [`Stored::Compressed`](super::Stored) stands for, or a part of it.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| self.fail("read", error))
+    }
+
+    fn fail(&self, what: &str, error: io::Error) -> Error {
+        Error::output(format!("cannot {what} the temporary file in {}", self.directory), error)
+    }
+}
+
+/// Appends to a spool; one for each thread.
+pub(super) struct Appender<'a> {
+    spool: &'a Spool,
+    buffer: Vec<u8>,
+    /// Where the buffer goes.
+    start: u64,
+    /// How much of the file is taken for it.
+    taken: usize,
+}
+
+impl<'a> Appender<'a> {
+    pub(super) fn new(spool: &'a Spool) -> Self {
+        Self { spool, buffer: Vec::new(), start: 0, taken: 0 }
+    }
+
+    /// Appends bytes and says where they are once all is flushed.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+        if self.buffer.len() + bytes.len() > self.taken {
+            self.flush()?;
+            // What is left of the room before stays a hole.
+            self.taken = CHUNK.max(bytes.len());
+            self.start = self.spool.end.fetch_add(self.taken as u64, Ordering::Relaxed);
+        }
+        let at = self.start + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        Ok(at)
+    }
+
+    /// Writes what is left.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let written = self.spool.file.write_all_at(&self.buffer, self.start);
+        self.buffer.clear();
+        self.taken = 0;
+        written.map_err(|error| self.spool.fail("write", error))
+    }
+}
+
+const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC);
+
+/// Nobody else has any business with it.
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+fn unnamed(directory: &Path) -> Result<File, Errno> {
+    match openat(CWD, directory, NEW | OFlags::TMPFILE, MODE) {
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => removed(directory),
+        made => made.map(File::from),
+    }
+}
+
+/// Makes a file that had a name for a moment.
+fn removed(directory: &Path) -> Result<File, Errno> {
+    let directory = openat(CWD, directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    // The process's number may be that of a killed one that left its file.
+    let mut attempt = 0u32;
+    loop {
+        let name = format!(".detfs-spool-{}-{attempt}", std::process::id());
+        match openat(&directory, &*name, NEW | OFlags::CREATE | OFlags::EXCL, MODE) {
+            Err(Errno::EXIST) => attempt += 1,
+            made => {
+                let file = made?;
+                unlinkat(&directory, &*name, AtFlags::empty())?;
+                return Ok(file.into());
+            }
+        }
+    }
+}
+
+impl Render for Spool {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.read_at(offset, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_is_appended_can_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        for make in [unnamed as fn(&Path) -> _, removed] {
+            let spool = Spool::new_by(Some(directory.path()), make).unwrap();
+            let mut appenders = [Appender::new(&spool), Appender::new(&spool)];
+            let mut places = Vec::new();
+            for n in 0..40u8 {
+                let bytes = vec![n; 100_000 + usize::from(n)];
+                places.push((appenders[usize::from(n % 2)].append(&bytes).unwrap(), bytes));
+            }
+            appenders.iter_mut().for_each(|appender| appender.flush().unwrap());
+            for (at, bytes) in places {
+                let mut read = vec![0xff; bytes.len()];
+                spool.read_at(at, &mut read).unwrap();
+                assert!(read == bytes, "{at}");
+            }
+            let mut beyond = [0];
+            let error = spool.read_at(1 << 40, &mut beyond).unwrap_err().to_string();
+            assert!(error.starts_with("cannot read the temporary file in /"), "{error}");
+            let list = Command::new("ls").arg("-A").arg(directory.path()).output().unwrap();
+            assert!(list.status.success() && list.stdout.is_empty());
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_directory() {
+        let error = Spool::new(Some(Path::new("/nonexistent"))).unwrap_err();
+        let message = "cannot make a temporary file in /nonexistent: No such file or directory \
+                       (os error 2); make its directory first";
+        assert_eq!(error.to_string(), message);
+        assert_eq!(Spool::new(None).unwrap_err().exit_code(), 2);
+    }
+}

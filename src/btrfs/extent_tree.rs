@@ -1,0 +1,212 @@
+//! The extent tree: what every extent and tree block on the device belongs to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U32, U64};
+
+use super::GENERATION;
+use super::data::{Data, DataRef};
+use super::items::{Item, Items};
+use super::key::Key;
+use super::space::{Chunk, Space};
+use super::spec::{
+    BlockGroupItem, ExtentDataRef, ExtentFlags, ExtentInlineRef, ExtentItem, ItemHead, item_type,
+    objectid,
+};
+use crate::error::Result;
+
+/// The blocks of one tree.
+#[derive(Debug, Clone)]
+pub(super) struct TreeBlocks {
+    /// The tree's id.
+    pub(super) owner: u64,
+    /// The number of its first block among all tree blocks.
+    pub(super) first: u64,
+    /// How many blocks each level has, leaves first.
+    pub(super) levels: Vec<usize>,
+}
+
+/// References to extents that do not fit into the extents' own items.
+#[derive(Debug)]
+pub(super) struct Spilled {
+    /// The most references in the item of an extent.
+    most: usize,
+    /// By extent; with the offsets of their keys, in ascending order.
+    refs: BTreeMap<u32, Box<[(u64, DataRef)]>>,
+}
+
+impl Spilled {
+    pub(super) fn new(data: &Data, leaf_data_size: usize) -> Self {
+        // The kernel's BTRFS_MAX_EXTENT_ITEM_SIZE.
+        let max = (leaf_data_size >> 4) - size_of::<ItemHead>();
+        let most = (max - size_of::<ExtentItem>()) / INLINE_DATA_REF;
+        let mut refs = BTreeMap::new();
+        for (number, _) in (0u32..).zip(&data.extents) {
+            let all = data.refs(number as usize);
+            if all.len() > most {
+                refs.insert(number, keyed(&all[most..]));
+            }
+        }
+        Self { most, refs }
+    }
+}
+
+/// Gives references the offsets of their keys: their hash, or the next number that is free.
+fn keyed(refs: &[DataRef]) -> Box<[(u64, DataRef)]> {
+    let mut keyed = BTreeMap::new();
+    for one in refs {
+        let mut offset = one.hash();
+        while keyed.contains_key(&offset) {
+            offset = offset.wrapping_add(1);
+        }
+        keyed.insert(offset, *one);
+    }
+    keyed.into_iter().collect()
+}
+
+const INLINE_DATA_REF: usize = 1 + size_of::<ExtentDataRef>();
+
+/// The items of the extent tree.
+pub(super) struct ExtentItems {
+    pub(super) data: Arc<Data>,
+    pub(super) spilled: Arc<Spilled>,
+    pub(super) trees: Arc<[TreeBlocks]>,
+    pub(super) space: Arc<Space>,
+    /// Block groups that have their items here.
+    pub(super) groups: Arc<[Chunk]>,
+}
+
+/// How many of each kind come before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cursor {
+    extent: u32,
+    /// Of the items of that extent.
+    within: u32,
+    block: u64,
+    group: u32,
+}
+
+enum Body<'a> {
+    Extent(usize),
+    Ref(&'a DataRef),
+    Block(&'a TreeBlocks),
+    Group(&'a Chunk),
+}
+
+type Found<'a> = (Key, usize, Cursor, Body<'a>);
+
+impl ExtentItems {
+    fn of_extent(&self, at: Cursor) -> Option<Found<'_>> {
+        let number = at.extent as usize;
+        let extent = self.data.extents.get(number)?;
+        let spilled = self.spilled.refs.get(&at.extent).map_or(&[][..], |refs| refs);
+        let next = match at.within as usize == spilled.len() {
+            true => Cursor { extent: at.extent + 1, within: 0, ..at },
+            false => Cursor { within: at.within + 1, ..at },
+        };
+        if at.within == 0 {
+            let inline = self.data.refs(number).len().min(self.spilled.most);
+            let size = size_of::<ExtentItem>() + inline * INLINE_DATA_REF;
+            let key = Key::new(extent.address, item_type::EXTENT_ITEM, extent.len.into());
+            return Some((key, size, next, Body::Extent(number)));
+        }
+        let (offset, one) = &spilled[at.within as usize - 1];
+        let key = Key::new(extent.address, item_type::EXTENT_DATA_REF, *offset);
+        Some((key, size_of::<ExtentDataRef>(), next, Body::Ref(one)))
+    }
+
+    fn of_block(&self, at: Cursor) -> Option<Found<'_>> {
+        let tree = self.trees.partition_point(|tree| tree.first <= at.block).checked_sub(1)?;
+        let tree = &self.trees[tree];
+        let mut within = at.block - tree.first;
+        let mut level = 0;
+        for &blocks in &tree.levels {
+            if within < blocks as u64 {
+                break;
+            }
+            within -= blocks as u64;
+            level += 1;
+        }
+        if level == tree.levels.len() as u64 {
+            return None;
+        }
+        let key = Key::new(self.space.address(at.block), item_type::METADATA_ITEM, level);
+        let size = size_of::<ExtentItem>() + size_of::<ExtentInlineRef>();
+        Some((key, size, Cursor { block: at.block + 1, ..at }, Body::Block(tree)))
+    }
+
+    fn of_group(&self, at: Cursor) -> Option<Found<'_>> {
+        let group = self.groups.get(at.group as usize)?;
+        let key = Key::new(group.start, item_type::BLOCK_GROUP_ITEM, group.len);
+        let next = Cursor { group: at.group + 1, ..at };
+        Some((key, size_of::<BlockGroupItem>(), next, Body::Group(group)))
+    }
+
+    fn find(&self, at: Cursor) -> Option<Found<'_>> {
+        let all = [self.of_extent(at), self.of_block(at), self.of_group(at)];
+        all.into_iter().flatten().min_by_key(|(key, ..)| *key)
+    }
+}
+
+fn extent_item(refs: u64, flags: ExtentFlags) -> ExtentItem {
+    ExtentItem {
+        refs: U64::new(refs),
+        generation: U64::new(GENERATION),
+        flags: U64::new(flags.bits()),
+    }
+}
+
+fn data_ref(one: &DataRef) -> ExtentDataRef {
+    ExtentDataRef {
+        root: U64::new(one.root),
+        objectid: U64::new(one.objectid),
+        offset: U64::new(one.offset),
+        count: U32::new(one.count),
+    }
+}
+
+/// The item of a block group.
+pub(super) fn block_group_item(group: &Chunk) -> BlockGroupItem {
+    BlockGroupItem {
+        used: U64::new(group.used),
+        chunk_objectid: U64::new(objectid::FIRST_CHUNK_TREE),
+        flags: U64::new(group.flags.bits()),
+    }
+}
+
+impl Items for ExtentItems {
+    type Cursor = Cursor;
+
+    fn item(&self, at: Cursor, _: usize) -> Option<Item<Cursor>> {
+        let (key, size, next, _) = self.find(at)?;
+        Some(Item { key, size, next })
+    }
+
+    fn write(&self, at: Cursor, out: &mut [u8]) -> Result<()> {
+        let (.., body) = self.find(at).expect("an item is there when it is written");
+        match body {
+            Body::Extent(number) => {
+                let refs = self.data.refs(number);
+                let total = refs.iter().map(|one| u64::from(one.count)).sum();
+                let (head, inline) = out.split_at_mut(size_of::<ExtentItem>());
+                head.copy_from_slice(extent_item(total, ExtentFlags::DATA).as_bytes());
+                for (slot, one) in inline.chunks_exact_mut(INLINE_DATA_REF).zip(refs) {
+                    slot[0] = item_type::EXTENT_DATA_REF;
+                    slot[1..].copy_from_slice(data_ref(one).as_bytes());
+                }
+            }
+            Body::Ref(one) => out.copy_from_slice(data_ref(one).as_bytes()),
+            Body::Block(tree) => {
+                let (head, inline) = out.split_at_mut(size_of::<ExtentItem>());
+                head.copy_from_slice(extent_item(1, ExtentFlags::TREE_BLOCK).as_bytes());
+                let owner = U64::new(tree.owner);
+                let one = ExtentInlineRef { ref_type: item_type::TREE_BLOCK_REF, offset: owner };
+                inline.copy_from_slice(one.as_bytes());
+            }
+            Body::Group(group) => out.copy_from_slice(block_group_item(group).as_bytes()),
+        }
+        Ok(())
+    }
+}

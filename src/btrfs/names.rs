@@ -1,0 +1,283 @@
+//! The items that are found by hash: directory entries, extended attributes, and the names that an
+//! inode has. What has the same hash shares an item, one behind the other.
+
+use std::collections::BTreeMap;
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U64};
+
+use super::GENERATION;
+use super::hash;
+use super::key::Key;
+use super::spec::{
+    DirItem, InodeExtref, InodeRef, LINK_MAX, NAME_LEN, file_type, item_type, objectid,
+};
+use super::volumes::{Name, Volumes};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::tree::{InodeId, Kind, Tree, Xattr};
+
+/// An item without its inode.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) item_type: u8,
+    /// The offset of its key.
+    pub(super) offset: u64,
+    pub(super) data: Box<[u8]>,
+}
+
+/// What is known of all names and attributes.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// For every directory its entries' positions in the order of their hashes, at the places
+    /// that the tree has the entries at.
+    by_hash: Vec<u32>,
+    /// By the tree's number of the set.
+    xattrs: Vec<Box<[Part]>>,
+    /// Volumes and inodes with several names.
+    links: BTreeMap<(usize, InodeId), Box<[Part]>>,
+}
+
+impl Names {
+    pub(super) fn new(volumes: &Volumes, max_item_size: usize) -> Result<Self> {
+        Ok(Self {
+            by_hash: by_hash(&volumes.tree, max_item_size)?,
+            xattrs: xattrs(&volumes.tree, max_item_size)?,
+            links: links(volumes, max_item_size)?,
+        })
+    }
+
+    /// The positions of a directory's entries in the order of their hashes.
+    pub(super) fn by_hash(&self, tree: &Tree, directory: InodeId) -> &[u32] {
+        &self.by_hash[tree.entry_range(directory)]
+    }
+
+    /// The attributes of an inode.
+    pub(super) fn xattrs(&self, tree: &Tree, id: InodeId) -> &[Part] {
+        &self.xattrs[tree.inode(id).xattrs as usize]
+    }
+
+    /// The names of an inode that has several.
+    pub(super) fn links(&self, volume: usize, id: InodeId) -> &[Part] {
+        &self.links[&(volume, id)]
+    }
+}
+
+/// How many entries from the first one on have its hash; `by_hash` is not empty.
+pub(super) fn collisions(tree: &Tree, directory: InodeId, by_hash: &[u32]) -> (u64, usize) {
+    let entries = tree.entries(directory);
+    let hash = |&position: &u32| hash::name(tree.name(&entries[position as usize]));
+    let first = hash(&by_hash[0]);
+    let more = by_hash[1..].iter().take_while(|position| hash(position) == first).count();
+    (first, 1 + more)
+}
+
+fn by_hash(tree: &Tree, max_item_size: usize) -> Result<Vec<u32>> {
+    let mut all = vec![0; tree.entry_count()];
+    let mut hashed = Vec::new();
+    for (directory, _) in tree.iter() {
+        let entries = tree.entries(directory);
+        hashed.clear();
+        let positions = 0u32..;
+        hashed.extend(entries.iter().map(|entry| hash::name(tree.name(entry))).zip(positions));
+        // Names of one hash stay in their order.
+        hashed.sort_unstable();
+        for group in hashed.chunk_by(|a, b| a.0 == b.0) {
+            let name = |&(_, position): &(u64, u32)| tree.name(&entries[position as usize]);
+            let size: usize = group.iter().map(|one| size_of::<DirItem>() + name(one).len()).sum();
+            if size > max_item_size {
+                return Err(Error::unrepresentable(
+                    tree.path_in(directory, name(&group[0])),
+                    format!("{} names in its directory have its hash", group.len()),
+                    "rename some of them, or use larger nodes (--btrfs-node-size)",
+                ));
+            }
+        }
+        let range = tree.entry_range(directory);
+        for (slot, (_, position)) in all[range].iter_mut().zip(&hashed) {
+            *slot = *position;
+        }
+    }
+    Ok(all)
+}
+
+/// The only attribute outside the namespaces of all file systems.
+pub(super) const COMPRESSION: &[u8] = b"btrfs.compression";
+
+fn xattrs(tree: &Tree, max_item_size: usize) -> Result<Vec<Box<[Part]>>> {
+    let mut sets: Vec<Option<Box<[Part]>>> = Vec::new();
+    sets.resize_with(tree.xattr_sets().len(), || None);
+    for (id, inode) in tree.iter() {
+        let set = &mut sets[inode.xattrs as usize];
+        if set.is_none() {
+            let items = xattr_items(tree.xattrs(id), max_item_size)
+                .map_err(|(rule, remedy)| Error::unrepresentable(tree.path(id), rule, remedy))?;
+            *set = Some(items);
+        }
+    }
+    Ok(sets.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+fn xattr_items(
+    xattrs: &[Xattr],
+    max_item_size: usize,
+) -> Result<Box<[Part]>, (String, &'static str)> {
+    let mut items: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+    for Xattr { name, value } in xattrs {
+        let shown = Escaped(name);
+        let namespaces: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+        let known =
+            namespaces.iter().any(|space| name.len() > space.len() && name.starts_with(space));
+        let acl = *name == b"system.posix_acl_access" || *name == b"system.posix_acl_default";
+        if !known && !acl && name != COMPRESSION {
+            let rule = format!("extended attribute {shown}: btrfs has no such namespace");
+            return Err((rule, "leave it out"));
+        }
+        if name.len() > NAME_LEN || name.contains(&0) {
+            let rule = format!(
+                "extended attribute {shown}: its name is not of 1 to 255 bytes without NUL"
+            );
+            return Err((rule, "give it another name"));
+        }
+        let item = items.entry(hash::name(name)).or_default();
+        let room = (max_item_size - item.len()).checked_sub(size_of::<DirItem>());
+        if name.len() + value.len() > room.unwrap_or(0) {
+            let rule = format!(
+                "extended attribute {shown}: its name and value are {} bytes, and a leaf has room \
+                 for {}",
+                name.len() + value.len(),
+                room.unwrap_or(0),
+            );
+            return Err((rule, "shorten or drop it, or use larger nodes (--btrfs-node-size)"));
+        }
+        let head = DirItem {
+            location: Key::new(0, 0, 0).into(),
+            transid: U64::new(GENERATION),
+            data_len: U16::new(u16::try_from(value.len()).expect("it fits a leaf")),
+            name_len: U16::new(u16::try_from(name.len()).expect("at most 255")),
+            file_type: file_type::XATTR,
+        };
+        item.extend_from_slice(head.as_bytes());
+        item.extend_from_slice(name);
+        item.extend_from_slice(value);
+    }
+    let part = |(offset, data): (u64, Vec<u8>)| Part {
+        item_type: item_type::XATTR_ITEM,
+        offset,
+        data: data.into(),
+    };
+    Ok(items.into_iter().map(part).collect())
+}
+
+/// Appends a name to the data of an `INODE_REF`.
+pub(super) fn push_ref(data: &mut Vec<u8>, index: u64, name: &[u8]) {
+    let head = InodeRef { index: U64::new(index), name_len: U16::new(name_len(name)) };
+    data.extend_from_slice(head.as_bytes());
+    data.extend_from_slice(name);
+}
+
+pub(super) fn name_len(name: &[u8]) -> u16 {
+    u16::try_from(name.len()).expect("a name has at most 255 bytes")
+}
+
+type Links = BTreeMap<(usize, InodeId), Box<[Part]>>;
+
+fn links(volumes: &Volumes, max_item_size: usize) -> Result<Links> {
+    let mut links = Links::new();
+    for volume in 0..volumes.all.len() {
+        for id in volumes.members(volume).filter(|&id| volumes.has_names(id)) {
+            let names = volumes.names(volume, id);
+            if names.len() > LINK_MAX as usize {
+                return Err(Error::unrepresentable(
+                    volumes.tree.path(id),
+                    format!("it has {} names, and btrfs allows {LINK_MAX}", names.len()),
+                    "make copies of the file instead of links",
+                ));
+            }
+            links.insert((volume, id), link_items(volumes, volume, &names, max_item_size));
+        }
+    }
+    Ok(links)
+}
+
+/// The names of an inode in one volume. Those in one directory share an item, and what does not
+/// fit into that has an item of its own, found by the hash of directory and name.
+fn link_items(
+    volumes: &Volumes,
+    volume: usize,
+    names: &[Name],
+    max_item_size: usize,
+) -> Box<[Part]> {
+    let tree = &volumes.tree;
+    let mut refs: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
+    for name in names {
+        let parent = volumes.ino(volume, name.directory);
+        let text = tree.name(&tree.entries(name.directory)[name.position as usize]);
+        let data = refs.entry((item_type::INODE_REF, parent)).or_default();
+        if data.len() + size_of::<InodeRef>() + text.len() <= max_item_size {
+            push_ref(data, name.index(), text);
+            continue;
+        }
+        let hash = hash::extref(parent, text);
+        let data = refs.entry((item_type::INODE_EXTREF, hash)).or_default();
+        let head = InodeExtref {
+            parent_objectid: U64::new(parent),
+            index: U64::new(name.index()),
+            name_len: U16::new(name_len(text)),
+        };
+        data.extend_from_slice(head.as_bytes());
+        data.extend_from_slice(text);
+    }
+    let part = |((item_type, offset), data): ((u8, u64), Vec<u8>)| Part {
+        item_type,
+        offset,
+        data: data.into(),
+    };
+    refs.into_iter().map(part).collect()
+}
+
+/// Appends the entry that a name has in its directory, under its hash and under its index alike.
+pub(super) fn push_entry(data: &mut Vec<u8>, volumes: &Volumes, volume: usize, name: Name) {
+    let tree = &volumes.tree;
+    let entry = tree.entries(name.directory)[name.position as usize];
+    let text = tree.name(&entry);
+    let id = entry.inode();
+    let kind = tree.inode(id).kind;
+    let location = match (kind, volumes.at(id)) {
+        (Kind::Directory, Some(inner)) => Key::new(inner.id, item_type::ROOT_ITEM, u64::MAX),
+        _ => Key::new(volumes.ino(volume, id), item_type::INODE_ITEM, 0),
+    };
+    let head = DirItem {
+        location: location.into(),
+        transid: U64::new(GENERATION),
+        data_len: U16::new(0),
+        name_len: U16::new(name_len(text)),
+        file_type: file_type_of(kind),
+    };
+    data.extend_from_slice(head.as_bytes());
+    data.extend_from_slice(text);
+}
+
+fn file_type_of(kind: Kind) -> u8 {
+    match kind {
+        Kind::Directory => file_type::DIR,
+        Kind::File { .. } => file_type::REG_FILE,
+        Kind::Symlink => file_type::SYMLINK,
+        Kind::Fifo => file_type::FIFO,
+        Kind::Socket => file_type::SOCK,
+        Kind::CharDevice(..) => file_type::CHRDEV,
+        Kind::BlockDevice(..) => file_type::BLKDEV,
+    }
+}
+
+/// The name of a volume's root within itself.
+pub(super) fn dot_dot() -> Vec<u8> {
+    let mut data = Vec::new();
+    push_ref(&mut data, 0, b"..");
+    data
+}
+
+/// The key of [`dot_dot`].
+pub(super) fn dot_dot_key() -> Key {
+    Key::new(objectid::FIRST_FREE, item_type::INODE_REF, objectid::FIRST_FREE)
+}

@@ -1,0 +1,231 @@
+//! B-trees, loaded in bulk: from sorted items to leaves and nodes, for all trees alike.
+//!
+//! Leaves are filled one after the other, each as far as the next item fits; so are the nodes
+//! above. The blocks of a tree are numbered from the first leaf on, level by level; the root comes
+//! last. How many blocks there are depends on the sizes of the items alone, so that addresses can
+//! be given out before any of them is known.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U32, U64};
+
+use super::GENERATION;
+use super::checksum::Checksum;
+use super::items::{Item, Items};
+use super::key::Key;
+use super::space::Space;
+use super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr};
+use crate::error::Result;
+use crate::layout::Render;
+
+const HEADER: usize = size_of::<Header>();
+const HEAD: usize = size_of::<ItemHead>();
+const POINTER: usize = size_of::<KeyPtr>();
+
+/// What all tree blocks of a file system have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Format {
+    /// Bytes in a tree block.
+    pub(super) node_size: usize,
+    pub(super) checksum: Checksum,
+    pub(super) fsid: Uuid,
+    pub(super) chunk_tree_uuid: Uuid,
+}
+
+impl Format {
+    /// The room for items and their heads in a leaf, in bytes.
+    pub(super) fn leaf_data_size(&self) -> usize {
+        self.node_size - HEADER
+    }
+
+    /// The longest data that an item can have, in bytes.
+    pub(super) fn max_item_size(&self) -> usize {
+        self.leaf_data_size() - HEAD
+    }
+
+    fn pointers(&self) -> usize {
+        self.leaf_data_size() / POINTER
+    }
+
+    /// Fills in the header of a tree block and then its checksum.
+    fn seal(&self, address: u64, owner: u64, items: usize, level: usize, block: &mut [u8]) {
+        let header = Header {
+            csum: [0; 32],
+            fsid: *self.fsid.as_bytes(),
+            bytenr: U64::new(address),
+            flags: U64::new(HEADER_FLAGS),
+            chunk_tree_uuid: *self.chunk_tree_uuid.as_bytes(),
+            generation: U64::new(GENERATION),
+            owner: U64::new(owner),
+            nritems: U32::new(u32::try_from(items).expect("a block has few items")),
+            level: u8::try_from(level).expect("a tree has few levels"),
+        };
+        block[..HEADER].copy_from_slice(header.as_bytes());
+        let sum = self.checksum.digest(&block[32..]);
+        block[..32].copy_from_slice(&sum);
+    }
+}
+
+/// Where a leaf starts.
+#[derive(Debug, Clone, Copy)]
+struct Leaf<C> {
+    first: Key,
+    at: C,
+}
+
+/// How items are spread over blocks.
+#[derive(Debug)]
+pub(super) struct Shape<C> {
+    leaves: Vec<Leaf<C>>,
+    /// How many blocks each level has, leaves first.
+    levels: Vec<usize>,
+}
+
+/// The items of the leaf that starts at a cursor.
+fn leaf<I: Items>(
+    items: &I,
+    format: &Format,
+    start: I::Cursor,
+) -> impl Iterator<Item = (I::Cursor, Item<I::Cursor>)> {
+    let (mut at, mut room) = (start, format.leaf_data_size());
+    std::iter::from_fn(move || {
+        let here = at;
+        let item = items.item(here, room.saturating_sub(HEAD))?;
+        room = room.checked_sub(HEAD + item.size)?;
+        at = item.next;
+        Some((here, item))
+    })
+}
+
+impl<C: Copy + Default> Shape<C> {
+    /// Spreads items over blocks.
+    ///
+    /// # Panics
+    /// If an item is longer than [`Format::max_item_size`]; whoever makes items refuses that.
+    pub(super) fn new<I: Items<Cursor = C>>(items: &I, format: &Format) -> Self {
+        let mut leaves = Vec::new();
+        let mut next = Some(C::default());
+        while let Some(at) = next {
+            let Some(first) = items.item(at, format.max_item_size()) else { break };
+            assert!(first.size <= format.max_item_size(), "items fit a leaf");
+            leaves.push(Leaf { first: first.key, at });
+            next = leaf(items, format, at).last().map(|(_, item)| item.next);
+        }
+        // A tree without items is a leaf without items.
+        let mut levels = vec![leaves.len().max(1)];
+        while let Some(&below) = levels.last()
+            && below > 1
+        {
+            levels.push(below.div_ceil(format.pointers()));
+        }
+        Self { leaves, levels }
+    }
+
+    /// How many blocks there are.
+    pub(super) fn blocks(&self) -> u64 {
+        self.levels.iter().sum::<usize>() as u64
+    }
+
+    /// How many blocks each level has, leaves first.
+    pub(super) fn levels(&self) -> &[usize] {
+        &self.levels
+    }
+}
+
+/// A tree whose blocks have their places.
+pub(super) struct Tree<I: Items> {
+    pub(super) items: I,
+    pub(super) shape: Shape<I::Cursor>,
+    pub(super) format: Arc<Format>,
+    pub(super) space: Arc<Space>,
+    /// The tree's own id.
+    pub(super) owner: u64,
+    /// The number of its first block among all tree blocks.
+    pub(super) first: u64,
+}
+
+impl<I: Items> Tree<I> {
+    fn address(&self, block: usize) -> u64 {
+        self.space.address(self.first + block as u64)
+    }
+
+    /// Makes a block, which is all zeros before.
+    fn encode(&self, block: usize, out: &mut [u8]) -> Result<()> {
+        let (mut level, mut within, mut below) = (0, block, 0);
+        while within >= self.shape.levels[level] {
+            below = block - within;
+            within -= self.shape.levels[level];
+            level += 1;
+        }
+        let items = match level {
+            0 => self.encode_leaf(within, out)?,
+            _ => self.encode_node(level, within, below, out),
+        };
+        self.format.seal(self.address(block), self.owner, items, level, out);
+        Ok(())
+    }
+
+    /// Heads grow from the start, data from the end.
+    fn encode_leaf(&self, number: usize, out: &mut [u8]) -> Result<usize> {
+        let Some(start) = self.shape.leaves.get(number) else { return Ok(0) };
+        let (_, body) = out.split_at_mut(HEADER);
+        let (mut items, mut end) = (0, body.len());
+        for (at, item) in leaf(&self.items, &self.format, start.at) {
+            let offset = end - item.size;
+            self.items.write(at, &mut body[offset..end])?;
+            let head = ItemHead {
+                key: item.key.into(),
+                offset: U32::new(u32::try_from(offset).expect("within a block")),
+                size: U32::new(u32::try_from(item.size).expect("within a block")),
+            };
+            body[items * HEAD..][..HEAD].copy_from_slice(head.as_bytes());
+            items += 1;
+            end = offset;
+        }
+        Ok(items)
+    }
+
+    /// `below` is the number of the first block of the level below.
+    fn encode_node(&self, level: usize, number: usize, below: usize, out: &mut [u8]) -> usize {
+        let pointers = self.format.pointers();
+        let first = number * pointers;
+        let count = pointers.min(self.shape.levels[level - 1] - first);
+        // How many leaves are under each child.
+        let leaves = (1..level).fold(1, |leaves, _| leaves * pointers);
+        for (slot, child) in (first..first + count).enumerate() {
+            let pointer = KeyPtr {
+                key: self.shape.leaves[child * leaves].first.into(),
+                blockptr: U64::new(self.address(below + child)),
+                generation: U64::new(GENERATION),
+            };
+            out[HEADER + slot * POINTER..][..POINTER].copy_from_slice(pointer.as_bytes());
+        }
+        count
+    }
+}
+
+impl<I: Items> Render for Tree<I> {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let size = self.format.node_size;
+        let start = usize::try_from(offset).expect("metadata is addressable");
+        let (mut block, mut skip) = (start / size, start % size);
+        let mut rest = out;
+        let mut whole = Vec::new();
+        while !rest.is_empty() {
+            let take = rest.len().min(size - skip);
+            let (part, others) = rest.split_at_mut(take);
+            if take == size {
+                self.encode(block, part)?;
+            } else {
+                whole.clear();
+                whole.resize(size, 0);
+                self.encode(block, &mut whole)?;
+                part.copy_from_slice(&whole[skip..skip + take]);
+            }
+            (block, skip, rest) = (block + 1, 0, others);
+        }
+        Ok(())
+    }
+}

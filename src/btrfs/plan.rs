@@ -1,0 +1,531 @@
+//! From a tree to a layout.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+use zerocopy::IntoBytes;
+
+use super::content::{self, ContentOptions, Contents, Stored, Treatment};
+use super::csum_tree::Csums;
+use super::data::Data;
+use super::device::{Ids, block_group_items, chunk_items, dev_items, free_space_items};
+use super::extent_tree::{ExtentItems, Spilled, TreeBlocks};
+use super::fs_tree::{FsItems, reloc_items};
+use super::inode::{MAJOR_MAX, MINOR_MAX, Property, property};
+use super::items::{Items, Listed};
+use super::names::Names;
+use super::node::{Format, Shape, Tree as BTree};
+use super::roots::{Root, Roots, uuid_items};
+use super::space::{Chunk, Device, Space};
+use super::spec::{
+    BlockGroupFlags, CompatRo, FileExtentHead, Incompat, LABEL_SIZE, SECTOR, STRIPE_LEN, objectid,
+};
+use super::superblock::{self, Facts};
+use super::volumes::Volumes;
+use super::{Compat, Compression, METADATA_CHUNK, Metadata, Options, Plan};
+use crate::error::{Error, Result};
+use crate::layout::{Layout, Region};
+use crate::name::Escaped;
+use crate::seed;
+use crate::size::{MIB, round_up};
+use crate::tree::{InodeId, Kind, Survey, Tree};
+
+/// How to read content.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// How many threads read. The image does not depend on it.
+    pub threads: NonZero<usize>,
+    /// A directory for what is compressed until it is written; needed if anything is.
+    pub spool: Option<&'a Path>,
+}
+
+/// Reads all content for its checksums, compresses it, and finds what is equal, as the options say.
+///
+/// # Errors
+/// Those of [`plan`] that concern options, [`Error::Source`] and [`Error::Changed`] for content
+/// that can't be read or was changed, and [`Error::Output`] if the spool can't be written.
+pub fn examine(
+    tree: &Arc<Tree>,
+    survey: &Survey,
+    options: &Options,
+    reading: &Reading<'_>,
+) -> Result<Contents> {
+    check(tree, options)?;
+    let volumes = Volumes::new(tree, options)?;
+    let treatment = |id| treatment(&volumes, options, id);
+    let options = ContentOptions {
+        threads: reading.threads,
+        checksum: options.checksum,
+        dedup: options.dedup,
+        max_inline: options.max_inline,
+        spool: reading.spool,
+    };
+    content::examine(tree, survey, &treatment, &options)
+}
+
+fn treatment(volumes: &Volumes, options: &Options, id: InodeId) -> Treatment {
+    let tree = &volumes.tree;
+    let preallocated = options.preallocated.contains(&id);
+    let nodatacow = volumes.is_nodatacow(id);
+    let compression = match property(tree, id) {
+        _ if nodatacow || preallocated => None,
+        Ok(Some(Property::Compress(compression))) => Some(compression),
+        Ok(None) if !options.uncompressed.contains(&id) => options.compression,
+        _ => None,
+    };
+    let short = matches!(tree.inode(id).kind, Kind::File { size, .. } if 0 < size && size < SECTOR);
+    Treatment { checksum: !nodatacow, compression, inline: short && !preallocated }
+}
+
+/// Plans a btrfs that holds a tree. `contents` is what [`examine`] found with the same options.
+///
+/// # Errors
+/// [`Error::Unrepresentable`] names the first path that btrfs can't hold, [`Error::TooSmall`] the
+/// size that would do, [`Error::Parameter`] an option out of range.
+pub fn plan(tree: &Arc<Tree>, contents: &Arc<Contents>, options: &Options) -> Result<Plan> {
+    check(tree, options)?;
+    let volumes = Arc::new(Volumes::new(tree, options)?);
+    let format = Arc::new(Format {
+        node_size: usize::try_from(options.node_size).expect("at most 64 KiB"),
+        checksum: options.checksum,
+        fsid: options.uuid,
+        chunk_tree_uuid: seed::btrfs(options.uuid, b"chunk-tree"),
+    });
+    let names = Arc::new(Names::new(&volumes, format.max_item_size())?);
+    let mut device = Device::new();
+    let (data, regions) = Data::place(&volumes, contents, options, &mut device);
+    let data = Arc::new(data);
+    let planner = Planner { options, format, volumes, names, data, contents };
+    planner.plan(&device, regions)
+}
+
+fn check(tree: &Tree, options: &Options) -> Result<()> {
+    let refuse =
+        |parameter, rule: String, remedy: &str| Err(Error::parameter(parameter, rule, remedy));
+    let node_size = options.node_size;
+    if !node_size.is_power_of_two() || !(4096..=65536).contains(&node_size) {
+        let rule = format!("{node_size} is not the size of a node");
+        return refuse("--btrfs-node-size", rule, "use 4096, 8192, 16384, 32768 or 65536");
+    }
+    let room = most_inline(node_size);
+    let most = room.min(SECTOR - 1);
+    if u64::from(options.max_inline) > most {
+        let rule = format!("nodes of {node_size} bytes hold files of at most {most} bytes");
+        return refuse("--btrfs-max-inline", rule, "use that or less, or larger nodes");
+    }
+    if options.label.len() >= LABEL_SIZE || options.label.iter().any(|byte| b"\0\n".contains(byte))
+    {
+        let rule = "a btrfs label is at most 255 bytes without NUL and line feed";
+        return refuse("--label", rule.into(), "use another one");
+    }
+    if options.epoch.nanoseconds >= 1_000_000_000 {
+        let rule = "the nanoseconds are not below 10^9";
+        return refuse("--source-date-epoch", rule.into(), "give a whole time stamp");
+    }
+    if let Some(directory) = options.default_subvolume
+        && directory != InodeId::ROOT
+        && !options.subvolumes.iter().any(|subvolume| subvolume.directory == directory)
+    {
+        let rule = format!("/{} is not a subvolume", Escaped(&tree.path(directory)));
+        return refuse("--default-subvolume", rule, "make it one with --subvolume");
+    }
+    for (id, inode) in tree.iter() {
+        let refuse =
+            |rule: String, remedy: &str| Err(Error::unrepresentable(tree.path(id), rule, remedy));
+        if let Err(value) = property(tree, id) {
+            let rule = format!("its property btrfs.compression is {}", Escaped(value));
+            return refuse(rule, "set it to zlib, lzo, zstd or none, or drop it");
+        }
+        match inode.kind {
+            Kind::File { size, .. } if i64::try_from(size).is_err() => {
+                return refuse(format!("it has {size} bytes"), "leave it out");
+            }
+            Kind::Symlink if tree.target(id).len() as u64 > room.min(SECTOR - 1) => {
+                let len = tree.target(id).len();
+                let most = room.min(SECTOR - 1);
+                let rule = format!("its target is {len} bytes, and there is room for {most}");
+                return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
+            }
+            Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
+                if major > MAJOR_MAX || minor > MINOR_MAX =>
+            {
+                let rule = format!(
+                    "its device number is {major}:{minor}, and the largest is {MAJOR_MAX}:{MINOR_MAX}"
+                );
+                return refuse(rule, "leave it out");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes of content an item has room for.
+fn most_inline(node_size: u32) -> u64 {
+    let leaf = u64::from(node_size) - size_of::<super::spec::Header>() as u64;
+    leaf - (size_of::<super::spec::ItemHead>() + size_of::<FileExtentHead>()) as u64
+}
+
+struct Planner<'a> {
+    options: &'a Options,
+    format: Arc<Format>,
+    volumes: Arc<Volumes>,
+    names: Arc<Names>,
+    data: Arc<Data>,
+    contents: &'a Arc<Contents>,
+}
+
+/// A tree that has its items but no places yet.
+struct Sized<I: Items> {
+    owner: u64,
+    items: I,
+    shape: Shape<I::Cursor>,
+}
+
+impl<I: Items> Sized<I> {
+    fn new(owner: u64, items: I, format: &Format) -> Self {
+        let shape = Shape::new(&items, format);
+        Self { owner, items, shape }
+    }
+}
+
+/// Gives trees their numbers, one after the other.
+#[derive(Default)]
+struct Numbering(Vec<TreeBlocks>);
+
+impl Numbering {
+    fn add(&mut self, owner: u64, levels: &[usize]) {
+        self.0.push(TreeBlocks { owner, first: self.blocks(), levels: levels.to_vec() });
+    }
+
+    fn blocks(&self) -> u64 {
+        self.0.last().map_or(0, |last| last.first + last.levels.iter().sum::<usize>() as u64)
+    }
+}
+
+/// What the trees that describe themselves come down to.
+struct Settled {
+    chunks: Vec<Chunk>,
+    space: Arc<Space>,
+    trees: Arc<[TreeBlocks]>,
+    extents: Sized<ExtentItems>,
+    end: u64,
+}
+
+/// Trees that depend on file content alone.
+struct Fixed {
+    volumes: Vec<Sized<FsItems>>,
+    csums: Sized<Csums>,
+    uuids: Sized<Listed>,
+    reloc: Sized<Listed>,
+}
+
+impl Planner<'_> {
+    fn plan(self, device: &Device, content: Vec<Region>) -> Result<Plan> {
+        let Self { options, format, volumes, .. } = &self;
+        let ids = Ids {
+            fsid: options.uuid,
+            device: seed::btrfs(options.uuid, b"device"),
+            chunk_tree: format.chunk_tree_uuid,
+        };
+        let uuids: Vec<Uuid> = volumes
+            .all
+            .iter()
+            .map(|volume| match volume.parent {
+                None => seed::btrfs(options.uuid, b"top-level"),
+                Some(_) => {
+                    let path = volumes.tree.path(volume.root);
+                    seed::btrfs(options.uuid, &[b"subvolume:", &*path].concat())
+                }
+            })
+            .collect();
+        let fixed = self.fixed(&uuids);
+        let settled = self.settle(ids, &uuids, &fixed, device)?;
+        let total_bytes = self.size(settled.end)?;
+        let mut layout = Layout::new(total_bytes);
+        // The first tree and the first that is rendered, as the regions have it.
+        layout.tree(Arc::clone(&volumes.tree));
+        if let Some(spool) = self.contents.spool() {
+            layout.add_render(Arc::clone(spool) as _);
+        }
+        content.into_iter().for_each(|region| layout.push(region));
+        Ok(self.layout(ids, &uuids, fixed, settled, layout))
+    }
+
+    fn fixed(&self, uuids: &[Uuid]) -> Fixed {
+        let Self { options, format, volumes, names, data, contents } = self;
+        let of_volume = |volume: usize| {
+            let items = FsItems {
+                volumes: Arc::clone(volumes),
+                names: Arc::clone(names),
+                data: Arc::clone(data),
+                contents: Arc::clone(contents),
+                volume,
+            };
+            Sized::new(volumes.all[volume].id, items, format)
+        };
+        let csums =
+            Csums::new(&data.extents, contents, format.checksum.size(), format.leaf_data_size());
+        Fixed {
+            volumes: (0..volumes.all.len()).map(of_volume).collect(),
+            csums: Sized::new(objectid::CSUM_TREE, csums, format),
+            uuids: Sized::new(objectid::UUID_TREE, uuid_items(volumes, uuids), format),
+            reloc: Sized::new(objectid::DATA_RELOC_TREE, reloc_items(options.epoch), format),
+        }
+    }
+
+    /// Finds how many tree blocks there are. The extent tree lists them all, its own too, and each
+    /// chunk for them has its items in other trees; everything only grows, so that the first
+    /// agreement is the smallest.
+    fn settle(&self, ids: Ids, uuids: &[Uuid], fixed: &Fixed, device: &Device) -> Result<Settled> {
+        let Self { options, format, data, .. } = self;
+        let profile = match options.metadata {
+            Metadata::Dup => BlockGroupFlags::DUP,
+            Metadata::Single => BlockGroupFlags::empty(),
+        };
+        let spilled = Arc::new(Spilled::new(data, format.leaf_data_size()));
+        let mut extent_levels = vec![1];
+        let (mut blocks, mut chunk_blocks) = (1, 1);
+        loop {
+            let mut device = device.clone();
+            let mut chunks = data.chunks.clone();
+            let metadata = BlockGroupFlags::METADATA | profile;
+            chunks.extend(allocate(&mut device, metadata, blocks * u64::from(options.node_size)));
+            let system = BlockGroupFlags::SYSTEM | profile;
+            let bytes = chunk_blocks * u64::from(options.node_size);
+            chunks.extend(allocate(&mut device, system, bytes));
+
+            let listed = |items: Listed| Shape::new(&items, format).levels().to_vec();
+            let mut numbering = Numbering::default();
+            for tree in &fixed.volumes {
+                numbering.add(tree.owner, tree.shape.levels());
+            }
+            numbering.add(objectid::CSUM_TREE, fixed.csums.shape.levels());
+            numbering.add(objectid::UUID_TREE, fixed.uuids.shape.levels());
+            numbering.add(objectid::DATA_RELOC_TREE, fixed.reloc.shape.levels());
+            numbering.add(objectid::DEV_TREE, &listed(dev_items(ids, &chunks)));
+            numbering.add(objectid::FREE_SPACE_TREE, &listed(free_space_items(&chunks)));
+            if options.compat == Compat::Default {
+                numbering.add(objectid::BLOCK_GROUP_TREE, &listed(block_group_items(&chunks)));
+            }
+            numbering.add(objectid::EXTENT_TREE, &extent_levels);
+            let roots: Vec<_> =
+                numbering.0.iter().map(|tree| (tree.owner, Root::default())).collect();
+            numbering.add(objectid::ROOT_TREE, &listed(self.root_items(uuids, &roots)));
+            let metadata_blocks = numbering.blocks();
+            numbering.add(objectid::CHUNK_TREE, &listed(chunk_items(ids, 0, &chunks)));
+            let system_blocks = numbering.blocks() - metadata_blocks;
+
+            if (metadata_blocks, system_blocks) != (blocks, chunk_blocks) {
+                (blocks, chunk_blocks) = (metadata_blocks, system_blocks);
+                continue;
+            }
+            let trees: Arc<[TreeBlocks]> = numbering.0.into();
+            let is_tree = |chunk: &&Chunk| !chunk.flags.contains(BlockGroupFlags::DATA);
+            let tree_chunks = chunks.iter().filter(is_tree).copied();
+            let space = Arc::new(Space::new(format.node_size, tree_chunks));
+            let items = ExtentItems {
+                data: Arc::clone(data),
+                spilled: Arc::clone(&spilled),
+                trees: Arc::clone(&trees),
+                space: Arc::clone(&space),
+                groups: match options.compat {
+                    Compat::Default => Arc::new([]),
+                    Compat::Old => chunks.as_slice().into(),
+                },
+            };
+            let extents = Sized::new(objectid::EXTENT_TREE, items, format);
+            if extents.shape.levels() != extent_levels {
+                extent_levels = extents.shape.levels().to_vec();
+                continue;
+            }
+            if !superblock::fits(ids, &chunks) {
+                return Err(Error::parameter(
+                    "--btrfs-node-size",
+                    "there are more chunks of chunks than a superblock names",
+                    "use larger nodes",
+                ));
+            }
+            return Ok(Settled { chunks, space, trees, extents, end: device.end() });
+        }
+    }
+
+    /// The size of the file system, if all that is given out ends at `end`.
+    fn size(&self, end: u64) -> Result<u64> {
+        let options = self.options;
+        if let Some(size) = options.size {
+            if size < end {
+                return Err(Error::TooSmall {
+                    what: "btrfs".into(),
+                    rule: format!("the tree takes {end} bytes, and the size is {size}"),
+                    remedy: format!("give at least {end} bytes"),
+                });
+            }
+            return Ok(size / SECTOR * SECTOR);
+        }
+        let room = match options.headroom {
+            Some(headroom) => headroom.bytes(end),
+            None => match options.metadata {
+                Metadata::Dup => 256 * MIB,
+                Metadata::Single => 64 * MIB,
+            },
+        };
+        match room {
+            0 => Ok(end),
+            _ => Ok(round_up(end.saturating_add(room), options.multiple)),
+        }
+    }
+
+    fn root_items(&self, uuids: &[Uuid], roots: &[(u64, Root)]) -> Listed {
+        let default = match self.options.default_subvolume {
+            Some(directory) => self.volumes.at(directory).map_or(objectid::FS_TREE, |at| at.id),
+            None => objectid::FS_TREE,
+        };
+        let roots_of = Roots {
+            volumes: &self.volumes,
+            uuids,
+            default,
+            epoch: self.options.epoch,
+            node_size: self.format.node_size,
+        };
+        roots_of.items(roots)
+    }
+
+    fn layout(
+        self,
+        ids: Ids,
+        uuids: &[Uuid],
+        fixed: Fixed,
+        settled: Settled,
+        mut layout: Layout,
+    ) -> Plan {
+        let Settled { chunks, space, trees, extents, .. } = settled;
+        let total_bytes = layout.size();
+        let root_of = |owner| {
+            let tree = trees.iter().find(|tree| tree.owner == owner);
+            let TreeBlocks { first, levels, .. } = tree.expect("every tree has its blocks");
+            let blocks = levels.iter().sum::<usize>() as u64;
+            Root {
+                bytenr: space.address(first + blocks - 1),
+                level: u8::try_from(levels.len() - 1).expect("a tree has few levels"),
+                bytes_used: blocks * u64::from(self.options.node_size),
+            }
+        };
+        let in_root_tree =
+            |owner: &u64| ![objectid::ROOT_TREE, objectid::CHUNK_TREE].contains(owner);
+        let owners = trees.iter().map(|tree| tree.owner).filter(in_root_tree);
+        let roots: Vec<_> = owners.map(|owner| (owner, root_of(owner))).collect();
+        let listed = [
+            (objectid::DEV_TREE, dev_items(ids, &chunks)),
+            (objectid::FREE_SPACE_TREE, free_space_items(&chunks)),
+            (objectid::BLOCK_GROUP_TREE, block_group_items(&chunks)),
+            (objectid::ROOT_TREE, self.root_items(uuids, &roots)),
+            (objectid::CHUNK_TREE, chunk_items(ids, total_bytes, &chunks)),
+        ];
+        let facts = Facts {
+            ids,
+            total_bytes,
+            chunks: &chunks,
+            root: root_of(objectid::ROOT_TREE),
+            chunk_root: root_of(objectid::CHUNK_TREE),
+            extent_root: root_of(objectid::EXTENT_TREE),
+            fs_root: root_of(objectid::FS_TREE),
+            dev_root: root_of(objectid::DEV_TREE),
+            csum_root: root_of(objectid::CSUM_TREE),
+            incompat: self.incompat(),
+            compat_ro: self.compat_ro(),
+            checksum: self.options.checksum,
+            node_size: self.options.node_size,
+            label: &self.options.label,
+        };
+        for (offset, superblock) in facts.superblocks() {
+            layout.bytes(offset, superblock.as_bytes());
+        }
+        let mut writer = Writer { layout, format: &self.format, space: &space, trees: &trees };
+        fixed.volumes.into_iter().for_each(|tree| writer.write(tree));
+        writer.write(fixed.csums);
+        writer.write(fixed.uuids);
+        writer.write(fixed.reloc);
+        writer.write(extents);
+        for (owner, items) in listed {
+            writer.write(Sized::new(owner, items, &self.format));
+        }
+        Plan { layout: writer.layout, warnings: Vec::new() }
+    }
+
+    fn incompat(&self) -> Incompat {
+        let mut incompat = Incompat::MIXED_BACKREF
+            | Incompat::EXTENDED_IREF
+            | Incompat::SKINNY_METADATA
+            | Incompat::NO_HOLES;
+        incompat.set(Incompat::BIG_METADATA, u64::from(self.options.node_size) > SECTOR);
+        let default = self.options.default_subvolume;
+        incompat.set(Incompat::DEFAULT_SUBVOL, default.is_some_and(|id| id != InodeId::ROOT));
+        for (id, _) in self.volumes.tree.iter() {
+            let inline = self.contents.inline(id).map(|inline| inline.stored);
+            let pieces = self.contents.pieces(id).iter().map(|piece| piece.stored);
+            for stored in inline.into_iter().chain(pieces) {
+                if let Stored::Compressed { compression, .. } = stored {
+                    incompat |= match compression {
+                        Compression::Zlib { .. } => Incompat::empty(),
+                        Compression::Lzo => Incompat::COMPRESS_LZO,
+                        Compression::Zstd { .. } => Incompat::COMPRESS_ZSTD,
+                    };
+                }
+            }
+        }
+        incompat
+    }
+
+    fn compat_ro(&self) -> CompatRo {
+        let free_space = CompatRo::FREE_SPACE_TREE | CompatRo::FREE_SPACE_TREE_VALID;
+        match self.options.compat {
+            Compat::Default => free_space | CompatRo::BLOCK_GROUP_TREE,
+            Compat::Old => free_space,
+        }
+    }
+}
+
+/// Puts trees into their places.
+struct Writer<'a> {
+    layout: Layout,
+    format: &'a Arc<Format>,
+    space: &'a Arc<Space>,
+    trees: &'a [TreeBlocks],
+}
+
+impl Writer<'_> {
+    /// A tree that was given no blocks is left out.
+    fn write<I: Items + 'static>(&mut self, tree: Sized<I>) {
+        let Sized { owner, items, shape } = tree;
+        let Some(blocks) = self.trees.iter().find(|tree| tree.owner == owner) else { return };
+        assert_eq!(shape.levels(), blocks.levels, "a tree has the blocks that it was given");
+        let (first, count) = (blocks.first, shape.blocks());
+        let tree = BTree {
+            items,
+            shape,
+            format: Arc::clone(self.format),
+            space: Arc::clone(self.space),
+            owner,
+            first,
+        };
+        let fill = self.layout.add_render(Arc::new(tree));
+        for (from, offset, len) in self.space.places(first, count) {
+            self.layout.push(Region { offset, len, from, fill });
+        }
+    }
+}
+
+/// Chunks for `used` bytes of tree blocks.
+fn allocate(device: &mut Device, flags: BlockGroupFlags, mut used: u64) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    while used > 0 {
+        let mut chunk = device.chunk(flags, round_up(used, STRIPE_LEN).min(METADATA_CHUNK));
+        chunk.used = used.min(chunk.len);
+        used -= chunk.used;
+        chunks.push(chunk);
+    }
+    chunks
+}

@@ -1,0 +1,148 @@
+//! The root tree: where all trees are, and how subvolumes hang together.
+
+use uuid::Uuid;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::GENERATION;
+use super::hash;
+use super::inode::{made_directory, timespec};
+use super::items::Listed;
+use super::key::Key;
+use super::names::{name_len, push_ref};
+use super::spec::{
+    DirItem, InodeFlags, ROOT_SUBVOL_RDONLY, RootItem, RootRef, file_type, item_type, objectid,
+};
+use super::volumes::Volumes;
+use crate::time::Timestamp;
+
+/// Where a tree is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Root {
+    /// The address of its root block.
+    pub(super) bytenr: u64,
+    pub(super) level: u8,
+    /// Bytes in all its blocks.
+    pub(super) bytes_used: u64,
+}
+
+impl Root {
+    fn item(self, epoch: Timestamp, node_size: usize) -> RootItem {
+        let mut inode = made_directory(epoch);
+        // What the kernel would put in otherwise, when it mounts the file system first.
+        inode.flags = U64::new(InodeFlags::ROOT_ITEM_INIT.bits());
+        inode.size = U64::new(3);
+        inode.nbytes = U64::new(node_size as u64);
+        RootItem {
+            inode,
+            generation: U64::new(GENERATION),
+            bytenr: U64::new(self.bytenr),
+            bytes_used: U64::new(self.bytes_used),
+            refs: U32::new(1),
+            level: self.level,
+            generation_v2: U64::new(GENERATION),
+            ..RootItem::new_zeroed()
+        }
+    }
+}
+
+/// What the root tree is made of.
+pub(super) struct Roots<'a> {
+    pub(super) volumes: &'a Volumes,
+    /// The ids of the volumes, in their order.
+    pub(super) uuids: &'a [Uuid],
+    /// The volume that is mounted where none is asked for.
+    pub(super) default: u64,
+    pub(super) epoch: Timestamp,
+    pub(super) node_size: usize,
+}
+
+/// The name of the default subvolume in the root tree's directory.
+const DEFAULT: &[u8] = b"default";
+
+impl Roots<'_> {
+    /// The root tree, of the trees with their ids. The tree of chunks is not in it, nor is the
+    /// root tree itself.
+    pub(super) fn items(&self, roots: &[(u64, Root)]) -> Listed {
+        let mut items = Listed::default();
+        for &(id, root) in roots {
+            let item = root.item(self.epoch, self.node_size);
+            let item = self.as_volume(id, item);
+            items.push(Key::new(id, item_type::ROOT_ITEM, 0), item.as_bytes());
+        }
+        self.directory(&mut items);
+        for number in 1..self.volumes.all.len() {
+            self.link(number, &mut items);
+        }
+        items.sorted()
+    }
+
+    /// What a root item of files and directories has beyond others.
+    fn as_volume(&self, id: u64, mut item: RootItem) -> RootItem {
+        let number = self.volumes.all.iter().position(|volume| volume.id == id);
+        if number.is_some() || id == objectid::DATA_RELOC_TREE {
+            item.root_dirid = U64::new(objectid::FIRST_FREE);
+        }
+        let Some(number) = number else { return item };
+        let volume = &self.volumes.all[number];
+        let flags = if volume.read_only { ROOT_SUBVOL_RDONLY } else { 0 };
+        item.flags = U64::new(flags);
+        item.uuid = *self.uuids[number].as_bytes();
+        item.ctransid = U64::new(GENERATION);
+        item.otransid = U64::new(GENERATION);
+        item.ctime = timespec(self.epoch);
+        item.otime = timespec(self.epoch);
+        item
+    }
+
+    /// The directory that names the default subvolume.
+    fn directory(&self, items: &mut Listed) {
+        let directory = objectid::ROOT_TREE_DIR;
+        let inode = made_directory(self.epoch);
+        items.push(Key::new(directory, item_type::INODE_ITEM, 0), inode.as_bytes());
+        let mut name = Vec::new();
+        push_ref(&mut name, 0, b"..");
+        items.push(Key::new(directory, item_type::INODE_REF, directory), name);
+        let head = DirItem {
+            location: Key::new(self.default, item_type::ROOT_ITEM, u64::MAX).into(),
+            transid: U64::new(GENERATION),
+            data_len: U16::new(0),
+            name_len: U16::new(name_len(DEFAULT)),
+            file_type: file_type::DIR,
+        };
+        let key = Key::new(directory, item_type::DIR_ITEM, hash::name(DEFAULT));
+        items.push(key, [head.as_bytes(), DEFAULT].concat());
+        let mut name = Vec::new();
+        push_ref(&mut name, 0, DEFAULT);
+        items.push(Key::new(objectid::FS_TREE, item_type::INODE_REF, directory), name);
+    }
+
+    /// The two items that tie a subvolume to the one that it is seen in.
+    fn link(&self, number: usize, items: &mut Listed) {
+        let volume = &self.volumes.all[number];
+        let (parent, name) = volume.parent.expect("all but the top level have one");
+        let tree = &self.volumes.tree;
+        let text = tree.name(&tree.entries(name.directory)[name.position as usize]);
+        let head = RootRef {
+            dirid: U64::new(self.volumes.ino(parent, name.directory)),
+            sequence: U64::new(name.index()),
+            name_len: U16::new(name_len(text)),
+        };
+        let data = [head.as_bytes(), text].concat();
+        let (id, parent) = (volume.id, self.volumes.all[parent].id);
+        items.push(Key::new(parent, item_type::ROOT_REF, id), data.clone());
+        items.push(Key::new(id, item_type::ROOT_BACKREF, parent), data);
+    }
+}
+
+/// The tree that finds a subvolume by its id.
+pub(super) fn uuid_items(volumes: &Volumes, uuids: &[Uuid]) -> Listed {
+    let mut items = Listed::default();
+    for (volume, uuid) in volumes.all.iter().zip(uuids) {
+        let half = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight of them"));
+        let (high, low) = uuid.as_bytes().split_at(8);
+        let key = Key::new(half(high), item_type::UUID_KEY_SUBVOL, half(low));
+        items.push(key, volume.id.to_le_bytes());
+    }
+    items.sorted()
+}

@@ -1,0 +1,272 @@
+//! Subvolumes: which inode is in which of them, under which number, and with which names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::spec::objectid;
+use super::{Options, Subvolume};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::tree::{FileFlags, InodeId, Kind, Tree};
+
+/// A name: the directory it is in, and its place among the entries there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) directory: InodeId,
+    pub(super) position: u32,
+}
+
+impl Name {
+    /// Its number in the order of `readdir`: the first two are those of `.` and `..`.
+    pub(super) fn index(self) -> u64 {
+        u64::from(self.position) + 2
+    }
+}
+
+/// A tree of files, directories and other nodes that begins at a directory.
+#[derive(Debug)]
+pub(super) struct Volume {
+    /// The number of its tree.
+    pub(super) id: u64,
+    /// The directory that it begins at.
+    pub(super) root: InodeId,
+    /// The volume that it is seen in, and its name there; none for the top level.
+    pub(super) parent: Option<(usize, Name)>,
+    pub(super) read_only: bool,
+    /// All that is in it but its root, in the order of the tree.
+    members: Vec<InodeId>,
+}
+
+/// All subvolumes; the first one is the top level.
+#[derive(Debug)]
+pub(super) struct Volumes {
+    pub(super) tree: Arc<Tree>,
+    pub(super) all: Vec<Volume>,
+    /// The volume of every inode's first name, by the inode; nothing if there is but one.
+    home: Vec<u32>,
+    /// All names of inodes that have several, in the order of the directories.
+    names: BTreeMap<InodeId, Vec<Name>>,
+    /// Volumes, by their number in `all`, in which nothing is copied on write.
+    nodatacow: Vec<bool>,
+}
+
+impl Volumes {
+    pub(super) fn new(tree: &Arc<Tree>, options: &Options) -> Result<Self> {
+        let asked = in_order(tree, &options.subvolumes)?;
+        let mut all = Vec::with_capacity(asked.len() + 1);
+        all.push(Volume {
+            id: objectid::FS_TREE,
+            root: InodeId::ROOT,
+            parent: None,
+            read_only: false,
+            members: Vec::new(),
+        });
+        let ids = objectid::FIRST_FREE..;
+        for (id, Subvolume { directory, read_only, .. }) in ids.zip(&asked) {
+            let (root, read_only) = (*directory, *read_only);
+            all.push(Volume { id, root, parent: None, read_only, members: Vec::new() });
+        }
+        let mut nodatacow = vec![false];
+        nodatacow.extend(asked.iter().map(|subvolume| subvolume.nodatacow));
+        let mut volumes =
+            Self { tree: Arc::clone(tree), all, home: Vec::new(), names: names(tree), nodatacow };
+        volumes.settle(options.copy_links)?;
+        Ok(volumes)
+    }
+
+    /// Finds the volume of everything.
+    fn settle(&mut self, copy_links: bool) -> Result<()> {
+        let tree = Arc::clone(&self.tree);
+        if self.all.len() > 1 {
+            let roots: BTreeMap<_, _> =
+                (0u32..).zip(&self.all).map(|(number, volume)| (volume.root, number)).collect();
+            self.home = vec![0; tree.inodes().len()];
+            for (id, _) in tree.iter().skip(1) {
+                // A directory comes before all that it holds.
+                let parent = self.home[tree.parent(id).index()];
+                self.home[id.index()] = roots.get(&id).copied().unwrap_or(parent);
+            }
+        }
+        for number in 1..self.all.len() {
+            let root = self.all[number].root;
+            let name = first_name(&tree, root);
+            self.all[number].parent = Some((self.home(name.directory), name));
+        }
+        for (id, inode) in tree.iter().skip(1) {
+            if inode.kind == Kind::Directory {
+                let home = self.home(id);
+                if self.all[home].root != id {
+                    self.all[home].members.push(id);
+                }
+                continue;
+            }
+            let homes = self.homes(id);
+            if let [first, other, ..] = homes[..]
+                && !copy_links
+            {
+                return Err(self.crosses(id, first, other));
+            }
+            for home in homes {
+                self.all[home].members.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn crosses(&self, id: InodeId, first: usize, other: usize) -> Error {
+        let names = &self.names[&id];
+        let name = names.iter().find(|name| self.home(name.directory) == other);
+        let name = name.expect("it has a name in each of its volumes");
+        let path = |name: &Name| self.path(*name);
+        let subvolume = |number: usize| match number {
+            0 => "the top level".to_owned(),
+            _ => format!("subvolume {}", Escaped(&self.tree.path(self.all[number].root))),
+        };
+        Error::unrepresentable(
+            path(name),
+            format!(
+                "it is a hard link to {}, and a link can't lead from {} to {}",
+                Escaped(&self.tree.path(id)),
+                subvolume(other),
+                subvolume(first),
+            ),
+            "give --copy-links to have a copy with shared extents, or put both in one subvolume",
+        )
+    }
+
+    /// The volume that holds what a directory lists, or an inode's first name.
+    pub(super) fn home(&self, id: InodeId) -> usize {
+        self.home.get(id.index()).map_or(0, |&number| number as usize)
+    }
+
+    /// The volumes that an inode that is no directory has names in, in ascending order.
+    fn homes(&self, id: InodeId) -> Vec<usize> {
+        match self.names.get(&id) {
+            None => vec![self.home(id)],
+            Some(names) => {
+                let mut homes: Vec<_> =
+                    names.iter().map(|name| self.home(name.directory)).collect();
+                homes.sort_unstable();
+                homes.dedup();
+                homes
+            }
+        }
+    }
+
+    /// The path of a name.
+    pub(super) fn path(&self, name: Name) -> Vec<u8> {
+        let entry = self.tree.entries(name.directory)[name.position as usize];
+        self.tree.path_in(name.directory, self.tree.name(&entry))
+    }
+
+    /// All that a volume holds, its root first.
+    pub(super) fn members(&self, volume: usize) -> impl Iterator<Item = InodeId> {
+        let count = self.all[volume].members.len() + 1;
+        (0..count).map(move |position| self.member(volume, position).expect("below the count"))
+    }
+
+    /// What has the number 256 and `position` in a volume.
+    pub(super) fn member(&self, volume: usize, position: usize) -> Option<InodeId> {
+        let volume = &self.all[volume];
+        match position {
+            0 => Some(volume.root),
+            _ => volume.members.get(position - 1).copied(),
+        }
+    }
+
+    /// The number of an inode in one of its volumes.
+    pub(super) fn ino(&self, volume: usize, id: InodeId) -> u64 {
+        let volume = &self.all[volume];
+        if id == volume.root {
+            return objectid::FIRST_FREE;
+        }
+        let position = volume.members.binary_search(&id).expect("it is in the volume") as u64;
+        objectid::FIRST_FREE + 1 + position
+    }
+
+    /// An inode's first name.
+    pub(super) fn first_name(&self, id: InodeId) -> Name {
+        first_name(&self.tree, id)
+    }
+
+    /// The names that an inode has in one of its volumes, in the order of the directories.
+    pub(super) fn names(&self, volume: usize, id: InodeId) -> Vec<Name> {
+        match self.names.get(&id) {
+            None => vec![first_name(&self.tree, id)],
+            Some(names) => {
+                let here = names.iter().filter(|name| self.home(name.directory) == volume);
+                here.copied().collect()
+            }
+        }
+    }
+
+    /// Whether an inode has more than one name.
+    pub(super) fn has_names(&self, id: InodeId) -> bool {
+        self.names.contains_key(&id)
+    }
+
+    /// The subvolume that begins at a directory.
+    pub(super) fn at(&self, directory: InodeId) -> Option<&Volume> {
+        let volume = &self.all[self.home(directory)];
+        (volume.root == directory).then_some(volume)
+    }
+
+    /// Whether an inode's content is written in place and has no checksums.
+    ///
+    /// What is in several volumes is so everywhere if it is so in one: its copies share extents.
+    pub(super) fn is_nodatacow(&self, id: InodeId) -> bool {
+        let inode = self.tree.inode(id);
+        let inherited = match inode.kind {
+            Kind::Directory => self.nodatacow[self.home(id)],
+            _ => {
+                self.nodatacow.contains(&true)
+                    && self.homes(id).into_iter().any(|home| self.nodatacow[home])
+            }
+        };
+        inherited || inode.flags.contains(FileFlags::NOCOW)
+    }
+}
+
+/// The subvolumes in the order of their directories, which their numbers follow.
+fn in_order(tree: &Tree, asked: &[Subvolume]) -> Result<Vec<Subvolume>> {
+    let mut asked = asked.to_vec();
+    asked.sort_by_key(|subvolume| subvolume.directory);
+    let refuse = |subvolume: &Subvolume, rule: &str, remedy: &str| {
+        let path = tree.path(subvolume.directory);
+        Err(Error::parameter("--subvolume", format!("/{} {rule}", Escaped(&path)), remedy))
+    };
+    for subvolume in &asked {
+        if subvolume.directory == InodeId::ROOT {
+            return refuse(subvolume, "is the top level, which is one already", "leave it out");
+        }
+        if tree.inode(subvolume.directory).kind != Kind::Directory {
+            return refuse(subvolume, "is not a directory", "name a directory of the tree");
+        }
+    }
+    for pair in asked.windows(2) {
+        if pair[0].directory == pair[1].directory {
+            return refuse(&pair[0], "is named twice", "name it once");
+        }
+    }
+    Ok(asked)
+}
+
+/// An inode's first name.
+fn first_name(tree: &Tree, id: InodeId) -> Name {
+    let (directory, position) = tree.entry_position(id);
+    Name { directory, position: u32::try_from(position).expect("entries are counted in 32 bits") }
+}
+
+/// All names of inodes that have several.
+fn names(tree: &Tree) -> BTreeMap<InodeId, Vec<Name>> {
+    let mut names: BTreeMap<InodeId, Vec<Name>> = BTreeMap::new();
+    for (directory, _) in tree.iter() {
+        for (position, entry) in (0u32..).zip(tree.entries(directory)) {
+            let inode = tree.inode(entry.inode());
+            if inode.kind != Kind::Directory && inode.links > 1 {
+                names.entry(entry.inode()).or_default().push(Name { directory, position });
+            }
+        }
+    }
+    names
+}
