@@ -200,10 +200,11 @@ struct Placer<'a> {
 impl Placer<'_> {
     /// Room for up to `len` bytes; for exactly so many if they are not to be divided.
     fn room(&mut self, len: u64, whole: bool) -> (u64, u64) {
+        let least = if whole { len } else { SECTOR };
         loop {
             if let Some(chunk) = self.data.chunks.last_mut() {
                 let room = chunk.len - chunk.used;
-                if room >= if whole { len } else { SECTOR } {
+                if room >= least {
                     let len = len.min(room);
                     let address = chunk.start + chunk.used;
                     chunk.used += len;
@@ -211,7 +212,7 @@ impl Placer<'_> {
                 }
                 self.device.trim(chunk);
             }
-            let chunk = self.device.chunk(BlockGroupFlags::DATA, DATA_CHUNK);
+            let chunk = self.device.chunk(BlockGroupFlags::DATA, least, DATA_CHUNK);
             self.data.chunks.push(chunk);
         }
     }

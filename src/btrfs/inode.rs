@@ -129,7 +129,7 @@ pub(super) enum Property {
 ///
 /// # Errors
 /// The value, if it is none that the kernel takes.
-pub(super) fn property<'a>(tree: &'a Tree, id: InodeId) -> Result<Option<Property>, &'a [u8]> {
+pub(super) fn property(tree: &Tree, id: InodeId) -> Result<Option<Property>, &[u8]> {
     if tree.inode(id).flags.contains(FileFlags::NOCOMPRESS) {
         return Ok(Some(Property::None));
     }

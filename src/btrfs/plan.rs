@@ -522,7 +522,8 @@ impl Writer<'_> {
 fn allocate(device: &mut Device, flags: BlockGroupFlags, mut used: u64) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     while used > 0 {
-        let mut chunk = device.chunk(flags, round_up(used, STRIPE_LEN).min(METADATA_CHUNK));
+        let most = round_up(used, STRIPE_LEN).min(METADATA_CHUNK);
+        let mut chunk = device.chunk(flags, 0, most);
         chunk.used = used.min(chunk.len);
         used -= chunk.used;
         chunks.push(chunk);

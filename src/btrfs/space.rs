@@ -50,13 +50,13 @@ impl Device {
     }
 
     /// Gives out room for a chunk of at most `most` bytes, a multiple of [`STRIPE_LEN`]; it is
-    /// shorter where a superblock is in the way.
-    pub(super) fn chunk(&mut self, flags: BlockGroupFlags, most: u64) -> Chunk {
+    /// shorter where a superblock is in the way, but not shorter than `least`.
+    pub(super) fn chunk(&mut self, flags: BlockGroupFlags, least: u64, most: u64) -> Chunk {
         loop {
             let next = SUPER_OFFSETS.into_iter().find(|&place| place + STRIPE_LEN > self.end);
             let room = next.map_or(u64::MAX, |place| place.saturating_sub(self.end));
             let len = (room / copies(flags) / STRIPE_LEN * STRIPE_LEN).min(most);
-            if len > 0 {
+            if len >= least.max(STRIPE_LEN) {
                 let chunk = Chunk { flags, start: self.end, len, used: 0 };
                 self.end += len * copies(flags);
                 return chunk;
@@ -148,10 +148,20 @@ mod tests {
             (single, 256 * GIB, GIB, 256 * GIB + 64 * KIB, GIB),
         ] {
             let mut device = Device { end };
-            let chunk = device.chunk(flags, most);
+            let chunk = device.chunk(flags, 0, most);
             assert_eq!(chunk, Chunk { flags, start, len, used: 0 });
             assert_eq!(device.end(), start + copies(flags) * len);
         }
+    }
+
+    #[test]
+    fn a_gap_that_is_too_short_is_passed_over() {
+        let mut device = Device { end: 64 * MIB - 128 * KIB };
+        let chunk = device.chunk(BlockGroupFlags::DATA, 132 * KIB, GIB);
+        assert_eq!(chunk.start, 64 * MIB + 64 * KIB);
+        let mut device = Device { end: 64 * MIB - 128 * KIB };
+        let chunk = device.chunk(BlockGroupFlags::DATA, 128 * KIB, GIB);
+        assert_eq!(chunk.start, 64 * MIB - 128 * KIB);
     }
 
     #[test]
