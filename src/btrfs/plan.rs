@@ -24,12 +24,12 @@ use super::spec::{
 };
 use super::superblock::{self, Facts};
 use super::volumes::Volumes;
-use super::{Compat, Compression, METADATA_CHUNK, Metadata, Options, Plan};
+use super::{Compat, Compression, DATA_CHUNK, METADATA_CHUNK, Metadata, Options, Plan};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Region};
 use crate::name::Escaped;
 use crate::seed;
-use crate::size::{MIB, round_up};
+use crate::size::{Headroom, MIB, round_up};
 use crate::tree::{InodeId, Kind, Survey, Tree};
 
 /// How to read content.
@@ -242,8 +242,19 @@ impl Planner<'_> {
             })
             .collect();
         let fixed = self.fixed(&uuids);
-        let settled = self.settle(ids, &uuids, &fixed, device)?;
+        let settle = |spare| self.settle(ids, &uuids, &fixed, device, spare);
+        let mut settled = settle(Spare::default())?;
         let total_bytes = self.size(settled.end)?;
+        let mut room = total_bytes - settled.end;
+        // Spare room has its own items in the trees, for which there may be no room then.
+        while let Some(spare) = Spare::within(room, options.metadata) {
+            let roomy = settle(spare)?;
+            if roomy.end <= total_bytes {
+                settled = roomy;
+                break;
+            }
+            room = room.saturating_sub((roomy.end - total_bytes).max(STRIPE_LEN));
+        }
         let mut layout = Layout::new(total_bytes);
         // The first tree and the first that is rendered, as the regions have it.
         layout.tree(Arc::clone(&volumes.tree));
@@ -279,7 +290,14 @@ impl Planner<'_> {
     /// Finds how many tree blocks there are. The extent tree lists them all, its own too, and each
     /// chunk for them has its items in other trees; everything only grows, so that the first
     /// agreement is the smallest.
-    fn settle(&self, ids: Ids, uuids: &[Uuid], fixed: &Fixed, device: &Device) -> Result<Settled> {
+    fn settle(
+        &self,
+        ids: Ids,
+        uuids: &[Uuid],
+        fixed: &Fixed,
+        device: &Device,
+        spare: Spare,
+    ) -> Result<Settled> {
         let Self { options, format, data, .. } = self;
         let profile = match options.metadata {
             Metadata::Dup => BlockGroupFlags::DUP,
@@ -291,11 +309,19 @@ impl Planner<'_> {
         loop {
             let mut device = device.clone();
             let mut chunks = data.chunks.clone();
+            match chunks.last_mut() {
+                Some(last) => device.extend(last, spare.data),
+                None if spare.data > 0 => {
+                    chunks.push(device.chunk(BlockGroupFlags::DATA, 0, spare.data));
+                }
+                None => {}
+            }
             let metadata = BlockGroupFlags::METADATA | profile;
-            chunks.extend(allocate(&mut device, metadata, blocks * u64::from(options.node_size)));
+            let bytes = blocks * u64::from(options.node_size);
+            chunks.extend(allocate(&mut device, metadata, bytes, spare.metadata));
             let system = BlockGroupFlags::SYSTEM | profile;
             let bytes = chunk_blocks * u64::from(options.node_size);
-            chunks.extend(allocate(&mut device, system, bytes));
+            chunks.extend(allocate(&mut device, system, bytes, spare.system));
 
             let listed = |items: Listed| Shape::new(&items, format).levels().to_vec();
             let mut numbering = Numbering::default();
@@ -367,10 +393,7 @@ impl Planner<'_> {
         }
         let room = match options.headroom {
             Some(headroom) => headroom.bytes(end),
-            None => match options.metadata {
-                Metadata::Dup => 256 * MIB,
-                Metadata::Single => 64 * MIB,
-            },
+            None => Headroom::Percent(10).bytes(end).max(LEAST_HEADROOM),
         };
         match room {
             0 => Ok(end),
@@ -518,11 +541,52 @@ impl Writer<'_> {
     }
 }
 
-/// Chunks for `used` bytes of tree blocks.
-fn allocate(device: &mut Device, flags: BlockGroupFlags, mut used: u64) -> Vec<Chunk> {
+/// Without a wish, at least so many bytes are left free: with less, a kernel that boots from the
+/// file system has no room for its first files.
+const LEAST_HEADROOM: u64 = 128 * MIB;
+
+/// Free room in chunks, in bytes; the rest of a device is in none.
+///
+/// A kernel that finds nothing free in any chunk makes new ones, first of all for metadata, and
+/// these take a tenth of the device each. On a device with little left there is none for data then.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spare {
+    data: u64,
+    metadata: u64,
+    system: u64,
+}
+
+impl Spare {
+    /// Divides room, if there is enough to be divided.
+    ///
+    /// With less than 12 MiB of free metadata Linux 6.18 refuses to make a file: it keeps several
+    /// MiB for itself.
+    fn within(room: u64, metadata: Metadata) -> Option<Self> {
+        const LEAST: u64 = 4 * MIB;
+        if room < LEAST {
+            return None;
+        }
+        let copies = match metadata {
+            Metadata::Dup => 2,
+            Metadata::Single => 1,
+        };
+        let whole = |bytes: u64| bytes / STRIPE_LEN * STRIPE_LEN;
+        let each = room / copies;
+        let metadata = whole((each / 4).clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
+        let system = whole((each / 64).min(MIB));
+        let data = whole(room - copies * (metadata + system)).min(DATA_CHUNK);
+        Some(Self { data, metadata, system })
+    }
+}
+
+/// Chunks for `used` bytes of tree blocks, with spare room in the last one.
+fn allocate(device: &mut Device, flags: BlockGroupFlags, mut used: u64, spare: u64) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     while used > 0 {
-        let most = round_up(used, STRIPE_LEN).min(METADATA_CHUNK);
+        let most = match used <= METADATA_CHUNK {
+            true => round_up(used, STRIPE_LEN) + spare,
+            false => METADATA_CHUNK,
+        };
         let mut chunk = device.chunk(flags, 0, most);
         chunk.used = used.min(chunk.len);
         used -= chunk.used;

@@ -65,6 +65,12 @@ impl Device {
         }
     }
 
+    /// Makes the last chunk longer by up to `more` bytes, a multiple of [`STRIPE_LEN`].
+    pub(super) fn extend(&mut self, chunk: &mut Chunk, more: u64) {
+        self.end = chunk.start;
+        *chunk = Chunk { used: chunk.used, ..self.chunk(chunk.flags, 0, chunk.len + more) };
+    }
+
     /// Takes back what the last chunk has not used.
     pub(super) fn trim(&mut self, chunk: &mut Chunk) {
         chunk.len = round_up(chunk.used, STRIPE_LEN);
