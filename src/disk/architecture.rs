@@ -73,9 +73,7 @@ fn resolve(tree: &Tree, path: &[u8]) -> Option<InodeId> {
             }
             _ => {}
         }
-        let entries = tree.entries(at);
-        let found = entries.binary_search_by(|entry| tree.name(entry).cmp(&name)).ok()?;
-        let id = entries[found].inode();
+        let id = tree.child(at, &name)?;
         if tree.inode(id).kind != Kind::Symlink {
             at = id;
             continue;

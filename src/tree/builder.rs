@@ -344,6 +344,14 @@ pub(super) fn too_large(path: Vec<u8>) -> Error {
     )
 }
 
+/// A node to be added to a tree.
+pub(super) struct Addition<'a> {
+    pub(super) directory: InodeId,
+    pub(super) name: &'a [u8],
+    pub(super) metadata: Metadata,
+    pub(super) node: Node,
+}
+
 impl Tree {
     fn check_names(&self) -> Result<()> {
         for (id, inode) in self.iter() {
@@ -363,8 +371,14 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a tree of the directory `root`, in which the directories `hollow` are empty.
-    pub(super) fn rebuild(&self, root: InodeId, hollow: &[InodeId]) -> Result<Self> {
+    /// Makes a tree of the directory `root`, in which the directories `hollow` are empty and
+    /// there is perhaps one node more. New content has a source beyond those of this tree.
+    pub(super) fn rebuild(
+        &self,
+        root: InodeId,
+        hollow: &[InodeId],
+        mut addition: Option<Addition<'_>>,
+    ) -> Result<Self> {
         let metadata = |id: InodeId| {
             let inode = self.inode(id);
             Metadata {
@@ -391,6 +405,11 @@ impl Tree {
         while let Some((from, to)) = pending.pop() {
             if hollow.contains(&from) {
                 continue;
+            }
+            if let Some(Addition { name, metadata, node, .. }) =
+                addition.take_if(|addition| addition.directory == from)
+            {
+                builder.add(to, name, metadata, node)?;
             }
             for entry in self.entries(from) {
                 let id = entry.inode();

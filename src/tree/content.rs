@@ -1,6 +1,7 @@
 //! Where the bytes of regular files come from.
 
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 
 use positioned_io::ReadAt;
@@ -32,6 +33,13 @@ pub(crate) trait ContentReader {
         None
     }
 
+    /// The first part of a range that may be other than zeros; `None` if it is all zeros.
+    ///
+    /// Knowing that saves reading them, and is all that it does: `range` itself is always right.
+    fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        (!range.is_empty()).then_some(range)
+    }
+
     /// Checks, after the last read, that the content is still what the tree was made from.
     fn verify(&self) -> Result<()> {
         Ok(())
@@ -59,5 +67,30 @@ impl ContentReader for SuppliedReader {
         self.reader
             .read_exact_at(offset, buffer)
             .map_err(|error| Error::source(self.path.clone(), "cannot read the content", error))
+    }
+}
+
+/// One file of these bytes and of zeros from there on.
+pub(crate) struct Padded(pub(crate) Arc<[u8]>);
+
+impl ContentSource for Padded {
+    fn open(&self, _: u32, _: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
+        Ok(Box::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+impl ContentReader for Padded {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        let bytes = &self.0[start..];
+        let (head, rest) = buffer.split_at_mut(bytes.len().min(buffer.len()));
+        head.copy_from_slice(&bytes[..head.len()]);
+        rest.fill(0);
+        Ok(())
+    }
+
+    fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        let range = range.start..range.end.min(self.0.len() as u64);
+        (!range.is_empty()).then_some(range)
     }
 }

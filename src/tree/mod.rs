@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
+use builder::Addition;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
+use content::Padded;
 pub(crate) use content::{ContentReader, ContentSource};
 pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, WINDOW, survey};
 
@@ -314,11 +316,16 @@ impl Tree {
     pub fn find(&self, path: &[u8]) -> Option<InodeId> {
         let mut at = InodeId::ROOT;
         for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-            let entries = self.entries(at);
-            let found = entries.binary_search_by(|entry| self.name(entry).cmp(name)).ok()?;
-            at = entries[found].inode();
+            at = self.child(at, name)?;
         }
         Some(at)
+    }
+
+    /// Finds a name in a directory.
+    pub(crate) fn child(&self, directory: InodeId, name: &[u8]) -> Option<InodeId> {
+        let entries = self.entries(directory);
+        let found = entries.binary_search_by(|entry| self.name(entry).cmp(name)).ok()?;
+        Some(entries[found].inode())
     }
 
     /// Opens a regular file's content.
@@ -351,7 +358,7 @@ impl Tree {
     /// # Errors
     /// If `root` is not a directory.
     pub fn subtree(&self, root: InodeId) -> Result<Self> {
-        self.rebuild(root, &[])
+        self.rebuild(root, &[], None)
     }
 
     /// The same tree with the given directories empty.
@@ -359,6 +366,29 @@ impl Tree {
     /// # Errors
     /// None for directories of this tree.
     pub fn hollow(&self, directories: &[InodeId]) -> Result<Self> {
-        self.rebuild(InodeId::ROOT, directories)
+        self.rebuild(InodeId::ROOT, directories, None)
+    }
+
+    /// The same tree with one more file, and which that is: of the bytes of `head`, and of zeros
+    /// from there to its size. All inodes from its own on have a number higher by one.
+    ///
+    /// # Errors
+    /// [`Error::Unrepresentable`](crate::Error::Unrepresentable) if the name or the metadata is
+    /// not one that a file system can have, or the directory has the name already.
+    pub(crate) fn with_file(
+        &self,
+        directory: InodeId,
+        name: &[u8],
+        metadata: Metadata,
+        head: Arc<[u8]>,
+        size: u64,
+    ) -> Result<(Self, InodeId)> {
+        let source = u16::try_from(self.sources.len()).expect("a tree has a handful of sources");
+        let node = Node::File { size, content: ContentId { source, index: 0 } };
+        let addition = Addition { directory, name, metadata, node };
+        let mut tree = self.rebuild(InodeId::ROOT, &[], Some(addition))?;
+        tree.sources.push(Arc::new(Padded(head)));
+        let file = tree.child(directory, name).expect("directories stand before their entries");
+        Ok((tree, file))
     }
 }

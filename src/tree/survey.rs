@@ -81,6 +81,20 @@ impl Survey {
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.digest
     }
+
+    /// The facts after a file was added to the tree ([`Tree::with_file`]), which is looked into.
+    /// The digest stays that of the tree before.
+    pub(crate) fn with_file(self, tree: &Tree, file: InodeId) -> Result<Self> {
+        let Self { mut data, digest } = self;
+        let behind = data.split_off(&file);
+        let whole = 0..size_of(tree, file);
+        let part = Examiner::new(false).examine(tree, file, whole.clone())?;
+        if whole.end >= EXAMINED_FROM && part.data != [whole] {
+            data.insert(file, part.data.into());
+        }
+        data.extend(behind.into_iter().map(|(InodeId(id), ranges)| (InodeId(id + 1), ranges)));
+        Ok(Self { data, digest })
+    }
 }
 
 /// Content is examined in segments of this length, so that several threads share a large file.

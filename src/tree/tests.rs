@@ -56,3 +56,80 @@ fn entries_have_positions() {
         assert_eq!(tree.entries(find(parent))[index].inode(), id, "{path}");
     }
 }
+
+#[test]
+fn a_file_is_added() {
+    let before = tree(&["a/", "a/x", "a/z=a/x", "b", "c/", "c/l=b"]);
+    let metadata = Metadata { mode: 0o600, flags: FileFlags::NOCOW, ..Metadata::default() };
+    let directory = before.find(b"a").unwrap();
+    let head: Arc<[u8]> = b"head".as_slice().into();
+    let add = |directory, name: &[u8]| {
+        before.with_file(directory, name, metadata.clone(), Arc::clone(&head), 1 << 40)
+    };
+    let (after, file) = add(directory, b"y").unwrap();
+    assert_eq!(after.find(b"a/y"), Some(file));
+    assert_eq!((after.inode(file).mode, after.inode(file).flags), (0o600, FileFlags::NOCOW));
+    for (id, inode) in before.iter() {
+        let moved = InodeId(id.0 + u32::from(id >= file));
+        assert_eq!(after.path(moved), before.path(id));
+        assert_eq!(after.inode(moved).links, inode.links);
+        if let Kind::File { size, .. } = inode.kind {
+            let mut content = vec![0; usize::try_from(size).unwrap()];
+            after.open(moved).unwrap().read(0, &mut content).unwrap();
+            assert_eq!(content, before.path(id));
+        }
+    }
+    assert_eq!(after.inodes().len(), before.inodes().len() + 1);
+
+    let reader = after.open(file).unwrap();
+    for (offset, expected) in
+        [(0, b"head\0"), (2, b"ad\0\0\0"), (4, b"\0\0\0\0\0"), (1 << 39, b"\0\0\0\0\0")]
+    {
+        let mut bytes = [1; 5];
+        reader.read(offset, &mut bytes).unwrap();
+        assert_eq!(&bytes, expected, "{offset}");
+    }
+    for (range, expected) in [
+        (0..9, Some(0..4)),
+        (1..3, Some(1..3)),
+        (2..2, None),
+        (3..1 << 40, Some(3..4)),
+        (4..5, None),
+    ] {
+        assert_eq!(reader.next_data(range.clone()), expected, "{range:?}");
+    }
+
+    for (name, rule) in [(&b"x"[..], "a/x: two nodes"), (b"..", "..: `.` and"), (b"a/b", "a/b: ")] {
+        let error = add(directory, name).unwrap_err();
+        assert!(error.to_string().starts_with(rule), "{error}");
+    }
+}
+
+#[test]
+fn what_is_known_of_content_moves_with_the_files() {
+    let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+    for name in ["a", "c"] {
+        let mut bytes = vec![0; 1 << 16];
+        bytes[1 << 15] = 1;
+        let node = Node::File { size: 1 << 16, content: builder.content(Arc::new(bytes)).unwrap() };
+        builder.add(TreeBuilder::ROOT, name.as_bytes(), Metadata::default(), node).unwrap();
+    }
+    let before = builder.finish().unwrap();
+    for (size, expected) in [(1 << 40, Some(&[0..1 << 14][..])), (1 << 14, None)] {
+        let options = SurveyOptions { digest: true, ..SurveyOptions::default() };
+        let facts = survey(&before, &options).unwrap();
+        let digest = facts.digest();
+        let head = vec![1; 5000].into();
+        let (after, file) =
+            before.with_file(InodeId::ROOT, b"b", Metadata::default(), head, size).unwrap();
+        let facts = facts.with_file(&after, file).unwrap();
+        for (path, expected) in [
+            (&b"a"[..], Some(&[1 << 15..(1 << 15) + (1 << 14)][..])),
+            (b"b", expected),
+            (b"c", Some(&[1 << 15..(1 << 15) + (1 << 14)])),
+        ] {
+            assert_eq!(facts.data(after.find(path).unwrap()), expected, "{size} {path:?}");
+        }
+        assert_eq!(facts.digest(), digest);
+    }
+}

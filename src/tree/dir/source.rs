@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, OFlags, Statx, StatxFlags, statx};
+use rustix::fs::{AtFlags, OFlags, SeekFrom, Statx, StatxFlags, seek, statx};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -173,6 +174,25 @@ impl ContentReader for DirReader {
 
     fn file(&self) -> Option<&File> {
         Some(&self.file)
+    }
+
+    fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        if range.is_empty() {
+            return None;
+        }
+        let start = match seek(&self.file, SeekFrom::Data(range.start)) {
+            Ok(start) if start >= range.end => return None,
+            Ok(start) => start,
+            // There is only a hole left. (Should the file have become shorter, it is verified
+            // later.)
+            Err(Errno::NXIO) => return None,
+            // The host does not know.
+            Err(_) => return Some(range),
+        };
+        match seek(&self.file, SeekFrom::Hole(start)) {
+            Ok(end) if end > start => Some(start..end.min(range.end)),
+            _ => Some(start..range.end),
+        }
     }
 
     // Once, after the last read, is enough: whenever it was changed or replaced, it shows.

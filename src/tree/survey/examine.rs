@@ -1,10 +1,6 @@
 //! Finds the zeros in one segment of one file.
 
-use std::fs::File;
 use std::ops::Range;
-
-use rustix::fs::{SeekFrom, seek};
-use rustix::io::Errno;
 
 use super::{EXAMINED_FROM, GRANULE, WINDOW, append, size_of};
 use crate::error::Result;
@@ -58,7 +54,7 @@ impl Examiner {
             part.data.push(segment);
         } else {
             let mut at = segment.start;
-            while let Some(run) = next_run(reader.file(), at..segment.end) {
+            while let Some(run) = next_run(&*reader, &(at..segment.end)) {
                 at = run.end;
                 // Where content is a file, a small read costs little; elsewhere nobody knows.
                 if self.sums || reader.file().is_none() {
@@ -150,24 +146,9 @@ fn length(range: &Range<u64>) -> usize {
     usize::try_from(range.end - range.start).expect("a chunk fits the memory")
 }
 
-/// The next windows of a segment that the host doesn't hold as a hole.
-///
-/// That only saves reading zeros. Where the host does not know or has other units it is the same.
-fn next_run(file: Option<&File>, segment: Range<u64>) -> Option<Range<u64>> {
-    if segment.is_empty() {
-        return None;
-    }
-    let Some(file) = file else { return Some(segment) };
-    let data = match seek(file, SeekFrom::Data(segment.start)) {
-        Ok(data) if data >= segment.end => return None,
-        Ok(data) => data,
-        // There is only a hole left. (Should the file have become shorter, it is verified later.)
-        Err(Errno::NXIO) => return None,
-        Err(_) => return Some(segment),
-    };
-    let end = match seek(file, SeekFrom::Hole(data)) {
-        Ok(hole) if hole > data => hole.next_multiple_of(WINDOW).min(segment.end),
-        _ => segment.end,
-    };
-    Some(data - data % WINDOW..end)
+/// The next windows of a segment that are not zeros without being read.
+fn next_run(reader: &dyn ContentReader, segment: &Range<u64>) -> Option<Range<u64>> {
+    let data = reader.next_data(segment.clone())?;
+    let end = data.end.checked_next_multiple_of(WINDOW).unwrap_or(u64::MAX);
+    Some(data.start - data.start % WINDOW..end.min(segment.end))
 }
