@@ -70,6 +70,13 @@ pub fn btrfs(file_system: Uuid, part: &[u8]) -> Uuid {
     version_4(hmac(file_system.as_bytes(), &[b"btrfs-", part]))
 }
 
+/// The UUID of the swap file with this path (without a leading slash) in the file system with this
+/// UUID.
+#[must_use]
+pub fn swap(file_system: Uuid, path: &[u8]) -> Uuid {
+    version_4(hmac(file_system.as_bytes(), &[b"swap-uuid", path]))
+}
+
 /// The FAT volume id of the file system with this UUID.
 #[must_use]
 pub fn fat_volume_id(file_system: Uuid) -> u32 {
@@ -141,5 +148,17 @@ mod tests {
         }
         let esp = file_system("137c78ee-1d11-4547-ad3f-fa6b1a4ad97a".parse().unwrap());
         assert_eq!(fat_volume_id(esp), 0x877a_9082);
+    }
+
+    /// Computed by Python's hmac and hashlib.
+    #[test]
+    fn every_swap_file_has_its_own_id() {
+        let file_system = "7bfd409b-b67f-4466-9e33-95510bf538f1".parse().unwrap();
+        for (path, expected) in [
+            (&b"swap/swapfile"[..], "8cb056e2-4368-471f-900d-5a0e1e54ac63"),
+            (b"", "788f105d-8126-4005-b3b8-33f28acc8ded"),
+        ] {
+            assert_eq!(swap(file_system, path).to_string(), expected);
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod image;
 pub mod manifest;
 mod partition;
 mod source;
+mod swap;
 
 use crate::layout::Layout;
 use crate::report::Warning;
@@ -21,6 +22,7 @@ use manifest::Parameters;
 pub use manifest::{LAYOUT_VERSION, Manifest};
 pub use partition::{Definition, Disk, Identity, Partition, identify};
 pub use source::{Basis, EPOCHS, Origin, Source};
+pub use swap::Swapfile;
 
 /// Partitions start and end at multiples of this many bytes.
 pub const ALIGNMENT: u64 = crate::size::MIB;

@@ -1,0 +1,247 @@
+//! A swap file: what `mkswap` writes to its first page.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use zerocopy::little_endian::U32;
+use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use crate::error::{Error, Result};
+use crate::name;
+use crate::seed;
+use crate::size::KIB;
+use crate::time::Timestamp;
+use crate::tree::{FileFlags, InodeId, Kind, Metadata, Survey, Tree};
+
+/// Bytes in a page of nearly every machine. One with larger pages does not take such a file for
+/// swap space.
+const PAGE: u64 = 4 * KIB;
+
+/// The fewest pages that `mkswap` makes a swap space of.
+const PAGES_MIN: u64 = 10;
+
+/// A `union swap_header` of version 1, as the kernel spells it.
+#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct Header {
+    bootbits: [u8; 1024],
+    version: U32,
+    last_page: U32,
+    nr_badpages: U32,
+    sws_uuid: [u8; 16],
+    sws_volume: [u8; 16],
+    padding: [U32; 117],
+    badpages: [u8; 2550],
+    magic: [u8; 10],
+}
+
+const _: () = assert!(size_of::<Header>() as u64 == PAGE);
+
+impl Header {
+    fn new(uuid: Uuid, last_page: u32) -> Self {
+        Self {
+            version: 1.into(),
+            last_page: last_page.into(),
+            sws_uuid: uuid.into_bytes(),
+            magic: *b"SWAPSPACE2",
+            ..Self::new_zeroed()
+        }
+    }
+}
+
+/// A swap file as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swapfile {
+    /// Its path, with or without a leading slash. The directory has to be there and the file not.
+    pub path: Vec<u8>,
+    /// Its size in bytes: a multiple of 4096, at least 40 KiB and at most 16 TiB.
+    pub size: u64,
+}
+
+fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
+    Err(Error::parameter("--swapfile", rule, remedy))
+}
+
+impl Swapfile {
+    /// Adds the file to a tree and to what is known of that.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the size or path is not one that a swap file can have.
+    pub(super) fn add(
+        &self,
+        tree: &Tree,
+        survey: Survey,
+        file_system: Uuid,
+        epoch: Timestamp,
+    ) -> Result<(Tree, Survey, InodeId)> {
+        let last_page = self.last_page()?;
+        let (directory, name) = self.place(tree)?;
+        let names = self.path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        let path = names.collect::<Vec<_>>().join(&b'/');
+        let header = Header::new(seed::swap(file_system, &path), last_page);
+        let metadata =
+            Metadata { mode: 0o600, mtime: epoch, flags: FileFlags::NOCOW, ..Metadata::default() };
+        let head: Arc<[u8]> = header.as_bytes().into();
+        let (tree, file) = tree.with_file(directory, name, metadata, head, self.size)?;
+        let survey = survey.with_file(&tree, file)?;
+        Ok((tree, survey, file))
+    }
+
+    fn last_page(&self) -> Result<u32> {
+        let Self { size, .. } = self;
+        let pages = size / PAGE;
+        match u32::try_from(pages.wrapping_sub(1)) {
+            Ok(last_page) if size.is_multiple_of(PAGE) && pages >= PAGES_MIN => Ok(last_page),
+            _ => refuse(
+                format!("a swap file can't have {size} bytes"),
+                "give a multiple of 4096 from 40960 on, up to 16T",
+            ),
+        }
+    }
+
+    /// The directory that it goes to, and its name there.
+    fn place(&self, tree: &Tree) -> Result<(InodeId, &[u8])> {
+        let shown = name::Escaped(&self.path);
+        let (parent, name) = match self.path.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (&self.path[..slash], &self.path[slash + 1..]),
+            None => (&b""[..], &*self.path),
+        };
+        if let Some(fault) = name::fault(name) {
+            return refuse(format!("{shown}: {fault}"), "give the path of a file");
+        }
+        match tree.find(parent) {
+            Some(directory) if tree.inode(directory).kind == Kind::Directory => {
+                match tree.child(directory, name) {
+                    None => Ok((directory, name)),
+                    Some(_) => {
+                        refuse(format!("{shown} is in the tree already"), "give another path")
+                    }
+                }
+            }
+            _ => refuse(
+                format!("the tree has no directory for {shown}"),
+                "make the directory in the tree, or give another path",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::process::Command;
+
+    use super::*;
+    use crate::size::{GIB, MIB};
+    use crate::tree::{Node, TreeBuilder};
+
+    const UUID: &str = "0b5f8a9c-3c1d-4e2f-8a6b-7c8d9e0fa1b2";
+
+    fn file(size: u64) -> Swapfile {
+        Swapfile { path: b"swap/file".to_vec(), size }
+    }
+
+    fn run(program: &str, arguments: &[&str]) -> String {
+        let output = Command::new(program).args(arguments).output().expect(program);
+        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn the_header_is_that_of_mkswap() {
+        let scratch = tempfile::tempdir().unwrap();
+        for size in [40 * KIB, 44 * KIB, 512 * MIB, 32 * GIB] {
+            let path = scratch.path().join("theirs");
+            File::create(&path).unwrap().set_len(size).unwrap();
+            run("mkswap", &["-q", "-p", "4096", "-U", UUID, path.to_str().unwrap()]);
+            let mut theirs = vec![0; 4096];
+            std::io::Read::read_exact(&mut File::open(&path).unwrap(), &mut theirs).unwrap();
+            let ours = Header::new(UUID.parse().unwrap(), file(size).last_page().unwrap());
+            assert!(ours.as_bytes() == theirs, "{size}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        for (size, last_page) in [
+            (0, None),
+            (4096, None),
+            (36 * KIB, None),
+            (40 * KIB - 1, None),
+            (40 * KIB, Some(9)),
+            (40 * KIB + 512, None),
+            (512 * MIB, Some(131_071)),
+            (1 << 44, Some(u32::MAX)),
+            ((1 << 44) + 4096, None),
+            (u64::MAX, None),
+        ] {
+            assert_eq!(file(size).last_page().ok(), last_page, "{size}");
+        }
+    }
+
+    #[test]
+    fn it_goes_to_a_directory_of_the_tree() {
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let root = TreeBuilder::ROOT;
+        let swap = builder.add(root, b"swap", Metadata::default(), Node::Directory).unwrap();
+        builder.add(swap, b"taken", Metadata::default(), Node::Fifo).unwrap();
+        let link = Node::Symlink(b"swap".to_vec());
+        builder.add(root, b"link", Metadata::default(), link).unwrap();
+        let tree = builder.finish().unwrap();
+        let uuid = UUID.parse().unwrap();
+        let epoch = Timestamp::from_seconds(9);
+        let add = |path: &str| {
+            let swapfile = Swapfile { path: path.as_bytes().to_vec(), size: MIB };
+            swapfile.add(&tree, Survey::default(), uuid, epoch)
+        };
+        let mut headers = Vec::new();
+        for (path, expected) in
+            [("/swap/file", "swap/file"), ("swap//file", "swap/file"), ("file", "file")]
+        {
+            let (tree, survey, id) = add(path).unwrap();
+            assert_eq!(tree.path(id), expected.as_bytes());
+            let inode = tree.inode(id);
+            assert_eq!((inode.mode, inode.flags), (0o600, FileFlags::NOCOW));
+            assert_eq!(inode.mtime, epoch);
+            assert_eq!(survey.data(id), Some(&[0..16 * KIB][..]));
+            let mut header = vec![0; 4096];
+            tree.open(id).unwrap().read(0, &mut header).unwrap();
+            headers.push(header);
+        }
+        assert_eq!(headers[0], headers[1]);
+        assert_ne!(headers[0], headers[2]);
+        for (path, rule) in [
+            ("swap/taken", "swap/taken is in the tree already"),
+            ("swap", "swap is in the tree already"),
+            ("nowhere/file", "the tree has no directory for nowhere/file"),
+            ("swap/taken/file", "the tree has no directory for swap/taken/file"),
+            ("link/file", "the tree has no directory for link/file"),
+            ("swap/", "swap/: the name is empty"),
+            ("", "/: the name is empty"),
+            ("swap/..", "swap/..: `.` and `..` can't be names"),
+        ] {
+            let error = add(path).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("--swapfile: {rule}; ")), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    /// `blkid` reads what is in the tree, and not what was damaged.
+    #[test]
+    fn blkid_knows_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("swap");
+        let mut bytes = Header::new(UUID.parse().unwrap(), 9).as_bytes().to_vec();
+        bytes.resize(40 << 10, 0);
+        fs::write(&path, &bytes).unwrap();
+        let path = path.to_str().unwrap();
+        let known = run("blkid", &["-p", "-o", "export", path]);
+        for line in [&format!("UUID={UUID}"), "VERSION=1", "TYPE=swap"] {
+            assert!(known.lines().any(|known| known == line), "{known}");
+        }
+        assert_eq!(run("swaplabel", &[path]), format!("UUID:  {UUID}\n"));
+        bytes[4095] = b'3';
+        fs::write(path, bytes).unwrap();
+        assert!(!Command::new("swaplabel").arg(path).status().unwrap().success());
+    }
+}
