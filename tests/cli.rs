@@ -84,6 +84,7 @@ fn values_that_mean_nothing_are_refused() {
         ("--headroom", "ten%", "%"),
         ("--sector-size", "520", "4096"),
         ("--esp-size", "-", "bytes"),
+        ("--esp-sector-size", "1024", "4096"),
         ("--ext4-block-size", "512", "1024"),
         ("--threads", "0", "1 or more"),
         ("--exclude", "a[", "\\"),
@@ -94,6 +95,8 @@ fn values_that_mean_nothing_are_refused() {
         let name = option.split('=').next().unwrap();
         scratch.refuses(2, &[name, word], &arguments);
     }
+    let sectors = mkimage(&["--sector-size=4096", "--esp-sector-size=512"]);
+    scratch.refuses(2, &["--esp-sector-size", "4096"], &sectors);
     scratch.refuses(2, &["--uuid"], &["mkfs", "ext4", "tree", "out/fs", "--uuid", "x"]);
     scratch.refuses(2, &["--uuid"], &["mkfs", "vfat", "tree", "out/fs", "--uuid", "877A-9082"]);
 }
@@ -189,6 +192,8 @@ fn help_names_every_option() {
         "--headroom",
         "--sector-size",
         "--esp-size",
+        "--esp-sector-size",
+        "--bios-boot",
         "--ext4-profile",
         "--ext4-block-size",
         "--label",

@@ -84,6 +84,32 @@ fn the_manifest_is_true() {
 }
 
 #[test]
+fn a_partition_without_a_file_system_is_described() {
+    let scratch = Scratch::new();
+    let options = ["--seed", SEED, "--bios-boot", "--esp-size=300M", "--esp-sector-size=4096"];
+    let json = scratch.describe("a.raw", &options);
+    assert_eq!(json["parameters"]["bios_boot"], true);
+    assert_eq!(json["parameters"]["esp_sector_size"], 4096);
+    let partitions = json["partition_table"]["partitions"].as_array().unwrap();
+    let [boot, esp, _] = partitions.as_slice() else { panic!("{json}") };
+    assert_eq!(boot["label"], "BIOS boot");
+    assert!(boot.get("file_system").is_none(), "{boot}");
+    // printf %1048576s | tr ' ' '\0' | sha256sum
+    let zeros = "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58";
+    assert_eq!(boot["sha256"], zeros);
+    assert_eq!(esp["file_system"]["type"], "vfat");
+
+    let plain = scratch.describe("b.raw", &["--seed", SEED]);
+    for name in ["bios_boot", "esp_sector_size"] {
+        assert!(plain["parameters"].get(name).is_none(), "{name}");
+    }
+    let shown = scratch.detfs(&[&["mkimage", "tree", "c.raw"], &options[..]].concat()).stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    let line = shown.lines().find(|line| line.contains("BIOS boot")).unwrap();
+    assert!(line.ends_with("at 1 MiB           1 MiB  empty"), "{line}");
+}
+
+#[test]
 fn what_is_derived_can_be_given() {
     let scratch = Scratch::new();
     let derived = scratch.describe("a.raw", &[]);

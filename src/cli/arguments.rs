@@ -47,6 +47,12 @@ pub(super) struct Mkimage {
     /// The size of the EFI system partition [default: twice its content, and at least a FAT32]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_size: Option<String>,
+    /// Bytes in a sector of its FAT: 512 or 4096 [default: those of the disk]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) esp_sector_size: Option<String>,
+    /// Put a BIOS boot partition of 1 MiB first, for a boot loader to be put into
+    #[arg(long)]
+    pub(super) bios_boot: bool,
     #[command(flatten)]
     pub(super) outcome: Outcome,
 }

@@ -53,12 +53,12 @@ pub(super) fn headroom(text: &str) -> Result<Headroom> {
     })
 }
 
-pub(super) fn sector_size(text: &str) -> Result<SectorSize> {
+pub(super) fn sector_size(parameter: &'static str, text: &str) -> Result<SectorSize> {
     match text {
         "512" => Ok(SectorSize::B512),
         "4096" => Ok(SectorSize::B4096),
         _ => Err(Error::parameter(
-            "--sector-size",
+            parameter,
             format!("{text:?} is not the size of a sector"),
             "give 512 or 4096",
         )),
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(headroom("64M").unwrap(), Headroom::Bytes(64 << 20));
         assert_eq!(threads(Some("3")).unwrap().get(), 3);
         assert_eq!(epoch(Some("-1")).unwrap(), Some(Timestamp::from_seconds(-1)));
-        assert_eq!(sector_size("4096").unwrap(), SectorSize::B4096);
+        assert_eq!(sector_size("--sector-size", "4096").unwrap(), SectorSize::B4096);
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             ("--source-date-epoch", epoch(Some("")).map(drop)),
             ("--source-date-epoch", epoch(Some("15032385536")).map(drop)),
             ("--source-date-epoch", epoch(Some("-2147483649")).map(drop)),
-            ("--sector-size", sector_size("2048").map(drop)),
+            ("--sector-size", sector_size("--sector-size", "2048").map(drop)),
             ("--ext4-block-size", block_size("8192").map(drop)),
             ("--seed", uuid("--seed", "11111111-2222").map(drop)),
         ] {

@@ -14,7 +14,7 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
         }
         MkfsFormat::Vfat(typed) => {
             let headroom = typed.headroom.as_deref().map(meaning::headroom).transpose()?;
-            let sector_size = meaning::sector_size(&typed.sector_size)?.bytes();
+            let sector_size = meaning::sector_size("--sector-size", &typed.sector_size)?.bytes();
             let vfat = Vfat { sector_size, label: typed.label.clone() };
             (&typed.common, bare::FileSystem::Vfat { vfat, headroom }, None)
         }

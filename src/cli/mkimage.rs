@@ -9,13 +9,18 @@ use crate::error::Result;
 pub(super) fn run(typed: &Mkimage) -> Result<()> {
     let Mkimage { tree, out, source, outcome, .. } = typed;
     let esp_size = typed.esp_size.as_deref().map(|text| meaning::bytes("--esp-size", text));
+    let esp_sector_size = typed.esp_sector_size.as_deref();
+    let esp_sector_size =
+        esp_sector_size.map(|text| meaning::sector_size("--esp-sector-size", text));
     let options = image::Options {
         root: match typed.fs {
             Fs::Ext4 => meaning::ext4(&typed.ext4)?,
         },
         size: meaning::size(&typed.size)?,
-        sector_size: meaning::sector_size(&typed.sector_size)?,
+        sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,
         esp_size: esp_size.transpose()?,
+        esp_sector_size: esp_sector_size.transpose()?,
+        bios_boot: typed.bios_boot,
     };
     let architecture = meaning::architecture(&typed.architecture)?;
     let job = Job { tree, out, source, outcome };

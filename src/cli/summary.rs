@@ -25,7 +25,7 @@ pub(super) fn of(plan: &Plan, out: &Path) -> String {
                     identity.uuid,
                     size(partition.start),
                     size(partition.size),
-                    describe(&partition.file_system),
+                    partition.file_system.as_ref().map_or("empty".to_owned(), describe),
                 ));
             }
         }

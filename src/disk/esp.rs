@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Vfat;
 use crate::error::Result;
-use crate::gpt::SectorSize;
 use crate::size::{KIB, MIB, round_up};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Metadata, Tree, TreeBuilder};
@@ -35,20 +34,15 @@ pub(super) fn empty(epoch: Timestamp) -> Result<Tree> {
 ///
 /// A firmware need only read FAT32 on a fixed disk, which begins at 65,525 clusters of at least a
 /// sector: 33 MiB with 512-byte sectors, 260 MiB with 4096-byte ones.
-fn least(sector_size: SectorSize) -> u64 {
-    round_up(65 * KIB * u64::from(sector_size.bytes()), MIB)
+fn least(sector_size: u32) -> u64 {
+    round_up(65 * KIB * u64::from(sector_size), MIB)
 }
 
 /// The size in bytes of an ESP that no size was given for: twice what its content takes, since an
 /// update writes the new kernel before it removes the old one, and an ESP can't grow later.
-pub(super) fn size(
-    tree: &Arc<Tree>,
-    vfat: &Vfat,
-    sector: SectorSize,
-    epoch: Timestamp,
-) -> Result<u64> {
+pub(super) fn size(tree: &Arc<Tree>, vfat: &Vfat, epoch: Timestamp) -> Result<u64> {
     let content = vfat.minimal_size(tree, epoch)?;
-    Ok(round_up(content.saturating_mul(2), MIB).max(least(sector)))
+    Ok(round_up(content.saturating_mul(2), MIB).max(least(vfat.sector_size)))
 }
 
 #[cfg(test)]
@@ -99,7 +93,7 @@ mod tests {
     /// The figures of the ESPs that Windows and others make.
     #[test]
     fn the_least_size_holds_fat32() {
-        assert_eq!(least(SectorSize::B512), 33 * MIB);
-        assert_eq!(least(SectorSize::B4096), 260 * MIB);
+        assert_eq!(least(512), 33 * MIB);
+        assert_eq!(least(4096), 260 * MIB);
     }
 }

@@ -133,7 +133,7 @@ impl Ext4 {
 /// How to make a FAT file system of a tree.
 #[derive(Debug, Clone)]
 pub struct Vfat {
-    /// Bytes in a sector: that of the disk.
+    /// Bytes in a sector: as many as on the disk, or more.
     pub sector_size: u32,
     /// The label, at most 11 bytes; `None` for none.
     pub label: Option<String>,

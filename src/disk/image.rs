@@ -1,5 +1,5 @@
-//! The built-in set of partitions: an EFI system partition, if there is something for it, and the
-//! root file system.
+//! The built-in set of partitions: a BIOS boot partition, if it is asked for; an EFI system
+//! partition, if there is something for it; and the root file system.
 
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ use crate::size::{Headroom, round_up};
 use crate::time::Timestamp;
 use crate::tree::{SurveyOptions, Tree, survey};
 
+/// The size in bytes of a BIOS boot partition. GRUB's core image takes a tenth of it.
+const BIOS_BOOT: u64 = ALIGNMENT;
+
 /// How to make a disk image of a tree.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -30,19 +33,34 @@ pub struct Options {
     /// The size of the ESP in bytes, rounded up to MiB, which also asks for one when the tree has
     /// nothing for it; `None` for twice its content and at least a FAT32.
     pub esp_size: Option<u64>,
+    /// Bytes in a sector of the ESP's file system, at least those of the disk; `None` for as many.
+    pub esp_sector_size: Option<SectorSize>,
+    /// Whether there is a BIOS boot partition: 1 MiB for a boot loader to be put into.
+    pub bios_boot: bool,
 }
 
 /// Plans a disk image.
 ///
 /// The ESP holds what the tree has under `/efi`, else under `/boot` when that has a directory
 /// `EFI`; the root file system keeps the empty directory. Without such content there is an ESP
-/// only if a size is given for it. The ESP comes first, then the root, which can grow when the
-/// image is put on a larger disk.
+/// only if a size is given for it. A BIOS boot partition comes first, then the ESP, then the root,
+/// which can grow when the image is put on a larger disk.
 ///
 /// # Errors
 /// Those of the file systems, and [`Error::Parameter`] if the architecture can't be told from the
-/// tree, the epoch is out of range, or the size is no multiple of the sector size.
+/// tree, the epoch is out of range, the size is no multiple of the sector size, or sectors of the
+/// ESP are smaller than those of the disk.
 pub fn plan(source: Source, options: &Options) -> Result<Plan> {
+    if let Some(sectors) = options.esp_sector_size
+        && sectors.bytes() < options.sector_size.bytes()
+    {
+        let (of_esp, of_disk) = (sectors.bytes(), options.sector_size.bytes());
+        return Err(Error::parameter(
+            "--esp-sector-size",
+            format!("{of_esp} is less than the {of_disk} bytes in a sector of the disk"),
+            format!("give {of_disk}, or leave it out"),
+        ));
+    }
     let Source { mut tree, seed, epoch, architecture, threads } = source;
     let mut basis = source::clamp(&mut tree, epoch)?;
     let architecture = source::architecture(&tree, architecture)?;
@@ -64,15 +82,25 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         label: options.root.label.clone(),
         ..Definition::new(PartitionType::root(architecture.0))
     };
-    let esp_definition = esp.iter().map(|_| Definition::new(PartitionType::Esp));
-    let definitions: Vec<_> = esp_definition.chain([definition]).collect();
+    let before = [
+        options.bios_boot.then_some(PartitionType::BiosBoot),
+        esp.is_some().then_some(PartitionType::Esp),
+    ];
+    let before = before.into_iter().flatten().map(Definition::new);
+    let definitions: Vec<_> = before.chain([definition]).collect();
     let mut identities = identify(seed.0, &definitions);
 
     let identity = identities.pop().expect("the root is the last partition");
+    let mut identities = identities.into_iter();
     let mut placed = Placed { sector_size: options.sector_size, ..Placed::default() };
+    if options.bios_boot
+        && let Some(identity) = identities.next()
+    {
+        placed.add(identity, BIOS_BOOT, None);
+    }
     for (tree, identity) in esp.iter().zip(identities) {
         let content = plan_esp(tree, &identity, epoch, placed.end(), options)?;
-        placed.add(identity, content.file_system.size, content);
+        placed.add(identity, content.file_system.size, Some(content));
     }
     let ext4 = Ext4 { label: Some(identity.label.clone()), ..options.root.clone() };
     let plan_root = |size, headroom| {
@@ -93,12 +121,12 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
                 let remedy = format!("an image of at least {least} bytes holds the tree");
                 Err(Error::TooSmall { what, rule, remedy })
             })?;
-            placed.add(identity, room, content);
+            placed.add(identity, room, Some(content));
             total
         }
         None => {
             let content = plan_root(None, ext4.headroom)?;
-            placed.add(identity, round_up(content.file_system.size, ALIGNMENT), content);
+            placed.add(identity, round_up(content.file_system.size, ALIGNMENT), Some(content));
             placed.end() + ALIGNMENT
         }
     };
@@ -130,11 +158,15 @@ impl Placed {
     }
 
     /// Adds a partition of `size` bytes, a multiple of [`ALIGNMENT`].
-    fn add(&mut self, identity: Identity, size: u64, content: Content) {
-        let Content { layout, file_system, warnings } = content;
-        self.partitions.push(Partition { identity, start: self.end(), size, file_system });
+    fn add(&mut self, identity: Identity, size: u64, content: Option<Content>) {
+        let (start, mut layout, mut file_system) = (self.end(), Layout::new(size), None);
+        if let Some(content) = content {
+            layout = content.layout;
+            file_system = Some(content.file_system);
+            self.warnings.extend(content.warnings);
+        }
+        self.partitions.push(Partition { identity, start, size, file_system });
         self.contents.push(layout);
-        self.warnings.extend(warnings);
     }
 }
 
@@ -157,11 +189,11 @@ fn plan_esp(
     start: u64,
     options: &Options,
 ) -> Result<Content> {
-    let sector_size = options.sector_size;
-    let vfat = Vfat { sector_size: sector_size.bytes(), label: Some("ESP".to_owned()) };
+    let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
+    let vfat = Vfat { sector_size, label: Some("ESP".to_owned()) };
     let size = match options.esp_size {
         Some(size) => round_up(size, ALIGNMENT),
-        None => esp::size(tree, &vfat, sector_size, epoch)?,
+        None => esp::size(tree, &vfat, epoch)?,
     };
     vfat.plan(tree, identity.file_system, epoch, start, Some(size)).map_err(|error| match error {
         Error::TooSmall { rule, remedy, .. } => {

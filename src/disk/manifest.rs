@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Basis, Ext4, FileSystem, Origin, Partition, Plan, Product, bare, image};
 use crate::ext4::Profile;
+use crate::gpt::SectorSize;
 use crate::layout::Digest;
 use crate::name::Escaped;
 use crate::size::Headroom;
@@ -53,6 +54,12 @@ pub struct Parameters {
     pub sector_size: Option<u32>,
     /// The size in bytes of the ESP.
     pub esp_size: Option<u64>,
+    /// Bytes in a sector of the ESP's file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub esp_sector_size: Option<u32>,
+    /// Whether there is a BIOS boot partition.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bios_boot: bool,
     /// The ext4 profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ext4_profile: Option<&'static str>,
@@ -126,8 +133,9 @@ pub struct PartitionRecord {
     pub size: u64,
     /// SHA-256 of it.
     pub sha256: String,
-    /// What is in it.
-    pub file_system: FileSystemRecord,
+    /// The file system in it, if it is to have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<FileSystemRecord>,
 }
 
 /// A file system.
@@ -207,7 +215,7 @@ impl PartitionRecord {
             start: *start,
             size: *size,
             sha256: digest.to_string(),
-            file_system: file_system.into(),
+            file_system: file_system.as_ref().map(Into::into),
         }
     }
 }
@@ -257,6 +265,8 @@ impl Parameters {
             grow_to: ext4.grow_to,
             sector_size: None,
             esp_size: None,
+            esp_sector_size: None,
+            bios_boot: false,
             ext4_profile: Some(profile),
             ext4_block_size: Some(ext4.block_size),
             label: ext4.label.clone(),
@@ -271,6 +281,8 @@ impl Parameters {
             size: options.size,
             sector_size: Some(options.sector_size.bytes()),
             esp_size: options.esp_size,
+            esp_sector_size: options.esp_sector_size.map(SectorSize::bytes),
+            bios_boot: options.bios_boot,
             ..Self::of_ext4(&options.root)
         }
     }

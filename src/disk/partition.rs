@@ -81,8 +81,8 @@ pub struct Partition {
     pub start: u64,
     /// How long it is, in bytes.
     pub size: u64,
-    /// What is in it.
-    pub file_system: FileSystem,
+    /// The file system in it, if it is to have one.
+    pub file_system: Option<FileSystem>,
 }
 
 /// A disk with its partitions in the order of their numbers.

@@ -1,6 +1,7 @@
 //! Partition types: the Discoverable Partitions Specification (UAPI.2) as data.
 //!
-//! Names are those of systemd, which also serve as the default partition names.
+//! Names are those of systemd, which also serve as the default partition names; that of the BIOS
+//! boot partition, which is not in the specification, is sfdisk's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +94,8 @@ pub enum PartitionType {
     Tmp,
     /// A user's home.
     UserHome,
+    /// Where GRUB keeps its core image for a BIOS, without a file system.
+    BiosBoot,
     /// Any Linux data.
     LinuxGeneric,
     /// A partition that belongs to one architecture.
@@ -346,6 +349,7 @@ impl PartitionType {
             Self::Var,
             Self::Tmp,
             Self::UserHome,
+            Self::BiosBoot,
             Self::LinuxGeneric,
         ];
         let of = |architecture| ROLES.map(|(role, ..)| Self::Of(role, architecture));
@@ -364,6 +368,7 @@ impl PartitionType {
             Self::Var => uuid!("4d21b016-b534-45c2-a9fb-5c16e091fd2d"),
             Self::Tmp => uuid!("7ec6f557-3bc5-4aca-b293-16ef5df639d1"),
             Self::UserHome => uuid!("773f91ef-66d4-49b5-bd83-d683bf40ad16"),
+            Self::BiosBoot => uuid!("21686148-6449-6e6f-744e-656564454649"),
             Self::LinuxGeneric => uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4"),
             Self::Of(role, architecture) => {
                 let guids = ROLES.iter().zip(architecture.row().2);
@@ -386,6 +391,7 @@ impl PartitionType {
             Self::Var => "var",
             Self::Tmp => "tmp",
             Self::UserHome => "user-home",
+            Self::BiosBoot => "BIOS boot",
             Self::LinuxGeneric => "linux-generic",
             Self::Other(_) => "linux",
             Self::Of(role, architecture) => {
@@ -420,7 +426,7 @@ mod tests {
     #[test]
     fn every_type_has_a_guid_and_a_name_of_its_own() {
         let types: Vec<_> = PartitionType::all().collect();
-        assert_eq!(types.len(), 9 + 21 * 6);
+        assert_eq!(types.len(), 10 + 21 * 6);
         assert_eq!(types.iter().map(|t| t.guid()).collect::<BTreeSet<_>>().len(), types.len());
         assert_eq!(types.iter().map(|t| t.name()).collect::<BTreeSet<_>>().len(), types.len());
     }

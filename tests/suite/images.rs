@@ -1,5 +1,7 @@
 //! Every oracle on images of hard trees and of a real one.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::detfs::{mkfs, mkimage, succeed};
@@ -44,6 +46,40 @@ fn ext4_of_a_stress_tree() {
 #[test]
 fn disk_of_a_stress_tree() {
     disks(stressed(2000), LATEST, &exact());
+}
+
+/// What GRUB wants for a BIOS, and an ESP with sectors that every disk can have.
+#[test]
+fn disk_with_a_bios_boot_partition() {
+    let tree = stressed(2000);
+    let scratch = tempfile::tempdir().unwrap();
+    let image = scratch.path().join("image");
+    for (of_disk, of_esp) in [(512, None), (512, Some(512)), (512, Some(4096)), (4096, Some(4096))]
+    {
+        let case = format!("{of_disk} {of_esp:?}");
+        let mut options = vec![format!("--sector-size={of_disk}"), "--bios-boot".into()];
+        options.extend(of_esp.map(|bytes| format!("--esp-sector-size={bytes}")));
+        options.extend(["--architecture=x86-64".into(), "--force".into()]);
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        succeed(&mut mkimage(tree, &image, LATEST, &options));
+        let partitions = disk(&image, of_disk, tree, &exact()).unwrap();
+        let [boot, esp, root] = &*partitions else { panic!("{case}: {partitions:?}") };
+        assert!(boot.is_bios_boot() && esp.is_esp(), "{case}: {partitions:?}");
+        assert_eq!((boot.start, boot.len), (1 << 20, 1 << 20), "{case}");
+        assert_eq!((&*boot.name, &*boot.attributes), ("BIOS boot", ""), "{case}");
+        assert_eq!((esp.start, esp.len % (1 << 20)), (2 << 20, 0), "{case}");
+        assert_eq!(root.uuid, ROOT_UUID, "{case}");
+
+        // `BPB_BytsPerSec`, `BPB_HiddSec`; and FAT32 needs 65,525 clusters of a sector.
+        let of_esp = of_esp.unwrap_or(of_disk);
+        let mut boot_sector = [0; 512];
+        File::open(&image).unwrap().read_exact_at(&mut boot_sector, esp.start).unwrap();
+        let bytes_per_sector = u16::from_le_bytes([boot_sector[11], boot_sector[12]]);
+        assert_eq!(u64::from(bytes_per_sector), of_esp, "{case}");
+        let hidden = u32::from_le_bytes(boot_sector[28..32].try_into().unwrap());
+        assert_eq!(u64::from(hidden), esp.start / of_esp, "{case}");
+        assert_eq!(esp.len, if of_esp == 512 { 33 << 20 } else { 260 << 20 }, "{case}");
+    }
 }
 
 #[test]

@@ -26,6 +26,10 @@ impl Partition {
     pub fn is_esp(&self) -> bool {
         self.kind == "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
     }
+
+    pub fn is_bios_boot(&self) -> bool {
+        self.kind == "21686148-6449-6e6f-744e-656564454649"
+    }
 }
 
 /// Runs a partition tool on an image; for sectors that are not 512 bytes on a loop device, since

@@ -66,6 +66,10 @@ pub fn disk(
             std::fs::create_dir(&files).unwrap();
             extract_fat(&file, &files)?;
             Comparison::names_and_content().compare(&source.join("efi"), &files)?;
+        } else if partition.is_bios_boot() {
+            if std::fs::read(&file).unwrap() != [0; 1 << 20] {
+                return complain("the BIOS boot partition is not 1 MiB of zeros");
+            }
         } else {
             roots += 1;
             ext4(&file, source, &comparison.clone().hollow("efi"))?;
