@@ -7,12 +7,14 @@ cache, and images go to a tmpfs. CPU seconds and the peak of memory are those of
 of all that it started. A contestant that is not installed is left out, with a note.
 
 Corpora:
-  debian   a Debian system of about 60,000 entries and 1.5 GB, made by mmdebstrap
+  debian   a Debian system of about 53,000 entries and 1.8 GB, made by mmdebstrap
   small    300,000 small files, 100,000 of them in one directory; mke2fs is left out, whose time
            grows with the square of a directory's size
   linear   10,000, 100,000 and 1,000,000 files: time and memory for each
   reflink  large files on a loop-mounted btrfs that also gets the image: time against the amount
            of data, and how much of it is shared
+  btrfs    the Debian system as btrfs, plain and with zstd:3, against mkfs.btrfs --rootdir
+  btrfs-small  100,000 small files in 100 directories as btrfs: also the sizes of the images
 
 Needs root, for the tmpfs and the loop mount, and Linux.
 """
@@ -174,19 +176,44 @@ def table(title, medians):
     note("")
 
 
-def detfs_mkfs(detfs, tree):
-    command = [detfs, "mkfs", "ext4", tree]
-    fixed = ["--seed", SEED, "--source-date-epoch", EPOCH]
-    return Contestant("detfs mkfs ext4", detfs, lambda out: [*command, out, *fixed])
-
-
-def mke2fs(tree, size):
-    def ready(out):
+def sparse_file(size):
+    def make(out):
         with open(out, "wb") as file:
             file.truncate(size)
 
+    return make
+
+
+def detfs_mkfs(detfs, tree, kind="ext4", *more):
+    command = [detfs, "mkfs", kind, tree]
+    fixed = ["--seed", SEED, "--source-date-epoch", EPOCH, *more]
+    name = " ".join(["detfs mkfs", kind, *more])
+    return Contestant(name, detfs, lambda out: [*command, out, *fixed])
+
+
+def mke2fs(tree, size):
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree]
-    return Contestant("mke2fs -d", "mke2fs", lambda out: [*command, out], ready)
+    return Contestant("mke2fs -d", "mke2fs", lambda out: [*command, out], sparse_file(size))
+
+
+def mkfs_btrfs(root, tree, size, *more):
+    """The installed mkfs.btrfs, or that of the system in the directory `root`, run by that
+    system's loader and with its libraries, so that paths are the same to all. `size` is that of
+    the file it gets, which what --shrink leaves depends on."""
+    program = ["mkfs.btrfs"]
+    if root:
+        loader = next(root.glob("usr/lib*/ld-linux*.so.*"), root / "no loader")
+        libraries = ":".join(str(path) for path in root.glob("usr/lib/*-linux-gnu*"))
+        binary = next(root.glob("usr/*bin/mkfs.btrfs"), root / "no mkfs.btrfs")
+        program = [loader, "--library-path", libraries, binary]
+    version = ""
+    if shutil.which(str(program[0])):
+        usage = subprocess.check_output([*program, "--version"], text=True)
+        version = usage.splitlines()[0].split()[-1]
+    fixed = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", f"DETERMINISTIC_SEED={SEED}"]
+    command = [*fixed, *program, "--quiet", "--uuid", SEED, "--rootdir", tree, *more]
+    name = " ".join(word for word in ["mkfs.btrfs", version, *more] if word)
+    return Contestant(name, program[0], lambda out: [*command, out], sparse_file(size))
 
 
 def cp(tree):
@@ -223,12 +250,14 @@ def room(entries, size):
     return (size + entries * 4608) * 5 // 4 // (64 * MIB) * (64 * MIB) + 512 * MIB
 
 
-def debian(options, work, out):
+def debian_tree(options, work):
     tree = work / f"debian-{options.variant}"
     if not tree.exists():
         part = work / "debian.part"
         remove(part)
-        include = [f"--include={DEBIAN_PACKAGES}"] if options.variant == "important" else []
+        include = []
+        if options.variant == "important":
+            include = ["--aptopt=Apt::Install-Recommends true", f"--include={DEBIAN_PACKAGES}"]
         suite = [line.partition("=")[2] for line in open("/etc/os-release")
                  if line.startswith("VERSION_CODENAME=")][0].strip()
         run("mmdebstrap", "--quiet", f"--variant={options.variant}", *include, suite, part)
@@ -237,6 +266,11 @@ def debian(options, work, out):
         for kernel in (part / "boot").glob("vmlinuz-*"):
             shutil.copy(kernel, efi / (kernel.name + ".efi"))
         part.rename(tree)
+    return tree
+
+
+def debian(options, work, out):
+    tree = debian_tree(options, work)
     entries, size = warm(tree)
     needed = room(entries, size)
     what = f"Debian, {entries} entries, {size / 1e9:.2f} GB"
@@ -248,24 +282,25 @@ def debian(options, work, out):
     table(f"{what}: a disk", race([image, repart(tree, work, needed)], out, options.runs))
 
 
-def make_files(tree, count, largest):
-    """`count` files of 0 to 6000 bytes, `largest` of them in one directory; the same every time."""
+def make_files(tree, count, largest, each=200, below=6000):
+    """`count` files of less than `below` bytes, `largest` of them in one directory and `each` in
+    the others; the same every time."""
     if tree.exists():
         return
     part = tree.with_suffix(".part")
     remove(part)
     part.mkdir(parents=True)
-    text = bytes(range(33, 127)) * 64
+    text = bytes(range(33, 127)) * 128
     directory = part
     for number in range(count):
-        place, first = divmod(number - largest, 200)
+        place, first = divmod(number - largest, each)
         if number == 0 < largest:
             directory = part / "large"
             directory.mkdir()
         elif number >= largest and first == 0:
             directory = part / f"d{place // 50}" / f"d{place % 50}"
             directory.mkdir(parents=True)
-        size = number * 2654435761 % 6000
+        size = number * 2654435761 % below
         with open(f"{directory}/file-{number * 40503 % 1000003:07}-{number}", "wb", 0) as file:
             file.write(text[:size])
     part.rename(tree)
@@ -332,7 +367,55 @@ def reflink(options, work, _):
     note("")
 
 
-CORPORA = {"debian": debian, "small": small, "linear": linear, "reflink": reflink}
+def sizes(title, contestants, out):
+    """What the images take: the length of the file, and the blocks that it has."""
+    note(f"\n{title}\n\n| | MB long | MB of blocks | length of detfs |\n|---|---|---|---|")
+    first = None
+    for contestant in contestants:
+        if contestant.missing():
+            continue
+        contestant.turn(out)
+        status = out.stat()
+        remove(out)
+        first = first or status.st_size
+        note(f"| {contestant.name} | {status.st_size / 1e6:.1f} "
+             f"| {status.st_blocks * 512 / 1e6:.1f} | {first / status.st_size:.2f}x |")
+    note("")
+
+
+def btrfs_pair(options, tree, size, ours=(), theirs=()):
+    return [detfs_mkfs(options.detfs, tree, "btrfs", *ours),
+            mkfs_btrfs(options.btrfs_progs, tree, size, *theirs)]
+
+
+def btrfs(options, work, out):
+    tree = debian_tree(options, work)
+    entries, size = warm(tree)
+    needed = 2 * room(entries, size)
+    what = f"Debian, {entries} entries, {size / 1e9:.2f} GB, as btrfs"
+    plain = btrfs_pair(options, tree, needed)
+    table(what, race([*plain, cp(tree)], out, options.runs))
+    zstd = ["--compress", "zstd:3"]
+    table(f"{what} with zstd:3",
+          race(btrfs_pair(options, tree, needed, zstd, zstd), out, options.runs))
+
+
+def btrfs_small(options, work, out):
+    count = int(100_000 * options.scale)
+    tree = work / f"btrfs-small-{count}"
+    make_files(tree, count, 0, each=1000, below=6180)
+    entries, size = warm(tree)
+    needed = 2 * room(entries, size)
+    what = f"{entries} entries, {size / 1e6:.0f} MB, as btrfs"
+    table(what, race(btrfs_pair(options, tree, needed), out, options.runs))
+    smallest = btrfs_pair(options, tree, 4 << 30,
+                          ["--headroom", "0", "--btrfs-metadata", "single"],
+                          ["--shrink", "-m", "single"])
+    sizes(f"{what}: the smallest image", smallest, out)
+
+
+CORPORA = {"debian": debian, "small": small, "linear": linear, "reflink": reflink,
+           "btrfs": btrfs, "btrfs-small": btrfs_small}
 
 
 def main():
@@ -346,6 +429,8 @@ def main():
     parser.add_argument("--runs", type=int, default=5, help="rounds that count")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the files of a corpus")
     parser.add_argument("--variant", default="important", help="of mmdebstrap; say essential")
+    parser.add_argument("--btrfs-progs", type=Path, metavar="ROOT",
+                        help="race the mkfs.btrfs of the system in this directory, which is newer")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("run it as root: it mounts a tmpfs")
