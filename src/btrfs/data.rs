@@ -106,7 +106,7 @@ impl Data {
             placer.first_part = placer.data.parts.len();
             placer.data.first_part.push(number(placer.first_part));
             let Kind::File { size, .. } = inode.kind else { continue };
-            let preallocated = options.preallocated.contains(&id);
+            let preallocated = volumes.is_preallocated(id);
             let summed = !volumes.is_nodatacow(id);
             let mut end = 0;
             for (number, piece) in (contents.first_piece(id)..).zip(contents.pieces(id)) {

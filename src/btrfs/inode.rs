@@ -10,11 +10,11 @@ use super::spec::{InodeFlags, InodeItem, Timespec};
 use super::volumes::Volumes;
 use super::{Compression, GENERATION};
 use crate::time::Timestamp;
-use crate::tree::{FileFlags, Inode, InodeId, Kind, Tree};
+use crate::tree::{FileFlags, InodeId, Kind, Tree};
 
 const S_IFIFO: u32 = 0o010_000;
 const S_IFCHR: u32 = 0o020_000;
-const S_IFDIR: u32 = 0o040_000;
+pub(super) const S_IFDIR: u32 = 0o040_000;
 const S_IFBLK: u32 = 0o060_000;
 const S_IFREG: u32 = 0o100_000;
 const S_IFLNK: u32 = 0o120_000;
@@ -147,7 +147,7 @@ pub(super) fn property(tree: &Tree, id: InodeId) -> Result<Option<Property>, &[u
 }
 
 fn flags(volumes: &Volumes, contents: &Contents, id: InodeId) -> InodeFlags {
-    let inode: &Inode = volumes.tree.inode(id);
+    let inode = volumes.tree.inode(id);
     let mut flags = InodeFlags::empty();
     for (given, stored) in [
         (FileFlags::IMMUTABLE, InodeFlags::IMMUTABLE),
@@ -166,6 +166,7 @@ fn flags(volumes: &Volumes, contents: &Contents, id: InodeId) -> InodeFlags {
     if volumes.is_nodatacow(id) {
         flags |= InodeFlags::NODATACOW;
         flags.set(InodeFlags::NODATASUM, regular);
+        flags.set(InodeFlags::PREALLOC, volumes.is_preallocated(id));
         return flags;
     }
     match property(&volumes.tree, id) {

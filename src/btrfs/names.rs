@@ -244,7 +244,7 @@ pub(super) fn push_entry(data: &mut Vec<u8>, volumes: &Volumes, volume: usize, n
     let id = entry.inode();
     let kind = tree.inode(id).kind;
     let location = match (kind, volumes.at(id)) {
-        (Kind::Directory, Some(inner)) => Key::new(inner.id, item_type::ROOT_ITEM, u64::MAX),
+        (Kind::Directory, Some(inner)) => Key::new(inner.id, item_type::ROOT_ITEM, 0),
         _ => Key::new(volumes.ino(volume, id), item_type::INODE_ITEM, 0),
     };
     let head = DirItem {

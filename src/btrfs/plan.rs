@@ -67,16 +67,15 @@ pub fn examine(
 
 fn treatment(volumes: &Volumes, options: &Options, id: InodeId) -> Treatment {
     let tree = &volumes.tree;
-    let preallocated = options.preallocated.contains(&id);
     let nodatacow = volumes.is_nodatacow(id);
     let compression = match property(tree, id) {
-        _ if nodatacow || preallocated => None,
+        _ if nodatacow => None,
         Ok(Some(Property::Compress(compression))) => Some(compression),
         Ok(None) if !options.uncompressed.contains(&id) => options.compression,
         _ => None,
     };
     let short = matches!(tree.inode(id).kind, Kind::File { size, .. } if 0 < size && size < SECTOR);
-    Treatment { checksum: !nodatacow, compression, inline: short && !preallocated }
+    Treatment { checksum: !nodatacow, compression, inline: short && !nodatacow }
 }
 
 /// Plans a btrfs that holds a tree. `contents` is what [`examine`] found with the same options.

@@ -6,12 +6,13 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::GENERATION;
 use super::hash;
-use super::inode::{made_directory, timespec};
+use super::inode::{S_IFDIR, made_directory, timespec};
 use super::items::Listed;
 use super::key::Key;
 use super::names::{name_len, push_ref};
 use super::spec::{
-    DirItem, InodeFlags, ROOT_SUBVOL_RDONLY, RootItem, RootRef, file_type, item_type, objectid,
+    DirItem, InodeFlags, InodeItem, ROOT_SUBVOL_RDONLY, RootItem, RootRef, file_type, item_type,
+    objectid,
 };
 use super::volumes::Volumes;
 use crate::time::Timestamp;
@@ -27,14 +28,16 @@ pub(super) struct Root {
 }
 
 impl Root {
-    fn item(self, epoch: Timestamp, node_size: usize) -> RootItem {
-        let mut inode = made_directory(epoch);
-        // What the kernel would put in otherwise, when it mounts the file system first.
-        inode.flags = U64::new(InodeFlags::ROOT_ITEM_INIT.bits());
-        inode.size = U64::new(3);
-        inode.nbytes = U64::new(node_size as u64);
+    fn item(self, node_size: usize) -> RootItem {
         RootItem {
-            inode,
+            inode: InodeItem {
+                generation: U64::new(1),
+                size: U64::new(3),
+                nbytes: U64::new(node_size as u64),
+                nlink: U32::new(1),
+                mode: U32::new(S_IFDIR | 0o755),
+                ..InodeItem::new_zeroed()
+            },
             generation: U64::new(GENERATION),
             bytenr: U64::new(self.bytenr),
             bytes_used: U64::new(self.bytes_used),
@@ -66,7 +69,7 @@ impl Roots<'_> {
     pub(super) fn items(&self, roots: &[(u64, Root)]) -> Listed {
         let mut items = Listed::default();
         for &(id, root) in roots {
-            let item = root.item(self.epoch, self.node_size);
+            let item = root.item(self.node_size);
             let item = self.as_volume(id, item);
             items.push(Key::new(id, item_type::ROOT_ITEM, 0), item.as_bytes());
         }
@@ -82,6 +85,8 @@ impl Roots<'_> {
         let number = self.volumes.all.iter().position(|volume| volume.id == id);
         if number.is_some() || id == objectid::DATA_RELOC_TREE {
             item.root_dirid = U64::new(objectid::FIRST_FREE);
+            // The kernel puts it in otherwise, when it first mounts the file system.
+            item.inode.flags = U64::new(InodeFlags::ROOT_ITEM_INIT.bits());
         }
         let Some(number) = number else { return item };
         let volume = &self.volumes.all[number];

@@ -141,6 +141,7 @@ bitflags! {
         const NODATASUM = 1 << 0;
         const NODATACOW = 1 << 1;
         const NOCOMPRESS = 1 << 3;
+        const PREALLOC = 1 << 4;
         const SYNC = 1 << 5;
         const IMMUTABLE = 1 << 6;
         const APPEND = 1 << 7;

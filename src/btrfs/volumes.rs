@@ -1,6 +1,6 @@
 //! Subvolumes: which inode is in which of them, under which number, and with which names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::spec::objectid;
@@ -48,6 +48,8 @@ pub(super) struct Volumes {
     names: BTreeMap<InodeId, Vec<Name>>,
     /// Volumes, by their number in `all`, in which nothing is copied on write.
     nodatacow: Vec<bool>,
+    /// Files that have their room beforehand.
+    preallocated: BTreeSet<InodeId>,
 }
 
 impl Volumes {
@@ -68,8 +70,14 @@ impl Volumes {
         }
         let mut nodatacow = vec![false];
         nodatacow.extend(asked.iter().map(|subvolume| subvolume.nodatacow));
-        let mut volumes =
-            Self { tree: Arc::clone(tree), all, home: Vec::new(), names: names(tree), nodatacow };
+        let mut volumes = Self {
+            tree: Arc::clone(tree),
+            all,
+            home: Vec::new(),
+            names: names(tree),
+            nodatacow,
+            preallocated: options.preallocated.clone(),
+        };
         volumes.settle(options.copy_links)?;
         Ok(volumes)
     }
@@ -223,7 +231,12 @@ impl Volumes {
                     && self.homes(id).into_iter().any(|home| self.nodatacow[home])
             }
         };
-        inherited || inode.flags.contains(FileFlags::NOCOW)
+        inherited || inode.flags.contains(FileFlags::NOCOW) || self.is_preallocated(id)
+    }
+
+    /// Whether a file has room for all of it, also for what reads as zeros.
+    pub(super) fn is_preallocated(&self, id: InodeId) -> bool {
+        self.preallocated.contains(&id)
     }
 }
 
