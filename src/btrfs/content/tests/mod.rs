@@ -1,0 +1,362 @@
+mod codecs;
+
+use std::fs;
+use std::sync::Arc;
+
+use super::compress::Codecs;
+use super::*;
+use crate::tree::dir::{self, DirOptions};
+use crate::tree::{Metadata, Node, SurveyOptions, TreeBuilder, survey};
+
+const K: usize = 1 << 10;
+
+/// Bytes that don't compress.
+fn noise(len: usize, seed: u8) -> Vec<u8> {
+    let mut state = u64::from(seed) + 1;
+    let next = |_| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_le_bytes()[7]
+    };
+    (0..len).map(next).collect()
+}
+
+/// Bytes that compress to about half.
+fn text(len: usize, seed: u8) -> Vec<u8> {
+    noise(len, seed).into_iter().map(|byte| b'a' + byte % 16).collect()
+}
+
+/// Words of eight bytes, of which there are few: every codec halves them.
+fn words(len: usize, seed: u8) -> Vec<u8> {
+    let word = |byte: u8| noise(8, byte % 16);
+    noise(len.div_ceil(8), seed).into_iter().flat_map(word).take(len).collect()
+}
+
+/// A tree of files in one directory, in the order given.
+fn tree(files: &[Vec<u8>]) -> Tree {
+    let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+    for (number, content) in (0..).zip(files) {
+        let size = content.len() as u64;
+        let content = builder.content(Arc::new(content.clone())).unwrap();
+        let name = format!("{number:04}");
+        let file = Node::File { size, content };
+        builder.add(TreeBuilder::ROOT, name.as_bytes(), Metadata::default(), file).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+fn file(number: u32) -> InodeId {
+    InodeId::new(number + 1)
+}
+
+const PLAIN: Treatment = Treatment { checksum: true, compression: None, inline: false };
+
+fn options(threads: usize) -> ContentOptions<'static> {
+    ContentOptions {
+        threads: NonZero::new(threads).unwrap(),
+        checksum: Checksum::Crc32c,
+        dedup: false,
+        max_inline: 2048,
+        spool: None,
+    }
+}
+
+/// The checksums that content has, sector by sector.
+fn sums(checksum: Checksum, content: &[u8]) -> Vec<u8> {
+    let mut sums = Vec::new();
+    for sector in content.chunks(SECTOR) {
+        let mut sector = sector.to_vec();
+        sector.resize(SECTOR, 0);
+        sums.extend_from_slice(&checksum.digest(&sector)[..checksum.size()]);
+    }
+    sums
+}
+
+#[test]
+fn plain_content_is_one_piece_for_each_range() {
+    let mut holed = noise(200 * K, 1);
+    holed[64 * K..96 * K].fill(0);
+    let files =
+        [noise(1, 2), Vec::new(), noise(4096, 3), holed, noise(5000 * K + 7, 4), noise(4097, 5)];
+    let tree = tree(&files);
+    let survey = survey(&tree, &SurveyOptions::default()).unwrap();
+    for checksum in [Checksum::Crc32c, Checksum::Xxhash, Checksum::Sha256, Checksum::Blake2b] {
+        let options = ContentOptions { checksum, ..options(2) };
+        let contents = examine(&tree, &survey, &|_| PLAIN, &options).unwrap();
+        let expected: [&[(u64, u64, u64)]; 6] = [
+            &[(0, 1, 0)],
+            &[],
+            &[(0, 4096, 1)],
+            &[(0, 64 << 10, 2), (96 << 10, 104 << 10, 18)],
+            &[(0, (5000 << 10) + 7, 44)],
+            &[(0, 4097, 1295)],
+        ];
+        let mut all = Vec::new();
+        let mut count = 0;
+        for (number, expected) in (0..).zip(expected) {
+            let pieces = contents.pieces(file(number));
+            let found: Vec<_> = pieces.iter().map(|p| (p.from, p.len, p.first_sum)).collect();
+            assert_eq!(found, expected, "{number}");
+            assert_eq!(contents.first_piece(file(number)), count);
+            assert_eq!(contents.inline(file(number)), None);
+            for piece in pieces {
+                let at = |offset| usize::try_from(offset).unwrap();
+                let content = &files[number as usize][at(piece.from)..at(piece.from + piece.len)];
+                all.extend(sums(checksum, content));
+                assert_eq!((piece.same_as, piece.stored), (count, Stored::Plain));
+                count += 1;
+            }
+        }
+        assert!(contents.sums() == all, "{}", checksum.name());
+        assert!(contents.spool().is_none());
+        assert!(contents.pieces(InodeId::ROOT).is_empty());
+    }
+}
+
+const ZSTD: Compression = Compression::Zstd { level: 3 };
+
+type Rule<'a> = &'a (dyn Fn(u32) -> Treatment + Sync);
+
+/// Examines files, each treated as its number says, and gives what is found, one line for a piece.
+/// Checked here: what is in the spool is the compressed form, and the checksums are those of what
+/// is stored.
+fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec<String> {
+    let tree = tree(files);
+    let survey = survey(&tree, &SurveyOptions::default()).unwrap();
+    let treatment = |id: InodeId| rule(u32::try_from(id.index()).unwrap() - 1);
+    let contents = examine(&tree, &survey, &treatment, options).unwrap();
+    let mut codecs = Codecs::default();
+    let mut bytes = |stored, raw: &[u8]| match stored {
+        Stored::Plain => ("plain".to_owned(), raw.to_vec()),
+        Stored::Compressed { at, len, compression } => {
+            let mut compressed = vec![0; usize::try_from(len).unwrap()];
+            contents.spool().unwrap().read_at(at, &mut compressed).unwrap();
+            assert!(codecs.compress(compression, raw) == compressed);
+            (compression.to_string(), compressed)
+        }
+    };
+    let (mut facts, mut count, mut all) = (Vec::new(), 0, Vec::new());
+    for (number, content) in (0..).zip(files) {
+        if let Some(inline) = contents.inline(file(number)) {
+            facts.push(format!("{number}: inline {}", bytes(inline.stored, content).0));
+        }
+        for piece in contents.pieces(file(number)) {
+            let at = |offset| usize::try_from(offset).unwrap();
+            let raw = &content[at(piece.from)..at(piece.from + piece.len)];
+            let (form, stored) = bytes(piece.stored, raw);
+            let mut fact = format!("{number}: {}+{} {form}", piece.from, piece.len);
+            if piece.same_as != count {
+                fact += &format!(" as {}", piece.same_as);
+            } else if rule(number).checksum {
+                let size = options.checksum.size();
+                assert_eq!(at(piece.first_sum), all.len() / size, "{fact}");
+                all.extend(sums(options.checksum, &stored));
+            }
+            if rule(number).checksum {
+                let own = sums(options.checksum, &stored);
+                let at = at(piece.first_sum) * options.checksum.size();
+                assert!(all[at..at + own.len()] == own, "{fact}");
+            }
+            facts.push(fact);
+            count += 1;
+        }
+    }
+    assert!(contents.sums() == all);
+    facts
+}
+
+#[test]
+fn what_is_compressed() {
+    let spool = tempfile::tempdir().unwrap();
+    let holed = [vec![0; 32 * K], words(268 * K, 1), noise(10 * K, 2)].concat();
+    // Content, whether it may be inline, and what is expected.
+    let cases: [(Vec<u8>, bool, &[&str]); 16] = [
+        (holed, false, &["32768+131072 c", "163840+131072 c", "294912+22528 c"]),
+        (noise(129 * K, 9), false, &["0+131072 plain", "131072+1024 plain"]),
+        (vec![0; 4096], false, &["0+4096 plain"]),
+        (vec![0; 4097], false, &["0+4097 c"]),
+        (noise(4097, 3), false, &["0+4097 plain"]),
+        (vec![1; 2000], false, &["0+2000 plain"]),
+        (vec![1; 2000], true, &["inline c"]),
+        (noise(2000, 4), true, &["inline plain"]),
+        (noise(2048, 4), true, &["inline plain"]),
+        (noise(2049, 4), true, &["0+2049 plain"]),
+        (vec![1; 2049], true, &["inline c"]),
+        (vec![1; 4095], true, &["inline c"]),
+        ([noise(2049, 4), vec![0; 2046]].concat(), true, &["0+4095 plain"]),
+        (vec![1; 1], true, &["inline plain"]),
+        (noise(13, 1), true, &["inline plain"]),
+        (Vec::new(), true, &[]),
+    ];
+    let files = cases.each_ref().map(|(content, ..)| content.clone());
+    for compression in [ZSTD, Compression::Lzo, Compression::Zlib { level: 6 }] {
+        let rule = |number: u32| Treatment {
+            compression: Some(compression),
+            inline: cases[number as usize].1,
+            ..PLAIN
+        };
+        let mut expected = Vec::new();
+        for (number, (_, _, pieces)) in cases.iter().enumerate() {
+            let name = |piece: &&str| match piece.strip_suffix(" c") {
+                Some(piece) => format!("{number}: {piece} {compression}"),
+                None => format!("{number}: {piece}"),
+            };
+            expected.extend(pieces.iter().map(name));
+        }
+        for checksum in [Checksum::Crc32c, Checksum::Blake2b] {
+            let options = ContentOptions { spool: Some(spool.path()), checksum, ..options(2) };
+            assert_eq!(facts(&files, &rule, &options), expected);
+        }
+    }
+}
+
+#[test]
+fn equal_pieces() {
+    let spool = tempfile::tempdir().unwrap();
+    let long = words(300 * K, 1);
+    let files = [
+        long.clone(),
+        long.clone(),
+        // Equal to a part of the first, where it is cut.
+        long[128 * K..256 * K].to_vec(),
+        // Equal to a part of the first, elsewhere.
+        long[4 * K..12 * K].to_vec(),
+        words(8 * K, 7),
+        words(8 * K, 7),
+        words(8 * K, 7),
+        words(8 * K, 7),
+        // The same sector, of other lengths.
+        vec![0; 10],
+        vec![0; 11],
+        vec![0; 10],
+        // Twice in one file.
+        [noise(128 * K, 1), noise(128 * K, 1)].concat(),
+        // What is in a leaf has no piece to share.
+        vec![0; 10],
+    ];
+    let other = Compression::Zstd { level: 1 };
+    let rule = |number| Treatment {
+        checksum: number != 5,
+        compression: match number {
+            6 => None,
+            7 => Some(other),
+            _ => Some(ZSTD),
+        },
+        inline: number == 12,
+    };
+    let expected = [
+        "0: 0+131072 zstd:3",
+        "0: 131072+131072 zstd:3",
+        "0: 262144+45056 zstd:3",
+        "1: 0+131072 zstd:3 as 0",
+        "1: 131072+131072 zstd:3 as 1",
+        "1: 262144+45056 zstd:3 as 2",
+        "2: 0+131072 zstd:3 as 1",
+        "3: 0+8192 zstd:3",
+        "4: 0+8192 zstd:3",
+        "5: 0+8192 zstd:3",
+        "6: 0+8192 plain",
+        "7: 0+8192 zstd:1",
+        "8: 0+10 plain",
+        "9: 0+11 plain",
+        "10: 0+10 plain as 12",
+        "11: 0+131072 plain",
+        "11: 131072+131072 plain as 15",
+        "12: inline plain",
+    ];
+    let dedup = ContentOptions { dedup: true, spool: Some(spool.path()), ..options(3) };
+    assert_eq!(facts(&files, &rule, &dedup), expected);
+    let plain = |number| Treatment { compression: None, ..rule(number) };
+    let expected = expected.map(|fact| match fact {
+        // Without compression, all but the one without checksums are equal.
+        "6: 0+8192 plain" | "7: 0+8192 zstd:1" => format!("{}: 0+8192 plain as 8", &fact[..1]),
+        _ => fact.replace("zstd:3", "plain"),
+    });
+    assert_eq!(facts(&files, &plain, &ContentOptions { spool: None, ..dedup }), expected);
+}
+
+/// Many files of every kind and some that several threads share.
+#[test]
+fn threads_change_nothing() {
+    let spool = tempfile::tempdir().unwrap();
+    let mut files: Vec<_> = (0..200u8).map(|n| words(usize::from(n) * 97, n % 50)).collect();
+    files.push([words(5000 * K, 1), noise(300 * K, 2), words(200 * K, 1)].concat());
+    files.extend((0..200u8).map(|n| noise(usize::from(n) * 97, n % 50)));
+    let rule = |number| Treatment {
+        checksum: number % 5 != 0,
+        compression: [Some(ZSTD), Some(Compression::Lzo), None][number as usize % 3],
+        inline: files[number as usize].len() < 4096,
+    };
+    for dedup in [false, true] {
+        let made = [1, 2, 7].map(|threads| {
+            let options = ContentOptions { dedup, spool: Some(spool.path()), ..options(threads) };
+            facts(&files, &rule, &options)
+        });
+        assert_eq!(made[0], made[1]);
+        assert_eq!(made[0], made[2]);
+    }
+}
+
+/// Files of which some are removed before they are read.
+fn removed() -> (tempfile::TempDir, Tree) {
+    let host = tempfile::tempdir().unwrap();
+    for n in 0..60 {
+        fs::write(host.path().join(format!("{n:02}")), vec![b'x'; 1000 * n]).unwrap();
+    }
+    let (tree, _) = dir::read(host.path(), &DirOptions::default()).unwrap();
+    for n in [1, 17, 18, 59] {
+        fs::remove_file(host.path().join(format!("{n:02}"))).unwrap();
+    }
+    (host, tree)
+}
+
+#[test]
+fn the_first_file_that_fails_is_named() {
+    let (spool, tree) = removed();
+    let treatment = |id: InodeId| Treatment { inline: id.index() == 2, ..PLAIN };
+    let compress = |id| Treatment { compression: Some(ZSTD), ..treatment(id) };
+    for threads in [1, 2, 8] {
+        let options = ContentOptions { spool: Some(spool.path()), ..options(threads) };
+        let survey = Survey::default();
+        // What is stored in a leaf as it is need not be read.
+        let error = examine(&tree, &survey, &treatment, &options).unwrap_err().to_string();
+        assert!(error.starts_with("17: it was removed"), "{error}");
+        let error = examine(&tree, &survey, &compress, &options).unwrap_err().to_string();
+        assert!(error.starts_with("01: it was removed"), "{error}");
+        // Nor what has no checksums.
+        let none = |_| Treatment { checksum: false, ..PLAIN };
+        let contents = examine(&tree, &survey, &none, &options).unwrap();
+        assert_eq!(contents.pieces(file(59)).len(), 1);
+        assert!(contents.sums().is_empty() && contents.spool().is_none());
+    }
+}
+
+#[test]
+fn a_file_that_changes_is_found() {
+    let host = tempfile::tempdir().unwrap();
+    let path = host.path().join("file");
+    fs::write(&path, vec![b'x'; 10_000]).unwrap();
+    let (tree, _) = dir::read(host.path(), &DirOptions::default()).unwrap();
+    fs::write(&path, vec![b'y'; 9000]).unwrap();
+    let error = examine(&tree, &Survey::default(), &|_| PLAIN, &options(1)).unwrap_err();
+    assert!(matches!(error, crate::Error::Changed { .. }), "{error}");
+}
+
+#[test]
+fn what_can_not_be_is_refused() {
+    let tree = tree(&[words(10 * K, 1)]);
+    let refused = |compression, spool| {
+        let treatment = |_| Treatment { compression: Some(compression), ..PLAIN };
+        let options = ContentOptions { spool, ..options(1) };
+        examine(&tree, &Survey::default(), &treatment, &options).unwrap_err().to_string()
+    };
+    for (compression, spool, message) in [
+        (Compression::Zstd { level: 16 }, None, "the compression: zstd has no level 16; give"),
+        (Compression::Zlib { level: 0 }, None, "the compression: zlib has no level 0; give"),
+        (ZSTD, None, "the directory for temporary files: there is none"),
+        (ZSTD, Some("/nonexistent"), "cannot make a temporary file in /nonexistent: "),
+    ] {
+        let error = refused(compression, spool.map(Path::new));
+        assert!(error.starts_with(message), "{error}");
+    }
+}
