@@ -54,7 +54,10 @@ pub fn examine(
 ) -> Result<Contents> {
     check(tree, options)?;
     let volumes = Volumes::new(tree, options)?;
-    let treatment = |id| treatment(&volumes, options, id);
+    let treatment = |id| {
+        let holes = survey.data(id).is_some() && !volumes.is_below_boot(id);
+        treatment(&volumes, options, id, holes)
+    };
     let options = ContentOptions {
         threads: reading.threads,
         checksum: options.checksum,
@@ -65,7 +68,7 @@ pub fn examine(
     content::examine(tree, survey, &treatment, &options)
 }
 
-fn treatment(volumes: &Volumes, options: &Options, id: InodeId) -> Treatment {
+fn treatment(volumes: &Volumes, options: &Options, id: InodeId, holes: bool) -> Treatment {
     let tree = &volumes.tree;
     let nodatacow = volumes.is_nodatacow(id);
     let compression = match property(tree, id) {
@@ -75,7 +78,7 @@ fn treatment(volumes: &Volumes, options: &Options, id: InodeId) -> Treatment {
         _ => None,
     };
     let short = matches!(tree.inode(id).kind, Kind::File { size, .. } if 0 < size && size < SECTOR);
-    Treatment { checksum: !nodatacow, compression, inline: short && !nodatacow }
+    Treatment { checksum: !nodatacow, compression, holes, inline: short && !nodatacow }
 }
 
 /// Plans a btrfs that holds a tree. `contents` is what [`examine`] found with the same options.

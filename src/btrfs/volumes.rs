@@ -234,6 +234,28 @@ impl Volumes {
         inherited || inode.flags.contains(FileFlags::NOCOW) || self.is_preallocated(id)
     }
 
+    /// Whether a file has a name below the directory `boot` of a volume. GRUB 2.06 can't read files
+    /// with holes.
+    pub(super) fn is_below_boot(&self, id: InodeId) -> bool {
+        let below = |name: &Name| {
+            let mut at = name.directory;
+            while self.at(at).is_none() {
+                let name = self.first_name(at);
+                let text =
+                    self.tree.name(&self.tree.entries(name.directory)[name.position as usize]);
+                if text == b"boot" && self.at(name.directory).is_some() {
+                    return true;
+                }
+                at = name.directory;
+            }
+            false
+        };
+        match self.names.get(&id) {
+            None => below(&self.first_name(id)),
+            Some(names) => names.iter().any(below),
+        }
+    }
+
     /// Whether a file has room for all of it, also for what reads as zeros.
     pub(super) fn is_preallocated(&self, id: InodeId) -> bool {
         self.preallocated.contains(&id)

@@ -165,7 +165,7 @@ impl<'a> Examiner<'a> {
         part: &Part,
         examined: &mut Examined,
     ) -> Result<(Stored, bool)> {
-        let Treatment { checksum, compression, inline } = file.treatment;
+        let Treatment { checksum, compression, inline, .. } = file.treatment;
         let fits = inline && part.len <= self.max_inline;
         if compression.is_none() && (fits || !checksum && !self.dedup) {
             return Ok((Stored::Plain, fits));

@@ -40,6 +40,8 @@ pub(crate) struct Treatment {
     pub(crate) checksum: bool,
     /// How it is compressed, where that saves something.
     pub(crate) compression: Option<Compression>,
+    /// Whether its zeros are holes, where the survey found some.
+    pub(crate) holes: bool,
     /// Whether it may be stored in a leaf: only for a file shorter than 4096 bytes.
     pub(crate) inline: bool,
 }

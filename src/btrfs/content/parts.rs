@@ -51,7 +51,8 @@ impl Parts {
             }
             let cut = treatment.compression.is_some() || options.dedup;
             let whole = [0..size];
-            for range in survey.data(file).unwrap_or(&whole) {
+            let data = survey.data(file).filter(|_| treatment.holes);
+            for range in data.unwrap_or(&whole) {
                 parts.range(file, range, cut);
             }
         }

@@ -49,7 +49,8 @@ fn file(number: u32) -> InodeId {
     InodeId::new(number + 1)
 }
 
-const PLAIN: Treatment = Treatment { checksum: true, compression: None, inline: false };
+const PLAIN: Treatment =
+    Treatment { checksum: true, compression: None, holes: true, inline: false };
 
 fn options(threads: usize) -> ContentOptions<'static> {
     ContentOptions {
@@ -236,6 +237,7 @@ fn equal_pieces() {
     ];
     let other = Compression::Zstd { level: 1 };
     let rule = |number| Treatment {
+        holes: true,
         checksum: number != 5,
         compression: match number {
             6 => None,
@@ -283,6 +285,7 @@ fn threads_change_nothing() {
     files.push([words(5000 * K, 1), noise(300 * K, 2), words(200 * K, 1)].concat());
     files.extend((0..200u8).map(|n| noise(usize::from(n) * 97, n % 50)));
     let rule = |number| Treatment {
+        holes: true,
         checksum: number % 5 != 0,
         compression: [Some(ZSTD), Some(Compression::Lzo), None][number as usize % 3],
         inline: files[number as usize].len() < 4096,
