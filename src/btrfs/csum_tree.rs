@@ -90,3 +90,50 @@ impl Items for Csums {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(address: u64, len: u32, sum: Option<u64>) -> Extent {
+        let (ram_len, compression) = (len, None);
+        Extent { address, len, ram_len, compression, prealloc: false, sum, refs: 0 }
+    }
+
+    fn csums(extents: &[Extent]) -> Csums {
+        Csums::new(extents, &Arc::new(Contents::default()), 4, 16283)
+    }
+
+    fn items(csums: &Csums, mut room: impl FnMut() -> usize) -> Vec<(u64, usize)> {
+        let mut at = Cursor::default();
+        std::iter::from_fn(|| {
+            let item = csums.item(at, room())?;
+            at = item.next;
+            Some((item.key.offset, item.size))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn runs_end_where_addresses_or_checksums_do() {
+        let csums = csums(&[
+            extent(1 << 20, 8192, Some(0)),
+            extent((1 << 20) + 8192, 4096, Some(2)),
+            extent((1 << 20) + 12288, 4096, None),
+            extent((1 << 20) + 16384, 4096, Some(3)),
+            extent(2 << 20, 4096, Some(4)),
+            extent((2 << 20) + 4096, 4096, Some(6)),
+        ]);
+        let expected = [(1 << 20, 12), ((1 << 20) + 16384, 4), (2 << 20, 4), ((2 << 20) + 4096, 4)];
+        assert_eq!(items(&csums, || 16258), expected);
+    }
+
+    #[test]
+    fn items_are_cut_to_the_room_and_to_what_the_kernel_takes() {
+        let csums = csums(&[extent(0, 5000 * 4096, Some(0))]);
+        assert_eq!(items(&csums, || 16258), [(0, 4057 * 4), (4057 * 4096, 943 * 4)]);
+        let mut rooms = [400, 3, 16258].into_iter();
+        let cut = [(0, 400), (100 * 4096, 4057 * 4), (4157 * 4096, 843 * 4)];
+        assert_eq!(items(&csums, || rooms.next().unwrap_or(0)), cut);
+    }
+}

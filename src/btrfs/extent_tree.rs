@@ -210,3 +210,20 @@ impl Items for ExtentItems {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(objectid: u64) -> DataRef {
+        DataRef { root: 5, objectid, offset: 0, count: 1 }
+    }
+
+    #[test]
+    fn references_with_one_hash_have_keys_one_after_the_other() {
+        let hash = one(300).hash();
+        let keyed = keyed(&[one(300), one(300), one(300)]);
+        let offsets: Vec<u64> = keyed.iter().map(|&(offset, _)| offset).collect();
+        assert_eq!(offsets, [hash, hash + 1, hash + 2]);
+    }
+}

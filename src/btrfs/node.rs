@@ -229,3 +229,111 @@ impl<I: Items> Render for Tree<I> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::space::Chunk;
+    use super::super::spec::BlockGroupFlags;
+    use super::*;
+
+    /// Items of these sizes, filled with their number.
+    struct Fake(Vec<usize>);
+
+    impl Items for Fake {
+        type Cursor = usize;
+
+        fn item(&self, at: usize, _: usize) -> Option<Item<usize>> {
+            let size = *self.0.get(at)?;
+            Some(Item { key: Key::new(at as u64, 1, 2), size, next: at + 1 })
+        }
+
+        fn write(&self, at: usize, out: &mut [u8]) -> Result<()> {
+            out.fill(u8::try_from(at % 251).unwrap());
+            Ok(())
+        }
+    }
+
+    fn format(node_size: usize) -> Format {
+        Format {
+            node_size,
+            checksum: Checksum::Crc32c,
+            fsid: Uuid::nil(),
+            chunk_tree_uuid: Uuid::nil(),
+        }
+    }
+
+    #[test]
+    fn leaves_and_nodes_are_filled_to_the_last_byte() {
+        let full = 16384 - 101 - 25;
+        for (sizes, levels) in [
+            (vec![], vec![1]),
+            (vec![0], vec![1]),
+            (vec![full], vec![1]),
+            (vec![1000, full - 1000 - 25], vec![1]),
+            (vec![1000, full - 1000 - 24], vec![2, 1]),
+            (vec![full - 25, 0], vec![1]),
+            (vec![full - 24, 0], vec![2, 1]),
+            (vec![full; 493], vec![493, 1]),
+            (vec![full; 494], vec![494, 2, 1]),
+            (vec![full; 493 * 493 + 1], vec![493 * 493 + 1, 494, 2, 1]),
+        ] {
+            let count = sizes.len();
+            let shape = Shape::new(&Fake(sizes), &format(16384));
+            assert_eq!(shape.levels(), levels, "{count} items");
+        }
+    }
+
+    fn tree(sizes: Vec<usize>, node_size: usize) -> Tree<Fake> {
+        let format = format(node_size);
+        let shape = Shape::new(&Fake(sizes.clone()), &format);
+        let used = shape.blocks() * node_size as u64;
+        let chunk = Chunk { flags: BlockGroupFlags::METADATA, start: 1 << 20, len: used, used };
+        Tree {
+            items: Fake(sizes),
+            shape,
+            space: Arc::new(Space::new(node_size, [chunk])),
+            format: Arc::new(format),
+            owner: 5,
+            first: 0,
+        }
+    }
+
+    #[test]
+    fn any_part_is_rendered_as_in_the_whole() {
+        let tree = tree((0..400).map(|n| n % 97).collect(), 4096);
+        assert_eq!(tree.shape.levels(), [8, 1]);
+        let mut whole = vec![0; 9 * 4096];
+        tree.render(0, &mut whole).unwrap();
+        for (from, to) in [(0, 1), (4095, 4097), (100, 9 * 4096), (4096, 8192), (8000, 20000)] {
+            let mut part = vec![0; to - from];
+            tree.render(from as u64, &mut part).unwrap();
+            assert!(part == whole[from..to], "{from}..{to}");
+        }
+    }
+
+    /// Each child is found under the first of its own keys, at the place where it says it is.
+    #[test]
+    fn nodes_point_to_what_is_there() {
+        let tree = tree(vec![3000; 121 * 121 + 1], 4096);
+        let levels = [14642, 122, 2, 1];
+        assert_eq!(tree.shape.levels(), levels);
+        let mut all = vec![0; 14767 * 4096];
+        tree.render(0, &mut all).unwrap();
+        let block = |number: usize| &all[number * 4096..][..4096];
+        let key = |bytes: &[u8]| u64::from_le_bytes(bytes[..8].try_into().unwrap());
+        let address = |bytes: &[u8]| u64::from_le_bytes(bytes[..8].try_into().unwrap());
+        let mut pointers = 0;
+        for node in 14642..14767 {
+            let count = usize::from(block(node)[96]);
+            for slot in 0..count {
+                let pointer = &block(node)[101 + 33 * slot..][..33];
+                let child = usize::try_from(address(&pointer[17..]) - (1 << 20)).unwrap() / 4096;
+                assert_eq!(address(&block(child)[48..]), (1 << 20) + child as u64 * 4096);
+                assert_eq!(key(pointer), key(&block(child)[101..]), "{node}.{slot}");
+                assert_eq!(block(child)[100] + 1, block(node)[100]);
+                pointers += 1;
+            }
+        }
+        assert_eq!(pointers, 14766, "all but the root have a parent");
+    }
+}

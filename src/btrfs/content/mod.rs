@@ -101,7 +101,8 @@ pub(crate) struct Inline {
     pub(crate) stored: Stored,
 }
 
-/// The facts about the content of a tree.
+/// The facts about the content of a tree; the default has no file.
+#[derive(Default)]
 pub struct Contents {
     pieces: Vec<Piece>,
     /// The number of the first piece of each inode, and of no inode.
