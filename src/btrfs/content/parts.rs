@@ -1,6 +1,7 @@
 //! Cuts the content of a tree into parts, and those into batches for the threads.
 
 use std::ops::Range;
+use std::slice;
 
 use super::{COMPRESSED, ContentOptions, Treatment};
 use crate::error::{Error, Result};
@@ -50,9 +51,9 @@ impl Parts {
                 parts.compressed = true;
             }
             let cut = treatment.compression.is_some() || options.dedup;
-            let whole = [0..size];
+            let whole = 0..size;
             let data = survey.data(file).filter(|_| treatment.holes);
-            for range in data.unwrap_or(&whole) {
+            for range in data.unwrap_or(slice::from_ref(&whole)) {
                 parts.range(file, range, cut);
             }
         }
