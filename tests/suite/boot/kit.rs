@@ -1,6 +1,7 @@
 //! A tree that boots: a kernel with its command line as one EFI program, and busybox as init.
 //!
-//! Debian's cloud kernel has NVMe, the GPT and ext4 built in, so it needs no initrd.
+//! Debian's cloud kernel has NVMe, the GPT and ext4 built in, so it needs no initrd for that; for
+//! btrfs there is one that loads the module.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,14 +34,39 @@ const MAKE: &str = "
     cp $(command -v resize2fs) bin/
     ldd bin/resize2fs | grep -o '/[^ ]*' | while read library; do cp --parents -L $library .; done
     cp $1/bin/busybox bin/
-    for name in sh mount cat grep sync poweroff sha256sum sleep ls wc umount seq rm; do ln -s busybox bin/$name; done
+    for name in sh mount cat grep sync poweroff sha256sum sleep ls wc umount seq rm swapon swapoff; do ln -s busybox bin/$name; done
     seq 300000 >etc/large; : >etc/empty; ln -s large etc/link; ln etc/large etc/hard
     truncate -s 4M etc/sparse; printf end >>etc/sparse
     for n in $(seq 3000); do echo $n >\"many/one of three thousand files $n\"; done
     find etc bin many -type f ! -name sums -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >etc/sums";
 
-/// $1: the packages, $2: the tree, $3: the kernel's command line. The stub finds the sections by
-/// their names; they go behind its own.
+/// $1: the packages, $2: the init of the initrd, $3: the initrd. Modules are loaded in the order
+/// in which they need each other.
+const INITRD: &str = "
+    umask 022; mkdir $3.d; cd $3.d; mkdir bin dev proc sys root modules
+    version=$(ls $1/lib/modules)
+    depmod -b $1 $version
+    modprobe -d $1 -S $version --show-depends btrfs | awk '$1 == \"insmod\" { print $2 }' >$3.list
+    number=10
+    while read module; do cp $module modules/$number.ko; number=$((number + 1)); done <$3.list
+    cp $1/bin/busybox bin/; ln -s busybox bin/sh; install -m 755 $2 init
+    find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0 >$3";
+
+const INITRD_INIT: &str = "#!/bin/sh
+b=/bin/busybox
+$b mount -t proc proc /proc; $b mount -t sysfs sys /sys; $b mount -t devtmpfs dev /dev
+for module in /modules/*; do $b insmod $module || echo no $module; done
+while [ ! \"$root\" ]; do
+    for one in /sys/class/block/*; do
+        $b grep -qi ^PARTUUID=ROOT $one/uevent && root=/dev/$($b basename $one)
+    done
+done
+$b mount -t btrfs -o ro $root /root
+exec $b switch_root /root /sbin/init
+";
+
+/// $1: the packages, $2: the tree, $3: the kernel's command line, $4: the initrd, which may be
+/// empty. The stub finds the sections by their names; they go behind its own.
 const LINK: &str = "
     stub=$1/usr/lib/systemd/boot/efi/linuxx64.efi.stub
     end=0
@@ -48,11 +74,12 @@ const LINK: &str = "
         next=$((0x${section%:*} + 0x${section#*:}))
         if [ $next -gt $end ]; then end=$next; fi
     done
-    set -- $1 $2 $3 $(( (end + 0xffff) & ~0xffff ))
+    set -- $1 $2 $3 $4 $(( (end + 0xffff) & ~0xffff ))
     objcopy \\
-        --add-section .osrel=/etc/os-release --change-section-vma .osrel=$4 \\
-        --add-section .cmdline=$3 --change-section-vma .cmdline=$(($4 + 0x10000)) \\
-        --add-section .linux=$(ls $1/boot/vmlinuz-*) --change-section-vma .linux=$(($4 + 0x20000)) \\
+        --add-section .osrel=/etc/os-release --change-section-vma .osrel=$5 \\
+        --add-section .cmdline=$3 --change-section-vma .cmdline=$(($5 + 0x10000)) \\
+        --add-section .initrd=$4 --change-section-vma .initrd=$(($5 + 0x20000)) \\
+        --add-section .linux=$(ls $1/boot/vmlinuz-*) --change-section-vma .linux=$(($5 + 0x4000000)) \\
         $stub $2/efi/EFI/BOOT/BOOTX64.EFI";
 
 const INIT: &str = "#!/bin/sh
@@ -72,6 +99,9 @@ for disk in /dev/nvme*n1; do
     seq 100000 >/mnt/new && sync && rm /mnt/new && umount /mnt || bad $disk
 done
 mount -o remount,rw / || bad remount
+if [ -e /swap/swapfile ]; then
+    swapon /swap/swapfile && grep -q ^/swap/swapfile /proc/swaps && swapoff /swap/swapfile || bad swap
+fi
 echo written >/etc/written && sync && [ \"$(cat /etc/written)\" = written ] || bad write
 mount -o remount,ro / || bad remount-ro
 echo MARKER
@@ -84,8 +114,9 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// Makes the tree, whose kernel looks for its root on the partition with this UUID.
-    pub fn new(scratch: &Path, root: &str) -> Self {
+    /// Makes the tree, whose kernel looks for its root of this format on the partition with this
+    /// UUID.
+    pub fn new(scratch: &Path, format: &str, root: &str) -> Self {
         require_root();
         assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
@@ -105,9 +136,18 @@ impl Kit {
         let line = scratch.join("cmdline");
         let console = "console=ttyS0,115200 loglevel=4 panic=-1";
         let text =
-            format!("root=PARTUUID={root} rootfstype=ext4 rootwait ro {console} mitigations=off");
+            format!("root=PARTUUID={root} rootfstype={format} rootwait ro {console} mitigations=off");
         fs::write(&line, text).unwrap();
-        shell(LINK, &[&packages, &tree, &line]);
+        let initrd = scratch.join("initrd");
+        match format {
+            "btrfs" => {
+                let init = scratch.join("init");
+                fs::write(&init, INITRD_INIT.replace("ROOT", root)).unwrap();
+                shell(INITRD, &[&packages, &init, &initrd]);
+            }
+            _ => fs::write(&initrd, "").unwrap(),
+        }
+        shell(LINK, &[&packages, &tree, &line, &initrd]);
         Self { tree }
     }
 }

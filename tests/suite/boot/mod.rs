@@ -13,7 +13,7 @@ use machine::{Outcome, boot};
 
 use crate::detfs::{mkfs, mkimage, succeed};
 use crate::oracle::{
-    Comparison, Mounted, Partition, disk, e2fsck, ext4, extract, partitions, shell,
+    Comparison, Mounted, Partition, Verdict, disk, e2fsck, ext4, extract, partitions, shell,
 };
 
 /// Of the root partition, from the seed of the tests.
@@ -21,18 +21,23 @@ const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
 
 fn root(image: &Path) -> Partition {
     let found = partitions(image, 512).unwrap();
-    found.into_iter().find(|partition| !partition.is_esp()).unwrap()
+    found.into_iter().find(|partition| partition.uuid == ROOT_UUID).unwrap()
 }
 
 /// Boots the image, with more disks. It writes to its root, which must be clean afterwards.
-fn boots(image: &Path, others: &[PathBuf], scratch: &Path) {
+fn boots(
+    image: &Path,
+    others: &[PathBuf],
+    scratch: &Path,
+    check: impl FnOnce(&Path) -> Verdict,
+) {
     match boot(image, others) {
         Outcome::Marker => {}
         other => panic!("{other:?}"),
     }
     let file = scratch.join("root");
     extract(image, &root(image), &file);
-    e2fsck(&file).unwrap();
+    check(&file).unwrap();
 }
 
 /// A byte of a file's content changes: nothing but the sums in the image can tell.
@@ -55,12 +60,12 @@ fn spoil(image: &Path) {
 #[ignore = "takes minutes"]
 fn an_image_boots_by_uefi() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), ROOT_UUID);
+    let kit = Kit::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
     succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &["--headroom=8M"]));
     let exact = Comparison::exact().without("lost+found").clamped_to(1_700_000_000);
     disk(&image, 512, &kit.tree, &exact).unwrap();
-    boots(&image, &[], scratch.path());
+    boots(&image, &[], scratch.path(), e2fsck);
 }
 
 /// File systems on disks that are much larger, which the system grows while they are mounted.
@@ -68,7 +73,7 @@ fn an_image_boots_by_uefi() {
 #[ignore = "takes minutes"]
 fn file_systems_grow_while_they_are_mounted() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), ROOT_UUID);
+    let kit = Kit::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
     succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &["--headroom=8M"]));
     let small = scratch.path().join("small");
@@ -90,7 +95,7 @@ fn file_systems_grow_while_they_are_mounted() {
         File::options().write(true).open(&other).unwrap().set_len(size).unwrap();
         other
     });
-    boots(&image, &others, scratch.path());
+    boots(&image, &others, scratch.path(), e2fsck);
     for ((name, size, _), other) in cases.into_iter().zip(&others) {
         let content = Comparison::names_and_content().without("lost+found");
         ext4(other, &small, &content).unwrap_or_else(|complaint| panic!("{name}: {complaint:?}"));
@@ -111,7 +116,7 @@ fn file_systems_grow_while_they_are_mounted() {
 #[ignore = "takes minutes"]
 fn the_boot_test_tells_good_from_bad() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), ROOT_UUID);
+    let kit = Kit::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
     let script = "truncate -s 256M $2
         sgdisk -n 1:1M:+64M -t 1:ef00 -n 2:65M:+190M -t 2:8304 -u 2:$(cat $3) $2 >/dev/null
@@ -121,7 +126,7 @@ fn the_boot_test_tells_good_from_bad() {
     let uuid = scratch.path().join("uuid");
     std::fs::write(&uuid, ROOT_UUID).unwrap();
     shell(script, &[&kit.tree, &image, &uuid]);
-    boots(&image, &[], scratch.path());
+    boots(&image, &[], scratch.path(), e2fsck);
 
     spoil(&image);
     match boot(&image, &[]) {
