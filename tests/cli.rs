@@ -102,6 +102,97 @@ fn values_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn options_of_btrfs_are_refused_by_name() {
+    let scratch = Scratch::new();
+    let refuses = |words: &[&str], options: &[&str]| {
+        let name = options.last().unwrap().split('=').next().unwrap();
+        let name = format!("detfs: {name}: ");
+        let words = [&[&*name], words].concat();
+        let mkfs = [&["mkfs", "btrfs", "tree", "out/fs"], options].concat();
+        scratch.refuses(2, &words, &mkfs);
+        scratch.refuses(2, &words, &mkimage(&[&["--fs=btrfs"], options].concat()));
+    };
+    refuses(&["65536"], &["--btrfs-node-size=1024"]);
+    refuses(&["4095"], &["--btrfs-max-inline=4096"]);
+    // What is left of a tree block beside its own fields.
+    refuses(&["3949"], &["--btrfs-node-size=4096", "--btrfs-max-inline=4000"]);
+    refuses(&["level 16", "1 to 15"], &["--compress=zstd:16"]);
+    refuses(&["level 0", "1 to 9"], &["--compress=zlib:0"]);
+    refuses(&["zstd", "lzo"], &["--compress=gzip"]);
+    refuses(&["\\"], &["--no-compress=a["]);
+    refuses(&["nowhere"], &["--subvolume=/nowhere:ro"]);
+    refuses(&["etc/hostname is not a directory"], &["--subvolume=etc/hostname"]);
+    refuses(&["twice"], &["--subvolume=/etc", "--subvolume=etc:ro"]);
+    refuses(&["top level"], &["--subvolume=/"]);
+    refuses(&["nowhere"], &["--default-subvolume=nowhere"]);
+    refuses(&["not a subvolume", "--subvolume"], &["--default-subvolume=etc"]);
+    refuses(&["no size"], &["--swapfile=/swapfile"]);
+    refuses(&["40960", "4096"], &["--swapfile=/swapfile:36K"]);
+    refuses(&["40960", "4096"], &["--swapfile=/swapfile:65537"]);
+    refuses(&["no directory"], &["--swapfile=swap/swapfile:1M"]);
+    refuses(&["no directory"], &["--swapfile=etc/hostname/swapfile:1M"]);
+    refuses(&["in the tree already"], &["--swapfile=etc/hostname:1M"]);
+    let long = format!("--label={}", "l".repeat(256));
+    scratch.refuses(2, &["--label", "255"], &["mkfs", "btrfs", "tree", "out/fs", &long]);
+    for option in ["--btrfs-compat", "--btrfs-checksum", "--btrfs-metadata"] {
+        let option = format!("{option}=none");
+        scratch.refuses(2, &["possible values"], &["mkfs", "btrfs", "tree", "out/fs", &option]);
+    }
+}
+
+#[test]
+fn options_of_another_file_system_are_refused() {
+    let scratch = Scratch::new();
+    for option in [
+        "--btrfs-compat=old",
+        "--btrfs-checksum=sha256",
+        "--btrfs-node-size=16384",
+        "--btrfs-metadata=single",
+        "--btrfs-max-inline=0",
+        "--compress=none",
+        "--no-compress=a",
+        "--dedup",
+        "--subvolume=etc",
+        "--default-subvolume=etc",
+        "--copy-links",
+        "--swapfile=/swapfile:1M",
+    ] {
+        let name = option.split('=').next().unwrap();
+        let words = [&*format!("detfs: {name}: "), "--fs btrfs"];
+        scratch.refuses(2, &words, &mkimage(&[option]));
+        scratch.refuses(2, &words, &mkimage(&["--fs=ext4", option]));
+        scratch.refuses(2, &[name], &["mkfs", "ext4", "tree", "out/fs", option]);
+    }
+    for option in ["--grow-to=1G", "--ext4-profile=default", "--ext4-block-size=4096"] {
+        let name = option.split('=').next().unwrap();
+        let words = [&*format!("detfs: {name}: "), "--fs ext4"];
+        scratch.refuses(2, &words, &mkimage(&["--fs=btrfs", option]));
+        scratch.refuses(2, &[name], &["mkfs", "btrfs", "tree", "out/fs", option]);
+    }
+}
+
+#[test]
+fn compressed_bytes_need_a_place() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("tree/etc/large"), vec![b'x'; 100_000]).unwrap();
+    let run = |directory: &str, options: &[&str]| {
+        let mut command = detfs();
+        let command = command.current_dir(scratch.0.path()).env("TMPDIR", directory);
+        let arguments = [&["mkfs", "btrfs", "tree", "out/fs", "--force"], options].concat();
+        let output = command.args(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, stderr) = run("nowhere", &["--compress=zstd"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("temporary file in nowhere"), "{stderr}");
+    assert_eq!(scratch.outputs(), [""; 0]);
+    assert_eq!(run("nowhere", &[]), (0, String::new()));
+    fs::create_dir(scratch.path("spool")).unwrap();
+    assert_eq!(run("spool", &["--compress=zstd"]), (0, String::new()));
+    assert_eq!(walk(&scratch.path("spool")), [""; 0]);
+}
+
+#[test]
 fn the_epoch_of_the_environment_is_judged_too() {
     let scratch = Scratch::new();
     for value in ["", "tomorrow", "99999999999999"] {
@@ -196,6 +287,18 @@ fn help_names_every_option() {
         "--bios-boot",
         "--ext4-profile",
         "--ext4-block-size",
+        "--btrfs-compat",
+        "--btrfs-checksum",
+        "--btrfs-node-size",
+        "--btrfs-metadata",
+        "--btrfs-max-inline",
+        "--compress",
+        "--no-compress",
+        "--dedup",
+        "--subvolume",
+        "--default-subvolume",
+        "--copy-links",
+        "--swapfile",
         "--label",
         "--exclude",
         "--drop-xattr",
@@ -209,6 +312,7 @@ fn help_names_every_option() {
         assert!(text.contains(option), "{option}");
     }
     assert!(help(&["mkfs", "ext4", "--help"]).contains("--uuid"));
+    assert!(help(&["mkfs", "btrfs", "--help"]).contains("--uuid"));
     assert!(help(&["mkfs", "vfat", "--help"]).contains("--uuid"));
     assert_eq!(help(&["--version"]), concat!("detfs ", env!("CARGO_PKG_VERSION"), "\n"));
 }

@@ -163,3 +163,94 @@ fn what_is_excluded_is_not_there() {
     assert_eq!(size(&whole) - size(&less), 3 << 20);
     assert_eq!(less["parameters"]["exclude"], serde_json::json!(["/var/cache/*"]));
 }
+
+#[test]
+fn a_btrfs_is_described() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("tree/swap")).unwrap();
+    let options = [
+        "--fs=btrfs",
+        "--seed",
+        SEED,
+        "--headroom=0",
+        "--btrfs-compat=old",
+        "--btrfs-checksum=xxhash",
+        "--btrfs-node-size=4096",
+        "--btrfs-metadata=single",
+        "--btrfs-max-inline=0",
+        "--compress=zstd:1",
+        "--no-compress=/etc",
+        "--dedup",
+        "--subvolume=/swap:nodatacow",
+        "--subvolume=var:ro",
+        "--default-subvolume=var",
+        "--copy-links",
+        "--swapfile=/swap/swapfile:1M",
+    ];
+    let json = scratch.describe("a.raw", &options);
+    let parameters = &json["parameters"];
+    for (name, expected) in [
+        ("fs", serde_json::json!("btrfs")),
+        ("headroom", serde_json::json!("0")),
+        ("btrfs_compat", serde_json::json!("old")),
+        ("btrfs_checksum", serde_json::json!("xxhash")),
+        ("btrfs_node_size", serde_json::json!(4096)),
+        ("btrfs_metadata", serde_json::json!("single")),
+        ("btrfs_max_inline", serde_json::json!(0)),
+        ("compress", serde_json::json!("zstd:1")),
+        ("no_compress", serde_json::json!(["/etc"])),
+        ("dedup", serde_json::json!(true)),
+        (
+            "subvolumes",
+            serde_json::json!([
+                { "path": "/swap", "read_only": false, "nodatacow": true },
+                { "path": "var", "read_only": true, "nodatacow": false },
+            ]),
+        ),
+        ("default_subvolume", serde_json::json!("var")),
+        ("copy_links", serde_json::json!(true)),
+        ("swapfile", serde_json::json!({ "path": "/swap/swapfile", "size": 1 << 20 })),
+    ] {
+        assert_eq!(parameters[name], expected, "{name}");
+    }
+    assert!(parameters["codecs"]["zstd"].is_string(), "{parameters}");
+    assert!(parameters.get("ext4_profile").is_none(), "{parameters}");
+    let root = &json["partition_table"]["partitions"][0];
+    assert_eq!(root["file_system"]["type"], "btrfs");
+    assert_eq!(root["file_system"]["label"], "root-arm64");
+
+    let plain = scratch.describe("b.raw", &["--fs=btrfs", "--seed", SEED]);
+    assert_eq!(plain["parameters"]["codecs"], serde_json::json!({}));
+    assert_eq!(plain["parameters"]["btrfs_max_inline"], 2048);
+    assert_eq!(
+        plain["partition_table"]["partitions"][0]["uuid"], root["uuid"],
+        "the seed decides, not the format"
+    );
+
+    // What follows from the tree does not depend on how the tree is stored.
+    let seed_of = |more: &[&str]| {
+        let json = scratch.describe("c.raw", &[&["--fs=btrfs", "--force"], more].concat());
+        json["parameters"]["seed"].clone()
+    };
+    assert_eq!(seed_of(&["--swapfile=/swap/swapfile:1M"]), seed_of(&["--compress=lzo"]));
+}
+
+/// The smallest fixed size of a btrfs, as the message names it.
+#[test]
+fn a_btrfs_that_is_too_large_is_refused() {
+    let scratch = Scratch::new();
+    let run = |size: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
+        let command = command.current_dir(scratch.0.path());
+        let command = command.args(["mkimage", "tree", "b.raw", "--fs=btrfs", "--seed", SEED]);
+        let output = command.args(["--size", size, "--force"]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, message) = run("4M");
+    assert_eq!(code, Some(3), "{message}");
+    let (_, rest) = message.split_once("at least ").unwrap();
+    let least: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(run(&(least - (1 << 20)).to_string()).0, Some(3));
+    assert_eq!(run(&least.to_string()), (Some(0), String::new()));
+    assert_eq!(fs::metadata(scratch.path("b.raw")).unwrap().len(), least);
+}

@@ -14,8 +14,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Mkimage(Mkimage),
-    Mkfs(Mkfs),
+    Mkimage(Box<Mkimage>),
+    Mkfs(Box<Mkfs>),
 }
 
 /// Make a disk image of a root tree: a GPT with an EFI system partition and the root file system
@@ -40,7 +40,11 @@ pub(super) struct Mkimage {
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
+    pub(super) room: Room,
+    #[command(flatten)]
     pub(super) ext4: Ext4,
+    #[command(flatten)]
+    pub(super) btrfs: Btrfs,
     /// Bytes in a sector of the disk: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value = "512")]
     pub(super) sector_size: String,
@@ -67,6 +71,7 @@ pub(super) struct Mkfs {
 #[derive(Debug, Subcommand)]
 pub(super) enum MkfsFormat {
     Ext4(MkfsExt4),
+    Btrfs(MkfsBtrfs),
     Vfat(MkfsVfat),
 }
 
@@ -78,7 +83,22 @@ pub(super) struct MkfsExt4 {
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten)]
+    pub(super) room: Room,
+    #[command(flatten)]
     pub(super) ext4: Ext4,
+}
+
+/// Make a btrfs file system
+#[derive(Debug, Args)]
+pub(super) struct MkfsBtrfs {
+    #[command(flatten)]
+    pub(super) common: MkfsCommon,
+    #[command(flatten)]
+    pub(super) architecture: Architecture,
+    #[command(flatten)]
+    pub(super) room: Room,
+    #[command(flatten)]
+    pub(super) btrfs: Btrfs,
 }
 
 /// Make a FAT file system: FAT32 where the size allows it, else FAT16 or FAT12
@@ -145,23 +165,70 @@ pub(super) struct Architecture {
     pub(super) architecture: Option<String>,
 }
 
+/// What every root file system has.
 #[derive(Debug, Args)]
-pub(super) struct Ext4 {
-    /// The free room to leave with --size auto, also as a percentage [default: the profile's]
+pub(super) struct Room {
+    /// The free room to leave with --size auto, also as a percentage; 0 for an exact fit [default:
+    /// that of the ext4 profile; of btrfs, what a first boot writes]
     #[arg(long, value_name = "BYTES|PERCENT")]
     pub(super) headroom: Option<String>,
+    /// The label of the file system and of its partition: of ext4 at most 16 bytes, of btrfs 255
+    #[arg(long)]
+    pub(super) label: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ext4 {
     /// The size that the file system should be able to grow to [default: 1024 times its own]
     #[arg(long, value_name = "BYTES")]
     pub(super) grow_to: Option<String>,
-    /// The features of ext4
-    #[arg(long, value_enum, default_value_t = Ext4Profile::Default)]
-    pub(super) ext4_profile: Ext4Profile,
-    /// Bytes in a block: 1024, 2048 or 4096
-    #[arg(long, value_name = "BYTES", default_value = "4096")]
-    pub(super) ext4_block_size: String,
-    /// The label of the file system, at most 16 bytes, and of its partition
+    /// The features of ext4 [default: default]
+    #[arg(long, value_enum)]
+    pub(super) ext4_profile: Option<Ext4Profile>,
+    /// Bytes in a block of ext4: 1024, 2048 or 4096 [default: 4096]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) ext4_block_size: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Btrfs {
+    /// Which kernels may write to the btrfs [default: default]
+    #[arg(long, value_enum)]
+    pub(super) btrfs_compat: Option<BtrfsCompat>,
+    /// What btrfs checksums metadata and data with [default: crc32c]
+    #[arg(long, value_enum)]
+    pub(super) btrfs_checksum: Option<BtrfsChecksum>,
+    /// Bytes in a tree block of btrfs: 4096, 8192, 16384, 32768 or 65536 [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) btrfs_node_size: Option<String>,
+    /// How often btrfs stores metadata [default: dup]
+    #[arg(long, value_enum)]
+    pub(super) btrfs_metadata: Option<BtrfsMetadata>,
+    /// The longest files that btrfs stores in its trees, up to 4095 [default: 2048]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) btrfs_max_inline: Option<String>,
+    /// Compress content where that saves room: zstd[:1-15], zlib[:1-9], lzo or none
+    /// [default: none]
+    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
+    pub(super) compress: Option<String>,
+    /// Don't compress what matches, with all below it; as --exclude
+    #[arg(long, value_name = "GLOB")]
+    pub(super) no_compress: Vec<String>,
+    /// Store equal content once
     #[arg(long)]
-    pub(super) label: Option<String>,
+    pub(super) dedup: bool,
+    /// Make a directory a subvolume, read-only or with all content written in place
+    #[arg(long, value_name = "PATH[:ro][:nodatacow]")]
+    pub(super) subvolume: Vec<String>,
+    /// The subvolume that is mounted where none is asked for [default: the top level]
+    #[arg(long, value_name = "PATH")]
+    pub(super) default_subvolume: Option<String>,
+    /// Make copies with shared extents of hard links from one subvolume to another
+    #[arg(long)]
+    pub(super) copy_links: bool,
+    /// Add a swap file in an existing directory
+    #[arg(long, value_name = "PATH:SIZE")]
+    pub(super) swapfile: Option<String>,
 }
 
 /// What becomes of the image.
@@ -181,6 +248,31 @@ pub(super) struct Outcome {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Fs {
     Ext4,
+    Btrfs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum BtrfsCompat {
+    /// Linux 6.1 and later
+    Default,
+    /// Linux 4.5 and later; large file systems take longer to mount
+    Old,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum BtrfsChecksum {
+    Crc32c,
+    Xxhash,
+    Sha256,
+    Blake2b,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum BtrfsMetadata {
+    /// Twice
+    Dup,
+    /// Once
+    Single,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

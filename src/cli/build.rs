@@ -1,12 +1,8 @@
 //! The way from a directory to an image, which all subcommands share.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
-use super::{arguments, complain, enclosure, meaning, progress, say, summary};
+use super::{arguments, complain, enclosure, globs, meaning, progress, say, summary};
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
@@ -22,6 +18,8 @@ pub(super) struct Job<'a> {
     pub(super) out: &'a Path,
     pub(super) source: &'a arguments::Source,
     pub(super) outcome: &'a arguments::Outcome,
+    /// Whether the tree becomes a btrfs.
+    pub(super) btrfs: bool,
 }
 
 impl Job<'_> {
@@ -36,14 +34,16 @@ impl Job<'_> {
         let seed = typed.seed.as_deref().map(|text| meaning::uuid("--seed", text)).transpose()?;
         let seed = seed.map(Seed);
         let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
-        let exclude = globs(&typed.exclude)?;
+        let exclude = globs::new("--exclude", &typed.exclude)?;
         let (image, manifest) = self.destinations()?;
 
-        let excluded = move |path: &[u8]| exclude.is_match(OsStr::from_bytes(path));
+        let excluded = move |path: &[u8]| globs::matches(&exclude, path);
         let host_xattrs = self.host_xattrs();
         let options = DirOptions { threads, exclude: Some(&excluded), host_xattrs };
         let (tree, warnings) = dir::read(self.tree, &options)?;
-        let mut plan = plan(Source { seed, epoch, architecture, threads, ..Source::new(tree) })?;
+        let spool = Some(spool());
+        let source = Source { tree, seed, epoch, architecture, threads, spool };
+        let mut plan = plan(source)?;
         plan.warnings.splice(0..0, warnings);
         plan.parameters.exclude.clone_from(&typed.exclude);
         plan.parameters.drop_xattr.clone_from(&typed.drop_xattr);
@@ -97,6 +97,7 @@ impl Job<'_> {
     fn host_xattrs(&self) -> HostXattrs {
         let arguments::Source { drop_xattr, keep_xattr, .. } = self.source;
         let start = HostXattrs::default();
+        let start = if self.btrfs { start.for_btrfs() } else { start };
         let dropped = drop_xattr.iter().fold(start, |all, one| all.leave_out(one.as_str()));
         keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
     }
@@ -124,49 +125,13 @@ impl Job<'_> {
     }
 }
 
+/// Where files without a name are kept: there is more room than in a `/tmp` in memory.
+fn spool() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
+    let variable = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
+    variable.unwrap_or_else(|| "/var/tmp".into()).into()
+}
+
 fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
-}
-
-/// Patterns of paths from the root of the tree, with or without a slash before them.
-fn globs(patterns: &[String]) -> Result<GlobSet> {
-    let fault = |error: &globset::Error| {
-        Error::parameter("--exclude", error.to_string(), "put a \\ before what is no pattern")
-    };
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let path = pattern.trim_start_matches('/').trim_end_matches('/');
-        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
-        set.add(glob.map_err(|error| fault(&error))?);
-    }
-    set.build().map_err(|error| fault(&error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_start_at_the_root() {
-        for (pattern, path, expected) in [
-            ("var/cache", &b"var/cache"[..], true),
-            ("/var/cache/", b"var/cache", true),
-            ("var/cache", b"usr/var/cache", false),
-            ("*.pyc", b"a.pyc", true),
-            ("*.pyc", b"usr/a.pyc", false),
-            ("**/*.pyc", b"a.pyc", true),
-            ("**/*.pyc", b"usr/lib/\xff.pyc", true),
-            ("var/log/**", b"var/log", false),
-            ("var/log/**", b"var/log/a/b", true),
-            ("{proc,sys}/*", b"sys/x", true),
-            ("a\\*", b"a*", true),
-            ("a\\*", b"ab", false),
-            (".*", b".hidden", true),
-        ] {
-            let globs = globs(&[pattern.to_owned()]).unwrap();
-            assert_eq!(globs.is_match(OsStr::from_bytes(path)), expected, "{pattern}");
-        }
-        let error = globs(&["a[".to_owned()]).unwrap_err();
-        assert!(error.to_string().starts_with("--exclude: "), "{error}");
-    }
 }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Ext4Profile};
+use super::arguments::{self, Ext4Profile, Fs, Room};
 use crate::disk::{self, EPOCHS};
 use crate::error::{Error, Result};
 use crate::ext4::Profile;
@@ -117,19 +117,48 @@ fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
     }
 }
 
-pub(super) fn ext4(typed: &arguments::Ext4) -> Result<disk::Ext4> {
+pub(super) fn ext4(typed: &arguments::Ext4, room: &Room) -> Result<disk::Ext4> {
+    let block_size = typed.ext4_block_size.as_deref().map(block_size).transpose()?;
+    let default = disk::Ext4::default();
     Ok(disk::Ext4 {
         profile: match typed.ext4_profile {
-            Ext4Profile::Default => Profile::Default,
-            Ext4Profile::Modern => Profile::Modern,
-            Ext4Profile::Boot => Profile::Boot,
-            Ext4Profile::Ro => Profile::Ro,
+            None | Some(Ext4Profile::Default) => Profile::Default,
+            Some(Ext4Profile::Modern) => Profile::Modern,
+            Some(Ext4Profile::Boot) => Profile::Boot,
+            Some(Ext4Profile::Ro) => Profile::Ro,
         },
-        block_size: block_size(&typed.ext4_block_size)?,
-        label: typed.label.clone(),
-        headroom: typed.headroom.as_deref().map(headroom).transpose()?,
+        block_size: block_size.unwrap_or(default.block_size),
+        label: room.label.clone(),
+        headroom: room.headroom.as_deref().map(headroom).transpose()?,
         grow_to: typed.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
     })
+}
+
+impl arguments::Ext4 {
+    /// All options, and whether they were given.
+    fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("--grow-to", self.grow_to.is_some()),
+            ("--ext4-profile", self.ext4_profile.is_some()),
+            ("--ext4-block-size", self.ext4_block_size.is_some()),
+        ]
+    }
+}
+
+/// Refuses options of another file system.
+pub(super) fn only(fs: Fs, ext4: &arguments::Ext4, btrfs: &arguments::Btrfs) -> Result<()> {
+    let (options, other) = match fs {
+        Fs::Ext4 => (btrfs.given(), "btrfs"),
+        Fs::Btrfs => (ext4.given(), "ext4"),
+    };
+    match options.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Error::parameter(
+            option,
+            format!("it is for {other} alone"),
+            format!("leave it out, or give --fs {other}"),
+        )),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

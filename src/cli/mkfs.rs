@@ -9,8 +9,12 @@ use crate::error::Result;
 pub(super) fn run(typed: &Mkfs) -> Result<()> {
     let (common, file_system, architecture) = match &typed.format {
         MkfsFormat::Ext4(typed) => {
-            let ext4 = bare::FileSystem::Ext4(meaning::ext4(&typed.ext4)?);
+            let ext4 = bare::FileSystem::Ext4(meaning::ext4(&typed.ext4, &typed.room)?);
             (&typed.common, ext4, meaning::architecture(&typed.architecture)?)
+        }
+        MkfsFormat::Btrfs(typed) => {
+            let btrfs = bare::FileSystem::Btrfs(typed.btrfs.meaning(&typed.room)?);
+            (&typed.common, btrfs, meaning::architecture(&typed.architecture)?)
         }
         MkfsFormat::Vfat(typed) => {
             let headroom = typed.headroom.as_deref().map(meaning::headroom).transpose()?;
@@ -21,7 +25,8 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
     };
     let MkfsCommon { tree, out, source, outcome, .. } = common;
     let uuid = common.uuid.as_deref().map(|text| meaning::uuid("--uuid", text)).transpose()?;
+    let btrfs = matches!(file_system, bare::FileSystem::Btrfs(_));
     let options = bare::Options { file_system, uuid, size: meaning::size(&common.size)? };
-    let job = Job { tree, out, source, outcome };
+    let job = Job { tree, out, source, outcome, btrfs };
     job.run(architecture, |source| bare::plan(source, &options))
 }

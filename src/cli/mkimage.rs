@@ -3,18 +3,20 @@
 use super::arguments::{Fs, Mkimage};
 use super::build::Job;
 use super::meaning;
-use crate::disk::image;
+use crate::disk::{Root, image};
 use crate::error::Result;
 
 pub(super) fn run(typed: &Mkimage) -> Result<()> {
     let Mkimage { tree, out, source, outcome, .. } = typed;
+    meaning::only(typed.fs, &typed.ext4, &typed.btrfs)?;
     let esp_size = typed.esp_size.as_deref().map(|text| meaning::bytes("--esp-size", text));
     let esp_sector_size = typed.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| meaning::sector_size("--esp-sector-size", text));
     let options = image::Options {
         root: match typed.fs {
-            Fs::Ext4 => meaning::ext4(&typed.ext4)?,
+            Fs::Ext4 => Root::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
+            Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room)?),
         },
         size: meaning::size(&typed.size)?,
         sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,
@@ -23,6 +25,6 @@ pub(super) fn run(typed: &Mkimage) -> Result<()> {
         bios_boot: typed.bios_boot,
     };
     let architecture = meaning::architecture(&typed.architecture)?;
-    let job = Job { tree, out, source, outcome };
+    let job = Job { tree, out, source, outcome, btrfs: matches!(typed.fs, Fs::Btrfs) };
     job.run(architecture, |source| image::plan(source, &options))
 }

@@ -3,8 +3,10 @@
 //! What was typed is in `arguments`, what it means in `meaning`; each subcommand has a file.
 
 mod arguments;
+mod btrfs;
 mod build;
 mod enclosure;
+mod globs;
 mod meaning;
 mod mkfs;
 mod mkimage;

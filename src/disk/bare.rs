@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::file_system::Content;
 use super::manifest::Parameters;
-use super::{ALIGNMENT, Ext4, Plan, Product, Source, Vfat, source};
+use super::{ALIGNMENT, Btrfs, Ext4, Plan, Product, Source, Vfat, source};
+use crate::btrfs::Reading;
 use crate::error::{Error, Result};
 use crate::gpt::PartitionType;
 use crate::seed;
@@ -18,7 +19,7 @@ use crate::tree::{Survey, SurveyOptions, survey};
 pub struct Options {
     /// The file system.
     pub file_system: FileSystem,
-    /// Its UUID; `None` for that of the first root partition (ext4) or ESP (FAT) of a disk with
+    /// Its UUID; `None` for that of the first root partition (ext4, btrfs) or ESP (FAT) of a disk with
     /// the same seed. A tree whose architecture can't be told has that of a generic partition.
     pub uuid: Option<Uuid>,
     /// The size in bytes; `None` for the smallest that leaves the headroom.
@@ -30,6 +31,8 @@ pub struct Options {
 pub enum FileSystem {
     /// ext4.
     Ext4(Ext4),
+    /// btrfs.
+    Btrfs(Btrfs),
     /// FAT.
     Vfat {
         /// The file system.
@@ -45,23 +48,26 @@ pub enum FileSystem {
 /// Those of the file system, and [`Error::Parameter`] if the epoch is out
 /// of range.
 pub fn plan(source: Source, options: &Options) -> Result<Plan> {
-    let Source { mut tree, seed, epoch, architecture, threads } = source;
+    let Source { mut tree, seed, epoch, architecture, threads, spool } = source;
     let mut basis = source::clamp(&mut tree, epoch)?;
     let epoch = basis.epoch.0;
     let tree = Arc::new(tree);
 
     let partition_type = match &options.file_system {
         FileSystem::Vfat { .. } => PartitionType::Esp,
-        FileSystem::Ext4(_) => match source::architecture(&tree, architecture) {
-            Ok(architecture) => {
-                basis.architecture = Some(architecture);
-                PartitionType::root(architecture.0)
+        FileSystem::Ext4(_) | FileSystem::Btrfs(_) => {
+            match source::architecture(&tree, architecture) {
+                Ok(architecture) => {
+                    basis.architecture = Some(architecture);
+                    PartitionType::root(architecture.0)
+                }
+                Err(Error::Parameter { .. }) => PartitionType::LinuxGeneric,
+                Err(error) => return Err(error),
             }
-            Err(Error::Parameter { .. }) => PartitionType::LinuxGeneric,
-            Err(error) => return Err(error),
-        },
+        }
     };
-    // Content is looked into only for what needs it: a seed, and the holes of ext4.
+    // Content is looked into only for what needs it: a seed, and the holes of ext4 and
+    // btrfs.
     let digest = seed.is_none() && options.uuid.is_none();
     let survey = match options.file_system {
         FileSystem::Vfat { .. } if !digest => Survey::default(),
@@ -76,8 +82,16 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             seed::file_system(seed.0.partition(partition_type.guid(), 0))
         }
     };
+    let mut parameters = Parameters::of_file_system(options);
     let Content { layout, file_system, warnings } = match &options.file_system {
         FileSystem::Ext4(ext4) => ext4.plan(&tree, &surveys[0], uuid, epoch, options.size)?,
+        FileSystem::Btrfs(btrfs) => {
+            let [survey] = surveys;
+            let reading = Reading { threads, spool: spool.as_deref() };
+            let prepared = btrfs.prepare(&tree, survey, uuid, epoch, &reading)?;
+            parameters.compressed_by(prepared.codecs());
+            prepared.plan(options.size, btrfs.headroom)?
+        }
         FileSystem::Vfat { vfat, headroom } => {
             let size = match (options.size, headroom) {
                 (None, Some(headroom)) => {
@@ -94,7 +108,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         layout: layout.seal(),
         product: Product::FileSystem(file_system),
         basis,
-        parameters: Parameters::of_file_system(options),
+        parameters,
         warnings,
     })
 }

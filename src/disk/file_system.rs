@@ -19,6 +19,8 @@ use crate::tree::{Survey, Tree};
 pub enum Format {
     /// ext4.
     Ext4,
+    /// btrfs.
+    Btrfs,
     /// FAT with long names.
     Vfat,
 }
@@ -29,6 +31,7 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ext4 => "ext4",
+            Self::Btrfs => "btrfs",
             Self::Vfat => "vfat",
         }
     }
@@ -52,7 +55,7 @@ impl FileSystem {
     #[must_use]
     pub fn id(&self) -> String {
         match self.format {
-            Format::Ext4 => self.uuid.to_string(),
+            Format::Ext4 | Format::Btrfs => self.uuid.to_string(),
             Format::Vfat => {
                 let id = seed::fat_volume_id(self.uuid);
                 format!("{:04X}-{:04X}", id >> 16, id & 0xFFFF)

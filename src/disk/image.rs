@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::file_system::Content;
 use super::manifest::Parameters;
 use super::{
-    ALIGNMENT, Definition, Disk, Ext4, Identity, Partition, Plan, Product, Source, Vfat, esp,
+    ALIGNMENT, Definition, Disk, Identity, Partition, Plan, Product, Root, Source, Vfat, esp,
     identify, source,
 };
+use crate::btrfs::Reading;
 use crate::error::{Error, Result};
 use crate::gpt::{Geometry, PartitionType, SectorSize};
 use crate::layout::Layout;
@@ -24,7 +25,7 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The root file system.
-    pub root: Ext4,
+    pub root: Root,
     /// The size of the whole image in bytes, of which the root takes what is left; `None` for the
     /// smallest that leaves the root's headroom.
     pub size: Option<u64>,
@@ -61,7 +62,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             format!("give {of_disk}, or leave it out"),
         ));
     }
-    let Source { mut tree, seed, epoch, architecture, threads } = source;
+    let Source { mut tree, seed, epoch, architecture, threads, spool } = source;
     let mut basis = source::clamp(&mut tree, epoch)?;
     let architecture = source::architecture(&tree, architecture)?;
     basis.architecture = Some(architecture);
@@ -76,10 +77,11 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         }
     }
     let seed = source::seed(seed, &surveys);
+    let facts = surveys.swap_remove(0);
     basis.seed = Some(seed);
 
     let definition = Definition {
-        label: options.root.label.clone(),
+        label: options.root.label().cloned(),
         ..Definition::new(PartitionType::root(architecture.0))
     };
     let before = [
@@ -102,21 +104,19 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         let content = plan_esp(tree, &identity, epoch, placed.end(), options)?;
         placed.add(identity, content.file_system.size, Some(content));
     }
-    let ext4 = Ext4 { label: Some(identity.label.clone()), ..options.root.clone() };
-    let plan_root = |size, headroom| {
-        let ext4 = Ext4 { headroom, ..ext4.clone() };
-        ext4.plan(&root, &surveys[0], identity.file_system, epoch, size)
-    };
+    let reading = Reading { threads, spool: spool.as_deref() };
+    let (uuid, label) = (identity.file_system, identity.label.clone());
+    let planner = options.root.prepare(root, facts, uuid, label, epoch, &reading)?;
     let size = match options.size {
         Some(total) => {
             let start = placed.end();
             let tail = Geometry::tail(options.sector_size);
             let end = total.saturating_sub(tail) / ALIGNMENT * ALIGNMENT;
             let room = end.saturating_sub(start);
-            let content = plan_root(Some(room), None).or_else(|error| {
+            let content = planner.plan(Some(room), None).or_else(|error| {
                 // What is missing is missing in the image: say the size of that.
                 let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
-                let least = plan_root(None, Some(Headroom::Bytes(0)))?.file_system.size;
+                let least = planner.plan(None, Some(Headroom::Bytes(0)))?.file_system.size;
                 let least = start + round_up(least, ALIGNMENT) + ALIGNMENT;
                 let remedy = format!("an image of at least {least} bytes holds the tree");
                 Err(Error::TooSmall { what, rule, remedy })
@@ -125,17 +125,19 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             total
         }
         None => {
-            let content = plan_root(None, ext4.headroom)?;
+            let content = planner.plan(None, options.root.headroom())?;
             placed.add(identity, round_up(content.file_system.size, ALIGNMENT), Some(content));
             placed.end() + ALIGNMENT
         }
     };
 
     let Placed { sector_size, partitions, contents, warnings } = placed;
+    let mut parameters = Parameters::of_image(options);
+    parameters.compressed_by(planner.codecs());
     let disk = Disk { uuid: seed.0.disk(), sector_size, size, partitions };
     Ok(Plan {
         layout: disk.compose(contents)?,
-        parameters: Parameters::of_image(options),
+        parameters,
         product: Product::Disk(disk),
         basis,
         warnings,

@@ -2,9 +2,12 @@
 //!
 //! It holds nothing of the host that made it and is the same wherever the image is the same.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{Basis, Ext4, FileSystem, Origin, Partition, Plan, Product, bare, image};
+use super::{Basis, Btrfs, Ext4, FileSystem, Origin, Partition, Plan, Product, Root, bare, image};
+use crate::btrfs::{Checksum, Compat, Metadata};
 use crate::ext4::Profile;
 use crate::gpt::SectorSize;
 use crate::layout::Digest;
@@ -66,6 +69,9 @@ pub struct Parameters {
     /// Bytes in an ext4 block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ext4_block_size: Option<u32>,
+    /// What concerns btrfs alone.
+    #[serde(flatten)]
+    pub btrfs: Option<BtrfsParameters>,
     /// The label.
     pub label: Option<String>,
     /// Patterns of paths that were left out.
@@ -74,6 +80,61 @@ pub struct Parameters {
     pub drop_xattr: Vec<String>,
     /// Patterns of extended attributes that were taken over.
     pub keep_xattr: Vec<String>,
+}
+
+/// Programs by the name of the compression that they do, with their versions.
+pub(super) type Codecs = BTreeMap<&'static str, &'static str>;
+
+/// What a btrfs was asked to be.
+#[derive(Debug, Clone, Serialize)]
+pub struct BtrfsParameters {
+    /// Which kernels may write to it: `default` or `old`.
+    pub btrfs_compat: &'static str,
+    /// What it is checksummed with.
+    pub btrfs_checksum: &'static str,
+    /// Bytes in a tree block.
+    pub btrfs_node_size: u32,
+    /// How often metadata is stored: `dup` or `single`.
+    pub btrfs_metadata: &'static str,
+    /// The longest files, in bytes, that are stored in the tree itself.
+    pub btrfs_max_inline: u32,
+    /// How content is compressed, with the level.
+    pub compress: Option<String>,
+    /// Patterns of paths that are not compressed.
+    pub no_compress: Vec<String>,
+    /// What compressed, with its version: other versions make other bytes. Empty if nothing was to
+    /// be compressed.
+    pub codecs: BTreeMap<&'static str, &'static str>,
+    /// Whether equal content is stored once.
+    pub dedup: bool,
+    /// The subvolumes.
+    pub subvolumes: Vec<SubvolumeRecord>,
+    /// The subvolume that is mounted where none is asked for.
+    pub default_subvolume: Option<String>,
+    /// Whether hard links across subvolumes became copies.
+    pub copy_links: bool,
+    /// The swap file.
+    pub swapfile: Option<SwapfileRecord>,
+}
+
+/// A subvolume.
+#[derive(Debug, Clone, Serialize)]
+pub struct SubvolumeRecord {
+    /// Its path.
+    pub path: String,
+    /// Whether nothing in it can be changed.
+    pub read_only: bool,
+    /// Whether content in it is written in place.
+    pub nodatacow: bool,
+}
+
+/// A swap file.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwapfileRecord {
+    /// Its path.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// [`Parameters`] with those that may follow from the tree.
@@ -269,6 +330,7 @@ impl Parameters {
             bios_boot: false,
             ext4_profile: Some(profile),
             ext4_block_size: Some(ext4.block_size),
+            btrfs: None,
             label: ext4.label.clone(),
             exclude: Vec::new(),
             drop_xattr: Vec::new(),
@@ -276,20 +338,44 @@ impl Parameters {
         }
     }
 
+    fn of_btrfs(btrfs: &Btrfs) -> Self {
+        Self {
+            fs: "btrfs",
+            headroom: headroom(btrfs.headroom),
+            ext4_profile: None,
+            ext4_block_size: None,
+            btrfs: Some(BtrfsParameters::new(btrfs)),
+            label: btrfs.label.clone(),
+            ..Self::of_ext4(&Ext4::default())
+        }
+    }
+
+    /// Notes what compressed content.
+    pub(super) fn compressed_by(&mut self, codecs: Codecs) {
+        if let Some(btrfs) = &mut self.btrfs {
+            btrfs.codecs = codecs;
+        }
+    }
+
     pub(super) fn of_image(options: &image::Options) -> Self {
+        let root = match &options.root {
+            Root::Ext4(ext4) => Self::of_ext4(ext4),
+            Root::Btrfs(btrfs) => Self::of_btrfs(btrfs),
+        };
         Self {
             size: options.size,
             sector_size: Some(options.sector_size.bytes()),
             esp_size: options.esp_size,
             esp_sector_size: options.esp_sector_size.map(SectorSize::bytes),
             bios_boot: options.bios_boot,
-            ..Self::of_ext4(&options.root)
+            ..root
         }
     }
 
     pub(super) fn of_file_system(options: &bare::Options) -> Self {
         let asked = match &options.file_system {
             bare::FileSystem::Ext4(ext4) => Self::of_ext4(ext4),
+            bare::FileSystem::Btrfs(btrfs) => Self::of_btrfs(btrfs),
             bare::FileSystem::Vfat { vfat, headroom: room } => Self {
                 fs: "vfat",
                 headroom: headroom(*room),
@@ -309,4 +395,44 @@ fn headroom(headroom: Option<Headroom>) -> Option<String> {
         Headroom::Bytes(bytes) => bytes.to_string(),
         Headroom::Percent(percent) => format!("{percent}%"),
     })
+}
+
+impl BtrfsParameters {
+    fn new(btrfs: &Btrfs) -> Self {
+        let shown = |path: &Vec<u8>| Escaped(path).to_string();
+        let subvolumes = btrfs.subvolumes.iter().map(|subvolume| SubvolumeRecord {
+            path: shown(&subvolume.path),
+            read_only: subvolume.read_only,
+            nodatacow: subvolume.nodatacow,
+        });
+        let uncompressed = btrfs.uncompressed.as_ref();
+        let swapfile = btrfs.swapfile.as_ref();
+        Self {
+            btrfs_compat: match btrfs.compat {
+                Compat::Default => "default",
+                Compat::Old => "old",
+            },
+            btrfs_checksum: match btrfs.checksum {
+                Checksum::Crc32c => "crc32c",
+                Checksum::Xxhash => "xxhash",
+                Checksum::Sha256 => "sha256",
+                Checksum::Blake2b => "blake2b",
+            },
+            btrfs_node_size: btrfs.node_size,
+            btrfs_metadata: match btrfs.metadata {
+                Metadata::Dup => "dup",
+                Metadata::Single => "single",
+            },
+            btrfs_max_inline: btrfs.max_inline,
+            compress: btrfs.compression.map(|compression| compression.to_string()),
+            no_compress: uncompressed.map_or_else(Vec::new, |filter| filter.patterns().to_vec()),
+            codecs: Codecs::new(),
+            dedup: btrfs.dedup,
+            subvolumes: subvolumes.collect(),
+            default_subvolume: btrfs.default_subvolume.as_ref().map(shown),
+            copy_links: btrfs.copy_links,
+            swapfile: swapfile
+                .map(|file| SwapfileRecord { path: shown(&file.path), size: file.size }),
+        }
+    }
 }

@@ -6,21 +6,25 @@
 
 mod architecture;
 pub mod bare;
+mod btrfs;
 mod esp;
 mod file_system;
 pub mod image;
 pub mod manifest;
 mod partition;
+mod root;
 mod source;
 mod swap;
 
 use crate::layout::Layout;
 use crate::report::Warning;
 
+pub use btrfs::{Btrfs, PathFilter, Subvolume};
 pub use file_system::{Ext4, FileSystem, Format, Vfat};
 use manifest::Parameters;
 pub use manifest::{LAYOUT_VERSION, Manifest};
 pub use partition::{Definition, Disk, Identity, Partition, identify};
+pub use root::Root;
 pub use source::{Basis, EPOCHS, Origin, Source};
 pub use swap::Swapfile;
 

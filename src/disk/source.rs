@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -29,6 +30,9 @@ pub struct Source {
     pub architecture: Option<Architecture>,
     /// How many threads read content. The image does not depend on it.
     pub threads: NonZero<usize>,
+    /// A directory for what is compressed until it is written; needed if anything is. The image
+    /// does not depend on it.
+    pub spool: Option<PathBuf>,
 }
 
 /// Where a value comes from.
@@ -57,7 +61,14 @@ impl Source {
     /// A tree with everything else derived from it.
     #[must_use]
     pub fn new(tree: Tree) -> Self {
-        Self { tree, seed: None, epoch: None, architecture: None, threads: NonZero::<usize>::MIN }
+        Self {
+            tree,
+            seed: None,
+            epoch: None,
+            architecture: None,
+            threads: NonZero::<usize>::MIN,
+            spool: None,
+        }
     }
 }
 

@@ -130,6 +130,7 @@ impl Swapfile {
 mod tests {
     use std::fs::{self, File};
     use std::process::Command;
+    use std::slice::from_ref;
 
     use super::*;
     use crate::size::{GIB, MIB};
@@ -203,7 +204,7 @@ mod tests {
             let inode = tree.inode(id);
             assert_eq!((inode.mode, inode.flags), (0o600, FileFlags::NOCOW));
             assert_eq!(inode.mtime, epoch);
-            assert_eq!(survey.data(id), Some(&[0..16 * KIB][..]));
+            assert_eq!(survey.data(id), Some(from_ref(&(0..16 * KIB))));
             let mut header = vec![0; 4096];
             tree.open(id).unwrap().read(0, &mut header).unwrap();
             headers.push(header);

@@ -59,6 +59,8 @@ pub const HOST_ONLY: &[(&str, &str)] = &[
 
 /// What an image can hold.
 const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+/// What only btrfs can hold.
+const BTRFS_PROPERTY: &[u8] = b"btrfs.compression";
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
 #[derive(Debug, Clone)]
@@ -84,6 +86,8 @@ impl Rule {
 #[derive(Debug, Clone)]
 pub struct HostXattrs {
     rules: Vec<Rule>,
+    /// Whether the image can hold [`BTRFS_PROPERTY`].
+    btrfs: bool,
 }
 
 impl Default for HostXattrs {
@@ -92,11 +96,17 @@ impl Default for HostXattrs {
             pattern: Cow::Borrowed(pattern.as_bytes()),
             reason: Some(reason),
         };
-        Self { rules: HOST_ONLY.iter().map(rule).collect() }
+        Self { rules: HOST_ONLY.iter().map(rule).collect(), btrfs: false }
     }
 }
 
 impl HostXattrs {
+    /// Takes over what an image of btrfs holds beside the others: how a file is compressed.
+    #[must_use]
+    pub fn for_btrfs(self) -> Self {
+        Self { btrfs: true, ..self.keep(BTRFS_PROPERTY) }
+    }
+
     /// Leaves out what matches the pattern.
     #[must_use]
     pub fn leave_out(mut self, pattern: impl Into<Vec<u8>>) -> Self {
@@ -117,6 +127,7 @@ impl HostXattrs {
     pub fn fault(&self, name: &[u8]) -> Option<&'static str> {
         let rule = self.rules.iter().rev().find(|rule| rule.matches(name));
         let storable = ACLS.contains(&name)
+            || (self.btrfs && name == BTRFS_PROPERTY)
             || NAMESPACES.iter().any(|space| name.len() > space.len() && name.starts_with(space));
         match rule.and_then(|rule| rule.reason) {
             None if !storable => Some("no image holds attributes of this namespace"),
@@ -168,6 +179,16 @@ mod tests {
         ] {
             assert!(host.fault(name.as_bytes()).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn btrfs_keeps_how_a_file_is_compressed() {
+        let btrfs = HostXattrs::default().for_btrfs();
+        assert_eq!(btrfs.fault(b"btrfs.compression"), None);
+        assert_eq!(btrfs.fault(b"user.mime_type"), None);
+        assert!(btrfs.fault(b"btrfs.other").is_some());
+        assert!(btrfs.clone().keep("btrfs.*").fault(b"btrfs.other").is_some());
+        assert!(btrfs.leave_out("btrfs.*").fault(b"btrfs.compression").is_some());
     }
 
     #[test]

@@ -1,3 +1,5 @@
+#![expect(clippy::single_range_in_vec_init, reason = "files with one range of data")]
+
 use std::sync::Arc;
 
 use super::*;

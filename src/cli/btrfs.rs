@@ -1,0 +1,211 @@
+//! What the arguments of btrfs mean.
+
+use super::arguments::{Btrfs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, Room};
+use super::{globs, meaning};
+use crate::btrfs::{Checksum, Compat, Compression, Metadata};
+use crate::disk::{self, PathFilter, Subvolume, Swapfile};
+use crate::error::{Error, Result};
+
+impl Btrfs {
+    pub(super) fn meaning(&self, room: &Room) -> Result<disk::Btrfs> {
+        let default = disk::Btrfs::default();
+        let headroom = room.headroom.as_deref().map(meaning::headroom).transpose()?;
+        let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
+        let max_inline = self.btrfs_max_inline.as_deref().map(max_inline).transpose()?;
+        let subvolumes = self.subvolume.iter().map(|text| subvolume(text));
+        Ok(disk::Btrfs {
+            compat: match self.btrfs_compat {
+                None => default.compat,
+                Some(BtrfsCompat::Default) => Compat::Default,
+                Some(BtrfsCompat::Old) => Compat::Old,
+            },
+            checksum: match self.btrfs_checksum {
+                None => default.checksum,
+                Some(BtrfsChecksum::Crc32c) => Checksum::Crc32c,
+                Some(BtrfsChecksum::Xxhash) => Checksum::Xxhash,
+                Some(BtrfsChecksum::Sha256) => Checksum::Sha256,
+                Some(BtrfsChecksum::Blake2b) => Checksum::Blake2b,
+            },
+            node_size: node_size.unwrap_or(default.node_size),
+            metadata: match self.btrfs_metadata {
+                None => default.metadata,
+                Some(BtrfsMetadata::Dup) => Metadata::Dup,
+                Some(BtrfsMetadata::Single) => Metadata::Single,
+            },
+            max_inline: max_inline.unwrap_or(default.max_inline),
+            compression: match self.compress.as_deref() {
+                None => default.compression,
+                Some(text) => compression(text)?,
+            },
+            uncompressed: uncompressed(&self.no_compress)?,
+            dedup: self.dedup,
+            subvolumes: subvolumes.collect(),
+            default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
+            copy_links: self.copy_links,
+            swapfile: self.swapfile.as_deref().map(swapfile).transpose()?,
+            label: room.label.clone(),
+            headroom,
+        })
+    }
+
+    /// All options, and whether they were given.
+    pub(super) fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("--btrfs-compat", self.btrfs_compat.is_some()),
+            ("--btrfs-checksum", self.btrfs_checksum.is_some()),
+            ("--btrfs-node-size", self.btrfs_node_size.is_some()),
+            ("--btrfs-metadata", self.btrfs_metadata.is_some()),
+            ("--btrfs-max-inline", self.btrfs_max_inline.is_some()),
+            ("--compress", self.compress.is_some()),
+            ("--no-compress", !self.no_compress.is_empty()),
+            ("--dedup", self.dedup),
+            ("--subvolume", !self.subvolume.is_empty()),
+            ("--default-subvolume", self.default_subvolume.is_some()),
+            ("--copy-links", self.copy_links),
+            ("--swapfile", self.swapfile.is_some()),
+        ]
+    }
+}
+
+fn node_size(text: &str) -> Result<u32> {
+    match text {
+        "4096" => Ok(4096),
+        "8192" => Ok(8192),
+        "16384" => Ok(16384),
+        "32768" => Ok(32768),
+        "65536" => Ok(65536),
+        _ => Err(Error::parameter(
+            "--btrfs-node-size",
+            format!("{text:?} is not the size of a tree block"),
+            "give 4096, 8192, 16384, 32768 or 65536",
+        )),
+    }
+}
+
+fn max_inline(text: &str) -> Result<u32> {
+    match text.parse() {
+        Ok(bytes) if bytes <= 4095 => Ok(bytes),
+        _ => Err(Error::parameter(
+            "--btrfs-max-inline",
+            format!("{text:?} is not the length of a file in a tree block"),
+            "give bytes, from 0 to 4095",
+        )),
+    }
+}
+
+fn compression(text: &str) -> Result<Option<Compression>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error| match error {
+        Error::Parameter { rule, remedy, .. } => Error::parameter("--compress", rule, remedy),
+        error => error,
+    })
+}
+
+fn uncompressed(patterns: &[String]) -> Result<Option<PathFilter>> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let globs = globs::new("--no-compress", patterns)?;
+    Ok(Some(PathFilter::new(patterns.to_vec(), move |path| globs::matches(&globs, path))))
+}
+
+/// Takes options from the end of the path, so that there may be colons in it.
+fn subvolume(text: &str) -> Subvolume {
+    let (mut path, mut read_only, mut nodatacow) = (text, false, false);
+    loop {
+        let (rest, option) = match path.rsplit_once(':') {
+            Some((rest, "ro")) => (rest, &mut read_only),
+            Some((rest, "nodatacow")) => (rest, &mut nodatacow),
+            _ => break,
+        };
+        (path, *option) = (rest, true);
+    }
+    Subvolume { path: path.into(), read_only, nodatacow }
+}
+
+fn swapfile(text: &str) -> Result<Swapfile> {
+    match text.rsplit_once(':') {
+        Some((path, size)) => {
+            Ok(Swapfile { path: path.into(), size: meaning::bytes("--swapfile", size)? })
+        }
+        None => Err(Error::parameter(
+            "--swapfile",
+            format!("{text:?} has no size"),
+            "give it behind a colon, as in /swap/swapfile:512M",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_understood() {
+        assert_eq!(node_size("65536").unwrap(), 65536);
+        assert_eq!(max_inline("0").unwrap(), 0);
+        assert_eq!(max_inline("4095").unwrap(), 4095);
+        for (text, expected) in [
+            ("none", None),
+            ("lzo", Some(Compression::Lzo)),
+            ("zlib:9", Some(Compression::Zlib { level: 9 })),
+            ("zstd", Some(Compression::Zstd { level: 3 })),
+            ("zstd:15", Some(Compression::Zstd { level: 15 })),
+        ] {
+            assert_eq!(compression(text).unwrap(), expected, "{text}");
+        }
+        for (text, path, read_only, nodatacow) in [
+            ("/swap", "/swap", false, false),
+            ("a:ro", "a", true, false),
+            ("a:nodatacow", "a", false, true),
+            ("a:ro:nodatacow", "a", true, true),
+            ("a:nodatacow:ro", "a", true, true),
+            ("a:b:ro", "a:b", true, false),
+            ("a:rw", "a:rw", false, false),
+            ("ro", "ro", false, false),
+        ] {
+            let expected = Subvolume { path: path.into(), read_only, nodatacow };
+            assert_eq!(subvolume(text), expected, "{text}");
+        }
+        for (text, path, size) in
+            [("/swap/file:512M", "/swap/file", 512 << 20), ("a:b:40K", "a:b", 40 << 10)]
+        {
+            assert_eq!(swapfile(text).unwrap(), Swapfile { path: path.into(), size }, "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_stand_for_paths() {
+        let patterns = ["**/*.gz".to_owned(), "/boot".to_owned()];
+        let filter = uncompressed(&patterns).unwrap().unwrap();
+        assert_eq!(filter.patterns(), patterns);
+        assert!(uncompressed(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn other_values_are_refused_by_name() {
+        for (parameter, result) in [
+            ("--btrfs-node-size", node_size("2048").map(drop)),
+            ("--btrfs-node-size", node_size("16K").map(drop)),
+            ("--btrfs-node-size", node_size("131072").map(drop)),
+            ("--btrfs-max-inline", max_inline("4096").map(drop)),
+            ("--btrfs-max-inline", max_inline("-1").map(drop)),
+            ("--compress", compression("zstd:0").map(drop)),
+            ("--compress", compression("zstd:16").map(drop)),
+            ("--compress", compression("zlib:10").map(drop)),
+            ("--compress", compression("lzo:1").map(drop)),
+            ("--compress", compression("xz").map(drop)),
+            ("--compress", compression("").map(drop)),
+            ("--no-compress", uncompressed(&["a[".to_owned()]).map(drop)),
+            ("--swapfile", swapfile("/swapfile").map(drop)),
+            ("--swapfile", swapfile("/swapfile:").map(drop)),
+            ("--swapfile", swapfile("/swapfile:much").map(drop)),
+        ] {
+            let error = result.unwrap_err();
+            assert!(error.to_string().starts_with(&format!("{parameter}: ")), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! btrfs as the content of an image: what is asked for by path becomes inodes of the tree.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::file_system::Content;
+use super::manifest::Codecs;
+use super::{FileSystem, Format, Swapfile};
+use crate::btrfs::{self, Checksum, Compat, Compression, Contents, Metadata, Reading};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::size::{Headroom, MIB};
+use crate::time::Timestamp;
+use crate::tree::{InodeId, Survey, Tree};
+
+/// How to make a btrfs of a tree.
+#[derive(Debug, Clone)]
+pub struct Btrfs {
+    /// Which kernels may write to it.
+    pub compat: Compat,
+    /// What tree blocks and data are checksummed with.
+    pub checksum: Checksum,
+    /// Bytes in a tree block: a power of two from 4096 to 65536.
+    pub node_size: u32,
+    /// How often metadata is stored.
+    pub metadata: Metadata,
+    /// Files of at most so many bytes are stored in the tree itself; up to 4095.
+    pub max_inline: u32,
+    /// How content is compressed, where that saves something; `None` for not at all.
+    pub compression: Option<Compression>,
+    /// What is not compressed; a directory with all that is in it.
+    pub uncompressed: Option<PathFilter>,
+    /// Whether equal content is stored once.
+    pub dedup: bool,
+    /// Directories that are subvolumes, in any order.
+    pub subvolumes: Vec<Subvolume>,
+    /// The path of the subvolume that is mounted where none is asked for; `None` for the top
+    /// level.
+    pub default_subvolume: Option<Vec<u8>>,
+    /// Whether a file with names in several subvolumes becomes a copy in each, with shared
+    /// extents. Without this, such a file is refused.
+    pub copy_links: bool,
+    /// A swap file to be added to the tree.
+    pub swapfile: Option<Swapfile>,
+    /// The label, at most 255 bytes; `None` for the name of the partition, or none.
+    pub label: Option<String>,
+    /// Without a fixed size, the free room to leave; `None` for what a first boot needs. No
+    /// headroom is an exact fit.
+    pub headroom: Option<Headroom>,
+}
+
+impl Default for Btrfs {
+    fn default() -> Self {
+        Self {
+            compat: Compat::default(),
+            checksum: Checksum::default(),
+            node_size: 16384,
+            metadata: Metadata::default(),
+            max_inline: 2048,
+            compression: None,
+            uncompressed: None,
+            dedup: false,
+            subvolumes: Vec::new(),
+            default_subvolume: None,
+            copy_links: false,
+            swapfile: None,
+            label: None,
+            headroom: None,
+        }
+    }
+}
+
+/// A directory that is a subvolume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subvolume {
+    /// Its path, with or without a leading slash.
+    pub path: Vec<u8>,
+    /// Whether nothing in it can be changed.
+    pub read_only: bool,
+    /// Whether content in it is written in place, without checksums or compression.
+    pub nodatacow: bool,
+}
+
+type Matches = dyn Fn(&[u8]) -> bool + Send + Sync;
+
+/// Tells paths, which have no leading slash, from others.
+#[derive(Clone)]
+pub struct PathFilter {
+    patterns: Vec<String>,
+    matches: Arc<Matches>,
+}
+
+impl fmt::Debug for PathFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PathFilter").field(&self.patterns).finish()
+    }
+}
+
+impl PathFilter {
+    /// Makes a filter of a function; what it does is said by `patterns`, for the manifest.
+    pub fn new(
+        patterns: Vec<String>,
+        matches: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { patterns, matches: Arc::new(matches) }
+    }
+
+    /// What it does, in words.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// What matches by any of its names, and all that is below such a directory.
+    fn select(&self, tree: &Tree) -> BTreeSet<InodeId> {
+        let mut selected = BTreeSet::new();
+        for (directory, _) in tree.iter() {
+            for entry in tree.entries(directory) {
+                if selected.contains(&directory)
+                    || (self.matches)(&tree.path_in(directory, tree.name(entry)))
+                {
+                    selected.insert(entry.inode());
+                }
+            }
+        }
+        selected
+    }
+}
+
+/// A btrfs whose content was looked into, and whose size is not settled.
+pub(super) struct Prepared {
+    tree: Arc<Tree>,
+    contents: Arc<Contents>,
+    options: btrfs::Options,
+    label: String,
+}
+
+impl Btrfs {
+    /// Adds the swap file, finds what paths stand for, and looks into content.
+    pub(super) fn prepare(
+        &self,
+        tree: &Arc<Tree>,
+        survey: Survey,
+        uuid: Uuid,
+        epoch: Timestamp,
+        reading: &Reading<'_>,
+    ) -> Result<Prepared> {
+        let (mut tree, mut survey) = (Arc::clone(tree), survey);
+        let mut preallocated = BTreeSet::new();
+        if let Some(swapfile) = &self.swapfile {
+            let (with_file, facts, file) = swapfile.add(&tree, survey, uuid, epoch)?;
+            (tree, survey) = (Arc::new(with_file), facts);
+            preallocated.insert(file);
+        }
+        let label = self.label.clone().unwrap_or_default();
+        let subvolumes = self.subvolumes.iter().map(|asked| {
+            Ok(btrfs::Subvolume {
+                directory: find(&tree, "--subvolume", &asked.path)?,
+                read_only: asked.read_only,
+                nodatacow: asked.nodatacow,
+            })
+        });
+        let default_subvolume = self.default_subvolume.as_deref();
+        let options = btrfs::Options {
+            uuid,
+            label: label.clone().into_bytes(),
+            epoch,
+            node_size: self.node_size,
+            checksum: self.checksum,
+            metadata: self.metadata,
+            compat: self.compat,
+            max_inline: self.max_inline,
+            compression: self.compression,
+            uncompressed: self
+                .uncompressed
+                .as_ref()
+                .map(|filter| filter.select(&tree))
+                .unwrap_or_default(),
+            dedup: self.dedup,
+            subvolumes: subvolumes.collect::<Result<_>>()?,
+            default_subvolume: default_subvolume
+                .map(|path| find(&tree, "--default-subvolume", path))
+                .transpose()?,
+            copy_links: self.copy_links,
+            preallocated,
+            size: None,
+            headroom: None,
+            multiple: MIB,
+        };
+        let contents = Arc::new(btrfs::examine(&tree, &survey, &options, reading)?);
+        Ok(Prepared { tree, contents, options, label })
+    }
+}
+
+fn find(tree: &Tree, parameter: &'static str, path: &[u8]) -> Result<InodeId> {
+    tree.find(path).ok_or_else(|| {
+        Error::parameter(
+            parameter,
+            format!("the tree has no directory {}", Escaped(path)),
+            "make the directory in the tree, or correct the path",
+        )
+    })
+}
+
+impl Prepared {
+    /// The programs that compressed content, with their versions.
+    pub(super) fn codecs(&self) -> Codecs {
+        match self.contents.spool() {
+            Some(_) => btrfs::codecs().into(),
+            None => Codecs::new(),
+        }
+    }
+
+    /// Settles the size, with the headroom if there is no fixed one.
+    pub(super) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
+        let options = btrfs::Options { size, headroom, ..self.options.clone() };
+        let btrfs::Plan { layout, warnings } = btrfs::plan(&self.tree, &self.contents, &options)?;
+        let file_system = FileSystem {
+            format: Format::Btrfs,
+            uuid: options.uuid,
+            label: self.label.clone(),
+            size: layout.size(),
+        };
+        Ok(Content { layout, file_system, warnings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Metadata, Node, TreeBuilder};
+
+    #[test]
+    fn a_filter_selects_with_all_below_and_by_any_name() {
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let mut add = |parent, name: &str, node| {
+            builder.add(parent, name.as_bytes(), Metadata::default(), node).unwrap()
+        };
+        let b = add(TreeBuilder::ROOT, "b", Node::Directory);
+        let below = add(b, "below", Node::Directory);
+        add(below, "deep", Node::Fifo);
+        let linked = add(b, "linked", Node::Fifo);
+        let a = add(TreeBuilder::ROOT, "a", Node::Directory);
+        add(a, "below", Node::Fifo);
+        builder.link(a, b"link", linked).unwrap();
+        let tree = builder.finish().unwrap();
+        for (wanted, expected) in [
+            ("b/below", &["b/below", "b/below/deep"][..]),
+            ("b/below/deep", &["b/below/deep"]),
+            ("a/link", &["a/link"]),
+            ("b/linked", &["a/link"]),
+            ("b", &["a/link", "b", "b/below", "b/below/deep"]),
+            ("/b", &[]),
+        ] {
+            let filter = PathFilter::new(Vec::new(), |path| path == wanted.as_bytes());
+            let selected: Vec<_> =
+                filter.select(&tree).into_iter().map(|id| tree.path(id)).collect();
+            let expected: Vec<_> = expected.iter().map(|path| path.as_bytes().to_vec()).collect();
+            assert_eq!(selected, expected, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The root file system of a disk, of one format or another.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::btrfs::{Btrfs, Prepared};
+use super::file_system::{Content, Ext4};
+use super::manifest::Codecs;
+use crate::btrfs::Reading;
+use crate::error::Result;
+use crate::size::Headroom;
+use crate::time::Timestamp;
+use crate::tree::{Survey, Tree};
+
+/// How to make the root file system.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// As ext4.
+    Ext4(Ext4),
+    /// As btrfs.
+    Btrfs(Btrfs),
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self::Ext4(Ext4::default())
+    }
+}
+
+/// A root file system of which all is known but its size.
+pub(super) enum Planner {
+    Ext4 { ext4: Ext4, tree: Arc<Tree>, survey: Survey, uuid: Uuid, epoch: Timestamp },
+    Btrfs(Prepared),
+}
+
+impl Root {
+    /// The label, if one is asked for.
+    pub(super) fn label(&self) -> Option<&String> {
+        match self {
+            Self::Ext4(ext4) => ext4.label.as_ref(),
+            Self::Btrfs(btrfs) => btrfs.label.as_ref(),
+        }
+    }
+
+    /// The headroom, if one is asked for.
+    pub(super) fn headroom(&self) -> Option<Headroom> {
+        match self {
+            Self::Ext4(ext4) => ext4.headroom,
+            Self::Btrfs(btrfs) => btrfs.headroom,
+        }
+    }
+
+    /// Does what has to be done before sizes are tried, with this label.
+    pub(super) fn prepare(
+        &self,
+        tree: Arc<Tree>,
+        survey: Survey,
+        uuid: Uuid,
+        label: String,
+        epoch: Timestamp,
+        reading: &Reading<'_>,
+    ) -> Result<Planner> {
+        let label = Some(label);
+        match self {
+            Self::Ext4(ext4) => {
+                let ext4 = Ext4 { label, ..ext4.clone() };
+                Ok(Planner::Ext4 { ext4, tree, survey, uuid, epoch })
+            }
+            Self::Btrfs(btrfs) => {
+                let btrfs = Btrfs { label, ..btrfs.clone() };
+                btrfs.prepare(&tree, survey, uuid, epoch, reading).map(Planner::Btrfs)
+            }
+        }
+    }
+}
+
+impl Planner {
+    /// Plans it with this size, or with the smallest that leaves the headroom.
+    pub(super) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
+        match self {
+            Self::Ext4 { ext4, tree, survey, uuid, epoch } => {
+                let ext4 = Ext4 { headroom, ..ext4.clone() };
+                ext4.plan(tree, survey, *uuid, *epoch, size)
+            }
+            Self::Btrfs(prepared) => prepared.plan(size, headroom),
+        }
+    }
+
+    /// The programs that compressed content, with their versions.
+    pub(super) fn codecs(&self) -> Codecs {
+        match self {
+            Self::Ext4 { .. } => Codecs::new(),
+            Self::Btrfs(prepared) => prepared.codecs(),
+        }
+    }
+}
