@@ -13,6 +13,9 @@ pub(super) struct Key {
 }
 
 impl Key {
+    pub(super) const MIN: Self = Self { objectid: 0, item_type: 0, offset: 0 };
+    pub(super) const MAX: Self = Self { objectid: u64::MAX, item_type: u8::MAX, offset: u64::MAX };
+
     pub(super) fn new(objectid: u64, item_type: u8, offset: u64) -> Self {
         Self { objectid, item_type, offset }
     }

@@ -14,6 +14,7 @@ mod key;
 mod names;
 mod node;
 mod plan;
+pub mod read;
 mod roots;
 mod space;
 mod spec;

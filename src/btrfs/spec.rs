@@ -78,6 +78,7 @@ pub(super) mod item_type {
     pub(in super::super) const BLOCK_GROUP_ITEM: u8 = 192;
     pub(in super::super) const FREE_SPACE_INFO: u8 = 198;
     pub(in super::super) const FREE_SPACE_EXTENT: u8 = 199;
+    pub(in super::super) const FREE_SPACE_BITMAP: u8 = 200;
     pub(in super::super) const DEV_EXTENT: u8 = 204;
     pub(in super::super) const DEV_ITEM: u8 = 216;
     pub(in super::super) const CHUNK_ITEM: u8 = 228;
@@ -140,6 +141,7 @@ bitflags! {
     pub(super) struct InodeFlags: u64 {
         const NODATASUM = 1 << 0;
         const NODATACOW = 1 << 1;
+        const READONLY = 1 << 2;
         const NOCOMPRESS = 1 << 3;
         const PREALLOC = 1 << 4;
         const SYNC = 1 << 5;

@@ -1,0 +1,194 @@
+//! Tree blocks.
+
+use std::ops::Range;
+
+use super::super::checksum::Checksum;
+use super::super::key::Key;
+use super::super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr, SECTOR};
+use super::items::{Id, Shown, prefix};
+use super::{Result, Violation};
+
+/// What is known of a block before it is read, from what points to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    pub(super) address: u64,
+    pub(super) level: u8,
+    /// The tree that it belongs to.
+    pub(super) owner: u64,
+    pub(super) generation: u64,
+    /// The first key, which the block above has; nothing is above a root.
+    pub(super) first: Option<Key>,
+    /// A key that is behind all.
+    pub(super) end: Option<Key>,
+}
+
+/// What all blocks have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common {
+    pub(super) checksum: Checksum,
+    pub(super) fsid: [u8; 16],
+    pub(super) chunk_tree_uuid: [u8; 16],
+}
+
+/// Items.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    bytes: Vec<u8>,
+    items: Vec<(Key, Range<usize>)>,
+}
+
+impl Leaf {
+    /// The items with their data, by ascending keys.
+    pub(super) fn items(&self) -> impl Iterator<Item = (Key, &[u8])> {
+        let data = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        self.items.iter().map(move |(key, range)| (*key, data(range)))
+    }
+}
+
+/// Blocks of the level below.
+#[derive(Debug)]
+pub(super) struct Pointer {
+    pub(super) key: Key,
+    pub(super) address: u64,
+    pub(super) generation: u64,
+}
+
+/// A block that is right by itself.
+#[derive(Debug)]
+pub(super) enum Block {
+    Leaf(Leaf),
+    Node(Vec<Pointer>),
+}
+
+impl Block {
+    /// Takes a block apart that is to be as `expected`.
+    pub(super) fn parse(bytes: Vec<u8>, expected: &Expected, common: &Common) -> Result<Self> {
+        let parsed = Parsing { bytes: &bytes, expected, common }.parse();
+        let parsed = parsed.map_err(|rule| {
+            let Expected { address, owner, .. } = expected;
+            Violation::new(format_args!("tree {}, block {address}", Id(*owner)), rule)
+        })?;
+        Ok(match parsed {
+            Parsed::Leaf(items) => Self::Leaf(Leaf { bytes, items }),
+            Parsed::Node(pointers) => Self::Node(pointers),
+        })
+    }
+}
+
+enum Parsed {
+    Leaf(Vec<(Key, Range<usize>)>),
+    Node(Vec<Pointer>),
+}
+
+struct Parsing<'a> {
+    bytes: &'a [u8],
+    expected: &'a Expected,
+    common: &'a Common,
+}
+
+type Rule<T> = std::result::Result<T, String>;
+
+fn require(holds: bool, rule: impl FnOnce() -> String) -> Rule<()> {
+    if holds { Ok(()) } else { Err(rule()) }
+}
+
+impl Parsing<'_> {
+    fn parse(&self) -> Rule<Parsed> {
+        let (header, body) = prefix::<Header>(self.bytes).ok_or("it is too short for a header")?;
+        let (_, summed) = self.bytes.split_at(header.csum.len());
+        let size = self.common.checksum.size();
+        require(
+            self.common.checksum.digest(summed).get(..size) == header.csum.get(..size),
+            || "its checksum is wrong".into(),
+        )?;
+        let Expected { address, level, owner, generation, .. } = *self.expected;
+        require(address.is_multiple_of(self.bytes.len() as u64), || {
+            "its address is not a multiple of nodesize".into()
+        })?;
+        require(header.bytenr == address, || format!("bytenr is {}", header.bytenr))?;
+        require(header.fsid == self.common.fsid, || "it has another fsid".into())?;
+        require(header.chunk_tree_uuid == self.common.chunk_tree_uuid, || {
+            "chunk_tree_uuid is not that of the chunk tree".into()
+        })?;
+        require(header.flags == HEADER_FLAGS, || format!("flags are {:#x}", header.flags))?;
+        require(header.level == level, || format!("level is {}, not {level}", header.level))?;
+        require(header.owner == owner, || format!("owner is {}", Id(header.owner.get())))?;
+        require(header.generation == generation, || {
+            format!("generation is {}, not {generation}", header.generation)
+        })?;
+        let count = header.nritems.get();
+        let (parsed, keys): (_, Vec<Key>) = if level == 0 {
+            let items = leaf(body, count, size_of::<Header>())?;
+            let keys = items.iter().map(|(key, _)| *key).collect();
+            (Parsed::Leaf(items), keys)
+        } else {
+            let pointers = node(body, count, generation)?;
+            let keys = pointers.iter().map(|pointer| pointer.key).collect();
+            (Parsed::Node(pointers), keys)
+        };
+        self.check_order(&keys)?;
+        Ok(parsed)
+    }
+
+    fn check_order(&self, keys: &[Key]) -> Rule<()> {
+        for pair in keys.windows(2) {
+            if let [one, next] = pair {
+                require(one < next, || {
+                    format!("key {} comes before {}", Shown(*one), Shown(*next))
+                })?;
+            }
+        }
+        if let Some(first) = self.expected.first {
+            require(keys.first() == Some(&first), || {
+                format!("its first key is not {}, as the block above has it", Shown(first))
+            })?;
+        }
+        if let (Some(last), Some(end)) = (keys.last(), self.expected.end) {
+            require(*last < end, || format!("key {} belongs behind {}", Shown(*last), Shown(end)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of a leaf's items, and where in the block their data is: packed from the end on.
+fn leaf(body: &[u8], count: u32, before: usize) -> Rule<Vec<(Key, Range<usize>)>> {
+    let mut items = Vec::new();
+    let (mut heads, mut end) = (body, body.len());
+    let mut used = 0;
+    for number in 0..count {
+        let item;
+        (item, heads) = prefix::<ItemHead>(heads)
+            .ok_or_else(|| format!("nritems is {count}, more than it has room for"))?;
+        used += size_of::<ItemHead>();
+        let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        let (start, size) = (place(item.offset.get()), place(item.size.get()));
+        require(start.checked_add(size) == Some(end), || {
+            format!("the data of item {number} does not end where that of the one before starts")
+        })?;
+        require(used <= start, || format!("the data of item {number} overlaps the heads"))?;
+        items.push((item.key.into(), before + start..before + end));
+        end = start;
+    }
+    Ok(items)
+}
+
+fn node(body: &[u8], count: u32, generation: u64) -> Rule<Vec<Pointer>> {
+    require(count > 0, || "it is a node without pointers".into())?;
+    let mut pointers = Vec::new();
+    let mut rest = body;
+    for number in 0..count {
+        let item;
+        (item, rest) = prefix::<KeyPtr>(rest)
+            .ok_or_else(|| format!("nritems is {count}, more than it has room for"))?;
+        let address = item.blockptr.get();
+        require(address != 0 && address.is_multiple_of(SECTOR), || {
+            format!("pointer {number} is to {address}")
+        })?;
+        require(item.generation.get() <= generation, || {
+            format!("pointer {number} is to generation {}, newer than its own", item.generation)
+        })?;
+        let key = item.key.into();
+        pointers.push(Pointer { key, address, generation: item.generation.get() });
+    }
+    Ok(pointers)
+}

@@ -1,0 +1,172 @@
+//! Chunks: which bytes of the device a logical address stands for.
+
+use std::collections::BTreeMap;
+
+use super::super::key::Key;
+use super::super::spec::{
+    BlockGroupFlags, Chunk as ChunkItem, DiskKey, SECTOR, STRIPE_LEN, SYSTEM_CHUNK_ARRAY_SIZE,
+    Stripe, SuperBlock, item_type, objectid,
+};
+use super::items::{Place, prefix};
+use super::tree::Root;
+use super::{Reader, Result, Violation};
+
+/// A range of logical addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) start: u64,
+    /// In bytes, not zero.
+    pub(super) len: u64,
+    pub(super) flags: BlockGroupFlags,
+    /// Where each of its copies is on the device.
+    pub(super) stripes: Vec<u64>,
+}
+
+impl Chunk {
+    /// The first address behind it.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// Takes a chunk item apart; `Err` is the rule that it breaks. What may follow it is returned.
+    fn parse<'a>(
+        key: Key,
+        data: &'a [u8],
+        superblock: &SuperBlock,
+    ) -> std::result::Result<(Self, &'a [u8]), String> {
+        let require = |holds: bool, rule: &dyn Fn() -> String| {
+            if holds { Ok(()) } else { Err(rule()) }
+        };
+        require(key.objectid == objectid::FIRST_CHUNK_TREE, &|| {
+            "the objectid of a chunk is not 256".into()
+        })?;
+        require(key.item_type == item_type::CHUNK_ITEM, &|| "it is not a chunk".into())?;
+        let (item, rest) = prefix::<ChunkItem>(data).ok_or("it is too short for a chunk")?;
+        let (start, len) = (key.offset, item.length.get());
+        let flags = BlockGroupFlags::from_bits_retain(item.chunk_type.get());
+        let copies = copies(flags)
+            .ok_or_else(|| format!("type {:#x} is none that can be read", flags.bits()))?;
+        require(usize::from(item.num_stripes.get()) == copies, &|| {
+            format!("num_stripes is {}, not {copies}", item.num_stripes)
+        })?;
+        // The kernel writes 1; old versions of mkfs.btrfs wrote 0.
+        require(item.sub_stripes.get() <= 1, &|| format!("sub_stripes is {}", item.sub_stripes))?;
+        require(item.stripe_len.get() == STRIPE_LEN, &|| {
+            format!("stripe_len is {}, not {STRIPE_LEN}", item.stripe_len)
+        })?;
+        require(item.sector_size == superblock.sectorsize, &|| {
+            format!("sector_size is {}, not that of the superblock", item.sector_size)
+        })?;
+        // Which root it belongs to: to the extent tree, always.
+        require(item.owner.get() == objectid::EXTENT_TREE, &|| format!("owner is {}", item.owner))?;
+        require(start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0, &|| {
+            format!("start or length is not aligned, or length {len} is zero")
+        })?;
+        require(start.checked_add(len).is_some(), &|| format!("length is {len}"))?;
+        let mut stripes = Vec::new();
+        let mut rest = rest;
+        for number in 0..copies {
+            let stripe;
+            (stripe, rest) = prefix::<Stripe>(rest).ok_or("it is too short for its stripes")?;
+            let offset = stripe.offset.get();
+            let device = &superblock.dev_item;
+            require(stripe.devid == device.devid && stripe.dev_uuid == device.uuid, &|| {
+                format!("stripe {number} is on a device that there is not")
+            })?;
+            require(offset.is_multiple_of(SECTOR), &|| format!("stripe {number} is not aligned"))?;
+            let end = offset.checked_add(len).filter(|&end| end <= superblock.total_bytes.get());
+            require(end.is_some(), &|| format!("stripe {number} ends behind the device"))?;
+            stripes.push(offset);
+        }
+        Ok((Self { start, len, flags, stripes }, rest))
+    }
+}
+
+/// How many copies there are in a chunk, if its type is one that detfs writes.
+pub(super) fn copies(flags: BlockGroupFlags) -> Option<usize> {
+    let kind = flags - BlockGroupFlags::DUP;
+    let kinds = [BlockGroupFlags::DATA, BlockGroupFlags::METADATA, BlockGroupFlags::SYSTEM];
+    let copies = if flags.contains(BlockGroupFlags::DUP) { 2 } else { 1 };
+    kinds.contains(&kind).then_some(copies)
+}
+
+/// All chunks, or those of the chunk tree, none of which overlap.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chunks(BTreeMap<u64, Chunk>);
+
+impl Chunks {
+    /// Those of the superblock's array.
+    pub(super) fn from_array(superblock: &SuperBlock) -> Result<Self> {
+        let size = superblock.sys_chunk_array_size.get();
+        let array =
+            usize::try_from(size).ok().and_then(|size| superblock.sys_chunk_array.get(..size));
+        let place = "superblock, sys_chunk_array";
+        let mut rest = array.ok_or_else(|| {
+            let rule = format!("its size is {size}, more than {SYSTEM_CHUNK_ARRAY_SIZE}");
+            Violation::new(place, rule)
+        })?;
+        let mut chunks = Self(BTreeMap::new());
+        while !rest.is_empty() {
+            let (key, data) = prefix::<DiskKey>(rest)
+                .ok_or_else(|| Violation::new(place, "it ends within a key"))?;
+            let (chunk, behind) = Chunk::parse((*key).into(), data, superblock)
+                .map_err(|rule| Violation::new(place, rule))?;
+            if !chunk.flags.contains(BlockGroupFlags::SYSTEM) {
+                return Err(Violation::new(place, "a chunk is not of type SYSTEM"));
+            }
+            chunks.insert(chunk).map_err(|rule| Violation::new(place, rule))?;
+            rest = behind;
+        }
+        if chunks.0.is_empty() {
+            return Err(Violation::new(place, "it is empty"));
+        }
+        Ok(chunks)
+    }
+
+    /// All of them; `reader` can read the chunk tree.
+    pub(super) fn from_tree(reader: &Reader<'_>, root: Root) -> Result<Self> {
+        let mut chunks = Self(BTreeMap::new());
+        for leaf in reader.leaves(root, Key::MIN..=Key::MAX) {
+            let leaf = leaf?;
+            for (key, data) in leaf.items().filter(|(key, _)| key.objectid != objectid::DEV_ITEMS) {
+                let place = Place { tree: root.id, key };
+                let parsed = Chunk::parse(key, data, &reader.superblock.record);
+                let (chunk, rest) = parsed.map_err(|rule| place.breaks(rule))?;
+                if !rest.is_empty() {
+                    return Err(place.breaks("it is longer than its stripes"));
+                }
+                chunks.insert(chunk).map_err(|rule| place.breaks(rule))?;
+            }
+        }
+        Ok(chunks)
+    }
+
+    fn insert(&mut self, chunk: Chunk) -> std::result::Result<(), &'static str> {
+        let before = self.0.range(..chunk.end()).next_back();
+        if before.is_some_and(|(_, before)| before.end() > chunk.start) {
+            return Err("it overlaps another chunk");
+        }
+        self.0.insert(chunk.start, chunk);
+        Ok(())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Chunk> {
+        self.0.values()
+    }
+
+    /// The chunk that a range of logical addresses is in.
+    pub(super) fn find(&self, start: u64, len: u64) -> Option<&Chunk> {
+        let (_, chunk) = self.0.range(..=start).next_back()?;
+        let end = start.checked_add(len)?;
+        (end <= chunk.end()).then_some(chunk)
+    }
+
+    /// Where the copies of a range of logical addresses are on the device.
+    pub(super) fn physical(&self, start: u64, len: u64) -> Result<impl Iterator<Item = u64>> {
+        let chunk = self.find(start, len).ok_or_else(|| {
+            Violation::new(format_args!("logical address {start}"), "it is in no chunk")
+        })?;
+        let within = start - chunk.start;
+        Ok(chunk.stripes.iter().map(move |stripe| stripe + within))
+    }
+}

@@ -1,0 +1,278 @@
+//! The extent tree: what is allocated, and who refers to it.
+
+use super::super::super::hash;
+use super::super::super::key::Key;
+use super::super::super::spec::{
+    BlockGroupFlags, ExtentDataRef, ExtentFlags, ExtentInlineRef, ExtentItem, SECTOR, item_type,
+};
+use super::super::items::{Id, Place, exact, prefix};
+use super::super::superblock::Super;
+use super::super::tree::MAX_LEVEL;
+use super::super::{Reader, Result, Violation};
+use super::files::Use;
+use super::walk::{TreeBlock, Trees};
+use super::{Report, unmatched};
+
+/// An extent of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Data {
+    start: u64,
+    len: u64,
+}
+
+/// A file's references to an extent of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct DataRef {
+    start: u64,
+    root: u64,
+    ino: u64,
+    offset: u64,
+    count: u64,
+}
+
+/// What is allocated, all by ascending addresses.
+#[derive(Debug, Default)]
+pub(super) struct Extents {
+    tree_blocks: Vec<TreeBlock>,
+    data: Vec<Data>,
+    data_refs: Vec<DataRef>,
+    /// The place of the last one, where it is, and how many references it says that it has; for
+    /// data, how many of them were found.
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    place: Place,
+    refs: u64,
+    found: u64,
+    /// The key of the last reference that is an item of its own.
+    keyed: Option<Key>,
+    is_data: bool,
+}
+
+impl Extents {
+    pub(super) fn item(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+        match place.key.item_type {
+            item_type::EXTENT_ITEM | item_type::METADATA_ITEM => {
+                let before = self.check_last();
+                self.extent(superblock, place, data).and(before)
+            }
+            item_type::EXTENT_DATA_REF => self.keyed_ref(place, data),
+            _ => Err(place.breaks("it does not belong here, or can't be read")),
+        }
+    }
+
+    /// All references of the last extent were found.
+    fn check_last(&mut self) -> Result<()> {
+        let Some(Last { place, refs, found, .. }) = self.last.take() else { return Ok(()) };
+        place.require(refs == found, || format!("refs is {refs}, and {found} are listed"))
+    }
+
+    fn extent(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+        let Key { objectid: start, item_type, offset } = place.key;
+        let (item, mut rest) =
+            prefix::<ExtentItem>(data).ok_or_else(|| place.breaks("it is not an extent"))?;
+        place.require(item.generation.get() <= superblock.generation(), || {
+            format!("generation is {}, newer than all", item.generation)
+        })?;
+        let is_data = match ExtentFlags::from_bits_retain(item.flags.get()) {
+            ExtentFlags::DATA => true,
+            ExtentFlags::TREE_BLOCK => false,
+            other => return Err(place.breaks(format_args!("flags are {:#x}", other.bits()))),
+        };
+        place.require(
+            is_data == (item_type == item_type::EXTENT_ITEM),
+            || "its key and its flags are not of the same kind",
+        )?;
+        let len = if is_data { offset } else { superblock.node_size() as u64 };
+        place.require(
+            start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0,
+            || "it is not aligned, or empty",
+        )?;
+        place.require(start.checked_add(len).is_some(), || "its end is no address")?;
+        let last = self.tree_blocks.last().map(|block| (block.address, superblock.node_size()));
+        let last = last.map_or(0, |(address, size)| address.saturating_add(size as u64));
+        let last = last.max(self.data.last().map_or(0, |data| data.start + data.len));
+        place.require(last <= start, || "it overlaps the one before")?;
+        let mut found = 0;
+        let mut before: Option<(u8, u64)> = None;
+        while let Some(&kind) = rest.first() {
+            let order;
+            (order, rest) = if kind == item_type::EXTENT_DATA_REF && is_data {
+                let (record, rest) = rest
+                    .get(1..)
+                    .and_then(prefix::<ExtentDataRef>)
+                    .ok_or_else(|| place.breaks("a reference is too short"))?;
+                found += u64::from(record.count.get());
+                (self.data_ref(place, record)?, rest)
+            } else if kind == item_type::TREE_BLOCK_REF && !is_data {
+                let (record, rest) = prefix::<ExtentInlineRef>(rest)
+                    .ok_or_else(|| place.breaks("a reference is too short"))?;
+                found += 1;
+                let level = u8::try_from(offset).ok().filter(|&level| level <= MAX_LEVEL);
+                let level = level.ok_or_else(|| place.breaks("there is no such level"))?;
+                let (owner, generation) = (record.offset.get(), item.generation.get());
+                self.tree_blocks.push(TreeBlock { address: start, level, owner, generation });
+                (owner, rest)
+            } else {
+                return Err(place.breaks(format_args!(
+                    "a reference is of type {kind}, which does not belong here or can't be read"
+                )));
+            };
+            // By ascending types, then by descending hashes.
+            let ordered = before.is_none_or(|(last_kind, last_order)| {
+                last_kind < kind || (last_kind == kind && last_order >= order)
+            });
+            place.require(ordered, || "its references are not in order")?;
+            before = Some((kind, order));
+        }
+        if is_data {
+            self.data.push(Data { start, len });
+        } else {
+            place.require(found == 1, || "it is in more than one tree, or in none")?;
+        }
+        let refs = item.refs.get();
+        place.require(found <= refs, || format!("refs is {refs}, and {found} are listed"))?;
+        self.last = Some(Last { place, refs, found, keyed: None, is_data });
+        Ok(())
+    }
+
+    fn keyed_ref(&mut self, place: Place, data: &[u8]) -> Result<()> {
+        let record = exact::<ExtentDataRef>(data);
+        let record = record.ok_or_else(|| place.breaks("it is not a reference"))?;
+        let hash = self.data_ref(place, record)?;
+        let Some(last) = &mut self.last else {
+            return Err(place.breaks("there is no extent for it"));
+        };
+        place.require(
+            last.is_data && last.place.key.objectid == place.key.objectid,
+            || "there is no extent for it",
+        )?;
+        // The next key is taken if the one of its hash was.
+        let offset = place.key.offset;
+        let follows = last.keyed.is_some_and(|keyed| keyed.offset.checked_add(1) == Some(offset));
+        place.require(offset == hash || (offset > hash && follows), || {
+            format!("its hash is {hash}")
+        })?;
+        last.keyed = Some(place.key);
+        last.found = last.found.saturating_add(record.count.get().into());
+        Ok(())
+    }
+
+    /// Notes a reference to data. Returns its hash.
+    fn data_ref(&mut self, place: Place, record: &ExtentDataRef) -> Result<u64> {
+        let (root, ino, offset) = (record.root.get(), record.objectid.get(), record.offset.get());
+        let count = u64::from(record.count.get());
+        place.require(count > 0, || "the count of a reference is 0")?;
+        place.require(offset.is_multiple_of(SECTOR), || {
+            format!("the offset of a reference is {offset}")
+        })?;
+        self.data_refs.push(DataRef { start: place.key.objectid, root, ino, offset, count });
+        Ok(hash::extent_data_ref(root, ino, offset))
+    }
+
+    /// What is allocated in ascending order: where, and how long it is.
+    pub(super) fn allocated(&self, node_size: u64) -> Vec<(u64, u64)> {
+        let blocks = self.tree_blocks.iter().map(|block| (block.address, node_size));
+        let mut all: Vec<_> = blocks.chain(self.data.iter().map(|d| (d.start, d.len))).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// `uses` are those of all files; they are sorted by their extents.
+    pub(super) fn compare(
+        &mut self,
+        reader: &Reader<'_>,
+        trees: &Trees,
+        uses: &mut [Use],
+        report: &mut Report,
+    ) {
+        let last = self.check_last();
+        report.keep(last);
+        let blocks: Vec<_> = trees.blocks().collect();
+        let (unlisted, unused) = unmatched(&blocks, &self.tree_blocks);
+        for (list, rule) in [
+            (unlisted, "the extent tree has no equal METADATA_ITEM"),
+            (unused, "the extent tree has it, and no tree"),
+        ] {
+            for TreeBlock { address, level, owner, generation } in list {
+                let owner = Id(*owner);
+                let place = format_args!(
+                    "block {address} of tree {owner}, level {level}, generation {generation}"
+                )
+                .to_string();
+                report.add(Violation::new(place, rule));
+            }
+        }
+        uses.sort_by_key(|one| {
+            (one.extent(), one.place.tree, one.place.key.objectid, one.origin())
+        });
+        self.compare_data(reader, uses, report);
+        self.compare_refs(uses, report);
+    }
+
+    fn compare_data(&self, reader: &Reader<'_>, uses: &[Use], report: &mut Report) {
+        let mut used: Vec<_> = uses
+            .iter()
+            .map(|one| {
+                let (start, len) = one.extent();
+                Data { start, len }
+            })
+            .collect();
+        used.dedup();
+        let (unlisted, unused) = unmatched(&used, &self.data);
+        for (list, rule) in [
+            (unlisted, "a file has it, and the extent tree no equal EXTENT_ITEM"),
+            (unused, "the extent tree has it, and no file"),
+        ] {
+            for Data { start, len } in list {
+                let place = format_args!("extent of {len} bytes at {start}").to_string();
+                report.add(Violation::new(place, rule));
+            }
+        }
+        for Data { start, len } in &self.data {
+            let chunk = reader.chunks.find(*start, *len);
+            if !chunk.is_some_and(|chunk| chunk.flags.contains(BlockGroupFlags::DATA)) {
+                let place = format_args!("extent of {len} bytes at {start}").to_string();
+                report.add(Violation::new(place, "it is not in one chunk for data"));
+            }
+        }
+        for pair in uses.windows(2) {
+            if let [one, other] = pair
+                && one.item.disk_bytenr == other.item.disk_bytenr
+                && one.item.head.compression != other.item.head.compression
+            {
+                report.add(other.place.breaks("another file has its extent otherwise compressed"));
+            }
+        }
+    }
+
+    fn compare_refs(&mut self, uses: &[Use], report: &mut Report) {
+        let mut wanted: Vec<DataRef> = Vec::new();
+        for one in uses {
+            let (start, _) = one.extent();
+            let (root, ino, offset) = (one.place.tree, one.place.key.objectid, one.origin());
+            let next = DataRef { start, root, ino, offset, count: 1 };
+            match wanted.last_mut() {
+                Some(last) if (DataRef { count: 1, ..*last }) == next => last.count += 1,
+                _ => wanted.push(next),
+            }
+        }
+        self.data_refs.sort_unstable();
+        let (unlisted, unused) = unmatched(&wanted, &self.data_refs);
+        for (list, rule) in [
+            (unlisted, "a file has them, and the extent tree has not so many"),
+            (unused, "the extent tree has them, and the file has not so many"),
+        ] {
+            for DataRef { start, root, ino, offset, count } in list {
+                let place = format_args!(
+                    "extent at {start}, {count} references of inode {ino} of tree {} at {offset}",
+                    Id(*root)
+                )
+                .to_string();
+                report.add(Violation::new(place, rule));
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The content of files, as their inodes have it.
+
+use super::super::super::spec::{
+    FileExtentHead, FileExtentItem, Incompat, InodeFlags, InodeItem, MAX_EXTENT_SIZE, SECTOR,
+    extent_type, file_type,
+};
+use super::super::decompress::{MOST, decompress};
+use super::super::items::{FileExtent, Place, file_extent};
+use super::super::superblock::Super;
+use super::super::{Reader, Result};
+use super::Report;
+use super::roots::Seen;
+use crate::size::round_up;
+
+/// A range of a file that is stored in an extent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
+    /// The item, whose extent is not a hole.
+    pub(super) place: Place,
+    pub(super) item: FileExtentItem,
+    /// Whether its inode says that its data has no checksums.
+    pub(super) nodatasum: bool,
+}
+
+impl Use {
+    /// Where the extent starts and how long it is.
+    pub(super) fn extent(&self) -> (u64, u64) {
+        (self.item.disk_bytenr.get(), self.item.disk_num_bytes.get())
+    }
+
+    /// The file offset that the extent's first byte would be at, as back references have it.
+    pub(super) fn origin(&self) -> u64 {
+        self.place.key.offset.wrapping_sub(self.item.offset.get())
+    }
+}
+
+/// What the files of all subvolumes have.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// Where their bytes are.
+    pub(super) uses: Vec<Use>,
+    /// The subvolumes that their directories show.
+    pub(super) subvolumes: Vec<Seen>,
+}
+
+/// What was found of one file.
+#[derive(Debug, Default)]
+pub(super) struct FileState {
+    /// How many extents, and how many of them are inline.
+    extents: u64,
+    inline: u64,
+    /// The end of the last one.
+    end: u64,
+    /// The sum of what is not a hole.
+    nbytes: u64,
+    /// Whether there is a range without an extent before the end.
+    gap: bool,
+}
+
+impl FileState {
+    /// What an inode that is not a directory needs of its extents.
+    pub(super) fn finish(
+        &self,
+        superblock: &Super,
+        place: Place,
+        item: &InodeItem,
+        kind: u8,
+    ) -> Result<()> {
+        let size = item.size.get();
+        place.require(item.nbytes == self.nbytes, || {
+            format!("nbytes is {}, and its extents have {}", item.nbytes, self.nbytes)
+        })?;
+        place.require(
+            self.inline == 0 || self.extents == 1,
+            || "it has an inline extent and another one",
+        )?;
+        if kind == file_type::SYMLINK {
+            let whole = self.inline == 1 && self.end == size;
+            return place.require(whole && (1..SECTOR).contains(&size), || {
+                format!("its target is not one inline extent of {size} bytes, fewer than 4096")
+            });
+        }
+        let whole = superblock.incompat().contains(Incompat::NO_HOLES)
+            || self.inline == 1
+            || (!self.gap && self.end >= round_up(size, SECTOR));
+        place.require(whole, || "a hole has no extent, and incompat_flags lacks NO_HOLES")
+    }
+}
+
+impl Files {
+    /// Looks at a range of a file.
+    pub(super) fn extent(
+        &mut self,
+        superblock: &Super,
+        place: Place,
+        data: &[u8],
+        inode: &InodeItem,
+        kind: u8,
+        file: &mut FileState,
+    ) -> Result<()> {
+        let content = [file_type::REG_FILE, file_type::SYMLINK].contains(&kind);
+        place.require(content, || "its inode has no content")?;
+        let extent = file_extent(data).ok_or_else(|| place.breaks("it is not an extent"))?;
+        let head = match extent {
+            FileExtent::Inline(head, _) => head,
+            FileExtent::Regular(item) => &item.head,
+        };
+        check_head(superblock, place, head)?;
+        place.require(place.key.offset >= file.end, || "it overlaps the one before")?;
+        file.gap |= place.key.offset > file.end;
+        file.extents += 1;
+        match extent {
+            FileExtent::Inline(head, bytes) => inline(place, head, bytes, inode, kind, file),
+            FileExtent::Regular(item) => {
+                place.require(kind == file_type::REG_FILE, || "a target is not inline")?;
+                regular(place, item, inode, file)?;
+                let flags = InodeFlags::from_bits_retain(inode.flags.get());
+                let nodatasum = flags.contains(InodeFlags::NODATASUM);
+                place.require(
+                    !nodatasum || item.head.compression == 0,
+                    || "it is compressed, and its inode is without checksums",
+                )?;
+                if item.disk_bytenr != 0 {
+                    self.uses.push(Use { place, item: *item, nodatasum });
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn check_head(superblock: &Super, place: Place, head: &FileExtentHead) -> Result<()> {
+    place.require(head.generation.get() <= superblock.generation(), || {
+        format!("generation is {}, newer than all", head.generation)
+    })?;
+    let flag = match head.compression {
+        0 | 1 => Incompat::empty(),
+        2 => Incompat::COMPRESS_LZO,
+        3 => Incompat::COMPRESS_ZSTD,
+        other => return Err(place.breaks(format_args!("compression is {other}"))),
+    };
+    place.require(superblock.incompat().contains(flag), || {
+        format!("compression is {}, which incompat_flags does not say", head.compression)
+    })?;
+    place.require(head.encryption == 0, || format!("encryption is {}", head.encryption))?;
+    place.require(head.other_encoding == 0, || format!("other_encoding is {}", head.other_encoding))
+}
+
+fn inline(
+    place: Place,
+    head: &FileExtentHead,
+    bytes: &[u8],
+    inode: &InodeItem,
+    kind: u8,
+    file: &mut FileState,
+) -> Result<()> {
+    let len = head.ram_bytes.get();
+    place.require(place.key.offset == 0, || "an inline extent is not at the start")?;
+    if head.compression == 0 {
+        place.require(bytes.len() as u64 == len, || {
+            format!("ram_bytes is {len}, and it has {} bytes", bytes.len())
+        })?;
+        place.require((1..SECTOR).contains(&len), || format!("ram_bytes is {len}"))?;
+    } else {
+        place.require(kind != file_type::SYMLINK, || "a target is compressed")?;
+        place.require((1..=SECTOR).contains(&len), || format!("ram_bytes is {len}"))?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let decompressed = decompress(head.compression, bytes, len);
+        place.require(decompressed.is_some(), || "it can't be decompressed")?;
+    }
+    place.require(len <= inode.size.get(), || {
+        format!("ram_bytes is {len}, and the size of the file {}", inode.size)
+    })?;
+    (file.inline, file.end, file.nbytes) = (1, len, len);
+    Ok(())
+}
+
+fn regular(
+    place: Place,
+    item: &FileExtentItem,
+    inode: &InodeItem,
+    file: &mut FileState,
+) -> Result<()> {
+    let FileExtentItem { head, .. } = item;
+    let (ram_bytes, offset, num_bytes) =
+        (head.ram_bytes.get(), item.offset.get(), item.num_bytes.get());
+    let (disk_bytenr, disk_num_bytes) = (item.disk_bytenr.get(), item.disk_num_bytes.get());
+    let values = [place.key.offset, ram_bytes, offset, num_bytes, disk_bytenr, disk_num_bytes];
+    place.require(values.iter().all(|value| value.is_multiple_of(SECTOR)), || {
+        format!("not all of its file offset and its fields are aligned: {values:?}")
+    })?;
+    place.require(num_bytes > 0, || "num_bytes is 0")?;
+    let end = place.key.offset.checked_add(num_bytes);
+    let end = end.ok_or_else(|| place.breaks("its end is no offset"))?;
+    file.end = end;
+    let prealloc = head.extent_type == extent_type::PREALLOC;
+    if disk_bytenr == 0 {
+        let empty = disk_num_bytes == 0 && head.compression == 0;
+        return place.require(empty && !prealloc, || "it is a hole with a place on disk");
+    }
+    file.nbytes = file.nbytes.saturating_add(num_bytes);
+    place.require(disk_num_bytes > 0, || "disk_num_bytes is 0")?;
+    place.require(offset.checked_add(num_bytes).is_some_and(|end| end <= ram_bytes), || {
+        format!("offset {offset} and num_bytes {num_bytes} are beyond ram_bytes {ram_bytes}")
+    })?;
+    if head.compression == 0 {
+        place.require(ram_bytes == disk_num_bytes, || {
+            format!("ram_bytes is {ram_bytes}, and disk_num_bytes {disk_num_bytes}")
+        })?;
+        // What is set aside may be twice as long.
+        place.require(disk_num_bytes <= 2 * MAX_EXTENT_SIZE, || {
+            format!("disk_num_bytes is {disk_num_bytes}")
+        })?;
+    } else {
+        place.require(!prealloc, || "what is set aside is compressed")?;
+        let most = MOST as u64;
+        place.require(ram_bytes <= most && disk_num_bytes <= most, || {
+            format!("ram_bytes is {ram_bytes}, and disk_num_bytes {disk_num_bytes}")
+        })?;
+    }
+    let behind = prealloc || end <= round_up(inode.size.get(), SECTOR);
+    place.require(behind, || format!("it is behind the size of the file, {}", inode.size))
+}
+
+/// Decompresses every compressed extent once.
+pub(super) fn check_compressed(reader: &Reader<'_>, uses: &[Use], report: &mut Report) {
+    let mut last = None;
+    for one in uses.iter().filter(|one| one.item.head.compression != 0) {
+        if last.replace(one.extent()) == Some(one.extent()) {
+            continue;
+        }
+        let decompressed = reader.decompressed(&one.item);
+        if let Some(None) = report.keep(decompressed) {
+            report.add(one.place.breaks("it can't be decompressed"));
+        }
+    }
+}

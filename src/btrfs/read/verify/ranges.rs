@@ -1,0 +1,65 @@
+//! Sets of addresses.
+
+use std::ops::Range;
+
+/// Ranges that neither overlap nor touch, in ascending order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Ranges(Vec<Range<u64>>);
+
+impl FromIterator<Range<u64>> for Ranges {
+    fn from_iter<I: IntoIterator<Item = Range<u64>>>(ranges: I) -> Self {
+        let mut sorted: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
+        sorted.sort_by_key(|range| range.start);
+        let mut all: Vec<Range<u64>> = Vec::new();
+        for range in sorted {
+            match all.last_mut() {
+                Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+                _ => all.push(range),
+            }
+        }
+        Self(all)
+    }
+}
+
+impl Ranges {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.0.iter()
+    }
+
+    /// Whether all of a range is in one of these.
+    pub(super) fn contain(&self, range: &Range<u64>) -> bool {
+        let next = self.0.partition_point(|own| own.end <= range.start);
+        range.is_empty()
+            || self.0.get(next).is_some_and(|own| own.start <= range.start && range.end <= own.end)
+    }
+
+    /// The first of these that has something in common with a range.
+    pub(super) fn overlap(&self, range: &Range<u64>) -> Option<&Range<u64>> {
+        let next = self.0.partition_point(|own| own.end <= range.start);
+        self.0.get(next).filter(|own| own.start < range.end && !range.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_merged_and_looked_up() {
+        let ranges: Ranges = [8..9, 0..2, 2..3, 1..2, 5..5].into_iter().collect();
+        assert_eq!(ranges.0, [0..3, 8..9]);
+        let cases = [
+            (0..3, true, Some(0..3)),
+            (1..2, true, Some(0..3)),
+            (2..4, false, Some(0..3)),
+            (3..8, false, None),
+            (3..9, false, Some(8..9)),
+            (9..10, false, None),
+            (4..4, true, None),
+        ];
+        for (range, contained, overlapping) in cases {
+            assert_eq!(ranges.contain(&range), contained, "{range:?}");
+            assert_eq!(ranges.overlap(&range), overlapping.as_ref(), "{range:?}");
+        }
+    }
+}

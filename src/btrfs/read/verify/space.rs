@@ -1,0 +1,192 @@
+//! Every byte of a block group is used or free, and there is no other.
+
+use std::collections::BTreeMap;
+
+use super::super::super::key::Key;
+use super::super::super::spec::{
+    CompatRo, FreeSpaceInfo, SECTOR, STRIPE_LEN, SUPER_OFFSETS, item_type,
+};
+use super::super::chunks::Chunk;
+use super::super::items::{Place, exact};
+use super::super::{Reader, Result, Violation};
+use super::extents::Extents;
+use super::ranges::Ranges;
+use super::volumes::{Group, Volumes};
+use super::{Report, Rules};
+
+/// `flags` of a `FREE_SPACE_INFO`.
+const USING_BITMAPS: u32 = 1;
+
+/// What the free space tree says of a block group.
+#[derive(Debug)]
+struct Listed {
+    place: Place,
+    len: u64,
+    count: u32,
+    bitmaps: bool,
+    /// Where, and how long, in ascending order.
+    free: Vec<(u64, u64)>,
+    /// The end of the last item.
+    end: u64,
+}
+
+/// What the free space tree says.
+#[derive(Debug, Default)]
+pub(super) struct FreeSpace(BTreeMap<u64, Listed>);
+
+impl FreeSpace {
+    pub(super) fn item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+        let Key { objectid: start, item_type, offset: len } = place.key;
+        if item_type == item_type::FREE_SPACE_INFO {
+            let info = exact::<FreeSpaceInfo>(data);
+            let info = info.ok_or_else(|| place.breaks("it is not about free space"))?;
+            let (count, flags) = (info.extent_count.get(), info.flags.get());
+            place.require(flags & !USING_BITMAPS == 0, || format!("flags are {flags:#x}"))?;
+            let (free, bitmaps) = (Vec::new(), flags == USING_BITMAPS);
+            let listed = Listed { place, len, count, bitmaps, free, end: start };
+            place.require(self.0.insert(start, listed).is_none(), || "it is there twice")?;
+            return Ok(());
+        }
+        let end = start.checked_add(len);
+        let group = self.0.values_mut().next_back().filter(|group| {
+            let group_end = group.place.key.objectid.checked_add(group.len);
+            group.end <= start && end.is_some() && end <= group_end
+        });
+        let group = group.ok_or_else(|| place.breaks("it is in no block group, or overlaps"))?;
+        let aligned = start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0;
+        place.require(aligned, || "it is not aligned, or empty")?;
+        group.end = end.unwrap_or(u64::MAX);
+        match item_type {
+            item_type::FREE_SPACE_EXTENT => {
+                place.require(!group.bitmaps, || "its block group uses bitmaps")?;
+                place.require(data.is_empty(), || "it has data")?;
+                group.free.push((start, len));
+                Ok(())
+            }
+            item_type::FREE_SPACE_BITMAP => {
+                place.require(group.bitmaps, || "its block group does not use bitmaps")?;
+                let sectors = len / SECTOR;
+                place.require(data.len() as u64 == sectors.div_ceil(8), || {
+                    format!("it has {} bytes for {sectors} sectors", data.len())
+                })?;
+                group.bitmap(start, sectors, data);
+                Ok(())
+            }
+            _ => Err(place.breaks("it does not belong here")),
+        }
+    }
+}
+
+impl Listed {
+    fn bitmap(&mut self, start: u64, sectors: u64, data: &[u8]) {
+        let bits = data.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
+        for (sector, free) in (0..sectors).zip(bits) {
+            if !free {
+                continue;
+            }
+            let at = start + sector * SECTOR;
+            match self.free.last_mut() {
+                Some((last, len)) if *last + *len == at => *len += SECTOR,
+                _ => self.free.push((at, SECTOR)),
+            }
+        }
+    }
+}
+
+/// Compares block groups, what is allocated and what is free.
+pub(super) fn compare(
+    reader: &Reader<'_>,
+    volumes: &Volumes,
+    extents: &Extents,
+    free_space: &FreeSpace,
+    rules: Rules,
+    report: &mut Report,
+) {
+    let allocated = extents.allocated(reader.superblock.node_size() as u64);
+    let listed = reader.superblock.compat_ro().contains(CompatRo::FREE_SPACE_TREE);
+    for (start, group) in volumes.groups() {
+        let Some(chunk) = reader.chunks.find(start, group.len) else { continue };
+        let from = allocated.partition_point(|(at, _)| *at < start);
+        let to = allocated.partition_point(|(at, _)| *at < chunk.end());
+        let used = allocated.get(from..to).unwrap_or_default();
+        report.keep(check_used(start, group, chunk, used));
+        if !listed {
+            continue;
+        }
+        let place = format!("block group {start}");
+        match free_space.0.get(&start) {
+            Some(listed) if listed.len == group.len => {
+                report.keep(check_free(start, chunk, used, listed));
+            }
+            _ => report.add(Violation::new(place, "the free space tree has not the same")),
+        }
+    }
+    for (start, listed) in &free_space.0 {
+        let known = volumes.groups().any(|(group, _)| group == *start);
+        if rules == Rules::Detfs && !known {
+            report.add(listed.place.breaks("there is no such block group"));
+        }
+    }
+}
+
+/// The places of superblocks as addresses of a chunk.
+fn superblocks(chunk: &Chunk) -> Ranges {
+    let mut ranges = Vec::new();
+    for stripe in &chunk.stripes {
+        for at in SUPER_OFFSETS {
+            let (from, to) = (at.max(*stripe), (at + STRIPE_LEN).min(stripe + chunk.len));
+            if from < to {
+                ranges.push(chunk.start + (from - stripe)..chunk.start + (to - stripe));
+            }
+        }
+    }
+    ranges.into_iter().collect()
+}
+
+/// The sum of what is used is right, and none of it is where a superblock is.
+fn check_used(start: u64, group: Group, chunk: &Chunk, used: &[(u64, u64)]) -> Result<()> {
+    let superblocks = superblocks(chunk);
+    for (at, len) in used {
+        if superblocks.overlap(&(*at..at.saturating_add(*len))).is_some() {
+            let place = format_args!("extent of {len} bytes at {at}").to_string();
+            return Err(Violation::new(place, "a copy of the superblock is in its place"));
+        }
+    }
+    let sum: u64 = used.iter().map(|(_, len)| len).sum();
+    if sum != group.used {
+        let rule = format!("used is {}, and {sum} bytes are", group.used);
+        return Err(Violation::new(format_args!("block group {start}"), rule));
+    }
+    Ok(())
+}
+
+/// What is used and what is free fill a block group. What is free is listed in as few ranges as
+/// there are; the kernel passes over the place of a superblock in them, so it may be missing.
+fn check_free(start: u64, chunk: &Chunk, used: &[(u64, u64)], listed: &Listed) -> Result<()> {
+    let breaks = |rule: String| Err(listed.place.breaks(rule));
+    if listed.free.len() as u64 != u64::from(listed.count) {
+        let rule = format!("extent_count is {}, and there are {}", listed.count, listed.free.len());
+        return breaks(rule);
+    }
+    let superblocks = superblocks(chunk);
+    let mut all: Vec<_> = used.iter().map(|range| (*range, false)).collect();
+    all.extend(listed.free.iter().map(|range| (*range, true)));
+    all.sort_unstable();
+    let (mut end, mut after_free) = (start, false);
+    for ((at, len), free) in all {
+        if at < end {
+            return breaks(format!("{at} is both used and free"));
+        }
+        if at > end && !superblocks.contain(&(end..at)) {
+            return breaks(format!("{end} is neither used nor free"));
+        }
+        if at == end && free && after_free {
+            return breaks(format!("the free ranges before and behind {at} are not one"));
+        }
+        (end, after_free) = (at + len, free);
+    }
+    if end < chunk.end() && !superblocks.contain(&(end..chunk.end())) {
+        return breaks(format!("{end} is neither used nor free"));
+    }
+    Ok(())
+}

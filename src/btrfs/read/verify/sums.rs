@@ -1,0 +1,112 @@
+//! The checksums of data.
+
+use std::ops::Range;
+
+use super::super::super::key::Key;
+use super::super::super::spec::{SECTOR, extent_type, item_type, objectid};
+use super::super::items::Place;
+use super::super::superblock::Super;
+use super::super::tree::Root;
+use super::super::{Reader, Result, Violation};
+use super::Report;
+use super::files::Use;
+use super::ranges::Ranges;
+
+/// How much data is read at once, in sectors.
+const READ: usize = 256;
+
+/// What has checksums.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    /// In ascending order.
+    ranges: Vec<Range<u64>>,
+}
+
+impl Sums {
+    pub(super) fn item(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+        let Key { objectid, item_type, offset: start } = place.key;
+        let belongs = objectid == objectid::EXTENT_CSUM && item_type == item_type::EXTENT_CSUM;
+        place.require(belongs, || "it does not belong here")?;
+        place.require(start.is_multiple_of(SECTOR), || "it is not aligned")?;
+        let size = superblock.checksum.size();
+        place.require(!data.is_empty() && data.len().is_multiple_of(size), || {
+            format!("it has {} bytes, and a checksum has {size}", data.len())
+        })?;
+        let len = (data.len() / size) as u64 * SECTOR;
+        let end = start.checked_add(len).ok_or_else(|| place.breaks("its end is no address"))?;
+        let before = self.ranges.last().map_or(0, |last| last.end);
+        place.require(before <= start, || "it overlaps the one before")?;
+        self.ranges.push(start..end);
+        Ok(())
+    }
+
+    /// The data of files has checksums if their inodes don't say otherwise; what was only set
+    /// aside has none, and nothing else has.
+    pub(super) fn compare(&self, uses: &[Use], report: &mut Report) {
+        let summed: Ranges = self.ranges.iter().cloned().collect();
+        let mut with = Vec::new();
+        for one in uses {
+            let (start, len) = one.extent();
+            let whole = start..start.saturating_add(len);
+            let item = &one.item;
+            let part = if item.head.compression == 0 {
+                let start = start.saturating_add(item.offset.get());
+                start..start.saturating_add(item.num_bytes.get())
+            } else {
+                whole.clone()
+            };
+            let prealloc = item.head.extent_type == extent_type::PREALLOC;
+            if one.nodatasum || prealloc {
+                if summed.overlap(&part).is_some() {
+                    report.add(one.place.breaks("its data has checksums, and should not"));
+                }
+            } else {
+                if !summed.contain(&part) {
+                    report.add(one.place.breaks("its data has not all its checksums"));
+                }
+                with.push(whole);
+            }
+        }
+        let with: Ranges = with.into_iter().collect();
+        for range in summed.iter().filter(|range| !with.contain(range)) {
+            let place =
+                format!("checksums of {} bytes at {}", range.end - range.start, range.start);
+            report.add(Violation::new(place, "not all of that is data that needs them"));
+        }
+    }
+
+    /// Reads all data, in all copies, and compares it with its checksums.
+    pub(super) fn check_data(&self, reader: &Reader<'_>, root: Option<Root>, report: &mut Report) {
+        let Some(root) = root else { return };
+        let size = reader.superblock.checksum.size();
+        for leaf in reader.leaves(root, Key::MIN..=Key::MAX) {
+            let Some(leaf) = report.keep(leaf) else { continue };
+            for (key, sums) in leaf.items() {
+                let mut start = key.offset;
+                for sums in sums.chunks(READ * size) {
+                    report.keep(check(reader, start, sums));
+                    start = start.saturating_add((sums.len() / size) as u64 * SECTOR);
+                }
+            }
+        }
+    }
+}
+
+/// Compares consecutive sectors with their checksums.
+fn check(reader: &Reader<'_>, start: u64, sums: &[u8]) -> Result<()> {
+    let checksum = reader.superblock.checksum;
+    let sector = usize::try_from(SECTOR).unwrap_or(usize::MAX);
+    let mut data = vec![0; sums.len() / checksum.size() * sector];
+    for at in reader.chunks.physical(start, data.len() as u64)? {
+        reader.device.read(at, &mut data)?;
+        let sectors = data.chunks(sector).zip(sums.chunks(checksum.size()));
+        for (number, (data, sum)) in (0..).zip(sectors) {
+            if checksum.digest(data).get(..sum.len()) != Some(sum) {
+                let within = number * SECTOR;
+                let place = format!("data at {}, on the device at {}", start + within, at + within);
+                return Err(Violation::new(place, "its checksum is wrong"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! The copies of the superblock.
+
+use super::super::super::spec::{SUPER_INFO_SIZE, SUPER_OFFSETS, SuperBlock};
+use super::super::superblock::Super;
+use super::super::{Reader, Violation};
+use super::Report;
+
+/// Every copy says the same but where it is. The kernel writes those that are not the very last
+/// bytes of the device.
+pub(super) fn check(reader: &Reader<'_>, report: &mut Report) {
+    let first = &reader.superblock.record;
+    let behind = |at: &u64| at + SUPER_INFO_SIZE < first.total_bytes.get();
+    for at in SUPER_OFFSETS.into_iter().skip(1).filter(behind) {
+        let Some(copy) = report.keep(Super::read(&reader.device, at)) else { continue };
+        if alike(&copy.record) != alike(first) {
+            let place = format_args!("superblock at {at}");
+            report.add(Violation::new(place, "it differs from the first one"));
+        }
+    }
+}
+
+fn alike(superblock: &SuperBlock) -> SuperBlock {
+    SuperBlock { csum: [0; 32], bytenr: 0.into(), ..*superblock }
+}

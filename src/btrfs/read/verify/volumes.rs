@@ -1,0 +1,229 @@
+//! Chunks, the extents of the device that they are of, and block groups.
+
+use std::collections::BTreeMap;
+
+use super::super::super::spec::{
+    BlockGroupFlags, BlockGroupItem, CompatRo, DEVICE_RANGE_RESERVED, DevExtent, DevItem,
+    DevStatsItem, SECTOR, STRIPE_LEN, SUPER_OFFSETS, item_type, objectid,
+};
+use super::super::chunks::copies;
+use super::super::items::{Place, exact};
+use super::super::superblock::Super;
+use super::super::{Reader, Result, Violation};
+use super::{Report, Rules, unmatched};
+
+/// A part of the device and what it is given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Stripe {
+    offset: u64,
+    len: u64,
+    chunk: u64,
+}
+
+/// A block group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) len: u64,
+    pub(super) used: u64,
+    flags: u64,
+}
+
+/// What the trees say of the device.
+#[derive(Debug, Default)]
+pub(super) struct Volumes {
+    device: Option<DevItem>,
+    /// By their offsets, without overlap.
+    stripes: Vec<Stripe>,
+    groups: BTreeMap<u64, Group>,
+}
+
+impl Volumes {
+    /// All block groups, by their addresses.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (u64, Group)> {
+        self.groups.iter().map(|(start, group)| (*start, *group))
+    }
+
+    /// Chunks were checked when the file system was opened.
+    pub(super) fn chunk_tree_item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+        if place.key.objectid != objectid::DEV_ITEMS {
+            return Ok(());
+        }
+        place.require(place.key.item_type == item_type::DEV_ITEM, || "it does not belong here")?;
+        let item = exact::<DevItem>(data).ok_or_else(|| place.breaks("it is not a device"))?;
+        place.require(item.devid == place.key.offset, || format!("devid is {}", item.devid))?;
+        place.require(self.device.is_none(), || "there is more than one device")?;
+        self.device = Some(*item);
+        Ok(())
+    }
+
+    pub(super) fn dev_tree_item(
+        &mut self,
+        superblock: &Super,
+        place: Place,
+        data: &[u8],
+    ) -> Result<()> {
+        let key = place.key;
+        let devid = superblock.record.dev_item.devid.get();
+        match (key.objectid, key.item_type) {
+            (objectid::DEV_STATS, item_type::PERSISTENT_ITEM) => {
+                place.require(key.offset == devid, || "there is no such device")?;
+                let stats = exact::<DevStatsItem>(data);
+                place.require(stats.is_some(), || "it is not a list of five counts")
+            }
+            (_, item_type::DEV_EXTENT) => {
+                place.require(key.objectid == devid, || "there is no such device")?;
+                let item = exact::<DevExtent>(data);
+                let item = item.ok_or_else(|| place.breaks("it is not an extent of a device"))?;
+                self.stripe(superblock, place, item)
+            }
+            _ => Err(place.breaks("it does not belong here")),
+        }
+    }
+
+    fn stripe(&mut self, superblock: &Super, place: Place, item: &DevExtent) -> Result<()> {
+        place.require(item.chunk_tree == objectid::CHUNK_TREE, || {
+            format!("chunk_tree is {}", item.chunk_tree)
+        })?;
+        place.require(item.chunk_objectid == objectid::FIRST_CHUNK_TREE, || {
+            format!("chunk_objectid is {}", item.chunk_objectid)
+        })?;
+        let (offset, len, chunk) = (place.key.offset, item.length.get(), item.chunk_offset.get());
+        let aligned = [offset, len, chunk].iter().all(|value| value.is_multiple_of(SECTOR));
+        place.require(aligned && len > 0, || "its addresses are not aligned, or it is empty")?;
+        place.require(offset >= DEVICE_RANGE_RESERVED, || {
+            format!("it is in the first {DEVICE_RANGE_RESERVED} bytes of the device")
+        })?;
+        let end = offset.checked_add(len);
+        place.require(end.is_some_and(|end| end <= superblock.record.total_bytes.get()), || {
+            format!("it is behind the device: length is {len}")
+        })?;
+        let before = self.stripes.last().map_or(0, |last| last.offset + last.len);
+        place.require(before <= offset, || "it overlaps the one before")?;
+        self.stripes.push(Stripe { offset, len, chunk });
+        Ok(())
+    }
+
+    pub(super) fn block_group_tree_item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+        let known = place.key.item_type == item_type::BLOCK_GROUP_ITEM;
+        place.require(known, || "it does not belong here")?;
+        self.group(place, data)
+    }
+
+    /// Takes items of block groups out of the extent tree; says whether it was one.
+    pub(super) fn extent_tree_item(
+        &mut self,
+        superblock: &Super,
+        place: Place,
+        data: &[u8],
+    ) -> Result<bool> {
+        if place.key.item_type != item_type::BLOCK_GROUP_ITEM {
+            return Ok(false);
+        }
+        let apart = superblock.compat_ro().contains(CompatRo::BLOCK_GROUP_TREE);
+        place.require(!apart, || "block groups have their own tree")?;
+        self.group(place, data)?;
+        Ok(true)
+    }
+
+    fn group(&mut self, place: Place, data: &[u8]) -> Result<()> {
+        let item = exact::<BlockGroupItem>(data);
+        let item = item.ok_or_else(|| place.breaks("it is not a block group"))?;
+        let (start, len) = (place.key.objectid, place.key.offset);
+        let (used, flags) = (item.used.get(), item.flags.get());
+        place.require(len > 0, || "it is empty")?;
+        place.require(item.chunk_objectid == objectid::FIRST_CHUNK_TREE, || {
+            format!("chunk_objectid is {}", item.chunk_objectid)
+        })?;
+        place.require(used <= len, || format!("used is {used}, more than its length"))?;
+        place.require(copies(BlockGroupFlags::from_bits_retain(flags)).is_some(), || {
+            format!("flags are {flags:#x}, not one type with a profile that can be read")
+        })?;
+        self.groups.insert(start, Group { len, used, flags });
+        Ok(())
+    }
+
+    pub(super) fn compare(&self, reader: &Reader<'_>, rules: Rules, report: &mut Report) {
+        let superblock = &reader.superblock.record;
+        match &self.device {
+            None => report.add(Violation::new("chunk tree", "there is no device")),
+            Some(device) if *device != superblock.dev_item => {
+                let rule = "it differs from dev_item of the superblock";
+                report.add(Violation::new("chunk tree, device", rule));
+            }
+            Some(device) => {
+                let sum: u64 = self.stripes.iter().map(|stripe| stripe.len).sum();
+                if device.bytes_used != sum {
+                    let rule = format!("bytes_used is {}, not {sum}", device.bytes_used);
+                    report.add(Violation::new("chunk tree, device", rule));
+                }
+            }
+        }
+        self.compare_system_chunks(reader, report);
+        self.compare_stripes(reader, rules, report);
+        self.compare_groups(reader, report);
+        let used = self.groups.values().fold(0, |sum: u64, group| sum.saturating_add(group.used));
+        if superblock.bytes_used != used {
+            let rule =
+                format!("bytes_used is {}, and block groups use {used}", superblock.bytes_used);
+            report.add(Violation::new("superblock", rule));
+        }
+    }
+
+    fn compare_system_chunks(&self, reader: &Reader<'_>, report: &mut Report) {
+        let Some(array) = report.keep(reader.superblock.system_chunks()) else { return };
+        let system =
+            reader.chunks.iter().filter(|chunk| chunk.flags.contains(BlockGroupFlags::SYSTEM));
+        if !array.iter().eq(system) {
+            let rule = "it has not the system chunks of the chunk tree";
+            report.add(Violation::new("superblock, sys_chunk_array", rule));
+        }
+    }
+
+    fn compare_stripes(&self, reader: &Reader<'_>, rules: Rules, report: &mut Report) {
+        let mut stripes = Vec::new();
+        for chunk in reader.chunks.iter() {
+            let (start, len) = (chunk.start, chunk.len);
+            let stripe = |&offset| Stripe { offset, len, chunk: start };
+            stripes.extend(chunk.stripes.iter().map(stripe));
+        }
+        stripes.sort_unstable();
+        let (of_chunks, of_device) = unmatched(&stripes, &self.stripes);
+        for Stripe { offset, chunk, .. } in of_chunks {
+            let rule = format!("the device has no such extent for its stripe at {offset}");
+            report.add(Violation::new(format_args!("chunk {chunk}"), rule));
+        }
+        for Stripe { offset, chunk, .. } in of_device {
+            let rule = format!("chunk {chunk} has no such stripe");
+            report.add(Violation::new(format_args!("extent of the device at {offset}"), rule));
+        }
+        if rules == Rules::Detfs {
+            for Stripe { offset, len, chunk } in stripes {
+                let over = SUPER_OFFSETS
+                    .into_iter()
+                    .find(|&at| offset < at + STRIPE_LEN && at < offset + len);
+                if let Some(at) = over {
+                    let rule = format!("its stripe at {offset} is over the superblock at {at}");
+                    report.add(Violation::new(format_args!("chunk {chunk}"), rule));
+                }
+            }
+        }
+    }
+
+    fn compare_groups(&self, reader: &Reader<'_>, report: &mut Report) {
+        for chunk in reader.chunks.iter() {
+            let group = self.groups.get(&chunk.start);
+            let same = |group: &&Group| group.len == chunk.len && group.flags == chunk.flags.bits();
+            if group.filter(same).is_none() {
+                let rule = "there is no block group of the same length and type";
+                report.add(Violation::new(format_args!("chunk {}", chunk.start), rule));
+            }
+        }
+        for start in self.groups.keys() {
+            let chunk = reader.chunks.find(*start, 1);
+            if !chunk.is_some_and(|chunk| chunk.start == *start) {
+                let place = format_args!("block group {start}");
+                report.add(Violation::new(place, "there is no chunk for it"));
+            }
+        }
+    }
+}
