@@ -17,6 +17,8 @@ pub struct Comparison {
     without: Vec<PathBuf>,
     hollow: Vec<PathBuf>,
     latest: Option<i64>,
+    one_time: bool,
+    without_nodes: bool,
 }
 
 impl Comparison {
@@ -48,6 +50,18 @@ impl Comparison {
         self
     }
 
+    /// In the second tree, all times are the time of modification.
+    pub fn one_time(mut self) -> Self {
+        self.one_time = true;
+        self
+    }
+
+    /// The second tree may lack devices, pipes and sockets.
+    pub fn without_nodes(mut self) -> Self {
+        self.without_nodes = true;
+        self
+    }
+
     /// Compares two trees and complains of every difference (the first twenty in words).
     pub fn compare(&self, first: &Path, second: &Path) -> Verdict {
         let mut left = Listing::read(first, self.content_only);
@@ -59,6 +73,9 @@ impl Comparison {
         }
         for path in &self.hollow {
             left.0.retain(|found, _| found == path || !found.starts_with(path));
+        }
+        if self.without_nodes {
+            left.0.retain(|_, node| ["file", "directory", "symlink"].contains(&node.kind));
         }
         if let Some(latest) = self.latest {
             for node in left.0.values_mut() {
@@ -75,6 +92,13 @@ impl Comparison {
                         .map(|difference| format!("{}: {difference}", path.display())),
                 ),
             }
+        }
+        if self.one_time {
+            let others = right.0.iter().filter(|(_, node)| node.times != [node.mtime; 3]);
+            differences.extend(others.map(|(path, node)| {
+                let Node { times, mtime, .. } = node;
+                format!("{}: times {times:?} beside {mtime:?}", path.display())
+            }));
         }
         let extra = right.0.keys().filter(|path| !left.0.contains_key(*path));
         differences.extend(extra.map(|path| format!("{}: extra", path.display())));
@@ -95,6 +119,8 @@ struct Node {
     uid: u32,
     gid: u32,
     mtime: (i64, i64),
+    /// Of access, change and birth.
+    times: [(i64, i64); 3],
     /// Of regular files.
     size: u64,
     rdev: u64,
@@ -193,12 +219,24 @@ impl Node {
         node.mode = metadata.mode();
         (node.uid, node.gid) = (metadata.uid(), metadata.gid());
         node.mtime = (metadata.mtime(), metadata.mtime_nsec());
+        node.times = [
+            (metadata.atime(), metadata.atime_nsec()),
+            (metadata.ctime(), metadata.ctime_nsec()),
+            birth_time(at),
+        ];
         if !kind.is_dir() {
             node.links = metadata.nlink();
         }
         node.xattrs = read_xattrs(at);
         node
     }
+}
+
+/// When an inode was made; a symlink is not followed. It is 0 where that is not kept.
+fn birth_time(at: &Path) -> (i64, i64) {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let found = statx(CWD, at, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).unwrap();
+    (found.stx_btime.tv_sec, found.stx_btime.tv_nsec.into())
 }
 
 /// The extended attributes of a path; a symlink is not followed.
@@ -338,7 +376,18 @@ mod tests {
         shell("find $1 -exec touch -h -d @1500000000 {} +", &[&two]);
         exact.compare(&one, &two).unwrap_err();
         exact.clone().clamped_to(1_500_000_000).compare(&one, &two).unwrap();
-        exact.clamped_to(1_500_000_001).compare(&one, &two).unwrap_err();
+        exact.clone().clamped_to(1_500_000_001).compare(&one, &two).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        exact.clone().one_time().compare(&one, &two).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        shell("cd $1; rm fifo char block socket", &[&two]);
+        shell("touch -d @1600000000.000000005 $1", &[&two]);
+        exact.clone().compare(&one, &two).unwrap_err();
+        exact.clone().without_nodes().compare(&one, &two).unwrap();
+        shell("rm $1/link; touch -d @1600000000.000000005 $1", &[&two]);
+        exact.clone().without_nodes().compare(&one, &two).unwrap_err();
 
         let (_scratch, one, two) = pair();
         shell("chmod 7 $1/file; touch $1/lone", &[&two]);

@@ -4,11 +4,13 @@
 //! negative tests can ask for it. An oracle that can't run at all panics instead; it can't be
 //! mistaken for either answer.
 
+pub mod btrfs;
 mod compare;
 mod ext4;
 mod fat;
 mod gpt;
 mod grub;
+mod kernel_log;
 mod mount;
 mod tool;
 
@@ -20,6 +22,7 @@ pub use ext4::e2fsck;
 pub use fat::{extract_fat, fsck_fat};
 pub use gpt::{Partition, extract, gpt, partitions};
 pub use grub::{grub_cmp, grub_ls};
+pub use kernel_log::KernelLog;
 pub use mount::{LoopDevice, Mounted, mount_ext4};
 pub use tool::{require_root, run, sha256, shell};
 

@@ -86,10 +86,14 @@ impl Mounted {
         &self.directory
     }
 
+    /// The device that it is mounted from.
+    pub fn device(&self) -> &Path {
+        self.device.as_ref().expect("mounted from a file").path()
+    }
+
     /// How many errors the kernel has found in this ext4 file system.
     pub fn errors(&self) -> u64 {
-        let device = self.device.as_ref().expect("mounted from a file").path();
-        let counter = Path::new("/sys/fs/ext4").join(device.file_name().unwrap());
+        let counter = Path::new("/sys/fs/ext4").join(self.device().file_name().unwrap());
         fs::read_to_string(counter.join("errors_count")).unwrap().trim().parse().unwrap()
     }
 }
@@ -112,7 +116,7 @@ impl Drop for Mounted {
 }
 
 /// A hash of a file that passes over its holes, of which large images mostly are.
-fn fingerprint(file: &Path) -> [u8; 32] {
+pub fn fingerprint(file: &Path) -> [u8; 32] {
     let file = File::open(file).unwrap();
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     let mut end = 0;

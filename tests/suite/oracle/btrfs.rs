@@ -1,0 +1,125 @@
+//! What btrfs-progs and the kernel say about a btrfs image.
+//!
+//! Two file systems with one fsid confuse the kernel, so every image that is mounted has its own.
+
+mod check;
+mod exercise;
+mod inspect;
+mod mount;
+mod readers;
+mod swap;
+mod twin;
+
+use std::path::Path;
+
+pub use check::btrfs_check;
+pub use exercise::{exercise, first_boot, grow};
+pub use inspect::{Chunk, Facts, Superblock, superblocks};
+pub use mount::{mount_btrfs, mount_btrfs_with, session};
+pub use readers::{find_root, recover, restore, send};
+pub use swap::swap_on;
+pub use twin::twin;
+
+use super::{Comparison, Verdict};
+
+/// Lets every oracle that only reads judge an image of the tree at `source`.
+pub fn judge(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
+    btrfs_check(image)?;
+    Facts::read(image)?.sound()?;
+    mount_btrfs(image, |root| comparison.compare(source, root))?
+}
+
+/// A copy of an image, for what writes to it.
+pub fn copied(image: &Path) -> (tempfile::TempDir, std::path::PathBuf) {
+    let scratch = tempfile::tempdir().unwrap();
+    let copy = scratch.path().join("copy");
+    super::shell("cp --sparse=always $1 $2", &[image, &copy]);
+    (scratch, copy)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::super::tool::shell;
+    use super::super::{LoopDevice, Mounted};
+
+    /// A btrfs by mkfs.btrfs, filled by the kernel from a tree beside it. That version's own
+    /// `--rootdir` leaves free space behind of block groups that are no more.
+    pub struct Sample {
+        scratch: TempDir,
+        pub image: PathBuf,
+        pub source: PathBuf,
+    }
+
+    impl Sample {
+        pub fn new() -> Self {
+            Self::with("-m dup")
+        }
+
+        /// One that mkfs.btrfs was given these options for.
+        pub fn with(options: &str) -> Self {
+            let scratch = tempfile::tempdir().unwrap();
+            let source = scratch.path().join("source");
+            let image = scratch.path().join("image");
+            let script = format!(
+                "mkdir -p $1/dir; echo hello >$1/dir/file; ln -s dir/file $1/link
+                head -c 300000 /dev/urandom >$1/dir/big; mkfifo $1/fifo
+                setfattr -n user.name -v value $1/dir/file; ln $1/dir/big $1/second
+                truncate -s 512M $2; mkfs.btrfs -q -R ^free-space-tree {options} $2 >/dev/null"
+            );
+            shell(&script, &[&source, &image]);
+            let sample = Self { scratch, image, source };
+            sample.change("cp -a $2/. $1");
+            sample
+        }
+
+        /// Runs a script with the mount point and the source while the image is mounted.
+        pub fn change(&self, script: &str) {
+            let device = LoopDevice::attach(&self.image, &[]);
+            let mounted = Mounted::on("btrfs", "rw,space_cache=v2", Some(device)).unwrap();
+            shell(script, &[mounted.path(), &self.source]);
+        }
+
+        pub fn beside(&self, name: &str) -> PathBuf {
+            self.scratch.path().join(name)
+        }
+
+        /// Where on the device the first stripe of the chunk with a logical address has it.
+        pub fn physical(&self, logical: u64) -> u64 {
+            let facts = super::Facts::read(&self.image).unwrap();
+            let (start, chunk) = facts.chunks.range(..=logical).next_back().unwrap();
+            chunk.stripes[0] + (logical - start)
+        }
+
+        /// The address of the only data extent.
+        pub fn data(&self) -> u64 {
+            let facts = super::Facts::read(&self.image).unwrap();
+            let data = facts.chunks.iter().find(|(_, chunk)| chunk.kind.starts_with("DATA"));
+            let (&start, chunk) = data.unwrap();
+            let end = start + chunk.length;
+            let extent = facts.extents.range(start..end).find(|(_, len)| **len > 16_384);
+            self.physical(*extent.unwrap().0)
+        }
+
+        /// The address of the first copy of the root of a tree.
+        pub fn root(&self, tree: &str) -> u64 {
+            if tree == "ROOT_TREE" {
+                let superblock = &super::superblocks(&self.image).unwrap()[0];
+                return self.physical(superblock["root"].parse().unwrap());
+            }
+            let path = self.image.as_os_str();
+            let said = super::super::tool::run(
+                "btrfs",
+                ["inspect-internal".as_ref(), "dump-tree".as_ref(), "-r".as_ref(), path],
+            );
+            // ` tree key (FS_TREE ROOT_ITEM 0) 30441472 level 0`
+            let line = said.stdout.lines().find(|line| line.contains(&format!("({tree} ")));
+            let words = line.unwrap_or_else(|| panic!("{}", said.all()));
+            let (_, behind) = words.rsplit_once(") ").unwrap();
+            self.physical(behind.split(' ').next().unwrap().parse().unwrap())
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! What `btrfs inspect-internal` prints of an image, and whether it adds up.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use super::super::tool::run;
+use super::super::{Verdict, complain};
+
+/// Where superblocks are, as far as the device reaches, and how long none but them may be there.
+pub const MIRRORS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
+const STRIPE: u64 = 64 << 10;
+const SUPERBLOCK: u64 = 4096;
+
+/// The fields of a superblock by the names that dump-super prints.
+pub type Superblock = BTreeMap<String, String>;
+
+/// The superblocks of an image, of which each must be there and be sound.
+pub fn superblocks(image: &Path) -> Verdict<Vec<Superblock>> {
+    let said = inspect(["dump-super", "-fa"], image)?;
+    let mut found: Vec<Superblock> = Vec::new();
+    for line in said.lines() {
+        if line.starts_with("superblock: ") {
+            found.push(Superblock::new());
+        }
+        if let (Some((name, value)), Some(superblock)) = (line.split_once('\t'), found.last_mut())
+            && !name.is_empty()
+        {
+            superblock.entry(name.to_owned()).or_insert_with(|| value.trim().to_owned());
+        }
+    }
+    let len = fs::metadata(image).unwrap().len();
+    let expected = MIRRORS.iter().filter(|&&at| at + SUPERBLOCK <= len).count();
+    if found.len() != expected {
+        return complain(format!("{} superblocks, not {expected}: {said}", found.len()));
+    }
+    for (superblock, at) in found.iter().zip(MIRRORS) {
+        for name in ["csum", "magic", "dev_item.fsid"] {
+            if !superblock.get(name).is_some_and(|value| value.ends_with(" [match]")) {
+                return complain(format!("{name} of the superblock at {at}: {superblock:?}"));
+            }
+        }
+        if number(superblock, "bytenr") != at {
+            return complain(format!("bytenr of the superblock at {at}: {superblock:?}"));
+        }
+        for (name, value) in superblock {
+            if !["csum", "bytenr"].contains(&name.as_str()) && found[0].get(name) != Some(value) {
+                return complain(format!("the superblocks have other values for {name}"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The decimal number in a field of a superblock.
+pub fn number(superblock: &Superblock, name: &str) -> u64 {
+    superblock[name].parse().unwrap_or_else(|error| panic!("{name}: {error}: {superblock:?}"))
+}
+
+/// Runs `btrfs inspect-internal` with words and an image; it must not complain.
+fn inspect<const N: usize>(words: [&str; N], image: &Path) -> Verdict<String> {
+    let mut args = vec![OsStr::new("inspect-internal")];
+    args.extend(words.iter().map(OsStr::new));
+    args.push(image.as_os_str());
+    let said = run("btrfs", args);
+    if said.ok && said.stderr.is_empty() {
+        Ok(said.stdout)
+    } else {
+        complain(format!("btrfs inspect-internal: {}", said.all()))
+    }
+}
+
+/// The lines of one tree.
+pub fn dump_tree(image: &Path, tree: &str) -> Verdict<String> {
+    inspect(["dump-tree", "-t", tree], image)
+}
+
+/// A run of logical addresses and where it is on the device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chunk {
+    pub length: u64,
+    /// Say `METADATA|DUP`.
+    pub kind: String,
+    /// One address on the device for each copy.
+    pub stripes: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockGroup {
+    pub length: u64,
+    pub used: u64,
+    pub kind: String,
+}
+
+/// The trees that say which space is used for what; keys are addresses.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    pub total_bytes: u64,
+    pub bytes_used: u64,
+    pub node_size: u64,
+    /// What the superblock and the chunk tree say that of the device is in dev extents.
+    pub device_used: Vec<u64>,
+    pub chunks: BTreeMap<u64, Chunk>,
+    /// On the device: the chunk, and the length.
+    pub dev_extents: BTreeMap<u64, (u64, u64)>,
+    pub block_groups: BTreeMap<u64, BlockGroup>,
+    /// Lengths of data extents and tree blocks.
+    pub extents: BTreeMap<u64, u64>,
+    /// Lengths of what is free, where there is a free space tree.
+    pub free: Option<BTreeMap<u64, u64>>,
+    /// Lengths of the block groups of the free space tree, and how many runs they say they have.
+    pub free_infos: BTreeMap<u64, (u64, u64)>,
+}
+
+/// `item 3 key (22036480 METADATA_ITEM 0) itemoff 16149 itemsize 33`
+fn key(line: &str) -> Option<(&str, &str, &str)> {
+    let (_, behind) = line.trim_start().strip_prefix("item ")?.split_once("key (")?;
+    let (key, _) = behind.split_once(')')?;
+    let mut words = key.split(' ');
+    Some((words.next()?, words.next()?, words.next()?))
+}
+
+/// The word behind a word.
+fn behind<'a>(line: &'a str, word: &str) -> &'a str {
+    let mut words = line.split_whitespace();
+    words.find(|&found| found == word);
+    words.next().unwrap_or_else(|| panic!("no {word} in {line}"))
+}
+
+fn decimal(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+impl Facts {
+    pub fn read(image: &Path) -> Verdict<Self> {
+        let superblock = &superblocks(image)?[0];
+        let mut facts = Self {
+            total_bytes: number(superblock, "total_bytes"),
+            bytes_used: number(superblock, "bytes_used"),
+            node_size: number(superblock, "nodesize"),
+            device_used: vec![number(superblock, "dev_item.bytes_used")],
+            ..Self::default()
+        };
+        let flags = number_of_hex(&superblock["compat_ro_flags"]);
+        let mut trees = vec!["chunk", "dev", "extent"];
+        if flags & BLOCK_GROUP_TREE != 0 {
+            trees.push("11");
+        }
+        if flags & FREE_SPACE_TREE != 0 {
+            trees.push("10");
+            facts.free = Some(BTreeMap::new());
+        }
+        for tree in trees {
+            facts.take(&dump_tree(image, tree)?)?;
+        }
+        Ok(facts)
+    }
+
+    fn take(&mut self, text: &str) -> Verdict {
+        let mut at = 0;
+        let mut is = "";
+        for line in text.lines() {
+            if let Some((objectid, kind, offset)) = key(line) {
+                is = kind;
+                match kind {
+                    "CHUNK_ITEM" | "DEV_EXTENT" => at = decimal(offset),
+                    "BLOCK_GROUP_ITEM" => {
+                        at = decimal(objectid);
+                        self.block_groups.entry(at).or_default().length = decimal(offset);
+                    }
+                    "EXTENT_ITEM" => {
+                        self.extents.insert(decimal(objectid), decimal(offset));
+                    }
+                    "METADATA_ITEM" => {
+                        self.extents.insert(decimal(objectid), self.node_size);
+                    }
+                    "FREE_SPACE_INFO" => {
+                        at = decimal(objectid);
+                        self.free_infos.insert(at, (decimal(offset), 0));
+                    }
+                    "FREE_SPACE_EXTENT" => {
+                        let free = self.free.as_mut().expect("its tree is read");
+                        free.insert(decimal(objectid), decimal(offset));
+                    }
+                    "FREE_SPACE_BITMAP" => return complain("a bitmap of free space"),
+                    _ => {}
+                }
+                continue;
+            }
+            let line = line.trim();
+            match is {
+                "DEV_ITEM" if line.starts_with("devid ") => {
+                    self.device_used.push(decimal(behind(line, "bytes_used")));
+                }
+                "CHUNK_ITEM" if line.starts_with("length ") => {
+                    let chunk = self.chunks.entry(at).or_default();
+                    chunk.length = decimal(behind(line, "length"));
+                    chunk.kind = behind(line, "type").to_owned();
+                }
+                "CHUNK_ITEM" if line.starts_with("stripe ") => {
+                    let chunk = self.chunks.entry(at).or_default();
+                    chunk.stripes.push(decimal(behind(line, "offset")));
+                }
+                "DEV_EXTENT" if line.starts_with("chunk_objectid ") => {
+                    let chunk = decimal(behind(line, "chunk_offset"));
+                    self.dev_extents.insert(at, (chunk, decimal(behind(line, "length"))));
+                }
+                "BLOCK_GROUP_ITEM" if line.starts_with("block group used ") => {
+                    let group = self.block_groups.entry(at).or_default();
+                    group.used = decimal(behind(line, "used"));
+                    group.kind = behind(line, "flags").to_owned();
+                }
+                "FREE_SPACE_INFO" if line.starts_with("free space info ") => {
+                    let info = self.free_infos.get_mut(&at).expect("its key came before");
+                    info.1 = decimal(behind(line, "count"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that a writer must get right.
+    pub fn sound(&self) -> Verdict {
+        self.chunks_are_dev_extents()?;
+        self.space_adds_up()?;
+        self.mirrors_are_spared()
+    }
+
+    /// Each stripe of a chunk is a dev extent, and there is no other; each chunk is a block group.
+    fn chunks_are_dev_extents(&self) -> Verdict {
+        let mut stripes = BTreeMap::new();
+        for (&start, chunk) in &self.chunks {
+            for &stripe in &chunk.stripes {
+                if stripes.insert(stripe, (start, chunk.length)).is_some() {
+                    return complain(format!("two stripes at {stripe}"));
+                }
+            }
+            let group = self.block_groups.get(&start);
+            if group.is_none_or(|group| (group.length, &group.kind) != (chunk.length, &chunk.kind)) {
+                return complain(format!("{chunk:?} at {start} is the block group {group:?}"));
+            }
+        }
+        if stripes != self.dev_extents {
+            return complain(format!("stripes {stripes:?}, dev extents {:?}", self.dev_extents));
+        }
+        if self.block_groups.len() != self.chunks.len() {
+            return complain(format!("{:?}, but {:?}", self.chunks, self.block_groups));
+        }
+        let mut end = 1 << 20;
+        for (&start, &(_, length)) in &self.dev_extents {
+            if start < end {
+                return complain(format!("a dev extent at {start}, below {end}"));
+            }
+            end = start + length;
+        }
+        if end > self.total_bytes {
+            return complain(format!("dev extents to {end} of {}", self.total_bytes));
+        }
+        let used: u64 = self.dev_extents.values().map(|(_, length)| length).sum();
+        match self.device_used[..] {
+            [one, two] if (one, two) == (used, used) => Ok(()),
+            _ => complain(format!("dev extents of {used}, said are {:?}", self.device_used)),
+        }
+    }
+
+    /// What is used and what is free is all there is, and nothing is both.
+    fn space_adds_up(&self) -> Verdict {
+        let used: u64 = self.block_groups.values().map(|group| group.used).sum();
+        if used != self.bytes_used {
+            return complain(format!("block groups use {used}, all {}", self.bytes_used));
+        }
+        let mut extents = 0;
+        for (&start, group) in &self.block_groups {
+            let end = start + group.length;
+            let inside = self.extents.range(start..end);
+            extents += inside.clone().count();
+            let sum: u64 = inside.clone().map(|(_, length)| length).sum();
+            if sum != group.used {
+                return complain(format!("extents of {sum} in {start}: {group:?}"));
+            }
+            let Some(free) = &self.free else { continue };
+            let runs = free.range(start..end);
+            let info = self.free_infos.get(&start).copied();
+            if info != Some((group.length, runs.clone().count() as u64)) {
+                return complain(format!("free space {info:?} in {start}: {group:?}"));
+            }
+            let mut all: Vec<(u64, u64)> = inside.chain(runs).map(|(&at, &len)| (at, len)).collect();
+            all.sort_unstable();
+            let mut next = start;
+            for (at, len) in all {
+                if at != next {
+                    return complain(format!("used or free is {next}, and then {at}: {group:?}"));
+                }
+                next = at + len;
+            }
+            if next != end {
+                return complain(format!("used and free to {next} of {end}: {group:?}"));
+            }
+        }
+        if extents != self.extents.len() {
+            return complain("extents outside of block groups");
+        }
+        let infos = self.free_infos.len();
+        if self.free.is_some() && infos != self.block_groups.len() {
+            return complain(format!("free space in {infos} block groups: {:?}", self.block_groups));
+        }
+        Ok(())
+    }
+
+    /// No stripe of a chunk has a mirror of the superblock in it.
+    fn mirrors_are_spared(&self) -> Verdict {
+        for (&start, &(_, length)) in &self.dev_extents {
+            for mirror in MIRRORS {
+                if start < mirror + STRIPE && mirror < start + length {
+                    return complain(format!("{length} from {start} on reach the mirror {mirror}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The chunks of a kind, `DATA`, `METADATA` or `SYSTEM`.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (u64, &'a Chunk)> {
+        let is = move |chunk: &Chunk| chunk.kind.split('|').next() == Some(kind);
+        self.chunks.iter().filter(move |(_, chunk)| is(chunk)).map(|(&at, chunk)| (at, chunk))
+    }
+}
+
+const FREE_SPACE_TREE: u64 = 1;
+const BLOCK_GROUP_TREE: u64 = 8;
+
+/// `0xb`, and words behind it
+fn number_of_hex(text: &str) -> u64 {
+    let digits = text.split_whitespace().next().and_then(|word| word.strip_prefix("0x"));
+    u64::from_str_radix(digits.unwrap_or_else(|| panic!("{text}")), 16).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::shell;
+    use super::super::tests::Sample;
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_wrote_adds_up() {
+        for options in ["-m dup", "-m single", "-n 4096 -m dup"] {
+            let sample = Sample::with(options);
+            sample.change("for n in $(seq 300); do echo $n >$1/$n; done; sync; rm $1/1* $1/second");
+            let facts = Facts::read(&sample.image).unwrap();
+            facts.chunks_are_dev_extents().unwrap();
+            facts.space_adds_up().unwrap();
+            assert!(facts.chunks.len() >= 3 && facts.extents.len() > 8, "{facts:?}");
+            assert!(facts.of_kind("SYSTEM").count() == 1);
+        }
+    }
+
+    #[test]
+    fn every_mirror_must_be_there() {
+        let sample = Sample::new();
+        assert_eq!(superblocks(&sample.image).unwrap().len(), 2);
+        for at in [65_536 + 64, (64 << 20) + 64, (64 << 20) + 4095, 65_536 + 0x78] {
+            flip(&sample.image, at);
+            superblocks(&sample.image).unwrap_err();
+            flip(&sample.image, at);
+        }
+        // Another mirror is sound, but not a copy.
+        let other = Sample::new();
+        let script = "dd if=$1 of=$2 bs=4096 skip=16384 seek=16384 count=1 conv=notrunc status=none";
+        shell(script, &[&other.image, &sample.image]);
+        superblocks(&sample.image).unwrap_err();
+        // A file longer than what the mirrors reach.
+        let file = File::options().write(true).open(&other.image).unwrap();
+        file.set_len((256 << 30) + 8192).unwrap();
+        superblocks(&other.image).unwrap_err();
+    }
+
+    #[test]
+    fn a_sum_that_is_wrong_is_found() {
+        type Change = fn(&mut Facts);
+        let sample = Sample::new();
+        let changes: [(&str, Change); 14] = [
+            ("bytes_used", |facts| facts.bytes_used += 4096),
+            ("device's bytes_used", |facts| facts.device_used[1] += 4096),
+            ("a dev extent moved", |facts| {
+                let (at, extent) = facts.dev_extents.pop_last().unwrap();
+                facts.dev_extents.insert(at + STRIPE, extent);
+            }),
+            ("a dev extent too many", |facts| {
+                facts.dev_extents.insert(400 << 20, (1 << 30, STRIPE));
+            }),
+            ("a dev extent in the first MiB", |facts| {
+                let (start, extent) = facts.dev_extents.pop_first().unwrap();
+                facts.dev_extents.insert(0, extent);
+                let chunk = facts.chunks.get_mut(&extent.0).unwrap();
+                chunk.stripes.iter_mut().filter(|at| **at == start).for_each(|at| *at = 0);
+            }),
+            ("dev extents beyond the end", |facts| facts.total_bytes = 100 << 20),
+            ("a block group of another length", |facts| {
+                facts.block_groups.first_entry().unwrap().get_mut().length -= STRIPE;
+            }),
+            ("a block group too many", |facts| {
+                facts.block_groups.insert(1 << 40, BlockGroup::default());
+            }),
+            ("another use", |facts| {
+                facts.block_groups.first_entry().unwrap().get_mut().used += 4096;
+                facts.bytes_used += 4096;
+            }),
+            ("an extent too many", |facts| { facts.extents.insert(1 << 40, 4096); }),
+            ("an extent less", |facts| { facts.extents.pop_last(); }),
+            ("free space too much", |facts| {
+                *facts.free.as_mut().unwrap().first_entry().unwrap().get_mut() += 4096;
+            }),
+            ("free space too little", |facts| {
+                *facts.free.as_mut().unwrap().last_entry().unwrap().get_mut() -= 4096;
+            }),
+            ("free space of no block group", |facts| {
+                facts.free_infos.insert(1 << 40, (STRIPE, 0));
+            }),
+        ];
+        let sound = Facts::read(&sample.image).unwrap();
+        for (what, change) in changes {
+            let mut facts = sound.clone();
+            change(&mut facts);
+            let verdict = facts.chunks_are_dev_extents().and_then(|()| facts.space_adds_up());
+            verdict.expect_err(what);
+        }
+    }
+
+    #[test]
+    fn a_stripe_on_a_mirror_is_found() {
+        let with = |start, length| {
+            let dev_extents = BTreeMap::from([(start, (start, length))]);
+            Facts { dev_extents, ..Facts::default() }.mirrors_are_spared()
+        };
+        for mirror in [64 << 20, 256 << 30] {
+            with(mirror - STRIPE, STRIPE).unwrap();
+            with(mirror + STRIPE, STRIPE).unwrap();
+            with(mirror - STRIPE, STRIPE + 4096).unwrap_err();
+            with(mirror - STRIPE, 1 << 30).unwrap_err();
+            with(mirror, 4096).unwrap_err();
+            with(mirror + STRIPE - 4096, STRIPE).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The kernel's btrfs: a loop device, the errors that it counts, and what it logs.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::super::mount::fingerprint;
+use super::super::tool::run;
+use super::super::{KernelLog, LoopDevice, Mounted, Verdict, complain};
+
+/// Mounts an image and lets `act` have it. The kernel must have counted no error while it was
+/// mounted, nor warned of the device until it was not any more.
+pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> Verdict<T> {
+    let log = KernelLog::from_now();
+    let device = LoopDevice::attach(image, &[]);
+    let name = device.path().to_owned();
+    let mounted = match Mounted::on("btrfs", options, Some(device)) {
+        Ok(mounted) => mounted,
+        Err(complaint) => {
+            let logged = log.complaints(&name).join("\n");
+            return complain(format!("{complaint:?}\n{logged}"));
+        }
+    };
+    let outcome = act(mounted.path());
+    let path = mounted.path().as_os_str();
+    let stats =
+        run("btrfs", [OsStr::new("device"), "stats".as_ref(), "--check".as_ref(), path]);
+    drop(mounted);
+    let logged = log.complaints(&name);
+    if !logged.is_empty() {
+        return complain(format!("the kernel says\n{}", logged.join("\n")));
+    }
+    if !stats.ok || stats.stdout.lines().count() != 5 {
+        return complain(format!("the kernel counted errors: {}", stats.all()));
+    }
+    Ok(outcome)
+}
+
+/// Mounts an image read-only and lets `look` read it. The kernel must be content, and the image
+/// the same afterwards, byte for byte.
+pub fn mount_btrfs<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
+    mount_btrfs_with(image, "ro", look)
+}
+
+/// The same with mount options, `ro` among them.
+pub fn mount_btrfs_with<T>(
+    image: &Path,
+    options: &str,
+    look: impl FnOnce(&Path) -> T,
+) -> Verdict<T> {
+    let before = fingerprint(image);
+    let seen = session(image, options, look)?;
+    if fingerprint(image) != before {
+        return complain("mounting it read-only changed the image");
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::shell;
+    use super::super::super::Comparison;
+    use super::super::tests::Sample;
+    use super::*;
+
+    #[test]
+    fn a_clean_image_mounts_and_stays_the_same() {
+        let sample = Sample::new();
+        let look = |root: &Path| Comparison::exact().compare(&sample.source, root);
+        mount_btrfs(&sample.image, look).unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_broken_superblock_does_not_mount() {
+        let sample = Sample::new();
+        flip(&sample.image, 65_536);
+        mount_btrfs(&sample.image, |_| ()).unwrap_err();
+    }
+
+    #[test]
+    fn broken_content_is_found_when_it_is_read() {
+        let sample = Sample::new();
+        flip(&sample.image, sample.data());
+        mount_btrfs(&sample.image, |_| ()).unwrap();
+        let read = |root: &Path| fs::read(root.join("dir/big")).unwrap_err();
+        let complaint = mount_btrfs(&sample.image, read).unwrap_err().0;
+        assert!(complaint.contains("csum failed"), "{complaint}");
+    }
+
+    #[test]
+    fn a_broken_copy_of_a_tree_block_is_found_though_another_serves() {
+        let sample = Sample::new();
+        let blocks = ["FS_TREE", "CSUM_TREE", "EXTENT_TREE"].map(|tree| sample.root(tree));
+        blocks.iter().for_each(|&block| flip(&sample.image, block + 200));
+        let read = |root: &Path| shell("find $1 -ls; cat $1/dir/big", &[root]);
+        // Which copy is read is decided by the id of the process.
+        let found = (0..8).any(|_| mount_btrfs(&sample.image, read).is_err());
+        assert!(found);
+    }
+
+    #[test]
+    fn a_write_is_noticed() {
+        let sample = Sample::new();
+        let complaint = mount_btrfs(&sample.image, |root| {
+            shell("mount -o remount,rw $1; echo x >$1/new; mount -o remount,ro $1", &[root]);
+        });
+        let complaint = complaint.unwrap_err().0;
+        assert!(complaint.contains("changed the image"), "{complaint}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Swapping to a file of a btrfs.
+
+use std::path::Path;
+
+use super::super::tool::run;
+use super::super::{Verdict, complain};
+use super::mount::session;
+use super::{btrfs_check, copied};
+
+/// Mounts a copy of an image, swaps to a file in it and stops again. Returns how many bytes the
+/// kernel took for swapping, which is a page less than the file has.
+pub fn swap_on(image: &Path, options: &str, path: &str) -> Verdict<u64> {
+    let (_scratch, copy) = copied(image);
+    let size = session(&copy, options, |root| {
+        let file = root.join(path);
+        let on = run("swapon", ["--fixpgsz".as_ref(), file.as_os_str()]);
+        if !on.ok || !on.stderr.is_empty() {
+            return complain(format!("swapon: {}", on.all()));
+        }
+        let shown = run("swapon", ["--show=NAME,SIZE", "--bytes", "--noheadings", "--raw"]);
+        let off = run("swapoff", [file.as_os_str()]);
+        if !off.ok {
+            return complain(format!("swapoff: {}", off.all()));
+        }
+        let name = file.to_str().unwrap();
+        let size = shown.stdout.lines().find_map(|line| line.strip_prefix(name));
+        match size.and_then(|size| size.trim().parse().ok()) {
+            Some(size) => Ok(size),
+            None => complain(format!("swapon shows {}", shown.all())),
+        }
+    })??;
+    btrfs_check(&copy)?;
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Sample;
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_swapped_to_is() {
+        let sample = Sample::new();
+        sample.change(
+            "cd $1; : >good; : >copied; mkdir holes; chattr +C good holes; : >holes/file
+            fallocate -l 8M good; truncate -s 8M holes/file; head -c 8M /dev/zero >copied
+            chmod 600 good copied holes/file; mkswap -q good; mkswap -q holes/file
+            mkswap -q copied",
+        );
+        assert_eq!(swap_on(&sample.image, "rw", "good").unwrap(), (8 << 20) - 4096);
+        for path in ["copied", "holes/file", "dir/big", "dir/missing"] {
+            swap_on(&sample.image, "rw", path).expect_err(path);
+        }
+    }
+}
