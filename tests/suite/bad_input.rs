@@ -19,8 +19,8 @@ use crate::oracle::{Mounted, require_root, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 /// Exit codes.
-const USAGE: i32 = 2;
-const UNREPRESENTABLE: i32 = 3;
+pub const USAGE: i32 = 2;
+pub const UNREPRESENTABLE: i32 = 3;
 const INPUT_OUTPUT: i32 = 4;
 
 /// A small tree and an empty directory for the output.
@@ -69,7 +69,7 @@ fn names(directory: &Path) -> BTreeSet<OsString> {
 
 /// The message is one line with all the words in it (in any case), the rule first and then,
 /// behind a semicolon, the remedy.
-fn check(command: &mut Command, code: i32, words: &[&str]) {
+pub fn check(command: &mut Command, code: i32, words: &[&str]) {
     let output = command.output().unwrap();
     check_message(&format!("{command:?}"), output.status.code(), &output.stderr, code, words);
     assert_eq!(output.stdout, b"", "{command:?}");

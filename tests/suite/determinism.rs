@@ -8,25 +8,44 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::detfs::{PROGRAM, SEED, detfs, mkimage, succeed};
-use crate::oracle::{Mounted, sha256, shell};
+use crate::detfs::{PROGRAM, SEED, detfs, mkfs, mkimage, succeed};
+use crate::oracle::{LoopDevice, Mounted, sha256, shell};
 use crate::tree::{LATEST, Sparseness, Stress, add_efi, copy, debian, make, set_mtime, stress};
+
+/// What is made of a tree.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Disk,
+    /// With all in it that is found out about content by many threads.
+    Btrfs,
+}
 
 /// A tree that every user can read, and a place where every user can write.
 struct Ground {
+    target: Target,
     scratch: TempDir,
     tree: PathBuf,
 }
 
 impl Ground {
-    fn new() -> Self {
+    fn new(target: Target) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let tree = scratch.path().join("tree");
         fs::create_dir(&tree).unwrap();
         make(&tree, &stress(Stress { seed: 3, entries: 1000, readable: true }), 1);
         add_efi(&tree);
-        Self { scratch, tree }
+        // The same content again, for what shares it, in extents that compress.
+        shell(
+            "mkdir $1/twice; cp $1/sparse/large-file $1/twice; seq 99999 >$1/twice/seq",
+            &[&tree],
+        );
+        shell(
+            "cp $1/twice/seq $1/twice/more; find $1/twice -exec touch -d @1600000000 {} +",
+            &[&tree],
+        );
+        set_mtime(&tree, (1_600_000_000, 7));
+        Self { target, scratch, tree }
     }
 
     fn out(&self) -> PathBuf {
@@ -34,7 +53,10 @@ impl Ground {
     }
 
     fn command(&self, tree: &Path) -> Command {
-        mkimage(tree, &self.out(), LATEST, &["--architecture=x86-64"])
+        match self.target {
+            Target::Disk => mkimage(tree, &self.out(), LATEST, &["--architecture=x86-64"]),
+            Target::Btrfs => mkfs("btrfs", tree, &self.out(), LATEST, &BTRFS),
+        }
     }
 
     /// Builds an image, and returns its hash.
@@ -50,6 +72,15 @@ impl Ground {
     }
 }
 
+const BTRFS: [&str; 6] = [
+    "--compress=zstd",
+    "--dedup",
+    "--subvolume=nested:ro",
+    "--subvolume=sparse",
+    "--default-subvolume=nested",
+    "--btrfs-checksum=sha256",
+];
+
 /// A new file system of another kind.
 fn btrfs(scratch: &Path) -> Mounted {
     let image = scratch.join("btrfs");
@@ -64,9 +95,8 @@ fn wrapped(prefix: &[&str], command: &Command) -> Command {
     wrapper
 }
 
-#[test]
-fn the_surroundings_do_not_matter() {
-    let ground = Ground::new();
+fn the_surroundings_do_not_matter(target: Target) {
+    let ground = Ground::new(target);
     let tree = ground.tree.as_path();
     let expected = ground.hash(&mut ground.command(tree));
     let check = |what: &str, command: &mut Command| {
@@ -96,9 +126,8 @@ fn the_surroundings_do_not_matter() {
     check("user", &mut command);
 }
 
-#[test]
-fn the_copy_of_the_tree_does_not_matter() {
-    let ground = Ground::new();
+fn the_copy_of_the_tree_does_not_matter(target: Target) {
+    let ground = Ground::new(target);
     let expected = ground.hash(&mut ground.command(&ground.tree));
     let tmpfs = Mounted::new("tmpfs", "size=1g", None).unwrap();
     ground.copied(tmpfs.path(), 7, Sparseness::Most);
@@ -108,9 +137,68 @@ fn the_copy_of_the_tree_does_not_matter() {
     assert_eq!(ground.hash(&mut ground.command(btrfs.path())), expected, "btrfs");
 }
 
+/// What a device had on it before is not to be seen.
+fn what_was_there_before_does_not_matter(target: Target) {
+    let ground = Ground::new(target);
+    let expected = ground.hash(&mut ground.command(&ground.tree));
+    succeed(&mut ground.command(&ground.tree));
+    let size = fs::metadata(ground.out()).unwrap().len();
+    let dirty = ground.scratch.path().join("dirty");
+    shell("tr '\\0' '\\252' </dev/zero | head -c $2 >$1", &[&dirty, Path::new(&size.to_string())]);
+    {
+        let device = LoopDevice::attach(&dirty, &[]);
+        let command = ground.command(&ground.tree);
+        let out = ground.out();
+        let args = command.get_args().map(|arg| match arg == out.as_os_str() {
+            true => device.path().as_os_str(),
+            false => arg,
+        });
+        succeed(detfs(args).args(["--force", "--size", &size.to_string()]));
+    }
+    assert_eq!(sha256(&dirty), expected);
+}
+
+mod disk {
+    use super::Target::Disk;
+
+    #[test]
+    fn the_surroundings_do_not_matter() {
+        super::the_surroundings_do_not_matter(Disk);
+    }
+
+    #[test]
+    fn the_copy_of_the_tree_does_not_matter() {
+        super::the_copy_of_the_tree_does_not_matter(Disk);
+    }
+
+    #[test]
+    fn what_was_there_before_does_not_matter() {
+        super::what_was_there_before_does_not_matter(Disk);
+    }
+}
+
+mod btrfs_with_everything {
+    use super::Target::Btrfs;
+
+    #[test]
+    fn the_surroundings_do_not_matter() {
+        super::the_surroundings_do_not_matter(Btrfs);
+    }
+
+    #[test]
+    fn the_copy_of_the_tree_does_not_matter() {
+        super::the_copy_of_the_tree_does_not_matter(Btrfs);
+    }
+
+    #[test]
+    fn what_was_there_before_does_not_matter() {
+        super::what_was_there_before_does_not_matter(Btrfs);
+    }
+}
+
 #[test]
 fn what_is_part_of_the_image_does_matter() {
-    let ground = Ground::new();
+    let ground = Ground::new(Target::Disk);
     let tree = ground.tree.as_path();
     let before = ground.hash(&mut ground.command(tree));
     let file = tree.join("links/many");
@@ -138,7 +226,7 @@ fn what_is_part_of_the_image_does_matter() {
 /// Without a seed and an epoch both come from the tree; the environment gives the epoch, too.
 #[test]
 fn parameters_that_are_not_given_come_from_the_tree() {
-    let ground = Ground::new();
+    let ground = Ground::new(Target::Disk);
     let tmpfs = Mounted::new("tmpfs", "size=1g", None).unwrap();
     ground.copied(tmpfs.path(), 9, Sparseness::Most);
     let command = |tree: &Path, epoch: &[(&str, &str)], options: &[&str]| {
@@ -166,10 +254,15 @@ fn a_real_tree_and_its_copy_make_one_image() {
     let scratch = tempfile::tempdir().unwrap();
     let build = |tree: &Path, threads: &str| {
         let out = scratch.path().join("image");
-        succeed(&mut mkimage(tree, &out, 1_700_000_000, &["--threads", threads]));
-        let hash = sha256(&out);
-        fs::remove_file(&out).unwrap();
-        hash
+        let hash = |command: &mut Command| {
+            succeed(command.args(["--threads", threads]));
+            let hash = sha256(&out);
+            fs::remove_file(&out).unwrap();
+            hash
+        };
+        let options = ["--compress=zstd:3", "--dedup"];
+        let ext4 = hash(&mut mkimage(tree, &out, 1_700_000_000, &[]));
+        (ext4, hash(&mut mkfs("btrfs", tree, &out, 1_700_000_000, &options)))
     };
     let expected = build(debian(), "2");
     let btrfs = btrfs(scratch.path());

@@ -15,6 +15,13 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/golden/layout-
 /// that does it says why.
 const BLESS: &str = "DETFS_BLESS";
 
+const SUBVOLUMES: [&str; 4] = [
+    "--subvolume=nested:ro",
+    "--subvolume=sparse:nodatacow",
+    "--default-subvolume=sparse",
+    "--swapfile=swapfile:64M",
+];
+
 #[test]
 fn layout_1_is_what_it_was() {
     let scratch = tempfile::tempdir().unwrap();
@@ -57,6 +64,25 @@ fn layout_1_is_what_it_was() {
         ("ext4 small exact", bare("ext4", &small, &["--headroom=0"])),
         ("ext4 large default", bare("ext4", &large, &[])),
         ("ext4 large modern", bare("ext4", &large, &["--ext4-profile=modern"])),
+        ("btrfs empty", bare("btrfs", &empty, &[])),
+        ("btrfs small", bare("btrfs", &small, &[])),
+        ("btrfs small exact", bare("btrfs", &small, &["--headroom=0"])),
+        ("btrfs small old", bare("btrfs", &small, &["--btrfs-compat=old"])),
+        ("btrfs small single", bare("btrfs", &small, &["--btrfs-metadata=single"])),
+        ("btrfs small xxhash", bare("btrfs", &small, &["--btrfs-checksum=xxhash"])),
+        ("btrfs small sha256", bare("btrfs", &small, &["--btrfs-checksum=sha256"])),
+        ("btrfs small blake2b", bare("btrfs", &small, &["--btrfs-checksum=blake2b"])),
+        ("btrfs small 64K nodes", bare("btrfs", &small, &["--btrfs-node-size=65536"])),
+        ("btrfs small zstd", bare("btrfs", &small, &["--compress=zstd"])),
+        ("btrfs small zstd:15", bare("btrfs", &small, &["--compress=zstd:15"])),
+        ("btrfs small zlib", bare("btrfs", &small, &["--compress=zlib"])),
+        ("btrfs small lzo", bare("btrfs", &small, &["--compress=lzo"])),
+        ("btrfs small dedup", bare("btrfs", &small, &["--dedup"])),
+        ("btrfs small subvolumes", bare("btrfs", &small, &SUBVOLUMES)),
+        ("btrfs large", bare("btrfs", &large, &[])),
+        ("btrfs large zstd dedup", bare("btrfs", &large, &["--compress=zstd", "--dedup"])),
+        ("disk small btrfs", disk(&small, &[x86, "--fs=btrfs", "--compress=zstd:1"])),
+        ("disk small bios", disk(&small, &[x86, "--fs=btrfs", "--bios-boot"])),
         ("vfat esp", bare("vfat", &esp, &[])),
         ("disk small 512", disk(&small, &[x86])),
         ("disk small 4096", disk(&small, &[x86, "--sector-size=4096"])),

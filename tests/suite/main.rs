@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod boot;
+mod btrfs;
 mod determinism;
 mod detfs;
 mod ext4;

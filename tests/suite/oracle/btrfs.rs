@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub use check::btrfs_check;
 pub use exercise::{exercise, first_boot, grow};
-pub use inspect::{Chunk, Facts, Superblock, superblocks};
+pub use inspect::{Facts, behind, decimal, dump_tree, key, number, superblocks};
 pub use mount::{mount_btrfs, mount_btrfs_with, session};
 pub use readers::{find_root, recover, restore, send};
 pub use swap::swap_on;

@@ -43,7 +43,7 @@ fn is_summary(line: &str, image: &OsStr) -> bool {
         || line.strip_prefix("Checking filesystem on ").is_some_and(|path| image == path)
         || line.starts_with("UUID: ")
         || (line.starts_with("found ") && line.ends_with(NO_ERROR.trim_end()))
-        || counts.iter().any(|prefix| is_count(prefix))
+        || counts.iter().any(is_count)
 }
 
 #[cfg(test)]
@@ -56,7 +56,8 @@ mod tests {
     fn clean_images_pass() {
         for options in ["", "-m single", "--csum blake2b -n 4096", "-O ^no-holes -n 65536"] {
             let sample = Sample::with(options);
-            btrfs_check(&sample.image).unwrap_or_else(|complaint| panic!("{options}: {complaint:?}"));
+            btrfs_check(&sample.image)
+                .unwrap_or_else(|complaint| panic!("{options}: {complaint:?}"));
         }
     }
 

@@ -114,7 +114,7 @@ pub struct Facts {
 }
 
 /// `item 3 key (22036480 METADATA_ITEM 0) itemoff 16149 itemsize 33`
-fn key(line: &str) -> Option<(&str, &str, &str)> {
+pub fn key(line: &str) -> Option<(&str, &str, &str)> {
     let (_, behind) = line.trim_start().strip_prefix("item ")?.split_once("key (")?;
     let (key, _) = behind.split_once(')')?;
     let mut words = key.split(' ');
@@ -122,13 +122,13 @@ fn key(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The word behind a word.
-fn behind<'a>(line: &'a str, word: &str) -> &'a str {
+pub fn behind<'a>(line: &'a str, word: &str) -> &'a str {
     let mut words = line.split_whitespace();
     words.find(|&found| found == word);
     words.next().unwrap_or_else(|| panic!("no {word} in {line}"))
 }
 
-fn decimal(text: &str) -> u64 {
+pub fn decimal(text: &str) -> u64 {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
@@ -238,7 +238,8 @@ impl Facts {
                 }
             }
             let group = self.block_groups.get(&start);
-            if group.is_none_or(|group| (group.length, &group.kind) != (chunk.length, &chunk.kind)) {
+            if group.is_none_or(|group| (group.length, &group.kind) != (chunk.length, &chunk.kind))
+            {
                 return complain(format!("{chunk:?} at {start} is the block group {group:?}"));
             }
         }
@@ -286,7 +287,8 @@ impl Facts {
             if info != Some((group.length, runs.clone().count() as u64)) {
                 return complain(format!("free space {info:?} in {start}: {group:?}"));
             }
-            let mut all: Vec<(u64, u64)> = inside.chain(runs).map(|(&at, &len)| (at, len)).collect();
+            let mut all: Vec<(u64, u64)> =
+                inside.chain(runs).map(|(&at, &len)| (at, len)).collect();
             all.sort_unstable();
             let mut next = start;
             for (at, len) in all {
@@ -304,7 +306,10 @@ impl Facts {
         }
         let infos = self.free_infos.len();
         if self.free.is_some() && infos != self.block_groups.len() {
-            return complain(format!("free space in {infos} block groups: {:?}", self.block_groups));
+            return complain(format!(
+                "free space in {infos} block groups: {:?}",
+                self.block_groups
+            ));
         }
         Ok(())
     }
@@ -370,7 +375,8 @@ mod tests {
         }
         // Another mirror is sound, but not a copy.
         let other = Sample::new();
-        let script = "dd if=$1 of=$2 bs=4096 skip=16384 seek=16384 count=1 conv=notrunc status=none";
+        let script =
+            "dd if=$1 of=$2 bs=4096 skip=16384 seek=16384 count=1 conv=notrunc status=none";
         shell(script, &[&other.image, &sample.image]);
         superblocks(&sample.image).unwrap_err();
         // A file longer than what the mirrors reach.
@@ -410,8 +416,12 @@ mod tests {
                 facts.block_groups.first_entry().unwrap().get_mut().used += 4096;
                 facts.bytes_used += 4096;
             }),
-            ("an extent too many", |facts| { facts.extents.insert(1 << 40, 4096); }),
-            ("an extent less", |facts| { facts.extents.pop_last(); }),
+            ("an extent too many", |facts| {
+                facts.extents.insert(1 << 40, 4096);
+            }),
+            ("an extent less", |facts| {
+                facts.extents.pop_last();
+            }),
             ("free space too much", |facts| {
                 *facts.free.as_mut().unwrap().first_entry().unwrap().get_mut() += 4096;
             }),

@@ -22,8 +22,7 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     };
     let outcome = act(mounted.path());
     let path = mounted.path().as_os_str();
-    let stats =
-        run("btrfs", [OsStr::new("device"), "stats".as_ref(), "--check".as_ref(), path]);
+    let stats = run("btrfs", [OsStr::new("device"), "stats".as_ref(), "--check".as_ref(), path]);
     drop(mounted);
     let logged = log.complaints(&name);
     if !logged.is_empty() {
@@ -59,9 +58,9 @@ pub fn mount_btrfs_with<T>(
 mod tests {
     use std::fs;
 
+    use super::super::super::Comparison;
     use super::super::super::ext4::tests::flip;
     use super::super::super::tool::shell;
-    use super::super::super::Comparison;
     use super::super::tests::Sample;
     use super::*;
 

@@ -14,10 +14,8 @@ fn btrfs<'a>(args: impl IntoIterator<Item = &'a OsStr>) -> Verdict<String> {
 
 /// Copies files, directories and symlinks out of an image into an empty directory.
 pub fn restore(image: &Path, to: &Path) -> Verdict {
-    let said = run(
-        "btrfs",
-        ["restore".as_ref(), OsStr::new("-Sxmi"), image.as_os_str(), to.as_os_str()],
-    );
+    let said =
+        run("btrfs", ["restore".as_ref(), OsStr::new("-Sxmi"), image.as_os_str(), to.as_os_str()]);
     // With -i it goes on after an error, and says so.
     if said.ok && said.all().is_empty() {
         Ok(())
@@ -90,7 +88,9 @@ mod tests {
         flip(&sample.image, sample.data() + 5);
         let to = sample.beside("again");
         fs::create_dir(&to).unwrap();
-        restore(&sample.image, &to).and_then(|()| comparison.compare(&sample.source, &to)).unwrap_err();
+        restore(&sample.image, &to)
+            .and_then(|()| comparison.compare(&sample.source, &to))
+            .unwrap_err();
     }
 
     #[test]
@@ -98,9 +98,11 @@ mod tests {
         let sample = Sample::new();
         sample.change("btrfs -q subvolume snapshot -r $1 $1/snapshot");
         let exact = Comparison::exact();
-        send(&sample.image, "ro", "snapshot", |_, received| exact.compare(&sample.source, received))
-            .unwrap()
-            .unwrap();
+        send(&sample.image, "ro", "snapshot", |_, received| {
+            exact.compare(&sample.source, received)
+        })
+        .unwrap()
+        .unwrap();
         // A directory is no subvolume, and one that may be written is not sent.
         send(&sample.image, "ro", "dir", |_, _| ()).unwrap_err();
         sample.change("btrfs -q subvolume create $1/writable");

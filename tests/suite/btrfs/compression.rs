@@ -1,0 +1,172 @@
+//! Every algorithm at every level, read by the kernel, check and GRUB.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use super::files::text;
+use super::image::{Image, fill, judged, tree};
+use super::inspect::{Place, extents, extents_of};
+use crate::oracle::btrfs::{number, superblocks};
+use crate::oracle::{Mounted, grub_cmp, shell};
+use crate::tree::Random;
+
+const FS_TREE: u64 = 5;
+
+/// Files that compress well, badly and not at all, of one sector and of many extents.
+fn source() -> tempfile::TempDir {
+    let source = tree("mkdir -p opaque/below; seq 30000 >opaque/below/text.gz; seq 9 >small");
+    let write = |name: &str, bytes: &[u8]| fs::write(source.path().join(name), bytes).unwrap();
+    fill(&source, "random", 1, 300_000);
+    for len in [2049, 4096, 4097, 8192, 12_289, 131_071, 131_072, 131_073, 1_000_000] {
+        write(&format!("text-{len}"), &text(len));
+        write(&format!("same-{len}"), &vec![b's'; usize::try_from(len).unwrap()]);
+    }
+    // Each sector has another share of what does not compress, so that the words of LZO that say
+    // the length of a sector come to every place, the end of a sector among them.
+    let mut random = Random::new(2);
+    let mut mixed = Vec::new();
+    for _ in 0..4096 {
+        let noise = random.below(3000);
+        let mut sector = random.bytes(noise);
+        sector.resize(4096, b'.');
+        mixed.extend(sector);
+    }
+    write("mixed", &mixed);
+    let half = [text(131_072), Random::new(3).bytes(131_072), text(131_072)].concat();
+    write("half", &half);
+    source
+}
+
+fn with(algorithm: &str) -> String {
+    format!("--compress={algorithm}")
+}
+
+#[test]
+fn every_algorithm() {
+    let source = source();
+    let mut sizes = BTreeMap::new();
+    for (algorithm, feature) in [
+        ("none", ""),
+        ("lzo", "COMPRESS_LZO"),
+        ("zlib", ""),
+        ("zlib:1", ""),
+        ("zlib:9", ""),
+        ("zstd", "COMPRESS_ZSTD"),
+        ("zstd:1", "COMPRESS_ZSTD"),
+        ("zstd:15", "COMPRESS_ZSTD"),
+    ] {
+        let image = judged(source.path(), &["--headroom=0", &with(algorithm)]);
+        sizes.insert(algorithm, image.size());
+        let name = algorithm.split(':').next().unwrap();
+        let all = extents(&image.path, FS_TREE);
+        let used: BTreeSet<&str> =
+            all.values().flatten().map(|extent| extent.compression.as_str()).collect();
+        assert!(used.is_subset(&BTreeSet::from(["none", name])), "{algorithm}: {used:?}");
+        assert!(used.contains(name), "{algorithm}: {used:?}");
+        image.mounted(|root| {
+            let of = |path: &str| extents_of(&all, root, path);
+            assert!(of("random").iter().all(|extent| extent.compression == "none"));
+            if name != "none" {
+                let half = of("half");
+                let kinds: Vec<_> = half.iter().map(|extent| extent.compression.as_str()).collect();
+                assert_eq!(kinds, [name, "none", name]);
+                // A sector can't be saved of one.
+                assert_eq!(of("text-4096")[0].compression, "none");
+                assert_eq!(of("same-131073").len(), 2);
+            }
+        });
+        let flags = &superblocks(&image.path).unwrap()[0]["incompat_flags"];
+        let flags = u64::from_str_radix(flags.strip_prefix("0x").unwrap(), 16).unwrap();
+        let bits = [("COMPRESS_LZO", 1 << 3), ("COMPRESS_ZSTD", 1 << 4)];
+        for (bit, mask) in bits {
+            assert_eq!(flags & mask != 0, bit == feature, "{algorithm}: {flags:x}");
+        }
+        for path in ["mixed", "half", "text-1000000", "same-131073"] {
+            grub_cmp(&image.path, path, &source.path().join(path))
+                .unwrap_or_else(|complaint| panic!("{algorithm}: {path}: {complaint:?}"));
+        }
+    }
+    assert!(sizes["zstd:15"] < sizes["zstd:1"] && sizes["zstd:1"] < sizes["lzo"], "{sizes:?}");
+    assert!(sizes["zlib:9"] < sizes["zlib:1"] && sizes["lzo"] < sizes["none"], "{sizes:?}");
+    assert_eq!(
+        sizes["zstd"],
+        Image::new(source.path(), &["--headroom=0", "--compress=zstd:3"]).size()
+    );
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn every_level() {
+    let source = source();
+    let levels = (1..=15).map(|level| format!("zstd:{level}"));
+    for algorithm in levels.chain((1..=9).map(|level| format!("zlib:{level}"))) {
+        judged(source.path(), &[&with(&algorithm)]);
+    }
+}
+
+/// Files are left alone by pattern, and by what `chattr` and `btrfs property` say of them.
+#[test]
+fn what_is_not_to_be_compressed_is_not() {
+    let source = source();
+    let kinds = |image: &Image, path: &str| {
+        let all = extents(&image.path, FS_TREE);
+        let list = image.mounted(|root| extents_of(&all, root, path));
+        list.iter().map(|extent| extent.compression.clone()).collect::<BTreeSet<_>>()
+    };
+    let only = |name: &str| BTreeSet::from([name.to_owned()]);
+    let options = ["--compress=zstd", "--no-compress=**/*.gz", "--no-compress=text-1*"];
+    let image = judged(source.path(), &options);
+    assert_eq!(kinds(&image, "opaque/below/text.gz"), only("none"));
+    assert_eq!(kinds(&image, "text-12289"), only("none"));
+    assert_eq!(kinds(&image, "text-8192"), only("zstd"));
+
+    let scratch = super::image::scratch();
+    let host = scratch.path().join("host");
+    shell("truncate -s 256M $1; mkfs.btrfs -q $1 >/dev/null", &[&host]);
+    let host = Mounted::new("btrfs", "rw", Some(&host)).unwrap();
+    let script = "cd $1; mkdir directory; btrfs property set directory compression lzo
+        for file in plain nocow zlib none directory/below; do : >$file; done
+        chattr +C nocow; btrfs property set zlib compression zlib
+        btrfs property set none compression none
+        for file in plain nocow zlib none directory/below; do seq 30000 >$file; done; sync";
+    shell(script, &[host.path()]);
+    let image = judged(host.path(), &["--compress=zstd"]);
+    for (path, kind) in [
+        ("plain", "zstd"),
+        ("nocow", "none"),
+        ("zlib", "zlib"),
+        ("none", "none"),
+        ("directory/below", "lzo"),
+    ] {
+        assert_eq!(kinds(&image, path), only(kind), "{path}");
+    }
+    let image = judged(host.path(), &[]);
+    assert_eq!(kinds(&image, "plain"), only("none"));
+}
+
+/// Compressed extents are as long as sectors go, and what they use is what they take.
+#[test]
+fn compression_takes_less() {
+    let source = tree(":");
+    fs::write(source.path().join("text"), text(10_000_000)).unwrap();
+    let used = |options: &[&str]| {
+        let image = judged(source.path(), options);
+        let stored: u64 = extents(&image.path, FS_TREE)
+            .values()
+            .flatten()
+            .map(|extent| match extent.place {
+                Place::Regular(at, len) => {
+                    assert!(at % 4096 == 0 && len % 4096 == 0);
+                    len
+                }
+                _ => 0,
+            })
+            .sum();
+        let bytes = number(&superblocks(&image.path).unwrap()[0], "bytes_used");
+        assert!(stored < bytes && bytes < stored + (1 << 20), "{stored} of {bytes}");
+        bytes
+    };
+    let plain = used(&[]);
+    assert!(used(&["--compress=zstd"]) < plain / 2);
+    assert!(used(&["--compress=lzo"]) < plain);
+}

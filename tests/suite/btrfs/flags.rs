@@ -1,0 +1,106 @@
+//! What `chattr` sets on the host's file system is set in the image.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use super::image::{Image, judged, scratch};
+use super::inspect::{Place, extents, extents_of};
+use crate::oracle::btrfs::{btrfs_check, dump_tree, exercise, session};
+use crate::oracle::{Comparison, Mounted, shell};
+
+/// The flags of everything below a directory that may have any, by path.
+fn listed(root: &Path) -> String {
+    let script = "cd $1; find . -mindepth 1 ! -type l | LC_ALL=C sort | xargs lsattr -d |
+        while read flags path; do
+            printf '%s %s\\n' \"$(printf %s \"$flags\" | tr -cd iadASDC)\" \"$path\"
+        done";
+    shell(script, &[root])
+}
+
+const FLAGS: [&str; 9] = ["C", "i", "a", "d", "A", "S", "D", "AdS", "CdAS"];
+
+/// A btrfs with files and directories that have flags; what can't be changed can't be removed.
+fn source() -> (tempfile::TempDir, Mounted) {
+    let scratch = scratch();
+    let host = scratch.path().join("host");
+    shell("truncate -s 512M $1; mkfs.btrfs -q $1 >/dev/null", &[&host]);
+    let host = Mounted::new("btrfs", "rw", Some(&host)).unwrap();
+    shell("mkdir $1/plain; seq 9 >$1/plain/file; ln -s file $1/plain/link", &[host.path()]);
+    for flags in FLAGS {
+        let script = format!(
+            "cd $1; mkdir {flags} directory; : >{flags}/file
+            case {flags} in *D*) ;; *C*) chattr +C {flags}/file ;; esac
+            seq 3000 >>{flags}/file
+            case {flags} in *D*) ;; *) chattr +{flags} {flags}/file ;; esac
+            chattr +{flags} {flags}; rmdir directory"
+        );
+        shell(&script, &[host.path()]);
+    }
+    shell("sync -f $1", &[host.path()]);
+    (scratch, host)
+}
+
+#[test]
+fn every_flag() {
+    let (_scratch, source) = source();
+    let expected = listed(source.path());
+    for line in ["C ./C/file", "i ./i", "a ./a/file", "D ./D", "A ./A/file", "S ./S", " ./plain"] {
+        let found = expected.lines().any(|found| found.trim_end() == line.trim_end());
+        assert!(found, "no {line} on the host: {expected}");
+    }
+    for options in [&[][..], &["--compress=zstd", "--dedup"]] {
+        let image = judged(source.path(), options);
+        assert_eq!(image.mounted(listed), expected);
+        // What is written in place has no checksums, and is not compressed.
+        let all = extents(&image.path, 5);
+        let list = image.mounted(|root| extents_of(&all, root, "C/file"));
+        assert!(list.iter().all(|extent| extent.compression == "none"), "{list:?}");
+        let sums = dump_tree(&image.path, "csum").unwrap();
+        let ranges: Vec<(u64, u64)> = sums
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("range start "))
+            .map(|line| {
+                let words: Vec<&str> = line.split(' ').collect();
+                (words[0].parse().unwrap(), words[2].parse().unwrap())
+            })
+            .collect();
+        let summed = |at: u64| ranges.iter().any(|&(from, to)| (from..to).contains(&at));
+        for path in ["C/file", "d/file"] {
+            let list = image.mounted(|root| extents_of(&all, root, path));
+            let Place::Regular(at, _) = list[0].place else { panic!("{path}: {list:?}") };
+            assert_eq!(summed(at), path == "d/file", "{path}");
+        }
+    }
+}
+
+/// The flags are more than a picture of themselves.
+#[test]
+fn the_kernel_minds_them() {
+    let (_scratch, source) = source();
+    let image = Image::new(source.path(), &[]);
+    session(&image.path, "rw", |root| {
+        let at = |path| root.join(path);
+        fs::remove_file(at("i/file")).unwrap_err();
+        fs::write(at("i/file"), "y").unwrap_err();
+        fs::write(at("a/file"), "y").unwrap_err();
+        File::options().append(true).open(at("a/file")).unwrap().write_all(b"y").unwrap();
+        fs::write(at("i/new"), "y").unwrap_err();
+        fs::write(at("C/file"), "y").unwrap();
+        fs::write(at("C/inherits"), "y").unwrap();
+        assert!(listed(root).contains("C ./C/inherits\n"));
+        fs::remove_file(at("d/file")).unwrap();
+    })
+    .unwrap();
+    btrfs_check(&image.path).unwrap();
+}
+
+#[test]
+fn they_stand_what_is_done_to_file_systems() {
+    let (_scratch, source) = source();
+    // Sent subvolumes lose flags, and what can't be changed can't be defragmented or removed.
+    let script = "cd $1; chattr -i i i/file; chattr -a a a/file";
+    shell(script, &[source.path()]);
+    let image = Image::new(source.path(), &["--headroom=1G", "--dedup"]);
+    exercise(&image.path, |root| Comparison::exact().compare(source.path(), root)).unwrap();
+}

@@ -1,0 +1,18 @@
+//! Images of btrfs at the limits of the format, and before everyone who reads it.
+
+mod bad_input;
+mod collisions;
+mod compression;
+mod dedup;
+mod files;
+mod flags;
+mod image;
+mod images;
+mod inspect;
+mod links;
+mod mirrors;
+mod nodes;
+mod sizes;
+mod subvolumes;
+mod swapfile;
+mod xattrs;

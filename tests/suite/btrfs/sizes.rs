@@ -1,0 +1,185 @@
+//! Sizes: the smallest is enough, and less is refused.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::image::{Image, fill, judged, mkfs_btrfs, tree};
+use crate::oracle::btrfs::{Facts, btrfs_check, number, superblocks};
+use crate::tree::{debian, stressed};
+
+/// Whether the size that is found is enough and no sector more than that.
+fn is_smallest(source: &TempDir, options: &[&str]) -> u64 {
+    let exact = [options, &["--headroom=0"]].concat();
+    let image = judged(source.path(), &exact);
+    let size = image.size();
+    let with =
+        |size: u64| [options, &["--headroom=0", "--size", &size.to_string()]].concat().join(" ");
+    let given: Vec<String> = with(size).split(' ').map(str::to_owned).collect();
+    let given: Vec<&str> = given.iter().map(String::as_str).collect();
+    assert_eq!(judged(source.path(), &given).size(), size);
+    let less: Vec<String> = with(size - 4096).split(' ').map(str::to_owned).collect();
+    let less: Vec<&str> = less.iter().map(String::as_str).collect();
+    let out = image.beside("refused");
+    let output = mkfs_btrfs(source.path(), &out, &less).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{size}: {message}");
+    assert!(message.contains(&size.to_string()), "{size}: {message}");
+    assert!(!out.exists());
+    size
+}
+
+/// Each of the trees has another number of leaves in another of the trees of the file system.
+#[test]
+fn the_smallest_size_is_enough_and_less_is_not() {
+    let source = tree(":");
+    let mut last = 0;
+    for count in 0..50 {
+        let size = is_smallest(&source, &[]);
+        assert!(size >= last && size.is_multiple_of(4096), "{count}: {size} after {last}");
+        last = size;
+        for file in 0..7 {
+            fill(&source, &format!("{count}-{file}"), 7 * count + file, 500 * file);
+        }
+    }
+}
+
+#[test]
+fn the_smallest_size_of_every_shape() {
+    for script in [":", "for n in $(seq 3000); do echo $n >$n; done; seq 500000 >large"] {
+        let source = tree(script);
+        for options in [
+            &["--btrfs-compat=old"][..],
+            &["--btrfs-metadata=single"],
+            &["--btrfs-node-size=4096"],
+            &["--btrfs-node-size=65536"],
+            &["--btrfs-checksum=sha256", "--btrfs-node-size=8192"],
+            &["--compress=zstd", "--dedup"],
+        ] {
+            is_smallest(&source, options);
+        }
+    }
+}
+
+/// Leaves and nodes that are full to the last byte, and one item more: the names have such
+/// lengths that every fill comes up.
+#[test]
+fn every_fill_of_a_leaf() {
+    let source = tree(":");
+    for count in 0..60 {
+        let name = format!("{count:02}-{}", "n".repeat(count * 4));
+        fs::write(source.path().join(name), vec![b'x'; count * 30]).unwrap();
+        let image = Image::new(source.path(), &["--headroom=0", "--btrfs-node-size=4096"]);
+        btrfs_check(&image.path).unwrap();
+        Facts::read(&image.path).unwrap().sound().unwrap();
+    }
+    judged(source.path(), &[]);
+}
+
+/// So many leaves that a tree has one level more: a node of 4096 bytes has 121 children.
+#[test]
+fn trees_of_every_height() {
+    let levels = |image: &Image| {
+        let text = crate::oracle::btrfs::dump_tree(&image.path, "fs").unwrap();
+        text.lines().filter(|line| line.starts_with("node ")).count()
+    };
+    let mut found = Vec::new();
+    for files in [0, 5, 500, 1500, 3000] {
+        let source = tree(&format!("for n in $(seq {files}); do echo $n >$n; done"));
+        let image = judged(source.path(), &["--btrfs-node-size=4096", "--headroom=0"]);
+        found.push(levels(&image));
+    }
+    assert!(found[0] == 0 && found[1] <= 1 && found.is_sorted() && found[4] > 2, "{found:?}");
+}
+
+/// An image is its data, its metadata, and little else.
+#[test]
+fn an_exact_fit_is_tight() {
+    for (metadata, copies) in [("single", 1), ("dup", 2)] {
+        let metadata = format!("--btrfs-metadata={metadata}");
+        for options in [&[][..], &["--compress=zstd"], &["--btrfs-compat=old", "--dedup"]] {
+            let options = [&[metadata.as_str(), "--headroom=0"], options].concat();
+            let image = judged(stressed(2000), &options);
+            let facts = Facts::read(&image.path).unwrap();
+            let used: u64 = facts
+                .block_groups
+                .values()
+                .map(|group| {
+                    group.used
+                        * if group.kind.contains("DATA|") || group.kind == "DATA" {
+                            1
+                        } else {
+                            copies
+                        }
+                })
+                .sum();
+            // The first MiB, and the ends of chunks.
+            let most = used + used / 100 + (1 << 20) + 8 * (64 << 10);
+            assert!(image.size() <= most, "{options:?}: {} for {used}", image.size());
+        }
+    }
+}
+
+/// The free room is as much as was asked for.
+#[test]
+fn headroom() {
+    let source = tree("seq 300000 >large");
+    let exact = Image::new(source.path(), &["--headroom=0"]).size();
+    let mut last = exact;
+    for headroom in [1 << 20, 16 << 20, 100 << 20, 1 << 30] {
+        let image = judged(source.path(), &[&format!("--headroom={headroom}")]);
+        assert!(image.size() >= exact + headroom && image.size() > last, "{headroom}");
+        assert!(image.size() < exact + headroom * 3 + (64 << 20), "{headroom}: {}", image.size());
+        last = image.size();
+    }
+    assert!(Image::new(source.path(), &[]).size() > exact);
+    let half = Image::new(source.path(), &["--headroom=50%"]).size();
+    assert!(half > exact, "{half}");
+}
+
+#[test]
+fn the_label_and_the_fields_of_the_superblock() {
+    let source = tree("seq 100 >small");
+    let longest = "l".repeat(255);
+    let image = judged(source.path(), &["--label", &longest]);
+    let superblock = &superblocks(&image.path).unwrap()[0];
+    assert_eq!(superblock["label"], longest);
+    for (name, value) in [
+        ("incompat_flags", "0x361"),
+        ("compat_ro_flags", "0xb"),
+        ("root_dir", "6"),
+        ("num_devices", "1"),
+        ("sectorsize", "4096"),
+        ("nodesize", "16384"),
+        ("stripesize", "4096"),
+        ("log_root", "0"),
+        ("cache_generation", "0"),
+        ("csum_type", "0 (crc32c)"),
+    ] {
+        assert_eq!(superblock[name], value, "{name}");
+    }
+    assert_eq!(superblock["uuid_tree_generation"], superblock["generation"]);
+    assert_eq!(number(superblock, "total_bytes"), image.size());
+    let old = judged(source.path(), &["--btrfs-compat=old", "--btrfs-checksum=blake2b"]);
+    let superblock = &superblocks(&old.path).unwrap()[0];
+    assert_eq!(superblock["compat_ro_flags"], "0x3");
+    assert_eq!(superblock["csum_type"], "3 (blake2)");
+}
+
+/// Against what mkfs.btrfs leaves of an image when it is told to shrink it.
+#[test]
+#[ignore = "takes minutes"]
+fn half_of_what_mkfs_btrfs_makes() {
+    let source = tree(
+        "for d in $(seq 100); do mkdir $d; for n in $(seq 200); do echo $n >$d/$n; done; done",
+    );
+    let ours = Image::new(source.path(), &["--headroom=0", "--btrfs-metadata=single"]);
+    let theirs = ours.beside("theirs");
+    let script = "truncate -s 4G $1; mkfs.btrfs -q -m single --shrink --rootdir $2 $1 >/dev/null";
+    crate::oracle::shell(script, &[&theirs, source.path()]);
+    let theirs = fs::metadata(&theirs).unwrap().len();
+    assert!(ours.size() * 2 <= theirs, "{} against {theirs}", ours.size());
+    let image = Image::new(debian(), &["--headroom=0", "--btrfs-metadata=single"]);
+    let used = number(&superblocks(&image.path).unwrap()[0], "bytes_used");
+    assert!(image.size() <= used + used / 100 + (2 << 20), "{} for {used}", image.size());
+}

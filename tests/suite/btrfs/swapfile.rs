@@ -1,0 +1,69 @@
+//! A file to swap to.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::image::{Image, everything, tree};
+use super::inspect::{FileExtent, Place, extents, extents_of};
+use crate::oracle::btrfs::{Facts, btrfs_check, exercise, swap_on};
+use crate::oracle::{Comparison, run, shell};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn it_can_be_swapped_to() {
+    let source = tree("mkdir swap; chmod 700 swap; seq 1000 >file");
+    for (options, path, size) in [
+        (&["--swapfile=swapfile:16M"][..], "swapfile", 16 * MIB),
+        (
+            &["--subvolume=swap:nodatacow", "--swapfile=swap/swapfile:512M", "--compress=zstd"],
+            "swap/swapfile",
+            512 * MIB,
+        ),
+        (&["--subvolume=swap", "--swapfile=swap/file:40960", "--headroom=0"], "swap/file", 40_960),
+        (&["--swapfile=swap/file:300M", "--dedup", "--btrfs-compat=old"], "swap/file", 300 * MIB),
+    ] {
+        let image = Image::new(source.path(), options);
+        btrfs_check(&image.path).unwrap();
+        Facts::read(&image.path).unwrap().sound().unwrap();
+        image.mounted(|root| {
+            let comparison = everything().without(path);
+            comparison.compare(source.path(), root).unwrap();
+            let file = root.join(path);
+            let metadata = fs::metadata(&file).unwrap();
+            let found = (metadata.len(), metadata.mode(), metadata.uid(), metadata.blocks() * 512);
+            assert_eq!(found, (size, 0o100_600, 0, size), "{options:?}");
+            let flags = shell("lsattr $1", &[&file]);
+            assert!(flags.split(' ').next().unwrap().contains('C'), "{flags}");
+            let known = run("blkid", ["-p".as_ref(), file.as_os_str()]);
+            assert!(known.stdout.contains("TYPE=\"swap\""), "{}", known.all());
+        });
+        // The room is there, though next to nothing of it is written.
+        let subvolume = if options[0].starts_with("--subvolume") { 256 } else { 5 };
+        let all = extents(&image.path, subvolume);
+        let list: Vec<FileExtent> = image.mounted(|root| extents_of(&all, root, path));
+        let stored: u64 = list.iter().map(|extent| extent.len).sum();
+        assert_eq!(stored, size, "{list:?}");
+        let written: u64 = list
+            .iter()
+            .filter(|extent| matches!(extent.place, Place::Regular(..)))
+            .map(|extent| extent.len)
+            .sum();
+        assert!(written <= 64 << 10, "{list:?}");
+        assert!(fs::metadata(&image.path).unwrap().blocks() * 512 < 32 * MIB);
+        if size >= MIB {
+            assert_eq!(swap_on(&image.path, "rw", path).unwrap(), size - 4096);
+        }
+    }
+}
+
+#[test]
+fn a_file_system_with_one_stands_what_is_done_to_them() {
+    let source = tree("mkdir swap; seq 1000 >file");
+    let options = ["--subvolume=swap:nodatacow", "--swapfile=swap/file:64M", "--headroom=1G"];
+    let image = Image::new(source.path(), &options);
+    let compare =
+        |root: &Path| Comparison::exact().without("swap/file").compare(source.path(), root);
+    exercise(&image.path, compare).unwrap();
+}
