@@ -5,9 +5,9 @@
 
 #[path = "../../fuzz/src/ext4_sketch.rs"]
 mod ext4_sketch;
-mod mounted;
+pub mod mounted;
 #[path = "../../fuzz/src/sketch.rs"]
-mod sketch;
+pub mod sketch;
 
 use std::ops::AddAssign;
 use std::path::Path;
@@ -25,6 +25,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use crate::oracle::{Verdict, e2fsck, mount_ext4};
 use crate::tree::Random;
 use ext4_sketch::{Ext4Sketch, adapt};
+use mounted::Kept;
 use sketch::{Expected, Grown, Sketch, Taste, What};
 
 /// Larger images are left to e2fsck, as the test that a mount leaves them alone reads all of it.
@@ -93,7 +94,7 @@ fn judge(draft: &Draft, mount: bool, image: &Path) -> Verdict<Counts> {
     if mount && size <= MOUNTED_MAX {
         counts.mounts = 1;
         adapt(&mut grown, &options);
-        mount_ext4(image, |root| mounted::compare(root, &grown.model))??;
+        mount_ext4(image, |root| mounted::compare(root, &grown.model, Kept::Ext4))??;
     }
     Ok(counts)
 }
@@ -200,16 +201,16 @@ fn every_field_of_a_mounted_tree_is_compared() {
     let mut grown = sample(&image);
     let (position, name) = file_of(&grown);
     mount_ext4(&image, |root| {
-        mounted::compare(root, &grown.model).unwrap();
+        mounted::compare(root, &grown.model, Kept::Ext4).unwrap();
         for (what, change) in changes {
             let mut model = sample(&scratch.path().join("again")).model;
             change(&mut model[position]);
-            let complaint = mounted::compare(root, &model).unwrap_err().0;
+            let complaint = mounted::compare(root, &model, Kept::Ext4).unwrap_err().0;
             assert!(complaint.contains(what), "{what}: {complaint}");
         }
         let What::Directory(names) = &mut grown.model[0].what else { unreachable!("the root") };
         names.remove(&name);
-        let complaint = mounted::compare(root, &grown.model).unwrap_err().0;
+        let complaint = mounted::compare(root, &grown.model, Kept::Ext4).unwrap_err().0;
         assert!(complaint.contains("names"), "{complaint}");
     })
     .unwrap();

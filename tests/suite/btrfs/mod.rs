@@ -12,6 +12,8 @@ mod inspect;
 mod links;
 mod mirrors;
 mod nodes;
+mod random_sketch;
+mod random_trees;
 mod sizes;
 mod subvolumes;
 mod swapfile;

@@ -16,17 +16,43 @@ use rustix::fs::IFlags;
 use super::sketch::{Expected, What};
 use crate::oracle::{Complaint, Verdict};
 
+/// What a file system makes of what others make otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// A directory has a link from each in it.
+    Ext4,
+    /// A directory has one link; whether content is written in place is kept.
+    Btrfs {
+        /// Whether that is as the model says in all subvolumes.
+        nocow: bool,
+    },
+}
+
+/// Brings a model to what the kernel shows of it: only entries of ACLs with the tags 2 and 8 have
+/// an id, whatever the form of the system call says.
+pub fn shown(model: &mut [Expected]) {
+    for node in model {
+        let acls = node.xattrs.iter_mut().filter(|(name, _)| name.starts_with(b"system."));
+        for entry in acls.flat_map(|(_, acl)| acl[4..].chunks_exact_mut(8)) {
+            if !matches!(entry[0], 0x02 | 0x08) {
+                entry[4..].fill(0xff);
+            }
+        }
+    }
+}
+
 /// Compares every name, and every field of every node, with the model.
-pub fn compare(root: &Path, model: &[Expected]) -> Verdict {
+pub fn compare(root: &Path, model: &[Expected], kept: Kept) -> Verdict {
     let mut inodes = BTreeMap::new();
     let mut pending = vec![(0, root.to_owned())];
     while let Some((position, path)) = pending.pop() {
         let complain = |text| Complaint(format!("{path:?}: {text}"));
         let metadata = fs::symlink_metadata(&path).map_err(|error| complain(error.to_string()))?;
         // One inode for each node and one node for each inode.
-        let numbers = (*inodes.entry(position).or_insert(metadata.ino()), metadata.ino());
+        let number = (metadata.dev(), metadata.ino());
+        let numbers = (*inodes.entry(position).or_insert(number), number);
         same("inode", &numbers.1, &numbers.0).map_err(complain)?;
-        node(&path, &metadata, &model[position], model).map_err(complain)?;
+        node(&path, &metadata, &model[position], model, kept).map_err(complain)?;
         if let What::Directory(names) = &model[position].what {
             let found = fs::read_dir(&path).map_err(|error| complain(error.to_string()))?;
             let mut found: Vec<Vec<u8>> =
@@ -56,11 +82,13 @@ fn node(
     metadata: &fs::Metadata,
     node: &Expected,
     model: &[Expected],
+    kept: Kept,
 ) -> Result<(), String> {
     let kind = metadata.file_type();
     let is_directory = |&&child: &&usize| matches!(model[child].what, What::Directory(_));
     let rdev = |major, minor| rustix::fs::makedev(major, minor);
     let links = match &node.what {
+        What::Directory(_) if kept != Kept::Ext4 => 1,
         What::Directory(names) => 2 + names.values().filter(is_directory).count() as u64,
         _ => node.names.into(),
     };
@@ -94,11 +122,17 @@ fn node(
     same("owner", &(metadata.uid(), metadata.gid()), &(node.uid, node.gid))?;
     let Timestamp { seconds, nanoseconds } = node.mtime;
     same("mtime", &(metadata.mtime(), metadata.mtime_nsec()), &(seconds, nanoseconds.into()))?;
+    let others =
+        [(metadata.atime(), metadata.atime_nsec()), (metadata.ctime(), metadata.ctime_nsec())];
+    same("times", &others, &[(seconds, nanoseconds.into()); 2])?;
     same("links", &metadata.nlink(), &links)?;
     let keeps = matches!(node.what, What::Directory(_) | What::File(_));
     if keeps {
-        let kept = node.flags - (FileFlags::NOCOW | FileFlags::NOCOMPRESS);
-        same("flags", &flags(path)?, &kept)?;
+        let unseen = match kept {
+            Kept::Btrfs { nocow: true } => FileFlags::NOCOMPRESS,
+            _ => FileFlags::NOCOW | FileFlags::NOCOMPRESS,
+        };
+        same("flags", &(flags(path)? - unseen), &(node.flags - unseen))?;
     }
     let shown = |name: &[u8]| {
         // The kernel keeps these from nodes that it has them not for, wherever they come from.
@@ -120,6 +154,7 @@ fn flags(path: &Path) -> Result<FileFlags, String> {
     flags.set(FileFlags::NODUMP, found.contains(IFlags::NODUMP));
     flags.set(FileFlags::NOATIME, found.contains(IFlags::NOATIME));
     flags.set(FileFlags::SYNC, found.contains(IFlags::SYNC));
+    flags.set(FileFlags::NOCOW, found.contains(IFlags::NOCOW));
     flags.set(FileFlags::DIRSYNC, found.contains(IFlags::DIRSYNC));
     Ok(flags)
 }

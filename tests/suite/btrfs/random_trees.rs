@@ -1,0 +1,186 @@
+//! Random trees with random options through the btrfs planner, each before btrfs check and before
+//! the kernel, which is asked for every field of every node.
+
+use std::num::NonZero;
+use std::ops::AddAssign;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use arbitrary::{Arbitrary, Unstructured};
+use detfs::btrfs::{Options, Reading, examine, plan};
+use detfs::error::Error;
+use detfs::layout::{Destination, emit};
+use detfs::tree::{SurveyOptions, survey};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
+
+use super::image::unique;
+use super::random_sketch::BtrfsSketch;
+use crate::oracle::btrfs::{Facts, btrfs_check, mount_btrfs_with};
+use crate::oracle::{Complaint, Verdict};
+use crate::random_trees::mounted::{self, Kept};
+use crate::random_trees::sketch::{Grown, Sketch, Taste};
+use crate::tree::Random;
+
+/// A tree and the options to make an image of it with.
+#[derive(Debug, Arbitrary)]
+struct Draft {
+    options: BtrfsSketch,
+    /// Whether what is used is summed up, too, which takes a while.
+    summed: u8,
+    tree: Sketch,
+}
+
+impl Draft {
+    fn grow(&self) -> (Grown, Options) {
+        let grown = self.tree.grow(Taste::Unix).expect("what no builder takes is left out");
+        let options = self.options.options(&grown.tree, unique().parse().unwrap());
+        (grown, options)
+    }
+}
+
+fn drafts() -> impl Strategy<Value = Draft> {
+    proptest::collection::vec(any::<u8>(), 100..2000).prop_map(|bytes| {
+        Draft::arbitrary(&mut Unstructured::new(&bytes)).expect("enough bytes for the options")
+    })
+}
+
+/// Why there is no image of a tree.
+enum Without {
+    Room,
+    /// Links between subvolumes.
+    Subvolumes,
+}
+
+fn write(grown: &Grown, options: &Options, image: &Path) -> Result<(), Without> {
+    let survey = survey(&grown.tree, &SurveyOptions::default()).unwrap();
+    let threads = NonZero::<usize>::MIN;
+    let reading = Reading { threads, spool: image.parent() };
+    let planned = examine(&grown.tree, &survey, options, &reading)
+        .and_then(|contents| plan(&grown.tree, &Arc::new(contents), options));
+    let layout = match planned {
+        Ok(plan) => plan.layout.seal(),
+        Err(Error::TooSmall { .. }) => return Err(Without::Room),
+        Err(Error::Unrepresentable { remedy, .. }) if remedy.contains("--copy-links") => {
+            return Err(Without::Subvolumes);
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let output = Destination::new(image, true).unwrap().create(layout.size()).unwrap();
+    emit(&layout, &output, &detfs::layout::Options::new(threads)).unwrap();
+    output.finish().unwrap();
+    Ok(())
+}
+
+/// How many trees there were, had an image, and had subvolumes in it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    trees: u32,
+    images: u32,
+    subvolumes: u32,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.trees += other.trees;
+        self.images += other.images;
+        self.subvolumes += other.subvolumes;
+    }
+}
+
+fn judge(draft: &Draft, image: &Path) -> Verdict<Counts> {
+    let (mut grown, mut options) = draft.grow();
+    let mut counts = Counts { trees: 1, ..Counts::default() };
+    if let Err(Without::Subvolumes) = write(&grown, &options, image) {
+        options.subvolumes.clear();
+        options.default_subvolume = None;
+    }
+    match write(&grown, &options, image) {
+        Ok(()) => counts.images = 1,
+        Err(Without::Room) => return Ok(counts),
+        Err(Without::Subvolumes) => {
+            return Err(Complaint("links between subvolumes without any".into()));
+        }
+    }
+    counts.subvolumes = (!options.subvolumes.is_empty()).into();
+    btrfs_check(image)?;
+    if draft.summed < 32 {
+        Facts::read(image)?.sound()?;
+    }
+    mounted::shown(&mut grown.model);
+    let nodatacow = options.subvolumes.iter().any(|subvolume| subvolume.nodatacow);
+    let kept = Kept::Btrfs { nocow: !nodatacow };
+    let look = |root: &Path| mounted::compare(root, &grown.model, kept);
+    mount_btrfs_with(image, "ro,subvolid=5", look)??;
+    Ok(counts)
+}
+
+/// Judges so many trees on two threads.
+fn judge_random_trees(trees: u32) {
+    let total = Arc::new(Mutex::new(Counts::default()));
+    let half = |_| {
+        let total = Arc::clone(&total);
+        thread::spawn(move || {
+            let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
+            let image = scratch.path().join("image");
+            let mut runner = TestRunner::new(Config {
+                cases: trees / 2,
+                failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+                    "proptest-regressions/random_trees_btrfs.txt",
+                ))),
+                ..Config::default()
+            });
+            let result = runner.run(&drafts(), |draft| match judge(&draft, &image) {
+                Ok(counts) => {
+                    *total.lock().unwrap() += counts;
+                    Ok(())
+                }
+                Err(complaint) => Err(TestCaseError::fail(complaint.0)),
+            });
+            result.map_err(|error| error.to_string())
+        })
+    };
+    let threads = [0, 1].map(half);
+    for thread in threads {
+        thread.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
+    }
+    let Counts { trees, images, subvolumes } = *total.lock().unwrap();
+    let enough = images > trees * 3 / 4 && subvolumes > trees / 10;
+    assert!(enough, "only {images} images and {subvolumes} with subvolumes of {trees} trees");
+}
+
+#[test]
+fn some_random_trees_are_sound() {
+    judge_random_trees(100);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn many_random_trees_are_sound() {
+    judge_random_trees(2000);
+}
+
+/// The names in the model are not those in the image any more.
+#[test]
+fn a_broken_image_is_found() {
+    let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
+    let image = scratch.path().join("image");
+    let bytes = Random::new(6).bytes(900);
+    let draft = Draft::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
+    judge(&draft, &image).unwrap();
+    let (mut grown, _) = draft.grow();
+    mounted::shown(&mut grown.model);
+    let kept = Kept::Btrfs { nocow: false };
+    let look = |model: &[_]| {
+        let options = "ro,subvolid=5";
+        mount_btrfs_with(&image, options, |root| mounted::compare(root, model, kept)).unwrap()
+    };
+    look(&grown.model).unwrap();
+    grown.model[0].mode ^= 1;
+    look(&grown.model).unwrap_err();
+    let mut content = std::fs::read(&image).unwrap();
+    content[(1 << 16) + 0x50] ^= 1;
+    std::fs::write(&image, content).unwrap();
+    btrfs_check(&image).unwrap_err();
+}
