@@ -130,7 +130,7 @@ fn check(tree: &Tree, options: &Options) -> Result<()> {
         && directory != InodeId::ROOT
         && !options.subvolumes.iter().any(|subvolume| subvolume.directory == directory)
     {
-        let rule = format!("/{} is not a subvolume", Escaped(&tree.path(directory)));
+        let rule = format!("{} is not a subvolume", Escaped(&tree.path(directory)));
         return refuse("--default-subvolume", rule, "make it one with --subvolume");
     }
     for (id, inode) in tree.iter() {

@@ -268,7 +268,7 @@ fn in_order(tree: &Tree, asked: &[Subvolume]) -> Result<Vec<Subvolume>> {
     asked.sort_by_key(|subvolume| subvolume.directory);
     let refuse = |subvolume: &Subvolume, rule: &str, remedy: &str| {
         let path = tree.path(subvolume.directory);
-        Err(Error::parameter("--subvolume", format!("/{} {rule}", Escaped(&path)), remedy))
+        Err(Error::parameter("--subvolume", format!("{} {rule}", Escaped(&path)), remedy))
     };
     for subvolume in &asked {
         if subvolume.directory == InodeId::ROOT {

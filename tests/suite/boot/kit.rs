@@ -55,13 +55,12 @@ const INITRD: &str = "
 const INITRD_INIT: &str = "#!/bin/sh
 b=/bin/busybox
 $b mount -t proc proc /proc; $b mount -t sysfs sys /sys; $b mount -t devtmpfs dev /dev
-for module in /modules/*; do $b insmod $module || echo no $module; done
-while [ ! \"$root\" ]; do
-    for one in /sys/class/block/*; do
-        $b grep -qi ^PARTUUID=ROOT $one/uevent && root=/dev/$($b basename $one)
-    done
+for module in /modules/*; do $b insmod $module; done
+for second in 1 2 3 4 5 6 7 8 9 10; do
+    root=$($b findfs UUID=ROOT) && break
+    $b sleep 1
 done
-$b mount -t btrfs -o ro $root /root
+$b mount -t btrfs -o ro $root /root || echo REFUSAL mount $root >/dev/ttyS0
 exec $b switch_root /root /sbin/init
 ";
 
@@ -114,8 +113,8 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// Makes the tree, whose kernel looks for its root of this format on the partition with this
-    /// UUID.
+    /// Makes the tree, whose kernel looks for its root: ext4 on the partition with this UUID, or
+    /// btrfs with this UUID, as Debian 12's kernel does not tell an initrd those of partitions.
     pub fn new(scratch: &Path, format: &str, root: &str) -> Self {
         require_root();
         assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
@@ -135,14 +134,16 @@ impl Kit {
         shell(MAKE, &[&packages, &tree]);
         let line = scratch.join("cmdline");
         let console = "console=ttyS0,115200 loglevel=4 panic=-1";
-        let text =
-            format!("root=PARTUUID={root} rootfstype={format} rootwait ro {console} mitigations=off");
+        let text = format!(
+            "root=PARTUUID={root} rootfstype={format} rootwait ro {console} mitigations=off"
+        );
         fs::write(&line, text).unwrap();
         let initrd = scratch.join("initrd");
         match format {
             "btrfs" => {
                 let init = scratch.join("init");
-                fs::write(&init, INITRD_INIT.replace("ROOT", root)).unwrap();
+                fs::write(&init, INITRD_INIT.replace("ROOT", root).replace("REFUSAL", REFUSAL))
+                    .unwrap();
                 shell(INITRD, &[&packages, &init, &initrd]);
             }
             _ => fs::write(&initrd, "").unwrap(),

@@ -12,12 +12,17 @@ use kit::{CANARY, Kit};
 use machine::{Outcome, boot};
 
 use crate::detfs::{mkfs, mkimage, succeed};
+use crate::oracle::btrfs::{btrfs_check, mount_btrfs};
 use crate::oracle::{
-    Comparison, Mounted, Partition, Verdict, disk, e2fsck, ext4, extract, partitions, shell,
+    Comparison, Mounted, Partition, Verdict, disk, e2fsck, ext4, extract, fsck_fat, gpt,
+    partitions, sha256, shell,
 };
 
 /// Of the root partition, from the seed of the tests.
 const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
+
+/// Of the file system in it.
+const FILE_SYSTEM_UUID: &str = "7bfd409b-b67f-4466-9e33-95510bf538f1";
 
 fn root(image: &Path) -> Partition {
     let found = partitions(image, 512).unwrap();
@@ -25,12 +30,7 @@ fn root(image: &Path) -> Partition {
 }
 
 /// Boots the image, with more disks. It writes to its root, which must be clean afterwards.
-fn boots(
-    image: &Path,
-    others: &[PathBuf],
-    scratch: &Path,
-    check: impl FnOnce(&Path) -> Verdict,
-) {
+fn boots(image: &Path, others: &[PathBuf], scratch: &Path, check: impl FnOnce(&Path) -> Verdict) {
     match boot(image, others) {
         Outcome::Marker => {}
         other => panic!("{other:?}"),
@@ -128,6 +128,69 @@ fn the_boot_test_tells_good_from_bad() {
     shell(script, &[&kit.tree, &image, &uuid]);
     boots(&image, &[], scratch.path(), e2fsck);
 
+    spoil(&image);
+    match boot(&image, &[]) {
+        Outcome::Refused(line) => assert!(line.contains("canary"), "{line}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The partitions and file systems of the official Arch Linux images, from one command line.
+const ARCH: [&str; 10] = [
+    "--fs=btrfs",
+    "--bios-boot",
+    "--esp-size=300M",
+    "--esp-sector-size=4096",
+    "--compress=zstd:1",
+    "--subvolume=/swap:nodatacow",
+    "--swapfile=/swap/swapfile:512M",
+    "--label=arch",
+    "--headroom=1G",
+    "--architecture=x86-64",
+];
+
+/// Two copies of a tree give one image, and that boots from btrfs, swaps, and writes.
+#[test]
+#[ignore = "takes minutes"]
+fn the_layout_of_arch_linux_boots() {
+    let scratch = tempfile::tempdir().unwrap();
+    let kit = Kit::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
+    let copy = tempfile::tempdir_in("/dev/shm").unwrap();
+    let copied = copy.path().join("tree");
+    shell("mkdir -m 700 $1/swap; cp -a $1 $2", &[&kit.tree, &copied]);
+    let [image, again] = ["image", "again"].map(|name| scratch.path().join(name));
+    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &ARCH));
+    succeed(&mut mkimage(&copied, &again, 1_700_000_000, &ARCH));
+    assert_eq!(sha256(&image), sha256(&again));
+    drop(copy);
+
+    gpt(&image, 512).unwrap();
+    let found = partitions(&image, 512).unwrap();
+    let [bios, esp, root] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((bios.start, bios.len), (1 << 20, 1 << 20));
+    assert!(esp.is_esp() && esp.len == 300 << 20, "{esp:?}");
+    assert_eq!(root.uuid, ROOT_UUID);
+    let file = scratch.path().join("partition");
+    extract(&image, esp, &file);
+    fsck_fat(&file).unwrap();
+    assert_eq!(shell("od -An -tu2 -j11 -N2 $1", &[&file]).trim(), "4096");
+    extract(&image, root, &file);
+    btrfs_check(&file).unwrap();
+    let exact =
+        Comparison::exact().hollow("efi").without("swap/swapfile").clamped_to(1_700_000_000);
+    mount_btrfs(&file, |mounted| exact.compare(&kit.tree, mounted)).unwrap().unwrap();
+    boots(&image, &[], scratch.path(), btrfs_check);
+}
+
+/// The same rig sees a changed byte in a btrfs, whose checksums the kernel looks at.
+#[test]
+#[ignore = "takes minutes"]
+fn a_spoiled_btrfs_is_refused_at_boot() {
+    let scratch = tempfile::tempdir().unwrap();
+    let kit = Kit::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
+    let image = scratch.path().join("image");
+    let options = ["--fs=btrfs", "--btrfs-max-inline=0"];
+    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &options));
     spoil(&image);
     match boot(&image, &[]) {
         Outcome::Refused(line) => assert!(line.contains("canary"), "{line}"),

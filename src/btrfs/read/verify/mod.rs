@@ -107,7 +107,7 @@ impl Facts {
                 objectid::CSUM_TREE => trees
                     .walk(reader, root, report, |place, data| sums.item(superblock, place, data)),
                 objectid::FREE_SPACE_TREE => {
-                    trees.walk(reader, root, report, |place, data| free_space.item(place, data))
+                    trees.walk(reader, root, report, |place, data| free_space.item(place, data));
                 }
                 objectid::UUID_TREE => trees
                     .walk(reader, root, report, |place, data| roots.uuid_tree_item(place, data)),

@@ -220,7 +220,7 @@ impl Volumes {
         }
         for start in self.groups.keys() {
             let chunk = reader.chunks.find(*start, 1);
-            if !chunk.is_some_and(|chunk| chunk.start == *start) {
+            if chunk.is_none_or(|chunk| chunk.start != *start) {
                 let place = format_args!("block group {start}");
                 report.add(Violation::new(place, "there is no chunk for it"));
             }
