@@ -163,14 +163,14 @@ mod tests {
 
     #[test]
     fn lists_are_compared_one_by_one() {
-        let cases: [(&[u8], &[u8], &[u8], &[u8]); 5] = [
-            (&[], &[], &[], &[]),
-            (&[1, 2], &[1, 2], &[], &[]),
-            (&[1, 1, 2], &[1, 2], &[1], &[]),
-            (&[1], &[0, 2, 2], &[1], &[0, 2, 2]),
-            (&[3], &[], &[3], &[]),
+        let cases: [[&[u8]; 4]; 5] = [
+            [&[], &[], &[], &[]],
+            [&[1, 2], &[1, 2], &[], &[]],
+            [&[1, 1, 2], &[1, 2], &[1], &[]],
+            [&[1], &[0, 2, 2], &[1], &[0, 2, 2]],
+            [&[3], &[], &[3], &[]],
         ];
-        for (left, right, only_left, only_right) in cases {
+        for [left, right, only_left, only_right] in cases {
             let found = unmatched(left, right);
             let expected = (only_left.iter().collect(), only_right.iter().collect());
             assert_eq!(found, expected, "{left:?} {right:?}");
