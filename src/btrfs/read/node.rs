@@ -85,7 +85,7 @@ impl Reader<'_> {
     /// The attributes of an inode.
     ///
     /// # Errors
-    /// A [`Violation`] on the way to it, or if there is no such inode.
+    /// A `Violation` on the way to it, or if there is no such inode.
     pub fn inode(&self, node: Node) -> Result<Inode> {
         let place = place(node, item_type::INODE_ITEM, 0);
         let data = self.item(self.subvolume(node.subvolume)?, place.key)?;
@@ -97,7 +97,7 @@ impl Reader<'_> {
     /// The names in a directory, in the order of `readdir`; none if it is something else.
     ///
     /// # Errors
-    /// A [`Violation`] on the way to them.
+    /// A `Violation` on the way to them.
     pub fn entries(&self, node: Node) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for (key, data) in self.items_of(node, item_type::DIR_INDEX)? {
@@ -121,7 +121,7 @@ impl Reader<'_> {
     /// The extended attributes of an inode and their values, in the order of the tree.
     ///
     /// # Errors
-    /// A [`Violation`] on the way to them.
+    /// A `Violation` on the way to them.
     pub fn xattrs(&self, node: Node) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut xattrs = Vec::new();
         for (key, data) in self.items_of(node, item_type::XATTR_ITEM)? {
