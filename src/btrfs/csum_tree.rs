@@ -1,57 +1,113 @@
 //! The checksum tree: runs of checksums of consecutive sectors.
+//!
+//! Data is checksummed when it is written, and the tree is written behind it: so content is read
+//! once, and the checksums are always those of what is in the image.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::content::Contents;
+use super::checksum::Checksum;
 use super::data::Extent;
 use super::items::{Item, Items};
 use super::key::Key;
 use super::spec::{ItemHead, SECTOR, item_type, objectid};
 use crate::error::Result;
+use crate::layout::Observer;
 
-/// Consecutive sectors whose checksums are consecutive too.
+/// Consecutive sectors that have checksums.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     address: u64,
     sectors: u64,
-    /// The number of the first checksum.
+    /// How many checksums there are before.
     first: u64,
 }
 
-/// The checksums of all data.
-pub(super) struct Csums {
+/// The checksums of all data, by their place in the image.
+pub(super) struct Sums {
     runs: Vec<Run>,
-    contents: Arc<Contents>,
-    /// Bytes in a checksum.
-    size: usize,
+    checksum: Checksum,
+    /// One after the other; of several threads, each writes its own.
+    bytes: Box<[AtomicU8]>,
+}
+
+impl Sums {
+    /// Room for the checksums of extents, which are sorted.
+    pub(super) fn new(extents: &[Extent], checksum: Checksum) -> Self {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut first = 0;
+        for extent in extents.iter().filter(|extent| extent.summed) {
+            let (address, sectors) = (extent.address, u64::from(extent.len) / SECTOR);
+            match runs.last_mut() {
+                Some(run) if run.address + run.sectors * SECTOR == address => {
+                    run.sectors += sectors;
+                }
+                _ => runs.push(Run { address, sectors, first }),
+            }
+            first += sectors;
+        }
+        let len = usize::try_from(first).expect("they are in memory") * checksum.size();
+        let bytes = (0..len).map(|_| AtomicU8::new(0)).collect();
+        Self { runs, checksum, bytes }
+    }
+
+    fn slots(&self, first: u64, len: usize) -> &[AtomicU8] {
+        let first = usize::try_from(first).expect("they are in memory");
+        &self.bytes[first * self.checksum.size()..][..len]
+    }
+}
+
+impl Observer for Sums {
+    /// Bytes that do not start with a sector start with zeros behind the end of a file, and those
+    /// that do not end with one go on with such zeros.
+    fn observe(&self, offset: u64, bytes: &[u8]) {
+        let skipped = offset.next_multiple_of(SECTOR) - offset;
+        let skipped = usize::try_from(skipped).expect("less than a sector");
+        let Some(sectors) = bytes.get(skipped..) else { return };
+        let mut address = offset + skipped as u64;
+        let mut run =
+            self.runs.partition_point(|run| run.address + run.sectors * SECTOR <= address);
+        for sector in sectors.chunks(4096) {
+            while self
+                .runs
+                .get(run)
+                .is_some_and(|run| run.address + run.sectors * SECTOR <= address)
+            {
+                run += 1;
+            }
+            let Some(run) = self.runs.get(run) else { return };
+            if run.address <= address {
+                let digest = match <&[u8; 4096]>::try_from(sector) {
+                    Ok(whole) => self.checksum.digest(whole),
+                    Err(_) => {
+                        let mut whole = [0; 4096];
+                        whole[..sector.len()].copy_from_slice(sector);
+                        self.checksum.digest(&whole)
+                    }
+                };
+                let number = run.first + (address - run.address) / SECTOR;
+                let slots = self.slots(number, self.checksum.size());
+                for (slot, byte) in slots.iter().zip(digest) {
+                    slot.store(byte, Ordering::Relaxed);
+                }
+            }
+            address += SECTOR;
+        }
+    }
+}
+
+/// The items of the checksum tree.
+pub(super) struct Csums {
+    sums: Arc<Sums>,
     /// The most checksums in an item.
     most: usize,
 }
 
 impl Csums {
-    pub(super) fn new(
-        extents: &[Extent],
-        contents: &Arc<Contents>,
-        size: usize,
-        leaf_data_size: usize,
-    ) -> Self {
-        let mut runs: Vec<Run> = Vec::new();
-        for extent in extents {
-            let Some(first) = extent.sum else { continue };
-            let (address, sectors) = (extent.address, u64::from(extent.len) / SECTOR);
-            match runs.last_mut() {
-                Some(run)
-                    if run.address + run.sectors * SECTOR == address
-                        && run.first + run.sectors == first =>
-                {
-                    run.sectors += sectors;
-                }
-                _ => runs.push(Run { address, sectors, first }),
-            }
-        }
+    pub(super) fn new(sums: &Arc<Sums>, leaf_data_size: usize) -> Self {
         // The kernel leaves room for the head of a second item in a leaf, and so goes no further.
-        let most = (leaf_data_size - 2 * size_of::<ItemHead>()) / size - 1;
-        Self { runs, contents: Arc::clone(contents), size, most }
+        let most = (leaf_data_size - 2 * size_of::<ItemHead>()) / sums.checksum.size() - 1;
+        Self { sums: Arc::clone(sums), most }
     }
 }
 
@@ -66,9 +122,10 @@ impl Items for Csums {
     type Cursor = Cursor;
 
     fn item(&self, at: Cursor, room: usize) -> Option<Item<Cursor>> {
-        let run = self.runs.get(at.run as usize)?;
+        let run = self.sums.runs.get(at.run as usize)?;
         let left = run.sectors - at.sectors;
-        let most = match room / self.size {
+        let size = self.sums.checksum.size();
+        let most = match room / size {
             0 => self.most,
             fits => fits.min(self.most),
         } as u64;
@@ -79,14 +136,16 @@ impl Items for Csums {
         };
         let address = run.address + at.sectors * SECTOR;
         let key = Key::new(objectid::EXTENT_CSUM, item_type::EXTENT_CSUM, address);
-        let size = usize::try_from(count).expect("an item fits a leaf") * self.size;
+        let size = usize::try_from(count).expect("an item fits a leaf") * size;
         Some(Item { key, size, next })
     }
 
     fn write(&self, at: Cursor, out: &mut [u8]) -> Result<()> {
-        let run = &self.runs[at.run as usize];
-        let first = usize::try_from(run.first + at.sectors).expect("checksums are in memory");
-        out.copy_from_slice(&self.contents.sums()[first * self.size..][..out.len()]);
+        let run = &self.sums.runs[at.run as usize];
+        let slots = self.sums.slots(run.first + at.sectors, out.len());
+        for (byte, slot) in out.iter_mut().zip(slots) {
+            *byte = slot.load(Ordering::Relaxed);
+        }
         Ok(())
     }
 }
@@ -95,13 +154,13 @@ impl Items for Csums {
 mod tests {
     use super::*;
 
-    fn extent(address: u64, len: u32, sum: Option<u64>) -> Extent {
+    fn extent(address: u64, len: u32, summed: bool) -> Extent {
         let (ram_len, compression) = (len, None);
-        Extent { address, len, ram_len, compression, prealloc: false, sum, refs: 0 }
+        Extent { address, len, ram_len, compression, prealloc: false, summed, refs: 0 }
     }
 
     fn csums(extents: &[Extent]) -> Csums {
-        Csums::new(extents, &Arc::new(Contents::default()), 4, 16283)
+        Csums::new(&Arc::new(Sums::new(extents, Checksum::Crc32c)), 16283)
     }
 
     fn items(csums: &Csums, mut room: impl FnMut() -> usize) -> Vec<(u64, usize)> {
@@ -115,25 +174,46 @@ mod tests {
     }
 
     #[test]
-    fn runs_end_where_addresses_or_checksums_do() {
+    fn runs_end_where_addresses_do() {
         let csums = csums(&[
-            extent(1 << 20, 8192, Some(0)),
-            extent((1 << 20) + 8192, 4096, Some(2)),
-            extent((1 << 20) + 12288, 4096, None),
-            extent((1 << 20) + 16384, 4096, Some(3)),
-            extent(2 << 20, 4096, Some(4)),
-            extent((2 << 20) + 4096, 4096, Some(6)),
+            extent(1 << 20, 8192, true),
+            extent((1 << 20) + 8192, 4096, true),
+            extent((1 << 20) + 12288, 4096, false),
+            extent((1 << 20) + 16384, 4096, true),
+            extent(2 << 20, 4096, true),
         ]);
-        let expected = [(1 << 20, 12), ((1 << 20) + 16384, 4), (2 << 20, 4), ((2 << 20) + 4096, 4)];
+        let expected = [(1 << 20, 12), ((1 << 20) + 16384, 4), (2 << 20, 4)];
         assert_eq!(items(&csums, || 16258), expected);
     }
 
     #[test]
     fn items_are_cut_to_the_room_and_to_what_the_kernel_takes() {
-        let csums = csums(&[extent(0, 5000 * 4096, Some(0))]);
+        let csums = csums(&[extent(0, 5000 * 4096, true)]);
         assert_eq!(items(&csums, || 16258), [(0, 4057 * 4), (4057 * 4096, 943 * 4)]);
         let mut rooms = [400, 3, 16258].into_iter();
         let cut = [(0, 400), (100 * 4096, 4057 * 4), (4157 * 4096, 843 * 4)];
         assert_eq!(items(&csums, || rooms.next().unwrap_or(0)), cut);
+    }
+
+    /// CRC-32C of sectors of zeros and of ones, by btrfs's own `dump-tree` and by Python.
+    #[test]
+    fn what_is_observed_in_parts_has_the_checksums_of_the_whole() {
+        let extents =
+            [extent(8192, 8192, true), extent(16384, 4096, false), extent(20480, 8192, true)];
+        let image: Vec<u8> =
+            (0..28672u32).map(|at| u8::from(at < 27000) * (at / 4096) as u8).collect();
+        let whole = Sums::new(&extents, Checksum::Crc32c);
+        whole.observe(0, &image);
+        let bytes = |sums: &Sums| -> Vec<u8> {
+            sums.bytes.iter().map(|byte| byte.load(Ordering::Relaxed)).collect()
+        };
+        let sector = |n: usize| crc32c::crc32c(&image[n * 4096..][..4096]).to_le_bytes();
+        assert_eq!(bytes(&whole), [2, 3, 5, 6].map(sector).concat());
+        let parts = Sums::new(&extents, Checksum::Crc32c);
+        // The last file ends at 27000, and what comes behind is zeros that start anywhere.
+        for (from, to) in [(12288, 27000), (27000, 28672), (0, 8192), (8192, 12288)] {
+            parts.observe(from as u64, &image[from..to]);
+        }
+        assert_eq!(bytes(&parts), bytes(&whole));
     }
 }

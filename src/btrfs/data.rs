@@ -29,8 +29,8 @@ pub(super) struct Extent {
     pub(super) compression: Option<Compression>,
     /// Whether it holds room alone, and reads as zeros.
     pub(super) prealloc: bool,
-    /// Number of its first checksum; `None` for what has none.
-    pub(super) sum: Option<u64>,
+    /// Whether its sectors have checksums.
+    pub(super) summed: bool,
     /// The first of its references.
     pub(super) refs: u32,
 }
@@ -118,8 +118,7 @@ impl Data {
                     placer.again(piece.same_as, piece.from, piece.len);
                     continue;
                 }
-                let sum = summed.then_some(piece.first_sum);
-                let content = Content { file: id, from: piece.from, len: piece.len, sum };
+                let content = Content { file: id, from: piece.from, len: piece.len, summed };
                 let (extent, start) = match piece.stored {
                     Stored::Plain => placer.plain(&content, options.dedup),
                     Stored::Compressed { at, len, compression } => {
@@ -183,7 +182,7 @@ struct Content {
     from: u64,
     /// In bytes, not rounded.
     len: u64,
-    sum: Option<u64>,
+    summed: bool,
 }
 
 struct Placer<'a> {
@@ -245,7 +244,7 @@ impl Placer<'_> {
                 ram_len: small(len),
                 compression: None,
                 prealloc: false,
-                sum: content.sum.map(|first| first + done / SECTOR),
+                summed: content.summed,
                 refs: 0,
             };
             if !self.extend(from, &extent) {
@@ -288,7 +287,7 @@ impl Placer<'_> {
             && last.compression.is_none()
             && !last.prealloc
             && last.address + u64::from(last.len) == more.address
-            && last.sum.map(|sum| sum + u64::from(last.len) / SECTOR) == more.sum
+            && last.summed == more.summed
             && u64::from(last.len) + u64::from(more.len) <= MAX_EXTENT_SIZE;
         if goes_on {
             last.len += more.len;
@@ -315,7 +314,7 @@ impl Placer<'_> {
             ram_len: small(round_up(content.len, SECTOR)),
             compression: Some(compression),
             prealloc: false,
-            sum: content.sum,
+            summed: content.summed,
             refs: 0,
         };
         self.push(content.from, extent);
@@ -351,7 +350,7 @@ impl Placer<'_> {
                 ram_len: len32,
                 compression: None,
                 prealloc: true,
-                sum: None,
+                summed: false,
                 refs: 0,
             };
             self.push(from, extent);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use zerocopy::IntoBytes;
 
 use super::content::{self, ContentOptions, Contents, Stored, Treatment};
-use super::csum_tree::Csums;
+use super::csum_tree::{Csums, Sums};
 use super::data::Data;
 use super::device::{Ids, block_group_items, chunk_items, dev_items, free_space_items};
 use super::extent_tree::{ExtentItems, Spilled, TreeBlocks};
@@ -41,7 +41,7 @@ pub struct Reading<'a> {
     pub spool: Option<&'a Path>,
 }
 
-/// Reads all content for its checksums, compresses it, and finds what is equal, as the options say.
+/// Compresses content and finds what of it is equal, as far as the options ask for that.
 ///
 /// # Errors
 /// Those of [`plan`] that concern options, [`Error::Source`] and [`Error::Changed`] for content
@@ -60,7 +60,6 @@ pub fn examine(
     };
     let options = ContentOptions {
         threads: reading.threads,
-        checksum: options.checksum,
         dedup: options.dedup,
         max_inline: options.max_inline,
         spool: reading.spool,
@@ -243,7 +242,8 @@ impl Planner<'_> {
                 }
             })
             .collect();
-        let fixed = self.fixed(&uuids);
+        let sums = Arc::new(Sums::new(&self.data.extents, options.checksum));
+        let fixed = self.fixed(&uuids, &sums);
         let settle = |spare| self.settle(ids, &uuids, &fixed, device, spare);
         let mut settled = settle(Spare::default())?;
         let total_bytes = self.size(settled.end)?;
@@ -264,10 +264,14 @@ impl Planner<'_> {
             layout.add_render(Arc::clone(spool) as _);
         }
         content.into_iter().for_each(|region| layout.push(region));
+        let is_data = |chunk: &&Chunk| chunk.flags.contains(BlockGroupFlags::DATA);
+        if let Some(last) = settled.chunks.iter().rfind(is_data) {
+            layout.observe(0..last.start + last.len, sums);
+        }
         Ok(self.layout(ids, &uuids, fixed, settled, layout))
     }
 
-    fn fixed(&self, uuids: &[Uuid]) -> Fixed {
+    fn fixed(&self, uuids: &[Uuid], sums: &Arc<Sums>) -> Fixed {
         let Self { options, format, volumes, names, data, contents } = self;
         let of_volume = |volume: usize| {
             let items = FsItems {
@@ -279,8 +283,7 @@ impl Planner<'_> {
             };
             Sized::new(volumes.all[volume].id, items, format)
         };
-        let csums =
-            Csums::new(&data.extents, contents, format.checksum.size(), format.leaf_data_size());
+        let csums = Csums::new(sums, format.leaf_data_size());
         Fixed {
             volumes: (0..volumes.all.len()).map(of_volume).collect(),
             csums: Sized::new(objectid::CSUM_TREE, csums, format),

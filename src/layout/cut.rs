@@ -77,7 +77,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The items of a layout, in ascending order.
+/// The items of a part of a layout, in ascending order.
 #[derive(Clone)]
 pub(super) struct Cut<'a> {
     regions: &'a [Region],
@@ -87,9 +87,20 @@ pub(super) struct Cut<'a> {
 }
 
 impl<'a> Cut<'a> {
+    /// The items of a layout up to the end of the first range that is observed, then from there
+    /// to the next, and so on.
+    ///
     /// No item has more than `large` bytes, except for zeros alone; it is at least [`PIECE`].
-    pub(super) fn new(layout: &'a Layout, large: u64) -> Self {
-        Self { regions: layout.regions(), at: 0, size: layout.size(), large }
+    pub(super) fn new(layout: &'a Layout, large: u64) -> Vec<Self> {
+        let (mut at, mut regions) = (0, layout.regions());
+        let mut cuts = Vec::new();
+        for size in layout.barriers().into_iter().chain([layout.size()]) {
+            let (own, rest) =
+                regions.split_at(regions.partition_point(|region| region.offset < size));
+            cuts.push(Self { regions: own, at, size, large });
+            (at, regions) = (size, rest);
+        }
+        cuts
     }
 }
 

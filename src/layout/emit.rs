@@ -68,7 +68,14 @@ pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<V
     if sink.in_order() || !options.digests.is_empty() {
         return ordered::emit(layout, sink, options);
     }
-    let cut = Mutex::new(Cut::new(layout, LARGE).enumerate());
+    for cut in Cut::new(layout, LARGE) {
+        emit_part(layout, cut, sink, options)?;
+    }
+    Ok(Vec::new())
+}
+
+fn emit_part(layout: &Layout, cut: Cut<'_>, sink: &dyn Sink, options: &Options<'_>) -> Result<()> {
+    let cut = Mutex::new(cut.enumerate());
     let failed = AtomicBool::new(false);
     let work = || -> Result<(), Failure> {
         let mut gather = Gather::to_sink(layout, sink);
@@ -91,8 +98,7 @@ pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<V
     thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads.get()).map(|_| scope.spawn(work)).collect();
         first_failure(threads.into_iter().map(join))
-    })?;
-    Ok(Vec::new())
+    })
 }
 
 /// Waits for a thread; its panic becomes the caller's.

@@ -22,6 +22,8 @@ pub(super) struct Gather<'a> {
     filled: usize,
     /// How much of that has reached the sink.
     sent: usize,
+    /// How much of it was shown to observers.
+    shown: usize,
     /// Whether the bytes stay in the buffer when the sink shares them.
     keep: bool,
 }
@@ -45,7 +47,7 @@ impl<'a> Gather<'a> {
 
     fn new(layout: &'a Layout, sink: Option<&'a dyn Sink>, keep: bool) -> Self {
         let buffer = vec![0; small(PIECE)];
-        Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, keep }
+        Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, shown: 0, keep }
     }
 
     /// Makes the bytes of an item and writes them to the sink.
@@ -106,6 +108,14 @@ impl<'a> Gather<'a> {
                 self.fill(shared, |at, out| reader.read(from + at, out))?;
                 self.sent = self.filled;
             } else {
+                if self.layout.is_observed(offset) {
+                    let layout = self.layout;
+                    for at in (0..shared).step_by(self.buffer.len()) {
+                        let take = small((shared - at).min(self.buffer.len() as u64));
+                        reader.read(from + at, &mut self.buffer[..take])?;
+                        layout.show(offset + at, &self.buffer[..take]);
+                    }
+                }
                 self.restart(offset + shared);
             }
         }
@@ -114,7 +124,7 @@ impl<'a> Gather<'a> {
     }
 
     fn restart(&mut self, start: u64) {
-        (self.start, self.filled, self.sent) = (start, 0, 0);
+        (self.start, self.filled, self.sent, self.shown) = (start, 0, 0, 0);
     }
 
     /// Fills the next `len` bytes, in as many parts as the buffer has to be emptied.
@@ -135,6 +145,8 @@ impl<'a> Gather<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.layout.show(self.start + self.shown as u64, &self.buffer[self.shown..self.filled]);
+        self.shown = self.filled;
         let bytes = &self.buffer[self.sent..self.filled];
         if let Some(sink) = self.sink
             && !bytes.is_empty()

@@ -3,6 +3,7 @@
 mod cut;
 mod digest;
 mod emit;
+mod gate;
 mod gather;
 mod ordered;
 mod output;
@@ -11,6 +12,7 @@ mod sink;
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use digest::Digest;
@@ -32,6 +34,23 @@ pub trait Render: Send + Sync {
     /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) for
     /// file content that can't be read or is not what it was.
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()>;
+}
+
+/// Sees bytes when they are written, so that others that are made of them can come after.
+pub trait Observer: Send + Sync {
+    /// Bytes of the layout from `offset` on. It is called from several threads and in any order,
+    /// with each byte that a region covers once. What is not covered is zeros, and may be left
+    /// out.
+    fn observe(&self, offset: u64, bytes: &[u8]);
+}
+
+/// A part of the image that somebody observes.
+#[derive(Clone)]
+struct Observed {
+    range: Range<u64>,
+    /// Where the observer's layout starts in this one.
+    base: u64,
+    observer: Arc<dyn Observer>,
 }
 
 /// Where the bytes of a region come from.
@@ -79,6 +98,7 @@ pub struct Layout {
     bytes: Vec<Box<[u8]>>,
     renders: Vec<Arc<dyn Render>>,
     trees: Vec<Arc<Tree>>,
+    observed: Vec<Observed>,
     sorted: bool,
 }
 
@@ -173,8 +193,43 @@ impl Layout {
         self.push(Region { offset, len, from, fill: Fill::Content { tree, inode } });
     }
 
+    /// Has all bytes of a range seen before any byte behind it is made.
+    pub fn observe(&mut self, range: Range<u64>, observer: Arc<dyn Observer>) {
+        self.observed.push(Observed { range, base: 0, observer });
+    }
+
+    /// Shows bytes to those who observe them.
+    fn show(&self, offset: u64, bytes: &[u8]) {
+        for Observed { range, base, observer } in &self.observed {
+            let start = offset.max(range.start);
+            let end = (offset + bytes.len() as u64).min(range.end);
+            if start < end {
+                let within = |at: u64| usize::try_from(at - offset).expect("bytes are in memory");
+                observer.observe(start - base, &bytes[within(start)..within(end)]);
+            }
+        }
+    }
+
+    /// Whether anybody observes a byte.
+    fn is_observed(&self, offset: u64) -> bool {
+        self.observed.iter().any(|observed| observed.range.contains(&offset))
+    }
+
+    /// Where the ranges that are observed end, in ascending order.
+    fn barriers(&self) -> Vec<u64> {
+        let mut ends: Vec<_> = self.observed.iter().map(|observed| observed.range.end).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        ends
+    }
+
     /// Places another layout, sealed or not, inside this one.
     pub fn place(&mut self, offset: u64, inner: Self) {
+        self.observed.extend(inner.observed.into_iter().map(|observed| Observed {
+            range: observed.range.start + offset..observed.range.end + offset,
+            base: observed.base + offset,
+            ..observed
+        }));
         let (bytes, renders) = (number(self.bytes.len()), number(self.renders.len()));
         let trees = u16::try_from(self.trees.len()).expect("a layout has a handful of trees");
         self.regions.reserve_exact(inner.regions.len());
@@ -203,7 +258,8 @@ impl Layout {
     /// Sorts the regions.
     ///
     /// # Panics
-    /// If two regions overlap or one is beyond the end: a planner's mistake, never written.
+    /// If two regions overlap, or one is beyond the end or across that of what is observed: a
+    /// planner's mistake, never written.
     #[must_use]
     pub fn seal(mut self) -> Self {
         self.regions.sort_by_key(|region| region.offset);
@@ -211,6 +267,11 @@ impl Layout {
         for region in &self.regions {
             assert!(region.offset >= end, "a region at {} overlaps its neighbour", region.offset);
             end = region.end();
+        }
+        for barrier in self.barriers() {
+            let before = self.regions.partition_point(|region| region.offset < barrier);
+            let last = before.checked_sub(1).map_or(0, |last| self.regions[last].end());
+            assert!(last <= barrier, "a region ends at {last}, across the end of what is observed");
         }
         assert!(end <= self.size, "a region ends at {end}, beyond the image's {}", self.size);
         self.sorted = true;

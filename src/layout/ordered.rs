@@ -9,15 +9,17 @@
 //! A worker that fails drops its channels, and the consumers and then the other workers stop when
 //! they come to the missing block, but not before: the first failure is always found.
 
+use std::iter::{Enumerate, Flatten};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::{thread, vec};
 
 use super::Layout;
 use super::cut::{Cut, PIECE};
 use super::digest::{self, Digest};
 use super::emit::{Failure, Options, first_failure, join};
+use super::gate::Gate;
 use super::gather::{Gather, cannot_write};
 use super::sink::Sink;
 use crate::error::Result;
@@ -38,9 +40,12 @@ pub(super) enum Block {
     },
 }
 
+/// All items with their numbers.
+type Items<'a> = Enumerate<Flatten<vec::IntoIter<Cut<'a>>>>;
+
 /// The blocks that a consumer gets, in order; they end early when a worker failed.
 struct Blocks<'a> {
-    cut: std::iter::Enumerate<Cut<'a>>,
+    items: Items<'a>,
     range: Range<u64>,
     workers: Vec<Receiver<Arc<Block>>>,
     number: usize,
@@ -50,7 +55,7 @@ impl Iterator for Blocks<'_> {
     type Item = Arc<Block>;
 
     fn next(&mut self) -> Option<Arc<Block>> {
-        let (number, _) = self.cut.find(|(_, item)| item.overlaps(&self.range))?;
+        let (number, _) = self.items.find(|(_, item)| item.overlaps(&self.range))?;
         self.number = number;
         self.workers[number % self.workers.len()].recv().ok()
     }
@@ -60,7 +65,8 @@ impl Iterator for Blocks<'_> {
 type Channel = (Range<u64>, SyncSender<Arc<Block>>);
 
 pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<Vec<Digest>> {
-    let cut = Cut::new(layout, PIECE);
+    let items: Items<'_> = Cut::new(layout, PIECE).into_iter().flatten().enumerate();
+    let gate = Gate::new(layout.barriers(), options.threads.get());
     let mut channels: Vec<Vec<Channel>> = vec![Vec::new(); options.threads.get()];
     let mut consumer = |range: Range<u64>| {
         let connect = |channels: &mut Vec<Channel>| {
@@ -69,15 +75,16 @@ pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> R
             receiver
         };
         let workers = channels.iter_mut().map(connect).collect();
-        Blocks { cut: cut.clone().enumerate(), range, workers, number: 0 }
+        Blocks { items: items.clone(), range, workers, number: 0 }
     };
     let in_order = sink.in_order().then(|| consumer(0..layout.size()));
     let hashed: Vec<_> = options.digests.iter().map(|range| consumer(range.clone())).collect();
 
     thread::scope(|scope| {
         let start = |(number, channels): (usize, Vec<Channel>)| {
-            let cut = cut.clone().enumerate().skip(number).step_by(options.threads.get());
-            scope.spawn(move || work(layout, sink, options, cut, &channels))
+            let items = items.clone().skip(number).step_by(options.threads.get());
+            let gate = &gate;
+            scope.spawn(move || work(layout, sink, options, items, gate, &channels))
         };
         let workers: Vec<_> = channels.into_iter().enumerate().map(start).collect();
         let hash = |blocks: Blocks<'_>| digest::hash(&blocks.range.clone(), blocks);
@@ -95,11 +102,14 @@ fn work<'a>(
     sink: &'a dyn Sink,
     options: &Options<'_>,
     items: impl Iterator<Item = (usize, super::cut::Item<'a>)>,
+    gate: &Gate,
     channels: &[Channel],
 ) -> Result<(), Failure> {
+    let mut passage = gate.enter();
     let direct = (!sink.in_order()).then_some(sink);
     let mut gather = Gather::to_memory(layout, direct);
     for (number, item) in items {
+        passage.reach(item.range.start);
         let failed = |error| (number, error);
         let block = if item.is_zeros() {
             if let Some(sink) = direct {

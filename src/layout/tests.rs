@@ -332,6 +332,85 @@ fn all_ways_give_the_same_bytes() {
     TestRunner::new(config).run(&(parts, gap(), cuts), case).unwrap();
 }
 
+/// What was observed, and what is made of that.
+struct Recorder(Mutex<Vec<u8>>);
+
+impl Observer for Recorder {
+    fn observe(&self, offset: u64, bytes: &[u8]) {
+        let at = offset as usize;
+        self.0.lock().unwrap()[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+impl Render for Recorder {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let at = offset as usize;
+        out.copy_from_slice(&self.0.lock().unwrap()[at..at + out.len()]);
+        Ok(())
+    }
+}
+
+/// Behind bytes that are observed come their copies: in every way of emission all are seen before.
+#[test]
+fn what_is_observed_comes_first() {
+    let contents = Contents::new(&[4096, 262_145, 17 * MIB + 123]);
+    let mut parts: Vec<_> = (0..9)
+        .map(|file| {
+            (7, What::Content { file, from: 0, len: [4096, 262_145, 17 * MIB + 123][file / 3] })
+        })
+        .collect();
+    parts.extend([(100_000, What::Bytes(5000)), (9, What::Render(3 * MIB)), (1, What::Bytes(3))]);
+    for (number, hashed) in [(1, true), (2, false), (5, true), (8, false)] {
+        for (unit, in_order) in [(None, false), (Some(4096), false), (None, true)] {
+            let (inner, bytes) = build(&contents, &parts, 70_000);
+            let size = inner.size();
+            let recorder = Arc::new(Recorder(Mutex::new(vec![0; size as usize])));
+            let mut twice = Layout::new(2 * size);
+            twice.place(0, inner);
+            twice.observe(0..size, Arc::clone(&recorder) as _);
+            twice.render(size, size, recorder);
+            let mut whole = Layout::new(MIB + 2 * size);
+            whole.place(MIB, twice);
+            let whole = whole.seal();
+            let expected = [vec![0; MIB as usize], bytes.clone(), bytes].concat();
+            let range = 4096..whole.size();
+            let digests = if hashed { std::slice::from_ref(&range) } else { &[] };
+            let sink = Checked::new(whole.size(), unit, in_order);
+            emit(&whole, &sink, &Options { digests, ..threads(number) }).unwrap();
+            let how = format!("{number} threads, {unit:?}, in order: {in_order}, {hashed}");
+            same(&sink.into_image(), &expected, &how);
+        }
+    }
+}
+
+/// A worker that fails before the end of what is observed keeps no other waiting there.
+#[test]
+fn a_failure_before_what_is_observed_ends() {
+    let (tree, files) = failing(&[30]);
+    for (number, in_order) in [(1, true), (3, true), (8, true), (1, false), (4, false)] {
+        let mut layout = Layout::new(65 * 8192);
+        let number_of_tree = layout.tree(Arc::clone(&tree));
+        for (at, &file) in (0u64..).zip(&files) {
+            layout.content(at * 8192, 8192, number_of_tree, file, 0);
+        }
+        let recorder = Arc::new(Recorder(Mutex::new(vec![0; 64 * 8192])));
+        layout.observe(0..64 * 8192, Arc::clone(&recorder) as _);
+        layout.render(64 * 8192, 8192, recorder);
+        let sink = Checked::new(layout.size(), None, in_order);
+        let error = emit(&layout.seal(), &sink, &threads(number)).unwrap_err().to_string();
+        assert!(error.starts_with("30: "), "{error}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "across the end of what is observed")]
+fn a_region_across_the_end_of_what_is_observed_is_a_mistake() {
+    let mut layout = Layout::new(100);
+    layout.bytes(10, vec![1; 20]);
+    layout.observe(0..20, Arc::new(Recorder(Mutex::default())));
+    drop(layout.seal());
+}
+
 #[test]
 fn empty_and_hollow_images() {
     for size in [0, 1, 4096, 65_536, 1_000_000] {
@@ -347,7 +426,8 @@ fn a_large_file_is_cut() {
     let parts = [(0, What::Bytes(5)), (0, content), (0, What::Render(3))];
     let (layout, bytes) = build(&contents, &parts, 3 * MIB);
     check(&layout, &bytes, std::slice::from_ref(&(4096..16 * MIB)));
-    let lens: Vec<_> = Cut::new(&layout, LARGE).map(|item| item.len()).collect();
+    let lens: Vec<_> =
+        Cut::new(&layout, LARGE).into_iter().flatten().map(|item| item.len()).collect();
     assert_eq!(lens, [4096, 16 * MIB, MIB + 123, 3, 3 * MIB]);
 }
 
@@ -359,7 +439,7 @@ fn small_things_are_gathered() {
     }
     layout.bytes(6 * MIB + 7, vec![1; 1]);
     let layout = layout.seal();
-    let items: Vec<_> = Cut::new(&layout, LARGE).collect();
+    let items: Vec<_> = Cut::new(&layout, LARGE).into_iter().flatten().collect();
     let expected = [
         (0, MIB, false),
         (MIB, 2 * MIB, false),

@@ -8,8 +8,8 @@ use miniz_oxide::DataFormat;
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compress as deflate};
 use zstd_safe::{CCtx, CParameter};
 
+use super::COMPRESSED;
 use super::lzo::Lzo;
-use super::{COMPRESSED, SECTOR};
 use crate::error::{Error, Result};
 
 /// How content is compressed.
@@ -143,17 +143,15 @@ pub(super) struct Codecs {
     zstd: Option<CCtx<'static>>,
     /// The compressed bytes of the last call, and more.
     output: Vec<u8>,
-    /// How many they are.
-    len: usize,
 }
 
-/// More than the compressed form of an extent ever needs, and whole sectors.
+/// More than the compressed form of an extent ever needs.
 #[expect(clippy::cast_possible_truncation, reason = "it is small")]
 const ROOM: usize = COMPRESSED as usize * 5 / 4;
 
 impl Default for Codecs {
     fn default() -> Self {
-        Self { zlib: None, lzo: None, zstd: None, output: vec![0; ROOM], len: 0 }
+        Self { zlib: None, lzo: None, zstd: None, output: vec![0; ROOM] }
     }
 }
 
@@ -161,19 +159,12 @@ impl Codecs {
     /// Compresses at most [`COMPRESSED`] bytes.
     pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> &[u8] {
         debug_assert!(raw.len() as u64 <= COMPRESSED, "that is what an extent may hold");
-        self.len = match compression {
+        let len = match compression {
             Compression::Zlib { level } => self.zlib(level, raw),
             Compression::Lzo => self.lzo.get_or_insert_default().compress(raw, &mut self.output),
             Compression::Zstd { level } => self.zstd(level, raw),
         };
-        &self.output[..self.len]
-    }
-
-    /// The compressed bytes of the last call, and zeros up to a whole sector.
-    pub(super) fn sectors(&mut self) -> &[u8] {
-        let rounded = self.len.next_multiple_of(SECTOR);
-        self.output[self.len..rounded].fill(0);
-        &self.output[..rounded]
+        &self.output[..len]
     }
 
     fn zlib(&mut self, level: u8, raw: &[u8]) -> usize {

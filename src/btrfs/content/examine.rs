@@ -1,4 +1,4 @@
-//! Reads the parts of files: checksums, compresses and identifies them.
+//! Reads the parts of files: compresses and identifies them.
 
 use std::panic::resume_unwind;
 use std::sync::Mutex;
@@ -9,21 +9,15 @@ use sha2::{Digest, Sha256};
 use super::compress::Codecs;
 use super::parts::{Part, Parts};
 use super::spool::Appender;
-use super::{COMPRESSED, Checksum, ContentOptions, SECTOR, Spool, Stored, Treatment};
+use super::{COMPRESSED, ContentOptions, SECTOR, Spool, Stored, Treatment};
 use crate::error::{Error, Result};
 use crate::tree::{ContentReader, InodeId, Tree};
-
-/// How much is read at once; a multiple of [`SECTOR`], and no less than [`COMPRESSED`]. It stays
-/// in the processor's cache.
-const CHUNK: usize = 256 << 10;
 
 /// What a part is found to be.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) stored: Stored,
     pub(super) inline: bool,
-    /// How many bytes of checksums it has.
-    pub(super) sums: usize,
 }
 
 /// What is known of a batch.
@@ -32,7 +26,6 @@ pub(super) struct Examined {
     pub(super) outcomes: Vec<Outcome>,
     /// With deduplication, the identity of each outcome that is not inline.
     pub(super) identities: Vec<[u8; 32]>,
-    pub(super) sums: Vec<u8>,
 }
 
 /// Examines all batches, several at a time.
@@ -91,7 +84,6 @@ pub(super) fn examine_all(
 struct Examiner<'a> {
     tree: &'a Tree,
     treatment: &'a (dyn Fn(InodeId) -> Treatment + Sync),
-    checksum: Checksum,
     dedup: bool,
     max_inline: u64,
     buffer: Vec<u8>,
@@ -133,10 +125,9 @@ impl<'a> Examiner<'a> {
         Self {
             tree,
             treatment,
-            checksum: options.checksum,
             dedup: options.dedup,
             max_inline: options.max_inline.into(),
-            buffer: vec![0; CHUNK],
+            buffer: vec![0; length(COMPRESSED)],
             codecs: Codecs::default(),
             spool: spool.map(Appender::new),
         }
@@ -149,10 +140,8 @@ impl<'a> Examiner<'a> {
             let treatment = (self.treatment)(file);
             let mut current = Current { tree: self.tree, file, treatment, reader: None };
             for part in parts {
-                let before = examined.sums.len();
-                let (stored, inline) = self.part(&mut current, part, &mut examined)?;
-                let sums = examined.sums.len() - before;
-                examined.outcomes.push(Outcome { stored, inline, sums });
+                let (stored, inline) = self.part(&mut current, part, &mut examined.identities)?;
+                examined.outcomes.push(Outcome { stored, inline });
             }
             current.verify()?;
         }
@@ -163,26 +152,20 @@ impl<'a> Examiner<'a> {
         &mut self,
         file: &mut Current<'_>,
         part: &Part,
-        examined: &mut Examined,
+        identities: &mut Vec<[u8; 32]>,
     ) -> Result<(Stored, bool)> {
-        let Treatment { checksum, compression, inline, .. } = file.treatment;
+        let Treatment { compression, inline, .. } = file.treatment;
         let fits = inline && part.len <= self.max_inline;
-        if compression.is_none() && (fits || !checksum && !self.dedup) {
+        if compression.is_none() && (fits || !self.dedup) {
             return Ok((Stored::Plain, fits));
-        }
-        if compression.is_none() && !self.dedup {
-            self.plain(file, part, &mut examined.sums)?;
-            return Ok((Stored::Plain, false));
         }
 
         assert!(part.len <= COMPRESSED, "such ranges are cut");
         let len = length(part.len);
         let rounded = len.next_multiple_of(SECTOR);
         file.read(part.from, &mut self.buffer[..len])?;
-        self.buffer[len..rounded].fill(0);
         let raw = &self.buffer[..len];
 
-        let mut sectors = &self.buffer[..rounded];
         let mut stored = Stored::Plain;
         let mut inlined = fits;
         if let Some(compression) = compression {
@@ -197,48 +180,19 @@ impl<'a> Examiner<'a> {
                 let spool = self.spool.as_mut().expect("there is one if anything is compressed");
                 let len = u32::try_from(short).expect("a part is at most 128 KiB");
                 stored = Stored::Compressed { at: spool.append(compressed)?, len, compression };
-                sectors = self.codecs.sectors();
             }
         }
         if inlined {
             return Ok((stored, true));
         }
         if self.dedup {
-            examined.identities.push(identity(raw, &file.treatment));
-        }
-        if checksum {
-            self.checksum.append(sectors, &mut examined.sums);
+            identities.push(identity(raw, &file.treatment));
         }
         Ok((stored, false))
     }
 
-    /// Checksums a part of any length.
-    fn plain(&mut self, file: &mut Current<'_>, part: &Part, sums: &mut Vec<u8>) -> Result<()> {
-        let mut done = 0;
-        while done < part.len {
-            let len = length((part.len - done).min(CHUNK as u64));
-            let rounded = len.next_multiple_of(SECTOR);
-            file.read(part.from + done, &mut self.buffer[..len])?;
-            self.buffer[len..rounded].fill(0);
-            self.checksum.append(&self.buffer[..rounded], sums);
-            done += len as u64;
-        }
-        Ok(())
-    }
-
     fn finish(mut self) -> Result<()> {
         self.spool.as_mut().map_or(Ok(()), Appender::flush)
-    }
-}
-
-impl Checksum {
-    /// Appends the checksums of whole sectors.
-    fn append(self, sectors: &[u8], sums: &mut Vec<u8>) {
-        let (sectors, rest) = sectors.as_chunks::<SECTOR>();
-        debug_assert!(rest.is_empty(), "there are whole sectors");
-        for sector in sectors {
-            sums.extend_from_slice(&self.digest(sector)[..self.size()]);
-        }
     }
 }
 

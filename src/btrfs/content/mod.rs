@@ -1,8 +1,9 @@
-//! What must be known about file content before a btrfs can be planned: its checksums, its
-//! compressed form, and which pieces of it are equal.
+//! What must be known about file content before a btrfs can be planned: its compressed form, and
+//! which pieces of it are equal.
 //!
-//! This is one parallel pass over all content, between the survey and the plan. Everything that
-//! it finds depends on the content alone, but for the places in the [`Spool`].
+//! This is one parallel pass between the survey and the plan, over the content of which anything
+//! of that is wanted. All that it finds depends on the content alone, but for the places in the
+//! [`Spool`].
 
 mod compress;
 mod examine;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 pub use compress::{Compression, codecs};
 pub(crate) use spool::Spool;
 
-use super::Checksum;
 use crate::error::Result;
 use crate::tree::{InodeId, Survey, Tree};
 use examine::Examined;
@@ -51,8 +51,6 @@ pub(crate) struct Treatment {
 pub(crate) struct ContentOptions<'a> {
     /// How many threads read. Nothing that is found depends on it, but places in the spool.
     pub(crate) threads: NonZero<usize>,
-    /// What the checksums are.
-    pub(crate) checksum: Checksum,
     /// Whether to look for equal pieces.
     pub(crate) dedup: bool,
     /// The most bytes that are stored in a leaf.
@@ -86,8 +84,6 @@ pub(crate) struct Piece {
     pub(crate) len: u64,
     /// Its form.
     pub(crate) stored: Stored,
-    /// The number of its first checksum; without meaning if its file has none.
-    pub(crate) first_sum: u64,
     /// The number of the first piece, in the order of the tree, with the same content that is
     /// stored in the same way; its own if there is none. All else but the place in the file is
     /// equal then.
@@ -109,7 +105,6 @@ pub struct Contents {
     first: Vec<u32>,
     /// Sorted.
     inline: Vec<(InodeId, Inline)>,
-    sums: Vec<u8>,
     spool: Option<Arc<Spool>>,
     /// Files of which no piece became smaller, sorted.
     incompressible: Vec<InodeId>,
@@ -139,12 +134,6 @@ impl Contents {
     pub(crate) fn inline(&self, file: InodeId) -> Option<Inline> {
         let at = self.inline.binary_search_by_key(&file, |&(file, _)| file).ok()?;
         Some(self.inline[at].1)
-    }
-
-    /// One checksum for each sector of what is stored, those of all pieces in order. A piece that
-    /// is the same as an earlier one has none of its own.
-    pub(crate) fn sums(&self) -> &[u8] {
-        &self.sums
     }
 
     /// Whether it was tried in vain to compress a file.
@@ -184,7 +173,7 @@ pub(crate) fn examine(
         false => None,
     };
     let examined = examine::examine_all(tree, &parts, treatment, options, spool.as_deref())?;
-    let mut contents = gather(tree, &parts, examined, options.checksum.size());
+    let mut contents = gather(tree, &parts, examined);
     if spool.is_some() {
         let in_vain = |&file: &InodeId| {
             let pieces = contents.pieces(file);
@@ -199,20 +188,17 @@ pub(crate) fn examine(
 }
 
 /// Puts together what was found out about the parts, in their order.
-fn gather(tree: &Tree, parts: &Parts, examined: Vec<Examined>, sum_size: usize) -> Contents {
-    let sums = examined.iter().map(|batch| batch.sums.len()).sum();
+fn gather(tree: &Tree, parts: &Parts, examined: Vec<Examined>) -> Contents {
     let mut contents = Contents {
         pieces: Vec::new(),
         first: Vec::with_capacity(tree.inodes().len() + 1),
         inline: Vec::new(),
-        sums: Vec::with_capacity(sums),
         spool: None,
         incompressible: Vec::new(),
     };
     let mut seen: BTreeMap<[u8; 32], u32> = BTreeMap::new();
     let mut files = parts.list.iter();
     for batch in examined {
-        let mut sums = &batch.sums[..];
         let mut identities = batch.identities.into_iter();
         for outcome in batch.outcomes {
             let part = files.next().expect("every part has an outcome");
@@ -222,33 +208,15 @@ fn gather(tree: &Tree, parts: &Parts, examined: Vec<Examined>, sum_size: usize) 
                 contents.inline.push((part.file, Inline { stored: outcome.stored }));
                 continue;
             }
-            let own: &[u8];
-            (own, sums) = sums.split_at(outcome.sums);
-            // A piece without a cut may be longer than a part.
-            if part.continues {
-                let piece = contents.pieces.last_mut().expect("the file has a piece");
-                piece.len += part.len;
-                contents.sums.extend_from_slice(own);
-                continue;
-            }
             let same_as = match identities.next() {
                 Some(identity) => *seen.entry(identity).or_insert(number),
                 None => number,
             };
-            let mut piece = Piece {
-                from: part.from,
-                len: part.len,
-                stored: outcome.stored,
-                first_sum: (contents.sums.len() / sum_size) as u64,
-                same_as,
+            let stored = match contents.pieces.get(same_as as usize) {
+                Some(same) => same.stored,
+                None => outcome.stored,
             };
-            if same_as == number {
-                contents.sums.extend_from_slice(own);
-            } else {
-                let same = contents.pieces[same_as as usize];
-                (piece.stored, piece.first_sum) = (same.stored, same.first_sum);
-            }
-            contents.pieces.push(piece);
+            contents.pieces.push(Piece { from: part.from, len: part.len, stored, same_as });
         }
     }
     let count = u32::try_from(contents.pieces.len()).expect("parts are counted by u32");

@@ -7,7 +7,7 @@ use super::{COMPRESSED, ContentOptions, Treatment};
 use crate::error::{Error, Result};
 use crate::tree::{InodeId, Kind, Survey, Tree};
 
-/// No part is longer, and a batch ends as soon as it has so many bytes: short enough for threads to
+/// A batch ends as soon as it has so many bytes: short enough for threads to
 /// end together when compression is slow, long enough for opening the file again to cost nothing.
 /// A multiple of [`COMPRESSED`].
 const BATCH: u64 = 2 << 20;
@@ -19,8 +19,6 @@ const OPENING: u64 = 16 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) file: InodeId,
-    /// Whether it belongs to the piece of the part before it.
-    pub(super) continues: bool,
     pub(super) from: u64,
     pub(super) len: u64,
 }
@@ -70,12 +68,11 @@ impl Parts {
     }
 
     fn range(&mut self, file: InodeId, range: &Range<u64>, cut: bool) {
-        let most = if cut { COMPRESSED } else { BATCH };
+        let most = if cut { COMPRESSED } else { u64::MAX };
         let mut from = range.start;
         while from < range.end {
             let len = most.min(range.end - from);
-            let continues = !cut && from > range.start;
-            self.list.push(Part { file, continues, from, len });
+            self.list.push(Part { file, from, len });
             from += len;
         }
     }
@@ -83,7 +80,7 @@ impl Parts {
     fn batch(&mut self) {
         let (mut start, mut cost) = (0, 0);
         for (position, part) in self.list.iter().enumerate() {
-            cost += part.len + OPENING;
+            cost += part.len.min(BATCH) + OPENING;
             if cost >= BATCH {
                 self.batches.push(start..position + 1);
                 (start, cost) = (position + 1, 0);
