@@ -20,23 +20,27 @@ pub(super) fn decompress(compression: u8, data: &[u8], len: usize) -> Option<Vec
         return None;
     }
     let mut output = match compression {
-        1 => miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(data, len).ok()?,
-        2 => lzo(data, len)?,
+        // With room for one byte more, it looks at what is behind the last one.
+        1 => miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(data, len + 1).ok()?,
+        2 => lzo(data)?,
         3 => zstd(data, len)?,
         _ => return None,
     };
+    if output.len() > len {
+        return None;
+    }
     output.resize(len, 0);
     Some(output)
 }
 
 /// The length of all, then for each sector its compressed length and its LZO1X data. Lengths are
 /// four bytes, and none crosses the end of a sector.
-fn lzo(data: &[u8], len: usize) -> Option<Vec<u8>> {
+fn lzo(data: &[u8]) -> Option<Vec<u8>> {
     let word = |at: usize| -> Option<usize> {
         let bytes = data.get(at..at.checked_add(4)?)?;
         usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
     };
-    let data = data.get(..word(0)?)?;
+    let data = data.get(..word(0)?).filter(|data| data.len() > 4)?;
     let mut output = Vec::new();
     let mut at = 4;
     while at < data.len() {
@@ -50,7 +54,7 @@ fn lzo(data: &[u8], len: usize) -> Option<Vec<u8>> {
         output.extend_from_slice(sector.get(..size)?);
         at = end;
     }
-    (output.len() <= len).then_some(output)
+    Some(output)
 }
 
 /// One frame.
@@ -78,13 +82,72 @@ fn zstd(data: &[u8], len: usize) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Each is what the kernel made of its text, repeated 100 times, but for the zeros behind it.
+    /// What Linux 6.18 made of the word `btrfs` 1800 times, which are 9000 bytes, without the zeros
+    /// behind it.
+    const FORMS: [(u8, &str); 3] = [
+        (
+            1,
+            "785eecd4410d00000802c0ae3c0ca0f69f3ddc7d08c0e0b25d13a1033b70031490908424242109494842\
+             129290849f253c000000ffffecd4310d00000080a0feadede188c0039be52d6f79cb9bd0842634a1094d\
+             6842139ad084ff09030000ffff1acde7a3f97c349f13cee700000000ffff03006b56f8db",
+        ),
+        (
+            2,
+            "870000002c00000002627472667320000000000000000000000000000000da10000c7472667362747266\
+             736274726673621100002c00000002747266736220000000000000000000000000000000da10000c7266\
+             736274726673627472667362741100001f000000027266736274200000f510000c627472667362747266\
+             736274726673110000",
+        ),
+        (3, "28b52ffd6028226d0000286274726673010020037cd102"),
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(digit).collect()
+    }
+
+    #[test]
+    fn what_linux_compressed_is_decompressed() {
+        let content = b"btrfs".repeat(1800);
+        for (compression, hex) in FORMS {
+            let mut form = bytes(hex);
+            // Linux pads the content, and the form, to whole sectors.
+            let mut padded = content.clone();
+            padded.resize(3 * SECTOR, 0);
+            let right =
+                |form: &[u8]| decompress(compression, form, 3 * SECTOR).as_ref() == Some(&padded);
+            assert!(right(&form), "{compression}");
+            form.resize(SECTOR, 0);
+            assert!(right(&form), "{compression}");
+            for len in [0, SECTOR, 8999] {
+                let decompressed = decompress(compression, &form, len);
+                assert!(decompressed.is_none(), "{compression}: {len} bytes are too few");
+            }
+        }
+    }
+
     #[test]
     fn broken_forms_are_none() {
+        let plain = [&[][..], &[0; 3], &[0; 4096], &[0xFF; 4096], &[0x28; 100]];
         for compression in 0..=4 {
-            for data in [&[][..], &[0; 3], &[0; 4096], &[0xFF; 4096], &[0x28; 100]] {
-                let decompressed = decompress(compression, data, 4096);
-                assert_eq!(decompressed, None, "{compression} {data:?}");
+            for form in plain {
+                let decompressed = decompress(compression, form, 4096);
+                assert!(decompressed.is_none(), "{compression} {:?}", form.first());
+            }
+        }
+        for (compression, hex) in FORMS {
+            let form = bytes(hex);
+            for len in 0..form.len() {
+                // A form that is cut has lost some of the content at least, and never panics.
+                if let Some(decompressed) = decompress(compression, &form[..len], 3 * SECTOR) {
+                    let what = format!("{compression}, {len} bytes");
+                    assert!(decompressed[..9000] != b"btrfs".repeat(1800), "{what}");
+                }
+                for bit in 0..8 {
+                    let mut form = form.clone();
+                    form[len] ^= 1 << bit;
+                    let _ = decompress(compression, &form, 3 * SECTOR);
+                }
             }
         }
     }
