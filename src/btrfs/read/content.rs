@@ -57,7 +57,9 @@ impl Reader<'_> {
                 FileExtent::Inline(head, bytes) => {
                     let len = usize::try_from(head.ram_bytes.get()).unwrap_or(usize::MAX);
                     let bytes = decompress(head.compression, bytes, len);
-                    let bytes = bytes.ok_or_else(|| place.breaks("it can't be decompressed"))?;
+                    let mut bytes =
+                        bytes.ok_or_else(|| place.breaks("it can't be decompressed"))?;
+                    bytes.resize(len, 0);
                     extents.push((place, Extent::Inline(bytes)));
                 }
                 FileExtent::Regular(item) => {
@@ -71,7 +73,7 @@ impl Reader<'_> {
         Ok(Content { reader: self, tree: node.subvolume, size, extents })
     }
 
-    /// Decompresses an extent.
+    /// Decompresses an extent. `None` if that can't be done.
     pub(super) fn decompressed(&self, item: &FileExtentItem) -> Result<Option<Vec<u8>>> {
         let size = |bytes: u64| usize::try_from(bytes).ok().filter(|&size| size <= MOST);
         let (Some(compressed), Some(len)) =
@@ -146,7 +148,8 @@ impl Content<'_> {
                     return self.reader.read_logical(start, out);
                 }
                 let bytes = self.reader.decompressed(item)?;
-                let bytes = bytes.ok_or_else(|| place.breaks("it can't be decompressed"))?;
+                let mut bytes = bytes.ok_or_else(|| place.breaks("it can't be decompressed"))?;
+                bytes.resize(bytes.len().max(MOST), 0);
                 slice(&bytes, within)
             }
         };

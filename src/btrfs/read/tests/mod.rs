@@ -3,4 +3,3 @@
 mod image;
 mod rules;
 mod sample;
-mod sweep;

@@ -222,16 +222,22 @@ fn regular(
     place.require(behind, || format!("it is behind the size of the file, {}", inode.size))
 }
 
-/// Decompresses every compressed extent once.
+/// Decompresses compressed extents, once what several files say of them alike.
 pub(super) fn check_compressed(reader: &Reader<'_>, uses: &[Use], report: &mut Report) {
     let mut last = None;
     for one in uses.iter().filter(|one| one.item.head.compression != 0) {
-        if last.replace(one.extent()) == Some(one.extent()) {
+        let this = Some((one.extent(), one.item.head));
+        if std::mem::replace(&mut last, this) == this {
             continue;
         }
-        let decompressed = reader.decompressed(&one.item);
-        if let Some(None) = report.keep(decompressed) {
-            report.add(one.place.breaks("it can't be decompressed"));
+        let ram_bytes = one.item.head.ram_bytes.get();
+        match report.keep(reader.decompressed(&one.item)) {
+            Some(Some(bytes)) if round_up(bytes.len() as u64, SECTOR) != ram_bytes => {
+                let rule = format!("ram_bytes is {ram_bytes}, and it has {}", bytes.len());
+                report.add(one.place.breaks(rule));
+            }
+            Some(None) => report.add(one.place.breaks("it can't be decompressed")),
+            _ => {}
         }
     }
 }

@@ -34,9 +34,10 @@ const MOST: usize = 1000;
 pub enum Rules {
     /// Those that hold for what the kernel and mkfs.btrfs write.
     Common,
-    /// Those, and what else holds for what detfs writes: no stripe is over the place of a
-    /// superblock, and so none is listed as free space; and there is no free space of block groups
-    /// that there are not, as mkfs.btrfs 6.2 leaves it.
+    /// Those, and what else holds for what detfs writes. No stripe is over the place of a
+    /// superblock, and so none is listed as free space; the kernel and mkfs.btrfs list it, and pass
+    /// over it when they allocate. There is no free space of block groups that there are not, as
+    /// mkfs.btrfs 6.2 leaves it. No kernel has to build the UUID tree anew.
     Detfs,
 }
 
@@ -124,7 +125,7 @@ impl Facts {
     fn compare(mut self, reader: &Reader<'_>, rules: Rules, report: &mut Report) {
         let trees = &self.trees;
         self.volumes.compare(reader, rules, report);
-        self.roots.compare(reader, trees, &mut self.files.subvolumes, report);
+        self.roots.compare(reader, trees, &mut self.files.subvolumes, rules, report);
         self.extents.compare(reader, trees, &mut self.files.uses, report);
         // What follows relies on the extents.
         if !report.0.is_empty() {

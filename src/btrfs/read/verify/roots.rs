@@ -8,8 +8,8 @@ use zerocopy::little_endian::U64;
 use super::super::super::hash;
 use super::super::super::key::Key;
 use super::super::super::spec::{
-    CompatRo, DiskKey, Incompat, InodeItem, ROOT_SUBVOL_RDONLY, RootItem, SECTOR, file_type,
-    item_type, objectid,
+    CompatRo, DiskKey, Incompat, InodeItem, ROOT_SUBVOL_RDONLY, RootItem, SECTOR, SuperBlock,
+    file_type, item_type, objectid,
 };
 use super::super::items::{Id, NameOf, Place, Shown, dir_entries, exact, inode_refs, root_ref};
 use super::super::node;
@@ -18,7 +18,7 @@ use super::super::tree::Root;
 use super::super::{Reader, Result, Violation};
 use super::names::{check_inode, check_name, is_root};
 use super::walk::Trees;
-use super::{Report, unmatched};
+use super::{Report, Rules, unmatched};
 
 /// Where a subvolume is seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -213,9 +213,10 @@ impl Roots {
         reader: &Reader<'_>,
         trees: &Trees,
         seen: &mut [Seen],
+        rules: Rules,
         report: &mut Report,
     ) {
-        self.compare_features(&reader.superblock, report);
+        self.compare_features(&reader.superblock, rules, report);
         self.compare_sizes(reader, trees, report);
         self.compare_directory(&reader.superblock, report);
         self.compare_uuids(report);
@@ -239,7 +240,7 @@ impl Roots {
         self.compare_parents(report);
     }
 
-    fn compare_features(&self, superblock: &Super, report: &mut Report) {
+    fn compare_features(&self, superblock: &Super, rules: Rules, report: &mut Report) {
         let compat_ro = superblock.compat_ro();
         for (id, wanted) in [
             (objectid::FREE_SPACE_TREE, compat_ro.contains(CompatRo::FREE_SPACE_TREE)),
@@ -249,6 +250,11 @@ impl Roots {
                 let rule = format!("tree {id} is there, or compat_ro_flags says so, but not both");
                 report.add(Violation::new("root tree", rule));
             }
+        }
+        let SuperBlock { uuid_tree_generation, generation, .. } = *superblock.record;
+        if rules == Rules::Detfs && uuid_tree_generation != generation {
+            let rule = format!("uuid_tree_generation is {uuid_tree_generation}: not up to date");
+            report.add(Violation::new("superblock", rule));
         }
     }
 
