@@ -207,6 +207,13 @@ impl Image {
         });
     }
 
+    /// The first item of a tree that is as wanted.
+    pub(super) fn find(&self, tree: u64, wanted: impl Fn(&Item) -> bool) -> Item {
+        let leaves = self.blocks.iter().filter(|place| place.tree == tree && place.level == 0);
+        let mut items = leaves.flat_map(|place| self.items(place)).map(|(item, _)| item);
+        items.find(wanted).expect("there is such an item")
+    }
+
     /// The number of what has a path in the top level.
     pub(super) fn ino(&self, path: &str) -> u64 {
         let reader = Reader::open(&self.bytes, 0, self.bytes.len() as u64).unwrap();
@@ -223,6 +230,8 @@ impl Image {
 fn encode(block: &mut [u8], items: &[Item], node_size: usize) {
     record::<Header>(block).nritems = u32::try_from(items.len()).unwrap().into();
     block[HEADER..].fill(0);
+    let size: usize = items.iter().map(|item| HEAD + item.data.len()).sum();
+    assert!(size <= node_size - HEADER, "the changed items fit the leaf");
     let mut end = node_size - HEADER;
     for (number, Item { key, data }) in items.iter().enumerate() {
         let start = end - data.len();
@@ -235,7 +244,6 @@ fn encode(block: &mut [u8], items: &[Item], node_size: usize) {
         block[HEADER + number * HEAD..][..HEAD].copy_from_slice(head.as_bytes());
         end = start;
     }
-    assert!(items.len() * HEAD <= end, "the changed items fit the leaf");
 }
 
 fn places(reader: &Reader<'_>, root: Root) -> Vec<Place> {

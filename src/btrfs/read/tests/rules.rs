@@ -1323,3 +1323,1378 @@ const ROOTS: &[Case] = &[
 fn roots() {
     judge(sample::flat(), ROOTS);
 }
+
+/// The first tree block that the extent tree lists.
+fn metadata(image: &mut Image, with: impl FnOnce(&mut Item)) {
+    image.item(EXTENT_TREE, all(item_type::METADATA_ITEM), with);
+}
+
+/// The first extent of data.
+fn data(image: &mut Image, with: impl FnOnce(&mut Item)) {
+    image.item(EXTENT_TREE, all(item_type::EXTENT_ITEM), with);
+}
+
+/// The first reference of the first extent of data.
+fn data_ref(image: &mut Image, with: impl FnOnce(&mut ExtentDataRef)) {
+    data(image, |item| with(record(&mut item.data[25..])));
+}
+
+/// The last reference with a key of its own.
+fn keyed(image: &mut Image, with: impl FnOnce(&mut Item)) {
+    let wanted = all(item_type::EXTENT_DATA_REF);
+    image.leaf(EXTENT_TREE, &wanted, |items| {
+        with(items.iter_mut().rfind(|item| wanted(item)).unwrap());
+    });
+}
+
+const EXTENTS: &[Case] = &[
+    (
+        "no block",
+        |i| remove(i, EXTENT_TREE, all(item_type::METADATA_ITEM)),
+        "has no equal METADATA_ITEM",
+        Seen,
+    ),
+    (
+        "a block more",
+        |i| {
+            i.leaf(EXTENT_TREE, all(item_type::METADATA_ITEM), |items| {
+                let mut last = items.last().unwrap().clone();
+                last.key.objectid += 16384;
+                items.push(last);
+            })
+        },
+        "has it, and no tree",
+        Seen,
+    ),
+    (
+        "level of a block",
+        |i| metadata(i, |item| item.key.offset += 1),
+        "has no equal METADATA_ITEM",
+        Unseen,
+    ),
+    ("level of a block", |i| metadata(i, |item| item.key.offset = 256), "no such level", Seen),
+    (
+        "tree of a block",
+        |i| {
+            metadata(i, |item| {
+                record::<ExtentInlineRef>(&mut item.data[24..]).offset = 7.into();
+            })
+        },
+        "has no equal METADATA_ITEM",
+        Seen,
+    ),
+    (
+        "generation of a block",
+        |i| {
+            metadata(i, |item| {
+                record::<ExtentItem>(&mut item.data).generation = 0.into();
+            })
+        },
+        "has no equal METADATA_ITEM",
+        Unseen,
+    ),
+    (
+        "generation of an extent",
+        |i| {
+            data(i, |item| {
+                record::<ExtentItem>(&mut item.data).generation = 2.into();
+            })
+        },
+        "generation is 2",
+        Unseen,
+    ),
+    (
+        "refs of a block",
+        |i| {
+            metadata(i, |item| {
+                record::<ExtentItem>(&mut item.data).refs = 2.into();
+            })
+        },
+        "refs is 2, and 1 are listed",
+        Seen,
+    ),
+    (
+        "refs of a block",
+        |i| {
+            metadata(i, |item| {
+                record::<ExtentItem>(&mut item.data).refs = 0.into();
+            })
+        },
+        "refs is 0, and 1 are listed",
+        Seen,
+    ),
+    (
+        "block without references",
+        |i| metadata(i, |item| item.data.truncate(24)),
+        "it is in more than one tree, or in none",
+        Seen,
+    ),
+    (
+        "flags of a block",
+        |i| {
+            metadata(i, |item| {
+                record::<ExtentItem>(&mut item.data).flags = 1.into();
+            })
+        },
+        "not of the same kind",
+        Seen,
+    ),
+    (
+        "flags of an extent",
+        |i| {
+            data(i, |item| {
+                record::<ExtentItem>(&mut item.data).flags = 3.into();
+            })
+        },
+        "flags are 0x3",
+        Seen,
+    ),
+    ("a short extent", |i| data(i, |item| item.data.truncate(20)), "it is not an extent", Seen),
+    (
+        "type of a reference",
+        |i| metadata(i, |item| item.data[24] = 182),
+        "a reference is of type 182",
+        Seen,
+    ),
+    (
+        "reference to data of a block",
+        |i| {
+            metadata(i, |item| {
+                item.data[24] = item_type::EXTENT_DATA_REF;
+            })
+        },
+        "a reference is of type 178",
+        Seen,
+    ),
+    (
+        "a short reference",
+        |i| {
+            data(i, |item| {
+                item.data.pop();
+            })
+        },
+        "a reference is too short",
+        Seen,
+    ),
+    (
+        "padding behind references",
+        |i| data(i, |item| item.data.push(0)),
+        "a reference is of type 0",
+        Seen,
+    ),
+    (
+        "no extent",
+        |i| remove(i, EXTENT_TREE, all(item_type::EXTENT_ITEM)),
+        "the extent tree no equal EXTENT_ITEM",
+        Seen,
+    ),
+    (
+        "an extent more",
+        |i| {
+            i.leaf(EXTENT_TREE, all(item_type::EXTENT_ITEM), |items| {
+                let at = items.iter().rposition(all(item_type::EXTENT_ITEM)).unwrap();
+                let mut more = items[at].clone();
+                more.key.objectid += more.key.offset;
+                more.key.offset = 4096;
+                items.insert(at + 1, more);
+            })
+        },
+        "the extent tree has it, and no file",
+        Seen,
+    ),
+    ("an unaligned extent", |i| data(i, |item| item.key.offset -= 1), "not aligned", Seen),
+    (
+        "a shorter extent",
+        |i| data(i, |item| item.key.offset -= 4096),
+        "the extent tree no equal EXTENT_ITEM",
+        Seen,
+    ),
+    (
+        "extents that overlap",
+        |i| data(i, |item| item.key.offset += 4096),
+        "overlaps the one before",
+        Seen,
+    ),
+    (
+        "root of a reference",
+        |i| data_ref(i, |r| r.root = 257.into()),
+        "the file has not so many",
+        Seen,
+    ),
+    (
+        "inode of a reference",
+        |i| data_ref(i, |r| r.objectid += 1),
+        "the file has not so many",
+        Seen,
+    ),
+    (
+        "offset of a reference",
+        |i| data_ref(i, |r| r.offset += 4096),
+        "the file has not so many",
+        Seen,
+    ),
+    (
+        "unaligned offset of a reference",
+        |i| data_ref(i, |r| r.offset += 1),
+        "the offset of a reference",
+        Seen,
+    ),
+    ("count of a reference", |i| data_ref(i, |r| r.count += 1), "and 2 are listed", Seen),
+    (
+        "count of a reference",
+        |i| data_ref(i, |r| r.count = 0.into()),
+        "the count of a reference is 0",
+        Seen,
+    ),
+    (
+        "refs and count",
+        |i| {
+            data(i, |item| {
+                record::<ExtentItem>(&mut item.data).refs += 1;
+                record::<ExtentDataRef>(&mut item.data[25..]).count += 1;
+            })
+        },
+        "the file has not so many",
+        Seen,
+    ),
+    (
+        "refs of an extent",
+        |i| {
+            data(i, |item| {
+                record::<ExtentItem>(&mut item.data).refs += 1;
+            })
+        },
+        "are listed",
+        Seen,
+    ),
+    (
+        "order of references",
+        |i| {
+            i.item(EXTENT_TREE, shared, |item| {
+                let (first, second) = item.data[24..].split_at_mut(29);
+                first.swap_with_slice(&mut second[..29]);
+            })
+        },
+        "not in order",
+        Unseen,
+    ),
+    (
+        "a reference twice",
+        |i| {
+            i.item(EXTENT_TREE, shared, |item| {
+                let first: Vec<u8> = item.data[24..53].to_vec();
+                item.data[53..82].copy_from_slice(&first);
+            })
+        },
+        "a file has them, and the extent tree has not so many",
+        Seen,
+    ),
+    (
+        "a keyed reference less",
+        |i| remove(i, EXTENT_TREE, all(item_type::EXTENT_DATA_REF)),
+        "are listed",
+        Seen,
+    ),
+    ("hash of a keyed reference", |i| keyed(i, |item| item.key.offset += 1), "its hash is", Unseen),
+    (
+        "inode of a keyed reference",
+        |i| {
+            keyed(i, |item| {
+                let hash = |r: &ExtentDataRef| {
+                    hash::extent_data_ref(r.root.get(), r.objectid.get(), r.offset.get())
+                };
+                let r = record::<ExtentDataRef>(&mut item.data);
+                // Such that the order stays.
+                while hash(r) <= item.key.offset {
+                    r.objectid += 1;
+                }
+                item.key.offset = hash(r);
+            })
+        },
+        "the file has not so many",
+        Seen,
+    ),
+    (
+        "keyed reference of nothing",
+        |i| keyed(i, |item| item.key.objectid += 4096),
+        "no extent for it",
+        Unseen,
+    ),
+    (
+        "size of a keyed reference",
+        |i| keyed(i, |item| item.data.push(0)),
+        "it is not a reference",
+        Unseen,
+    ),
+    ("a strange item", |i| keyed(i, |item| item.key.item_type = 184), "does not belong here", Seen),
+    (
+        "no free space",
+        |i| remove(i, FREE_SPACE_TREE, all(item_type::FREE_SPACE_INFO)),
+        "in no block group",
+        Seen,
+    ),
+    (
+        "free space less",
+        |i| {
+            i.leaf(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |items| {
+                items.pop();
+                record::<FreeSpaceInfo>(&mut items.last_mut().unwrap().data).extent_count =
+                    0.into();
+            })
+        },
+        "is neither used nor free",
+        Seen,
+    ),
+    (
+        "extent_count",
+        |i| {
+            change(i, FREE_SPACE_TREE, all(item_type::FREE_SPACE_INFO), |f: &mut FreeSpaceInfo| {
+                f.extent_count += 1;
+            });
+        },
+        "extent_count is 2",
+        Seen,
+    ),
+    (
+        "flags of free space",
+        |i| {
+            change(i, FREE_SPACE_TREE, all(item_type::FREE_SPACE_INFO), |f: &mut FreeSpaceInfo| {
+                f.flags = 2.into();
+            });
+        },
+        "flags are 0x2",
+        Unseen,
+    ),
+    (
+        "bitmaps that are none",
+        |i| {
+            change(i, FREE_SPACE_TREE, all(item_type::FREE_SPACE_INFO), |f: &mut FreeSpaceInfo| {
+                f.flags = 1.into();
+            });
+        },
+        "its block group uses bitmaps",
+        Seen,
+    ),
+    (
+        "a bitmap where are none",
+        |i| {
+            i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| {
+                item.key.item_type = item_type::FREE_SPACE_BITMAP;
+                let bits = usize::try_from(item.key.offset / 4096).unwrap();
+                item.data = vec![0xFF; bits.div_ceil(8)];
+            });
+        },
+        "does not use bitmaps",
+        Seen,
+    ),
+    (
+        "free space with data",
+        |i| {
+            i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| item.data.push(0));
+        },
+        "it has data",
+        Unseen,
+    ),
+    (
+        "shorter free space",
+        |i| {
+            i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| {
+                item.key.offset -= 4096;
+            });
+        },
+        "is neither used nor free",
+        Seen,
+    ),
+    (
+        "free space that is used",
+        |i| {
+            i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| {
+                item.key.objectid -= 4096;
+                item.key.offset += 4096;
+            });
+        },
+        "is both used and free",
+        Seen,
+    ),
+    (
+        "free space in two ranges",
+        |i| {
+            i.leaf(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |items| {
+                let at = items.iter().position(all(item_type::FREE_SPACE_EXTENT)).unwrap();
+                let mut second = items[at].clone();
+                items[at].key.offset = 4096;
+                second.key.objectid += 4096;
+                second.key.offset -= 4096;
+                items.insert(at + 1, second);
+                record::<FreeSpaceInfo>(&mut items[at - 1].data).extent_count += 1;
+            });
+        },
+        "are not one",
+        Seen,
+    ),
+    (
+        "unaligned free space",
+        |i| {
+            i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| item.key.offset -= 1);
+        },
+        "it is not aligned",
+        Seen,
+    ),
+    (
+        "free space of another group",
+        |i| {
+            i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_INFO), |item| {
+                item.key.offset += 4096
+            });
+        },
+        "has not the same",
+        Seen,
+    ),
+    (
+        "free space of no group",
+        |i| {
+            i.leaf(
+                FREE_SPACE_TREE,
+                |_| true,
+                |items| {
+                    let data = vec![0; 8];
+                    items.insert(
+                        0,
+                        Item { key: Key::new(65536, item_type::FREE_SPACE_INFO, 4096), data },
+                    );
+                },
+            )
+        },
+        "no such block group",
+        Unseen,
+    ),
+    ("no checksums", |i| remove(i, CSUM_TREE, |_| true), "not all its checksums", Seen),
+    (
+        "a checksum less",
+        |i| {
+            i.item(
+                CSUM_TREE,
+                |_| true,
+                |item| {
+                    let len = item.data.len();
+                    item.data.truncate(len - 4);
+                },
+            )
+        },
+        "not all its checksums",
+        Seen,
+    ),
+    (
+        "checksums more",
+        |i| {
+            i.leaf(
+                CSUM_TREE,
+                |_| true,
+                |items| {
+                    items.last_mut().unwrap().data.extend([0; 4]);
+                },
+            )
+        },
+        "not all of that is data",
+        Seen,
+    ),
+    (
+        "a wrong checksum",
+        |i| i.item(CSUM_TREE, |_| true, |item| item.data[0] ^= 1),
+        "its checksum is wrong",
+        Seen,
+    ),
+    (
+        "half a checksum",
+        |i| {
+            i.item(
+                CSUM_TREE,
+                |_| true,
+                |item| {
+                    item.data.pop();
+                },
+            )
+        },
+        "and a checksum has 4",
+        Seen,
+    ),
+    (
+        "checksums that overlap",
+        |i| {
+            i.leaf(
+                CSUM_TREE,
+                |_| true,
+                |items| {
+                    let mut second = items[0].clone();
+                    second.key.offset += 4096;
+                    second.data.truncate(4);
+                    items.insert(1, second);
+                },
+            )
+        },
+        "it overlaps the one before",
+        Seen,
+    ),
+    (
+        "unaligned checksums",
+        |i| {
+            i.leaf(
+                CSUM_TREE,
+                |_| true,
+                |items| {
+                    items.last_mut().unwrap().key.offset += 1;
+                },
+            )
+        },
+        "it is not aligned",
+        Seen,
+    ),
+    (
+        "checksums of something else",
+        |i| {
+            i.item(
+                CSUM_TREE,
+                |_| true,
+                |item| {
+                    item.key.objectid -= 1;
+                },
+            )
+        },
+        "does not belong here",
+        Seen,
+    ),
+    (
+        "a byte of data",
+        |i| {
+            let at = i.ino("plain");
+            let item = i.find(FS_TREE, of(at, item_type::EXTENT_DATA));
+            let start = FileExtentItem::ref_from_bytes(&item.data).unwrap().disk_bytenr.get();
+            // What is single is where its address says.
+            let start = usize::try_from(start).unwrap();
+            let byte = i.bytes[start + 5000];
+            i.write(start + 5000, &[byte ^ 1]);
+        },
+        "its checksum is wrong",
+        Seen,
+    ),
+];
+
+#[test]
+fn extents() {
+    judge(sample::flat(), EXTENTS);
+}
+
+/// The entry of a directory by its name, in items of a type.
+fn entry(name: &'static [u8], item_type: u8) -> impl Fn(&Item) -> bool {
+    move |item| {
+        item.key.item_type == item_type && item.data.get(30..).is_some_and(|n| n.starts_with(name))
+    }
+}
+
+fn entry_by(
+    image: &mut Image,
+    name: &'static [u8],
+    item_type: u8,
+    with: impl FnOnce(&mut DirItem),
+) {
+    change(image, FS_TREE, entry(name, item_type), with);
+}
+
+/// An extended attribute.
+fn xattr(image: &mut Image, with: impl FnOnce(&mut Item)) {
+    image.item(FS_TREE, entry(b"security.a", item_type::XATTR_ITEM), with);
+}
+
+const INODES: &[Case] = &[
+    (
+        "inode generation",
+        |i| inode(i, "plain", |n| n.generation = 2.into()),
+        "generation is 2",
+        Unseen,
+    ),
+    ("inode transid", |i| inode(i, "plain", |n| n.transid = 3.into()), "transid 3", Seen),
+    ("inode size", |i| inode(i, "plain", |n| n.size -= 8192), "behind the size", Unseen),
+    ("inode size", |i| inode(i, "many", |n| n.size += 2), "twice the length", Seen),
+    ("inode size", |i| inode(i, "fifo", |n| n.size = 1.into()), "size is 1", Unseen),
+    ("inode size", |i| inode(i, "plain", |n| n.size = u64::MAX.into()), "size is", Unseen),
+    ("inode nbytes", |i| inode(i, "plain", |n| n.nbytes += 4096), "nbytes is", Seen),
+    ("inode nbytes", |i| inode(i, "inline", |n| n.nbytes = 4096.into()), "nbytes is", Seen),
+    ("inode nlink", |i| inode(i, "linked", |n| n.nlink += 1), "and it has 41 names", Seen),
+    ("inode nlink", |i| inode(i, "plain", |n| n.nlink = 0.into()), "nlink is 0", Seen),
+    ("inode nlink", |i| inode(i, "many", |n| n.nlink = 2.into()), "nlink is 2", Seen),
+    ("inode mode", |i| inode(i, "plain", |n| n.mode = 0o644.into()), "mode is", Seen),
+    ("inode mode", |i| inode(i, "plain", |n| n.mode = 0o170_644.into()), "mode is", Seen),
+    ("inode mode", |i| inode(i, "fifo", |n| n.mode = 0o140_644.into()), "its type is 5", Seen),
+    ("inode mode", |i| inode(i, "many", |n| n.mode = 0o100_755.into()), "not a directory", Seen),
+    ("inode mode", |i| inode(i, "plain", |n| n.mode = 0o10_644.into()), "size is", Seen),
+    ("inode rdev", |i| inode(i, "plain", |n| n.rdev = 259.into()), "rdev is 259", Unseen),
+    ("inode flags", |i| inode(i, "plain", |n| n.flags |= U64::new(1 << 20)), "has unknown", Unseen),
+    ("inode flags", |i| inode(i, "plain", |n| n.flags |= U64::new(1 << 40)), "unknown", Unseen),
+    (
+        "NODATACOW",
+        |i| inode(i, "empty", |n| n.flags = InodeFlags::NODATACOW.bits().into()),
+        "NODATACOW without NODATASUM",
+        Unseen,
+    ),
+    (
+        "NODATASUM",
+        |i| {
+            inode(i, "plain", |n| {
+                n.flags = InodeFlags::NODATASUM.bits().into();
+            })
+        },
+        "has checksums, and should not",
+        Seen,
+    ),
+    ("no NODATASUM", |i| inode(i, "nocow", |n| n.flags = 0.into()), "not all its checksums", Seen),
+    (
+        "NODATASUM of compressed data",
+        |i| {
+            inode(i, "words", |n| {
+                n.flags |= U64::new(InodeFlags::NODATASUM.bits());
+            })
+        },
+        "its inode is without checksums",
+        Seen,
+    ),
+    (
+        "nanoseconds",
+        |i| inode(i, "plain", |n| n.mtime.nsec = 1_000_000_000.into()),
+        "more nanoseconds",
+        Unseen,
+    ),
+    (
+        "inode item size",
+        |i| of_path(i, "plain", item_type::INODE_ITEM, |item| item.data.push(0)),
+        "it is not an inode",
+        Unseen,
+    ),
+    (
+        "inode key offset",
+        |i| {
+            of_path(i, "plain", item_type::INODE_ITEM, |item| {
+                item.key.offset = 1;
+            })
+        },
+        "key is not 0",
+        Unseen,
+    ),
+    (
+        "no inode",
+        |i| {
+            let ino = i.ino("plain");
+            remove(i, FS_TREE, of(ino, item_type::INODE_ITEM));
+        },
+        "its inode has no INODE_ITEM",
+        Seen,
+    ),
+    (
+        "an inode more",
+        |i| {
+            let ino = i.ino("zz");
+            i.leaf(FS_TREE, of(ino, item_type::INODE_ITEM), |items| {
+                let inode = items.iter().find(|item| of(ino, item_type::INODE_ITEM)(item)).unwrap();
+                let more = Item { key: Key::new(ino + 1, 1, 0), data: inode.data.clone() };
+                items.push(more);
+            });
+        },
+        "it has 0 names",
+        Seen,
+    ),
+    (
+        "an inode number out of range",
+        |i| {
+            i.leaf(
+                FS_TREE,
+                |item| item.key.objectid == 256,
+                |items| {
+                    items.iter_mut().filter(|item| item.key.objectid == 256).for_each(|item| {
+                        item.key.objectid = 255;
+                    });
+                },
+            );
+        },
+        "first key is not",
+        Seen,
+    ),
+    (
+        "no name",
+        |i| {
+            let ino = i.ino("plain");
+            remove(i, FS_TREE, of(ino, item_type::INODE_REF));
+        },
+        "it has 0 names",
+        Seen,
+    ),
+    (
+        "name of an inode",
+        |i| of_path(i, "plain", item_type::INODE_REF, |item| item.data[10] ^= 1),
+        "there is no equal",
+        Seen,
+    ),
+    (
+        "index of an inode's name",
+        |i| {
+            of_path(i, "plain", item_type::INODE_REF, |item| {
+                record::<InodeRef>(&mut item.data).index += 1000;
+            })
+        },
+        "there is no equal",
+        Seen,
+    ),
+    (
+        "directory of an inode's name",
+        |i| {
+            of_path(i, "plain", item_type::INODE_REF, |item| {
+                item.key.offset += 1;
+            })
+        },
+        "there is no equal",
+        Seen,
+    ),
+    (
+        "name_len of an inode",
+        |i| {
+            of_path(i, "plain", item_type::INODE_REF, |item| {
+                record::<InodeRef>(&mut item.data).name_len += 1;
+            })
+        },
+        "not a list of names",
+        Seen,
+    ),
+    (
+        "an inode's name is too long",
+        |i| {
+            of_path(i, "plain", item_type::INODE_REF, |item| {
+                record::<InodeRef>(&mut item.data).name_len = 256.into();
+                item.data.resize(10 + 256, b'x');
+            })
+        },
+        "longer than 255",
+        Seen,
+    ),
+    (
+        "name of a subvolume's directory",
+        |i| {
+            i.item(FS_TREE, of(256, item_type::INODE_REF), |item| item.data[10] = b'x');
+        },
+        "the directory of a subvolume has a name",
+        Seen,
+    ),
+    (
+        "a slash in a name",
+        |i| {
+            of_path(i, "plain", item_type::INODE_REF, |item| item.data[12] = b'/');
+        },
+        "a slash",
+        Seen,
+    ),
+    (
+        "no DIR_ITEM",
+        |i| remove(i, FS_TREE, entry(b"plain", item_type::DIR_ITEM)),
+        "no equal DIR_ITEM",
+        Seen,
+    ),
+    (
+        "no DIR_INDEX",
+        |i| remove(i, FS_TREE, entry(b"plain", item_type::DIR_INDEX)),
+        "no equal DIR_INDEX",
+        Seen,
+    ),
+    (
+        "DIR_ITEM location",
+        |i| {
+            entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
+                d.location.objectid += 1;
+            })
+        },
+        "no equal DIR_INDEX",
+        Seen,
+    ),
+    (
+        "DIR_INDEX location",
+        |i| {
+            entry_by(i, b"plain", item_type::DIR_INDEX, |d| {
+                d.location.objectid += 1;
+            })
+        },
+        "no equal DIR_INDEX",
+        Seen,
+    ),
+    (
+        "both locations",
+        |i| {
+            for item_type in [item_type::DIR_ITEM, item_type::DIR_INDEX] {
+                entry_by(i, b"plain", item_type, |d| d.location.objectid = 999.into());
+            }
+        },
+        "there is no equal INODE_REF",
+        Seen,
+    ),
+    (
+        "location type",
+        |i| {
+            entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
+                d.location.item_type = item_type::DIR_ITEM;
+            })
+        },
+        "location is",
+        Seen,
+    ),
+    (
+        "location offset",
+        |i| {
+            entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
+                d.location.offset = 1.into();
+            })
+        },
+        "location is",
+        Unseen,
+    ),
+    (
+        "DIR_ITEM type",
+        |i| {
+            entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
+                d.file_type = file_type::FIFO;
+            })
+        },
+        "no equal DIR_INDEX",
+        Seen,
+    ),
+    (
+        "both types",
+        |i| {
+            for item_type in [item_type::DIR_ITEM, item_type::DIR_INDEX] {
+                entry_by(i, b"plain", item_type, |d| d.file_type = file_type::FIFO);
+            }
+        },
+        "its type is 5",
+        Seen,
+    ),
+    (
+        "type of nothing",
+        |i| entry_by(i, b"plain", item_type::DIR_ITEM, |d| d.file_type = 9),
+        "type is 9",
+        Seen,
+    ),
+    (
+        "type of an attribute",
+        |i| {
+            entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
+                d.file_type = file_type::XATTR;
+            })
+        },
+        "type is 8",
+        Seen,
+    ),
+    (
+        "entry with data",
+        |i| {
+            i.item(FS_TREE, entry(b"plain", item_type::DIR_INDEX), |item| {
+                record::<DirItem>(&mut item.data).data_len = 1.into();
+                item.data.push(0);
+            })
+        },
+        "it has data",
+        Unseen,
+    ),
+    (
+        "entry transid",
+        |i| entry_by(i, b"plain", item_type::DIR_ITEM, |d| d.transid = 2.into()),
+        "transid is 2",
+        Unseen,
+    ),
+    (
+        "entry name_len",
+        |i| entry_by(i, b"plain", item_type::DIR_INDEX, |d| d.name_len += 1),
+        "not a list of entries",
+        Seen,
+    ),
+    (
+        "name of a DIR_INDEX",
+        |i| {
+            i.item(FS_TREE, entry(b"plain", item_type::DIR_INDEX), |item| {
+                item.data[30] = b'P';
+            })
+        },
+        "there is no equal",
+        Seen,
+    ),
+    (
+        "name of a DIR_ITEM",
+        |i| {
+            i.item(FS_TREE, entry(b"plain", item_type::DIR_ITEM), |item| {
+                item.data[30] = b'P';
+            })
+        },
+        "the hash of",
+        Seen,
+    ),
+    (
+        "one name of two with a hash",
+        |i| {
+            let (one, other) = sample::colliding();
+            let size = one.len() + other.len();
+            let both = |item: &Item| {
+                item.key.item_type == item_type::DIR_ITEM && item.data.len() == 60 + size
+            };
+            i.item(FS_TREE, both, |item| item.data.truncate(30 + one.len()));
+        },
+        "no equal DIR_ITEM",
+        Seen,
+    ),
+    (
+        "index 1",
+        |i| i.item(FS_TREE, of(256, item_type::DIR_INDEX), |item| item.key.offset = 1),
+        "its index is less than 2",
+        Seen,
+    ),
+    (
+        "another index",
+        |i| {
+            let ino = i.ino("collisions");
+            i.leaf(FS_TREE, of(ino, item_type::DIR_INDEX), |items| {
+                let last = items.iter().rposition(of(ino, item_type::DIR_INDEX)).unwrap();
+                items[last].key.offset += 5;
+            });
+        },
+        "there is no equal INODE_REF",
+        Seen,
+    ),
+    (
+        "a directory that is not reached",
+        |i| {
+            // It holds itself.
+            let ino = i.ino("collisions");
+            i.item(FS_TREE, of(256, item_type::INODE_ITEM), |item| {
+                record::<InodeItem>(&mut item.data).size -= 20;
+            });
+            i.leaf(FS_TREE, of(ino, item_type::INODE_REF), |items| {
+                for item in items.iter_mut() {
+                    match item.key.item_type {
+                        item_type::DIR_ITEM if entry(b"collisions", item_type::DIR_ITEM)(item) => {
+                            item.key.objectid = ino;
+                        }
+                        item_type::DIR_INDEX
+                            if entry(b"collisions", item_type::DIR_INDEX)(item) =>
+                        {
+                            (item.key.objectid, item.key.offset) = (ino, 1000);
+                        }
+                        item_type::INODE_REF if item.key.objectid == ino => {
+                            item.key.offset = ino;
+                            record::<InodeRef>(&mut item.data).index = 1000.into();
+                        }
+                        item_type::INODE_ITEM if item.key.objectid == ino => {
+                            record::<InodeItem>(&mut item.data).size += 20;
+                        }
+                        _ => {}
+                    }
+                }
+                items.sort_by_key(|item| item.key);
+            });
+        },
+        "can't be reached",
+        Unseen,
+    ),
+    ("xattr name", |i| xattr(i, |item| item.data[30] = b'S'), "the hash of", Unseen),
+    (
+        "xattr location",
+        |i| {
+            xattr(i, |item| {
+                record::<DirItem>(&mut item.data).location.objectid = 257.into();
+            })
+        },
+        "location is",
+        Unseen,
+    ),
+    (
+        "xattr type",
+        |i| {
+            xattr(i, |item| {
+                record::<DirItem>(&mut item.data).file_type = file_type::REG_FILE;
+            })
+        },
+        "type is 1",
+        Unseen,
+    ),
+    (
+        "xattr data_len",
+        |i| {
+            xattr(i, |item| {
+                record::<DirItem>(&mut item.data).data_len += 1;
+            })
+        },
+        "not a list of entries",
+        Unseen,
+    ),
+    (
+        "xattr name_len",
+        |i| {
+            xattr(i, |item| {
+                record::<DirItem>(&mut item.data).name_len += 1;
+                record::<DirItem>(&mut item.data).data_len -= 1;
+            })
+        },
+        "the hash of",
+        Unseen,
+    ),
+    ("xattr twice", |i| xattr(i, |item| item.data = item.data.repeat(2)), "there twice", Unseen),
+    (
+        "xattr without a name",
+        |i| {
+            i.item(FS_TREE, entry(b"user.empty", item_type::XATTR_ITEM), |item| {
+                record::<DirItem>(&mut item.data).name_len = 0.into();
+                item.data.truncate(30);
+                item.key.offset = hash::name(b"");
+            })
+        },
+        "comes before",
+        Seen,
+    ),
+    (
+        "a strange item",
+        |i| {
+            of_path(i, "plain", item_type::INODE_REF, |item| {
+                item.key.item_type = 14;
+            })
+        },
+        "does not belong here",
+        Seen,
+    ),
+];
+
+#[test]
+fn inodes() {
+    judge(sample::flat(), INODES);
+}
+
+/// The last of the names of the first leaf that has some as items of their own.
+fn extref(image: &mut Image, with: impl FnOnce(&mut Item)) {
+    let wanted = all(item_type::INODE_EXTREF);
+    image.leaf(FS_TREE, &wanted, |items| {
+        with(items.iter_mut().rfind(|item| wanted(item)).unwrap());
+    });
+}
+
+const LINKS: &[Case] = &[
+    (
+        "hash of an extref",
+        |i| {
+            extref(i, |item| {
+                item.key.offset += 1;
+            })
+        },
+        "the hash of",
+        Unseen,
+    ),
+    (
+        "name of an extref",
+        |i| {
+            extref(i, |item| {
+                item.data[18] ^= 1;
+            })
+        },
+        "the hash of",
+        Seen,
+    ),
+    (
+        "directory of an extref",
+        |i| {
+            extref(i, |item| {
+                record::<InodeExtref>(&mut item.data).parent_objectid = 256.into();
+            })
+        },
+        "the hash of",
+        Seen,
+    ),
+    (
+        "index of an extref",
+        |i| {
+            extref(i, |item| {
+                record::<InodeExtref>(&mut item.data).index += 100;
+            })
+        },
+        "there is no equal",
+        Seen,
+    ),
+    (
+        "name_len of an extref",
+        |i| {
+            extref(i, |item| {
+                record::<InodeExtref>(&mut item.data).name_len += 1;
+            })
+        },
+        "not a list of names",
+        Seen,
+    ),
+    (
+        "no extref",
+        |i| {
+            i.leaf(FS_TREE, all(item_type::INODE_EXTREF), |items| {
+                let last = items.iter().rposition(all(item_type::INODE_EXTREF)).unwrap();
+                items.remove(last);
+            });
+        },
+        "and it has 40 names",
+        Seen,
+    ),
+];
+
+#[test]
+fn links() {
+    judge(sample::deep(), LINKS);
+}
+
+const FILES: &[Case] = &[
+    (
+        "extent generation",
+        |i| extent(i, "plain", |e| e.head.generation = 2.into()),
+        "generation is 2",
+        Unseen,
+    ),
+    ("ram_bytes", |i| extent(i, "plain", |e| e.head.ram_bytes -= 4096), "beyond ram_bytes", Seen),
+    ("ram_bytes", |i| extent(i, "plain", |e| e.head.ram_bytes += 4096), "and disk_num", Unseen),
+    ("ram_bytes", |i| extent(i, "words", |e| e.head.ram_bytes += 4096), "and it has", Unseen),
+    (
+        "ram_bytes",
+        |i| extent(i, "words", |e| e.head.ram_bytes = (1 << 20).into()),
+        "and disk_num",
+        Unseen,
+    ),
+    ("ram_bytes", |i| extent(i, "plain", |e| e.head.ram_bytes += 1), "aligned", Unseen),
+    ("compression", |i| extent(i, "plain", |e| e.head.compression = 4), "compression is 4", Unseen),
+    ("compression", |i| extent(i, "plain", |e| e.head.compression = 1), "decompressed", Unseen),
+    ("compression", |i| extent(i, "words", |e| e.head.compression = 0), "and disk_num", Seen),
+    ("encryption", |i| extent(i, "plain", |e| e.head.encryption = 1), "encryption is 1", Unseen),
+    (
+        "other_encoding",
+        |i| extent(i, "plain", |e| e.head.other_encoding = 1.into()),
+        "other_encoding is 1",
+        Unseen,
+    ),
+    ("type", |i| extent(i, "plain", |e| e.head.extent_type = 3), "it is not an extent", Seen),
+    (
+        "type",
+        |i| extent(i, "plain", |e| e.head.extent_type = extent_type::PREALLOC),
+        "has checksums, and should not",
+        Seen,
+    ),
+    (
+        "type",
+        |i| extent(i, "plain", |e| e.head.extent_type = extent_type::INLINE),
+        "ram_bytes is",
+        Seen,
+    ),
+    (
+        "type",
+        |i| extent(i, "words", |e| e.head.extent_type = extent_type::PREALLOC),
+        "set aside is compressed",
+        Seen,
+    ),
+    (
+        "disk_bytenr",
+        |i| extent(i, "plain", |e| e.disk_bytenr += 4096),
+        "the extent tree no equal EXTENT_ITEM",
+        Seen,
+    ),
+    ("disk_bytenr", |i| extent(i, "plain", |e| e.disk_bytenr += 1), "aligned", Seen),
+    (
+        "disk_bytenr",
+        |i| extent(i, "plain", |e| e.disk_bytenr = 0.into()),
+        "a hole with a place",
+        Seen,
+    ),
+    (
+        "disk_num_bytes",
+        |i| extent(i, "plain", |e| e.disk_num_bytes += 4096),
+        "and disk_num_bytes",
+        Seen,
+    ),
+    (
+        "disk_num_bytes",
+        |i| extent(i, "plain", |e| e.disk_num_bytes = 0.into()),
+        "disk_num_bytes is 0",
+        Seen,
+    ),
+    ("offset", |i| extent(i, "plain", |e| e.offset += 4096), "beyond ram_bytes", Seen),
+    (
+        "offset",
+        |i| {
+            extent(i, "plain", |e| {
+                e.offset += 4096;
+                e.num_bytes -= 4096;
+            })
+        },
+        "nbytes is",
+        Seen,
+    ),
+    ("offset", |i| extent(i, "plain", |e| e.offset = u64::MAX.into()), "aligned", Seen),
+    ("num_bytes", |i| extent(i, "plain", |e| e.num_bytes -= 4096), "nbytes is", Seen),
+    ("num_bytes", |i| extent(i, "plain", |e| e.num_bytes = 0.into()), "num_bytes is 0", Seen),
+    ("num_bytes", |i| extent(i, "plain", |e| e.num_bytes -= 1), "aligned", Seen),
+    (
+        "file offset",
+        |i| of_path(i, "plain", item_type::EXTENT_DATA, |item| item.key.offset = 1),
+        "aligned",
+        Seen,
+    ),
+    (
+        "file offset",
+        |i| {
+            of_path(i, "plain", item_type::EXTENT_DATA, |item| {
+                item.key.offset = 4096;
+            })
+        },
+        "behind the size",
+        Seen,
+    ),
+    (
+        "file offset",
+        |i| {
+            of_path(i, "plain", item_type::EXTENT_DATA, |item| {
+                item.key.offset = 4096_u64.wrapping_neg();
+            })
+        },
+        "its end is no offset",
+        Seen,
+    ),
+    (
+        "extents that overlap",
+        |i| {
+            let ino = i.ino("holed");
+            i.leaf(FS_TREE, of(ino, item_type::EXTENT_DATA), |items| {
+                let last = items.iter().rposition(of(ino, item_type::EXTENT_DATA)).unwrap();
+                let end = items[last - 1].key.offset
+                    + FileExtentItem::ref_from_bytes(&items[last - 1].data)
+                        .unwrap()
+                        .num_bytes
+                        .get();
+                items[last].key.offset = end - 4096;
+            });
+        },
+        "overlaps the one before",
+        Seen,
+    ),
+    (
+        "an extent less",
+        |i| {
+            let ino = i.ino("plain");
+            remove(i, FS_TREE, of(ino, item_type::EXTENT_DATA));
+        },
+        "nbytes is",
+        Seen,
+    ),
+    (
+        "an extent of a pipe",
+        |i| {
+            let (from, to) = (i.ino("plain"), i.ino("socket"));
+            let mut item = i.find(FS_TREE, of(from, item_type::EXTENT_DATA));
+            item.key.objectid = to;
+            i.leaf(FS_TREE, of(to, item_type::INODE_ITEM), |items| {
+                items.push(item);
+                items.sort_by_key(|item| item.key);
+            });
+        },
+        "its inode has no content",
+        Seen,
+    ),
+    (
+        "extent item size",
+        |i| {
+            of_path(i, "plain", item_type::EXTENT_DATA, |item| {
+                item.data.push(0);
+            })
+        },
+        "it is not an extent",
+        Seen,
+    ),
+    (
+        "extent item size",
+        |i| {
+            of_path(i, "plain", item_type::EXTENT_DATA, |item| {
+                item.data.truncate(20);
+            })
+        },
+        "it is not an extent",
+        Seen,
+    ),
+    ("inline ram_bytes", |i| extent(i, "inline", |e| e.head.ram_bytes += 1), "and it has", Seen),
+    ("inline beyond the size", |i| inode(i, "inline", |n| n.size -= 1), "the size of", Unseen),
+    (
+        "inline file offset",
+        |i| {
+            of_path(i, "inline", item_type::EXTENT_DATA, |item| {
+                item.key.offset = 4096;
+            })
+        },
+        "not at the start",
+        Unseen,
+    ),
+    (
+        "inline of nothing",
+        |i| {
+            of_path(i, "inline", item_type::EXTENT_DATA, |item| {
+                item.data.truncate(21);
+                item.data[8..16].fill(0);
+            })
+        },
+        "ram_bytes is 0",
+        Seen,
+    ),
+    (
+        "inline of a sector",
+        |i| {
+            of_path(i, "zz", item_type::EXTENT_DATA, |item| {
+                item.data.resize(21 + 4096, 0);
+                item.data[8..16].copy_from_slice(&4096_u64.to_le_bytes());
+            });
+            inode(i, "zz", |n| {
+                n.size = 4096.into();
+                n.nbytes = 4096.into();
+            });
+        },
+        "ram_bytes is 4096",
+        Seen,
+    ),
+    (
+        "inline, compressed, of more",
+        |i| {
+            extent(i, "inline-words", |e| {
+                e.head.ram_bytes = 4097.into();
+            })
+        },
+        "ram_bytes is 4097",
+        Seen,
+    ),
+    (
+        "inline, compressed, broken",
+        |i| {
+            of_path(i, "inline-words", item_type::EXTENT_DATA, |item| {
+                item.data[22] ^= 0xFF;
+            })
+        },
+        "can't be decompressed",
+        Unseen,
+    ),
+    ("a target with another size", |i| inode(i, "link", |n| n.size += 1), "its target", Unseen),
+    (
+        "a target that is compressed",
+        |i| extent(i, "link", |e| e.head.compression = 3),
+        "a target is compressed",
+        Unseen,
+    ),
+    (
+        "no target",
+        |i| {
+            let ino = i.ino("link");
+            remove(i, FS_TREE, of(ino, item_type::EXTENT_DATA));
+        },
+        "nbytes is 8",
+        Seen,
+    ),
+];
+
+#[test]
+fn files() {
+    judge(sample::flat(), FILES);
+}

@@ -106,13 +106,16 @@ fn tree() -> Tree {
         tree.0.add(root, name.as_bytes(), Builder::metadata(0o600), node).unwrap();
     }
     let (one, other) = colliding();
-    let xattr = |name: &[u8], value: &[u8]| Xattr { name: name.into(), value: value.into() };
-    let xattrs = vec![xattr(b"user.empty", b""), xattr(b"security.a", b"value")];
-    let metadata = Metadata { xattrs, ..Builder::metadata(0o755) };
-    let collisions = tree.0.add(root, b"collisions", metadata, Node::Directory).unwrap();
+    let collisions = tree.directory(root, "collisions");
     for name in [one, other] {
         tree.0.add(collisions, &name, Builder::metadata(0o644), Node::Fifo).unwrap();
     }
+    // The last one, whose leaf has room.
+    let xattr = |name: &[u8], value: &[u8]| Xattr { name: name.into(), value: value.into() };
+    let xattrs = vec![xattr(b"user.empty", b""), xattr(b"security.a", b"value")];
+    let metadata = Metadata { xattrs, ..Builder::metadata(0o644) };
+    let content = tree.0.content(Arc::new(b"zz".to_vec())).unwrap();
+    tree.0.add(root, b"zz", metadata, Node::File { size: 2, content }).unwrap();
     let volume = tree.directory(root, "volume");
     tree.file(volume, "file", noise(5 * K, 6));
     let nested = tree.directory(volume, "nested");
