@@ -36,10 +36,7 @@ impl Ground {
         make(&tree, &stress(Stress { seed: 3, entries: 1000, readable: true }), 1);
         add_efi(&tree);
         // The same content again, for what shares it, in extents that compress.
-        shell(
-            "mkdir $1/twice; cp $1/sparse/large-file $1/twice; seq 99999 >$1/twice/seq",
-            &[&tree],
-        );
+        shell("mkdir $1/twice; cp $1/large-file $1/twice; seq 99999 >$1/twice/seq", &[&tree]);
         shell(
             "cp $1/twice/seq $1/twice/more; find $1/twice -exec touch -d @1600000000 {} +",
             &[&tree],

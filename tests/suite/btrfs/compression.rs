@@ -25,7 +25,7 @@ fn source() -> tempfile::TempDir {
     // the length of a sector come to every place, the end of a sector among them.
     let mut random = Random::new(2);
     let mut mixed = Vec::new();
-    for _ in 0..4096 {
+    for _ in 0..2048 {
         let noise = random.below(3000);
         let mut sector = random.bytes(noise);
         sector.resize(4096, b'.');
@@ -118,7 +118,7 @@ fn what_is_not_to_be_compressed_is_not() {
     let image = judged(source.path(), &options);
     assert_eq!(kinds(&image, "opaque/below/text.gz"), only("none"));
     assert_eq!(kinds(&image, "text-12289"), only("none"));
-    assert_eq!(kinds(&image, "text-8192"), only("zstd"));
+    assert_eq!(kinds(&image, "same-8192"), only("zstd"));
 
     let scratch = super::image::scratch();
     let host = scratch.path().join("host");

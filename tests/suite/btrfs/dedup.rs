@@ -41,9 +41,7 @@ fn shared_by(count: u64) -> TempDir {
 fn so_many_sharers() {
     for (count, keyed) in [(1, 0), (2, 0), (33, 0), (34, 1), (35, 2), (200, 167)] {
         let source = shared_by(count);
-        for options in
-            [&["--dedup"][..], &["--dedup", "--btrfs-compat=old", "--btrfs-node-size=65536"]]
-        {
+        for options in [&["--dedup"][..], &["--dedup", "--btrfs-compat=old"]] {
             let image = judged(source.path(), options);
             let mut found: Vec<_> = references(&image, FS_TREE).into_values().collect();
             found.sort_unstable();
@@ -100,7 +98,7 @@ fn the_view_is_the_same_and_the_size_is_smaller() {
     fs::write(source.path().join("below/text"), &text[..500_000]).unwrap();
     shell("ln $1/a $1/below/link; chmod 600 $1/below/same", &[source.path()]);
     let sparse = File::create(source.path().join("sparse")).unwrap();
-    for at in [0, 50, 100, 1000] {
+    for at in [0, 5, 10, 30] {
         sparse.write_all_at(&Random::new(8).bytes(65_536), at << 20).unwrap();
     }
     for compression in ["none", "zstd", "lzo", "zlib"] {

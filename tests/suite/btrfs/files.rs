@@ -66,10 +66,10 @@ fn sizes_around_the_inline_limits() {
 #[test]
 fn inline_in_small_nodes() {
     let source = tree(":");
-    for size in [1, 2048, 3900, 4000, 4095] {
+    for size in [1, 2048, 3948, 3949, 3950, 4095] {
         fill(&source, &size.to_string(), size, size);
     }
-    judged(source.path(), &["--btrfs-node-size=4096", "--btrfs-max-inline=4095"]);
+    judged(source.path(), &["--btrfs-node-size=4096", "--btrfs-max-inline=3949"]);
 }
 
 /// Files of sizes around the most that an extent has, compressed or shared.
@@ -229,5 +229,5 @@ fn blocks_of_files() {
         let look = |root: &Path| fs::metadata(root.join(name)).unwrap().blocks();
         mount_btrfs(&image.path, look).unwrap()
     };
-    assert_eq!(["inline", "one", "many"].map(blocks), [1, 8, 200]);
+    assert_eq!(["inline", "one", "many"].map(blocks), [8, 8, 200]);
 }

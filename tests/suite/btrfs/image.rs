@@ -64,25 +64,20 @@ pub fn mkimage_btrfs(tree: &Path, out: &Path, options: &[&str]) -> Command {
 pub struct Image {
     scratch: TempDir,
     pub path: PathBuf,
+    pub uuid: String,
 }
 
 impl Image {
     pub fn new(tree: &Path, options: &[&str]) -> Self {
-        let scratch = scratch();
-        let path = scratch.path().join("image");
-        succeed(&mut mkfs_btrfs(tree, &path, options));
-        Self { scratch, path }
+        Self::identified(tree, &unique(), options)
     }
 
-    /// An image with a seed, and an fsid that comes from it.
-    pub fn seeded(tree: &Path, seed: &str, options: &[&str]) -> Self {
+    /// An image with an fsid that others must not have while it is mounted.
+    pub fn identified(tree: &Path, uuid: &str, options: &[&str]) -> Self {
         let scratch = scratch();
-        let path = scratch.path().join("image");
-        let words = ["mkfs".as_ref(), OsStr::new("btrfs"), tree.as_os_str(), path.as_os_str()];
-        let mut command = detfs(words);
-        command.arg(format!("--source-date-epoch={LATEST}")).args(["--seed", seed]).args(options);
-        succeed(&mut command);
-        Self { scratch, path }
+        let (path, uuid) = (scratch.path().join("image"), uuid.to_owned());
+        succeed(mkfs("btrfs", tree, &path, LATEST, options).args(["--uuid", &uuid]));
+        Self { scratch, path, uuid }
     }
 
     /// A new path beside the image.

@@ -4,31 +4,53 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use super::image::{Image, judged, mkfs_btrfs, tree};
+use super::image::{Image, everything, judged, mkfs_btrfs, tree};
 use super::inspect::items;
-use crate::oracle::btrfs::{btrfs_check, session};
+use crate::oracle::btrfs::{Facts, session};
 use crate::oracle::{Mounted, grub_cmp, shell};
 
-/// As many links as an inode has, in one directory and in many, and one more.
-#[test]
-fn the_most_links() {
+/// A file of so many names, in one directory and in many.
+fn linked(links: usize) -> Mounted {
     let host = Mounted::new("tmpfs", "size=1g,nr_inodes=200000", None).unwrap();
     let first = host.path().join("first");
     fs::write(&first, "x").unwrap();
     for directory in 0..10 {
         fs::create_dir(host.path().join(directory.to_string())).unwrap();
     }
-    for link in 1..65_535 {
-        let directory = if link < 40_000 { 0 } else { link % 10 };
+    for link in 1..links {
+        let directory = if link < links / 2 { 0 } else { link % 10 };
         let name = format!("{directory}/{}-{link}", "l".repeat(link % 40));
         fs::hard_link(&first, host.path().join(name)).unwrap();
     }
-    let image = judged(host.path(), &[]);
+    host
+}
+
+/// The time that btrfs check takes grows with the square of the links.
+#[test]
+fn many_links() {
+    let image = judged(linked(7000).path(), &[]);
+    assert!(items(&image.path, "fs", "INODE_EXTREF") > 1000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn the_most_links_are_checked() {
+    judged(linked(65_535).path(), &[]);
+}
+
+/// As many links as an inode has, and one more.
+#[test]
+fn the_most_links() {
+    let host = linked(65_535);
+    let first = host.path().join("first");
+    let image = Image::new(host.path(), &[]);
+    Facts::read(&image.path).unwrap().sound().unwrap();
+    image.mounted(|root| everything().compare(host.path(), root)).unwrap();
     image.mounted(|root| assert_eq!(fs::metadata(root.join("first")).unwrap().nlink(), 65_535));
-    assert!(items(&image.path, "fs", "INODE_EXTREF") > 60_000);
+    let beyond = items(&image.path, "fs", "INODE_EXTREF");
+    assert!(beyond > 50_000, "{beyond}");
     let script = "cd $1; ! ln first one-more 2>/dev/null; rm -r 3; ln first one-more";
     session(&image.path, "rw", |root| shell(script, &[root])).unwrap();
-    btrfs_check(&image.path).unwrap();
 
     fs::hard_link(&first, host.path().join("one-too-many")).unwrap();
     let out = image.beside("refused");

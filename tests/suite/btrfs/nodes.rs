@@ -8,7 +8,7 @@ use super::image::{Image, everything, judged, mkfs_at, scratch, tree};
 use crate::detfs::succeed;
 use crate::oracle::btrfs::{judge, mount_btrfs};
 use crate::oracle::{Mounted, shell};
-use crate::tree::set_mtime;
+use crate::tree::{LATEST, set_mtime};
 
 #[test]
 fn device_numbers() {
@@ -57,7 +57,7 @@ fn times_at_the_limits() {
         set_mtime(&host.path().join(name), (second, 123_456_789));
     }
     set_mtime(host.path(), (1_600_000_000, 5));
-    for epoch in [1 << 56, 1_700_000_000, 0, -1] {
+    for epoch in [LATEST, 1_700_000_000, 0, -1] {
         let image = scratch.path().join("image");
         succeed(mkfs_at(epoch, host.path(), &image, &[]).arg("--force"));
         judge(&image, host.path(), &everything().clamped_to(epoch)).unwrap();

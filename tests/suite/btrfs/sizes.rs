@@ -4,27 +4,28 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::image::{Image, fill, judged, mkfs_btrfs, tree};
+use super::image::{Image, fill, judged, tree};
+use crate::bad_input::{UNREPRESENTABLE, check};
+use crate::detfs::{mkfs, succeed};
 use crate::oracle::btrfs::{Facts, btrfs_check, number, superblocks};
-use crate::tree::{debian, stressed};
+use crate::oracle::sha256;
+use crate::tree::{LATEST, debian, stressed};
 
-/// Whether the size that is found is enough and no sector more than that.
-fn is_smallest(source: &TempDir, options: &[&str]) -> u64 {
-    let exact = [options, &["--headroom=0"]].concat();
-    let image = judged(source.path(), &exact);
+/// Judges an image of the size that is found, which must be enough when it is given, and the least.
+fn smallest(source: &TempDir, options: &[&str]) -> u64 {
+    let image = judged(source.path(), &[options, &["--headroom=0"]].concat());
     let size = image.size();
-    let with =
-        |size: u64| [options, &["--headroom=0", "--size", &size.to_string()]].concat().join(" ");
-    let given: Vec<String> = with(size).split(' ').map(str::to_owned).collect();
-    let given: Vec<&str> = given.iter().map(String::as_str).collect();
-    assert_eq!(judged(source.path(), &given).size(), size);
-    let less: Vec<String> = with(size - 4096).split(' ').map(str::to_owned).collect();
-    let less: Vec<&str> = less.iter().map(String::as_str).collect();
-    let out = image.beside("refused");
-    let output = mkfs_btrfs(source.path(), &out, &less).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{size}: {message}");
-    assert!(message.contains(&size.to_string()), "{size}: {message}");
+    let out = image.beside("again");
+    let with = |size: u64| {
+        let size = format!("--size={size}");
+        let mut command = mkfs("btrfs", source.path(), &out, LATEST, options);
+        command.args(["--headroom=0", &size, "--uuid", &image.uuid]);
+        command
+    };
+    succeed(&mut with(size));
+    assert_eq!(sha256(&out), sha256(&image.path), "{options:?}: {size}");
+    fs::remove_file(&out).unwrap();
+    check(&mut with(size - 4096), UNREPRESENTABLE, &[&size.to_string()]);
     assert!(!out.exists());
     size
 }
@@ -34,12 +35,12 @@ fn is_smallest(source: &TempDir, options: &[&str]) -> u64 {
 fn the_smallest_size_is_enough_and_less_is_not() {
     let source = tree(":");
     let mut last = 0;
-    for count in 0..50 {
-        let size = is_smallest(&source, &[]);
+    for count in 0..24 {
+        let size = smallest(&source, &[]);
         assert!(size >= last && size.is_multiple_of(4096), "{count}: {size} after {last}");
         last = size;
-        for file in 0..7 {
-            fill(&source, &format!("{count}-{file}"), 7 * count + file, 500 * file);
+        for file in 0..15 {
+            fill(&source, &format!("{count}-{file}"), 15 * count + file, 250 * file);
         }
     }
 }
@@ -56,7 +57,7 @@ fn the_smallest_size_of_every_shape() {
             &["--btrfs-checksum=sha256", "--btrfs-node-size=8192"],
             &["--compress=zstd", "--dedup"],
         ] {
-            is_smallest(&source, options);
+            smallest(&source, options);
         }
     }
 }
@@ -99,18 +100,14 @@ fn an_exact_fit_is_tight() {
         let metadata = format!("--btrfs-metadata={metadata}");
         for options in [&[][..], &["--compress=zstd"], &["--btrfs-compat=old", "--dedup"]] {
             let options = [&[metadata.as_str(), "--headroom=0"], options].concat();
-            let image = judged(stressed(2000), &options);
+            let image = judged(stressed(500), &options);
             let facts = Facts::read(&image.path).unwrap();
             let used: u64 = facts
                 .block_groups
                 .values()
-                .map(|group| {
-                    group.used
-                        * if group.kind.contains("DATA|") || group.kind == "DATA" {
-                            1
-                        } else {
-                            copies
-                        }
+                .map(|group| match group.kind.starts_with("DATA") {
+                    true => group.used,
+                    false => group.used * copies,
                 })
                 .sum();
             // The first MiB, and the ends of chunks.

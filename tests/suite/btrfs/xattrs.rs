@@ -77,7 +77,7 @@ fn access_control_and_capabilities() {
         setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 program
         setfattr -h -n security.selinux -v 0x73797374656d00 link
         setfattr -n security.selinux -v 0x73797374656d00 program
-        setfattr -n trusted.overlay.opaque -v y directory";
+        setfattr -n trusted.other -v y directory";
     shell(script, &[host.path()]);
     let image = judged(host.path(), &[]);
     let said =
