@@ -15,11 +15,12 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/golden/layout-
 /// that does it says why.
 const BLESS: &str = "DETFS_BLESS";
 
-const SUBVOLUMES: [&str; 4] = [
+const SUBVOLUMES: [&str; 5] = [
+    "--headroom=0",
     "--subvolume=nested:ro",
     "--subvolume=sparse:nodatacow",
     "--default-subvolume=sparse",
-    "--swapfile=swapfile:64M",
+    "--swapfile=swapfile:16M",
 ];
 
 #[test]
@@ -67,20 +68,29 @@ fn layout_1_is_what_it_was() {
         ("btrfs empty", bare("btrfs", &empty, &[])),
         ("btrfs small", bare("btrfs", &small, &[])),
         ("btrfs small exact", bare("btrfs", &small, &["--headroom=0"])),
-        ("btrfs small old", bare("btrfs", &small, &["--btrfs-compat=old"])),
-        ("btrfs small single", bare("btrfs", &small, &["--btrfs-metadata=single"])),
-        ("btrfs small xxhash", bare("btrfs", &small, &["--btrfs-checksum=xxhash"])),
-        ("btrfs small sha256", bare("btrfs", &small, &["--btrfs-checksum=sha256"])),
-        ("btrfs small blake2b", bare("btrfs", &small, &["--btrfs-checksum=blake2b"])),
-        ("btrfs small 64K nodes", bare("btrfs", &small, &["--btrfs-node-size=65536"])),
-        ("btrfs small zstd", bare("btrfs", &small, &["--compress=zstd"])),
-        ("btrfs small zstd:15", bare("btrfs", &small, &["--compress=zstd:15"])),
-        ("btrfs small zlib", bare("btrfs", &small, &["--compress=zlib"])),
-        ("btrfs small lzo", bare("btrfs", &small, &["--compress=lzo"])),
-        ("btrfs small dedup", bare("btrfs", &small, &["--dedup"])),
+        ("btrfs small old", bare("btrfs", &small, &["--headroom=0", "--btrfs-compat=old"])),
+        ("btrfs small single", bare("btrfs", &small, &["--headroom=0", "--btrfs-metadata=single"])),
+        ("btrfs small xxhash", bare("btrfs", &small, &["--headroom=0", "--btrfs-checksum=xxhash"])),
+        ("btrfs small sha256", bare("btrfs", &small, &["--headroom=0", "--btrfs-checksum=sha256"])),
+        (
+            "btrfs small blake2b",
+            bare("btrfs", &small, &["--headroom=0", "--btrfs-checksum=blake2b"]),
+        ),
+        (
+            "btrfs small 64K nodes",
+            bare("btrfs", &small, &["--headroom=0", "--btrfs-node-size=65536"]),
+        ),
+        ("btrfs small zstd", bare("btrfs", &small, &["--headroom=0", "--compress=zstd"])),
+        ("btrfs small zstd:15", bare("btrfs", &small, &["--headroom=0", "--compress=zstd:15"])),
+        ("btrfs small zlib", bare("btrfs", &small, &["--headroom=0", "--compress=zlib"])),
+        ("btrfs small lzo", bare("btrfs", &small, &["--headroom=0", "--compress=lzo"])),
+        ("btrfs small dedup", bare("btrfs", &small, &["--headroom=0", "--dedup"])),
         ("btrfs small subvolumes", bare("btrfs", &small, &SUBVOLUMES)),
         ("btrfs large", bare("btrfs", &large, &[])),
-        ("btrfs large zstd dedup", bare("btrfs", &large, &["--compress=zstd", "--dedup"])),
+        (
+            "btrfs large zstd dedup",
+            bare("btrfs", &large, &["--headroom=0", "--compress=zstd", "--dedup"]),
+        ),
         ("disk small btrfs", disk(&small, &[x86, "--fs=btrfs", "--compress=zstd:1"])),
         ("disk small bios", disk(&small, &[x86, "--fs=btrfs", "--bios-boot"])),
         ("vfat esp", bare("vfat", &esp, &[])),

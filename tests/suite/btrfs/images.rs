@@ -124,12 +124,15 @@ fn other_readers_read_it() {
 #[test]
 fn it_boots_with_the_headroom_that_is_the_default() {
     let empty = tree("touch -d @1600000000.5 .");
-    for source in [empty.path(), stressed(500)] {
-        for options in [&[][..], &["--btrfs-metadata=single"], &["--btrfs-compat=old"]] {
-            let image = Image::new(source, options);
-            first_boot(&image.path, |root| everything_written().compare(source, root))
-                .unwrap_or_else(|complaint| panic!("{source:?} {options:?}: {complaint:?}"));
-        }
+    for (source, options) in [
+        (empty.path(), &[][..]),
+        (empty.path(), &["--btrfs-metadata=single", "--btrfs-compat=old"]),
+        (stressed(500), &[]),
+        (stressed(500), &["--btrfs-metadata=single"]),
+    ] {
+        let image = Image::new(source, options);
+        first_boot(&image.path, |root| everything_written().compare(source, root))
+            .unwrap_or_else(|complaint| panic!("{source:?} {options:?}: {complaint:?}"));
     }
 }
 
@@ -149,17 +152,14 @@ fn it_stands_all_that_is_done_to_it() {
 #[test]
 fn an_exact_fit_grows_and_stands_it() {
     let source = stressed(500);
-    for options in [&["--headroom=0"][..], &["--headroom=0", "--btrfs-metadata=single", "--dedup"]]
-    {
-        let image = Image::new(source, options);
-        grow(&image.path, |root| everything_written().compare(source, root)).unwrap();
-    }
+    let image = Image::new(source, &["--headroom=0"]);
+    grow(&image.path, |root| everything_written().compare(source, root)).unwrap();
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn every_shape_stands_all_that_is_done_to_it() {
-    let source = stressed(2000);
+    let source = stressed(500);
     for shape in SHAPES {
         let image = Image::new(source, shape);
         grow(&image.path, |root| everything_written().compare(source, root))
@@ -175,7 +175,7 @@ fn it_is_the_twin_of_what_mkfs_btrfs_makes() {
         Node::Symlink(target) => target.len() < 4000,
         Node::Char(..) | Node::Block(..) => false,
         Node::Link(target) => !target.as_os_str().as_bytes().ends_with(b"device"),
-        _ => true,
+        _ => entry.path != Path::new("sparse/large"),
     });
     plan.iter_mut().for_each(|entry| entry.mtime.1 = 0);
     let above = scratch();
@@ -230,8 +230,8 @@ fn a_disk() {
     assert_eq!(partitions.len(), 2, "{partitions:?}");
 }
 
-/// A partition for GRUB without UEFI, an ESP for disks of 4096-byte sectors, a compressed root with a
-/// swapfile in a subvolume.
+/// A partition for GRUB without UEFI, an ESP for disks of 4096-byte sectors, a compressed root with
+/// a swapfile in a subvolume.
 #[test]
 fn the_disk_of_a_distribution() {
     let source = tree(

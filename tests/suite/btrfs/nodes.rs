@@ -30,7 +30,8 @@ fn modes_and_owners() {
     let source = tree(
         "for mode in 0000 0111 1644 2644 4711 6755 7777; do
             : >$mode; mkdir d$mode; chmod $mode $mode d$mode
-        done; for id in 0 1 65535 65536 4294967294; do : >u$id; chown $id:$id u$id; done; chmod 1777 .",
+        done
+        for id in 0 1 65535 65536 4294967294; do : >u$id; chown $id:$id u$id; done; chmod 1777 .",
     );
     judged(source.path(), &[]);
 }

@@ -18,7 +18,8 @@ fn source() -> TempDir {
     let source = tree(
         "mkdir -p home/user .snapshots/1 var/log var/lib/machines empty ro/deep/er usr
         seq 20000 >home/user/file; ln home/user/file home/link; ln -s ../x home/user/symlink
-        seq 30000 >var/log/journal; seq 1000 >ro/deep/er/file; seq 10 >top; echo s >.snapshots/1/info
+        seq 30000 >var/log/journal; seq 1000 >ro/deep/er/file; seq 10 >top
+        echo s >.snapshots/1/info
         chmod 700 home; chmod 1777 var/log; chown 5:6 ro; mknod ro/deep/null c 1 3
         setfattr -n user.on -v subvolume ro; echo x >usr/file; chmod 555 empty
         find . -exec touch -h -d @1600000000.123456789 {} +",

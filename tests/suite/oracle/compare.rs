@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{SeekFrom, seek};
 
 use super::{Verdict, complain};
 
@@ -261,8 +263,16 @@ pub fn read_xattrs(at: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
 fn same_content(one: &Path, two: &Path) -> bool {
     let open = |path: &Path| File::open(path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
     let (mut one, mut two) = (open(one), open(two));
+    let len = one.metadata().unwrap().len();
     let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
+        // What is a hole in both is the same.
+        let at = one.stream_position().unwrap();
+        let data = [&one, &two].map(|file| seek(file, SeekFrom::Data(at)).unwrap_or(u64::MAX));
+        let at = at.max(data[0].min(data[1]).min(len) / 4096 * 4096);
+        for file in [&one, &two] {
+            seek(file, SeekFrom::Start(at)).unwrap();
+        }
         let Ok(len) = one.read(&mut left) else { return false };
         if two.read_exact(&mut right[..len]).is_err() || left[..len] != right[..len] {
             return false;

@@ -76,6 +76,7 @@ pub fn first_boot(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
 pub fn exercise(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     let (scratch, copy) = copied(image);
     written(&copy, |root| {
+        compare(root)?;
         script("first boot", FEW, &[root])?;
         much(root, scratch.path())?;
         compare(root)
