@@ -19,6 +19,10 @@ pub(super) const LARGE: u64 = 16 * MIB;
 /// A gap this long is an item of its own and becomes a hole; shorter ones are written as zeros.
 const HOLE: u64 = 64 * KIB;
 
+/// What is not content is cut at multiples of this many bytes, so that an observer sees sectors
+/// whole.
+const SECTOR: u64 = 4 * KIB;
+
 /// Consecutive bytes of the image.
 #[derive(Clone)]
 pub(super) struct Item<'a> {
@@ -131,7 +135,8 @@ impl<'a> Iterator for Cut<'a> {
             // A file is opened for every item that it is in: a small one is not cut, and a large
             // one starts an item.
             if !matches!(region.fill, Fill::Content { .. }) {
-                end += room;
+                let cut = (end + room) / SECTOR * SECTOR;
+                end = if cut > start { cut.max(end) } else { end + room };
             } else if end == start {
                 end += rest.min(self.large);
                 if end == region.end() {

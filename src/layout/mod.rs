@@ -41,6 +41,9 @@ pub trait Observer: Send + Sync {
     /// Bytes of the layout from `offset` on. It is called from several threads and in any order,
     /// with each byte that a region covers once. What is not covered is zeros, and may be left
     /// out.
+    ///
+    /// Where regions start at multiples of 4096 bytes of the image, no such sector comes in two
+    /// parts: what starts or ends within one starts with zeros or ends with a region.
     fn observe(&self, offset: u64, bytes: &[u8]);
 }
 

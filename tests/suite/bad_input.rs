@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,13 @@ fn names(directory: &Path) -> BTreeSet<OsString> {
 /// The message is one line with all the words in it (in any case), the rule first and then,
 /// behind a semicolon, the remedy.
 pub fn check(command: &mut Command, code: i32, words: &[&str]) {
-    let output = command.output().unwrap();
+    let mut output = command.output();
+    // A program that another thread is about to start may still have it open for writing.
+    while output.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        output = command.output();
+    }
+    let output = output.unwrap();
     check_message(&format!("{command:?}"), output.status.code(), &output.stderr, code, words);
     assert_eq!(output.stdout, b"", "{command:?}");
 }
