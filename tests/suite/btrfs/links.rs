@@ -34,8 +34,8 @@ fn many_links() {
 
 #[test]
 #[ignore = "takes minutes"]
-fn the_most_links_are_checked() {
-    judged(linked(65_535).path(), &[]);
+fn more_links_are_checked() {
+    judged(linked(30_000).path(), &[]);
 }
 
 /// As many links as an inode has, and one more.

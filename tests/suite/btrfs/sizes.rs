@@ -1,14 +1,16 @@
 //! Sizes: the smallest is enough, and less is refused.
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use rustix::fs::XattrFlags;
 use tempfile::TempDir;
 
 use super::image::{Image, fill, judged, tree};
 use crate::bad_input::{UNREPRESENTABLE, check};
 use crate::detfs::{mkfs, succeed};
-use crate::oracle::btrfs::{Facts, btrfs_check, number, superblocks};
-use crate::oracle::sha256;
+use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, number, superblocks};
+use crate::oracle::{Mounted, sha256};
 use crate::tree::{LATEST, debian, stressed};
 
 /// Judges an image of the size that is found, which must be enough when it is given, and the least.
@@ -90,6 +92,41 @@ fn trees_of_every_height() {
         found.push(levels(&image));
     }
     assert!(found[0] == 0 && found[1] <= 1 && found.is_sorted() && found[4] > 2, "{found:?}");
+}
+
+/// A node has a pointer of 33 bytes for each leaf. Each file has an attribute that fills a leaf, and
+/// the leaf before the first of these has the root.
+#[test]
+fn a_node_that_is_full_and_one_leaf_more() {
+    for (node_size, value, pointers) in [(4096, 3900, 121), (16_384, 16_100, 493)] {
+        let host = Mounted::new("tmpfs", "size=64m", None).unwrap();
+        let node_size = format!("--btrfs-node-size={node_size}");
+        let add = |number: u64| {
+            let file = host.path().join(format!("{number:03}"));
+            fs::write(&file, "").unwrap();
+            rustix::fs::lsetxattr(&file, "trusted.x", &vec![7; value], XattrFlags::empty())
+                .unwrap();
+        };
+        let (mut leaves, mut number) = (0, 0);
+        let mut levels = BTreeMap::new();
+        while leaves <= pointers + 1 {
+            let image = Image::new(host.path(), &[&node_size, "--headroom=0"]);
+            let text = dump_tree(&image.path, "fs").unwrap();
+            let count = |word: &str| text.lines().filter(|line| line.starts_with(word)).count() / 2;
+            leaves = u64::try_from(count("leaf ")).unwrap();
+            if leaves + 3 > pointers {
+                image.judged(host.path()).unwrap();
+            }
+            levels.insert(leaves, count("node "));
+            // Each file brings a leaf or two.
+            let more = (pointers.saturating_sub(leaves) / 3).max(1);
+            (number..number + more).for_each(add);
+            number += more;
+        }
+        let at = |leaves: u64| levels.range(..=leaves).next_back().map(|(_, nodes)| *nodes);
+        assert_eq!((at(pointers), at(pointers + 2)), (Some(1), Some(3)), "{levels:?}");
+        assert!(levels.contains_key(&pointers), "{levels:?}");
+    }
 }
 
 /// An image is its data, its metadata, and little else.
