@@ -91,6 +91,11 @@ impl Mounted {
         self.device.as_ref().expect("mounted from a file").path()
     }
 
+    /// Undoes the mount, and leaves the device attached.
+    pub fn unmounted(mut self) -> LoopDevice {
+        self.device.take().expect("mounted from a file")
+    }
+
     /// How many errors the kernel has found in this ext4 file system.
     pub fn errors(&self) -> u64 {
         let counter = Path::new("/sys/fs/ext4").join(self.device().file_name().unwrap());

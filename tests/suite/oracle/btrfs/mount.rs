@@ -23,8 +23,10 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     let outcome = act(mounted.path());
     let path = mounted.path().as_os_str();
     let stats = run("btrfs", [OsStr::new("device"), "stats".as_ref(), "--check".as_ref(), path]);
-    drop(mounted);
-    let logged = log.complaints(&name);
+    // As long as it is attached, nobody else is spoken of by its name.
+    let device = mounted.unmounted();
+    let logged = log.complaints(device.path());
+    drop(device);
     if !logged.is_empty() {
         return complain(format!("the kernel says\n{}", logged.join("\n")));
     }
