@@ -73,7 +73,7 @@ pub fn check(command: &mut Command, code: i32, words: &[&str]) {
     let mut output = command.output();
     // A program that another thread is about to start may still have it open for writing.
     while output.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy) {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        sleep(Duration::from_millis(20));
         output = command.output();
     }
     let output = output.unwrap();

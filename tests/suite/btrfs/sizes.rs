@@ -82,7 +82,7 @@ fn every_fill_of_a_leaf() {
 #[test]
 fn trees_of_every_height() {
     let levels = |image: &Image| {
-        let text = crate::oracle::btrfs::dump_tree(&image.path, "fs").unwrap();
+        let text = dump_tree(&image.path, "fs").unwrap();
         text.lines().filter(|line| line.starts_with("node ")).count()
     };
     let mut found = Vec::new();

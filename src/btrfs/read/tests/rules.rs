@@ -1,6 +1,6 @@
 //! One broken field after the other.
 
-use zerocopy::little_endian::{U16, U64};
+use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::image::{Image, Item, record};
@@ -12,10 +12,10 @@ use crate::btrfs::spec::objectid::{
     FREE_SPACE_TREE, FS_TREE, ROOT_TREE, ROOT_TREE_DIR, UUID_TREE,
 };
 use crate::btrfs::spec::{
-    BlockGroupFlags, BlockGroupItem, Chunk, CompatRo, DevExtent, DevItem, DirItem, DiskKey,
-    ExtentDataRef, ExtentInlineRef, ExtentItem, FileExtentItem, FreeSpaceInfo, Header, Incompat,
-    InodeExtref, InodeFlags, InodeItem, InodeRef, ItemHead, KeyPtr, RootItem, RootRef, Stripe,
-    SuperBlock, extent_type, file_type, item_type,
+    BlockGroupFlags, BlockGroupItem, Chunk, CompatRo, DevExtent, DevItem, DirItem, ExtentDataRef,
+    ExtentInlineRef, ExtentItem, FileExtentItem, FreeSpaceInfo, Header, Incompat, InodeExtref,
+    InodeFlags, InodeItem, InodeRef, ItemHead, KeyPtr, RootItem, RootRef, Stripe, extent_type,
+    file_type, item_type,
 };
 
 /// What `btrfs check` of btrfs-progs 6.2 says of a change.
@@ -159,7 +159,7 @@ const SUPERBLOCK: &[Case] = &[
             i.superblock(|s| {
                 s.total_bytes -= 512;
                 s.dev_item.total_bytes -= 512;
-            })
+            });
         },
         "total_bytes is not aligned",
         Seen,
@@ -189,7 +189,7 @@ const SUPERBLOCK: &[Case] = &[
         "FREE_SPACE_TREE_VALID",
         |i| {
             i.superblock(|s| {
-                s.compat_ro_flags &= U64::new(!CompatRo::FREE_SPACE_TREE_VALID.bits())
+                s.compat_ro_flags &= U64::new(!CompatRo::FREE_SPACE_TREE_VALID.bits());
             });
         },
         "only one of",
@@ -269,7 +269,7 @@ const SUPERBLOCK: &[Case] = &[
             i.superblock(|s| {
                 s.fsid[0] ^= 1;
                 s.dev_item.fsid[0] ^= 1;
-            })
+            });
         },
         "it has another fsid",
         Seen,
@@ -668,7 +668,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.leaf(CHUNK_TREE, DATA, |items| {
                 items.last_mut().unwrap().key.objectid += 1;
-            })
+            });
         },
         "not 256",
         Unseen,
@@ -746,7 +746,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.item(CHUNK_TREE, DATA, |item| {
                 record::<Stripe>(&mut item.data[48..]).offset += 4096;
-            })
+            });
         },
         "the device has no such extent",
         Seen,
@@ -756,7 +756,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.item(CHUNK_TREE, DATA, |item| {
                 record::<Stripe>(&mut item.data[48..]).offset = (1 << 40).into();
-            })
+            });
         },
         "ends behind the device",
         Unseen,
@@ -766,7 +766,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.item(CHUNK_TREE, DATA, |item| {
                 record::<Stripe>(&mut item.data[48..]).devid = 2.into();
-            })
+            });
         },
         "on a device that there is not",
         Seen,
@@ -776,7 +776,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.item(CHUNK_TREE, DATA, |item| {
                 record::<Stripe>(&mut item.data[48..]).dev_uuid[0] ^= 1;
-            })
+            });
         },
         "on a device that there is not",
         Seen,
@@ -787,7 +787,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.superblock(|s| s.dev_item.bytes_used -= 65536);
             change(i, CHUNK_TREE, all(item_type::DEV_ITEM), |d: &mut DevItem| {
-                d.bytes_used -= 65536
+                d.bytes_used -= 65536;
             });
         },
         "bytes_used is",
@@ -797,7 +797,7 @@ const VOLUMES: &[Case] = &[
         "device total_bytes",
         |i| {
             change(i, CHUNK_TREE, all(item_type::DEV_ITEM), |d: &mut DevItem| {
-                d.total_bytes -= 65536
+                d.total_bytes -= 65536;
             });
         },
         "differs from dev_item",
@@ -845,7 +845,7 @@ const VOLUMES: &[Case] = &[
         "dev extent length 0",
         |i| {
             change(i, DEV_TREE, all(item_type::DEV_EXTENT), |d: &mut DevExtent| {
-                d.length = 0.into()
+                d.length = 0.into();
             });
         },
         "it is empty",
@@ -875,7 +875,7 @@ const VOLUMES: &[Case] = &[
             i.item(DEV_TREE, all(item_type::DEV_EXTENT), |item| {
                 item.key.offset -= 4096;
                 record::<DevExtent>(&mut item.data).length += 4096;
-            })
+            });
         },
         "in the first 1048576 bytes",
         Seen,
@@ -885,7 +885,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             i.leaf(DEV_TREE, all(item_type::DEV_EXTENT), |items| {
                 items.last_mut().unwrap().key.objectid = 2;
-            })
+            });
         },
         "no such device",
         Seen,
@@ -1086,7 +1086,7 @@ const ROOTS: &[Case] = &[
             root(i, FS_TREE, |r| {
                 r.generation = 0.into();
                 r.generation_v2 = 0.into();
-            })
+            });
         },
         "generation is 0",
         Unseen,
@@ -1097,7 +1097,7 @@ const ROOTS: &[Case] = &[
             root(i, FS_TREE, |r| {
                 r.generation = 2.into();
                 r.generation_v2 = 2.into();
-            })
+            });
         },
         "the superblock's is 1",
         Seen,
@@ -1361,7 +1361,7 @@ const EXTENTS: &[Case] = &[
                 let mut last = items.last().unwrap().clone();
                 last.key.objectid += 16384;
                 items.push(last);
-            })
+            });
         },
         "has it, and no tree",
         Seen,
@@ -1378,7 +1378,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             metadata(i, |item| {
                 record::<ExtentInlineRef>(&mut item.data[24..]).offset = 7.into();
-            })
+            });
         },
         "has no equal METADATA_ITEM",
         Seen,
@@ -1388,7 +1388,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             metadata(i, |item| {
                 record::<ExtentItem>(&mut item.data).generation = 0.into();
-            })
+            });
         },
         "has no equal METADATA_ITEM",
         Unseen,
@@ -1398,7 +1398,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             data(i, |item| {
                 record::<ExtentItem>(&mut item.data).generation = 2.into();
-            })
+            });
         },
         "generation is 2",
         Unseen,
@@ -1408,7 +1408,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             metadata(i, |item| {
                 record::<ExtentItem>(&mut item.data).refs = 2.into();
-            })
+            });
         },
         "refs is 2, and 1 are listed",
         Seen,
@@ -1418,7 +1418,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             metadata(i, |item| {
                 record::<ExtentItem>(&mut item.data).refs = 0.into();
-            })
+            });
         },
         "refs is 0, and 1 are listed",
         Seen,
@@ -1434,7 +1434,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             metadata(i, |item| {
                 record::<ExtentItem>(&mut item.data).flags = 1.into();
-            })
+            });
         },
         "not of the same kind",
         Seen,
@@ -1444,7 +1444,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             data(i, |item| {
                 record::<ExtentItem>(&mut item.data).flags = 3.into();
-            })
+            });
         },
         "flags are 0x3",
         Seen,
@@ -1461,7 +1461,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             metadata(i, |item| {
                 item.data[24] = item_type::EXTENT_DATA_REF;
-            })
+            });
         },
         "a reference is of type 178",
         Seen,
@@ -1471,7 +1471,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             data(i, |item| {
                 item.data.pop();
-            })
+            });
         },
         "a reference is too short",
         Seen,
@@ -1497,7 +1497,7 @@ const EXTENTS: &[Case] = &[
                 more.key.objectid += more.key.offset;
                 more.key.offset = 4096;
                 items.insert(at + 1, more);
-            })
+            });
         },
         "the extent tree has it, and no file",
         Seen,
@@ -1552,7 +1552,7 @@ const EXTENTS: &[Case] = &[
             data(i, |item| {
                 record::<ExtentItem>(&mut item.data).refs += 1;
                 record::<ExtentDataRef>(&mut item.data[25..]).count += 1;
-            })
+            });
         },
         "the file has not so many",
         Seen,
@@ -1562,7 +1562,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             data(i, |item| {
                 record::<ExtentItem>(&mut item.data).refs += 1;
-            })
+            });
         },
         "are listed",
         Seen,
@@ -1573,7 +1573,7 @@ const EXTENTS: &[Case] = &[
             i.item(EXTENT_TREE, shared, |item| {
                 let (first, second) = item.data[24..].split_at_mut(29);
                 first.swap_with_slice(&mut second[..29]);
-            })
+            });
         },
         "not in order",
         Unseen,
@@ -1584,7 +1584,7 @@ const EXTENTS: &[Case] = &[
             i.item(EXTENT_TREE, shared, |item| {
                 let first: Vec<u8> = item.data[24..53].to_vec();
                 item.data[53..82].copy_from_slice(&first);
-            })
+            });
         },
         "a file has them, and the extent tree has not so many",
         Seen,
@@ -1609,7 +1609,7 @@ const EXTENTS: &[Case] = &[
                     r.objectid += 1;
                 }
                 item.key.offset = hash(r);
-            })
+            });
         },
         "the file has not so many",
         Seen,
@@ -1640,7 +1640,7 @@ const EXTENTS: &[Case] = &[
                 items.pop();
                 record::<FreeSpaceInfo>(&mut items.last_mut().unwrap().data).extent_count =
                     0.into();
-            })
+            });
         },
         "is neither used nor free",
         Seen,
@@ -1744,7 +1744,7 @@ const EXTENTS: &[Case] = &[
         "free space of another group",
         |i| {
             i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_INFO), |item| {
-                item.key.offset += 4096
+                item.key.offset += 4096;
             });
         },
         "has not the same",
@@ -1763,7 +1763,7 @@ const EXTENTS: &[Case] = &[
                         Item { key: Key::new(65536, item_type::FREE_SPACE_INFO, 4096), data },
                     );
                 },
-            )
+            );
         },
         "no such block group",
         Unseen,
@@ -1779,7 +1779,7 @@ const EXTENTS: &[Case] = &[
                     let len = item.data.len();
                     item.data.truncate(len - 4);
                 },
-            )
+            );
         },
         "not all its checksums",
         Seen,
@@ -1793,7 +1793,7 @@ const EXTENTS: &[Case] = &[
                 |items| {
                     items.last_mut().unwrap().data.extend([0; 4]);
                 },
-            )
+            );
         },
         "not all of that is data",
         Seen,
@@ -1813,7 +1813,7 @@ const EXTENTS: &[Case] = &[
                 |item| {
                     item.data.pop();
                 },
-            )
+            );
         },
         "and a checksum has 4",
         Seen,
@@ -1830,7 +1830,7 @@ const EXTENTS: &[Case] = &[
                     second.data.truncate(4);
                     items.insert(1, second);
                 },
-            )
+            );
         },
         "it overlaps the one before",
         Seen,
@@ -1844,7 +1844,7 @@ const EXTENTS: &[Case] = &[
                 |items| {
                     items.last_mut().unwrap().key.offset += 1;
                 },
-            )
+            );
         },
         "it is not aligned",
         Seen,
@@ -1858,7 +1858,7 @@ const EXTENTS: &[Case] = &[
                 |item| {
                     item.key.objectid -= 1;
                 },
-            )
+            );
         },
         "does not belong here",
         Seen,
@@ -1941,7 +1941,7 @@ const INODES: &[Case] = &[
         |i| {
             inode(i, "plain", |n| {
                 n.flags = InodeFlags::NODATASUM.bits().into();
-            })
+            });
         },
         "has checksums, and should not",
         Seen,
@@ -1952,7 +1952,7 @@ const INODES: &[Case] = &[
         |i| {
             inode(i, "words", |n| {
                 n.flags |= U64::new(InodeFlags::NODATASUM.bits());
-            })
+            });
         },
         "its inode is without checksums",
         Seen,
@@ -1974,7 +1974,7 @@ const INODES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::INODE_ITEM, |item| {
                 item.key.offset = 1;
-            })
+            });
         },
         "key is not 0",
         Unseen,
@@ -2037,7 +2037,7 @@ const INODES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::INODE_REF, |item| {
                 record::<InodeRef>(&mut item.data).index += 1000;
-            })
+            });
         },
         "there is no equal",
         Seen,
@@ -2047,7 +2047,7 @@ const INODES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::INODE_REF, |item| {
                 item.key.offset += 1;
-            })
+            });
         },
         "there is no equal",
         Seen,
@@ -2057,7 +2057,7 @@ const INODES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::INODE_REF, |item| {
                 record::<InodeRef>(&mut item.data).name_len += 1;
-            })
+            });
         },
         "not a list of names",
         Seen,
@@ -2068,7 +2068,7 @@ const INODES: &[Case] = &[
             of_path(i, "plain", item_type::INODE_REF, |item| {
                 record::<InodeRef>(&mut item.data).name_len = 256.into();
                 item.data.resize(10 + 256, b'x');
-            })
+            });
         },
         "longer than 255",
         Seen,
@@ -2106,7 +2106,7 @@ const INODES: &[Case] = &[
         |i| {
             entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
                 d.location.objectid += 1;
-            })
+            });
         },
         "no equal DIR_INDEX",
         Seen,
@@ -2116,7 +2116,7 @@ const INODES: &[Case] = &[
         |i| {
             entry_by(i, b"plain", item_type::DIR_INDEX, |d| {
                 d.location.objectid += 1;
-            })
+            });
         },
         "no equal DIR_INDEX",
         Seen,
@@ -2136,7 +2136,7 @@ const INODES: &[Case] = &[
         |i| {
             entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
                 d.location.item_type = item_type::DIR_ITEM;
-            })
+            });
         },
         "location is",
         Seen,
@@ -2146,7 +2146,7 @@ const INODES: &[Case] = &[
         |i| {
             entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
                 d.location.offset = 1.into();
-            })
+            });
         },
         "location is",
         Unseen,
@@ -2156,7 +2156,7 @@ const INODES: &[Case] = &[
         |i| {
             entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
                 d.file_type = file_type::FIFO;
-            })
+            });
         },
         "no equal DIR_INDEX",
         Seen,
@@ -2182,7 +2182,7 @@ const INODES: &[Case] = &[
         |i| {
             entry_by(i, b"plain", item_type::DIR_ITEM, |d| {
                 d.file_type = file_type::XATTR;
-            })
+            });
         },
         "type is 8",
         Seen,
@@ -2193,7 +2193,7 @@ const INODES: &[Case] = &[
             i.item(FS_TREE, entry(b"plain", item_type::DIR_INDEX), |item| {
                 record::<DirItem>(&mut item.data).data_len = 1.into();
                 item.data.push(0);
-            })
+            });
         },
         "it has data",
         Unseen,
@@ -2215,7 +2215,7 @@ const INODES: &[Case] = &[
         |i| {
             i.item(FS_TREE, entry(b"plain", item_type::DIR_INDEX), |item| {
                 item.data[30] = b'P';
-            })
+            });
         },
         "there is no equal",
         Seen,
@@ -2225,7 +2225,7 @@ const INODES: &[Case] = &[
         |i| {
             i.item(FS_TREE, entry(b"plain", item_type::DIR_ITEM), |item| {
                 item.data[30] = b'P';
-            })
+            });
         },
         "the hash of",
         Seen,
@@ -2302,7 +2302,7 @@ const INODES: &[Case] = &[
         |i| {
             xattr(i, |item| {
                 record::<DirItem>(&mut item.data).location.objectid = 257.into();
-            })
+            });
         },
         "location is",
         Unseen,
@@ -2312,7 +2312,7 @@ const INODES: &[Case] = &[
         |i| {
             xattr(i, |item| {
                 record::<DirItem>(&mut item.data).file_type = file_type::REG_FILE;
-            })
+            });
         },
         "type is 1",
         Unseen,
@@ -2322,7 +2322,7 @@ const INODES: &[Case] = &[
         |i| {
             xattr(i, |item| {
                 record::<DirItem>(&mut item.data).data_len += 1;
-            })
+            });
         },
         "not a list of entries",
         Unseen,
@@ -2333,7 +2333,7 @@ const INODES: &[Case] = &[
             xattr(i, |item| {
                 record::<DirItem>(&mut item.data).name_len += 1;
                 record::<DirItem>(&mut item.data).data_len -= 1;
-            })
+            });
         },
         "the hash of",
         Unseen,
@@ -2346,7 +2346,7 @@ const INODES: &[Case] = &[
                 record::<DirItem>(&mut item.data).name_len = 0.into();
                 item.data.truncate(30);
                 item.key.offset = hash::name(b"");
-            })
+            });
         },
         "comes before",
         Seen,
@@ -2356,7 +2356,7 @@ const INODES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::INODE_REF, |item| {
                 item.key.item_type = 14;
-            })
+            });
         },
         "does not belong here",
         Seen,
@@ -2382,7 +2382,7 @@ const LINKS: &[Case] = &[
         |i| {
             extref(i, |item| {
                 item.key.offset += 1;
-            })
+            });
         },
         "the hash of",
         Unseen,
@@ -2392,7 +2392,7 @@ const LINKS: &[Case] = &[
         |i| {
             extref(i, |item| {
                 item.data[18] ^= 1;
-            })
+            });
         },
         "the hash of",
         Seen,
@@ -2402,7 +2402,7 @@ const LINKS: &[Case] = &[
         |i| {
             extref(i, |item| {
                 record::<InodeExtref>(&mut item.data).parent_objectid = 256.into();
-            })
+            });
         },
         "the hash of",
         Seen,
@@ -2412,7 +2412,7 @@ const LINKS: &[Case] = &[
         |i| {
             extref(i, |item| {
                 record::<InodeExtref>(&mut item.data).index += 100;
-            })
+            });
         },
         "there is no equal",
         Seen,
@@ -2422,7 +2422,7 @@ const LINKS: &[Case] = &[
         |i| {
             extref(i, |item| {
                 record::<InodeExtref>(&mut item.data).name_len += 1;
-            })
+            });
         },
         "not a list of names",
         Seen,
@@ -2523,7 +2523,7 @@ const FILES: &[Case] = &[
             extent(i, "plain", |e| {
                 e.offset += 4096;
                 e.num_bytes -= 4096;
-            })
+            });
         },
         "nbytes is",
         Seen,
@@ -2543,7 +2543,7 @@ const FILES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::EXTENT_DATA, |item| {
                 item.key.offset = 4096;
-            })
+            });
         },
         "behind the size",
         Seen,
@@ -2553,7 +2553,7 @@ const FILES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::EXTENT_DATA, |item| {
                 item.key.offset = 4096_u64.wrapping_neg();
-            })
+            });
         },
         "its end is no offset",
         Seen,
@@ -2603,7 +2603,7 @@ const FILES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::EXTENT_DATA, |item| {
                 item.data.push(0);
-            })
+            });
         },
         "it is not an extent",
         Seen,
@@ -2613,7 +2613,7 @@ const FILES: &[Case] = &[
         |i| {
             of_path(i, "plain", item_type::EXTENT_DATA, |item| {
                 item.data.truncate(20);
-            })
+            });
         },
         "it is not an extent",
         Seen,
@@ -2625,7 +2625,7 @@ const FILES: &[Case] = &[
         |i| {
             of_path(i, "inline", item_type::EXTENT_DATA, |item| {
                 item.key.offset = 4096;
-            })
+            });
         },
         "not at the start",
         Unseen,
@@ -2636,7 +2636,7 @@ const FILES: &[Case] = &[
             of_path(i, "inline", item_type::EXTENT_DATA, |item| {
                 item.data.truncate(21);
                 item.data[8..16].fill(0);
-            })
+            });
         },
         "ram_bytes is 0",
         Seen,
@@ -2661,7 +2661,7 @@ const FILES: &[Case] = &[
         |i| {
             extent(i, "inline-words", |e| {
                 e.head.ram_bytes = 4097.into();
-            })
+            });
         },
         "ram_bytes is 4097",
         Seen,
@@ -2671,7 +2671,7 @@ const FILES: &[Case] = &[
         |i| {
             of_path(i, "inline-words", item_type::EXTENT_DATA, |item| {
                 item.data[22] ^= 0xFF;
-            })
+            });
         },
         "can't be decompressed",
         Unseen,
