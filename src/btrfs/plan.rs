@@ -579,8 +579,10 @@ impl Spare {
         let each = room / copies;
         let metadata = whole((each / 4).clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
         let system = whole((each / 64).min(MIB));
-        let data = whole(room - copies * (metadata + system)).min(DATA_CHUNK);
-        Some(Self { data, metadata, system })
+        let rest = room - copies * (metadata + system);
+        // To balance, a kernel needs room for a chunk that is in none.
+        let chunks = if room < 512 * MIB { rest } else { rest / 2 };
+        Some(Self { data: whole(chunks).min(DATA_CHUNK), metadata, system })
     }
 }
 
