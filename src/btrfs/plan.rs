@@ -30,7 +30,7 @@ use crate::layout::{Layout, Region};
 use crate::name::Escaped;
 use crate::seed;
 use crate::size::{Headroom, MIB, round_up};
-use crate::tree::{InodeId, Kind, Survey, Tree};
+use crate::tree::{FileFlags, InodeId, Kind, Survey, Tree};
 
 /// How to read content.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +148,11 @@ fn check(tree: &Tree, options: &Options) -> Result<()> {
                 let most = room.min(SECTOR - 1);
                 let rule = format!("its target is {len} bytes, and there is room for {most}");
                 return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
+            }
+            // btrfs check takes it for damage.
+            Kind::Symlink if inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) => {
+                let rule = "it is a symbolic link that can't be changed, and btrfs has none";
+                return refuse(rule.into(), "leave out its file flags");
             }
             Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
                 if major > MAJOR_MAX || minor > MINOR_MAX =>
