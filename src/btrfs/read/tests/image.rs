@@ -90,8 +90,12 @@ impl Image {
 
     /// What is wrong with it by the strictest rules.
     pub(super) fn violations(&self) -> Vec<Violation> {
+        self.violations_of(Rules::Detfs)
+    }
+
+    pub(super) fn violations_of(&self, rules: Rules) -> Vec<Violation> {
         match Reader::open(&self.bytes, 0, self.bytes.len() as u64) {
-            Ok(reader) => reader.verify(Rules::Detfs),
+            Ok(reader) => reader.verify(rules),
             Err(violation) => vec![violation],
         }
     }
@@ -165,11 +169,16 @@ impl Image {
         self.block(&place, |block| change(record(block)));
     }
 
+    /// How many items or pointers a block has.
+    pub(super) fn count(&self, place: &Place) -> usize {
+        let block = &self.bytes[place.copies[0]..][..self.node_size];
+        Header::ref_from_prefix(block).unwrap().0.nritems.get() as usize
+    }
+
     /// The items of a leaf and where in the block their data is.
     pub(super) fn items(&self, place: &Place) -> Vec<(Item, Range<usize>)> {
         let block = &self.bytes[place.copies[0]..][..self.node_size];
-        let count = Header::ref_from_prefix(block).unwrap().0.nritems.get();
-        let heads = (0..count as usize).map(|number| HEADER + number * HEAD);
+        let heads = (0..self.count(place)).map(|number| HEADER + number * HEAD);
         let item = |at: usize| {
             let head = ItemHead::ref_from_prefix(&block[at..]).unwrap().0;
             let start = HEADER + head.offset.get() as usize;

@@ -3,3 +3,4 @@
 mod image;
 mod rules;
 mod sample;
+mod sweep;

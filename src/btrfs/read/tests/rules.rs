@@ -7,6 +7,7 @@ use super::image::{Image, Item, record};
 use super::sample;
 use crate::btrfs::hash;
 use crate::btrfs::key::Key;
+use crate::btrfs::read::Rules;
 use crate::btrfs::spec::objectid::{
     BLOCK_GROUP_TREE, CHUNK_TREE, CSUM_TREE, DATA_RELOC_TREE, DEV_TREE, EXTENT_TREE,
     FREE_SPACE_TREE, FS_TREE, ROOT_TREE, ROOT_TREE_DIR, UUID_TREE,
@@ -14,8 +15,8 @@ use crate::btrfs::spec::objectid::{
 use crate::btrfs::spec::{
     BlockGroupFlags, BlockGroupItem, Chunk, CompatRo, DevExtent, DevItem, DirItem, ExtentDataRef,
     ExtentInlineRef, ExtentItem, FileExtentItem, FreeSpaceInfo, Header, Incompat, InodeExtref,
-    InodeFlags, InodeItem, InodeRef, ItemHead, KeyPtr, RootItem, RootRef, Stripe, extent_type,
-    file_type, item_type,
+    InodeFlags, InodeItem, InodeRef, ItemHead, KeyPtr, RootItem, RootRef, Stripe, SuperBlock,
+    extent_type, file_type, item_type,
 };
 
 /// What `btrfs check` of btrfs-progs 6.2 says of a change.
@@ -1937,6 +1938,16 @@ const INODES: &[Case] = &[
         Unseen,
     ),
     (
+        "flags of a target",
+        |i| {
+            inode(i, "link", |n| {
+                n.flags = InodeFlags::IMMUTABLE.bits().into();
+            });
+        },
+        "has IMMUTABLE or APPEND",
+        Seen,
+    ),
+    (
         "NODATASUM",
         |i| {
             inode(i, "plain", |n| {
@@ -2697,4 +2708,52 @@ const FILES: &[Case] = &[
 #[test]
 fn files() {
     judge(sample::flat(), FILES);
+}
+
+/// What neither `btrfs check` nor a read-only mount sees: the next commit of a kernel would
+/// overwrite the data with a copy of the superblock.
+#[test]
+fn data_in_the_place_of_a_superblock() {
+    let size = 66 << 20;
+    let mut bytes = sample::write(|_| {});
+    bytes.resize(size, 0);
+    let mut image = Image::new(bytes);
+    change(&mut image, CHUNK_TREE, all(item_type::DEV_ITEM), |device: &mut DevItem| {
+        device.total_bytes = (size as u64).into();
+    });
+    image.superblock_copy(0, &|s| {
+        s.total_bytes = (size as u64).into();
+        s.dev_item.total_bytes = s.total_bytes;
+    });
+    let first = SuperBlock::read_from_bytes(&image.bytes[65536..65536 + 4096]).unwrap();
+    image.superblock_copy(1, &|s| {
+        *s = first;
+        s.bytenr = (64 << 20).into();
+    });
+    let mut image = Image::new(image.bytes);
+    let item = image.find(CHUNK_TREE, DATA);
+    let (start, len) = (item.key.offset, Chunk::ref_from_prefix(&item.data).unwrap().0.length);
+    let from = usize::try_from(start).unwrap();
+    for (place, right) in [((64 << 20) + 4096, false), ((64 << 20) + 65536, true)] {
+        let content = image.bytes[from..][..usize::try_from(len.get()).unwrap()].to_vec();
+        image.write(usize::try_from(place).unwrap(), &content);
+        image.item(CHUNK_TREE, DATA, |item| {
+            record::<Stripe>(&mut item.data[48..]).offset = place.into();
+        });
+        image.leaf(DEV_TREE, all(item_type::DEV_EXTENT), |items| {
+            let at = items.iter().position(all(item_type::DEV_EXTENT)).unwrap();
+            items[at].key.offset = place;
+            items.sort_by_key(|item| item.key);
+        });
+        assert_eq!(image.btrfs_check(), None);
+        for (rules, rule) in [
+            (Rules::Common, "a copy of the superblock is in its place"),
+            (Rules::Detfs, "is over the superblock at 67108864"),
+        ] {
+            let found = image.violations_of(rules);
+            assert_eq!(found.is_empty(), right, "{found:?}");
+            assert!(found.iter().all(|violation| violation.rule.contains(rule)), "{found:?}");
+        }
+        image.restore();
+    }
 }

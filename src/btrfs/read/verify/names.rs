@@ -401,6 +401,11 @@ pub(super) fn check_inode(superblock: &Super, place: Place, item: &InodeItem) ->
         kind != file_type::REG_FILE || !summed,
         || "flags has NODATACOW without NODATASUM",
     )?;
+    let fixed = flags.intersects(InodeFlags::IMMUTABLE | InodeFlags::APPEND);
+    place.require(
+        kind != file_type::SYMLINK || !fixed,
+        || "flags of a symbolic link has IMMUTABLE or APPEND",
+    )?;
     let is_device = [file_type::CHRDEV, file_type::BLKDEV].contains(&kind);
     place.require(item.rdev == 0 || is_device, || format!("rdev is {}", item.rdev))?;
     let times = [item.atime, item.ctime, item.mtime, item.otime];

@@ -190,3 +190,68 @@ fn check_free(start: u64, chunk: &Chunk, used: &[(u64, u64)], listed: &Listed) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::super::spec::BlockGroupFlags;
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    /// A chunk of 8 MiB at logical address 0.
+    fn chunk(stripes: &[u64]) -> Chunk {
+        let flags = BlockGroupFlags::METADATA;
+        Chunk { start: 0, len: 8 * MIB, flags, stripes: stripes.to_vec() }
+    }
+
+    #[test]
+    fn nothing_is_where_a_superblock_is() {
+        let place = 64 * MIB;
+        // Where the stripes are, and whether 4096 bytes may be used at an address.
+        let cases: [(&[u64], u64, bool); 15] = [
+            (&[MIB], 0, true),
+            (&[place], 0, false),
+            (&[place], 15 * SECTOR, false),
+            (&[place], 16 * SECTOR, true),
+            (&[place - SECTOR], 0, true),
+            (&[place - SECTOR], SECTOR, false),
+            (&[place - SECTOR], 16 * SECTOR, false),
+            (&[place - SECTOR], 17 * SECTOR, true),
+            (&[place + 15 * SECTOR], 0, false),
+            (&[place + 16 * SECTOR], 0, true),
+            (&[place - 8 * MIB], 8 * MIB - SECTOR, true),
+            (&[MIB, place - MIB], MIB, false),
+            (&[MIB, place - MIB], MIB + STRIPE_LEN, true),
+            (&[place - MIB, 256 * GIB - 2 * MIB], MIB - SECTOR, true),
+            (&[MIB, 256 * GIB - 2 * MIB], 2 * MIB + 15 * SECTOR, false),
+        ];
+        for (stripes, at, right) in cases {
+            let group = Group { len: 8 * MIB, used: SECTOR, flags: 0 };
+            let checked = check_used(0, group, &chunk(stripes), &[(at, SECTOR)]);
+            assert_eq!(checked.is_ok(), right, "{stripes:?} {at}");
+        }
+    }
+
+    #[test]
+    fn bitmaps_are_ranges() {
+        let key = |item_type, offset| Key::new(MIB, item_type, offset);
+        let mut free_space = FreeSpace::default();
+        let item = |key| Place { tree: 10, key };
+        let info = [3, 0, 0, 0, 1, 0, 0, 0];
+        let place = item(key(item_type::FREE_SPACE_INFO, 24 * SECTOR));
+        free_space.item(place, &info).unwrap();
+        let place = item(key(item_type::FREE_SPACE_BITMAP, 16 * SECTOR));
+        free_space.item(place, &[0b0000_0110, 0b1000_0000]).unwrap();
+        let next = Key::new(MIB + 16 * SECTOR, item_type::FREE_SPACE_BITMAP, 8 * SECTOR);
+        free_space.item(item(next), &[0b1000_0001]).unwrap();
+        let expected = [
+            (MIB + SECTOR, 2 * SECTOR),
+            (MIB + 15 * SECTOR, 2 * SECTOR),
+            (MIB + 23 * SECTOR, SECTOR),
+        ];
+        assert_eq!(free_space.0[&MIB].free, expected);
+        let behind = Key::new(MIB + 24 * SECTOR, item_type::FREE_SPACE_BITMAP, 8 * SECTOR);
+        free_space.item(item(behind), &[0]).unwrap_err();
+    }
+}

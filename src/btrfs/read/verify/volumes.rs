@@ -25,7 +25,7 @@ struct Stripe {
 pub(super) struct Group {
     pub(super) len: u64,
     pub(super) used: u64,
-    flags: u64,
+    pub(super) flags: u64,
 }
 
 /// What the trees say of the device.
