@@ -16,6 +16,12 @@ pub const fn round_up(value: u64, unit: u64) -> u64 {
     }
 }
 
+/// Rounds down to a multiple of `unit`.
+#[must_use]
+pub const fn round_down(value: u64, unit: u64) -> u64 {
+    value / unit * unit
+}
+
 /// Parses a size: a number of bytes, or one with the suffix K, M, G or T (powers of 1024; `KiB`
 /// and the like are taken too).
 ///

@@ -9,7 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use detfs::gpt::{self, Architecture, Attributes, Partition, PartitionType, SectorSize, Table};
+use detfs::gpt::{
+    self, Architecture, Attributes, Geometry, Partition, PartitionType, SectorSize, Table,
+};
 use detfs::layout::Fill;
 use detfs::seed::Seed;
 use detfs::size::{GIB, MIB};
@@ -63,7 +65,7 @@ impl Image {
             let Fill::Bytes(number) = region.fill else { panic!("a table is finished bytes") };
             file.write_all_at(layout.bytes_of(number), region.offset).unwrap();
         }
-        Self { path, sector_size: table.sector_size, _directory: directory }
+        Self { path, sector_size: table.geometry.sector_size(), _directory: directory }
     }
 
     fn file(&self) -> File {
@@ -128,10 +130,10 @@ fn table(sector_size: SectorSize) -> Table {
     let name = "ü".repeat(34) + "\u{1F980}";
     let home = partition(PartitionType::Home, 98, 1, all, &name);
     Table {
-        sector_size,
-        size: 100 * MIB,
+        geometry: Geometry::new(100 * MIB, sector_size).unwrap(),
         uuid: seed().disk(),
-        partitions: vec![esp, growing, home],
+        mbr: None,
+        partitions: [esp, growing, home].map(Some).into(),
     }
 }
 
@@ -148,9 +150,11 @@ fn judges_find_nothing_wrong() {
             attributes: Attributes::empty(),
             name: String::new(),
         });
+        let disk = |size| Geometry::new(size, sector_size).unwrap();
         let empty = Table { partitions: vec![], ..table(sector_size) };
-        let full = Table { size: 130 * MIB, partitions: many.collect(), ..empty.clone() };
-        let odd = Table { size: 100 * MIB + 4096, ..table(sector_size) };
+        let partitions = many.map(Some).collect();
+        let full = Table { geometry: disk(130 * MIB), partitions, ..empty.clone() };
+        let odd = Table { geometry: disk(100 * MIB + 4096), ..table(sector_size) };
         for table in [table(sector_size), empty, full, odd] {
             let image = Image::write(&table);
             let device = image.device();
@@ -196,7 +200,7 @@ fn judges_read_what_was_written() {
         let partitions = read["partitions"].as_array().unwrap();
         assert_eq!(partitions.len(), 3);
         for ((read, written), attributes) in
-            partitions.iter().zip(&table.partitions).zip(attributes)
+            partitions.iter().zip(table.partitions.iter().flatten()).zip(attributes)
         {
             let upper = |uuid: uuid::Uuid| uuid.to_string().to_uppercase();
             assert_eq!(read["type"], upper(written.partition_type));
@@ -212,6 +216,7 @@ fn judges_read_what_was_written() {
         let expected: String = table
             .partitions
             .iter()
+            .flatten()
             .map(|p| format!("{} {} {}\n", p.uuid, p.start / 512, p.size / 512))
             .collect();
         assert_eq!(text("partx", &columns).unwrap(), expected);
@@ -246,8 +251,10 @@ fn the_backup_replaces_a_lost_primary() {
 fn disks_beyond_2_tib() {
     let size = 3 * 1024 * GIB;
     let mut table = table(SectorSize::B512);
-    table.partitions[2].size = size - MIB - table.partitions[2].start;
-    let image = Image::write(&Table { size, ..table });
+    let home = table.partitions[2].as_mut().unwrap();
+    home.size = size - MIB - home.start;
+    let geometry = Geometry::new(size, SectorSize::B512).unwrap();
+    let image = Image::write(&Table { geometry, ..table });
     let device = image.device();
     assert_eq!(sgdisk(&device), Ok(()));
     assert_eq!(sfdisk(&device), Ok(()));

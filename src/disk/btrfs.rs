@@ -131,7 +131,7 @@ impl PathFilter {
 }
 
 /// A btrfs whose content was looked into, and whose size is not settled.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     tree: Arc<Tree>,
     contents: Arc<Contents>,
     options: btrfs::Options,
@@ -207,7 +207,7 @@ fn find(tree: &Tree, parameter: &'static str, path: &[u8]) -> Result<InodeId> {
 
 impl Prepared {
     /// The programs that compressed content, with their versions.
-    pub(super) fn codecs(&self) -> Codecs {
+    pub(crate) fn codecs(&self) -> Codecs {
         match self.contents.spool() {
             Some(_) => btrfs::codecs().into(),
             None => Codecs::new(),
@@ -215,7 +215,7 @@ impl Prepared {
     }
 
     /// Settles the size, with the headroom if there is no fixed one.
-    pub(super) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
+    pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
         let options = btrfs::Options { size, headroom, ..self.options.clone() };
         let btrfs::Plan { layout, warnings } = btrfs::plan(&self.tree, &self.contents, &options)?;
         let file_system = FileSystem {

@@ -66,10 +66,10 @@ impl FileSystem {
 
 /// A file system that is planned.
 #[derive(Debug)]
-pub(super) struct Content {
-    pub(super) layout: Layout,
-    pub(super) file_system: FileSystem,
-    pub(super) warnings: Vec<Warning>,
+pub(crate) struct Content {
+    pub(crate) layout: Layout,
+    pub(crate) file_system: FileSystem,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// How to make an ext4 file system of a tree.
@@ -101,7 +101,7 @@ impl Default for Ext4 {
 }
 
 impl Ext4 {
-    pub(super) fn plan(
+    pub(crate) fn plan(
         &self,
         tree: &Arc<Tree>,
         survey: &Survey,
@@ -158,11 +158,11 @@ impl Vfat {
     }
 
     /// The smallest size in bytes that holds the tree.
-    pub(super) fn minimal_size(&self, tree: &Arc<Tree>, epoch: Timestamp) -> Result<u64> {
+    pub(crate) fn minimal_size(&self, tree: &Arc<Tree>, epoch: Timestamp) -> Result<u64> {
         fat::minimal_size(tree, &self.options(Uuid::nil(), epoch, 0, None))
     }
 
-    pub(super) fn plan(
+    pub(crate) fn plan(
         &self,
         tree: &Arc<Tree>,
         uuid: Uuid,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::file_system::Content;
 use super::manifest::Parameters;
+use super::place::{Bounds, Candidate, Demand, Place, Presence, place};
+use super::root::Planner;
 use super::{
     ALIGNMENT, Definition, Disk, Identity, Partition, Plan, Product, Root, Source, Vfat, esp,
     identify, source,
@@ -13,7 +15,6 @@ use crate::btrfs::Reading;
 use crate::error::{Error, Result};
 use crate::gpt::{Geometry, PartitionType, SectorSize};
 use crate::layout::Layout;
-use crate::report::Warning;
 use crate::size::{Headroom, round_up};
 use crate::time::Timestamp;
 use crate::tree::{SurveyOptions, Tree, survey};
@@ -90,48 +91,45 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     ];
     let before = before.into_iter().flatten().map(Definition::new);
     let definitions: Vec<_> = before.chain([definition]).collect();
-    let mut identities = identify(seed.0, &definitions);
+    let identities = identify(seed.0, &definitions);
 
-    let identity = identities.pop().expect("the root is the last partition");
-    let mut identities = identities.into_iter();
-    let mut placed = Placed { sector_size: options.sector_size, ..Placed::default() };
-    if options.bios_boot
-        && let Some(identity) = identities.next()
-    {
-        placed.add(identity, BIOS_BOOT, None);
-    }
-    for (tree, identity) in esp.iter().zip(identities) {
-        let content = plan_esp(tree, &identity, epoch, placed.end(), options)?;
-        placed.add(identity, content.file_system.size, Some(content));
-    }
     let reading = Reading { threads, spool: spool.as_deref() };
+    let identity = identities.last().expect("the root is the last partition");
     let (uuid, label) = (identity.file_system, identity.label.clone());
     let planner = options.root.prepare(root, facts, uuid, label, epoch, &reading)?;
-    let size = match options.size {
-        Some(total) => {
-            let start = placed.end();
-            let tail = Geometry::tail(options.sector_size);
-            let end = total.saturating_sub(tail) / ALIGNMENT * ALIGNMENT;
-            let room = end.saturating_sub(start);
-            let content = planner.plan(Some(room), None).or_else(|error| {
-                // What is missing is missing in the image: say the size of that.
-                let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
-                let least = planner.plan(None, Some(Headroom::Bytes(0)))?.file_system.size;
-                let least = start + round_up(least, ALIGNMENT) + ALIGNMENT;
-                let remedy = format!("an image of at least {least} bytes holds the tree");
-                Err(Error::TooSmall { what, rule, remedy })
-            })?;
-            placed.add(identity, room, Some(content));
-            total
-        }
-        None => {
-            let content = planner.plan(None, options.root.headroom())?;
-            placed.add(identity, round_up(content.file_system.size, ALIGNMENT), Some(content));
-            placed.end() + ALIGNMENT
-        }
+    let mut sizes = Vec::new();
+    sizes.extend(options.bios_boot.then_some(BIOS_BOOT));
+    if let Some(tree) = &esp {
+        sizes.push(esp_size(tree, epoch, options)?);
+    }
+    let placed = match options.size {
+        Some(total) => Placed::within(total, &identities, &sizes, &planner, options)?,
+        None => Placed::smallest(&identities, &sizes, &planner, options)?,
     };
+    let Placed { size, places, root } = placed;
 
-    let Placed { sector_size, partitions, contents, warnings } = placed;
+    let mut partitions = Vec::new();
+    let mut contents = Vec::new();
+    let mut warnings = Vec::new();
+    let mut root = Some(root);
+    for (identity, Place { start, size, .. }) in identities.into_iter().zip(places) {
+        let content = match (identity.partition_type, &esp) {
+            (PartitionType::BiosBoot, _) => None,
+            (PartitionType::Esp, Some(tree)) => {
+                Some(plan_esp(tree, &identity, epoch, start, size, options)?)
+            }
+            _ => root.take(),
+        };
+        let (mut layout, mut file_system) = (Layout::new(size), None);
+        if let Some(content) = content {
+            layout = content.layout;
+            file_system = Some(content.file_system);
+            warnings.extend(content.warnings);
+        }
+        partitions.push(Partition { identity, start, size, file_system });
+        contents.push(layout);
+    }
+    let sector_size = options.sector_size;
     let mut parameters = Parameters::of_image(options);
     parameters.compressed_by(planner.codecs());
     let disk = Disk { uuid: seed.0.disk(), sector_size, size, partitions };
@@ -144,32 +142,80 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     })
 }
 
-/// Partitions one after the other.
-#[derive(Debug, Default)]
+/// Where the partitions go, and what the root file system is then.
 struct Placed {
-    sector_size: SectorSize,
-    partitions: Vec<Partition>,
-    contents: Vec<Layout>,
-    warnings: Vec<Warning>,
+    /// The size of the disk in bytes.
+    size: u64,
+    places: Vec<Place>,
+    root: Content,
 }
 
 impl Placed {
-    /// Where the next partition starts, in bytes.
-    fn end(&self) -> u64 {
-        self.partitions.last().map_or(ALIGNMENT, |last| last.start + last.size)
+    /// Gives the root what is left of a disk of `size` bytes.
+    fn within(
+        size: u64,
+        identities: &[Identity],
+        sizes: &[u64],
+        planner: &Planner,
+        options: &Options,
+    ) -> Result<Self> {
+        let any = Bounds { min: ALIGNMENT, max: u64::MAX };
+        let places = place_all(size, identities, sizes, any, options);
+        let room = places.as_ref().map_or(0, |places| places[sizes.len()].size);
+        let root = planner.plan(Some(room), None).or_else(|error| {
+            // What is missing is missing in the image: say the size of that.
+            let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
+            let least = planner.plan(None, Some(Headroom::Bytes(0)))?.file_system.size;
+            let least = around(sizes) + round_up(least, ALIGNMENT);
+            let remedy = format!("an image of at least {least} bytes holds the tree");
+            Err(Error::TooSmall { what, rule, remedy })
+        })?;
+        let places = places.expect("a file system takes more than nothing");
+        Ok(Self { size, places, root })
     }
 
-    /// Adds a partition of `size` bytes, a multiple of [`ALIGNMENT`].
-    fn add(&mut self, identity: Identity, size: u64, content: Option<Content>) {
-        let (start, mut layout, mut file_system) = (self.end(), Layout::new(size), None);
-        if let Some(content) = content {
-            layout = content.layout;
-            file_system = Some(content.file_system);
-            self.warnings.extend(content.warnings);
-        }
-        self.partitions.push(Partition { identity, start, size, file_system });
-        self.contents.push(layout);
+    /// Makes the disk as large as the root needs.
+    fn smallest(
+        identities: &[Identity],
+        sizes: &[u64],
+        planner: &Planner,
+        options: &Options,
+    ) -> Result<Self> {
+        let root = planner.plan(None, options.root.headroom())?;
+        let room = round_up(root.file_system.size, ALIGNMENT);
+        let size = around(sizes) + room;
+        let places = place_all(size, identities, sizes, Bounds::exactly(room), options);
+        Ok(Self { size, places: places.expect("the disk was made for them"), root })
     }
+}
+
+/// What the root leaves of a disk, in bytes: other partitions of these sizes, and the tables with
+/// what lies free beside them.
+fn around(sizes: &[u64]) -> u64 {
+    ALIGNMENT + sizes.iter().sum::<u64>() + ALIGNMENT
+}
+
+/// Places partitions of these sizes, then the root.
+fn place_all(
+    size: u64,
+    identities: &[Identity],
+    sizes: &[u64],
+    root: Bounds,
+    options: &Options,
+) -> Option<Vec<Place>> {
+    let demands = sizes.iter().map(|&size| Bounds::exactly(size)).chain([root]);
+    let candidate = |(identity, size): (&Identity, Bounds)| Candidate {
+        partition_type: identity.partition_type.guid(),
+        demand: Demand { size, weight: 1, ..Demand::none() },
+        priority: 0,
+        presence: Presence::New,
+        group: None,
+        merge: None,
+    };
+    let candidates: Vec<_> = identities.iter().zip(demands).map(candidate).collect();
+    let end = size.saturating_sub(Geometry::tail(options.sector_size));
+    let placed = place(ALIGNMENT..end.max(ALIGNMENT), ALIGNMENT, &candidates).ok()?;
+    placed.places.into_iter().collect()
 }
 
 /// Takes a tree apart: what the root file system holds, and what the ESP holds, if there is one.
@@ -184,20 +230,29 @@ fn split(tree: Tree, epoch: Timestamp, wanted: bool) -> Result<(Arc<Tree>, Optio
     }
 }
 
+fn vfat(options: &Options) -> Vfat {
+    let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
+    Vfat { sector_size, label: Some("ESP".to_owned()) }
+}
+
+/// The size of the ESP in bytes.
+fn esp_size(tree: &Arc<Tree>, epoch: Timestamp, options: &Options) -> Result<u64> {
+    match options.esp_size {
+        Some(size) => Ok(round_up(size, ALIGNMENT)),
+        None => esp::size(tree, &vfat(options), epoch),
+    }
+}
+
 fn plan_esp(
     tree: &Arc<Tree>,
     identity: &Identity,
     epoch: Timestamp,
     start: u64,
+    size: u64,
     options: &Options,
 ) -> Result<Content> {
-    let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
-    let vfat = Vfat { sector_size, label: Some("ESP".to_owned()) };
-    let size = match options.esp_size {
-        Some(size) => round_up(size, ALIGNMENT),
-        None => esp::size(tree, &vfat, epoch)?,
-    };
-    vfat.plan(tree, identity.file_system, epoch, start, Some(size)).map_err(|error| match error {
+    let planned = vfat(options).plan(tree, identity.file_system, epoch, start, Some(size));
+    planned.map_err(|error| match error {
         Error::TooSmall { rule, remedy, .. } => {
             Error::TooSmall { what: "the ESP's size (--esp-size)".into(), rule, remedy }
         }

@@ -6,24 +6,27 @@
 
 mod architecture;
 pub mod bare;
-mod btrfs;
+pub(crate) mod btrfs;
+mod definition;
 mod esp;
-mod file_system;
+pub(crate) mod file_system;
 pub mod image;
 pub mod manifest;
 mod partition;
-mod root;
-mod source;
-mod swap;
+pub mod place;
+pub(crate) mod root;
+pub(crate) mod source;
+pub(crate) mod swap;
 
 use crate::layout::Layout;
 use crate::report::Warning;
 
 pub use btrfs::{Btrfs, PathFilter, Subvolume};
+pub use definition::{Definition, Room, WEIGHT_MAX};
 pub use file_system::{Ext4, FileSystem, Format, Vfat};
 use manifest::Parameters;
 pub use manifest::{LAYOUT_VERSION, Manifest};
-pub use partition::{Definition, Disk, Identity, Partition, identify};
+pub use partition::{Disk, Identity, Partition, identify};
 pub use root::Root;
 pub use source::{Basis, EPOCHS, Origin, Source};
 pub use swap::Swapfile;

@@ -2,32 +2,11 @@
 
 use uuid::Uuid;
 
-use super::FileSystem;
+use super::{Definition, FileSystem};
 use crate::error::Result;
-use crate::gpt::{self, Attributes, PartitionType, SectorSize, Table};
+use crate::gpt::{self, Attributes, Geometry, PartitionType, SectorSize, Table};
 use crate::layout::Layout;
 use crate::seed::{self, Seed};
-
-/// A partition as it is asked for.
-#[derive(Debug, Clone)]
-pub struct Definition {
-    /// What it is for.
-    pub partition_type: PartitionType,
-    /// Its name; `None` for the canonical one of its type.
-    pub label: Option<String>,
-    /// Its GUID; `None` for the one that follows from the seed.
-    pub uuid: Option<Uuid>,
-    /// Its attributes; `None` for those of its type.
-    pub attributes: Option<Attributes>,
-}
-
-impl Definition {
-    /// A partition of this type with everything else left to the defaults.
-    #[must_use]
-    pub fn new(partition_type: PartitionType) -> Self {
-        Self { partition_type, label: None, uuid: None, attributes: None }
-    }
-}
 
 /// What a partition is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +29,7 @@ pub struct Identity {
 pub fn identify(seed: Seed, definitions: &[Definition]) -> Vec<Identity> {
     let mut identities: Vec<Identity> = Vec::with_capacity(definitions.len());
     for definition in definitions {
-        let Definition { partition_type, label, uuid, attributes } = definition;
+        let Definition { partition_type, label, uuid, attributes, .. } = definition;
         let guid = partition_type.guid();
         let nth = identities.iter().filter(|other| other.partition_type.guid() == guid).count();
         let uuid = uuid.unwrap_or_else(|| seed.partition(guid, nth as u64));
@@ -108,18 +87,20 @@ impl Disk {
     /// If there are not as many contents as partitions, or one is larger than its partition.
     pub fn compose(&self, contents: Vec<Layout>) -> Result<Layout> {
         assert_eq!(contents.len(), self.partitions.len(), "every partition has its content");
-        let partitions = self.partitions.iter().map(|partition| gpt::Partition {
-            partition_type: partition.identity.partition_type.guid(),
-            uuid: partition.identity.uuid,
-            start: partition.start,
-            size: partition.size,
-            attributes: partition.identity.attributes,
-            name: partition.identity.label.clone(),
+        let partitions = self.partitions.iter().map(|partition| {
+            Some(gpt::Partition {
+                partition_type: partition.identity.partition_type.guid(),
+                uuid: partition.identity.uuid,
+                start: partition.start,
+                size: partition.size,
+                attributes: partition.identity.attributes,
+                name: partition.identity.label.clone(),
+            })
         });
         let mut layout = gpt::plan(&Table {
-            sector_size: self.sector_size,
-            size: self.size,
+            geometry: Geometry::new(self.size, self.sector_size)?,
             uuid: self.uuid,
+            mbr: None,
             partitions: partitions.collect(),
         })?;
         for (partition, content) in self.partitions.iter().zip(contents) {

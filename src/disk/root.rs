@@ -29,14 +29,14 @@ impl Default for Root {
 }
 
 /// A root file system of which all is known but its size.
-pub(super) enum Planner {
+pub(crate) enum Planner {
     Ext4 { ext4: Ext4, tree: Arc<Tree>, survey: Survey, uuid: Uuid, epoch: Timestamp },
     Btrfs(Prepared),
 }
 
 impl Root {
     /// The label, if one is asked for.
-    pub(super) fn label(&self) -> Option<&String> {
+    pub(crate) fn label(&self) -> Option<&String> {
         match self {
             Self::Ext4(ext4) => ext4.label.as_ref(),
             Self::Btrfs(btrfs) => btrfs.label.as_ref(),
@@ -44,7 +44,7 @@ impl Root {
     }
 
     /// The headroom, if one is asked for.
-    pub(super) fn headroom(&self) -> Option<Headroom> {
+    pub(crate) fn headroom(&self) -> Option<Headroom> {
         match self {
             Self::Ext4(ext4) => ext4.headroom,
             Self::Btrfs(btrfs) => btrfs.headroom,
@@ -52,7 +52,7 @@ impl Root {
     }
 
     /// Does what has to be done before sizes are tried, with this label.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         &self,
         tree: Arc<Tree>,
         survey: Survey,
@@ -77,7 +77,7 @@ impl Root {
 
 impl Planner {
     /// Plans it with this size, or with the smallest that leaves the headroom.
-    pub(super) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
+    pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
         match self {
             Self::Ext4 { ext4, tree, survey, uuid, epoch } => {
                 let ext4 = Ext4 { headroom, ..ext4.clone() };
@@ -88,7 +88,7 @@ impl Planner {
     }
 
     /// The programs that compressed content, with their versions.
-    pub(super) fn codecs(&self) -> Codecs {
+    pub(crate) fn codecs(&self) -> Codecs {
         match self {
             Self::Ext4 { .. } => Codecs::new(),
             Self::Btrfs(prepared) => prepared.codecs(),

@@ -73,7 +73,7 @@ impl Source {
 }
 
 /// Settles the epoch and sets all later times of the tree to it.
-pub(super) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Basis> {
+pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Basis> {
     let epoch = match given {
         Some(epoch) if EPOCHS.contains(&epoch.seconds) => (epoch, Origin::Given),
         Some(epoch) => {
@@ -101,7 +101,7 @@ pub(super) fn architecture(
 }
 
 /// Settles the seed, of all trees that go into the image if it is not given.
-pub(super) fn seed(given: Option<Seed>, surveys: &[Survey]) -> (Seed, Origin) {
+pub(crate) fn seed(given: Option<Seed>, surveys: &[Survey]) -> (Seed, Origin) {
     if let Some(seed) = given {
         return (seed, Origin::Given);
     }

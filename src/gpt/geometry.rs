@@ -1,8 +1,10 @@
 //! Where the parts of a GUID partition table are on a disk: pure arithmetic on block numbers.
 
-use crate::error::{Error, Result};
+use std::ops::Range;
 
-use super::spec::ENTRIES_SIZE;
+use super::spec::{ENTRIES, ENTRIES_MAX, ENTRY_SIZE};
+use crate::error::{Error, Result};
+use crate::size::MIB;
 
 /// Bytes in a logical block of a disk: a power of two from 512 to 4096.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,34 +68,93 @@ impl Lba {
 pub struct Geometry {
     sector_size: SectorSize,
     sectors: u64,
+    entries: u32,
+    first_usable: Lba,
+    last_usable: Lba,
 }
 
 impl Geometry {
-    /// A disk of `size` bytes.
+    /// A disk of `size` bytes, all of which partitions may use but for the tables.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the size is no multiple of the sector size, or leaves no sector
     /// between the tables.
     pub fn new(size: u64, sector_size: SectorSize) -> Result<Self> {
-        let sector = sector_size.bytes();
-        if !size.is_multiple_of(sector.into()) {
+        Self::with_entries(size, sector_size, ENTRIES)
+    }
+
+    /// A disk as systemd-repart makes it: partitions start at 1 MiB, save where that would be
+    /// a quarter of the disk or more.
+    ///
+    /// # Errors
+    /// Those of [`Geometry::new`].
+    pub fn aligned(size: u64, sector_size: SectorSize) -> Result<Self> {
+        let geometry = Self::new(size, sector_size)?;
+        if size <= 4 * MIB {
+            return Ok(geometry);
+        }
+        let first_usable = Lba(MIB / u64::from(sector_size.bytes()));
+        Ok(Self { first_usable, ..geometry })
+    }
+
+    /// A disk of `size` bytes whose tables have so many entries.
+    ///
+    /// # Errors
+    /// Those of [`Geometry::new`], and [`Error::Parameter`] if there are no entries or more than
+    /// [`ENTRIES_MAX`].
+    pub fn with_entries(size: u64, sector_size: SectorSize, entries: u32) -> Result<Self> {
+        let sector = u64::from(sector_size.bytes());
+        if !size.is_multiple_of(sector) {
             return Err(Error::parameter(
                 "--size",
                 format!("{size} bytes is not a multiple of the sector size, {sector}"),
                 "round it up",
             ));
         }
-        let geometry = Self { sector_size, sectors: size / u64::from(sector) };
+        if !(1..=ENTRIES_MAX).contains(&entries) {
+            return Err(Error::parameter(
+                "partition table",
+                format!("it can't have {entries} entries"),
+                format!("make it with {ENTRIES}; up to {ENTRIES_MAX} are supported"),
+            ));
+        }
+        let sectors = size / sector;
+        let entry_sectors = entry_sectors(entries, sector_size);
         // Protective MBR, one usable sector, and a header with its entries at each end.
-        let least = 2 + 1 + 1 + 2 * geometry.entry_sectors();
-        if geometry.sectors < least {
+        let least = 2 + 1 + 1 + 2 * entry_sectors;
+        if sectors < least {
             return Err(Error::parameter(
                 "--size",
                 format!("{size} bytes can't hold a partition table"),
-                format!("give it at least {} bytes", least * u64::from(sector)),
+                format!("give it at least {} bytes", least * sector),
             ));
         }
-        Ok(geometry)
+        let (first_usable, last_usable) =
+            (Lba(2 + entry_sectors), Lba(sectors - 2 - entry_sectors));
+        Ok(Self { sector_size, sectors, entries, first_usable, last_usable })
+    }
+
+    /// The same disk, but partitions may only use the sectors from `first` to `last`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is none, or one is used by a table.
+    pub fn with_usable(self, first: Lba, last: Lba) -> Result<Self> {
+        let least = Lba(2 + self.entry_sectors());
+        let most = Lba(self.backup_entries().0 - 1);
+        if first < least || first > last || last > most {
+            return Err(Error::parameter(
+                "partition table",
+                format!("partitions can't use the sectors {} to {}", first.0, last.0),
+                format!("the tables leave {} to {}", least.0, most.0),
+            ));
+        }
+        Ok(Self { first_usable: first, last_usable: last, ..self })
+    }
+
+    /// The size of the disk in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.sectors * u64::from(self.sector_size.bytes())
     }
 
     /// Bytes in a sector.
@@ -102,24 +163,35 @@ impl Geometry {
         self.sector_size
     }
 
+    /// The most partitions that a table holds.
+    #[must_use]
+    pub fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    /// The bytes that partitions may use.
+    #[must_use]
+    pub fn usable(&self) -> Range<u64> {
+        let end = Lba(self.last_usable.0 + 1);
+        self.first_usable.offset(self.sector_size)..end.offset(self.sector_size)
+    }
+
     /// Bytes before the first partition at the least: the protective MBR and the primary table.
     #[must_use]
     pub fn head(sector_size: SectorSize) -> u64 {
-        2 * u64::from(sector_size.bytes()) + Self::entries_size(sector_size)
+        Lba(2 + entry_sectors(ENTRIES, sector_size)).offset(sector_size)
     }
 
     /// Bytes after the last partition at the least: the backup table.
     #[must_use]
     pub fn tail(sector_size: SectorSize) -> u64 {
-        Self::entries_size(sector_size) + u64::from(sector_size.bytes())
+        Lba(entry_sectors(ENTRIES, sector_size) + 1).offset(sector_size)
     }
 
-    fn entries_size(sector_size: SectorSize) -> u64 {
-        (ENTRIES_SIZE as u64).next_multiple_of(sector_size.bytes().into())
-    }
-
-    fn entry_sectors(&self) -> u64 {
-        Self::entries_size(self.sector_size) / u64::from(self.sector_size.bytes())
+    /// Sectors that the entries of one table take.
+    #[must_use]
+    pub fn entry_sectors(&self) -> u64 {
+        entry_sectors(self.entries, self.sector_size)
     }
 
     /// The primary header.
@@ -134,16 +206,16 @@ impl Geometry {
         Lba(2)
     }
 
-    /// The first sector that a partition may use: right after the primary table.
+    /// The first sector that a partition may use.
     #[must_use]
     pub fn first_usable(&self) -> Lba {
-        Lba(2 + self.entry_sectors())
+        self.first_usable
     }
 
-    /// The last sector that a partition may use: right before the backup table.
+    /// The last sector that a partition may use.
     #[must_use]
     pub fn last_usable(&self) -> Lba {
-        Lba(self.backup_entries().0 - 1)
+        self.last_usable
     }
 
     /// The first sector of the backup entries.
@@ -159,10 +231,14 @@ impl Geometry {
     }
 }
 
+fn entry_sectors(entries: u32, sector_size: SectorSize) -> u64 {
+    let bytes = u64::from(entries) * u64::from(ENTRY_SIZE);
+    bytes.div_ceil(sector_size.bytes().into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::size::MIB;
 
     #[test]
     fn tables_are_where_the_specification_puts_them() {
@@ -188,6 +264,41 @@ mod tests {
         assert!(Geometry::new(64 * MIB + 512, SectorSize::B512).is_ok());
         for bytes in [0, 256, 520, 4095, 8192] {
             assert!(SectorSize::new(bytes).is_err(), "{bytes}");
+        }
+        for entries in [0, 4097, u32::MAX] {
+            assert!(Geometry::with_entries(64 * MIB, SectorSize::B512, entries).is_err());
+        }
+    }
+
+    /// As read off headers that systemd-repart 262.1 wrote.
+    #[test]
+    fn small_disks_start_right_behind_the_table() {
+        for (sector_size, size, first, last) in [
+            (512, 3 * MIB, 34, 6110),
+            (512, 4 * MIB, 34, 8158),
+            (512, 4 * MIB + 4096, 2048, 8166),
+            (512, 5 * MIB, 2048, 10206),
+            (4096, 4 * MIB, 6, 1018),
+            (4096, 4 * MIB + 4096, 256, 1019),
+        ] {
+            let disk = Geometry::aligned(size, SectorSize::new(sector_size).unwrap()).unwrap();
+            assert_eq!((disk.first_usable(), disk.last_usable()), (Lba(first), Lba(last)));
+        }
+    }
+
+    /// As sfdisk makes tables of other lengths on 64 MiB.
+    #[test]
+    fn tables_have_their_own_length() {
+        for (entries, last, backup) in
+            [(4, 131_069, 131_070), (56, 131_056, 131_057), (256, 131_006, 131_007)]
+        {
+            let disk = Geometry::with_entries(64 * MIB, SectorSize::B512, entries).unwrap();
+            assert_eq!((disk.last_usable(), disk.backup_entries()), (Lba(last), Lba(backup)));
+            let narrow = disk.with_usable(Lba(2048), Lba(100_000)).unwrap();
+            assert_eq!(narrow.usable(), 2048 * 512..100_001 * 512);
+            for (first, end) in [(2, 9), (2048, last + 1), (9000, 8999), (u64::MAX, u64::MAX)] {
+                assert!(disk.with_usable(Lba(first), Lba(end)).is_err(), "{first} to {end}");
+            }
         }
     }
 }

@@ -14,9 +14,13 @@ pub const HEADER_SIGNATURE: [u8; 8] = *b"EFI PART";
 /// Revision 1.0.
 pub const REVISION: u32 = 0x0001_0000;
 /// Entries in a table: the least that the specification allows, and what everyone makes.
-pub const ENTRIES: usize = 128;
-/// Bytes of a table's entries.
-pub const ENTRIES_SIZE: usize = ENTRIES * size_of::<PartitionEntry>();
+pub const ENTRIES: u32 = 128;
+/// The most entries of a table that are read or written. Nothing in the specification limits them.
+pub const ENTRIES_MAX: u32 = 4096;
+/// Bytes in an entry.
+pub const ENTRY_SIZE: u32 = 128;
+/// Bytes in a header.
+pub const HEADER_SIZE: u32 = 92;
 /// UTF-16 code units of a partition's name.
 pub const NAME_UNITS: usize = 36;
 
@@ -108,6 +112,5 @@ pub struct PartitionEntry {
 
 const _: () = assert!(size_of::<MbrPartitionRecord>() == 16);
 const _: () = assert!(size_of::<MasterBootRecord>() == 512);
-const _: () = assert!(size_of::<Header>() == 92);
-const _: () = assert!(size_of::<PartitionEntry>() == 128);
-const _: () = assert!(ENTRIES_SIZE == 16384);
+const _: () = assert!(size_of::<Header>() == HEADER_SIZE as usize);
+const _: () = assert!(size_of::<PartitionEntry>() == ENTRY_SIZE as usize);

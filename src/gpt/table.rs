@@ -5,10 +5,10 @@ use uuid::Uuid;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::spec::{
-    ENTRIES, ENTRIES_SIZE, HEADER_SIGNATURE, Header, MBR_SIGNATURE, MasterBootRecord,
+    ENTRY_SIZE, HEADER_SIGNATURE, HEADER_SIZE, Header, MBR_SIGNATURE, MasterBootRecord,
     MbrPartitionRecord, NAME_UNITS, OS_TYPE_GPT_PROTECTIVE, PartitionEntry, REVISION,
 };
-use super::{Geometry, Lba, SectorSize};
+use super::{Geometry, Lba};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 
@@ -49,29 +49,32 @@ pub struct Partition {
 }
 
 /// A partition table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Table {
-    /// Bytes in a sector.
-    pub sector_size: SectorSize,
-    /// The size of the disk in bytes.
-    pub size: u64,
+    /// The disk, and which part of it partitions may use.
+    pub geometry: Geometry,
     /// The GUID of the disk.
     pub uuid: Uuid,
-    /// The partitions in the order of their numbers, at most 128.
-    pub partitions: Vec<Partition>,
+    /// What the first sector holds beside the protective partition: boot code. A hybrid one, with
+    /// other partitions, stays as it is. `None` for nothing.
+    pub mbr: Option<Box<MasterBootRecord>>,
+    /// The partitions by their numbers; `None` for an unused entry.
+    pub partitions: Vec<Option<Partition>>,
 }
 
 /// Plans a disk with both tables and nothing in its partitions.
 ///
 /// # Errors
-/// [`Error::Parameter`] if the disk is too small for the tables, there are more than 128
-/// partitions, two overlap, one is outside the usable part of the disk or not on sector
-/// boundaries, an id is nil or given twice, or a name is too long.
+/// [`Error::Parameter`] if there are more partitions than entries, two overlap, one is outside the
+/// usable part of the disk or not on sector boundaries, a type is nil, an id other than nil is
+/// given twice, or a name is too long.
 pub fn plan(table: &Table) -> Result<Layout> {
-    let geometry = Geometry::new(table.size, table.sector_size)?;
+    let geometry = table.geometry;
+    let sector_size = geometry.sector_size();
     let entries = encode_entries(&geometry, &table.partitions)?;
-    check_overlap(&table.partitions)?;
-    check_ids(&table.partitions)?;
+    let partitions: Vec<_> = table.partitions.iter().flatten().collect();
+    check_overlap(&partitions)?;
+    check_ids(&partitions)?;
     let entries_crc32 = crc32fast::hash(entries.as_bytes());
     let header = |my_lba, alternate_lba, partition_entry_lba| {
         let mut header = Header {
@@ -86,7 +89,7 @@ pub fn plan(table: &Table) -> Result<Layout> {
             last_usable_lba: lba(geometry.last_usable()),
             disk_guid: table.uuid.to_bytes_le(),
             partition_entry_lba: lba(partition_entry_lba),
-            number_of_partition_entries: ENTRIES_COUNT.into(),
+            number_of_partition_entries: geometry.entries().into(),
             size_of_partition_entry: ENTRY_SIZE.into(),
             partition_entry_array_crc32: entries_crc32.into(),
         };
@@ -96,9 +99,9 @@ pub fn plan(table: &Table) -> Result<Layout> {
     let (primary, backup) = (geometry.primary_header(), geometry.backup_header());
     let (first, second) = (geometry.primary_entries(), geometry.backup_entries());
 
-    let mut layout = Layout::new(table.size);
-    let mut place = |at: Lba, bytes: &[u8]| layout.bytes(at.offset(table.sector_size), bytes);
-    place(Lba(0), encode_protective_mbr(&geometry).as_bytes());
+    let mut layout = Layout::new(geometry.size());
+    let mut place = |at: Lba, bytes: &[u8]| layout.bytes(at.offset(sector_size), bytes);
+    place(Lba(0), encode_mbr(&geometry, table.mbr.as_deref()).as_bytes());
     place(primary, header(primary, backup, first).as_bytes());
     place(first, entries.as_bytes());
     place(second, entries.as_bytes());
@@ -106,17 +109,17 @@ pub fn plan(table: &Table) -> Result<Layout> {
     Ok(layout)
 }
 
-const HEADER_SIZE: u32 = 92;
-const ENTRY_SIZE: u32 = 128;
-const ENTRIES_COUNT: u32 = 128;
-const _: () = assert!(HEADER_SIZE as usize == size_of::<Header>());
-const _: () = assert!(ENTRY_SIZE as usize * ENTRIES_COUNT as usize == ENTRIES_SIZE);
-
 fn lba(lba: Lba) -> zerocopy::little_endian::U64 {
     lba.0.into()
 }
 
-fn encode_protective_mbr(geometry: &Geometry) -> MasterBootRecord {
+fn encode_mbr(geometry: &Geometry, existing: Option<&MasterBootRecord>) -> MasterBootRecord {
+    let unused = MbrPartitionRecord::default();
+    let mut mbr = existing.copied().unwrap_or_else(FromZeros::new_zeroed);
+    let is_foreign = |os_type| ![0, OS_TYPE_GPT_PROTECTIVE].contains(&os_type);
+    if mbr.partition_record.iter().any(|record| is_foreign(record.os_type)) {
+        return mbr;
+    }
     let sectors = geometry.backup_header().0;
     let protective = MbrPartitionRecord {
         boot_indicator: 0,
@@ -128,25 +131,25 @@ fn encode_protective_mbr(geometry: &Geometry) -> MasterBootRecord {
         starting_lba: 1.into(),
         size_in_lba: u32::try_from(sectors).unwrap_or(u32::MAX).into(),
     };
-    let unused = MbrPartitionRecord::default();
-    MasterBootRecord {
-        boot_code: [0; 440],
-        unique_mbr_disk_signature: 0.into(),
-        unknown: 0.into(),
-        partition_record: [protective, unused, unused, unused],
-        signature: MBR_SIGNATURE.into(),
-    }
+    mbr.partition_record = [protective, unused, unused, unused];
+    mbr.signature = MBR_SIGNATURE.into();
+    mbr
 }
 
-fn encode_entries(geometry: &Geometry, partitions: &[Partition]) -> Result<Box<[PartitionEntry]>> {
-    if partitions.len() > ENTRIES {
+fn encode_entries(
+    geometry: &Geometry,
+    partitions: &[Option<Partition>],
+) -> Result<Box<[PartitionEntry]>> {
+    let most = geometry.entries() as usize;
+    if partitions.len() > most {
         return Err(fault(
-            format!("{} partitions; a table holds {ENTRIES}", partitions.len()),
+            format!("{} partitions; the table holds {most}", partitions.len()),
             "leave some out",
         ));
     }
-    let mut entries = vec![PartitionEntry::new_zeroed(); ENTRIES].into_boxed_slice();
+    let mut entries = vec![PartitionEntry::new_zeroed(); most].into_boxed_slice();
     for (entry, partition) in entries.iter_mut().zip(partitions) {
+        let Some(partition) = partition else { continue };
         let (first, last) = sectors(geometry, partition)?;
         entry.partition_type_guid = partition.partition_type.to_bytes_le();
         entry.unique_partition_guid = partition.uuid.to_bytes_le();
@@ -189,8 +192,8 @@ fn sectors(geometry: &Geometry, partition: &Partition) -> Result<(Lba, Lba)> {
     Ok((first, last))
 }
 
-fn check_overlap(partitions: &[Partition]) -> Result<()> {
-    let mut sorted: Vec<_> = partitions.iter().collect();
+pub(super) fn check_overlap(partitions: &[&Partition]) -> Result<()> {
+    let mut sorted = partitions.to_vec();
     sorted.sort_by_key(|partition| partition.start);
     for pair in sorted.windows(2) {
         if pair[0].start + pair[0].size > pair[1].start {
@@ -203,15 +206,16 @@ fn check_overlap(partitions: &[Partition]) -> Result<()> {
     Ok(())
 }
 
-fn check_ids(partitions: &[Partition]) -> Result<()> {
-    let mut ids: Vec<_> = partitions.iter().map(|partition| partition.uuid).collect();
+fn check_ids(partitions: &[&Partition]) -> Result<()> {
+    let ids = partitions.iter().map(|partition| partition.uuid);
+    let mut ids: Vec<_> = ids.filter(|id| !id.is_nil()).collect();
     ids.sort();
     if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(fault(format!("two partitions have the id {}", pair[0]), "give each its own"));
     }
-    match partitions.iter().find(|p| p.partition_type.is_nil() || p.uuid.is_nil()) {
+    match partitions.iter().find(|partition| partition.partition_type.is_nil()) {
         Some(partition) => Err(fault(
-            format!("the id or type of {:?} is nil", partition.name),
+            format!("the type of {:?} is nil", partition.name),
             "nil stands for an unused entry",
         )),
         None => Ok(()),
@@ -225,7 +229,7 @@ fn fault(rule: impl Into<String>, remedy: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpt::PartitionType;
+    use crate::gpt::{PartitionType, SectorSize};
     use crate::layout::Fill;
     use crate::size::{GIB, MIB};
 
@@ -240,12 +244,18 @@ mod tests {
         }
     }
 
+    const B512: SectorSize = SectorSize::B512;
+
+    fn disk(size: u64, sector_size: SectorSize) -> Geometry {
+        Geometry::new(size, sector_size).unwrap()
+    }
+
     fn table(partitions: Vec<Partition>) -> Table {
         Table {
-            sector_size: SectorSize::B512,
-            size: 256 * MIB,
+            geometry: disk(256 * MIB, B512),
             uuid: "00112233-4455-6677-0809-0a0b0c0d0e0f".parse().unwrap(),
-            partitions,
+            mbr: None,
+            partitions: partitions.into_iter().map(Some).collect(),
         }
     }
 
@@ -270,7 +280,7 @@ mod tests {
     #[test]
     fn impossible_partitions_are_refused() {
         type Change = fn(&mut Partition);
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 9] = [
             ("overlap", |p| p.size += 512),
             ("whole sectors", |p| p.size = u64::MAX),
             ("whole sectors", |p| p.start += 1),
@@ -278,7 +288,6 @@ mod tests {
             ("whole sectors", |p| p.size = 0),
             ("to 65", |p| (p.start, p.size) = (33 * 512, 33 * 512)),
             ("to 524255", |p| (p.start, p.size) = (255 * MIB, MIB - 32 * 512)),
-            ("nil", |p| p.uuid = Uuid::nil()),
             ("nil", |p| p.partition_type = Uuid::nil()),
             ("two partitions", |p| p.uuid = Uuid::from_u64_pair(1, 2)),
         ];
@@ -328,7 +337,8 @@ mod tests {
     #[test]
     fn headers_are_those_of_the_specification() {
         for (sector_size, sector) in [(SectorSize::B512, 512), (SectorSize::B4096, 4096)] {
-            let table = Table { sector_size, ..table(vec![partition(0)]) };
+            let geometry = disk(256 * MIB, sector_size);
+            let table = Table { geometry, ..table(vec![partition(0)]) };
             let layout = plan(&table).unwrap().seal();
             let last = 256 * MIB / sector - 1;
             let entry_sectors = 16384 / sector;
@@ -356,12 +366,63 @@ mod tests {
         for (size, expected) in
             [(256 * MIB, [0xFF, 0xFF, 0x07, 0x00]), (3 * 1024 * GIB, [0xFF, 0xFF, 0xFF, 0xFF])]
         {
-            let layout = plan(&Table { size, ..table(vec![]) }).unwrap().seal();
+            let geometry = disk(size, B512);
+            let layout = plan(&Table { geometry, ..table(vec![]) }).unwrap().seal();
             let mbr = bytes_at(&layout, 0);
             assert_eq!(mbr[..446], [0; 446]);
             assert_eq!(mbr[446..458], [0, 0, 2, 0, 0xEE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0]);
             assert_eq!(mbr[458..462], expected);
             assert_eq!(mbr[462..], [[0; 48].as_slice(), &[0x55, 0xAA]].concat());
         }
+    }
+
+    /// As systemd-repart leaves it in an image that has boot code, or a hybrid MBR.
+    #[test]
+    fn boot_code_and_hybrid_records_are_kept() {
+        let mut existing = MasterBootRecord::new_zeroed();
+        existing.as_mut_bytes()[..446].fill(0x90);
+        let written = |existing: &MasterBootRecord| {
+            let mbr = Some(Box::new(*existing));
+            let layout = plan(&Table { mbr, ..table(vec![]) }).unwrap().seal();
+            bytes_at(&layout, 0).to_vec()
+        };
+        let plain = written(&existing);
+        assert_eq!(plain[..446], [0x90; 446]);
+        assert_eq!(plain[446..462], [0, 0, 2, 0, 0xEE, 255, 255, 255, 1, 0, 0, 0, 255, 255, 7, 0]);
+        assert_eq!(plain[510..], [0x55, 0xAA]);
+        existing.partition_record[0].os_type = 0x83;
+        existing.partition_record[3].os_type = 0xEE;
+        assert_eq!(written(&existing), existing.as_bytes());
+    }
+
+    /// A slot is kept for a partition that comes later; `UUID=null` may be given to several.
+    #[test]
+    fn entries_may_be_unused_and_ids_nil() {
+        let nil = |nth| Some(Partition { uuid: Uuid::nil(), ..partition(nth) });
+        let mut table = table(vec![]);
+        table.partitions = vec![nil(1), None, nil(0)];
+        let layout = plan(&table).unwrap().seal();
+        let entries = bytes_at(&layout, 1024);
+        assert_eq!(entries[32..40], (2 * MIB / 512).to_le_bytes());
+        assert_eq!(entries[128..256], [0; 128]);
+        assert_eq!(entries[256 + 32..256 + 40], (MIB / 512).to_le_bytes());
+    }
+
+    #[test]
+    fn usable_sectors_and_entries_are_those_of_the_geometry() {
+        let geometry = Geometry::with_entries(256 * MIB, B512, 4).unwrap();
+        let geometry = geometry.with_usable(Lba(4096), Lba(8191)).unwrap();
+        let place = |nth| {
+            let partitions = vec![Some(partition(nth))];
+            plan(&Table { geometry, partitions, ..table(vec![]) })
+        };
+        assert!(place(0).is_err() && place(3).is_err());
+        let layout = place(1).unwrap().seal();
+        let header = bytes_at(&layout, 512);
+        assert_eq!(header[40..56], [4096u64.to_le_bytes(), 8191u64.to_le_bytes()].concat());
+        assert_eq!(header[80], 4);
+        assert_eq!(bytes_at(&layout, 1024).len(), 512);
+        let five = (0..5).map(partition).map(Some).collect();
+        assert!(plan(&Table { geometry, partitions: five, ..table(vec![]) }).is_err());
     }
 }

@@ -356,6 +356,12 @@ impl PartitionType {
         plain.into_iter().chain(Architecture::all().flat_map(of))
     }
 
+    /// The type with a GUID.
+    #[must_use]
+    pub fn of(guid: Uuid) -> Self {
+        Self::all().find(|known| known.guid() == guid).unwrap_or(Self::Other(guid))
+    }
+
     /// The type's GUID.
     #[must_use]
     pub fn guid(self) -> Uuid {
@@ -427,6 +433,8 @@ mod tests {
     fn every_type_has_a_guid_and_a_name_of_its_own() {
         let types: Vec<_> = PartitionType::all().collect();
         assert_eq!(types.len(), 10 + 21 * 6);
+        assert!(types.iter().all(|&t| PartitionType::of(t.guid()) == t));
+        assert_eq!(PartitionType::of(Uuid::nil()), PartitionType::Other(Uuid::nil()));
         assert_eq!(types.iter().map(|t| t.guid()).collect::<BTreeSet<_>>().len(), types.len());
         assert_eq!(types.iter().map(|t| t.name()).collect::<BTreeSet<_>>().len(), types.len());
     }

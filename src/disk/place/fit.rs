@@ -1,0 +1,273 @@
+//! Which free area each new partition goes to, and which are left out if not all fit.
+
+use std::ops::Range;
+
+use super::area::{Area, areas, extent};
+use super::{Bounds, Candidate, Demand, Extent, Presence, Shortage};
+use crate::size::round_up;
+
+/// What is decided of each candidate.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fate {
+    /// It is left out.
+    dropped: bool,
+    /// It was there, and stays as it is.
+    fixed: bool,
+    /// It does for its supplement too.
+    merged: bool,
+    /// The number of the area that it goes to.
+    area: Option<usize>,
+}
+
+/// Candidates and the areas that they go to.
+#[derive(Debug)]
+pub(super) struct Fit<'a> {
+    grain: u64,
+    candidates: &'a [Candidate],
+    fates: Vec<Fate>,
+    areas: Vec<Area>,
+    /// The numbers of the areas, smallest first.
+    by_size: Vec<usize>,
+}
+
+impl<'a> Fit<'a> {
+    /// Nothing is fitted yet, and all that can be merged is.
+    pub(super) fn new(span: &Range<u64>, grain: u64, candidates: &'a [Candidate]) -> Self {
+        let areas = areas(span, grain, candidates);
+        let fate = |candidate: &Candidate| Fate {
+            fixed: matches!(candidate.presence, Presence::Foreign(_)),
+            merged: candidate
+                .merge
+                .is_some_and(|merge| candidates[merge.supplement].presence == Presence::New),
+            ..Fate::default()
+        };
+        let fates = candidates.iter().map(fate).collect();
+        let by_size = (0..areas.len()).collect();
+        Self { grain, candidates, fates, areas, by_size }
+    }
+
+    /// Fits all in, or as many as there is room for.
+    pub(super) fn find(
+        span: &Range<u64>,
+        grain: u64,
+        candidates: &'a [Candidate],
+    ) -> Result<Self, Shortage> {
+        let mut fit = Self::new(span, grain, candidates);
+        loop {
+            let Err(shortage) = fit.allocate() else { return Ok(fit) };
+            if fit.allocate_apart(0) {
+                return Ok(fit);
+            }
+            if !fit.drop_priority() {
+                return Err(shortage);
+            }
+        }
+    }
+
+    /// First fit, the smallest area first.
+    fn allocate(&mut self) -> Result<(), Shortage> {
+        for fate in &mut self.fates {
+            fate.area = None;
+        }
+        let mut free: Vec<_> = self.areas.iter().map(|area| self.free_for_new(area)).collect();
+        self.by_size.sort_by_key(|&area| free[area]);
+        let largest = free.iter().copied().max().unwrap_or(0);
+        for candidate in 0..self.candidates.len() {
+            if !self.is_wanted(candidate) || self.fates[candidate].fixed {
+                continue;
+            }
+            let needed = self.needed(candidate);
+            if let Some(Extent { size, .. }) = self.extent(candidate) {
+                let largest = size.saturating_add(self.free_behind(candidate));
+                if largest < needed {
+                    return Err(Shortage { candidate, needed, largest });
+                }
+                continue;
+            }
+            match self.by_size.iter().find(|&&area| free[area] >= needed) {
+                Some(&area) => {
+                    free[area] -= needed;
+                    self.fates[candidate].area = Some(area);
+                }
+                None => return Err(Shortage { candidate, needed, largest }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries to fit all with supplements on their own, as few of them as it takes: first one of the
+    /// candidates from `from` on, then more.
+    fn allocate_apart(&mut self, from: usize) -> bool {
+        let mergers = from..self.candidates.len();
+        for target in
+            mergers.clone().filter(|&target| self.fates[target].merged).collect::<Vec<_>>()
+        {
+            self.fates[target].merged = false;
+            if self.allocate().is_ok() {
+                return true;
+            }
+            self.fates[target].merged = true;
+        }
+        for target in mergers.filter(|&target| self.fates[target].merged).collect::<Vec<_>>() {
+            self.fates[target].merged = false;
+            if self.allocate_apart(target + 1) {
+                return true;
+            }
+            self.fates[target].merged = true;
+        }
+        false
+    }
+
+    /// Leaves out all candidates of the highest priority, if that is above 0, with their groups.
+    fn drop_priority(&mut self) -> bool {
+        let can_go = |(candidate, fate): &(&Candidate, &Fate)| {
+            candidate.priority > 0 && !fate.dropped && !fate.fixed
+        };
+        let pairs = self.candidates.iter().zip(&self.fates);
+        let Some(highest) = pairs.filter(can_go).map(|(candidate, _)| candidate.priority).max()
+        else {
+            return false;
+        };
+        let of_highest = |candidate: &&Candidate| candidate.priority >= highest;
+        let groups: Vec<_> =
+            self.candidates.iter().filter(of_highest).filter_map(|it| it.group).collect();
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            if of_highest(&candidate) || candidate.group.is_some_and(|it| groups.contains(&it)) {
+                self.drop(index);
+            }
+        }
+        true
+    }
+
+    fn drop(&mut self, index: usize) {
+        if self.extent(index).is_some() {
+            self.fates[index].fixed = true;
+            return;
+        }
+        self.fates[index].dropped = true;
+        // A supplement that is left out asks nothing of the partition that would do for it.
+        for (candidate, fate) in self.candidates.iter().zip(&mut self.fates) {
+            if candidate.merge.is_some_and(|merge| merge.supplement == index) {
+                fate.merged = false;
+            }
+        }
+    }
+
+    /// Whether a candidate has a place of its own.
+    pub(super) fn is_wanted(&self, index: usize) -> bool {
+        let mut mergers = self.candidates.iter().zip(&self.fates);
+        let is_merged = mergers.any(|(candidate, fate)| {
+            fate.merged && candidate.merge.is_some_and(|merge| merge.supplement == index)
+        });
+        !self.fates[index].dropped && !is_merged
+    }
+
+    /// What a candidate takes, as things are.
+    pub(super) fn demand(&self, index: usize) -> Demand {
+        let candidate = &self.candidates[index];
+        let demand = match candidate.merge {
+            Some(merge) if self.fates[index].merged => merge.demand,
+            _ => candidate.demand,
+        };
+        match self.extent(index) {
+            None => demand,
+            Some(Extent { size, .. }) if self.fates[index].fixed => Demand {
+                size: Bounds::exactly(size),
+                padding: Bounds::ANY,
+                weight: 0,
+                padding_weight: 0,
+            },
+            Some(Extent { size, .. }) => {
+                let Bounds { min, max } = demand.size;
+                Demand { size: Bounds { min: min.max(size), max: max.max(size) }, ..demand }
+            }
+        }
+    }
+
+    /// The bytes that a candidate takes with its padding, so that the next one is aligned.
+    pub(super) fn needed(&self, index: usize) -> u64 {
+        let Demand { size, padding, .. } = self.demand(index);
+        let start = self.start(index);
+        let end = start.saturating_add(size.min).saturating_add(padding.min);
+        match end.checked_next_multiple_of(self.grain) {
+            Some(end) => end - start,
+            None => u64::MAX,
+        }
+    }
+
+    /// What of an area is free when the partition before it is as large as it has to be.
+    fn free_for_new(&self, area: &Area) -> u64 {
+        let Some(after) = area.after else { return area.size };
+        let Some(Extent { start, size, .. }) = self.extent(after) else { return area.size };
+        let end = round_up(start.saturating_add(size), self.grain).saturating_add(area.size);
+        let taken = round_up(start.saturating_add(self.needed(after)), self.grain);
+        end.saturating_sub(taken)
+    }
+
+    pub(super) fn grain(&self) -> u64 {
+        self.grain
+    }
+
+    pub(super) fn candidate(&self, index: usize) -> &'a Candidate {
+        &self.candidates[index]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// Where a candidate is, if it is on the disk already.
+    pub(super) fn extent(&self, index: usize) -> Option<Extent> {
+        extent(self.candidates[index].presence)
+    }
+
+    /// Where a candidate is; 0 if it is new.
+    pub(super) fn start(&self, index: usize) -> u64 {
+        self.extent(index).map_or(0, |extent| extent.start)
+    }
+
+    /// The bytes that were free behind a candidate.
+    pub(super) fn free_behind(&self, index: usize) -> u64 {
+        let area = self.areas.iter().find(|area| area.after == Some(index));
+        area.map_or(0, |area| area.size)
+    }
+
+    /// Whether it is a new candidate in this area.
+    pub(super) fn is_in(&self, index: usize, area: &Area) -> bool {
+        self.fates[index].area.is_some_and(|number| self.areas[number] == *area)
+    }
+
+    pub(super) fn areas_by_size(&self) -> impl Iterator<Item = &Area> {
+        self.by_size.iter().map(|&area| &self.areas[area])
+    }
+
+    pub(super) fn is_fixed(&self, index: usize) -> bool {
+        self.fates[index].fixed
+    }
+
+    pub(super) fn merged(&self) -> Vec<bool> {
+        self.fates.iter().map(|fate| fate.merged && !fate.dropped).collect()
+    }
+
+    /// The candidates that lost the right to grow.
+    pub(super) fn left_alone(&self) -> Vec<usize> {
+        let is_left = |&index: &usize| {
+            self.fates[index].fixed
+                && matches!(self.candidates[index].presence, Presence::Existing(_))
+        };
+        (0..self.candidates.len()).filter(is_left).collect()
+    }
+
+    /// The candidates that have a place, in the order of the disk.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let all = || 0..self.candidates.len();
+        let new = |area: Option<usize>| {
+            let number = self.areas.iter().position(|it| it.after == area);
+            all().filter(move |&it| number.is_some() && self.fates[it].area == number)
+        };
+        let mut existing: Vec<_> = all().filter(|&it| self.extent(it).is_some()).collect();
+        existing.sort_by_key(|&it| self.start(it));
+        let behind = existing.into_iter().flat_map(|it| [it].into_iter().chain(new(Some(it))));
+        new(None).chain(behind).collect()
+    }
+}

@@ -1,0 +1,145 @@
+//! How what is left is shared out.
+
+use super::area::Area;
+use super::fit::Fit;
+use super::{Bounds, Demand};
+use crate::size::round_up;
+
+/// A partition's size and padding in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) size: u64,
+    pub(super) padding: u64,
+}
+
+/// In each phase some get what they must have; each is walked again until nobody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What does not change keeps what it has.
+    Fixed,
+    /// Who needs more than its share gets just that.
+    Over,
+    /// Who can take less than its share gets just that.
+    Under,
+    /// All others get their shares.
+    Distribute,
+}
+
+/// A size or a padding that wants a share.
+#[derive(Debug)]
+struct Share {
+    /// The candidate.
+    of: usize,
+    is_fixed: bool,
+    bounds: Bounds,
+    weight: u64,
+    given: Option<u64>,
+}
+
+/// What is not given away yet.
+#[derive(Debug)]
+struct Rest {
+    grain: u64,
+    span: u64,
+    weight: u64,
+}
+
+impl Rest {
+    fn share(&self, weight: u64) -> u64 {
+        proportion(self.span, weight, self.weight)
+    }
+
+    fn charge(&mut self, amount: u64) {
+        self.span = self.span.saturating_sub(round_up(amount, self.grain));
+    }
+}
+
+/// `value * weight / sum`, where it does not fit 64 bits with a smaller and coarser weight.
+fn proportion(value: u64, mut weight: u64, mut sum: u64) -> u64 {
+    loop {
+        if weight == 0 || weight == sum {
+            return if weight == 0 { 0 } else { value };
+        }
+        if let Some(product) = value.checked_mul(weight) {
+            return product / sum;
+        }
+        weight /= 2;
+        sum = sum.div_ceil(2);
+    }
+}
+
+/// The room of each candidate in `order`.
+pub(super) fn share(fit: &Fit<'_>, order: &[usize]) -> Vec<Room> {
+    let mut rooms = vec![Room::default(); fit.len()];
+    for &index in order {
+        if let Some(extent) = fit.extent(index) {
+            rooms[index].size = extent.size;
+        }
+    }
+    for area in fit.areas_by_size() {
+        share_area(fit, order, area, &mut rooms);
+    }
+    rooms
+}
+
+fn share_area(fit: &Fit<'_>, order: &[usize], area: &Area, rooms: &mut [Room]) {
+    let grain = fit.grain();
+    let is_member = |index: usize| area.after == Some(index) || fit.is_in(index, area);
+    let members: Vec<_> = order.iter().copied().filter(|&index| is_member(index)).collect();
+    // The partition before the area may grow into it: what it has is shared out too.
+    let own = area.after.and_then(|after| fit.extent(after)).map_or(0, |extent| {
+        round_up(extent.start.saturating_add(extent.size), grain) - extent.start
+    });
+    let mut shares: Vec<_> = members
+        .iter()
+        .flat_map(|&of| {
+            let Demand { size, padding, weight, padding_weight } = fit.demand(of);
+            let share = |is_fixed, bounds, weight: u32| {
+                let weight = weight.into();
+                Share { of, is_fixed, bounds, weight, given: None }
+            };
+            [share(fit.is_fixed(of), size, weight), share(false, padding, padding_weight)]
+        })
+        .collect();
+    let weight = shares.iter().map(|share| share.weight).sum();
+    let mut rest = Rest { grain, span: area.size.saturating_add(own), weight };
+    for phase in [Phase::Fixed, Phase::Over, Phase::Under, Phase::Distribute] {
+        while walk(&mut shares, phase, &mut rest) {}
+    }
+    for pair in shares.chunks_exact(2) {
+        let given = |share: &Share| share.given.expect("the last phase gives to all");
+        rooms[pair[0].of] = Room { size: given(&pair[0]), padding: given(&pair[1]) };
+    }
+
+    for &index in members.iter().filter(|&&index| !fit.is_fixed(index)) {
+        let Room { size, .. } = &mut rooms[index];
+        let most = (size.saturating_add(rest.span) / grain * grain).max(*size);
+        let grown = most.min(fit.demand(index).size.max).max(*size);
+        rest.charge(grown - *size);
+        *size = grown;
+    }
+    if let Some(&last) = members.last() {
+        let Room { padding, .. } = &mut rooms[last];
+        *padding = padding.saturating_add(rest.span / grain * grain);
+    }
+}
+
+/// Gives to all that the phase is for; says whether others may be concerned now.
+fn walk(shares: &mut [Share], phase: Phase, rest: &mut Rest) -> bool {
+    let mut again = false;
+    for share in shares.iter_mut().filter(|share| share.given.is_none()) {
+        let (fair, bounds) = (rest.share(share.weight), share.bounds);
+        let given = match phase {
+            Phase::Fixed if share.is_fixed => bounds.min,
+            Phase::Over if bounds.min > fair => bounds.min,
+            Phase::Under if bounds.max < fair => bounds.max,
+            Phase::Distribute => bounds.clamp(fair / rest.grain * rest.grain),
+            _ => continue,
+        };
+        share.given = Some(given);
+        rest.charge(given);
+        rest.weight -= share.weight;
+        again |= matches!(phase, Phase::Over | Phase::Under);
+    }
+    again
+}
