@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use digest::Digest;
 pub use emit::{Options, emit};
 pub use output::{Destination, Output};
-pub use sink::{Discard, Sink, WriteAtSink};
+pub use sink::{Discard, Sink, Within, WriteAtSink};
 
 use crate::error::Result;
 use crate::tree::{InodeId, Tree};

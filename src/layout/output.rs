@@ -2,7 +2,8 @@
 //!
 //! A file appears whole or not at all. It is written without a name (`O_TMPFILE`), and gets one at
 //! the end; where a file system can't do that, under a temporary name. A block device keeps none
-//! of its old bytes within the image: zeros are written to it as well.
+//! of its old bytes within the image: zeros are written to it as well. So are they to an image
+//! that is there already and of which a part is written anew.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -131,6 +132,8 @@ pub struct Output {
 enum Kind {
     Stream,
     Device,
+    /// A regular file that was there before.
+    Existing,
     File {
         name: Pending,
         /// The file system can share whole units of so many bytes.
@@ -152,6 +155,34 @@ struct Pending {
 }
 
 impl Output {
+    /// An image that is there already, a file or block device that can be read and written, to
+    /// write some of it anew. It keeps its size, and what is written when something fails.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it can't be looked at.
+    pub fn update(path: &Path, file: File) -> Result<Self> {
+        let kind = file.metadata().map(|metadata| metadata.file_type());
+        let kind =
+            kind.map_err(|error| Error::output(format!("cannot look at {}", text(path)), error))?;
+        let kind = if kind.is_file() { Kind::Existing } else { Kind::Device };
+        Ok(Self { path: path.into(), file, kind })
+    }
+
+    /// What is written so far.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Takes the space of all of it now.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if there is not enough.
+    pub fn allocate(&self, size: u64) -> Result<()> {
+        let allocated = fallocate(&self.file, FallocateFlags::empty(), 0, size);
+        allocated.map_err(|error| Error::output(format!("cannot allocate {}", self.name()), error))
+    }
+
     /// Gives a file its name. A block device is flushed; a file is not.
     ///
     /// # Errors
@@ -160,7 +191,7 @@ impl Output {
     pub fn finish(self) -> Result<()> {
         let Self { path, file, kind } = self;
         let result = match kind {
-            Kind::Stream => Ok(()),
+            Kind::Stream | Kind::Existing => Ok(()),
             Kind::Device => file.sync_data(),
             Kind::File { name, .. } => name.publish(&file).map_err(io::Error::from),
         };
@@ -175,7 +206,7 @@ impl Sink for Output {
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self.kind {
             Kind::Stream => (&self.file).write_all(bytes),
-            Kind::Device => self.file.write_all_at(bytes, offset),
+            Kind::Device | Kind::Existing => self.file.write_all_at(bytes, offset),
             Kind::File { ref turn, .. } => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                 self.file.write_all_at(bytes, offset)
@@ -186,7 +217,8 @@ impl Sink for Output {
     fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
         match self.kind {
             Kind::Stream => zero_slices(len).try_for_each(|zeros| (&self.file).write_all(zeros)),
-            Kind::Device => clear(&self.file, offset, len),
+            Kind::Device => clear(&self.file, FallocateFlags::ZERO_RANGE, offset, len),
+            Kind::Existing => clear(&self.file, FallocateFlags::PUNCH_HOLE, offset, len),
             Kind::File { .. } => Ok(()),
         }
     }
@@ -344,8 +376,8 @@ fn sharing_unit(file: &File) -> Option<u64> {
     }
 }
 
-/// Makes the old content of a device zeros.
-fn clear(device: &File, offset: u64, len: u64) -> io::Result<()> {
+/// Makes old content zeros, where that is possible by a call with this flag.
+fn clear(device: &File, flag: FallocateFlags, offset: u64, len: u64) -> io::Result<()> {
     let end = offset + len;
     let (from, to) = (offset.next_multiple_of(ZERO_UNIT), end - end % ZERO_UNIT);
     let write = |mut at: u64, to: u64| {
@@ -359,8 +391,7 @@ fn clear(device: &File, offset: u64, len: u64) -> io::Result<()> {
         return write(offset, end);
     }
     write(offset, from)?;
-    let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-    match fallocate(device, flags, from, to - from) {
+    match fallocate(device, flag | FallocateFlags::KEEP_SIZE, from, to - from) {
         Err(Errno::OPNOTSUPP | Errno::INVAL) => write(from, to)?,
         result => result?,
     }
@@ -409,10 +440,13 @@ mod tests {
     #[test]
     fn zeros_of_any_alignment_are_cleared() {
         let file = tempfile::tempfile().unwrap();
-        for (offset, len) in [(0, 8192), (1, 4094), (4095, 4098), (100, 20_000), (4096, 1), (5, 0)]
+        let ranges = [(0, 8192), (1, 4094), (4095, 4098), (100, 20_000), (4096, 1), (5, 0)];
+        let flags = [FallocateFlags::ZERO_RANGE, FallocateFlags::PUNCH_HOLE];
+        for ((offset, len), flag) in
+            ranges.into_iter().flat_map(|range| flags.map(|flag| (range, flag)))
         {
             file.write_all_at(&[1; 32_768], 0).unwrap();
-            clear(&file, offset, len).unwrap();
+            clear(&file, flag, offset, len).unwrap();
             let mut bytes = [0; 32_768];
             file.read_exact_at(&mut bytes, 0).unwrap();
             for (at, byte) in (0..).zip(bytes) {

@@ -93,6 +93,38 @@ impl<W: WriteAt + Send> Sink for WriteAtSink<W> {
     }
 }
 
+/// A part of another sink: from an offset on.
+pub struct Within<'a> {
+    /// What the bytes go to; not [in order](Sink::in_order).
+    pub sink: &'a dyn Sink,
+    /// Where the part starts in it, in bytes.
+    pub base: u64,
+}
+
+impl fmt::Debug for Within<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Within").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl Sink for Within<'_> {
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.sink.write(self.base + offset, bytes)
+    }
+
+    fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.sink.zeros(self.base + offset, len)
+    }
+
+    fn share(&self, offset: u64, source: &File, from: u64, len: u64) -> u64 {
+        self.sink.share(self.base + offset, source, from, len)
+    }
+
+    fn name(&self) -> String {
+        self.sink.name()
+    }
+}
+
 /// A sink that keeps nothing: for the digests alone.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Discard;
