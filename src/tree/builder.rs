@@ -353,6 +353,32 @@ pub(super) struct Addition<'a> {
 }
 
 impl Tree {
+    /// What an inode was made with.
+    pub(super) fn metadata(&self, id: InodeId) -> Metadata {
+        let inode = self.inode(id);
+        Metadata {
+            mode: inode.mode,
+            uid: inode.uid,
+            gid: inode.gid,
+            mtime: inode.mtime,
+            flags: inode.flags,
+            xattrs: self.xattrs(id).to_vec(),
+        }
+    }
+
+    /// What an inode was made as.
+    pub(super) fn node(&self, id: InodeId) -> Node {
+        match self.inode(id).kind {
+            Kind::Directory => Node::Directory,
+            Kind::File { size, content } => Node::File { size, content },
+            Kind::Symlink => Node::Symlink(self.target(id).to_vec()),
+            Kind::Fifo => Node::Fifo,
+            Kind::Socket => Node::Socket,
+            Kind::CharDevice(major, minor) => Node::CharDevice(major, minor),
+            Kind::BlockDevice(major, minor) => Node::BlockDevice(major, minor),
+        }
+    }
+
     fn check_names(&self) -> Result<()> {
         for (id, inode) in self.iter() {
             if inode.kind != Kind::Directory {
@@ -379,17 +405,6 @@ impl Tree {
         hollow: &[InodeId],
         mut addition: Option<Addition<'_>>,
     ) -> Result<Self> {
-        let metadata = |id: InodeId| {
-            let inode = self.inode(id);
-            Metadata {
-                mode: inode.mode,
-                uid: inode.uid,
-                gid: inode.gid,
-                mtime: inode.mtime,
-                flags: inode.flags,
-                xattrs: self.xattrs(id).to_vec(),
-            }
-        };
         if self.inode(root).kind != Kind::Directory {
             return Err(Error::unrepresentable(
                 self.path(root),
@@ -397,7 +412,7 @@ impl Tree {
                 "a tree is made of a directory",
             ));
         }
-        let mut builder = TreeBuilder::new(metadata(root))?;
+        let mut builder = TreeBuilder::new(self.metadata(root))?;
         builder.prefix = self.path(root);
         builder.sources.clear();
         let mut made: BTreeMap<InodeId, NodeId> = BTreeMap::new(); // only what has several names
@@ -419,16 +434,7 @@ impl Tree {
                     continue;
                 }
                 let inode = self.inode(id);
-                let node = match inode.kind {
-                    Kind::Directory => Node::Directory,
-                    Kind::File { size, content } => Node::File { size, content },
-                    Kind::Symlink => Node::Symlink(self.target(id).to_vec()),
-                    Kind::Fifo => Node::Fifo,
-                    Kind::Socket => Node::Socket,
-                    Kind::CharDevice(major, minor) => Node::CharDevice(major, minor),
-                    Kind::BlockDevice(major, minor) => Node::BlockDevice(major, minor),
-                };
-                let node = builder.add(to, name, metadata(id), node)?;
+                let node = builder.add(to, name, self.metadata(id), self.node(id))?;
                 if inode.links > 1 {
                     made.insert(id, node);
                 }

@@ -8,6 +8,7 @@ mod builder;
 mod content;
 pub mod dir;
 pub mod host_xattrs;
+mod overlay;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 use content::Padded;
 pub(crate) use content::{ContentReader, ContentSource};
+pub(crate) use overlay::{Overlay, Taken};
 pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, WINDOW, survey};
 
 use crate::error::Result;

@@ -1,0 +1,442 @@
+//! A tree that is put together of parts of other trees.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{
+    ContentId, ContentSource, Entry, InodeId, Kind, Metadata, Node, NodeId, Tree, TreeBuilder,
+};
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+/// How many symlinks the way to a node may lead over, as in Linux.
+const SYMLINKS_MAX: usize = 40;
+
+/// A node of an [`Overlay`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OverlayId(usize);
+
+struct Made {
+    metadata: Metadata,
+    /// Whether the system made it, or made something in it, and so its time is that of the whole
+    /// tree.
+    timeless: bool,
+    what: What,
+}
+
+enum What {
+    Directory(BTreeMap<Box<[u8]>, OverlayId>),
+    Other(Node),
+}
+
+/// Collects what several trees have. A directory that is put where there is one is merged with it,
+/// and anything else is replaced by what is put in its place.
+pub(crate) struct Overlay {
+    made: Vec<Made>,
+    /// Those of the trees; in the new tree each has a number higher by one.
+    sources: Vec<Arc<dyn ContentSource>>,
+}
+
+impl Overlay {
+    pub(crate) const ROOT: OverlayId = OverlayId(0);
+
+    /// Starts with a root that the system made, of the mode 0755.
+    pub(crate) fn new() -> Self {
+        let root = Made { metadata: made(0o755), timeless: true, what: What::empty() };
+        Self { made: vec![root], sources: Vec::new() }
+    }
+
+    /// Gives a directory the metadata of one in another tree.
+    pub(crate) fn adopt(&mut self, directory: OverlayId, tree: &Tree, from: InodeId) {
+        let made = &mut self.made[directory.0];
+        (made.metadata, made.timeless) = (tree.metadata(from), false);
+    }
+
+    /// The metadata of a node, to be extended.
+    pub(crate) fn metadata(&mut self, node: OverlayId) -> &mut Metadata {
+        &mut self.made[node.0].metadata
+    }
+
+    /// Finds what a path leads to, over symlinks too; `None` if there is nothing.
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Option<OverlayId>> {
+        let mut way = Way::new(path);
+        while let Some(name) = way.next() {
+            let Some(child) = self.child(way.at(), &name) else { return Ok(None) };
+            self.step(&mut way, child, path)?;
+        }
+        Ok(Some(way.at()))
+    }
+
+    /// Finds the directory that a path leads to; what of it is missing is made with mode 0755.
+    pub(crate) fn make_directory(&mut self, path: &[u8]) -> Result<OverlayId> {
+        let mut way = Way::new(path);
+        while let Some(name) = way.next() {
+            match self.child(way.at(), &name) {
+                Some(child) => self.step(&mut way, child, path)?,
+                None => {
+                    let what = What::empty();
+                    let made = Made { metadata: made(0o755), timeless: true, what };
+                    let directory = self.put(way.at(), &name, made);
+                    way.directories.push(directory);
+                }
+            }
+        }
+        match self.made[way.at().0].what {
+            What::Directory(_) => Ok(way.at()),
+            What::Other(_) => Err(not_a_directory(path)),
+        }
+    }
+
+    /// Puts a symlink into a directory that has no such name yet.
+    pub(crate) fn symlink(
+        &mut self,
+        directory: OverlayId,
+        name: &[u8],
+        target: &[u8],
+    ) -> Result<(), Taken> {
+        let what = What::Other(Node::Symlink(target.to_vec()));
+        let link = Made { metadata: made(0o777), timeless: true, what };
+        if self.child(directory, name).is_some() {
+            return Err(Taken);
+        }
+        self.put(directory, name, link);
+        Ok(())
+    }
+
+    /// Puts what the root of a tree has into a directory.
+    ///
+    /// # Errors
+    /// [`Error::Unrepresentable`] for a directory where there is something else, and the reverse.
+    pub(crate) fn merge(&mut self, directory: OverlayId, tree: &Tree) -> Result<()> {
+        let first = self.take_sources(tree);
+        let mut links = BTreeMap::new();
+        let mut pending = vec![(InodeId::ROOT, directory)];
+        while let Some((from, to)) = pending.pop() {
+            for entry in tree.entries(from) {
+                let (id, name) = (entry.inode(), tree.name(entry));
+                let is_directory = tree.inode(id).kind == Kind::Directory;
+                let there = self.child(to, name);
+                match there.map(|there| (there, &self.made[there.0].what)) {
+                    Some((there, What::Directory(_))) if is_directory => {
+                        pending.push((id, there));
+                        continue;
+                    }
+                    Some((_, What::Directory(_))) => {
+                        return Err(clash(tree, from, entry, "a directory"));
+                    }
+                    Some((_, What::Other(_))) if is_directory => {
+                        return Err(clash(tree, from, entry, "no directory"));
+                    }
+                    Some(_) | None => {}
+                }
+                let node = match links.get(&id) {
+                    Some(&node) => node,
+                    None => {
+                        let copied = self.copied(tree, id, first);
+                        self.add(copied)
+                    }
+                };
+                if tree.inode(id).links > 1 {
+                    links.insert(id, node);
+                }
+                self.entries(to).insert(name.into(), node);
+                if is_directory {
+                    pending.push((id, node));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the one file that is in a tree into a directory that has no such name yet.
+    pub(crate) fn file(
+        &mut self,
+        directory: OverlayId,
+        name: &[u8],
+        tree: &Tree,
+        file: InodeId,
+    ) -> Result<(), Taken> {
+        if self.child(directory, name).is_some() {
+            return Err(Taken);
+        }
+        let first = self.take_sources(tree);
+        let copied = self.copied(tree, file, first);
+        self.put(directory, name, copied);
+        Ok(())
+    }
+
+    /// Brings everything into the canonical order. What the system made has the time that is
+    /// given, or that of the newest node that was taken over.
+    pub(crate) fn finish(self, time: Option<Timestamp>) -> Result<Tree> {
+        let Self { made, sources } = self;
+        let copied = made.iter().filter(|made| !made.timeless);
+        let newest = || copied.map(|made| made.metadata.mtime).max().unwrap_or_default();
+        let time = time.unwrap_or_else(newest);
+        let metadata = |at: OverlayId| {
+            let Made { metadata, timeless, .. } = &made[at.0];
+            let mtime = if *timeless { time } else { metadata.mtime };
+            Metadata { mtime, ..metadata.clone() }
+        };
+        let mut builder = TreeBuilder::new(metadata(Self::ROOT))?;
+        for source in sources {
+            let number = builder.reserve_source();
+            builder.set_source(number, source);
+        }
+        let mut nodes: BTreeMap<usize, NodeId> = BTreeMap::new();
+        let mut pending = vec![(Self::ROOT, TreeBuilder::ROOT)];
+        while let Some((from, to)) = pending.pop() {
+            let What::Directory(entries) = &made[from.0].what else { continue };
+            for (name, &id) in entries {
+                if let Some(&node) = nodes.get(&id.0) {
+                    builder.link(to, name, node)?;
+                    continue;
+                }
+                let node = match &made[id.0].what {
+                    What::Directory(_) => Node::Directory,
+                    What::Other(node) => node.clone(),
+                };
+                let node = builder.add(to, name, metadata(id), node)?;
+                nodes.insert(id.0, node);
+                pending.push((id, node));
+            }
+        }
+        builder.finish()
+    }
+
+    fn add(&mut self, made: Made) -> OverlayId {
+        self.made.push(made);
+        OverlayId(self.made.len() - 1)
+    }
+
+    /// Puts a node into a directory, to which that is a change.
+    fn put(&mut self, directory: OverlayId, name: &[u8], made: Made) -> OverlayId {
+        let node = self.add(made);
+        self.entries(directory).insert(name.into(), node);
+        self.made[directory.0].timeless = true;
+        node
+    }
+
+    fn take_sources(&mut self, tree: &Tree) -> u16 {
+        let first = self.sources.len() + 1;
+        self.sources.extend(tree.sources.iter().cloned());
+        u16::try_from(first).expect("a tree is put together of a handful of trees")
+    }
+
+    fn copied(&self, tree: &Tree, id: InodeId, first: u16) -> Made {
+        let what = match tree.node(id) {
+            Node::Directory => What::empty(),
+            Node::File { size, content: ContentId { index, source } } => What::Other(Node::File {
+                size,
+                content: ContentId { index, source: source + first },
+            }),
+            node => What::Other(node),
+        };
+        Made { metadata: tree.metadata(id), timeless: false, what }
+    }
+
+    fn child(&self, directory: OverlayId, name: &[u8]) -> Option<OverlayId> {
+        match &self.made[directory.0].what {
+            What::Directory(entries) => entries.get(name).copied(),
+            What::Other(_) => None,
+        }
+    }
+
+    fn entries(&mut self, directory: OverlayId) -> &mut BTreeMap<Box<[u8]>, OverlayId> {
+        match &mut self.made[directory.0].what {
+            What::Directory(entries) => entries,
+            What::Other(_) => unreachable!("only directories are asked for entries"),
+        }
+    }
+
+    /// Goes on to a node that a name on the way stands for.
+    fn step(&self, way: &mut Way, child: OverlayId, path: &[u8]) -> Result<()> {
+        match &self.made[child.0].what {
+            What::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
+                Error::unrepresentable(path, "too many symlinks lead to it", "give another path")
+            }),
+            What::Other(_) if !way.rest.is_empty() => Err(not_a_directory(path)),
+            _ => {
+                way.directories.push(child);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl What {
+    fn empty() -> Self {
+        Self::Directory(BTreeMap::new())
+    }
+}
+
+/// A directory has a name already.
+#[derive(Debug)]
+pub(crate) struct Taken;
+
+fn made(mode: u16) -> Metadata {
+    Metadata { mode, ..Metadata::default() }
+}
+
+fn not_a_directory(path: &[u8]) -> Error {
+    Error::unrepresentable(path, "not a directory is on the way to it", "give another path")
+}
+
+fn clash(tree: &Tree, directory: InodeId, entry: &Entry, there: &str) -> Error {
+    Error::unrepresentable(
+        tree.path_in(directory, tree.name(entry)),
+        format!("it would be copied to a place where {there} is"),
+        "copy one of both elsewhere, or exclude it",
+    )
+}
+
+/// The way along a path.
+struct Way {
+    /// The directories that were passed, the root first; last where the way has come to.
+    directories: Vec<OverlayId>,
+    rest: VecDeque<Box<[u8]>>,
+    symlinks: usize,
+}
+
+struct TooLong;
+
+impl Way {
+    fn new(path: &[u8]) -> Self {
+        let rest = names(path).collect();
+        Self { directories: vec![Overlay::ROOT], rest, symlinks: 0 }
+    }
+
+    fn at(&self) -> OverlayId {
+        *self.directories.last().expect("the root stays")
+    }
+
+    /// The next name.
+    fn next(&mut self) -> Option<Box<[u8]>> {
+        loop {
+            let name = self.rest.pop_front()?;
+            if &*name != b".." {
+                return Some(name);
+            }
+            if self.directories.len() > 1 {
+                self.directories.pop();
+            }
+        }
+    }
+
+    fn follow(&mut self, target: &[u8]) -> Result<(), TooLong> {
+        self.symlinks += 1;
+        if self.symlinks > SYMLINKS_MAX {
+            return Err(TooLong);
+        }
+        if target.starts_with(b"/") {
+            self.directories.truncate(1);
+        }
+        let target: Vec<_> = names(target).collect();
+        target.into_iter().rev().for_each(|name| self.rest.push_front(name));
+        Ok(())
+    }
+}
+
+fn names(path: &[u8]) -> impl Iterator<Item = Box<[u8]>> {
+    let names = path.split(|&byte| byte == b'/');
+    names.filter(|name| !matches!(*name, b"" | b".")).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Metadata {
+        let mtime = Timestamp::from_seconds(seconds);
+        Metadata { mode: 0o700, mtime, ..Metadata::default() }
+    }
+
+    /// A root with the directory `d` that holds a file under two names, and a symlink to it.
+    fn tree(text: &str, seconds: i64) -> Tree {
+        let mut builder = TreeBuilder::new(at(seconds)).unwrap();
+        let content = builder.content(Arc::new(text.as_bytes().to_vec())).unwrap();
+        let d = builder.add(TreeBuilder::ROOT, b"d", at(seconds), Node::Directory).unwrap();
+        let file = Node::File { size: text.len() as u64, content };
+        let file = builder.add(d, b"one", at(seconds), file).unwrap();
+        builder.link(d, b"two", file).unwrap();
+        let link = Node::Symlink(b"/d".to_vec());
+        builder.add(TreeBuilder::ROOT, b"link", at(seconds), link).unwrap();
+        builder.finish().unwrap()
+    }
+
+    fn listing(tree: &Tree) -> Vec<String> {
+        tree.iter()
+            .map(|(id, inode)| {
+                let path = String::from_utf8(tree.path(id)).unwrap();
+                format!("{path} {:o} {} {}", inode.mode, inode.mtime.seconds, inode.links)
+            })
+            .collect()
+    }
+
+    fn text(tree: &Tree, path: &[u8]) -> String {
+        let id = tree.find(path).unwrap();
+        let Kind::File { size, .. } = tree.inode(id).kind else { panic!("no file") };
+        let mut bytes = vec![0; usize::try_from(size).unwrap()];
+        tree.open(id).unwrap().read(0, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn later_trees_replace_files_and_keep_directories() {
+        let mut overlay = Overlay::new();
+        overlay.adopt(Overlay::ROOT, &tree("", 3), InodeId::ROOT);
+        overlay.merge(Overlay::ROOT, &tree("first", 5)).unwrap();
+        overlay.merge(Overlay::ROOT, &tree("second", 7)).unwrap();
+        let d = overlay.make_directory(b"link/e/../f").unwrap();
+        assert_eq!(overlay.find(b"d/f").unwrap(), Some(d));
+        let third = tree("third", 6);
+        overlay.file(d, b"g", &third, third.find(b"d/one").unwrap()).unwrap();
+        assert!(overlay.symlink(d, b"g", b"x").is_err());
+        overlay.symlink(d, b"s", b"x").unwrap();
+        let whole = overlay.finish(None).unwrap();
+        assert_eq!(
+            listing(&whole),
+            [
+                " 700 3 1",
+                "d 700 7 1",
+                "d/e 755 7 1",
+                "d/f 755 7 1",
+                "d/f/g 700 6 1",
+                "d/f/s 777 7 1",
+                "d/one 700 7 2",
+                "link 700 7 1"
+            ]
+        );
+        assert_eq!(text(&whole, b"d/two"), "second");
+        assert_eq!(text(&whole, b"d/f/g"), "third");
+    }
+
+    #[test]
+    fn directories_and_files_do_not_replace_each_other() {
+        for path in [&b"link"[..], b"d/one"] {
+            let mut overlay = Overlay::new();
+            overlay.merge(Overlay::ROOT, &tree("", 0)).unwrap();
+            let mut other = Overlay::new();
+            other.make_directory(path).unwrap();
+            let other = other.finish(None).unwrap();
+            let error = overlay.merge(Overlay::ROOT, &other).unwrap_err().to_string();
+            assert!(error.contains("where no directory is"), "{error}");
+        }
+        let mut overlay = Overlay::new();
+        overlay.make_directory(b"d/one").unwrap();
+        let error = overlay.merge(Overlay::ROOT, &tree("", 0)).unwrap_err().to_string();
+        assert!(error.starts_with("d/one: ") && error.contains("where a directory is"), "{error}");
+        assert!(overlay.make_directory(b"d/one/x").is_ok());
+    }
+
+    #[test]
+    fn symlinks_come_to_an_end() {
+        let mut overlay = Overlay::new();
+        overlay.symlink(Overlay::ROOT, b"a", b"b").unwrap();
+        overlay.symlink(Overlay::ROOT, b"b", b"../../a").unwrap();
+        assert!(overlay.find(b"a").is_err());
+        assert_eq!(overlay.find(b"c").unwrap(), None);
+        overlay.merge(Overlay::ROOT, &tree("", 0)).unwrap();
+        assert!(overlay.make_directory(b"d/one").is_err());
+        assert!(overlay.make_directory(b"d/one/x").is_err());
+    }
+}
