@@ -52,6 +52,7 @@ pub mod seed;
 pub mod size;
 pub mod time;
 pub mod tree;
+pub mod verity;
 
 pub use disk::{Manifest, Source, bare, image};
 pub use error::{Error, Result};

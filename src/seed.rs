@@ -49,12 +49,30 @@ impl Seed {
         let number: &[u8] = if nth == 0 { &[] } else { &number };
         version_4(hmac(self.0.as_bytes(), &[partition_type.as_bytes(), number]))
     }
+
+    /// The salt of every dm-verity hash tree of the disk.
+    #[must_use]
+    pub fn verity_salt(self) -> [u8; 32] {
+        hmac(self.0.as_bytes(), &[b"verity-salt"])
+    }
+
+    /// The UUID in the superblock of every dm-verity hash tree of the disk.
+    #[must_use]
+    pub fn verity_uuid(self) -> Uuid {
+        version_4(hmac(self.0.as_bytes(), &[b"verity-uuid"]))
+    }
 }
 
 /// The UUID of the file system in the partition with this GUID.
 #[must_use]
 pub fn file_system(partition: Uuid) -> Uuid {
     version_4(hmac(partition.as_bytes(), &[b"file-system-uuid"]))
+}
+
+/// The UUID of the LUKS volume in the partition with this GUID.
+#[must_use]
+pub fn luks(partition: Uuid) -> Uuid {
+    version_4(hmac(partition.as_bytes(), &[b"luks-uuid"]))
 }
 
 /// Derives the key from which a file system's inode generations are made.
@@ -75,6 +93,14 @@ pub fn btrfs(file_system: Uuid, part: &[u8]) -> Uuid {
 #[must_use]
 pub fn swap(file_system: Uuid, path: &[u8]) -> Uuid {
     version_4(hmac(file_system.as_bytes(), &[b"swap-uuid", path]))
+}
+
+/// The GUIDs of the data and of the hash partition with this dm-verity root hash: its halves.
+#[must_use]
+pub fn verity_partitions(root_hash: [u8; 32]) -> (Uuid, Uuid) {
+    let id = |half: &[u8]| Uuid::from_slice(half).expect("a half of 32 bytes");
+    let (data, hash) = root_hash.split_at(16);
+    (id(data), id(hash))
 }
 
 /// The FAT volume id of the file system with this UUID.
@@ -101,6 +127,7 @@ mod tests {
     const XBOOTLDR: &str = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
     const SRV: &str = "3b8f8425-20e0-4f3b-907f-1a25a76f98e8";
     const VAR: &str = "4d21b016-b534-45c2-a9fb-5c16e091fd2d";
+    const ROOT_VERITY_SIG: &str = "41092b05-9fc8-4523-994f-2def0408b176";
     const TMP: &str = "7ec6f557-3bc5-4aca-b293-16ef5df639d1";
 
     /// Read off images of systemd-repart 252.39 and 262.1 made with these seeds.
@@ -126,6 +153,7 @@ mod tests {
             (s1, XBOOTLDR, 0, "ca82f7bd-64b8-4614-ac09-1dc6e0f2915a"),
             (s1, SRV, 0, "c24993f6-2d38-4ade-9887-43ffed3e151e"),
             (s1, VAR, 0, "4ebc883b-d66b-4e91-b0a3-e22ba71ef280"),
+            (s1, ROOT_VERITY_SIG, 0, "1d00c5de-82e6-410f-8ac9-c08e54925652"),
             (s1, TMP, 0, "cde6df43-5bf1-4160-a7c4-8a47081a326b"),
             (s2, HOME, 0, "4980595d-d74a-483a-aa9e-9903879a0ee5"),
             (s2, ROOT, 0, "60f33797-1d71-4dcb-aa6f-20564f036cd0"),
@@ -146,8 +174,27 @@ mod tests {
         ] {
             assert_eq!(file_system(partition.parse().unwrap()).to_string(), expected);
         }
+        let root = "6c08bd44-fed4-4c4e-915a-d1b245eb89de".parse().unwrap();
+        assert_eq!(luks(root).to_string(), "0c9a131b-ee7f-4a9a-8ce4-496554f02097");
         let esp = file_system("137c78ee-1d11-4547-ad3f-fa6b1a4ad97a".parse().unwrap());
         assert_eq!(fat_volume_id(esp), 0x877a_9082);
+    }
+
+    fn hash(hex: &str) -> [u8; 32] {
+        std::array::from_fn(|n| u8::from_str_radix(&hex[2 * n..][..2], 16).unwrap())
+    }
+
+    /// Read off a hash partition of systemd-repart 262.1, and the partition table around it.
+    #[test]
+    fn ids_of_verity_are_those_of_systemd_repart() {
+        let s1 = seed("11111111-2222-3333-4444-555555555555");
+        let salt = hash("860f08c6a5ec51f0b5d608187cbd374c16ba09b312ee6ece89bc87527654eddf");
+        assert_eq!(s1.verity_salt(), salt);
+        assert_eq!(s1.verity_uuid().to_string(), "8055b167-809b-4e12-9f0c-a100b44438a9");
+        let root_hash = hash("1c0872fb333f399cc775495e5dcb4cc9d9c49e10cacb189d6fa3ad1276ccb35c");
+        let (data, hash) = verity_partitions(root_hash);
+        assert_eq!(data.to_string(), "1c0872fb-333f-399c-c775-495e5dcb4cc9");
+        assert_eq!(hash.to_string(), "d9c49e10-cacb-189d-6fa3-ad1276ccb35c");
     }
 
     /// Computed by Python's hmac and hashlib.

@@ -1,0 +1,16 @@
+//! dm-verity: a partition of hashes, by which the kernel verifies each block of another one when
+//! it is read.
+//!
+//! The hashes of the data are made while it is written: [`Leaves`] observe the layout of the data
+//! partition, and when all of it was written, they [finish](Leaves::finish) the [`HashTree`].
+
+mod hasher;
+mod leaves;
+mod parameters;
+pub mod signature;
+mod spec;
+mod tree;
+
+pub use leaves::Leaves;
+pub use parameters::Parameters;
+pub use tree::HashTree;

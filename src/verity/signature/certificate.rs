@@ -1,0 +1,72 @@
+//! The certificate of the key that signs.
+
+use std::fmt;
+
+use der::{Decode, Encode};
+use sha2::{Digest, Sha256};
+
+use super::pem;
+use crate::error::{Error, Result};
+
+/// An X.509 certificate.
+#[derive(Clone)]
+pub struct Certificate {
+    /// As it was given: what is made of it must have the same bytes, or its signature is wrong.
+    der: Vec<u8>,
+    decoded: x509_cert::Certificate,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = self.decoded.tbs_certificate().subject();
+        f.debug_struct("Certificate").field("subject", &subject.to_string()).finish()
+    }
+}
+
+impl Certificate {
+    /// The first certificate of a PEM file.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is none in the file, or it is damaged.
+    pub fn from_pem(file: &[u8]) -> Result<Self> {
+        let refuse = |rule: String| {
+            Error::parameter("--certificate", rule, "give an X.509 certificate in PEM")
+        };
+        let block = pem::blocks(file)
+            .find(|block| matches!(block.label, "CERTIFICATE" | "X509 CERTIFICATE"))
+            .ok_or_else(|| refuse("there is no certificate in the file".to_owned()))?;
+        let der = block.decode().ok_or_else(|| refuse("it is not valid base64".to_owned()))?;
+        let decoded = x509_cert::Certificate::from_der(&der)
+            .map_err(|error| refuse(format!("it can't be decoded: {error}")))?;
+        Ok(Self { der, decoded })
+    }
+
+    /// SHA-256 of the certificate in DER, by which userspace finds it.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
+    }
+
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The `SubjectPublicKeyInfo` in DER.
+    pub(super) fn public_key(&self) -> Vec<u8> {
+        encoded(self.decoded.tbs_certificate().subject_public_key_info())
+    }
+
+    /// The issuer's name in DER.
+    pub(super) fn issuer(&self) -> Vec<u8> {
+        encoded(self.decoded.tbs_certificate().issuer())
+    }
+
+    /// The serial number in DER.
+    pub(super) fn serial_number(&self) -> Vec<u8> {
+        encoded(self.decoded.tbs_certificate().serial_number())
+    }
+}
+
+fn encoded(value: &impl Encode) -> Vec<u8> {
+    value.to_der().expect("what was decoded can be encoded")
+}

@@ -1,0 +1,102 @@
+//! The signature of a root hash, and the partition that it is on.
+//!
+//! It is a detached PKCS#7 signature of the root hash in hex, without signed attributes and with
+//! the certificate, as the kernel and userspace verify it. RSA signs with PKCS#1 v1.5, ECDSA with
+//! nonces of RFC 6979: so the same key always makes the same bytes.
+
+mod certificate;
+mod joined;
+mod key;
+mod pem;
+mod pkcs7;
+
+use base64ct::{Base64, Encoding};
+use sha2::{Digest, Sha256};
+
+pub use certificate::Certificate;
+pub use joined::{Joined, Origin};
+pub use key::PrivateKey;
+
+use crate::error::{Error, Result};
+
+/// The size of a signature partition in bytes.
+pub const PARTITION_SIZE: u64 = 16 << 10;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A signature of a root hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    root_hash: [u8; 32],
+    fingerprint: [u8; 32],
+    /// PKCS#7 in DER.
+    pkcs7: Vec<u8>,
+}
+
+impl Signature {
+    /// Signs a root hash.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the certificate is for another key.
+    pub fn sign(root_hash: [u8; 32], key: &PrivateKey, certificate: &Certificate) -> Result<Self> {
+        if key.public_key() != certificate.public_key() {
+            return Err(Error::parameter(
+                "--private-key",
+                "it is not the key that the certificate is for",
+                "give the key and the certificate of one pair",
+            ));
+        }
+        let (signature, algorithm) = key.sign(Sha256::digest(hex(&root_hash)).into())?;
+        let pkcs7 = pkcs7::encode(certificate, algorithm, &signature)
+            .expect("what a signature is made of can be encoded");
+        Ok(Self { root_hash, fingerprint: certificate.fingerprint(), pkcs7 })
+    }
+
+    /// Takes a signature that was made elsewhere. That it is right is for those to verify who
+    /// trust the certificate; here it is looked at so far that no wrong file is taken for it.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if it is not a detached PKCS#7 signature in DER, or another one than
+    /// the certificate's key made it.
+    pub fn join(root_hash: [u8; 32], pkcs7: Vec<u8>, certificate: &Certificate) -> Result<Self> {
+        pkcs7::check(&pkcs7, certificate)?;
+        Ok(Self { root_hash, fingerprint: certificate.fingerprint(), pkcs7 })
+    }
+
+    /// What it signs.
+    #[must_use]
+    pub fn root_hash(&self) -> [u8; 32] {
+        self.root_hash
+    }
+
+    /// The signature alone, as PKCS#7 in DER.
+    #[must_use]
+    pub fn pkcs7(&self) -> &[u8] {
+        &self.pkcs7
+    }
+
+    /// What is on the partition: an object in JSON, which zeros follow up to [`PARTITION_SIZE`].
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] if the certificate is too large for the partition.
+    pub fn json(&self) -> Result<String> {
+        let [root_hash, fingerprint] = [self.root_hash, self.fingerprint].map(|hash| hex(&hash));
+        let signature = Base64::encode_string(&self.pkcs7);
+        let json = format!(
+            r#"{{"rootHash":"{root_hash}","certificateFingerprint":"{fingerprint}","signature":"{signature}"}}"#
+        );
+        if json.len() as u64 > PARTITION_SIZE {
+            return Err(Error::TooSmall {
+                what: "Verity=signature".to_owned(),
+                rule: format!(
+                    "the signature takes {} bytes, and its partition has {PARTITION_SIZE}",
+                    json.len()
+                ),
+                remedy: "give a smaller certificate".to_owned(),
+            });
+        }
+        Ok(json)
+    }
+}

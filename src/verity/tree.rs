@@ -1,0 +1,87 @@
+//! The hash tree: blocks of hashes of the blocks one level below.
+
+use std::num::NonZero;
+use std::thread;
+
+use super::hasher::Hasher;
+use super::parameters::Parameters;
+use super::spec::DIGEST;
+use crate::seed;
+use uuid::Uuid;
+
+/// The fewest blocks that a thread is worth.
+const BLOCKS_MIN: usize = 256;
+
+/// How many of `blocks` blocks each thread takes.
+pub(super) fn share(blocks: usize, threads: NonZero<usize>) -> usize {
+    blocks.div_ceil(threads.get()).max(BLOCKS_MIN)
+}
+
+/// What is on the hash partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashTree {
+    /// What all of the data is verified by.
+    pub root_hash: [u8; 32],
+    /// The superblock and the tree: as many as [`Parameters::hash_size`] says.
+    pub bytes: Vec<u8>,
+}
+
+impl HashTree {
+    /// The tree over the hashes of the data, one after the other.
+    pub(super) fn new(
+        parameters: &Parameters,
+        hashes: impl Iterator<Item = u8>,
+        threads: NonZero<usize>,
+    ) -> Self {
+        let levels = parameters.levels().expect("the leaves were made with these parameters");
+        let block_size = usize::try_from(parameters.hash_block_size).expect("at most 4096");
+        let hasher = Hasher::new(&parameters.salt, block_size);
+        let len = |blocks: u64| usize::try_from(blocks).expect("it is in memory") * block_size;
+        let mut bytes =
+            vec![0; block_size + levels.iter().map(|&blocks| len(blocks)).sum::<usize>()];
+        parameters.superblock().write(&mut bytes);
+
+        // The top is in front, so each level is behind the one that is made of it.
+        let (_, mut rest) = bytes.split_at_mut(block_size);
+        let mut root_hash = [0; DIGEST];
+        let mut levels = levels.into_iter().map(len);
+        let Some(lowest) = levels.next() else {
+            root_hash.iter_mut().zip(hashes).for_each(|(out, byte)| *out = byte);
+            return Self { root_hash, bytes };
+        };
+        let mut below;
+        (rest, below) = rest.split_at_mut(rest.len() - lowest);
+        below.iter_mut().zip(hashes).for_each(|(out, byte)| *out = byte);
+        for len in levels {
+            let level;
+            (rest, level) = rest.split_at_mut(rest.len() - len);
+            hash_blocks(&hasher, below, level, threads);
+            below = level;
+        }
+        hash_blocks(&hasher, below, &mut root_hash, threads);
+        Self { root_hash, bytes }
+    }
+
+    /// The GUIDs of the data and of the hash partition, by which a system finds the two that
+    /// belong to a root hash.
+    #[must_use]
+    pub fn partitions(&self) -> (Uuid, Uuid) {
+        seed::verity_partitions(self.root_hash)
+    }
+}
+
+/// Hashes blocks; `out` takes the hashes one after the other and may be longer.
+fn hash_blocks(hasher: &Hasher, blocks: &[u8], out: &mut [u8], threads: NonZero<usize>) {
+    let block_size = hasher.block_size();
+    let share = share(blocks.len() / block_size, threads);
+    let work = |(blocks, out): (&[u8], &mut [u8])| {
+        for (block, out) in blocks.chunks(block_size).zip(out.chunks_mut(DIGEST)) {
+            out.copy_from_slice(&hasher.block(block));
+        }
+    };
+    thread::scope(|scope| {
+        for part in blocks.chunks(share * block_size).zip(out.chunks_mut(share * DIGEST)) {
+            scope.spawn(move || work(part));
+        }
+    });
+}
