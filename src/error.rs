@@ -4,6 +4,7 @@
 //! was broken and, where there is one, the remedy. Paths are bytes and are shown escaped.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::name::Escaped;
 
@@ -23,6 +24,28 @@ pub enum Error {
         rule: String,
         /// What would be right.
         remedy: String,
+    },
+    /// A definition file is wrong.
+    #[error("{}:{}{rule}; {remedy}", file.display(), line_number(*line))]
+    Definition {
+        /// The file.
+        file: PathBuf,
+        /// The line in it, from 1; 0 for the file as a whole.
+        line: u32,
+        /// What is wrong, with the value.
+        rule: String,
+        /// What would be right.
+        remedy: String,
+    },
+    /// An image has no partition table that can be worked with.
+    #[error("{}: {rule}; {remedy}", image.display())]
+    Label {
+        /// The image.
+        image: PathBuf,
+        /// What is on it.
+        rule: String,
+        /// What would be right.
+        remedy: &'static str,
     },
     /// A node of the tree can't be stored in the file system that is asked for.
     #[error("{}: {rule}; {remedy}", Escaped(path))]
@@ -70,6 +93,13 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn line_number(line: u32) -> String {
+    match line {
+        0 => " ".into(),
+        line => format!("{line}: "),
+    }
 }
 
 fn source_remedy(error: &io::Error) -> &'static str {
@@ -126,12 +156,12 @@ impl Error {
         Self::Output { operation: operation.into(), source: source.into() }
     }
 
-    /// The exit code of a program that fails with this error: 2 for parameters, 3 for input that
-    /// can't be represented, 4 for input and output.
+    /// The exit code of a program that fails with this error: 2 for parameters and definitions, 3
+    /// for input that can't be represented, 4 for input and output.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Parameter { .. } => 2,
+            Self::Parameter { .. } | Self::Definition { .. } | Self::Label { .. } => 2,
             Self::Unrepresentable { .. } | Self::TooSmall { .. } => 3,
             Self::Source { .. } | Self::Changed { .. } | Self::Output { .. } => 4,
         }

@@ -47,6 +47,7 @@ pub mod fat;
 pub mod gpt;
 pub mod layout;
 pub mod name;
+pub mod repart;
 pub mod report;
 pub mod seed;
 pub mod size;

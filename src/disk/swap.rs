@@ -1,4 +1,4 @@
-//! A swap file: what `mkswap` writes to its first page.
+//! Swap space in a file or a partition: what `mkswap` writes to its first page.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::name;
 use crate::seed;
 use crate::size::KIB;
@@ -38,8 +39,11 @@ struct Header {
 const _: () = assert!(size_of::<Header>() as u64 == PAGE);
 
 impl Header {
-    fn new(uuid: Uuid, last_page: u32) -> Self {
+    fn new(uuid: Uuid, label: &str, last_page: u32) -> Self {
+        let mut sws_volume = [0; 16];
+        sws_volume[..label.len()].copy_from_slice(label.as_bytes());
         Self {
+            sws_volume,
             version: 1.into(),
             last_page: last_page.into(),
             sws_uuid: uuid.into_bytes(),
@@ -47,6 +51,37 @@ impl Header {
             ..Self::new_zeroed()
         }
     }
+}
+
+/// How many pages swap space of so many bytes has beside the first.
+fn last_page(size: u64) -> Option<u32> {
+    let pages = size / PAGE;
+    u32::try_from(pages.wrapping_sub(1)).ok().filter(|_| pages >= PAGES_MIN)
+}
+
+/// Plans swap space that fills a partition, with a label of at most 15 bytes.
+///
+/// # Errors
+/// [`Error::TooSmall`] for less than 40 KiB, and [`Error::Parameter`] for more than 16 TiB.
+pub(crate) fn partition(size: u64, uuid: Uuid, label: &str) -> Result<Layout> {
+    let last_page = match last_page(size) {
+        Some(last_page) => last_page,
+        None if size < PAGE * PAGES_MIN => {
+            return Err(Error::TooSmall {
+                what: "swap".into(),
+                rule: format!("it has {size} bytes"),
+                remedy: "give it at least 40K".into(),
+            });
+        }
+        None => {
+            let rule = format!("swap space can't have {size} bytes");
+            return Err(Error::parameter("swap", rule, "give it at most 16T"));
+        }
+    };
+    let header = Header::new(uuid, label, last_page);
+    let mut layout = Layout::new(size);
+    layout.bytes(0, header.as_bytes().to_vec());
+    Ok(layout)
 }
 
 /// A swap file as it is asked for.
@@ -78,7 +113,7 @@ impl Swapfile {
         let (directory, name) = self.place(tree)?;
         let names = self.path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
         let path = names.collect::<Vec<_>>().join(&b'/');
-        let header = Header::new(seed::swap(file_system, &path), last_page);
+        let header = Header::new(seed::swap(file_system, &path), "", last_page);
         let metadata =
             Metadata { mode: 0o600, mtime: epoch, flags: FileFlags::NOCOW, ..Metadata::default() };
         let head: Arc<[u8]> = header.as_bytes().into();
@@ -89,9 +124,8 @@ impl Swapfile {
 
     fn last_page(&self) -> Result<u32> {
         let Self { size, .. } = self;
-        let pages = size / PAGE;
-        match u32::try_from(pages.wrapping_sub(1)) {
-            Ok(last_page) if size.is_multiple_of(PAGE) && pages >= PAGES_MIN => Ok(last_page),
+        match last_page(*size) {
+            Some(last_page) if size.is_multiple_of(PAGE) => Ok(last_page),
             _ => refuse(
                 format!("a swap file can't have {size} bytes"),
                 "give a multiple of 4096 from 40960 on, up to 16T",
@@ -157,7 +191,7 @@ mod tests {
             run("mkswap", &["-q", "-p", "4096", "-U", UUID, path.to_str().unwrap()]);
             let mut theirs = vec![0; 4096];
             std::io::Read::read_exact(&mut File::open(&path).unwrap(), &mut theirs).unwrap();
-            let ours = Header::new(UUID.parse().unwrap(), file(size).last_page().unwrap());
+            let ours = Header::new(UUID.parse().unwrap(), "", file(size).last_page().unwrap());
             assert!(ours.as_bytes() == theirs, "{size}");
         }
     }
@@ -232,7 +266,7 @@ mod tests {
     fn blkid_knows_it() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("swap");
-        let mut bytes = Header::new(UUID.parse().unwrap(), 9).as_bytes().to_vec();
+        let mut bytes = Header::new(UUID.parse().unwrap(), "", 9).as_bytes().to_vec();
         bytes.resize(40 << 10, 0);
         fs::write(&path, &bytes).unwrap();
         let path = path.to_str().unwrap();

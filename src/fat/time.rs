@@ -1,6 +1,6 @@
 //! Times as FAT stores them: 1980 to 2107 in steps of two seconds, always UTC.
 
-use crate::time::Timestamp;
+use crate::time::{Timestamp, civil};
 
 /// 1980-01-01 00:00:00.
 const EARLIEST: Timestamp = Timestamp::from_seconds(315_532_800);
@@ -27,28 +27,14 @@ pub(super) fn representable(time: Timestamp) -> bool {
 pub(super) fn encode(time: Timestamp) -> DosTime {
     let time = time.clamp(EARLIEST, LATEST);
     let field = |value: u64| u16::try_from(value).expect("a part of a time in range");
-    let seconds = u64::try_from(time.seconds).expect("not before 1980");
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil(time.seconds.div_euclid(86_400));
+    let second = u64::try_from(time.seconds.rem_euclid(86_400)).expect("a part of a day");
     let tenth = second % 2 * 100 + u64::from(time.nanoseconds) / 10_000_000;
     DosTime {
         date: field(((year - 1980) << 9) | (month << 5) | day),
         time: field(((second / 3600) << 11) | (second / 60 % 60) << 5 | (second % 60 / 2)),
         tenth: u8::try_from(tenth).expect("below 200"),
     }
-}
-
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar.
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Years that begin in March have their leap day at the end. Day 0 here is 0000-03-01.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097); // eras of 400 years
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153; // 0 is March; five months from March or August have 153 days
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (carry, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
-    (era * 400 + year + carry, month, day)
 }
 
 #[cfg(test)]

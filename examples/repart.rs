@@ -1,0 +1,48 @@
+//! A disk of an ESP and a root, defined in code as files of repart.d would define it.
+#![expect(clippy::print_stdout, reason = "an example may")]
+
+use std::error::Error;
+use std::thread::available_parallelism;
+
+use detfs::Seed;
+use detfs::disk::{Definition as Partition, Room};
+use detfs::gpt::{Architecture, PartitionType};
+use detfs::repart::{CopyFiles, Definition, Format, Minimize, Options, run};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(rootfs), Some(out), Some(seed)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    else {
+        return Err("usage: repart ROOTFS OUT SEED".into());
+    };
+    let copied = |source: &str| {
+        let (source, target) = (source.into(), Vec::new());
+        vec![CopyFiles { source, target, fsverity: false }]
+    };
+    let room = Room { size_min: Some(300 << 20), size_max: Some(300 << 20), ..Room::default() };
+    let esp = Definition {
+        format: Some(Format::Vfat),
+        copy_files: copied("boot"),
+        ..Definition::new(Partition { room, ..Partition::new(PartitionType::Esp) })
+    };
+    let root = PartitionType::root(Architecture::X86_64);
+    let root = Definition {
+        format: Some(Format::Ext4),
+        copy_files: copied(""),
+        minimize: Minimize::Guess,
+        add_validate_fs: true,
+        ..Definition::new(Partition::new(root))
+    };
+
+    let options = Options {
+        seed: Some(Seed(seed.parse()?)),
+        threads: available_parallelism()?,
+        ..Options::new(out.into(), rootfs.into())
+    };
+    let outcome = run(vec![esp, root], &options, &|line| println!("{line}"))?;
+    for row in outcome.rows.unwrap_or_default() {
+        println!("{} at {}, {} bytes", row.identity.label, row.offset, row.size);
+    }
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! Writes what was planned: the contents of new partitions, then the table.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::content::Content;
+use super::image::Image;
+use super::outcome::Row;
+use super::run::{Grounds, Placed};
+use super::{Verity, el_torito, split};
+use crate::error::{Error, Result};
+use crate::gpt::{self, PartitionType};
+use crate::layout::{self, Layout, Output, Sink, Within, emit};
+use crate::seed::Seed;
+use crate::verity::signature::Signature;
+use crate::verity::{HashTree, Leaves, Parameters};
+
+/// Writes the image, and the files of single partitions.
+pub(super) struct Job<'a> {
+    pub(super) grounds: &'a Grounds<'a>,
+    pub(super) seed: Seed,
+    pub(super) contents: &'a [Content],
+    pub(super) rows: &'a mut [Placed],
+}
+
+/// The content of a new partition, planned.
+struct Planned {
+    /// The position in the rows.
+    row: usize,
+    layout: Layout,
+    /// What makes the hash tree while the content is written.
+    leaves: Option<Arc<Leaves>>,
+}
+
+/// Takes what is only to be hashed.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn zeros(&self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Job<'_> {
+    /// Writes the image, if something in it is to change, and the files that are asked for.
+    pub(super) fn run(mut self, image: Image, write: bool) -> Result<()> {
+        if !write {
+            // A hash tree that its partition is made for is known before anything is written.
+            for planned in self.plan(true)? {
+                self.emit(planned, &Nowhere)?;
+            }
+            let splits = self.splits(image.path())?;
+            return match image.file() {
+                Some(file) => self.split(&splits, file),
+                None => Ok(()),
+            };
+        }
+        // Up to the end of this part nothing is written, and after it nothing is refused that
+        // can be known.
+        let planned = self.plan(false)?;
+        self.check_signatures()?;
+        let catalog = self.catalog(&image)?;
+        let path = image.path().to_owned();
+        self.splits(&path)?;
+        let mut table = image.table(self.seed)?;
+        let mut preview = table.clone();
+        self.rows.iter().for_each(|placed| self.enter(placed, &mut preview));
+        gpt::plan(&preview)?;
+
+        let output = image.into_output(self.grounds.options.discard)?;
+        for planned in planned {
+            self.emit(planned, &output)?;
+        }
+        self.sign(&output)?;
+        let fail = |error| Error::output(format!("cannot write {}", output.name()), error);
+        if let Some(catalog) = catalog {
+            output.write(el_torito::OFFSET, &catalog).map_err(fail)?;
+        }
+        for placed in &*self.rows {
+            self.enter(placed, &mut table);
+        }
+        super::image::write_table(&table, &output)?;
+        // Names may have root hashes in them.
+        let splits = self.splits(&path)?;
+        self.split(&splits, output.file())?;
+        output.finish()
+    }
+
+    /// Plans the content of all partitions that are to be made, or only of those whose hash
+    /// tree has a partition of its size.
+    fn plan(&self, only_minimized: bool) -> Result<Vec<Planned>> {
+        let grounds = self.grounds;
+        let mut all = Vec::new();
+        for (number, placed) in self.rows.iter().enumerate() {
+            let partition = &grounds.partitions[placed.at];
+            if !partition.is_new() || matches!(partition.verity(), Verity::Hash | Verity::Signature)
+            {
+                continue;
+            }
+            let &Placed { at, content_size, .. } = placed;
+            let size = placed.row.size;
+            let hash = grounds.sibling(at, Verity::Hash).filter(|_| self.contents[at].is_some());
+            let hash = hash.filter(|&hash| {
+                partition.verity() == Verity::Data && grounds.partitions[hash].is_new()
+            });
+            // What is protected has the size that the room for its hash tree was made for.
+            let minimized = hash.is_some_and(|hash| grounds.is_minimized(hash));
+            if only_minimized && !minimized {
+                continue;
+            }
+            let content = content_size.filter(|_| minimized).unwrap_or(size);
+            let (inner, warnings) = self.contents[at].plan(content, placed.row.offset)?;
+            warnings.iter().for_each(|warning| (grounds.report)(warning));
+            let mut layout = Layout::new(size);
+            layout.place(0, inner);
+            let leaves = match hash {
+                Some(hash) => {
+                    let parameters = grounds.verity(hash, content, self.seed);
+                    self.check_hash_size(hash, &parameters)?;
+                    let protected = 0..parameters.data_size;
+                    let leaves = Arc::new(Leaves::new(parameters)?);
+                    layout.observe(protected, Arc::clone(&leaves) as _);
+                    Some(leaves)
+                }
+                None => None,
+            };
+            all.push(Planned { row: number, layout: layout.seal(), leaves });
+        }
+        Ok(all)
+    }
+
+    /// Refuses a partition that its hash tree does not fit.
+    fn check_hash_size(&self, hash: usize, parameters: &Parameters) -> Result<()> {
+        let needed = parameters.hash_size()?;
+        match self.rows.iter().find(|placed| placed.at == hash) {
+            Some(Placed { row, .. }) if row.size < needed => Err(Error::TooSmall {
+                what: row.identity.label.clone(),
+                rule: format!("the hash tree takes {needed} bytes of {}", row.size),
+                remedy: format!("set its SizeMinBytes= to {needed}, or Minimize=best"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the content of a partition, and the hash tree that follows from it.
+    fn emit(&mut self, planned: Planned, output: &dyn Sink) -> Result<()> {
+        let Planned { row, layout, leaves } = planned;
+        let threads = self.grounds.options.threads;
+        let (at, base) = (self.rows[row].at, self.rows[row].row.offset);
+        emit(&layout, &Within { sink: output, base }, &layout::Options::new(threads))?;
+        let Some(leaves) = leaves else { return Ok(()) };
+        let HashTree { root_hash, bytes } = leaves.finish(threads);
+        let key = self.grounds.partitions[at].match_key();
+        for placed in &mut *self.rows {
+            let partition = &self.grounds.partitions[placed.at];
+            if partition.match_key() != key {
+                continue;
+            }
+            placed.row.root_hash = Some(root_hash);
+            if placed.row.identity.uuid.is_nil() {
+                let (data, hash) = crate::seed::verity_partitions(root_hash);
+                let is_data = partition.verity() == Verity::Data;
+                placed.row.identity.uuid = if is_data { data } else { hash };
+            }
+            if partition.verity() == Verity::Hash {
+                self.grounds.fill(output, &placed.row, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses signatures that there will be nothing to make of.
+    fn check_signatures(&self) -> Result<()> {
+        let Grounds { partitions, options, .. } = self.grounds;
+        let new = self.rows.iter().map(|placed| &partitions[placed.at]);
+        let mut new = new.filter(|one| one.is_new() && one.verity() == Verity::Signature);
+        let unsigned = new.find_map(|partition| partition.definition.as_ref());
+        match unsigned.filter(|_| options.signer.is_none() && options.joined.is_empty()) {
+            Some(definition) => Err(definition.fault(
+                "there is nothing to sign the root hash with",
+                "give --private-key= and --certificate=, or leave the partition for later with \
+                 --defer-partitions=",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the signatures of root hashes.
+    fn sign(&mut self, output: &Output) -> Result<()> {
+        for number in 0..self.rows.len() {
+            let Placed { at, row, .. } = &self.rows[number];
+            let partition = &self.grounds.partitions[*at];
+            if !partition.is_new() || partition.verity() != Verity::Signature {
+                continue;
+            }
+            let known = row.root_hash.or_else(|| self.existing_root_hash(*at));
+            let Some(root_hash) = known else {
+                let name = partition.name();
+                (self.grounds.report)(&format_args!("{name}: there is nothing to sign"));
+                continue;
+            };
+            let options = self.grounds.options;
+            let joined = options.joined.iter().find(|joined| joined.root_hash() == root_hash);
+            let signature = match (joined, &options.signer) {
+                (Some(joined), _) => joined.json()?,
+                (None, Some((key, certificate))) => {
+                    Signature::sign(root_hash, key, certificate)?.json()?
+                }
+                (None, None) => {
+                    let definition = partition.definition.as_ref().expect("it is new");
+                    return Err(definition.fault(
+                        "there is no signature of its root hash",
+                        "give --private-key= and --certificate=, or the one that is to be joined",
+                    ));
+                }
+            };
+            if joined.is_some() {
+                // A hash that was known before is told with the signature of it.
+                let key = partition.match_key();
+                let parts = &self.grounds.partitions;
+                let siblings = self.rows.iter_mut().filter(|row| parts[row.at].match_key() == key);
+                siblings.for_each(|placed| placed.row.root_hash = known);
+            }
+            self.rows[number].row.root_hash = known;
+            self.grounds.fill(output, &self.rows[number].row, signature.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The root hash of partitions that were there before: their ids are its halves.
+    fn existing_root_hash(&self, at: usize) -> Option<[u8; 32]> {
+        let half = |part| {
+            let sibling = self.grounds.sibling(at, part)?;
+            let (_, there) = self.grounds.partitions[sibling].existing.as_ref()?;
+            Some(there.uuid).filter(|uuid| !uuid.is_nil()).map(Uuid::into_bytes)
+        };
+        let both = [half(Verity::Data)?, half(Verity::Hash)?].concat();
+        both.try_into().ok()
+    }
+
+    /// Makes the boot catalog.
+    fn catalog(&self, image: &Image) -> Result<Option<Vec<u8>>> {
+        let Grounds { options, .. } = self.grounds;
+        let Some(el_torito) = &options.el_torito else { return Ok(None) };
+        let mut rows = self.rows.iter().map(|placed| &placed.row);
+        let esp = rows.find(|row| row.identity.partition_type == PartitionType::Esp);
+        let epoch = options.epoch.unwrap_or_default();
+        el_torito.blocks(epoch, esp.map(|row| row.offset), &image.free()?).map(Some)
+    }
+
+    /// Puts a partition that was made, or grew, into the table.
+    fn enter(&self, placed: &Placed, table: &mut gpt::Table) {
+        let partition = &self.grounds.partitions[placed.at];
+        if partition.deferred {
+            return;
+        }
+        let Placed { row, .. } = placed;
+        if let Some((_, there)) = &partition.existing {
+            let mut entries = table.partitions.iter_mut().flatten();
+            let entry = entries.find(|entry| entry.start == there.start);
+            let entry = entry.expect("it was read from the table");
+            entry.size = row.size;
+            if partition.managed().is_some() {
+                if entry.name.is_empty() {
+                    entry.name.clone_from(&row.identity.label);
+                }
+                if entry.uuid.is_nil() {
+                    entry.uuid = row.identity.uuid;
+                }
+            }
+            return;
+        }
+        let entry = gpt::Partition {
+            partition_type: row.identity.partition_type.guid(),
+            uuid: row.identity.uuid,
+            start: row.offset,
+            size: row.size,
+            attributes: row.identity.attributes,
+            name: row.identity.label.clone(),
+        };
+        let number = usize::try_from(row.number).expect("there are few partitions");
+        if table.partitions.len() <= number {
+            table.partitions.resize(number + 1, None);
+        }
+        table.partitions[number] = Some(entry);
+    }
+
+    /// Names the files of single partitions; gives the rows that have one and are written.
+    fn splits(&mut self, image: &Path) -> Result<Vec<usize>> {
+        if !self.grounds.options.split {
+            return Ok(Vec::new());
+        }
+        for placed in &mut *self.rows {
+            let definition = self.grounds.partitions[placed.at].definition.as_ref();
+            placed.row.split = definition.and_then(|one| split::path(image, one, &placed.row));
+        }
+        let written: Vec<_> = (0..self.rows.len())
+            .filter(|&number| {
+                let Placed { at, row, .. } = &self.rows[number];
+                let partition = &self.grounds.partitions[*at];
+                row.split.is_some() && !partition.deferred
+            })
+            .collect();
+        split::check(written.iter().filter_map(|&row| self.rows[row].row.split.as_deref()))?;
+        Ok(written)
+    }
+
+    /// Copies partitions of the image to files of their own.
+    fn split(&self, rows: &[usize], image: &File) -> Result<()> {
+        let mut sizes = Vec::new();
+        for &number in rows {
+            let Placed { at, row, .. } = &self.rows[number];
+            sizes.push(match self.grounds.partitions[*at].verity() {
+                Verity::Signature => split::text_size(image, row.offset, row.size)?,
+                _ => row.size,
+            });
+        }
+        let threads = self.grounds.options.threads;
+        for (&number, size) in rows.iter().zip(sizes) {
+            let row = &self.rows[number].row;
+            if let Some(path) = &row.split {
+                split::copy(image, row.offset..row.offset + size, path, threads)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Grounds<'_> {
+    /// Writes bytes to a partition, and zeros behind them.
+    fn fill(&self, output: &dyn Sink, row: &Row, bytes: &[u8]) -> Result<()> {
+        let len = bytes.len() as u64;
+        let sink = Within { sink: output, base: row.offset };
+        let written = sink.write(0, bytes).and_then(|()| sink.zeros(len, row.size - len));
+        written
+            .map_err(|error| Error::output(format!("cannot write {}", row.identity.label), error))
+    }
+}

@@ -1,0 +1,333 @@
+//! How large a partition can be: what its definition says, and what its content needs.
+
+use super::{Definition, Format, Verity};
+use crate::disk::Room;
+use crate::disk::place::{Bounds, Demand};
+use crate::gpt::{PartitionType, Role, SectorSize};
+use crate::size::{KIB, MIB, round_up};
+
+/// The size of a partition that holds a signature.
+const SIGNATURE: u64 = 16 * KIB;
+/// What LUKS2 takes before and behind the data.
+const LUKS2: u64 = 32 * MIB;
+/// The least size of a partition that no least size is defined for.
+const DEFAULT: u64 = 10 * MIB;
+/// The least size of any partition.
+const LEAST: u64 = 4 * KIB;
+/// Bytes in a sector of a file system where nothing is defined, whatever the disk has.
+const FILE_SYSTEM_SECTOR: u32 = 4096;
+/// Bytes in a digest of a hash tree.
+const DIGEST: u64 = 32;
+
+/// What sizes depend on beside the definition.
+#[derive(Debug, Clone, Copy)]
+pub struct Metrics {
+    /// What partitions start and end at multiples of: a power of two.
+    pub grain: u64,
+    /// Bytes in a sector of the disk.
+    pub sector_size: SectorSize,
+    /// Those that were asked for with `--sector-size`, which file systems follow.
+    pub wanted_sector_size: Option<SectorSize>,
+}
+
+impl Metrics {
+    /// Bytes in a sector of the partition's file system.
+    #[must_use]
+    pub fn file_system_sector_size(&self, definition: &Definition) -> u32 {
+        let wanted = self.wanted_sector_size.map(SectorSize::bytes);
+        let size = definition.file_system_sector_size.or(wanted).unwrap_or(FILE_SYSTEM_SECTOR);
+        size.max(self.sector_size.bytes())
+    }
+
+    /// What a partition takes that is to be made, with `content` bytes of content if that is known
+    /// (`CopyBlocks=`, `Minimize=`).
+    #[must_use]
+    pub fn demand(&self, definition: &Definition, content: Option<u64>) -> Demand {
+        self.bounded(definition, &definition.partition.room, self.content(definition, content))
+    }
+
+    /// What a partition takes that exists, and has its content.
+    #[must_use]
+    pub fn existing(&self, definition: &Definition) -> Demand {
+        self.bounded(definition, &definition.partition.room, 0)
+    }
+
+    /// What a partition takes that also does for its supplement, to be made (with `content` as in
+    /// [`Metrics::demand`]) or existing.
+    ///
+    /// As in systemd-repart 262, a least size or padding counts only if the supplement has one too,
+    /// or the partition itself has none.
+    #[must_use]
+    pub fn merged(
+        &self,
+        definition: &Definition,
+        supplement: &Definition,
+        content: Option<u64>,
+        exists: bool,
+    ) -> Demand {
+        let (own, other) = (&definition.partition.room, &supplement.partition.room);
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        let room = Room {
+            size_min: other.size_min.map(|min| min.max(own.size_min.unwrap_or(0))),
+            size_max: least(own.size_max, other.size_max),
+            padding_min: match own.padding_min {
+                0 => 0,
+                min => {
+                    if other.padding_min == 0 {
+                        0
+                    } else {
+                        min.max(other.padding_min)
+                    }
+                }
+            },
+            padding_max: least(own.padding_max, other.padding_max),
+            ..other.clone()
+        };
+        let content = if exists { 0 } else { self.content(definition, content) };
+        self.bounded(definition, &room, content)
+    }
+
+    fn bounded(&self, definition: &Definition, room: &Room, content: u64) -> Demand {
+        let size = if is_signature(definition.partition.partition_type) {
+            Bounds::exactly(SIGNATURE)
+        } else {
+            let min = self.defined(definition, room).max(content);
+            let max = room.size_max.map_or(u64::MAX, |max| max / self.grain * self.grain);
+            Bounds { min, max: max.max(min) }
+        };
+        let padding = Bounds { min: room.padding_min, max: room.padding_max.unwrap_or(u64::MAX) };
+        let &Room { weight, padding_weight, .. } = room;
+        Demand { size, padding, weight, padding_weight }
+    }
+
+    /// The least size that a definition gives a partition, whatever is in it.
+    #[must_use]
+    pub fn size_min(&self, definition: &Definition) -> u64 {
+        self.defined(definition, &definition.partition.room)
+    }
+
+    fn defined(&self, definition: &Definition, room: &Room) -> u64 {
+        // What can't be written to is of no use beyond its content.
+        let read_only = definition.verity != Verity::Off || is_read_only(definition);
+        let default = if read_only { 1 } else { DEFAULT };
+        round_up(room.size_min.unwrap_or(default), self.grain).max(LEAST)
+    }
+
+    /// The least size for the content of a partition.
+    fn content(&self, definition: &Definition, content: Option<u64>) -> u64 {
+        let encrypted = definition.encrypt.is_some();
+        let file_system = content.or_else(|| {
+            let format = definition.format.as_ref().map(|_| self.least(definition));
+            format.or(encrypted.then_some(self.grain))
+        });
+        let around = if encrypted { round_up(LUKS2, self.grain) } else { 0 };
+        around.saturating_add(round_up(file_system.unwrap_or(0), self.grain))
+    }
+
+    /// The least size of the file system in a partition, whatever is in it.
+    #[must_use]
+    pub fn least(&self, definition: &Definition) -> u64 {
+        let is_boot = matches!(
+            definition.partition.partition_type,
+            PartitionType::Esp | PartitionType::Xbootldr
+        );
+        match &definition.format {
+            Some(Format::Ext4) => 32 * MIB,
+            Some(Format::Btrfs) => 256 * MIB,
+            // FAT32, which needs 65,525 clusters.
+            Some(Format::Vfat) if is_boot && self.file_system_sector_size(definition) >= 4096 => {
+                260 * MIB
+            }
+            Some(Format::Vfat) if is_boot => 100 * MIB,
+            Some(Format::Other(name)) if name == "xfs" => 300 * MIB,
+            _ => self.grain,
+        }
+    }
+}
+
+fn is_signature(partition_type: PartitionType) -> bool {
+    matches!(partition_type, PartitionType::Of(Role::RootVeritySig | Role::UsrVeritySig, _))
+}
+
+fn is_read_only(definition: &Definition) -> bool {
+    matches!(&definition.format, Some(Format::Other(name)) if name == "erofs" || name == "squashfs")
+}
+
+/// The bytes that the hash tree of a partition of at most `data` bytes takes, with its superblock:
+/// the least size of a hash partition that no size is defined for.
+///
+/// Block sizes are powers of two from 512 to 4096.
+#[must_use]
+pub fn verity_hash_size(data: u64, data_block_size: u32, hash_block_size: u32) -> u64 {
+    let digests = u64::from(hash_block_size) / DIGEST;
+    let mut blocks = 2; // The superblock and the root.
+    let mut remaining = data.div_ceil(data_block_size.into());
+    while remaining > digests {
+        remaining = remaining.div_ceil(digests);
+        blocks += remaining;
+    }
+    blocks * u64::from(hash_block_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk;
+    use crate::gpt::Architecture;
+
+    const METRICS: Metrics =
+        Metrics { grain: 4096, sector_size: SectorSize::B512, wanted_sector_size: None };
+
+    fn definition(partition_type: PartitionType, format: Option<Format>) -> Definition {
+        Definition { format, ..Definition::new(disk::Definition::new(partition_type)) }
+    }
+
+    fn sized(min: Option<u64>, max: Option<u64>) -> Definition {
+        let mut definition = definition(PartitionType::Home, None);
+        definition.partition.room.size_min = min;
+        definition.partition.room.size_max = max;
+        definition
+    }
+
+    fn other(name: &str) -> Option<Format> {
+        Some(Format::Other(name.into()))
+    }
+
+    #[test]
+    fn the_least_size_is_that_of_the_file_system() {
+        use PartitionType as T;
+        let root = T::root(Architecture::X86_64);
+        for (kind, format, expected) in [
+            (T::Home, None, 10 * MIB),
+            (root, Some(Format::Ext4), 32 * MIB),
+            (root, Some(Format::Btrfs), 256 * MIB),
+            (root, other("xfs"), 300 * MIB),
+            (root, other("f2fs"), 10 * MIB),
+            (root, other("erofs"), 4096),
+            (root, other("squashfs"), 4096),
+            (root, Some(Format::Vfat), 10 * MIB),
+            (T::Swap, Some(Format::Swap), 10 * MIB),
+            (T::Esp, Some(Format::Vfat), 260 * MIB),
+            (T::Xbootldr, Some(Format::Vfat), 260 * MIB),
+            (T::Esp, None, 10 * MIB),
+            (T::Esp, Some(Format::Ext4), 32 * MIB),
+        ] {
+            let definition = definition(kind, format);
+            let Demand { size, padding, .. } = METRICS.demand(&definition, None);
+            assert_eq!((size.min, size.max), (expected, u64::MAX), "{definition:?}");
+            assert_eq!(padding, Bounds::ANY);
+        }
+    }
+
+    #[test]
+    fn bounds_are_multiples_of_the_grain() {
+        for (grain, min, max, expected) in [
+            (4096, Some(0), None, (4096, u64::MAX)),
+            (4096, Some(12_288), Some(20_480), (12_288, 20_480)),
+            (MIB, Some(12_288), Some(20_480), (MIB, MIB)),
+            (MIB, Some(3 * MIB + 1), Some(6 * MIB - 1), (4 * MIB, 5 * MIB)),
+            (4096, None, Some(5 * MIB), (10 * MIB, 10 * MIB)),
+            (16_384, Some(1), Some(u64::MAX), (16_384, u64::MAX / 16_384 * 16_384)),
+        ] {
+            let Bounds { min, max } =
+                Metrics { grain, ..METRICS }.demand(&sized(min, max), None).size;
+            assert_eq!((min, max), expected);
+        }
+        let mut small = definition(PartitionType::Home, Some(Format::Ext4));
+        small.partition.room.size_max = Some(20 * MIB);
+        assert_eq!(METRICS.demand(&small, None).size, Bounds::exactly(32 * MIB));
+    }
+
+    #[test]
+    fn content_goes_before_the_least_size_of_a_file_system() {
+        let mut ext4 = definition(PartitionType::Home, Some(Format::Ext4));
+        assert_eq!(METRICS.demand(&ext4, Some(12 * MIB + 1)).size.min, 12 * MIB + 4096);
+        assert_eq!(METRICS.demand(&ext4, Some(MIB)).size.min, 10 * MIB);
+        assert_eq!(METRICS.existing(&ext4).size.min, 10 * MIB);
+        ext4.encrypt = Some("key-file".into());
+        assert_eq!(METRICS.demand(&ext4, None).size.min, 64 * MIB);
+        assert_eq!(METRICS.demand(&ext4, Some(MIB)).size.min, 33 * MIB);
+        ext4.format = None;
+        assert_eq!(METRICS.demand(&ext4, None).size.min, 32 * MIB + 4096);
+    }
+
+    #[test]
+    fn verity_partitions_have_no_default() {
+        let x86_64 = Architecture::X86_64;
+        let mut hash = definition(PartitionType::Of(Role::RootVerity, x86_64), None);
+        hash.verity = Verity::Hash;
+        assert_eq!(METRICS.demand(&hash, None).size.min, 4096);
+        assert_eq!(METRICS.demand(&hash, Some(8192)).size.min, 8192);
+        let mut signature = definition(PartitionType::Of(Role::UsrVeritySig, x86_64), None);
+        signature.verity = Verity::Signature;
+        let metrics = Metrics { grain: MIB, ..METRICS };
+        assert_eq!(metrics.demand(&signature, None).size, Bounds::exactly(16_384));
+    }
+
+    #[test]
+    fn sectors_of_file_systems_are_of_4096_bytes_unless_asked() {
+        let mut esp = definition(PartitionType::Esp, Some(Format::Vfat));
+        let b4096 = SectorSize::B4096;
+        let b512 = Some(SectorSize::B512);
+        for (defined, wanted, disk, expected, least) in [
+            (None, None, SectorSize::B512, 4096, 260),
+            (None, b512, SectorSize::B512, 512, 100),
+            (Some(512), None, SectorSize::B512, 512, 100),
+            (Some(2048), b512, SectorSize::B512, 2048, 100),
+            (Some(512), None, b4096, 4096, 260),
+            (Some(8192), Some(b4096), b4096, 8192, 260),
+        ] {
+            esp.file_system_sector_size = defined;
+            let metrics = Metrics { sector_size: disk, wanted_sector_size: wanted, ..METRICS };
+            assert_eq!(metrics.file_system_sector_size(&esp), expected);
+            assert_eq!(metrics.demand(&esp, None).size.min, least * MIB);
+        }
+    }
+
+    /// As systemd-repart 262.1 sizes a partition that is merged with another.
+    #[test]
+    fn supplements_are_merged() {
+        let merged = |target: (Option<u64>, Option<u64>),
+                      supplement: (Option<u64>, Option<u64>)| {
+            let (target, supplement) =
+                (sized(target.0, target.1), sized(supplement.0, supplement.1));
+            METRICS.merged(&target, &supplement, None, false).size
+        };
+        let (m44, m50, m55, m60) = (Some(44 * MIB), Some(50 * MIB), Some(55 * MIB), Some(60 * MIB));
+        for (target, supplement, min, max) in [
+            ((m50, m60), (None, m55), 10 * MIB, 55 * MIB),
+            ((m50, None), (None, m60), 10 * MIB, 60 * MIB),
+            ((None, None), (m44, None), 44 * MIB, u64::MAX),
+            ((m50, None), (m44, None), 50 * MIB, u64::MAX),
+            ((m44, None), (m50, m60), 50 * MIB, 60 * MIB),
+        ] {
+            assert_eq!(merged(target, supplement), Bounds { min, max });
+        }
+        let mut padded = sized(None, None);
+        padded.partition.room.padding_min = MIB;
+        padded.partition.room.weight = 5;
+        let demand = METRICS.merged(&sized(None, None), &padded, None, true);
+        assert_eq!((demand.padding.min, demand.weight), (0, 5));
+        padded.partition.room.padding_max = Some(3 * MIB);
+        let demand = METRICS.merged(&padded, &padded, None, true);
+        assert_eq!(demand.padding, Bounds { min: MIB, max: 3 * MIB });
+    }
+
+    /// Hash devices of `veritysetup format`: the superblock's block and those of the tree.
+    #[test]
+    fn hash_trees_are_counted() {
+        for (data, data_block, hash_block, blocks) in [
+            (4096, 4096, 4096, 2),
+            (128 * 4096, 4096, 4096, 2),
+            (129 * 4096, 4096, 4096, 4),
+            (128 * 128 * 4096, 4096, 4096, 130),
+            (128 * 128 * 4096 + 1, 4096, 4096, 133),
+            (16 * 512, 512, 512, 2),
+            (17 * 512, 512, 512, 4),
+        ] {
+            let expected = blocks * u64::from(hash_block);
+            assert_eq!(verity_hash_size(data, data_block, hash_block), expected, "{data}");
+        }
+        assert!(verity_hash_size(u64::MAX, 512, 512) < u64::MAX / 14);
+    }
+}

@@ -1,0 +1,185 @@
+//! Finds files of another root: symlinks lead to where they would there, and never out of it.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::TreePath;
+use crate::error::{Error, Result};
+
+/// How many symlinks the way to a file may lead over, as in Linux.
+const SYMLINKS_MAX: usize = 40;
+
+/// Finds the path in the root, without symlinks, that a path leads to; `None` if there is nothing.
+///
+/// # Errors
+/// [`Error::Source`] if something on the way can't be read.
+pub(super) fn resolve(root: &Path, path: &[u8]) -> Result<Option<TreePath>> {
+    let fail = |error: io::Error| Error::source(path, "cannot find it", error);
+    let mut rest: VecDeque<Vec<u8>> = names(path).collect();
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut symlinks = 0;
+    while let Some(name) = rest.pop_front() {
+        if name == b".." {
+            found.pop();
+            continue;
+        }
+        found.push(name);
+        let at = beneath(root, &found.join(&b'/'));
+        let metadata = match at.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        if !metadata.is_symlink() {
+            continue;
+        }
+        symlinks += 1;
+        if symlinks > SYMLINKS_MAX {
+            return Err(fail(rustix::io::Errno::LOOP.into()));
+        }
+        let target = at.read_link().map_err(fail)?;
+        let target = target.as_os_str().as_bytes();
+        match target.starts_with(b"/") {
+            true => found.clear(),
+            false => drop(found.pop()),
+        }
+        let target: Vec<_> = names(target).collect();
+        target.into_iter().rev().for_each(|name| rest.push_front(name));
+    }
+    Ok(Some(found.join(&b'/')))
+}
+
+/// Finds the path of a name in the root whose directory is without symlinks; what the name stands
+/// for may itself be one. `None` if there is no such directory.
+pub(super) fn resolve_directory(root: &Path, path: &[u8]) -> Result<Option<TreePath>> {
+    let mut names: Vec<_> = names(path).collect();
+    let Some(last) = names.pop() else { return Ok(Some(TreePath::new())) };
+    let directory = resolve(root, &names.join(&b'/'))?;
+    Ok(directory.map(|directory| join(&directory, &last)))
+}
+
+/// Opens the file that a path leads to, and tells where on this machine it is.
+///
+/// # Errors
+/// [`Error::Source`] if there is none, or it can't be read.
+pub(super) fn open(root: &Path, path: &[u8]) -> Result<(File, PathBuf)> {
+    let missing = || Error::source(path, "cannot open", rustix::io::Errno::NOENT);
+    let path = beneath(root, &resolve(root, path)?.ok_or_else(missing)?);
+    match File::open(&path) {
+        Ok(file) => Ok((file, path)),
+        Err(error) => Err(Error::source(path.as_os_str().as_bytes(), "cannot open", error)),
+    }
+}
+
+/// The path on this machine of one in the root.
+pub(super) fn beneath(root: &Path, path: &[u8]) -> PathBuf {
+    root.join(OsStr::from_bytes(path))
+}
+
+/// A path in a directory.
+pub(super) fn join(directory: &[u8], rest: &[u8]) -> TreePath {
+    match (directory, rest) {
+        (b"", path) | (path, b"") => path.to_vec(),
+        _ => [directory, rest].join(&b'/'),
+    }
+}
+
+/// What remains of a path beneath a directory; empty for the directory itself.
+pub(super) fn strip<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
+    match (directory, path.strip_prefix(directory)?) {
+        (_, []) => Some(&[]),
+        (b"", rest) => Some(rest),
+        (_, rest) => rest.strip_prefix(b"/"),
+    }
+}
+
+/// The directory of a path, and the name in it; `None` for the root.
+pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => Some((&path[..slash], &path[slash + 1..])),
+        None if path.is_empty() => None,
+        None => Some((b"", path)),
+    }
+}
+
+fn names(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let names = path.split(|&byte| byte == b'/');
+    names.filter(|name| !matches!(*name, b"" | b".")).map(Into::into)
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn symlinks_stay_in_the_root() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("secret"), "").unwrap();
+        let root = scratch.path().join("root");
+        fs::create_dir_all(root.join("usr/lib")).unwrap();
+        fs::write(root.join("usr/lib/file"), "content").unwrap();
+        for (target, name) in [
+            ("usr/lib", "lib"),
+            ("/usr", "absolute"),
+            ("../../..", "out"),
+            ("/../secret", "far"),
+            ("loop", "loop"),
+            ("nothing", "dangling"),
+        ] {
+            symlink(target, root.join(name)).unwrap();
+        }
+        for (path, expected) in [
+            ("", Some("")),
+            ("lib/file", Some("usr/lib/file")),
+            ("/absolute//lib/./file", Some("usr/lib/file")),
+            ("out/out/lib", Some("usr/lib")),
+            ("far", None),
+            ("../secret", None),
+            ("dangling", None),
+            ("usr/lib/file/x", None),
+        ] {
+            let found = resolve(&root, path.as_bytes()).unwrap();
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{path}");
+        }
+        assert!(resolve(&root, b"loop").is_err());
+        assert!(open(&root, b"dangling").is_err());
+        let (file, path) = open(&root, b"lib/file").unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 7);
+        assert_eq!(path, root.join("usr/lib/file"));
+        let place = resolve_directory(&root, b"absolute/lib/new").unwrap();
+        assert_eq!(place.unwrap(), b"usr/lib/new");
+        assert_eq!(resolve_directory(&root, b"dangling").unwrap().unwrap(), b"dangling");
+    }
+
+    #[test]
+    fn paths_are_taken_apart() {
+        for (path, directory, rest) in [
+            ("a/b", "a", Some("b")),
+            ("a", "a", Some("")),
+            ("a/b", "", Some("a/b")),
+            ("ab", "a", None),
+            ("a", "a/b", None),
+            ("", "", Some("")),
+        ] {
+            let found = strip(path.as_bytes(), directory.as_bytes());
+            assert_eq!(found, rest.map(str::as_bytes), "{path} in {directory}");
+        }
+        assert_eq!(split(b"a/b/c"), Some((&b"a/b"[..], &b"c"[..])));
+        assert_eq!(split(b"c"), Some((&b""[..], &b"c"[..])));
+        assert_eq!(split(b""), None);
+        assert_eq!(join(b"", b"a"), b"a");
+        assert_eq!(join(b"a", b""), b"a");
+        assert_eq!(join(b"a", b"b"), b"a/b");
+    }
+}

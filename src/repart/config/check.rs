@@ -1,0 +1,251 @@
+//! Which settings go together, and what follows from them.
+
+use super::settings::Draft;
+use super::{At, Context};
+use crate::error::{Error, Result};
+use crate::gpt::{Attributes, PartitionType, Role};
+use crate::repart::{Definition, Format, Minimize, Verity};
+use crate::report::Warning;
+
+/// Settles all definitions.
+pub(super) fn finish(
+    drafts: Vec<Draft>,
+    context: &Context,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Definition>> {
+    let mut definitions = Vec::new();
+    for draft in drafts {
+        // One that does not count may be wrong, as long as its type is known.
+        if draft.typed && !context.filter.takes(draft.definition.partition.partition_type) {
+            continue;
+        }
+        definitions.push(settle(draft, context, warnings)?);
+    }
+    Ok(definitions)
+}
+
+/// Settles one definition.
+fn settle(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> Result<Definition> {
+    let file = draft.file.clone();
+    let at = At { file: &file, line: 0 };
+    if !draft.typed {
+        return Err(at.error("there is no Type=", "say what the partition is for"));
+    }
+    let partition_type = draft.definition.partition.partition_type;
+    let format = format(&draft, context);
+    let one = &mut draft.definition;
+    let populated = !one.copy_files.is_empty()
+        || !one.make_directories.is_empty()
+        || !one.make_symlinks.is_empty();
+    let filled = populated || draft.add_validate_fs == Some(true);
+    one.format = match format {
+        Some(name) => Some(by_name(&name)),
+        None if partition_type == PartitionType::Swap && one.copy_blocks.is_none() => {
+            Some(Format::Swap)
+        }
+        None if filled || one.encrypt.is_some() && one.copy_blocks.is_none() => {
+            match partition_type {
+                PartitionType::Esp | PartitionType::Xbootldr => Some(Format::Vfat),
+                _ => Some(Format::Ext4),
+            }
+        }
+        None => None,
+    };
+    one.add_validate_fs = draft
+        .add_validate_fs
+        .unwrap_or(!matches!(one.format, None | Some(Format::Vfat | Format::Swap | Format::Empty)));
+    check_content(one, populated)?;
+    check_sizes(one)?;
+    if one.format == Some(Format::Empty) && one.partition.label.is_none() {
+        one.partition.label = Some("_empty".to_owned());
+    }
+    let attributes = attributes(&draft, context, at, warnings);
+    draft.definition.partition.attributes = Some(attributes);
+    Ok(draft.definition)
+}
+
+/// The format that is asked for, here or by the environment.
+fn format(draft: &Draft, context: &Context) -> Option<String> {
+    let overrides = &context.overrides;
+    let designator = match draft.definition.partition.partition_type {
+        PartitionType::Of(Role::Root, _) => "root",
+        PartitionType::Of(Role::Usr, _) => "usr",
+        PartitionType::Home => "home",
+        PartitionType::Srv => "srv",
+        PartitionType::Esp => "esp",
+        PartitionType::Xbootldr => "xbootldr",
+        PartitionType::Tmp => "tmp",
+        PartitionType::Var => "var",
+        _ => "",
+    };
+    let given = draft.format.as_ref().map(|given| overrides.all.as_ref().unwrap_or(given));
+    overrides.designators.get(designator).or(given).cloned()
+}
+
+fn by_name(name: &str) -> Format {
+    match name {
+        "ext4" => Format::Ext4,
+        "btrfs" => Format::Btrfs,
+        "vfat" => Format::Vfat,
+        "swap" => Format::Swap,
+        "empty" => Format::Empty,
+        other => Format::Other(other.to_owned()),
+    }
+}
+
+type Fault<'a> = &'a dyn Fn(&str, &str) -> Error;
+
+fn check_content(one: &Definition, populated: bool) -> Result<()> {
+    let fault: Fault<'_> = &|rule, remedy| one.fault(rule, remedy);
+    let copied = one.copy_blocks.is_some();
+    if copied && (populated || one.format.is_some()) {
+        return Err(fault(
+            "CopyBlocks= goes with none of Format=, CopyFiles=, MakeDirectories= and MakeSymlinks=",
+            "leave CopyBlocks= out, or all of these",
+        ));
+    }
+    if one.format == Some(Format::Empty) && populated {
+        return Err(fault(
+            "a partition that is kept empty holds no files",
+            "leave CopyFiles= and the like out, or give another Format=",
+        ));
+    }
+    let read_only =
+        matches!(&one.format, Some(Format::Other(name)) if name == "erofs" || name == "squashfs");
+    if one.format == Some(Format::Swap) && populated {
+        return Err(fault("swap space holds no files", "leave CopyFiles= and the like out"));
+    }
+    if read_only
+        && one.copy_files.is_empty()
+        && one.make_directories.is_empty()
+        && one.make_symlinks.is_empty()
+    {
+        return Err(fault("a read-only file system needs something in it", "give CopyFiles="));
+    }
+    if matches!(one.verity, Verity::Hash | Verity::Signature) {
+        if populated || one.format.is_some() || copied {
+            return Err(fault(
+                "a partition for a hash tree or signature has no content of its own",
+                "leave Format=, CopyFiles= and the like out",
+            ));
+        }
+        if one.encrypt.is_some() {
+            return Err(fault(
+                "a partition for a hash tree or signature can't be encrypted",
+                "leave Encrypt= out",
+            ));
+        }
+    }
+    if one.minimize != Minimize::Off && one.format.is_none() && one.verity != Verity::Hash {
+        return Err(fault(
+            "Minimize= needs Format= or Verity=hash",
+            "say what the partition is formatted with, or leave Minimize= out",
+        ));
+    }
+    if let Some(default) = &one.default_subvolume
+        && !one.subvolumes.iter().any(|subvolume| subvolume.path == *default)
+    {
+        return Err(fault("DefaultSubvolume= is none of Subvolumes=", "name it there too"));
+    }
+    match (one.verity, &one.verity_match_key) {
+        (Verity::Off, Some(_)) => Err(fault(
+            "VerityMatchKey= is given without Verity=",
+            "give Verity=, or leave the key out",
+        )),
+        (Verity::Data | Verity::Hash | Verity::Signature, None) => Err(fault(
+            "Verity= is given without VerityMatchKey=",
+            "give the partitions of one hash tree the same key",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_sizes(one: &Definition) -> Result<()> {
+    let room = &one.partition.room;
+    if one.verity == Verity::Signature && (room.size_min.is_some() || room.size_max.is_some()) {
+        return Err(one.fault(
+            "a signature has a size of its own",
+            "leave SizeMinBytes= and SizeMaxBytes= out",
+        ));
+    }
+    let above = |min: Option<u64>, max: Option<u64>| match (min, max) {
+        (Some(min), Some(max)) => min > max,
+        _ => false,
+    };
+    if above(room.size_min, room.size_max) {
+        return Err(one.fault("SizeMinBytes= is above SizeMaxBytes=", "exchange them"));
+    }
+    if above(Some(room.padding_min), room.padding_max) {
+        return Err(one.fault("PaddingMinBytes= is above PaddingMaxBytes=", "exchange them"));
+    }
+    Ok(())
+}
+
+/// The attributes in the table.
+fn attributes(
+    draft: &Draft,
+    context: &Context,
+    at: At<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Attributes {
+    let Draft { definition, flags, no_auto, read_only, grow, .. } = draft;
+    let partition_type = definition.partition.partition_type;
+    let supported = Supported::by(partition_type);
+    let no_auto = no_auto.or((definition.format == Some(Format::Empty)).then_some(true));
+    let of_verity = matches!(definition.verity, Verity::Data | Verity::Signature);
+    let read_only = read_only.or((supported.hash || of_verity).then_some(true));
+    let writable = read_only != Some(true);
+    let grow = match grow {
+        Some(false) if context.compat.grow && writable => None,
+        grow => *grow,
+    };
+    let grow = grow.or((supported.grow && writable).then_some(true));
+    let mut attributes = Attributes::from_bits_retain(*flags);
+    let mut set = |name: &str, bit: Attributes, supported: bool, wanted: Option<bool>, given| {
+        if supported {
+            if let Some(wanted) = wanted {
+                attributes.set(bit, wanted);
+            }
+        } else if given {
+            let name_of = partition_type.name();
+            warnings
+                .push(at.warning(format!("{name}= means nothing to {name_of}; it is left out")));
+        }
+    };
+    let given = |one: Option<bool>| one == Some(true);
+    set("NoAuto", Attributes::NO_AUTO, supported.no_auto, no_auto, given(draft.no_auto));
+    set("ReadOnly", Attributes::READ_ONLY, supported.read_only, read_only, given(draft.read_only));
+    set("GrowFileSystem", Attributes::GROWFS, supported.grow, grow, given(draft.grow));
+    if context.compat.flags && attributes.bits() & ((1 << 48) - 1) != 0 {
+        return Attributes::empty();
+    }
+    attributes
+}
+
+/// Which attributes mean something to a type.
+struct Supported {
+    no_auto: bool,
+    read_only: bool,
+    grow: bool,
+    /// Whether it holds a hash tree or a signature.
+    hash: bool,
+}
+
+impl Supported {
+    fn by(partition_type: PartitionType) -> Self {
+        use PartitionType as T;
+        let mounted = matches!(
+            partition_type,
+            T::Of(Role::Root | Role::Usr, _) | T::Home | T::Srv | T::Var | T::Tmp | T::Xbootldr
+        );
+        let tree = matches!(partition_type, T::Of(Role::RootVerity | Role::UsrVerity, _));
+        let signature =
+            matches!(partition_type, T::Of(Role::RootVeritySig | Role::UsrVeritySig, _));
+        Self {
+            no_auto: mounted || tree || partition_type == T::Swap,
+            read_only: mounted || tree || signature,
+            grow: mounted,
+            hash: tree || signature,
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! What each setting means.
+
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::words::{ESCAPED, LIST, PARTS, Syntax, split};
+use super::{At, Context, ini, specifiers, values};
+use crate::disk::{self, WEIGHT_MAX};
+use crate::error::Result;
+use crate::gpt::PartitionType;
+use crate::repart::{
+    CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, Subvolume, Symlink, TreePath,
+    Verity,
+};
+use crate::report::Warning;
+
+/// A definition while its files are read.
+pub(super) struct Draft {
+    pub(super) definition: Definition,
+    pub(super) file: PathBuf,
+    /// Whether there was a `Type=`.
+    pub(super) typed: bool,
+    pub(super) format: Option<String>,
+    pub(super) flags: u64,
+    pub(super) no_auto: Option<bool>,
+    pub(super) read_only: Option<bool>,
+    pub(super) grow: Option<bool>,
+    pub(super) add_validate_fs: Option<bool>,
+}
+
+impl Draft {
+    pub(super) fn new(file: PathBuf) -> Self {
+        let partition = disk::Definition::new(PartitionType::LinuxGeneric);
+        let definition = Definition { file: Some(file.clone()), ..Definition::new(partition) };
+        Self {
+            definition,
+            file,
+            typed: false,
+            format: None,
+            flags: 0,
+            no_auto: None,
+            read_only: None,
+            grow: None,
+            add_validate_fs: None,
+        }
+    }
+}
+
+/// Takes the settings of a file.
+pub(super) fn take(
+    draft: &mut Draft,
+    file: &Path,
+    text: &[u8],
+    context: &Context,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    let at = At { file, line: 0 };
+    for ini::Assignment { line, key, value } in ini::assignments(text, at, warnings) {
+        let at = At { file, line };
+        let mut setting = Setting { draft, key: &key, value: &value, at, context, warnings };
+        if let Err(rule) = setting.take()? {
+            warnings.push(at.warning(format!("{key}={value}: {rule}; it is left out")));
+        }
+    }
+    Ok(())
+}
+
+/// A setting that is being taken.
+struct Setting<'a> {
+    draft: &'a mut Draft,
+    key: &'a str,
+    value: &'a str,
+    at: At<'a>,
+    context: &'a Context,
+    warnings: &'a mut Vec<Warning>,
+}
+
+/// The outer error ends the run, the inner one is a warning.
+type Taken<T = ()> = Result<std::result::Result<T, String>>;
+
+/// Why a value is none.
+type Refused<T = ()> = std::result::Result<T, String>;
+
+impl Setting<'_> {
+    fn take(&mut self) -> Taken {
+        let value = self.value;
+        let empty = value.is_empty();
+        let definition = &mut self.draft.definition;
+        let room = &mut definition.partition.room;
+        Ok(match self.key {
+            "Type" => return self.partition_type().map(Ok),
+            "Label" => self.label(),
+            "VolumeLabel" | "EncryptKDF" | "Discard" | "KeyFile" | "TPM2PCRs" => Ok(()),
+            "VolumeName" | "IntegrityAlgorithm" => Ok(()),
+            "UUID" => match value {
+                "" => put(&mut definition.partition.uuid, Ok(None)),
+                "null" => put(&mut definition.partition.uuid, Ok(Some(Uuid::nil()))),
+                _ => {
+                    let uuid = value.parse().map_err(|_| "it is not a UUID".to_owned());
+                    put(&mut definition.partition.uuid, uuid.map(Some))
+                }
+            },
+            "Priority" => put(&mut room.priority, integer(value)),
+            "Weight" => put(&mut room.weight, weight(value)),
+            "PaddingWeight" => put(&mut room.padding_weight, weight(value)),
+            "SizeMinBytes" => {
+                let size = self.size(true)?;
+                self.draft.definition.partition.room.size_min = Some(size);
+                Ok(())
+            }
+            "SizeMaxBytes" => {
+                let size = self.size(false)?;
+                self.draft.definition.partition.room.size_max = Some(size);
+                Ok(())
+            }
+            "PaddingMinBytes" => {
+                let size = self.size(true)?;
+                self.draft.definition.partition.room.padding_min = size;
+                Ok(())
+            }
+            "PaddingMaxBytes" => {
+                let size = self.size(false)?;
+                self.draft.definition.partition.room.padding_max = Some(size);
+                Ok(())
+            }
+            "FactoryReset" => put(&mut definition.factory_reset, boolean(value)),
+            "CopyBlocks" => match value {
+                "" => put(&mut definition.copy_blocks, Ok(None)),
+                "auto" => {
+                    definition.online = Some("CopyBlocks=auto");
+                    Ok(())
+                }
+                _ => {
+                    let path = self.path(value);
+                    put(&mut self.draft.definition.copy_blocks, path.map(Some))
+                }
+            },
+            "Format" if empty => Err("it names no format".to_owned()),
+            "Format" => {
+                self.draft.format = Some(value.to_owned());
+                Ok(())
+            }
+            "CopyFiles" => return self.copy_files(),
+            "ExcludeFiles" if empty => put(&mut definition.exclude_files, Ok(Vec::new())),
+            "ExcludeFiles" => return self.excludes(|definition| &mut definition.exclude_files),
+            "ExcludeFilesTarget" if empty => {
+                put(&mut definition.exclude_files_target, Ok(Vec::new()))
+            }
+            "ExcludeFilesTarget" => {
+                return self.excludes(|definition| &mut definition.exclude_files_target);
+            }
+            // An empty value of these three adds nothing, and takes nothing away.
+            "MakeDirectories" => self.each(LIST, |setting, word| {
+                let path = setting.path(word)?;
+                setting.draft.definition.make_directories.push(path);
+                Ok(())
+            }),
+            "MakeSymlinks" => self.each(LIST, Self::symlink),
+            "Subvolumes" => self.each(LIST, Self::subvolume),
+            "DefaultSubvolume" if empty => put(&mut definition.default_subvolume, Ok(None)),
+            "DefaultSubvolume" => {
+                let path = self.path(value);
+                put(&mut self.draft.definition.default_subvolume, path.map(Some))
+            }
+            "Encrypt" => match (boolean(value), value) {
+                (Ok(false), _) | (_, "") => put(&mut definition.encrypt, Ok(None)),
+                (Ok(true), _) | (_, "key-file" | "tpm2" | "key-file+tpm2") => {
+                    put(&mut definition.encrypt, Ok(Some(value.to_owned())))
+                }
+                _ => Err("there is no such encryption".to_owned()),
+            },
+            "Verity" => put(
+                &mut definition.verity,
+                match value {
+                    "" | "off" => Ok(Verity::Off),
+                    "data" => Ok(Verity::Data),
+                    "hash" => Ok(Verity::Hash),
+                    "signature" => Ok(Verity::Signature),
+                    _ => Err("it is none of off, data, hash and signature".to_owned()),
+                },
+            ),
+            "VerityMatchKey" => {
+                put(&mut definition.verity_match_key, Ok((!empty).then(|| value.to_owned())))
+            }
+            "VerityDataBlockSizeBytes" => {
+                let size = self.block_size()?;
+                put(&mut self.draft.definition.verity_data_block_size, Ok(size))
+            }
+            "VerityHashBlockSizeBytes" => {
+                let size = self.block_size()?;
+                put(&mut self.draft.definition.verity_hash_block_size, Ok(size))
+            }
+            "FileSystemSectorSize" => {
+                let size = self.block_size()?;
+                put(&mut self.draft.definition.file_system_sector_size, Ok(size))
+            }
+            "Flags" => {
+                let flags = values::unsigned(value).ok_or_else(|| "it is not a number".to_owned());
+                put(&mut self.draft.flags, if empty { Ok(0) } else { flags })
+            }
+            "NoAuto" => put(&mut self.draft.no_auto, tristate(value)),
+            "ReadOnly" => put(&mut self.draft.read_only, tristate(value)),
+            "GrowFileSystem" => put(&mut self.draft.grow, tristate(value)),
+            "AddValidateFS" => put(&mut self.draft.add_validate_fs, tristate(value)),
+            "SplitName" => self.split_name(),
+            "Minimize" => put(
+                &mut definition.minimize,
+                match (boolean(value), value) {
+                    (Ok(false), _) | (_, "") => Ok(Minimize::Off),
+                    (Ok(true), _) | (_, "best") => Ok(Minimize::Best),
+                    (_, "guess") => Ok(Minimize::Guess),
+                    _ => Err("it is none of off, best and guess".to_owned()),
+                },
+            ),
+            "MountPoint" if empty => put(&mut definition.mount_points, Ok(Vec::new())),
+            "MountPoint" => self.mount_point(),
+            "EncryptedVolume" if empty => put(&mut definition.encrypted_volume, Ok(None)),
+            "EncryptedVolume" => self.encrypted_volume(),
+            "Compression" => {
+                put(&mut definition.compression, Ok((!empty).then(|| value.to_owned())))
+            }
+            "CompressionLevel" => {
+                put(&mut definition.compression_level, Ok((!empty).then(|| value.to_owned())))
+            }
+            "SupplementFor" => {
+                let name = value.strip_suffix(".conf").unwrap_or(value);
+                put(&mut definition.supplement_for, Ok((!empty).then(|| name.to_owned())))
+            }
+            "BlockDeviceReplace" => {
+                definition.online = (!empty).then_some("BlockDeviceReplace=");
+                Ok(())
+            }
+            "Integrity" => {
+                let off = matches!(value, "" | "off") || boolean(value) == Ok(false);
+                definition.online = (!off).then_some("Integrity=");
+                Ok(())
+            }
+            key if key.starts_with("X-") => Ok(()),
+            _ => Err("there is no such setting".to_owned()),
+        })
+    }
+
+    fn partition_type(&mut self) -> Result<()> {
+        let found = self.context.partition_type(self.value).ok_or_else(|| {
+            self.at.error(
+                format!("there is no partition type {:?}", self.value),
+                "give a name such as root, esp or linux-generic, or a UUID",
+            )
+        })?;
+        self.draft.typed = true;
+        self.draft.definition.partition.partition_type = found;
+        Ok(())
+    }
+
+    fn label(&mut self) -> Refused {
+        let label = self.expand(self.value, "")?;
+        if label.encode_utf16().count() > crate::gpt::spec::NAME_UNITS {
+            return Err("a table holds 36 UTF-16 units of it".to_owned());
+        }
+        if label.chars().any(char::is_control) {
+            return Err("there are control characters in it".to_owned());
+        }
+        self.draft.definition.partition.label = Some(label);
+        Ok(())
+    }
+
+    /// A size in bytes, rounded to what every grain is a multiple of.
+    fn size(&mut self, up: bool) -> Result<u64> {
+        let size = values::size(self.value).ok_or_else(|| {
+            self.at.error(
+                format!("{}={}: it is not a size", self.key, self.value),
+                "give a number of bytes, or one with K, M, G or T behind it",
+            )
+        })?;
+        let rounded = match up {
+            true => crate::size::round_up(size, 4096),
+            false => size / 4096 * 4096,
+        };
+        if rounded != size {
+            let (key, way) = (self.key, if up { "up" } else { "down" });
+            let text = format!("{key}= is rounded {way} to {rounded}, a multiple of 4096");
+            self.warnings.push(self.at.warning(text));
+        }
+        Ok(rounded)
+    }
+
+    fn block_size(&self) -> Result<Option<u32>> {
+        if self.value.is_empty() {
+            return Ok(None);
+        }
+        let size = values::size(self.value).and_then(|size| u32::try_from(size).ok());
+        match size.filter(|size| size.is_power_of_two() && (512..=4096).contains(size)) {
+            Some(size) => Ok(Some(size)),
+            None => Err(self.at.error(
+                format!("{}={}: it is no size of blocks", self.key, self.value),
+                "give a power of two from 512 to 4096",
+            )),
+        }
+    }
+
+    fn copy_files(&mut self) -> Taken {
+        let fault = |rule: &str| {
+            let remedy = "write source, source:target or source:target:options";
+            self.at.error(format!("CopyFiles={}: {rule}", self.value), remedy)
+        };
+        let parts =
+            split(self.value, PARTS).ok_or_else(|| fault("a backslash stands for nothing"))?;
+        let [source, rest @ ..] = &*parts else { return Err(fault("there is no source")) };
+        if rest.len() > 2 {
+            return Err(fault("there are more than three parts"));
+        }
+        let target = rest.first().filter(|target| !target.is_empty()).unwrap_or(source);
+        let options = rest.get(1).map(Vec::as_slice).unwrap_or_default();
+        let fsverity = match options {
+            b"" | b"fsverity=off" => false,
+            b"fsverity=copy" => true,
+            _ => return Ok(Err("its only option is fsverity=off or fsverity=copy".to_owned())),
+        };
+        let paths = self.bytes_path(source).and_then(|one| Ok((one, self.bytes_path(target)?)));
+        Ok(paths.map(|(source, target)| {
+            let line = CopyFiles { source, target, fsverity };
+            self.draft.definition.copy_files.push(line);
+        }))
+    }
+
+    fn excludes(&mut self, list: fn(&mut Definition) -> &mut Vec<(TreePath, bool)>) -> Taken {
+        Ok(self.each(ESCAPED, |setting, word| {
+            let content = word.ends_with('/');
+            let path = setting.path(word)?;
+            list(&mut setting.draft.definition).push((path, content));
+            Ok(())
+        }))
+    }
+
+    fn symlink(&mut self, word: &str) -> Refused {
+        let Some((path, target)) = word.split_once(':').filter(|(_, target)| !target.is_empty())
+        else {
+            return Err(format!("{word:?} is not a path, a colon and a target"));
+        };
+        let path = self.path(path)?;
+        let target = self.expand(target, "")?.into_bytes();
+        self.draft.definition.make_symlinks.push(Symlink { path, target });
+        Ok(())
+    }
+
+    fn subvolume(&mut self, word: &str) -> Refused {
+        let (path, flags) = word.split_once(':').unwrap_or((word, ""));
+        let path = self.path(path)?;
+        let (mut read_only, mut nodatacow) = (false, false);
+        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
+            match flag {
+                "ro" => read_only = true,
+                "nodatacow" => nodatacow = true,
+                _ => return Err(format!("a subvolume has no flag {flag:?}")),
+            }
+        }
+        let subvolumes = &mut self.draft.definition.subvolumes;
+        subvolumes.retain(|other| other.path != path);
+        subvolumes.push(Subvolume { path, read_only, nodatacow });
+        Ok(())
+    }
+
+    fn split_name(&mut self) -> Refused {
+        let name = match self.value {
+            "" => Some("%t".to_owned()),
+            "-" => None,
+            template => Some(self.expand(template, "tTUn")?),
+        };
+        if name.as_deref().is_some_and(|name| name.contains('/')) {
+            return Err("there is a slash in it".to_owned());
+        }
+        self.draft.definition.split_name = name;
+        Ok(())
+    }
+
+    fn mount_point(&mut self) -> Refused {
+        let [path, options @ ..] = &*self.texts(PARTS)? else {
+            return Err("there is no path".to_owned());
+        };
+        if options.len() > 1 {
+            return Err("there are more than two parts".to_owned());
+        }
+        let path = self.path(path)?;
+        let path = String::from_utf8(path).map_err(|_| "the path is not UTF-8".to_owned())?;
+        let options = options.first().cloned().unwrap_or_default();
+        let point = MountPoint { path: format!("/{path}"), options };
+        self.draft.definition.mount_points.push(point);
+        Ok(())
+    }
+
+    fn encrypted_volume(&mut self) -> Refused {
+        let [name, rest @ ..] = &*self.texts(PARTS)? else {
+            return Err("there is no name".to_owned());
+        };
+        let given =
+            |at: usize| rest.get(at).filter(|text| !text.is_empty() && *text != "-").cloned();
+        self.draft.definition.encrypted_volume =
+            Some(EncryptedVolume { name: name.clone(), key_file: given(0), options: given(1) });
+        Ok(())
+    }
+
+    fn texts(&self, syntax: Syntax) -> Refused<Vec<String>> {
+        let words = split(self.value, syntax)
+            .ok_or_else(|| "there is an open quote, or a backslash for nothing".to_owned())?;
+        let text = |word| String::from_utf8(word).map_err(|_| "it is not UTF-8".to_owned());
+        words.into_iter().map(text).collect()
+    }
+
+    /// Takes each word of a list.
+    fn each(
+        &mut self,
+        syntax: Syntax,
+        mut take: impl FnMut(&mut Self, &str) -> Refused,
+    ) -> Refused {
+        for word in self.texts(syntax)? {
+            // One word that is wrong does not spoil the others.
+            if let Err(rule) = take(self, &word) {
+                let text = format!("{}={word}: {rule}; it is left out", self.key);
+                self.warnings.push(self.at.warning(text));
+            }
+        }
+        Ok(())
+    }
+
+    fn expand(&mut self, text: &str, kept: &str) -> Refused<String> {
+        let specifiers::Expanded { text, of_host } = specifiers::expand(text, self.context, kept)?;
+        for specifier in of_host {
+            let text = format!(
+                "%{specifier} is of the machine that builds: the image is another one elsewhere"
+            );
+            self.warnings.push(self.at.warning(text));
+        }
+        Ok(text)
+    }
+
+    fn bytes_path(&mut self, bytes: &[u8]) -> Refused<TreePath> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        self.path(text)
+    }
+
+    /// An absolute path in its normal form.
+    fn path(&mut self, text: &str) -> Refused<TreePath> {
+        let text = self.expand(text, "")?;
+        if !text.starts_with('/') {
+            return Err("it is not an absolute path".to_owned());
+        }
+        if text.contains('\0') {
+            return Err("there is a NUL in the path".to_owned());
+        }
+        let mut names = Vec::new();
+        for name in text.split('/') {
+            match name {
+                "" | "." => {}
+                ".." => return Err("there is a `..` in the path".to_owned()),
+                name => names.push(name),
+            }
+        }
+        Ok(names.join("/").into_bytes())
+    }
+}
+
+/// Sets a field to a value, if it is one.
+fn put<T>(field: &mut T, value: Refused<T>) -> Refused {
+    *field = value?;
+    Ok(())
+}
+
+fn boolean(text: &str) -> Refused<bool> {
+    values::boolean(text).ok_or_else(|| "it is neither yes nor no".to_owned())
+}
+
+fn tristate(text: &str) -> Refused<Option<bool>> {
+    if text.is_empty() { Ok(None) } else { boolean(text).map(Some) }
+}
+
+fn integer(text: &str) -> Refused<i32> {
+    text.parse().map_err(|_| "it is not a number from -2147483648 to 2147483647".to_owned())
+}
+
+fn weight(text: &str) -> Refused<u32> {
+    let weight = values::unsigned(text).and_then(|weight| u32::try_from(weight).ok());
+    weight
+        .filter(|&weight| weight <= WEIGHT_MAX)
+        .ok_or_else(|| format!("it is not a number from 0 to {WEIGHT_MAX}"))
+}

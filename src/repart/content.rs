@@ -1,0 +1,244 @@
+//! What goes into a new partition: prepared until its least size is known, then planned.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+use super::{Definition, Format, Minimize, Options, chase, label};
+use crate::btrfs::Reading;
+use crate::disk::root::Planner;
+use crate::disk::{Btrfs, Ext4, Identity, Root, Subvolume, Vfat, source, swap};
+use crate::error::{Error, Result};
+use crate::layout::{Layout, Render};
+use crate::report::Warning;
+use crate::size::Headroom;
+use crate::time::Timestamp;
+use crate::tree::{Survey, Tree};
+
+/// What goes into a partition, of any size.
+pub(super) enum Content {
+    /// Zeros.
+    Nothing,
+    /// Bytes of a file.
+    Blocks(Blocks),
+    /// Swap space.
+    Swap {
+        uuid: Uuid,
+        label: String,
+    },
+    Fat(Fat),
+    /// ext4 or btrfs.
+    Planned(Planner),
+}
+
+/// A range of a file that is copied as it is.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    file: Arc<File>,
+    range: Range<u64>,
+    path: Vec<u8>,
+}
+
+pub(super) struct Fat {
+    tree: Arc<Tree>,
+    vfat: Vfat,
+    uuid: Uuid,
+    epoch: Timestamp,
+}
+
+/// What all formats are made of.
+pub(super) struct Ingredients<'a> {
+    pub(super) tree: Tree,
+    pub(super) survey: Survey,
+    pub(super) subvolumes: Vec<Subvolume>,
+    pub(super) identity: &'a Identity,
+    /// Bytes in a sector of the file system.
+    pub(super) sector_size: u32,
+}
+
+impl Content {
+    /// Swap space of a partition.
+    pub(super) fn swap(identity: &Identity) -> Self {
+        let label = label::swap(&identity.label).to_owned();
+        Self::Swap { uuid: identity.file_system, label }
+    }
+
+    /// Prepares the file system that a definition asks for.
+    ///
+    /// # Errors
+    /// Those of the formats, and [`Error::Definition`] for one that can't be written.
+    pub(super) fn of(
+        definition: &Definition,
+        ingredients: Ingredients<'_>,
+        options: &Options,
+    ) -> Result<Self> {
+        let Ingredients { mut tree, survey, subvolumes, identity, sector_size } = ingredients;
+        let (uuid, label) = (identity.file_system, &identity.label);
+        let epoch = source::clamp(&mut tree, options.epoch)?.epoch.0;
+        let tree = Arc::new(tree);
+        let reading = Reading { threads: options.threads, spool: Some(&options.spool) };
+        let root = match &definition.format {
+            None | Some(Format::Empty | Format::Swap | Format::Other(_)) => {
+                return Ok(Self::Nothing);
+            }
+            Some(Format::Vfat) => {
+                let label = Some(label::vfat(label)).filter(|label| !label.is_empty());
+                let vfat = Vfat { sector_size, label };
+                return Ok(Self::Fat(Fat { tree, vfat, uuid, epoch }));
+            }
+            Some(Format::Ext4) => Root::Ext4(Ext4 { profile: options.ext4, ..Ext4::default() }),
+            Some(Format::Btrfs) => Root::Btrfs(Btrfs {
+                subvolumes,
+                default_subvolume: definition.default_subvolume.clone(),
+                compression: compression(definition)?,
+                copy_links: true,
+                ..Btrfs::default()
+            }),
+        };
+        let label = match &root {
+            Root::Ext4(_) => label::ext4(label).to_owned(),
+            Root::Btrfs(_) => label.clone(),
+        };
+        Ok(Self::Planned(root.prepare(tree, survey, uuid, label, epoch, &reading)?))
+    }
+
+    /// Whether there is anything but zeros.
+    pub(super) fn is_some(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    /// The size in bytes that follows from the content, with room to write for
+    /// [`Minimize::Guess`].
+    pub(super) fn minimal(&self, minimize: Minimize) -> Result<Option<u64>> {
+        match (self, minimize) {
+            (Self::Blocks(blocks), _) => Ok(Some(blocks.range.end - blocks.range.start)),
+            (_, Minimize::Off) | (Self::Nothing | Self::Swap { .. }, _) => Ok(None),
+            (Self::Fat(Fat { tree, vfat, epoch, .. }), _) => {
+                let least = vfat.minimal_size(tree, *epoch)?;
+                let room = match minimize {
+                    Minimize::Best => 0,
+                    // What an update writes before it removes anything.
+                    Minimize::Guess | Minimize::Off => least / 2,
+                };
+                Ok(Some((least + room).next_multiple_of(4096)))
+            }
+            (Self::Planned(planner), Minimize::Best) => {
+                Ok(Some(planner.plan(None, Some(Headroom::Bytes(0)))?.file_system.size))
+            }
+            (Self::Planned(planner), Minimize::Guess) => {
+                Ok(Some(planner.plan(None, None)?.file_system.size))
+            }
+        }
+    }
+
+    /// Plans it for a partition of so many bytes at an offset of the disk.
+    pub(super) fn plan(&self, size: u64, start: u64) -> Result<(Layout, Vec<Warning>)> {
+        let planned = match self {
+            Self::Nothing => return Ok((Layout::new(size), Vec::new())),
+            Self::Blocks(blocks) => return Ok((blocks.layout(size)?, Vec::new())),
+            Self::Swap { uuid, label } => {
+                return Ok((swap::partition(size, *uuid, label)?, Vec::new()));
+            }
+            Self::Fat(Fat { tree, vfat, uuid, epoch }) => {
+                vfat.plan(tree, *uuid, *epoch, start, Some(size))?
+            }
+            Self::Planned(planner) => planner.plan(Some(size), None)?,
+        };
+        Ok((planned.layout, planned.warnings))
+    }
+}
+
+fn compression(definition: &Definition) -> Result<Option<crate::btrfs::Compression>> {
+    let Some(name) = &definition.compression else { return Ok(None) };
+    let text = match &definition.compression_level {
+        Some(level) => format!("{name}:{level}"),
+        None => name.clone(),
+    };
+    text.parse().map(Some).map_err(|error| match error {
+        Error::Parameter { rule, remedy, .. } => definition.fault(rule, remedy),
+        error => error,
+    })
+}
+
+/// What a definition copies as it is, if it does.
+pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Option<Blocks>> {
+    let Some(path) = &definition.copy_blocks else { return Ok(definition.blocks.clone()) };
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
+    let (file, path) = chase::open(root, path)?;
+    let size = match file.metadata() {
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Ok(_) => {
+            return Err(definition.fault(
+                format!("CopyBlocks={} is not a regular file", path.display()),
+                "give the path of an image",
+            ));
+        }
+        Err(error) => {
+            return Err(Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error));
+        }
+    };
+    if size == 0 || !size.is_multiple_of(512) {
+        return Err(definition.fault(
+            format!("CopyBlocks={} has {size} bytes", path.display()),
+            "give a file of a multiple of 512 bytes, and more than none",
+        ));
+    }
+    Ok(Some(Blocks::range(Arc::new(file), 0..size, &path)))
+}
+
+impl Blocks {
+    /// A range of a file, in bytes.
+    pub(super) fn range(file: Arc<File>, range: Range<u64>, path: &Path) -> Self {
+        Self { file, range, path: path.as_os_str().as_encoded_bytes().to_vec() }
+    }
+
+    /// The bytes at the start of so many; where the file has holes there are none.
+    pub(super) fn layout(&self, size: u64) -> Result<Layout> {
+        let mut layout = Layout::new(size);
+        let Range { start, end } = self.range;
+        let fail = |error: Errno| Error::source(self.path.clone(), "cannot find its holes", error);
+        let mut at = start;
+        let render: Arc<dyn Render> =
+            Arc::new(FileBytes { file: Arc::clone(&self.file), start, path: self.path.clone() });
+        let fill = layout.add_render(render);
+        while at < end {
+            let data = match seek(&self.file, SeekFrom::Data(at)) {
+                Ok(data) => data.min(end),
+                Err(Errno::NXIO) => break,
+                // A device has no holes to tell.
+                Err(Errno::INVAL) => at,
+                Err(error) => return Err(fail(error)),
+            };
+            let hole = match seek(&self.file, SeekFrom::Hole(data)) {
+                Ok(hole) => hole.min(end),
+                Err(Errno::INVAL | Errno::NXIO) => end,
+                Err(error) => return Err(fail(error)),
+            };
+            let (offset, len) = (data - start, hole - data);
+            layout.push(crate::layout::Region { offset, len, from: offset, fill });
+            at = hole.max(data + 1);
+        }
+        Ok(layout)
+    }
+}
+
+/// Bytes of a file from an offset on.
+struct FileBytes {
+    file: Arc<File>,
+    start: u64,
+    path: Vec<u8>,
+}
+
+impl Render for FileBytes {
+    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.file
+            .read_exact_at(out, self.start + offset)
+            .map_err(|error| Error::source(self.path.clone(), "cannot read", error))
+    }
+}

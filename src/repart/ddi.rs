@@ -1,0 +1,37 @@
+//! The definitions of `--make-ddi=`: a file system with what one kind of extension has, its hash
+//! tree, and the signature of that.
+
+/// A kind of discoverable disk image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ddi {
+    /// A system extension: `/usr` and `/opt`.
+    Sysext,
+    /// A configuration extension: `/etc`.
+    Confext,
+    /// A portable service: a whole root.
+    Portable,
+}
+
+impl Ddi {
+    /// The definition files, each with its name.
+    #[must_use]
+    pub fn files(self) -> [(&'static str, String); 3] {
+        let sources: &[&str] = match self {
+            Self::Sysext => &["/usr/", "/opt/"],
+            Self::Confext => &["/etc/"],
+            Self::Portable => &["/"],
+        };
+        let copied: String = sources.iter().map(|source| format!("CopyFiles={source}\n")).collect();
+        let file = |partition_type: &str, part: &str, rest: &str| {
+            format!(
+                "[Partition]\nType={partition_type}\nVerity={part}\nVerityMatchKey=root\n{rest}"
+            )
+        };
+        let data = format!("Format=erofs\nMinimize=best\n{copied}");
+        [
+            ("10-root.conf", file("root", "data", &data)),
+            ("20-root-verity.conf", file("root-verity", "hash", "Minimize=best\n")),
+            ("30-root-verity-sig.conf", file("root-verity-sig", "signature", "")),
+        ]
+    }
+}

@@ -1,0 +1,295 @@
+//! The image that a run works on.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::run::Report;
+use super::{Empty, Options, Size, shown};
+use crate::error::{Error, Result};
+use crate::gpt::{self, Geometry, Gpt, Label, SectorSize, Table};
+use crate::layout::{Destination, Output, Sink};
+use crate::seed::Seed;
+use crate::size::{MIB, round_down, round_up};
+
+/// What sizes of images are rounded up to, in bytes.
+const UNIT: u64 = 4096;
+
+/// An image that is there, or will be.
+pub(super) struct Image {
+    path: PathBuf,
+    state: State,
+    /// In bytes.
+    size: u64,
+    sector_size: SectorSize,
+    /// The partition table that is to be kept.
+    table: Option<Table>,
+}
+
+enum State {
+    New(Destination),
+    File(File),
+    Device(File),
+}
+
+impl Image {
+    /// Opens the image, if there is one to work on, and reads its partition table.
+    pub(super) fn open(options: &Options, report: Report<'_>) -> Result<Option<Self>> {
+        let Some(path) = &options.image else {
+            return match options.empty {
+                Empty::Refuse | Empty::Allow => Ok(None),
+                Empty::Require | Empty::Force | Empty::Create => Err(Error::parameter(
+                    "--empty=",
+                    "there is no image to apply it to",
+                    "give the path of the image",
+                )),
+            };
+        };
+        let image = match options.empty {
+            Empty::Create => Self::new(path, options)?,
+            _ => Self::existing(path, options, report)?,
+        };
+        Ok(Some(image))
+    }
+
+    fn new(path: &Path, options: &Options) -> Result<Self> {
+        if options.size == Size::Keep {
+            return Err(Error::parameter(
+                "--empty=create",
+                "the new image has no size",
+                "give --size=, a number of bytes or auto",
+            ));
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::parameter(
+                "--empty=create",
+                format!("{} exists", path.display()),
+                "remove it, or use --empty=force to replace its content",
+            ));
+        }
+        Ok(Self {
+            path: path.into(),
+            state: State::New(Destination::new(path, false)?),
+            size: 0,
+            sector_size: options.sector_size.unwrap_or_default(),
+            table: None,
+        })
+    }
+
+    fn existing(path: &Path, options: &Options, report: Report<'_>) -> Result<Self> {
+        let fail = |error| Error::output(format!("cannot open {}", path.display()), error);
+        let writes = !options.dry_run || options.size != Size::Keep;
+        let mut file = OpenOptions::new().read(true).write(writes).open(path).map_err(fail)?;
+        let size = file.seek(SeekFrom::End(0)).map_err(fail)?;
+        let kind = file.metadata().map_err(fail)?.file_type();
+        let device = kind.is_block_device();
+        if !device && !kind.is_file() {
+            return Err(Error::parameter(
+                "IMAGE",
+                format!("{} is neither a file nor a block device", path.display()),
+                "give the path of an image",
+            ));
+        }
+        let of_device = if device { device_sector_size(&file)? } else { None };
+        let label = gpt::read(&file, size, options.sector_size.or(of_device))?;
+        let other =
+            |rule: &str, remedy| Error::Label { image: path.into(), rule: rule.into(), remedy };
+        let table = match (label, options.empty) {
+            (_, Empty::Force) => None,
+            (Label::None, Empty::Refuse) => {
+                return Err(other("it has no partition table", "make one with --empty=allow"));
+            }
+            (Label::None, _) => None,
+            (_, Empty::Require) => {
+                return Err(other(
+                    "it has a partition table already",
+                    "replace it with --empty=force",
+                ));
+            }
+            (Label::Other(kind), _) => {
+                let rule = format!("its partition table is of another kind, {kind}");
+                return Err(other(&rule, "replace it with --empty=force"));
+            }
+            (Label::Damaged(error), _) => {
+                return Err(other(&error.to_string(), "or replace it with --empty=force"));
+            }
+            (Label::Contradictory(error), _) => return Err(error),
+            (Label::Gpt(gpt), _) => {
+                let Gpt { table, warnings, .. } = *gpt;
+                for warning in &warnings {
+                    report(&format_args!("{}: {}", path.display(), warning.message));
+                }
+                Some(table)
+            }
+        };
+        let known = table.as_ref().map(|table| table.geometry.sector_size());
+        let sector_size = known.or(options.sector_size).or(of_device).unwrap_or_default();
+        let state = if device { State::Device(file) } else { State::File(file) };
+        Ok(Self { path: path.into(), state, size, sector_size, table })
+    }
+
+    /// Makes it as large as is asked for; `least` is what its partitions need.
+    pub(super) fn resize(&mut self, size: Size, least: u64, report: Report<'_>) -> Result<()> {
+        match size {
+            Size::Keep => Ok(()),
+            Size::Auto => self.grow(least, report),
+            Size::Bytes(bytes) => {
+                let rounded = round_up(bytes, UNIT);
+                if rounded != bytes {
+                    report(&format_args!(
+                        "--size= is rounded up from {bytes} to {rounded}, a multiple of {UNIT}"
+                    ));
+                }
+                self.grow(rounded, report)
+            }
+        }
+    }
+
+    /// Makes it at least so large. The table of an image that is there is moved along
+    /// at once: whatever comes of the run, it is whole.
+    fn grow(&mut self, bytes: u64, report: Report<'_>) -> Result<()> {
+        let path = self.path.display();
+        match &self.state {
+            State::New(_) => {
+                self.size = bytes;
+                return Ok(());
+            }
+            State::Device(_) => return Ok(()),
+            State::File(_) if bytes <= self.size => {
+                if bytes < self.size {
+                    let (old, new) = (shown(self.size), shown(bytes));
+                    report(&format_args!(
+                        "File '{path}' already is of requested size or larger, not growing. \
+                         ({old} >= {new})"
+                    ));
+                }
+                return Ok(());
+            }
+            State::File(file) => {
+                let fail = |error| Error::output(format!("cannot grow {path}"), error);
+                file.set_len(bytes).map_err(fail)?;
+                let (old, new) = (shown(self.size), shown(bytes));
+                report(&format_args!("File '{path}' grown from {old} to {new} by truncation."));
+            }
+        }
+        self.size = bytes;
+        if let (Some(_), State::File(file)) = (&self.table, &self.state)
+            && let Label::Gpt(gpt) = gpt::read(file, bytes, Some(self.sector_size))?
+        {
+            let Gpt { table, old_backup, .. } = *gpt;
+            let again = file.try_clone().map_err(|error| Error::output("cannot grow", error))?;
+            let output = Output::update(&self.path, again)?;
+            write_table(&table, &output)?;
+            if let Some(Range { start, end }) = old_backup {
+                let cleared = output.zeros(start, end - start);
+                cleared.map_err(|error| Error::output("cannot clear the old table", error))?;
+            }
+            output.finish()?;
+            self.table = Some(table);
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content, unless it is still to be made.
+    pub(super) fn file(&self) -> Option<&File> {
+        match &self.state {
+            State::New(_) => None,
+            State::File(file) | State::Device(file) => Some(file),
+        }
+    }
+
+    pub(super) fn sector_size(&self) -> SectorSize {
+        self.sector_size
+    }
+
+    /// Whether it has a partition table, which is kept.
+    pub(super) fn has_table(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The partitions that are there, with their numbers.
+    pub(super) fn partitions(&self) -> Vec<(u32, gpt::Partition)> {
+        let entries = self.table.iter().flat_map(|table| (0..).zip(&table.partitions));
+        entries.filter_map(|(number, entry)| Some((number, entry.clone()?))).collect()
+    }
+
+    /// The room for partitions, in bytes.
+    pub(super) fn usable(&self) -> Result<Range<u64>> {
+        Ok(self.table(Seed(uuid::Uuid::nil()))?.geometry.usable())
+    }
+
+    /// The bytes between the partition table and the first that a partition can have.
+    pub(super) fn free(&self) -> Result<Range<u64>> {
+        let geometry = self.table(Seed(uuid::Uuid::nil()))?.geometry;
+        let entries = geometry.primary_entries().offset(self.sector_size);
+        let size = geometry.entry_sectors() * u64::from(self.sector_size.bytes());
+        Ok(entries + size..geometry.usable().start)
+    }
+
+    /// The partition table, to be extended.
+    pub(super) fn table(&self, seed: Seed) -> Result<Table> {
+        match &self.table {
+            Some(table) => Ok(table.clone()),
+            // A file may end within a sector, which is of no use then.
+            None => Ok(Table {
+                geometry: Geometry::aligned(
+                    round_down(self.size, self.sector_size.bytes().into()),
+                    self.sector_size,
+                )?,
+                uuid: seed.disk(),
+                mbr: None,
+                partitions: Vec::new(),
+            }),
+        }
+    }
+
+    /// Opens it for writing. Of an image that gets a new partition table nothing else stays; of a
+    /// device, which may be large and slow, nothing at its ends, where others look for labels.
+    pub(super) fn into_output(self, discard: bool) -> Result<Output> {
+        let size = self.size;
+        let cleared = match &self.state {
+            _ if self.table.is_some() => [0..0, 0..0],
+            State::Device(_) if size > 2 * MIB => [0..MIB, size - MIB..size],
+            _ => [0..size, 0..0],
+        };
+        let output = match self.state {
+            State::New(destination) => {
+                let output = destination.create(self.size)?;
+                if !discard {
+                    output.allocate(self.size)?;
+                }
+                return Ok(output);
+            }
+            State::File(file) | State::Device(file) => Output::update(&self.path, file)?,
+        };
+        for Range { start, end } in cleared {
+            output
+                .zeros(start, end - start)
+                .map_err(|error| Error::output(format!("cannot clear {}", output.name()), error))?;
+        }
+        Ok(output)
+    }
+}
+
+/// Writes both copies of a table, and nothing between them.
+pub(super) fn write_table(table: &Table, output: &Output) -> Result<()> {
+    let layout = gpt::plan(table)?.seal();
+    for region in layout.regions() {
+        let crate::layout::Fill::Bytes(number) = region.fill else { continue };
+        let written = output.write(region.offset, layout.bytes_of(number));
+        written.map_err(|error| Error::output(format!("cannot write {}", output.name()), error))?;
+    }
+    Ok(())
+}
+
+fn device_sector_size(device: &File) -> Result<Option<SectorSize>> {
+    let bytes = rustix::fs::ioctl_blksszget(device);
+    let bytes = bytes.map_err(|error| Error::output("cannot learn its sector size", error))?;
+    SectorSize::new(bytes).map(Some)
+}

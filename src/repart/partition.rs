@@ -1,0 +1,140 @@
+//! The partitions of an image: those that are defined and those that are there.
+
+use uuid::Uuid;
+
+use super::config::type_of;
+use super::{Definition, Options, Verity};
+use crate::disk::{self, Identity, identify};
+use crate::gpt::{self, PartitionType};
+use crate::seed::{self, Seed};
+
+/// A partition that is defined, or is there, or both.
+#[derive(Debug, Clone)]
+pub(super) struct Partition {
+    /// What it was made of; `None` for one that nothing defines.
+    pub(super) definition: Option<Definition>,
+    /// What is there: its number, from 0, and its entry.
+    pub(super) existing: Option<(u32, gpt::Partition)>,
+    /// Whether another run makes it.
+    pub(super) deferred: bool,
+    /// Whether it is there and can't grow as it should, and so stays as it is.
+    pub(super) left_alone: bool,
+}
+
+impl Partition {
+    /// Whether it is to be made by this run.
+    pub(super) fn is_new(&self) -> bool {
+        self.existing.is_none() && !self.deferred
+    }
+
+    /// What it is for.
+    pub(super) fn partition_type(&self) -> PartitionType {
+        match (&self.definition, &self.existing) {
+            (Some(definition), _) => definition.partition.partition_type,
+            (None, Some((_, there))) => type_of(there.partition_type),
+            (None, None) => unreachable!("a partition is defined or there"),
+        }
+    }
+
+    /// What an error calls it.
+    pub(super) fn name(&self) -> String {
+        match self.definition.as_ref().and_then(|definition| definition.file.as_ref()) {
+            Some(file) => file.display().to_string(),
+            None => self.partition_type().name(),
+        }
+    }
+
+    /// What it was made of, if that still has a say.
+    pub(super) fn managed(&self) -> Option<&Definition> {
+        self.definition.as_ref().filter(|_| !self.left_alone)
+    }
+
+    pub(super) fn verity(&self) -> Verity {
+        self.managed().map_or(Verity::Off, |definition| definition.verity)
+    }
+
+    /// The definitions that belong to one root hash have a key in common.
+    pub(super) fn match_key(&self) -> Option<&str> {
+        self.managed()?.verity_match_key.as_deref()
+    }
+}
+
+/// Brings together what is defined and what is there: an existing partition belongs to the first
+/// definition of its type that has none. What is not defined comes last, in the order of the table.
+pub(super) fn list(
+    definitions: Vec<Definition>,
+    existing: Vec<(u32, gpt::Partition)>,
+    options: &Options,
+) -> Vec<Partition> {
+    let mut partitions: Vec<_> = definitions
+        .into_iter()
+        .map(|definition| {
+            let deferred = options.deferred.takes(&definition);
+            Partition { definition: Some(definition), existing: None, deferred, left_alone: false }
+        })
+        .collect();
+    for there in existing {
+        let guid = there.1.partition_type;
+        let partner = partitions.iter_mut().find(|partition| {
+            partition.existing.is_none() && partition.partition_type().guid() == guid
+        });
+        match partner {
+            Some(partition) => partition.existing = Some(there),
+            None => partitions.push(Partition {
+                definition: None,
+                existing: Some(there),
+                deferred: false,
+                left_alone: false,
+            }),
+        }
+    }
+    partitions
+}
+
+/// Gives every partition of a list its ids: those that are there keep theirs.
+pub(super) fn identities(seed: Seed, partitions: &[Partition]) -> Vec<Identity> {
+    let definitions: Vec<_> = partitions
+        .iter()
+        .map(|partition| {
+            let defined = partition.definition.as_ref().map(|one| one.partition.clone());
+            let mut definition =
+                defined.unwrap_or_else(|| disk::Definition::new(partition.partition_type()));
+            if let Some((_, there)) = &partition.existing {
+                if !there.uuid.is_nil() || partition.definition.is_none() {
+                    definition.uuid = Some(there.uuid);
+                }
+                definition.attributes = Some(there.attributes);
+                match (&*there.name, &partition.definition, definition.partition_type) {
+                    ("", Some(_), _) => {}
+                    ("", None, PartitionType::Other(_)) => definition.label = Some(String::new()),
+                    ("", None, known) => definition.label = Some(known.name()),
+                    (name, ..) => definition.label = Some(name.to_owned()),
+                }
+            }
+            definition
+        })
+        .collect();
+    let mut identities = identify(seed, &definitions);
+    for ((partition, identity), nth) in partitions.iter().zip(&mut identities).zip(nths(partitions))
+    {
+        let given = partition.definition.as_ref().and_then(|one| one.partition.uuid);
+        let of_root_hash = matches!(partition.verity(), Verity::Data | Verity::Hash);
+        let has_uuid = partition.existing.as_ref().is_some_and(|(_, there)| !there.uuid.is_nil());
+        if of_root_hash && !has_uuid && given.is_none() {
+            // It becomes a half of the root hash; what is derived is derived of another one.
+            let derived = seed.partition(identity.partition_type.guid(), nth);
+            identity.file_system = seed::file_system(derived);
+            identity.uuid = Uuid::nil();
+        }
+    }
+    identities
+}
+
+/// For each partition, how many of its type come before.
+fn nths(partitions: &[Partition]) -> impl Iterator<Item = u64> {
+    let guid = |partition: &Partition| partition.partition_type().guid();
+    partitions.iter().enumerate().map(move |(at, partition)| {
+        let before = &partitions[..at];
+        before.iter().filter(|other| guid(other) == guid(partition)).count() as u64
+    })
+}

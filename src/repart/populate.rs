@@ -1,0 +1,326 @@
+//! The tree of a partition: what `CopyFiles=`, `MakeDirectories=` and `MakeSymlinks=` make of the
+//! tree that is copied from.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZero;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::chase::{beneath, join, resolve, resolve_directory, split, strip};
+use super::{CopyFiles, Definition, Format, TreePath};
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::report::Warning;
+use crate::time::Timestamp;
+use crate::tree::dir::{self, DirOptions};
+use crate::tree::host_xattrs::HostXattrs;
+use crate::tree::{InodeId, Overlay, Taken, Tree, Xattr};
+
+/// What is on these directories of a running system is of no use in an image.
+const TRANSIENT: [&[u8]; 6] = [b"proc", b"sys", b"dev", b"tmp", b"run", b"var/tmp"];
+
+/// What the root inode tells of its partition, for who mounts it to verify.
+pub(super) struct Validate {
+    pub(super) labels: Vec<String>,
+    pub(super) types: Vec<Uuid>,
+    pub(super) mount_points: Vec<String>,
+}
+
+/// What a tree is made of.
+pub(super) struct Population<'a> {
+    pub(super) definition: &'a Definition,
+    /// The root that is copied from.
+    pub(super) copy_source: &'a Path,
+    /// The directories of a root file system that are left empty.
+    pub(super) hollow: &'a [TreePath],
+    pub(super) validate: Option<&'a Validate>,
+    /// The time of what is made; `None` for the newest of what is copied.
+    pub(super) epoch: Option<Timestamp>,
+    pub(super) threads: NonZero<usize>,
+    /// Whether all names of an excluded file are excluded.
+    pub(super) excludes_by_inode: bool,
+}
+
+/// A tree, and what there is to say of it.
+pub(super) struct Populated {
+    pub(super) tree: Tree,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) subvolumes: Vec<disk::Subvolume>,
+}
+
+/// Makes the tree of a partition.
+///
+/// # Errors
+/// Those of reading the sources, and [`Error::Definition`] for lines that contradict each other.
+pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
+    let definition = population.definition;
+    let mut work = Work {
+        population,
+        overlay: Overlay::new(),
+        warnings: Vec::new(),
+        has_root: false,
+        hidden: population.hidden_inodes()?,
+    };
+    for line in &definition.copy_files {
+        work.copy(line)?;
+    }
+    for path in &definition.make_directories {
+        work.overlay.make_directory(path)?;
+    }
+    for link in &definition.make_symlinks {
+        work.symlink(&link.path, &link.target)?;
+    }
+    if let Some(validate) = population.validate {
+        let xattrs = &mut work.overlay.metadata(Overlay::ROOT).xattrs;
+        for xattr in validate.xattrs() {
+            xattrs.retain(|there| there.name != xattr.name);
+            xattrs.push(xattr);
+        }
+    }
+    let Work { overlay, mut warnings, .. } = work;
+    let mut subvolumes = Vec::new();
+    for subvolume in &definition.subvolumes {
+        match overlay.find(&subvolume.path)? {
+            Some(_) => subvolumes.push(disk::Subvolume {
+                path: subvolume.path.clone(),
+                read_only: subvolume.read_only,
+                nodatacow: subvolume.nodatacow,
+            }),
+            None => warnings.push(Warning {
+                path: subvolume.path.clone(),
+                message: "there is no such directory, so it is no subvolume".into(),
+            }),
+        }
+    }
+    Ok(Populated { tree: overlay.finish(population.epoch)?, warnings, subvolumes })
+}
+
+/// A path of a source that is left out.
+struct Excluded {
+    path: TreePath,
+    /// Whether the directory stays, with nothing in it.
+    content: bool,
+}
+
+impl Excluded {
+    fn takes(&self, path: &[u8]) -> bool {
+        let Self { path: excluded, content } = self;
+        strip(path, excluded).is_some_and(|rest| !content || !rest.is_empty())
+    }
+}
+
+/// The device and number of an inode, and whether only what is in it is left out.
+type Hidden = BTreeSet<(u64, u64, bool)>;
+
+struct Work<'a> {
+    population: &'a Population<'a>,
+    overlay: Overlay,
+    warnings: Vec<Warning>,
+    /// Whether the root has the metadata of a directory that was copied.
+    has_root: bool,
+    hidden: Hidden,
+}
+
+impl Work<'_> {
+    /// Does what a line of `CopyFiles=` asks for.
+    fn copy(&mut self, line: &CopyFiles) -> Result<()> {
+        let Population { definition, copy_source, .. } = self.population;
+        let whole = |excluded: &(TreePath, bool), path: &[u8]| strip(path, &excluded.0).is_some();
+        if definition.exclude_files.iter().any(|excluded| whole(excluded, &line.source))
+            || definition.exclude_files_target.iter().any(|excluded| whole(excluded, &line.target))
+        {
+            return Ok(());
+        }
+        let Some(source) = resolve(copy_source, &line.source)? else {
+            self.warn(&line.source, "there is nothing to copy");
+            return Ok(());
+        };
+        if line.fsverity {
+            self.warn(&line.source, "fs-verity is not taken over; the files are copied without");
+        }
+        let kind = fs::metadata(beneath(copy_source, &source))
+            .map_err(|error| Error::source(&*source, "cannot read its status", error))?
+            .file_type();
+        match split(&source) {
+            _ if kind.is_dir() => self.directory(line, &source),
+            Some((directory, name)) if kind.is_file() => self.file(line, directory, name),
+            _ => Err(definition.fault(
+                format!("CopyFiles=/{} is no directory and no file", Escaped(&line.source)),
+                "copy the directory that it is in",
+            )),
+        }
+    }
+
+    fn warn(&mut self, path: &[u8], message: &str) {
+        self.warnings.push(Warning { path: path.to_vec(), message: message.into() });
+    }
+
+    /// Copies what a directory has into another one.
+    fn directory(&mut self, line: &CopyFiles, source: &[u8]) -> Result<()> {
+        let excluded = self.population.excluded(line, source)?;
+        let exclude = |path: &[u8]| {
+            let path = join(source, path);
+            excluded.iter().any(|excluded| excluded.takes(&path)) || self.hides(&path)
+        };
+        let (tree, warnings) = self.read(source, &exclude)?;
+        self.warnings.extend(warnings);
+        let there = self.overlay.find(&line.target)?;
+        let directory = self.overlay.make_directory(&line.target)?;
+        let is_root = line.target.is_empty() && !self.has_root;
+        if there.is_none() || is_root {
+            self.overlay.adopt(directory, &tree, InodeId::ROOT);
+            self.has_root |= is_root;
+        }
+        self.overlay.merge(directory, &tree)
+    }
+
+    /// Copies a file to a path where there is none.
+    fn file(&mut self, line: &CopyFiles, source: &[u8], name: &[u8]) -> Result<()> {
+        let (tree, warnings) = self.read(source, &|path| path != name)?;
+        self.warnings.extend(warnings);
+        let (definition, target) = (self.population.definition, Escaped(&line.target));
+        let Some((directory, new_name)) = split(&line.target) else {
+            return Err(definition.fault(
+                format!("CopyFiles=/{} is a file, and no root", Escaped(&line.source)),
+                "give the path that it is to have",
+            ));
+        };
+        let Some(file) = tree.find(name) else {
+            let path = join(source, name);
+            return Err(Error::Changed { path, rule: "it was removed while it was copied".into() });
+        };
+        let directory = self.overlay.make_directory(directory)?;
+        let taken = self.overlay.find(&line.target)?.is_some();
+        match self.overlay.file(directory, new_name, &tree, file) {
+            Ok(()) if !taken => Ok(()),
+            Ok(()) | Err(Taken) => Err(definition.fault(
+                format!("CopyFiles= makes /{target} of two files"),
+                "copy one of both elsewhere",
+            )),
+        }
+    }
+
+    fn read(
+        &self,
+        source: &[u8],
+        exclude: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<(Tree, Vec<Warning>)> {
+        let Population { definition, copy_source, threads, .. } = self.population;
+        let host_xattrs = match definition.format {
+            Some(Format::Btrfs) => HostXattrs::default().for_btrfs(),
+            _ => HostXattrs::default(),
+        };
+        let options = DirOptions { threads: *threads, exclude: Some(exclude), host_xattrs };
+        let (tree, mut warnings) = dir::read(&beneath(copy_source, source), &options)?;
+        for warning in &mut warnings {
+            warning.path = join(source, &warning.path);
+        }
+        Ok((tree, warnings))
+    }
+
+    /// Whether a path of the source is another name of what is excluded.
+    fn hides(&self, path: &[u8]) -> bool {
+        if self.hidden.is_empty() {
+            return false;
+        }
+        let inode = |path: &[u8]| {
+            let metadata = beneath(self.population.copy_source, path).symlink_metadata().ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        let has = |path, content| {
+            inode(path).is_some_and(|(dev, ino)| self.hidden.contains(&(dev, ino, content)))
+        };
+        has(path, false) || split(path).is_some_and(|(directory, _)| has(directory, true))
+    }
+
+    fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
+        let definition = self.population.definition;
+        let fault = |rule: &str, remedy: &str| {
+            definition.fault(format!("MakeSymlinks=/{}: {rule}", Escaped(path)), remedy)
+        };
+        let directory = match split(path) {
+            Some((directory, _)) => self.overlay.find(directory)?,
+            None => None,
+        };
+        let (Some(directory), Some((_, name))) = (directory, split(path)) else {
+            return Err(fault("there is no such directory", "make it with MakeDirectories="));
+        };
+        let made = self.overlay.symlink(directory, name, target);
+        made.map_err(|Taken| fault("there is something already", "leave it out, or exclude that"))
+    }
+}
+
+impl Population<'_> {
+    /// What is left out of a directory that is copied.
+    fn excluded(&self, line: &CopyFiles, source: &[u8]) -> Result<Vec<Excluded>> {
+        let content_of = |path: TreePath| Excluded { path, content: true };
+        let mut all: Vec<_> = TRANSIENT.map(|path| content_of(path.to_vec())).into();
+        // What is excluded as an inode is so under this path too.
+        let by_path = self.definition.exclude_files.iter().filter(|_| !self.excludes_by_inode);
+        for (path, content) in by_path {
+            if let Some(path) = resolve_directory(self.copy_source, path)? {
+                all.push(Excluded { path, content: *content });
+            }
+        }
+        for (path, content) in &self.definition.exclude_files_target {
+            if let Some(rest) = strip(path, &line.target) {
+                all.push(Excluded { path: join(source, rest), content: *content });
+            }
+        }
+        if line.target.is_empty() {
+            let mounts = self.hollow.iter().map(|path| join(source, path));
+            let transient = TRANSIENT.iter().map(|path| join(source, path));
+            let is_root = !self.hollow.is_empty() || self.is_root();
+            all.extend(mounts.chain(transient).filter(|_| is_root).map(content_of));
+        }
+        Ok(all)
+    }
+
+    fn is_root(&self) -> bool {
+        use crate::gpt::{PartitionType, Role};
+        matches!(self.definition.partition.partition_type, PartitionType::Of(Role::Root, _))
+    }
+
+    /// The inodes that are left out under any name, if systemd-repart is to be followed in that.
+    fn hidden_inodes(&self) -> Result<Hidden> {
+        let mut hidden = Hidden::new();
+        if !self.excludes_by_inode {
+            return Ok(hidden);
+        }
+        for (path, content) in &self.definition.exclude_files {
+            if let Some(path) = resolve(self.copy_source, path)? {
+                let metadata = fs::metadata(beneath(self.copy_source, &path))
+                    .map_err(|error| Error::source(&*path, "cannot read its status", error))?;
+                hidden.insert((metadata.dev(), metadata.ino(), *content));
+            }
+        }
+        Ok(hidden)
+    }
+}
+
+impl Validate {
+    fn xattrs(&self) -> Vec<Xattr> {
+        let mut labels = self.labels.clone();
+        labels.sort();
+        let mut types: Vec<_> = self.types.iter().map(Uuid::to_string).collect();
+        types.sort();
+        let lists = [
+            ("gpt_label", &labels),
+            ("gpt_type_uuid", &types),
+            ("mount_point", &self.mount_points),
+        ];
+        let mut xattrs = Vec::new();
+        for (name, list) in lists {
+            let value: String = list.iter().map(|one| format!("{one}\0")).collect();
+            if !list.is_empty() {
+                let name = format!("user.validatefs.{name}").into_bytes();
+                xattrs.push(Xattr { name, value: value.into_bytes() });
+            }
+        }
+        xattrs
+    }
+}

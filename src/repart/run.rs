@@ -1,0 +1,483 @@
+//! The way from definitions to an image.
+
+use std::fmt::Display;
+
+use uuid::Uuid;
+
+use super::apply::Job;
+use super::bounds::{Metrics, verity_hash_size};
+use super::content::{self, Content, Ingredients};
+use super::image::Image;
+use super::outcome::{Activity, Outcome, Row};
+use super::partition::{self, Partition};
+use super::populate::{Population, Validate, populate};
+use super::{Definition, Format, Minimize, Options, Size, Verity, generate, relations, shown};
+use crate::disk::place::{self, Candidate, Demand, Extent, Merge, Place, Presence};
+use crate::disk::{Identity, source};
+use crate::error::Result;
+use crate::gpt::{PartitionType, Role, SectorSize};
+use crate::seed::Seed;
+use crate::size::{round_down, round_up};
+use crate::tree::{Survey, SurveyOptions, survey};
+use crate::verity;
+
+/// Takes what a run has to say while it goes on, a line each.
+pub type Report<'a> = &'a dyn Fn(&dyn Display);
+
+/// Makes or extends an image.
+///
+/// Everything is planned before a byte of a partition is written, and the partition table is
+/// written last. A new image appears whole or not at all. What is in an image already stays as it
+/// is, and if writing to it fails it has its old table.
+///
+/// # Errors
+/// [`Definition`](crate::Error::Definition) for definitions that can't be done,
+/// [`Label`](crate::Error::Label) for an image whose partition table is not one to work with,
+/// [`TooSmall`](crate::Error::TooSmall) if the partitions do not fit, and those of the formats and
+/// of input and output.
+pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) -> Result<Outcome> {
+    relations::check(&definitions)?;
+    let image = Image::open(options, report)?;
+    let existing = image.as_ref().map(Image::partitions).unwrap_or_default();
+    let partitions = partition::list(definitions, existing, options);
+    partitions.iter().try_for_each(refuse)?;
+    let sector_size = match &image {
+        Some(image) => image.sector_size(),
+        None => options.sector_size.unwrap_or_default(),
+    };
+    let grain = options.grain.unwrap_or(4096).max(sector_size.bytes().into());
+
+    let partitions = &partitions;
+    let metrics = Metrics { grain, sector_size, wanted_sector_size: options.sector_size };
+    let grounds = Grounds { partitions, options, metrics, report };
+    let (seed, identities) = grounds.identities()?;
+    if !options.dry_run && image.is_some() {
+        generate::write(partitions, &identities, options, report)?;
+    }
+    let mut contents = grounds.contents(&identities)?;
+    let sizes = grounds.sizes(&contents)?;
+    let candidates = grounds.candidates(&sizes);
+    let least = place::minimal_size(grain, sector_size, &candidates);
+
+    if options.size == Size::Auto {
+        let text = shown(least);
+        report(&format_args!("Automatically determined minimal disk image size as {text}."));
+    }
+    let Some(mut image) = image else { return Ok(Outcome::default()) };
+    image.resize(options.size, least, report)?;
+
+    let placed = place::place(image.usable()?, grain, &candidates);
+    let placed = placed.map_err(|shortage| {
+        shortage.error(&partitions[shortage.candidate].name(), round_up(least, 4096))
+    })?;
+    let is_supplement = |at| {
+        let all = placed.merged.iter().enumerate().filter(|(_, merged)| **merged);
+        all.filter_map(|(at, _)| grounds.supplement(at)).any(|supplement| supplement == at)
+    };
+    for (at, place) in placed.places.iter().enumerate() {
+        if place.is_none() && !is_supplement(at) {
+            report(&format_args!("{}: it does not fit and is left out", partitions[at].name()));
+        }
+    }
+    for at in (0..partitions.len()).filter(|&at| placed.merged[at]) {
+        contents[at] = grounds.merged(at, &identities)?;
+    }
+    let mut remaining = partitions.clone();
+    for &at in &placed.left_alone {
+        report(&format_args!("{}: it can't grow and is left alone", partitions[at].name()));
+        remaining[at].left_alone = true;
+    }
+    let grounds = Grounds { partitions: &remaining, ..grounds };
+    let partitions = &remaining;
+    let mut rows = Vec::new();
+    for &at in &placed.order {
+        if let Some(place) = placed.places[at] {
+            let row = row(&partitions[at], &identities[at], place);
+            rows.push(Placed { at, row, content_size: sizes[at] });
+        }
+    }
+    let changed = rows.iter().any(|placed| placed.row.activity != Activity::Unchanged);
+    let write = changed || !image.has_table();
+    match (write, options.dry_run) {
+        (true, true) => report(&"Refusing to repartition, please re-run with --dry-run=no."),
+        (false, _) => report(&"No changes."),
+        (true, false) => {}
+    }
+    let job = Job { grounds: &grounds, seed, contents: &contents, rows: &mut rows };
+    job.run(image, write && !options.dry_run)?;
+    Ok(Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) })
+}
+
+/// A partition in its place.
+pub(super) struct Placed {
+    /// Its position in the list.
+    pub(super) at: usize,
+    pub(super) row: Row,
+    /// The size of its content in bytes, if the partition's follows from that.
+    pub(super) content_size: Option<u64>,
+}
+
+/// Refuses what can't be done for a partition that is to be made.
+fn refuse(partition: &Partition) -> Result<()> {
+    let Some(definition) = partition.definition.as_ref().filter(|_| partition.is_new()) else {
+        return Ok(());
+    };
+    if let Some(encrypt) = &definition.encrypt {
+        return Err(definition.fault(
+            format!("Encrypt={encrypt} can't be done"),
+            "leave it out, or encrypt on first boot",
+        ));
+    }
+    if let Some(online) = definition.online {
+        return Err(definition.fault(
+            format!("{online} needs a running system"),
+            "leave it out of the definitions of an image",
+        ));
+    }
+    match &definition.format {
+        Some(Format::Other(name)) => Err(definition.fault(
+            format!("Format={name} can't be written"),
+            "use ext4, btrfs, vfat, swap or empty",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What stays the same during a run.
+pub(super) struct Grounds<'a> {
+    pub(super) partitions: &'a [Partition],
+    pub(super) options: &'a Options,
+    pub(super) metrics: Metrics,
+    pub(super) report: Report<'a>,
+}
+
+/// A tree with what is known of it.
+struct Source {
+    populated: super::populate::Populated,
+    survey: Survey,
+}
+
+impl Grounds<'_> {
+    /// The seed, and what each partition is called.
+    fn identities(&self) -> Result<(Seed, Vec<Identity>)> {
+        let seed = match self.options.seed {
+            Some(seed) => seed,
+            None => {
+                // Labels do not depend on the seed, so any will do until there is one.
+                let any = Seed(Uuid::nil());
+                let identities = partition::identities(any, self.partitions);
+                let mut surveys = Vec::new();
+                for (at, partition) in self.partitions.iter().enumerate() {
+                    if let Some(definition) = &partition.definition {
+                        let source = self.source(at, definition, &identities, true)?;
+                        surveys.extend(source.map(|source| source.survey));
+                    }
+                }
+                source::seed(None, &surveys).0
+            }
+        };
+        Ok((seed, partition::identities(seed, self.partitions)))
+    }
+
+    /// The tree of a partition that is made now or later, if it has one.
+    fn source(
+        &self,
+        at: usize,
+        definition: &Definition,
+        identities: &[Identity],
+        digest: bool,
+    ) -> Result<Option<Source>> {
+        let partition = &self.partitions[at];
+        let formatted =
+            matches!(definition.format, Some(Format::Ext4 | Format::Btrfs | Format::Vfat));
+        // The content of one that waits matters only if its size follows from it.
+        let wanted = partition.is_new()
+            || partition.existing.is_none() && definition.minimize != Minimize::Off;
+        if !formatted || !wanted || definition.blocks.is_some() {
+            return Ok(None);
+        }
+        let validate = definition.add_validate_fs.then(|| self.validate(at, identities));
+        let populated = populate(&Population {
+            definition,
+            copy_source: self.options.copy_source(),
+            hollow: &self.hollow(at),
+            validate: validate.as_ref(),
+            epoch: self.options.epoch,
+            threads: self.options.threads,
+            excludes_by_inode: self.options.excludes_by_inode,
+        })?;
+        let wanted = SurveyOptions { threads: self.options.threads, digest };
+        let survey = match definition.format {
+            Some(Format::Vfat) if !digest => Survey::default(),
+            _ => survey(&populated.tree, &wanted)?,
+        };
+        Ok(Some(Source { populated, survey }))
+    }
+
+    /// What the root inode of a file system says of its partition.
+    fn validate(&self, at: usize, identities: &[Identity]) -> Validate {
+        let key = self.partitions[at].match_key();
+        let siblings = (0..self.partitions.len()).filter(|&other| {
+            other == at || key.is_some() && self.partitions[other].match_key() == key
+        });
+        let definition = self.partitions[at].definition.as_ref();
+        let given = definition.map(|one| &*one.mount_points).unwrap_or_default();
+        let mount_points = match given {
+            [] => mount_points(identities[at].partition_type).map(ToOwned::to_owned).collect(),
+            given => given.iter().map(|point| point.path.clone()).collect(),
+        };
+        let siblings: Vec<_> = siblings.map(|at| &identities[at]).collect();
+        Validate {
+            labels: siblings.iter().map(|one| one.label.clone()).collect(),
+            types: siblings.iter().map(|one| one.partition_type.guid()).collect(),
+            mount_points,
+        }
+    }
+
+    /// The directories of a root file system that other partitions are mounted on.
+    fn hollow(&self, at: usize) -> Vec<super::TreePath> {
+        let is_root = |partition: &Partition| {
+            matches!(partition.partition_type(), PartitionType::Of(Role::Root, _))
+        };
+        if !is_root(&self.partitions[at]) {
+            return Vec::new();
+        }
+        let others = self.partitions.iter().filter(|other| other.definition.is_some());
+        others
+            .filter(|other| !is_root(other))
+            .flat_map(|other| mount_points(other.partition_type()))
+            .map(|path| path.trim_start_matches('/').as_bytes().to_vec())
+            .collect()
+    }
+
+    /// What goes into each partition.
+    fn contents(&self, identities: &[Identity]) -> Result<Vec<Content>> {
+        let mut contents = Vec::new();
+        for (at, partition) in self.partitions.iter().enumerate() {
+            contents.push(match &partition.definition {
+                Some(definition) if partition.existing.is_none() => {
+                    self.content(at, definition, identities)?
+                }
+                _ => Content::Nothing,
+            });
+        }
+        Ok(contents)
+    }
+
+    /// What goes into a partition that also does for the one that supplements it.
+    fn merged(&self, at: usize, identities: &[Identity]) -> Result<Content> {
+        let partition = &self.partitions[at];
+        let supplement = self.supplement(at).and_then(|at| self.partitions[at].definition.as_ref());
+        match (&partition.definition, supplement) {
+            (Some(definition), Some(supplement)) if partition.existing.is_none() => {
+                self.content(at, &definition.with(supplement), identities)
+            }
+            _ => Ok(Content::Nothing),
+        }
+    }
+
+    /// The definition that supplements another one.
+    fn supplement(&self, at: usize) -> Option<usize> {
+        let name = self.partitions[at].definition.as_ref()?.file.as_ref()?.file_stem()?.to_str()?;
+        self.partitions.iter().position(|other| {
+            let definition = other.definition.as_ref().filter(|_| other.existing.is_none());
+            definition.is_some_and(|one| one.supplement_for.as_deref() == Some(name))
+        })
+    }
+
+    fn content(&self, at: usize, definition: &Definition, ids: &[Identity]) -> Result<Content> {
+        if let Some(blocks) = content::blocks(definition, self.options)? {
+            return Ok(Content::Blocks(blocks));
+        }
+        let identity = &ids[at];
+        if definition.format == Some(Format::Swap) {
+            return Ok(Content::swap(identity));
+        }
+        let Some(Source { populated, survey }) = self.source(at, definition, ids, false)? else {
+            return Ok(Content::Nothing);
+        };
+        populated.warnings.iter().for_each(|warning| (self.report)(warning));
+        let ingredients = Ingredients {
+            tree: populated.tree,
+            survey,
+            subvolumes: populated.subvolumes,
+            identity,
+            sector_size: self.file_system_sector_size(definition),
+        };
+        Content::of(definition, ingredients, self.options)
+    }
+
+    fn file_system_sector_size(&self, definition: &Definition) -> u32 {
+        let given = match definition.format {
+            Some(Format::Vfat) => self.options.vfat_sector_size.map(SectorSize::bytes),
+            _ => None,
+        };
+        given.unwrap_or_else(|| self.metrics.file_system_sector_size(definition))
+    }
+
+    /// The sizes of contents in bytes, where the partition's follows from that.
+    fn sizes(&self, contents: &[Content]) -> Result<Vec<Option<u64>>> {
+        let mut sizes = Vec::new();
+        for (partition, content) in self.partitions.iter().zip(contents) {
+            let definition = partition.definition.as_ref();
+            let minimize = definition.map_or(Minimize::Off, |one| one.minimize);
+            let size = content.minimal(minimize)?;
+            let least = match (definition, minimize) {
+                (None, _) | (_, Minimize::Off) => 0,
+                (Some(one), Minimize::Best) => self.metrics.size_min(one),
+                (Some(one), Minimize::Guess) => {
+                    self.metrics.size_min(one).max(self.metrics.least(one))
+                }
+            };
+            sizes.push(size.map(|size| size.max(least)));
+        }
+        for (at, partition) in self.partitions.iter().enumerate() {
+            if partition.verity() == Verity::Hash
+                && self.is_minimized(at)
+                && let Some(data) = self.sibling(at, Verity::Data)
+                && let Some(size) = sizes[data]
+            {
+                // How large it is does not depend on the seed.
+                sizes[at] = Some(self.verity(at, size, Seed(Uuid::nil())).hash_size()?);
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// Whether the size of a partition follows from its content.
+    pub(super) fn is_minimized(&self, at: usize) -> bool {
+        let definition = self.partitions[at].definition.as_ref();
+        definition.is_some_and(|one| one.minimize != Minimize::Off)
+    }
+
+    /// The partition with another part in the same root hash.
+    pub(super) fn sibling(&self, at: usize, part: Verity) -> Option<usize> {
+        let key = self.partitions[at].match_key()?;
+        let is_it = |other: &Partition| other.verity() == part && other.match_key() == Some(key);
+        self.partitions.iter().position(is_it)
+    }
+
+    /// How the hash tree in a partition is made, of so many bytes.
+    pub(super) fn verity(&self, hash: usize, data_size: u64, seed: Seed) -> verity::Parameters {
+        let definition = self.partitions[hash].definition.as_ref();
+        let sector_size = || {
+            let definition = definition.expect("a hash partition is defined");
+            self.file_system_sector_size(definition)
+        };
+        let given = |of: fn(&Definition) -> Option<u32>| definition.and_then(of);
+        let data_block_size = given(|one| one.verity_data_block_size).unwrap_or_else(sector_size);
+        verity::Parameters {
+            // Whole blocks are protected, and no file system has part of one at its end.
+            data_size: round_down(data_size, data_block_size.into()),
+            data_block_size,
+            hash_block_size: given(|one| one.verity_hash_block_size).unwrap_or_else(sector_size),
+            salt: seed.verity_salt(),
+            uuid: seed.verity_uuid(),
+        }
+    }
+
+    /// What is to be placed, with the positions of the list.
+    fn candidates(&self, sizes: &[Option<u64>]) -> Vec<Candidate> {
+        let keys: Vec<_> = self.partitions.iter().map(Partition::match_key).collect();
+        let first = |key: &str| keys.iter().position(|other| *other == Some(key));
+        let mut candidates = Vec::new();
+        for (at, partition) in self.partitions.iter().enumerate() {
+            let extent = partition.existing.as_ref().map(|(slot, there)| Extent {
+                slot: *slot,
+                start: there.start,
+                size: there.size,
+            });
+            let presence = match (extent, &partition.definition) {
+                (None, _) => Presence::New,
+                (Some(extent), Some(_)) => Presence::Existing(extent),
+                (Some(extent), None) => Presence::Foreign(extent),
+            };
+            let definition = partition.definition.as_ref();
+            candidates.push(Candidate {
+                partition_type: partition.partition_type().guid(),
+                demand: match definition {
+                    Some(definition) => self.demand(at, definition, sizes),
+                    None => Demand::none(),
+                },
+                priority: definition.map_or(0, |one| one.partition.room.priority),
+                presence,
+                group: keys[at].and_then(first).and_then(|first| u32::try_from(first).ok()),
+                merge: definition.and_then(|one| self.merge(at, one, sizes)),
+            });
+        }
+        candidates
+    }
+
+    /// How much room a partition takes.
+    fn demand(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> Demand {
+        if self.partitions[at].existing.is_some() {
+            return self.metrics.existing(definition);
+        }
+        let mut demand = self.metrics.demand(definition, sizes[at]);
+        // A hash tree has to do for the largest size that its data may get.
+        if definition.verity == Verity::Hash
+            && definition.minimize == Minimize::Off
+            && definition.partition.room.size_min.is_none()
+            && let Some(data) = self.sibling(at, Verity::Data)
+            && let Some(data) = &self.partitions[data].definition
+            && let Some(max) = data.partition.room.size_max
+        {
+            let verity::Parameters { data_block_size, hash_block_size, .. } =
+                self.verity(at, max, Seed(Uuid::nil()));
+            let least = verity_hash_size(max, data_block_size, hash_block_size);
+            demand.size.min = demand.size.min.max(round_up(least, self.metrics.grain));
+            demand.size.max = demand.size.max.max(demand.size.min);
+        }
+        demand
+    }
+
+    /// What a partition takes that also does for the definition that supplements it.
+    fn merge(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> Option<Merge> {
+        let supplement = self.supplement(at)?;
+        let other = self.partitions[supplement].definition.as_ref()?;
+        let exists = self.partitions[at].existing.is_some();
+        let demand = self.metrics.merged(definition, other, sizes[at], exists);
+        Some(Merge { supplement, demand })
+    }
+}
+
+/// Where a partition is mounted by its type.
+fn mount_points(partition_type: PartitionType) -> impl Iterator<Item = &'static str> {
+    let paths: &[&str] = match partition_type {
+        PartitionType::Of(Role::Root, _) => &["/"],
+        PartitionType::Of(Role::Usr, _) => &["/usr"],
+        PartitionType::Home => &["/home"],
+        PartitionType::Srv => &["/srv"],
+        PartitionType::Esp => &["/efi", "/boot"],
+        PartitionType::Xbootldr => &["/boot"],
+        PartitionType::Var => &["/var"],
+        PartitionType::Tmp => &["/var/tmp"],
+        _ => &[],
+    };
+    paths.iter().copied()
+}
+
+/// How a partition is told of.
+fn row(partition: &Partition, identity: &Identity, place: Place) -> Row {
+    let definition = partition.managed();
+    let old = partition.existing.as_ref().map(|(_, there)| there.size);
+    Row {
+        identity: identity.clone(),
+        number: place.slot,
+        file: definition.and_then(|one| one.file.clone()),
+        drop_ins: definition.map(|one| one.drop_ins.clone()).unwrap_or_default(),
+        offset: place.start,
+        old_size: old.unwrap_or(0),
+        size: place.size,
+        old_padding: place.old_padding,
+        padding: place.padding,
+        activity: match old {
+            None => Activity::Create,
+            Some(old) if old != place.size => Activity::Resize,
+            Some(_) => Activity::Unchanged,
+        },
+        verity: partition.verity(),
+        root_hash: None,
+        split: None,
+    }
+}

@@ -1,0 +1,108 @@
+//! A file for each partition.
+
+use std::fs::File;
+use std::num::NonZero;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::content::Blocks;
+use super::outcome::Row;
+use super::{Definition, type_name};
+use crate::error::{Error, Result};
+use crate::layout::{self, Destination, emit};
+
+/// The path of a partition's file: that of the image with the name of the split before `.raw`.
+///
+/// `None` if the definition wants no file.
+pub(super) fn path(image: &Path, definition: &Definition, row: &Row) -> Option<PathBuf> {
+    let template = definition.split_name.as_deref()?;
+    let name = expand(template, row);
+    let image = image.to_str().map_or_else(|| image.display().to_string(), str::to_owned);
+    Some(match image.strip_suffix(".raw") {
+        Some(stem) => format!("{stem}.{name}.raw").into(),
+        None => format!("{image}.{name}").into(),
+    })
+}
+
+/// `%t` is the name of the type, `%T` its UUID, `%U` the partition's UUID, and `%n` its number.
+fn expand(template: &str, row: &Row) -> String {
+    let identity = &row.identity;
+    let mut text = String::new();
+    let mut rest = template.chars();
+    while let Some(next) = rest.next() {
+        if next != '%' {
+            text.push(next);
+            continue;
+        }
+        match rest.next() {
+            Some('t') => text += &type_name(identity.partition_type),
+            Some('T') => text += &identity.partition_type.guid().simple().to_string(),
+            Some('U') => text += &identity.uuid.simple().to_string(),
+            Some('n') => text += &row.number.to_string(),
+            Some('%') => text.push('%'),
+            // The definition is read with what else there is.
+            Some(other) => text.extend(['%', other]),
+            None => text.push('%'),
+        }
+    }
+    text
+}
+
+/// Refuses two partitions with one file, and a file that is there.
+pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
+    let mut seen: Vec<&Path> = Vec::new();
+    for path in paths {
+        if seen.contains(&path) {
+            return Err(Error::parameter(
+                "SplitName=",
+                format!("two partitions would be written to {}", path.display()),
+                "give each a name of its own, or `-` for no file",
+            ));
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::parameter(
+                "--split",
+                format!("{} exists", path.display()),
+                "remove it, or build under another name",
+            ));
+        }
+        seen.push(path);
+    }
+    Ok(())
+}
+
+/// How many bytes a text takes that is followed by NUL.
+///
+/// # Errors
+/// [`Error::Parameter`] if there is none.
+pub(super) fn text_size(image: &File, start: u64, size: u64) -> Result<u64> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(1 << 20)];
+    let unreadable = |error| Error::output("cannot read the image back", error);
+    image.read_exact_at(&mut bytes, start).map_err(unreadable)?;
+    let last = bytes.iter().rposition(|&byte| byte != 0);
+    last.map(|last| last as u64 + 1).ok_or_else(|| {
+        Error::parameter(
+            "--split",
+            "there is nothing in a signature partition",
+            "sign the root hash first, or give it SplitName=-",
+        )
+    })
+}
+
+/// Copies bytes of the image to a file of their own; holes stay holes.
+pub(super) fn copy(
+    image: &File,
+    range: Range<u64>,
+    path: &Path,
+    threads: NonZero<usize>,
+) -> Result<()> {
+    let unreadable = |error| Error::output("cannot read the image back", error);
+    let image = Arc::new(image.try_clone().map_err(unreadable)?);
+    let size = range.end - range.start;
+    let layout = Blocks::range(image, range, path).layout(size)?.seal();
+    let output = Destination::new(path, false)?.create(size)?;
+    emit(&layout, &output, &layout::Options::new(threads))?;
+    output.finish()
+}
