@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::repart::Repart;
+
 /// Writes disk images that are the same, bit for bit, wherever and whenever they are built.
 #[derive(Debug, Parser)]
 #[command(name = "detfs", version, max_term_width = 100)]
@@ -16,6 +18,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     Mkimage(Box<Mkimage>),
     Mkfs(Box<Mkfs>),
+    Repart(Box<Repart>),
 }
 
 /// Make a disk image of a root tree: a GPT with an EFI system partition and the root file system

@@ -11,6 +11,7 @@ mod meaning;
 mod mkfs;
 mod mkimage;
 mod progress;
+mod repart;
 mod summary;
 
 use std::ffi::OsString;
@@ -26,20 +27,29 @@ use arguments::{Arguments, Command};
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
 /// well, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let is_repart =
+        repart::is_called(&arguments) || arguments.get(1).is_some_and(|name| name == "repart");
+    let parsed = if repart::is_called(&arguments) {
+        repart::parse(arguments).map(|repart| Command::Repart(Box::new(repart)))
+    } else {
+        Arguments::try_parse_from(arguments).map(|arguments| arguments.command)
+    };
+    let command = match parsed {
+        Ok(command) => command,
         Err(error) => {
             if error.use_stderr() {
                 complain(&one_line(&error));
-                return 2.into();
+                return if is_repart { 1.into() } else { 2.into() };
             }
             // Help and version are not errors.
             return if error.print().is_ok() { ExitCode::SUCCESS } else { 4.into() };
         }
     };
-    let result = match &arguments.command {
+    let result = match &command {
         Command::Mkimage(arguments) => mkimage::run(arguments),
         Command::Mkfs(arguments) => mkfs::run(arguments),
+        Command::Repart(arguments) => return repart::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

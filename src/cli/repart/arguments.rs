@@ -1,0 +1,231 @@
+//! What can be typed: the options of systemd-repart.
+//!
+//! Values are taken as text, and understood in `meaning`: an empty one resets most options, and
+//! the last one given counts.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+/// Takes any path, an empty one too.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Make or extend a disk image from repart.d definitions, as systemd-repart does
+///
+/// The options are those of systemd-repart. A program called systemd-repart that is this one
+/// takes them without the word "repart". What takes a device, a TPM or the kernel is refused.
+#[derive(Debug, Args)]
+#[command(disable_version_flag = true, args_override_self = true, infer_long_args = true)]
+pub(crate) struct Repart {
+    /// The image; none or - only tells the size that it would have
+    #[arg(value_parser = path(), value_name = "IMAGE")]
+    pub(super) image: Option<PathBuf>,
+    /// Show the version of systemd-repart that this one stands in for
+    #[arg(long)]
+    pub(super) version: bool,
+    /// Accepted: there is no pager
+    #[arg(long)]
+    pub(super) no_pager: bool,
+    /// Show the table without its head and foot
+    #[arg(long)]
+    pub(super) no_legend: bool,
+
+    /// The same as --dry-run=yes
+    #[arg(short = 'n', overrides_with = "dry_run", help_heading = "Operation")]
+    pub(super) n: bool,
+    /// Whether to leave the image as it is [default: yes, unless --empty=create]
+    #[arg(long, value_name = "BOOL", overrides_with = "n", help_heading = "Operation")]
+    pub(super) dry_run: Option<String>,
+    /// What to do about an image without a partition table
+    #[arg(long, value_name = "refuse|allow|require|force|create", help_heading = "Operation")]
+    pub(super) empty: Option<String>,
+    /// Accepted: images are always built without loop devices
+    #[arg(long, value_name = "BOOL|auto", help_heading = "Operation")]
+    pub(super) offline: Option<String>,
+    /// Whether unused parts of the image take no space
+    #[arg(long, value_name = "BOOL", help_heading = "Operation")]
+    pub(super) discard: Option<String>,
+    /// Accepted: files are made with the defaults of their file system
+    #[arg(long, value_name = "BOOL|auto", help_heading = "Operation")]
+    pub(super) cow: Option<String>,
+    /// Bytes in a sector: 512, 1024, 2048 or 4096
+    #[arg(long, value_name = "BYTES", help_heading = "Operation")]
+    pub(super) sector_size: Option<String>,
+    /// What partitions are aligned to
+    #[arg(long, value_name = "BYTES", help_heading = "Operation")]
+    pub(super) grain_size: Option<String>,
+    /// The architecture that types without one are for
+    #[arg(long, value_name = "ARCH", help_heading = "Operation")]
+    pub(super) architecture: Option<String>,
+    /// Grow the image to this size, or to the smallest that holds all
+    #[arg(long, value_name = "BYTES|auto", help_heading = "Operation")]
+    pub(super) size: Option<String>,
+    /// What all ids are derived from [default: the machine id of the root, else the content]
+    #[arg(long, value_name = "UUID|random", help_heading = "Operation")]
+    pub(super) seed: Option<String>,
+    /// Whether to write a file for each partition
+    #[arg(long, value_name = "BOOL", help_heading = "Operation")]
+    pub(super) split: Option<String>,
+
+    /// Whether to print the table of partitions [default: yes]
+    #[arg(long, value_name = "BOOL", help_heading = "Output")]
+    pub(super) pretty: Option<String>,
+    /// Print the partitions as JSON
+    #[arg(long, value_name = "pretty|short|off", help_heading = "Output")]
+    pub(super) json: Option<String>,
+
+    /// The root of definitions, specifiers and sources
+    #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Sources")]
+    pub(super) root: Option<PathBuf>,
+    /// A directory of definitions
+    #[arg(value_parser = path(), long, value_name = "DIR", help_heading = "Sources")]
+    pub(super) definitions: Vec<PathBuf>,
+    /// The tree that files are copied from [default: that of --root]
+    #[arg(value_parser = path(), short = 's', long, value_name = "PATH", help_heading = "Sources")]
+    pub(super) copy_source: Option<PathBuf>,
+    /// An image to copy all partitions of
+    #[arg(value_parser = path(), long, value_name = "IMAGE", help_heading = "Sources")]
+    pub(super) copy_from: Vec<PathBuf>,
+    /// Make an image of one of the kinds that have definitions of their own
+    #[arg(long, value_name = "sysext|confext|portable", help_heading = "Sources")]
+    pub(super) make_ddi: Option<String>,
+    /// The same as --make-ddi=sysext
+    #[arg(short = 'S', overrides_with_all = ["make_ddi", "confext", "portable"], help_heading = "Sources")]
+    pub(super) sysext: bool,
+    /// The same as --make-ddi=confext
+    #[arg(short = 'C', overrides_with_all = ["make_ddi", "sysext", "portable"], help_heading = "Sources")]
+    pub(super) confext: bool,
+    /// The same as --make-ddi=portable
+    #[arg(short = 'P', overrides_with_all = ["make_ddi", "sysext", "confext"], help_heading = "Sources")]
+    pub(super) portable: bool,
+
+    /// Leave out all partitions but those of these types
+    #[arg(long, value_name = "TYPE,...", help_heading = "Partitions")]
+    pub(super) include_partitions: Vec<String>,
+    /// Leave out partitions of these types
+    #[arg(long, value_name = "TYPE,...", help_heading = "Partitions")]
+    pub(super) exclude_partitions: Vec<String>,
+    /// Reserve the room of partitions of these types, for another run to make them
+    #[arg(long, value_name = "TYPE,...", help_heading = "Partitions")]
+    pub(super) defer_partitions: Vec<String>,
+    /// The same for partitions with Format=empty
+    #[arg(long, value_name = "BOOL", help_heading = "Partitions")]
+    pub(super) defer_partitions_empty: Option<String>,
+    /// The same for partitions with FactoryReset=yes
+    #[arg(long, value_name = "BOOL", help_heading = "Partitions")]
+    pub(super) defer_partitions_factory_reset: Option<String>,
+
+    /// The private key that root hashes are signed with, as PEM
+    #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Verity")]
+    pub(super) private_key: Option<PathBuf>,
+    /// What the private key is: file
+    #[arg(long, value_name = "SOURCE", help_heading = "Verity")]
+    pub(super) private_key_source: Option<String>,
+    /// The certificate of that key, as PEM
+    #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Verity")]
+    pub(super) certificate: Option<PathBuf>,
+    /// What the certificate is: file
+    #[arg(long, value_name = "SOURCE", help_heading = "Verity")]
+    pub(super) certificate_source: Option<String>,
+    /// A root hash and its signature, made elsewhere
+    #[arg(long, value_name = "HASH:SIG", help_heading = "Verity")]
+    pub(super) join_signature: Vec<String>,
+
+    /// Write an fstab for the MountPoint= settings here, in the tree that is copied from
+    #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Generated files")]
+    pub(super) generate_fstab: Option<PathBuf>,
+    /// What to do with an fstab that is there
+    #[arg(long, value_name = "no|auto|replace", help_heading = "Generated files")]
+    pub(super) append_fstab: Option<String>,
+    /// Write a crypttab for the EncryptedVolume= settings here
+    #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Generated files")]
+    pub(super) generate_crypttab: Option<PathBuf>,
+
+    /// Whether to add an El Torito boot catalog that starts from the ESP
+    #[arg(long, value_name = "BOOL", help_heading = "El Torito")]
+    pub(super) el_torito: Option<String>,
+    /// The system identifier
+    #[arg(long, value_name = "TEXT", help_heading = "El Torito")]
+    pub(super) el_torito_system: Option<String>,
+    /// The volume identifier
+    #[arg(long, value_name = "TEXT", help_heading = "El Torito")]
+    pub(super) el_torito_volume: Option<String>,
+    /// The publisher identifier
+    #[arg(long, value_name = "TEXT", help_heading = "El Torito")]
+    pub(super) el_torito_publisher: Option<String>,
+
+    #[command(flatten)]
+    pub(super) unused: Unused,
+}
+
+/// What belongs to a running system or to encryption.
+#[derive(Debug, Args)]
+pub(super) struct Unused {
+    /// Accepted for callers that give it always: nothing is encrypted
+    #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Not for images")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Prints nothing
+    #[arg(long, help_heading = "Not for images")]
+    pub(super) list_devices: bool,
+    /// Refused unless it is no
+    #[arg(long, value_name = "BOOL", help_heading = "Not for images")]
+    pub(super) factory_reset: Option<String>,
+    /// Refused
+    #[arg(long, help_heading = "Not for images")]
+    pub(super) can_factory_reset: bool,
+    /// Refused
+    #[arg(value_parser = path(), long = "image", value_name = "PATH", help_heading = "Not for images")]
+    pub(super) mounted: Option<PathBuf>,
+    /// Refused
+    #[arg(long, value_name = "POLICY", help_heading = "Not for images")]
+    pub(super) image_policy: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "PATH", help_heading = "Not for images")]
+    pub(super) tpm2_device: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "PATH", help_heading = "Not for images")]
+    pub(super) tpm2_device_key: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "HANDLE", help_heading = "Not for images")]
+    pub(super) tpm2_seal_key_handle: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "PCRS", help_heading = "Not for images")]
+    pub(super) tpm2_pcrs: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "PATH", help_heading = "Not for images")]
+    pub(super) tpm2_public_key: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "PCRS", help_heading = "Not for images")]
+    pub(super) tpm2_public_key_pcrs: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "STRING", help_heading = "Not for images")]
+    pub(super) tpm2_public_key_policyref: Option<String>,
+    /// Refused
+    #[arg(long, value_name = "PATH", help_heading = "Not for images")]
+    pub(super) tpm2_pcrlock: Option<String>,
+}
+
+impl Unused {
+    /// The first option among them that asks for something.
+    pub(super) fn wanted(&self) -> Option<&'static str> {
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        [
+            ("--can-factory-reset", self.can_factory_reset),
+            ("--image", self.mounted.is_some()),
+            ("--image-policy", given(&self.image_policy)),
+            ("--tpm2-device", given(&self.tpm2_device)),
+            ("--tpm2-device-key", given(&self.tpm2_device_key)),
+            ("--tpm2-seal-key-handle", given(&self.tpm2_seal_key_handle)),
+            ("--tpm2-pcrs", given(&self.tpm2_pcrs)),
+            ("--tpm2-public-key", given(&self.tpm2_public_key)),
+            ("--tpm2-public-key-pcrs", given(&self.tpm2_public_key_pcrs)),
+            ("--tpm2-public-key-policyref", given(&self.tpm2_public_key_policyref)),
+            ("--tpm2-pcrlock", given(&self.tpm2_pcrlock)),
+        ]
+        .into_iter()
+        .find_map(|(option, wanted)| wanted.then_some(option))
+    }
+}

@@ -1,0 +1,196 @@
+//! What the environment says to systemd-repart.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::disk::EPOCHS;
+use crate::ext4::Profile;
+use crate::gpt::SectorSize;
+use crate::repart::config::values::boolean;
+use crate::time::Timestamp;
+
+const MKFS_OPTIONS: &str = "SYSTEMD_REPART_MKFS_OPTIONS_";
+const OVERRIDE: &str = "SYSTEMD_REPART_OVERRIDE_FSTYPE";
+const COMPAT: &str = "DETFS_REPART_COMPAT";
+
+/// The variables that count.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    /// The latest time of anything; `None` for one that is not given or not a number.
+    pub(super) epoch: Option<Timestamp>,
+    /// `GrowFileSystem=no` is not obeyed.
+    pub(super) grow: bool,
+    /// Flags below 48 make all of them 0.
+    pub(super) flags: bool,
+    /// All hard links of an excluded file are excluded.
+    pub(super) excludes: bool,
+    /// The format of whatever has one.
+    pub(super) format: Option<String>,
+    /// The formats of partitions by what they are for, in lower case.
+    pub(super) formats: BTreeMap<String, String>,
+    pub(super) ext4: Option<Profile>,
+    pub(super) vfat_sector_size: Option<SectorSize>,
+    /// Whether sizes are shown beside their numbers.
+    pub(super) debug: bool,
+    /// Whether what is printed is ASCII alone.
+    pub(super) ascii: bool,
+    /// Where files without a name are kept.
+    pub(super) spool: PathBuf,
+    /// What was not understood.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Environment {
+    pub(super) fn read() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
+        let variables = std::env::vars_os();
+        Self::of(variables)
+    }
+
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self { spool: "/var/tmp".into(), ..Self::default() };
+        for (name, value) in variables {
+            if let Some(name) = name.to_str() {
+                environment.take(name, &value.to_string_lossy());
+            }
+        }
+        environment
+    }
+
+    fn take(&mut self, name: &str, value: &str) {
+        match name {
+            _ if value.is_empty() => {}
+            "SOURCE_DATE_EPOCH" => {
+                self.epoch = number(value).map(Timestamp::from_seconds);
+                if self.epoch.is_none() {
+                    self.warn(name, value);
+                }
+            }
+            "SYSTEMD_LOG_LEVEL" => self.debug = matches!(value, "debug" | "7"),
+            "SYSTEMD_UTF8" => self.ascii = boolean(value) == Some(false),
+            "TMPDIR" => self.spool = value.into(),
+            OVERRIDE => self.format = Some(value.to_owned()),
+            COMPAT => {
+                for part in value.split([',', ' ']) {
+                    match part {
+                        "grow" => self.grow = true,
+                        "flags" => self.flags = true,
+                        "excludes" => self.excludes = true,
+                        _ => self.warn(name, part),
+                    }
+                }
+            }
+            _ => {
+                if let Some(format) = name.strip_prefix(MKFS_OPTIONS) {
+                    let words: Vec<_> = value.split_whitespace().collect();
+                    self.mkfs(name, format, &words);
+                } else if let Some(designator) =
+                    name.strip_prefix(OVERRIDE).and_then(|rest| rest.strip_prefix('_'))
+                {
+                    let designator = designator.to_ascii_lowercase();
+                    self.formats.insert(designator, value.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Takes the options for a mkfs program that have a meaning here.
+    fn mkfs(&mut self, name: &str, format: &str, words: &[&str]) {
+        match (format, words) {
+            ("EXT4", ["-O", features]) => {
+                for feature in features.split(',') {
+                    match feature {
+                        "^orphan_file" | "^metadata_csum_seed" => {
+                            self.ext4 = Some(Profile::Default);
+                        }
+                        _ => self.warn(name, feature),
+                    }
+                }
+            }
+            ("VFAT", ["-S", bytes]) => {
+                let size = bytes.parse().ok().and_then(|bytes| SectorSize::new(bytes).ok());
+                match size {
+                    Some(size) => self.vfat_sector_size = Some(size),
+                    None => self.warn(name, bytes),
+                }
+            }
+            _ => self.warn(name, &words.join(" ")),
+        }
+    }
+
+    fn warn(&mut self, name: &str, value: &str) {
+        self.warnings.push(format!("{name}: {value:?} means nothing here and is left out"));
+    }
+}
+
+/// A time: decimal, hexadecimal behind `0x`, or octal behind `0`.
+fn number(text: &str) -> Option<i64> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    let plain = digits.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    let seconds = i64::from_str_radix(digits, radix).ok().filter(|_| plain)?;
+    EPOCHS.contains(&seconds).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Environment {
+        Environment::of(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+    }
+
+    #[test]
+    fn epochs_are_numbers_of_three_kinds() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1750000000", Some(1_750_000_000)),
+            ("0x10", Some(16)),
+            ("010", Some(8)),
+            ("", None),
+            ("0x", None),
+            ("-1", None),
+            ("+1", None),
+            ("09", None),
+            ("1.5", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(number(text), expected, "{text}");
+        }
+        assert_eq!(of(&[("SOURCE_DATE_EPOCH", "x")]).warnings.len(), 1);
+    }
+
+    #[test]
+    fn what_callers_set_is_understood() {
+        let environment = of(&[
+            ("SYSTEMD_REPART_MKFS_OPTIONS_EXT4", "-O ^orphan_file"),
+            ("SYSTEMD_REPART_MKFS_OPTIONS_VFAT", "-S 512"),
+            ("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4"),
+            ("SYSTEMD_REPART_OVERRIDE_FSTYPE_ROOT", "btrfs"),
+            ("DETFS_REPART_COMPAT", "grow,excludes"),
+        ]);
+        assert_eq!(environment.ext4, Some(Profile::Default));
+        assert_eq!(environment.vfat_sector_size, Some(SectorSize::B512));
+        assert_eq!(environment.format.as_deref(), Some("ext4"));
+        assert_eq!(environment.formats["root"], "btrfs");
+        assert!(environment.grow && environment.excludes && !environment.flags);
+        assert!(environment.warnings.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        for (name, value) in [
+            ("SYSTEMD_REPART_MKFS_OPTIONS_EXT4", "-O ^has_journal"),
+            ("SYSTEMD_REPART_MKFS_OPTIONS_EXT4", "-N 100"),
+            ("SYSTEMD_REPART_MKFS_OPTIONS_VFAT", "-S 100"),
+            ("SYSTEMD_REPART_MKFS_OPTIONS_BTRFS", "--csum xxhash"),
+            ("DETFS_REPART_COMPAT", "everything"),
+        ] {
+            assert_eq!(of(&[(name, value)]).warnings.len(), 1, "{name}={value}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The partitions as JSON, as systemd-repart prints them.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+
+use super::shown;
+use crate::repart::{Activity, Row, Verity, type_name};
+
+/// Whether and how JSON is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json {
+    Off,
+    Short,
+    Pretty,
+}
+
+/// An object for a partition; its keys in the order of the original.
+#[derive(Serialize)]
+struct Object<'a> {
+    r#type: String,
+    label: &'a str,
+    uuid: String,
+    partno: u32,
+    file: Option<&'a Path>,
+    node: String,
+    offset: u64,
+    old_size: u64,
+    raw_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<String>,
+    old_padding: u64,
+    raw_padding: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    padding: Option<String>,
+    activity: &'static str,
+    /// The outer one is whether any partition has a root hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roothash: Option<Option<String>>,
+    #[serde(rename = "drop-in_files", skip_serializing_if = "Option::is_none")]
+    drop_in_files: Option<Option<&'a [std::path::PathBuf]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split_path: Option<String>,
+}
+
+/// The rows as text that ends in a line break.
+pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::Arrow>) -> String {
+    let columns = shown::Columns::of(rows);
+    let objects: Vec<_> = rows
+        .iter()
+        .map(|row| Object {
+            r#type: type_name(row.identity.partition_type),
+            label: match &*row.identity.label {
+                "" => "-",
+                label => label,
+            },
+            uuid: row.identity.uuid.to_string(),
+            partno: row.number,
+            file: row.file.as_deref(),
+            node: shown::node(image, row.number),
+            offset: row.offset,
+            old_size: row.old_size,
+            raw_size: row.size,
+            size: sizes.map(|arrow| shown::change(row.old_size, row.size, row.activity, arrow)),
+            old_padding: row.old_padding,
+            raw_padding: row.padding,
+            padding: sizes
+                .map(|arrow| shown::change(row.old_padding, row.padding, row.activity, arrow)),
+            activity: match row.activity {
+                Activity::Create => "create",
+                Activity::Resize => "resize",
+                Activity::Unchanged => "unchanged",
+            },
+            roothash: columns.root_hash.then(|| root_hash(row)),
+            drop_in_files: columns
+                .drop_ins
+                .then(|| Some(&*row.drop_ins).filter(|files| !files.is_empty())),
+            split_path: columns.split.then(|| shown::split(row)),
+        })
+        .collect();
+    let text = match json {
+        Json::Pretty => to_text(&objects, Tabs(PrettyFormatter::with_indent(b"\t"))),
+        Json::Short | Json::Off => to_text(&objects, CompactFormatter),
+    };
+    text + "\n"
+}
+
+fn root_hash(row: &Row) -> Option<String> {
+    (row.verity != Verity::Off).then(|| shown::root_hash(row))
+}
+
+fn to_text(objects: &[Object<'_>], formatter: impl Formatter) -> String {
+    let mut text = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut text, formatter);
+    objects.serialize(&mut serializer).expect("keys are strings, and memory takes all");
+    String::from_utf8(text).expect("JSON is UTF-8")
+}
+
+/// A space on both sides of a colon: callers compare the text.
+struct Tabs(PrettyFormatter<'static>);
+
+impl Formatter for Tabs {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b" : ")
+    }
+
+    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
+}

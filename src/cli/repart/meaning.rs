@@ -1,0 +1,363 @@
+//! What the arguments mean.
+
+use std::path::{Path, PathBuf};
+
+use super::arguments::Repart;
+use super::environment::Environment;
+use super::json::Json;
+use crate::cli::meaning;
+use crate::error::{Error, Result};
+use crate::gpt::{Architecture, PartitionType, SectorSize};
+use crate::repart::config::values::{self, boolean};
+use crate::repart::config::{Compat, Context, Host, Overrides};
+use crate::repart::el_torito::ElTorito;
+use crate::repart::{Ddi, Deferred, Empty, Filter, Generated, Options, Size, fstab};
+use crate::seed::Seed;
+use crate::verity::signature::{Certificate, Joined, Origin, PrivateKey, Signature};
+
+/// The version of systemd-repart whose behaviour this is; callers take the third word of it.
+pub(super) const VERSION: &str = "systemd 262 (262)\n";
+
+/// A boolean, or what it is if it is not given.
+pub(super) fn flag(parameter: &'static str, typed: Option<&str>, default: bool) -> Result<bool> {
+    let Some(text) = typed.filter(|text| !text.is_empty()) else { return Ok(default) };
+    boolean(text).ok_or_else(|| {
+        Error::parameter(parameter, format!("{text:?} is neither yes nor no"), "give yes or no")
+    })
+}
+
+fn one_of<T: Copy>(
+    parameter: &'static str,
+    typed: Option<&str>,
+    default: T,
+    all: &[(&str, T)],
+) -> Result<T> {
+    let Some(text) = typed.filter(|text| !text.is_empty()) else { return Ok(default) };
+    let found = all.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+        let remedy = format!("use one of {}", names.join(", "));
+        Error::parameter(parameter, format!("there is no {text:?}"), remedy)
+    })
+}
+
+pub(super) fn json(typed: Option<&str>) -> Result<Json> {
+    let all = [("off", Json::Off), ("short", Json::Short), ("pretty", Json::Pretty)];
+    one_of("--json", typed, Json::Off, &all)
+}
+
+/// The kind of image whose definitions are built in, if one is asked for.
+pub(super) fn ddi(typed: &Repart) -> Result<Option<Ddi>> {
+    let all = [("sysext", Ddi::Sysext), ("confext", Ddi::Confext), ("portable", Ddi::Portable)];
+    let letters = [typed.sysext, typed.confext, typed.portable];
+    match letters.iter().position(|&given| given) {
+        Some(at) => Ok(Some(all[at].1)),
+        None => {
+            let all = all.map(|(name, ddi)| (name, Some(ddi)));
+            one_of("--make-ddi", typed.make_ddi.as_deref(), None, &all)
+        }
+    }
+}
+
+/// A path; an empty one is none.
+fn path(typed: Option<&PathBuf>) -> Option<&PathBuf> {
+    typed.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
+    values::size(text).ok_or_else(|| {
+        Error::parameter(
+            parameter,
+            format!("{text:?} is not a size"),
+            "give a number of bytes, or one with K, M, G or T behind it",
+        )
+    })
+}
+
+/// Types, from any number of lists with commas.
+fn types(
+    parameter: &'static str,
+    typed: &[String],
+    context: &Context,
+) -> Result<Vec<PartitionType>> {
+    let names = typed.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            context.partition_type(name).ok_or_else(|| {
+                Error::parameter(
+                    parameter,
+                    format!("there is no partition type {name:?}"),
+                    "give a name such as esp or root-x86-64, or a UUID",
+                )
+            })
+        })
+        .collect()
+}
+
+fn filter(typed: &Repart, context: &Context) -> Result<Filter> {
+    let include = types("--include-partitions", &typed.include_partitions, context)?;
+    let exclude = types("--exclude-partitions", &typed.exclude_partitions, context)?;
+    match (include.is_empty(), exclude.is_empty()) {
+        (false, false) => Err(Error::parameter(
+            "--include-partitions",
+            "it is given together with --exclude-partitions",
+            "give one of them",
+        )),
+        (false, true) => Ok(Filter::Include(include)),
+        (true, false) => Ok(Filter::Exclude(exclude)),
+        (true, true) => Ok(Filter::All),
+    }
+}
+
+/// What definitions are read with.
+pub(super) fn context(typed: &Repart, environment: &Environment) -> Result<Context> {
+    let given = typed.architecture.as_deref().filter(|text| !text.is_empty());
+    let architecture = given.map(|text| {
+        values::architecture(text).ok_or_else(|| {
+            Error::parameter(
+                "--architecture",
+                format!("there is no architecture {text:?}"),
+                "give one that systemd knows, say x86-64 or arm64",
+            )
+        })
+    });
+    let mut context = Context {
+        root: path(typed.root.as_ref()).cloned(),
+        native: native()?,
+        architecture: architecture.transpose()?,
+        host: host(),
+        overrides: Overrides {
+            all: environment.format.clone(),
+            designators: environment.formats.clone(),
+        },
+        filter: Filter::All,
+        compat: Compat { grow: environment.grow, flags: environment.flags },
+    };
+    context.filter = filter(typed, &context)?;
+    Ok(context)
+}
+
+/// What specifiers say of this machine, if it can be learned.
+fn host() -> Host {
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(path).ok()?;
+        Some(text.trim_end_matches('\n').to_owned())
+    };
+    Host {
+        boot_id: read("/proc/sys/kernel/random/boot_id").map(|id| id.replace('-', "")),
+        name: read("/proc/sys/kernel/hostname"),
+        pretty_name: read("/proc/sys/kernel/hostname"),
+        kernel: read("/proc/sys/kernel/osrelease"),
+    }
+}
+
+/// That of this program.
+fn native() -> Result<Architecture> {
+    values::architecture(std::env::consts::ARCH).ok_or_else(|| {
+        Error::parameter(
+            "--architecture",
+            format!("{} has no partition types", std::env::consts::ARCH),
+            "name the one that the image is for",
+        )
+    })
+}
+
+fn empty(typed: &Repart, ddi: Option<Ddi>) -> Result<Empty> {
+    let all = [
+        ("refuse", Empty::Refuse),
+        ("allow", Empty::Allow),
+        ("require", Empty::Require),
+        ("force", Empty::Force),
+        ("create", Empty::Create),
+    ];
+    let default = if ddi.is_some() { Empty::Create } else { Empty::Refuse };
+    one_of("--empty", typed.empty.as_deref(), default, &all)
+}
+
+fn size(typed: &Repart, ddi: Option<Ddi>) -> Result<Size> {
+    match typed.size.as_deref() {
+        None | Some("") if ddi.is_some() => Ok(Size::Auto),
+        None | Some("") => Ok(Size::Keep),
+        Some("auto") => Ok(Size::Auto),
+        Some(text) => match bytes("--size", text)? {
+            0 => Err(Error::parameter("--size", "it is 0", "give at least a sector, or auto")),
+            bytes => Ok(Size::Bytes(bytes)),
+        },
+    }
+}
+
+/// The seed: the one that was typed, else the machine id of the root.
+fn seed(typed: &Repart) -> Result<Option<Seed>> {
+    match typed.seed.as_deref() {
+        // What nobody can repeat is of no use: the content decides.
+        Some("random") => Ok(None),
+        Some(text) if !text.is_empty() => meaning::uuid("--seed", text).map(Seed).map(Some),
+        _ => {
+            let root = path(typed.root.as_ref()).map_or(Path::new("/"), PathBuf::as_path);
+            let id = std::fs::read_to_string(root.join("etc/machine-id")).unwrap_or_default();
+            let id = id.trim_end_matches('\n');
+            let plain = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            Ok(plain.then(|| id.parse().ok()).flatten().map(Seed))
+        }
+    }
+}
+
+/// Refuses what is said to come from anything but a file.
+fn from_file(parameter: &'static str, typed: Option<&str>) -> Result<()> {
+    match typed {
+        None | Some("" | "file") => Ok(()),
+        Some(other) => Err(Error::parameter(
+            parameter,
+            format!("keys of {other:?} can't be used"),
+            "give a file, or sign the root hash elsewhere and use --join-signature",
+        )),
+    }
+}
+
+fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        let rule = format!("cannot read {}: {error}", path.display());
+        Error::parameter(parameter, rule, "give the path of a file")
+    })
+}
+
+fn signer(typed: &Repart) -> Result<Option<(PrivateKey, Certificate)>> {
+    from_file("--private-key-source", typed.private_key_source.as_deref())?;
+    from_file("--certificate-source", typed.certificate_source.as_deref())?;
+    let key = path(typed.private_key.as_ref()).map(|path| read("--private-key", path));
+    let key = key.transpose()?.map(|pem| PrivateKey::from_pem(&pem)).transpose()?;
+    let certificate = path(typed.certificate.as_ref()).map(|path| read("--certificate", path));
+    let certificate =
+        certificate.transpose()?.map(|pem| Certificate::from_pem(&pem)).transpose()?;
+    Ok(key.zip(certificate))
+}
+
+fn joined(typed: &Repart) -> Result<Vec<Signature>> {
+    if typed.join_signature.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(certificate) = path(typed.certificate.as_ref()) else {
+        return Err(Error::parameter(
+            "--join-signature",
+            "there is no certificate that it could be of",
+            "give --certificate=",
+        ));
+    };
+    let certificate = Certificate::from_pem(&read("--certificate", certificate)?)?;
+    let one = |text: &String| {
+        let Joined { root_hash, origin } = text.parse()?;
+        let pkcs7 = match origin {
+            Origin::File(path) => read("--join-signature", &path)?,
+            Origin::Argument(pkcs7) => pkcs7,
+        };
+        Signature::join(root_hash, pkcs7, &certificate)
+    };
+    typed.join_signature.iter().map(one).collect()
+}
+
+fn generated(typed: &Repart) -> Result<Option<Generated>> {
+    let all = [
+        ("no", fstab::Append::No),
+        ("auto", fstab::Append::Auto),
+        ("replace", fstab::Append::Replace),
+    ];
+    let append = match typed.append_fstab.as_deref() {
+        None => fstab::Append::No,
+        Some("") => fstab::Append::Auto,
+        given => one_of("--append-fstab", given, fstab::Append::Auto, &all)?,
+    };
+    match path(typed.generate_fstab.as_ref()) {
+        Some(path) => Ok(Some(Generated { path: path.clone(), append })),
+        None if typed.append_fstab.is_some() => Err(Error::parameter(
+            "--append-fstab",
+            "there is no fstab to write",
+            "give --generate-fstab=",
+        )),
+        None => Ok(None),
+    }
+}
+
+fn el_torito(typed: &Repart) -> Result<Option<ElTorito>> {
+    if !flag("--el-torito", typed.el_torito.as_deref(), false)? {
+        return Ok(None);
+    }
+    let text = |typed: &Option<String>| typed.clone().unwrap_or_default();
+    ElTorito::new(
+        &text(&typed.el_torito_system),
+        &text(&typed.el_torito_volume),
+        &text(&typed.el_torito_publisher),
+    )
+    .map(Some)
+}
+
+/// The image; `None` for an empty path and `-`.
+pub(super) fn image(typed: &Repart) -> Option<PathBuf> {
+    let image = path(typed.image.as_ref())?;
+    (image.as_os_str() != "-").then(|| image.clone())
+}
+
+pub(super) fn options(
+    typed: &Repart,
+    environment: &Environment,
+    context: &Context,
+) -> Result<Options> {
+    let ddi = ddi(typed)?;
+    let empty = empty(typed, ddi)?;
+    let dry_run = typed.n || flag("--dry-run", typed.dry_run.as_deref(), true)?;
+    if ddi.is_some() && path(typed.copy_source.as_ref()).is_none() {
+        return Err(Error::parameter(
+            "--make-ddi",
+            "there is nothing to make it of",
+            "give --copy-source=",
+        ));
+    }
+    let sector_size = typed.sector_size.as_deref().filter(|text| !text.is_empty());
+    let sector_size = sector_size.map(|text| {
+        let bytes = bytes("--sector-size", text)?;
+        u32::try_from(bytes).map_or_else(|_| SectorSize::new(u32::MAX), SectorSize::new)
+    });
+    let grain = typed.grain_size.as_deref().filter(|text| !text.is_empty());
+    let grain = grain.map(|text| match bytes("--grain-size", text)? {
+        grain if grain.is_power_of_two() && grain >= 512 => Ok(grain),
+        _ => Err(Error::parameter(
+            "--grain-size",
+            format!("{text:?} is not a power of two from 512 on"),
+            "give one, say 1M",
+        )),
+    });
+    let deferred = Deferred {
+        types: types("--defer-partitions", &typed.defer_partitions, context)?,
+        empty: flag("--defer-partitions-empty", typed.defer_partitions_empty.as_deref(), false)?,
+        factory_reset: flag(
+            "--defer-partitions-factory-reset",
+            typed.defer_partitions_factory_reset.as_deref(),
+            false,
+        )?,
+    };
+    Ok(Options {
+        image: image(typed),
+        empty,
+        // A new image that is not written would be none.
+        dry_run: dry_run && empty != Empty::Create,
+        size: size(typed, ddi)?,
+        seed: if ddi.is_some() && typed.seed.is_none() { None } else { seed(typed)? },
+        root: path(typed.root.as_ref()).cloned(),
+        copy_source: path(typed.copy_source.as_ref()).cloned(),
+        sector_size: sector_size.transpose()?,
+        grain: grain.transpose()?,
+        deferred,
+        split: flag("--split", typed.split.as_deref(), false)?,
+        signer: signer(typed)?,
+        joined: joined(typed)?,
+        fstab: generated(typed)?,
+        crypttab: path(typed.generate_crypttab.as_ref()).cloned(),
+        el_torito: el_torito(typed)?,
+        ext4: environment.ext4.unwrap_or(crate::ext4::Profile::Modern),
+        vfat_sector_size: environment.vfat_sector_size,
+        epoch: environment.epoch,
+        discard: flag("--discard", typed.discard.as_deref(), true)?,
+        excludes_by_inode: environment.excludes,
+        threads: meaning::threads(None)?,
+        spool: environment.spool.clone(),
+    })
+}

@@ -1,0 +1,189 @@
+//! `detfs repart`, and the program called `systemd-repart`.
+
+mod arguments;
+mod environment;
+mod json;
+mod meaning;
+mod shown;
+mod table;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+pub(super) use arguments::Repart;
+use environment::Environment;
+use json::Json;
+
+use super::say;
+use crate::error::{Error, Result};
+use crate::repart::config;
+use crate::repart::{self, Outcome};
+
+/// Whether the program was called under the name of systemd-repart.
+pub(super) fn is_called(arguments: &[OsString]) -> bool {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    name.is_some_and(|name| name == NAME)
+}
+
+/// The name under which the program takes the arguments of systemd-repart alone.
+const NAME: &str = "systemd-repart";
+
+/// The program under that name.
+#[derive(Debug, Parser)]
+#[command(name = NAME, max_term_width = 100)]
+struct Program {
+    #[command(flatten)]
+    repart: Repart,
+}
+
+/// Runs with what was typed; gives the exit code of systemd-repart: 0 if all went well, 76 if
+/// there is no image, 77 if it has no partition table to work with, else 1.
+pub(super) fn run(typed: &Repart) -> ExitCode {
+    match try_run(typed) {
+        Ok(code) => code,
+        Err(error) => {
+            notice(&error);
+            match error {
+                Error::Label { .. } => 77.into(),
+                _ => 1.into(),
+            }
+        }
+    }
+}
+
+/// Prints a line to standard error, as systemd-repart does. If that fails there is nobody to tell.
+fn notice(line: &dyn Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn try_run(typed: &Repart) -> Result<ExitCode> {
+    if typed.version {
+        say(meaning::VERSION)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if typed.unused.list_devices {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if typed.json.as_deref() == Some("help") {
+        say("pretty\nshort\noff\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    refuse(typed)?;
+    let environment = Environment::read();
+    environment.warnings.iter().for_each(|warning| notice(warning));
+    let context = meaning::context(typed, &environment)?;
+    let options = meaning::options(typed, &environment, &context)?;
+    let json = meaning::json(typed.json.as_deref())?;
+    let pretty = meaning::flag("--pretty", typed.pretty.as_deref(), true)?;
+    if typed.image.is_none() {
+        notice(&"there is no root device to work on; give the path of an image");
+        return Ok(76.into());
+    }
+
+    let (definitions, warnings) = match meaning::ddi(typed)? {
+        Some(ddi) => config::parse(&ddi.files(), &context)?,
+        None => config::read(&directories(typed)?, &context)?,
+    };
+    warnings.iter().for_each(|warning| notice(warning));
+    let mut all = Vec::new();
+    for image in &typed.copy_from {
+        if options.image.as_ref().is_some_and(|target| is_same(image, target)) {
+            return Err(Error::parameter(
+                "--copy-from",
+                format!("{} is the image that would be written", image.display()),
+                "write another one",
+            ));
+        }
+        all.extend(repart::copy_from(image, options.sector_size, &context.filter)?);
+    }
+    let within = |path: &mut PathBuf| {
+        // As systemd-repart tells of those that it found in a root.
+        let root = typed.root.as_ref().filter(|_| given(typed).next().is_none());
+        let root = root.and_then(|root| std::path::absolute(root).ok());
+        if let Some(rest) = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)) {
+            *path = rest;
+        }
+    };
+    for mut definition in definitions {
+        definition.file.iter_mut().chain(&mut definition.drop_ins).for_each(within);
+        all.push(definition);
+    }
+
+    let Outcome { rows } = repart::run(all, &options, &|line| notice(line))?;
+    if let (Some(rows), Some(image)) = (rows, &options.image) {
+        let arrow = shown::Arrow(if environment.ascii { "->" } else { "→" });
+        if json != Json::Off {
+            let sizes = environment.debug.then_some(arrow);
+            say(&json::text(&rows, image, json, sizes))?;
+        } else if pretty {
+            say(&table::text(&rows, !typed.no_legend, arrow))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what a builder of images has no part in.
+fn refuse(typed: &Repart) -> Result<()> {
+    let unused = &typed.unused;
+    if meaning::flag("--factory-reset", unused.factory_reset.as_deref(), false)? {
+        return Err(Error::parameter(
+            "--factory-reset",
+            "what a running system does is not done to an image",
+            "leave it out, and make the image anew",
+        ));
+    }
+    for (parameter, typed) in [("--offline", &typed.offline), ("--cow", &typed.cow)] {
+        if typed.as_deref() != Some("auto") {
+            meaning::flag(parameter, typed.as_deref(), true)?;
+        }
+    }
+    match unused.wanted() {
+        Some(option) => Err(Error::parameter(
+            "systemd-repart",
+            format!("{option} needs a running system"),
+            "leave it out; detfs works on images alone",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let inode = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+    inode(one).is_some_and(|one| inode(other) == Some(one))
+}
+
+/// The directories that are named.
+fn given(typed: &Repart) -> impl Iterator<Item = &PathBuf> {
+    typed.definitions.iter().filter(|path| !path.as_os_str().is_empty())
+}
+
+/// Where the definitions are, from the root of this machine.
+fn directories(typed: &Repart) -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<_> = given(typed).cloned().collect();
+    if paths.is_empty() {
+        let root = typed.root.clone().unwrap_or_else(|| "/".into());
+        let places = ["etc", "run", "usr/local/lib", "usr/lib"];
+        paths.extend(places.map(|place| root.join(place).join("repart.d")));
+    }
+    let absolute = paths.iter().map(std::path::absolute).collect::<io::Result<_>>();
+    absolute.map_err(|error| {
+        let rule = format!("the directory that this runs in can't be found: {error}");
+        Error::parameter("--definitions", rule, "give absolute paths")
+    })
+}
+
+/// Understands the arguments of the program called systemd-repart.
+///
+/// # Errors
+/// What clap says of them.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Repart, clap::Error> {
+    let matches = Program::command().try_get_matches_from(arguments)?;
+    Ok(Program::from_arg_matches(&matches)?.repart)
+}

@@ -1,0 +1,84 @@
+//! How the facts of a partition are shown, in JSON and in the table.
+
+use std::path::Path;
+
+use crate::repart::{Activity, Row, Verity, shown};
+
+/// What stands between an old and a new size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrow(pub(super) &'static str);
+
+/// Which columns there are: those that say something of any partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) root_hash: bool,
+    pub(super) drop_ins: bool,
+    pub(super) split: bool,
+}
+
+impl Columns {
+    pub(super) fn of(rows: &[Row]) -> Self {
+        Self {
+            root_hash: rows.iter().any(|row| row.verity != Verity::Off),
+            drop_ins: rows.iter().any(|row| !row.drop_ins.is_empty()),
+            split: rows.iter().any(|row| row.split.is_some()),
+        }
+    }
+}
+
+/// What the kernel would call the partition of a device with the path of the image.
+pub(super) fn node(image: &Path, number: u32) -> String {
+    let image = image.display().to_string();
+    let infix = if image.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+    format!("{image}{infix}{}", number + 1)
+}
+
+/// A root hash, or that it is not known.
+pub(super) fn root_hash(row: &Row) -> String {
+    match row.root_hash {
+        Some(hash) => hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        None => "TBD".to_owned(),
+    }
+}
+
+/// Where the partition's own file is.
+pub(super) fn split(row: &Row) -> String {
+    row.split.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string())
+}
+
+/// How a size changes.
+pub(super) fn change(old: u64, new: u64, activity: Activity, Arrow(arrow): Arrow) -> String {
+    match activity {
+        Activity::Create => format!("{arrow} {}", shown(new)),
+        _ if old != new => format!("{} {arrow} {}", shown(old), shown(new)),
+        _ => shown(new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_named_as_the_kernel_names_them() {
+        for (image, number, expected) in
+            [("/w/a.raw", 0, "/w/a.raw1"), ("/w/a1", 1, "/w/a1p2"), ("/dev/sda", 9, "/dev/sda10")]
+        {
+            assert_eq!(node(Path::new(image), number), expected);
+        }
+    }
+
+    /// As systemd-repart 262 prints them.
+    #[test]
+    fn changes_are_shown() {
+        for (old, new, activity, expected) in [
+            (0, 20 << 20, Activity::Create, "→ 20M"),
+            (0, 0, Activity::Create, "→ 0B"),
+            (82_817_024, 82_817_024, Activity::Unchanged, "78.9M"),
+            (0, 104_857_600, Activity::Unchanged, "0B → 100M"),
+            (10 << 20, 26_112_000, Activity::Resize, "10M → 24.9M"),
+        ] {
+            assert_eq!(change(old, new, activity, Arrow("→")), expected);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The partitions as a table, as systemd-repart prints it.
+
+use std::path::Path;
+
+use super::shown;
+use crate::repart::{Row, shown as size, type_name};
+
+/// How a column's cells stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// The rows as text, with or without the heads of the columns.
+pub(super) fn text(rows: &[Row], legend: bool, arrow: shown::Arrow) -> String {
+    let columns = shown::Columns::of(rows);
+    let mut heads = vec![
+        ("TYPE", Side::Left),
+        ("LABEL", Side::Left),
+        ("UUID", Side::Left),
+        ("PART", Side::Right),
+        ("FILE", Side::Left),
+        ("RAW SIZE", Side::Right),
+        ("SIZE", Side::Right),
+        ("PADDING", Side::Right),
+    ];
+    let optional = [
+        (columns.root_hash, "ROOTHASH"),
+        (columns.drop_ins, "DROP-IN FILES"),
+        (columns.split, "SPLIT PATH"),
+    ];
+    heads.extend(optional.iter().filter(|(is, _)| *is).map(|(_, head)| (*head, Side::Left)));
+
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    if legend {
+        lines.push(heads.iter().map(|(head, _)| (*head).to_owned()).collect());
+    }
+    for row in rows {
+        lines.extend(cells(row, columns, arrow));
+    }
+    if !rows.is_empty() {
+        let sum = |of: fn(&Row) -> u64| {
+            format!("Σ = {}", size(rows.iter().map(of).fold(0, u64::saturating_add)))
+        };
+        let mut sums = vec![String::new(); heads.len()];
+        sums[6] = sum(|row| row.size);
+        sums[7] = sum(|row| row.padding);
+        lines.push(sums);
+    }
+    let widths: Vec<_> = (0..heads.len())
+        .map(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells =
+            line.iter().zip(&widths).zip(&heads).map(|((cell, width), (_, side))| match side {
+                Side::Left => format!("{cell:<width$}"),
+                Side::Right => format!("{cell:>width$}"),
+            });
+        text += cells.collect::<Vec<_>>().join(" ").trim_end();
+        text += "\n";
+    }
+    text
+}
+
+/// The lines of one partition: each drop-in has one.
+fn cells(row: &Row, columns: shown::Columns, arrow: shown::Arrow) -> Vec<Vec<String>> {
+    let file = row.file.as_deref().and_then(Path::file_name);
+    let label = match &*row.identity.label {
+        "" => "-".to_owned(),
+        label => label.to_owned(),
+    };
+    let mut cells = vec![
+        type_name(row.identity.partition_type),
+        label,
+        row.identity.uuid.to_string(),
+        row.number.to_string(),
+        file.map_or_else(|| "-".to_owned(), |name| name.display().to_string()),
+        row.size.to_string(),
+        shown::change(row.old_size, row.size, row.activity, arrow),
+        shown::change(row.old_padding, row.padding, row.activity, arrow),
+    ];
+    if columns.root_hash {
+        cells.push(shown::root_hash(row));
+    }
+    let mut drop_ins = row.drop_ins.iter().map(|path| path.display().to_string());
+    if columns.drop_ins {
+        cells.push(drop_ins.next().unwrap_or_default());
+    }
+    if columns.split {
+        cells.push(shown::split(row));
+    }
+    let at = 8 + usize::from(columns.root_hash);
+    let width = cells.len();
+    let more = drop_ins.map(|path| {
+        let mut line = vec![String::new(); width];
+        line[at] = path;
+        line
+    });
+    std::iter::once(cells).chain(more).collect()
+}
