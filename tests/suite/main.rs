@@ -18,4 +18,6 @@ mod golden;
 mod images;
 mod oracle;
 mod random_trees;
+mod repart;
 mod tree;
+mod verity;

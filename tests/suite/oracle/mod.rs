@@ -12,7 +12,10 @@ mod gpt;
 mod grub;
 mod kernel_log;
 mod mount;
+pub mod openssl;
+mod sid;
 mod tool;
+pub mod verity;
 
 use std::fmt;
 use std::path::Path;
@@ -24,6 +27,7 @@ pub use gpt::{Partition, extract, gpt, partitions};
 pub use grub::{grub_cmp, grub_ls};
 pub use kernel_log::KernelLog;
 pub use mount::{LoopDevice, Mounted, mount_ext4};
+pub use sid::sid;
 pub use tool::{require_root, run, sha256, shell};
 
 /// What an oracle found wrong.

@@ -1,0 +1,319 @@
+//! What can't be done is refused as systemd-repart refuses it, by the same exit codes, with one
+//! line that says what, why and what to do; what was there stays as it was.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::ground::Ground;
+use super::side::HERE;
+use crate::oracle::{run, shell};
+
+const TREE: &str = "mkdir -p usr dir; echo x >usr/file; head -c 8192 /dev/zero >blocks; : >empty; \
+    head -c 1000 /dev/zero >odd";
+
+/// All files of a directory with their content.
+fn files(at: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(at).unwrap().map(|entry| entry.unwrap());
+    let entries = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+/// Whether sgdisk finds both tables to be right.
+fn is_whole(image: &Path) -> bool {
+    let said = run("sgdisk", ["--verify".as_ref(), image.as_os_str()]);
+    let text = said.all();
+    said.ok && text.contains("No problems found") && !text.contains("invalid")
+}
+
+/// Runs what must be refused; nothing is printed, written, removed or changed. The words are in the
+/// last line of what is said.
+#[track_caller]
+fn refused(ground: &Ground, args: &[&str], code: i32, words: &[&str]) {
+    let before = files(&ground.side.directory);
+    let answer = ground.run(args, &[]);
+    let said = answer.stderr.trim_end();
+    assert_eq!(answer.code, Some(code), "{args:?}: {said}");
+    assert_eq!(answer.stdout, "", "{args:?}");
+    let line = said.lines().last().unwrap_or_default();
+    for word in words {
+        assert!(line.contains(word), "{args:?}: no {word:?} in: {said}");
+    }
+    assert!(code != 1 || line.contains("; "), "no remedy: {line}");
+    let after = files(&ground.side.directory);
+    assert!(before == after, "{args:?}: {:?} became {:?}", before.keys(), after.keys());
+}
+
+const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
+
+#[test]
+fn definitions_that_are_wrong() {
+    let ground = Ground::new(TREE);
+    for (settings, words) in [
+        ("Label=x", &["10-part.conf: there is no Type=", "say what the partition is for"][..]),
+        ("Type=nonsense", &["10-part.conf:2: there is no partition type \"nonsense\""]),
+        ("Type=srv; Format=empty; CopyFiles=/usr", &["10-part.conf: ", "kept empty"]),
+        ("Type=srv; CopyFiles=/a:/b::c", &["10-part.conf:3: CopyFiles=", "three parts"]),
+        ("Type=srv; FileSystemSectorSize=1000", &["10-part.conf:3: FileSystemSectorSize=1000"]),
+        ("Type=srv; SupplementFor=x; CopyBlocks=/blocks", &["a supplement has no CopyBlocks="]),
+        ("Type=srv; SizeMinBytes=1KB", &["10-part.conf:3: SizeMinBytes=1KB", "K, M, G or T"]),
+        ("Type=srv; PaddingMaxBytes=-1", &["10-part.conf:3: PaddingMaxBytes=-1"]),
+        ("Type=srv; SizeMinBytes=2M; SizeMaxBytes=1M", &["SizeMinBytes= is above SizeMaxBytes="]),
+        ("Type=srv; PaddingMinBytes=2M; PaddingMaxBytes=1M", &["PaddingMinBytes= is above"]),
+        ("Type=srv; CopyBlocks=/blocks; Format=ext4", &["CopyBlocks= goes with none of"]),
+        ("Type=srv; CopyBlocks=/blocks; CopyFiles=/usr", &["CopyBlocks= goes with none of"]),
+        ("Type=swap; CopyFiles=/usr", &["10-part.conf: ", "swap"]),
+        ("Type=srv; Verity=data", &["10-part.conf: ", "VerityMatchKey="]),
+        ("Type=srv; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks", &["Verity=hash", "x"]),
+        ("Type=srv; Minimize=best", &["10-part.conf: ", "Minimize="]),
+        ("Type=srv; Format=btrfs; Subvolumes=/a; DefaultSubvolume=/b", &["DefaultSubvolume="]),
+        ("Type=srv; SupplementFor=nothing", &["SupplementFor=nothing", "no such definition"]),
+        ("Type=srv; SupplementFor=10-part", &["SupplementFor=10-part", "itself"]),
+        ("Type=srv; Format=erofs; CopyFiles=/usr", &["Format=erofs can't be written", "use ext4"]),
+        ("Type=srv; Format=squashfs; CopyFiles=/usr", &["Format=squashfs can't be written"]),
+        ("Type=srv; Format=xfs", &["Format=xfs can't be written"]),
+        ("Type=srv; Format=ext4; Encrypt=key-file", &["Encrypt=key-file can't be done"]),
+        ("Type=srv; Format=ext4; Integrity=inline", &["Integrity= needs a running system"]),
+        ("Type=root-verity-sig; Verity=signature; VerityMatchKey=x; SizeMinBytes=1M", &["Size"]),
+    ] {
+        ground.define(&[&format!("10-part {settings}")]);
+        refused(&ground, &CREATE, 1, words);
+    }
+    let verity = |second: &str| {
+        ground.define(&[
+            "10-data Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks",
+            &format!("20-hash Type=usr-verity; Verity=hash; VerityMatchKey=x; {second}"),
+            "30-more Type=usr-verity; Verity=hash; VerityMatchKey=y",
+        ]);
+    };
+    verity("Minimize=best");
+    refused(&ground, &CREATE, 1, &["30-more.conf: ", "Verity=data", "VerityMatchKey=y"]);
+    verity("Priority=3");
+    let only = ["--empty=create", "--size=auto", "--include-partitions=usr,usr-verity-sig"];
+    refused(&ground, &only, 1, &["10-data.conf: ", "Verity=hash", "VerityMatchKey=x"]);
+}
+
+#[test]
+fn sources_that_are_wrong() {
+    let ground = Ground::new(TREE);
+    for (settings, words) in [
+        ("CopyBlocks=/nothing", &["nothing", "cannot open"][..]),
+        ("CopyBlocks=/dir", &["is not a regular file"]),
+        ("CopyBlocks=/empty", &["has 0 bytes", "512"]),
+        ("CopyBlocks=/odd", &["has 1000 bytes", "512"]),
+        ("CopyFiles=/usr/file:/x; CopyFiles=/usr/file:/x", &["makes /x of two files"]),
+        ("CopyFiles=/usr/file:/", &["is a file, and no root"]),
+        ("CopyFiles=/dir:/x; CopyFiles=/usr/file:/x", &["makes /x of two files"]),
+        ("CopyFiles=/dir:/x/y; CopyFiles=/usr/file:/x/y/z; CopyFiles=/dir:/x/y/z", &["/z"]),
+        ("MakeSymlinks=/a/b:c", &["MakeSymlinks=/a/b: there is no such directory"]),
+        ("MakeDirectories=/a; MakeSymlinks=/a:c", &["MakeSymlinks=/a: there is something"]),
+    ] {
+        ground.define(&[&format!("10-part Type=srv; {settings}")]);
+        refused(&ground, &CREATE, 1, words);
+    }
+    ground.define(&["10-part Type=srv; CopyFiles=/nothing:/x; SizeMinBytes=1M"]);
+    let answer = ground.run(&CREATE, &[]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    assert!(answer.stderr.contains("nothing: there is nothing to copy"), "{}", answer.stderr);
+}
+
+#[test]
+fn images_that_are_wrong() {
+    let ground = Ground::new(TREE);
+    let path = ground.side.path("image.raw");
+    let make = |script: &str| {
+        let _ = fs::remove_file(&path);
+        shell(script, &[&path]);
+    };
+    ground.define(&["10-part Type=srv; SizeMinBytes=4M"]);
+    let wet = |empty: &'static str| ["--dry-run=no", empty];
+    make("truncate -s 16M $1");
+    refused(&ground, &wet("--empty=refuse"), 77, &["image.raw: it has no partition table"]);
+    refused(
+        &ground,
+        &["--dry-run=no", "--size=64M"],
+        77,
+        &["image.raw: it has no partition table"],
+    );
+    make("truncate -s 16M $1; echo 'label: dos' | sfdisk -q $1");
+    refused(&ground, &wet("--empty=allow"), 77, &["another kind", "--empty=force"]);
+    refused(&ground, &wet("--empty=require"), 77, &["--empty=force"]);
+    make("truncate -s 16M $1; echo 'label: gpt' | sfdisk -q $1");
+    refused(&ground, &wet("--empty=require"), 77, &["--empty=force"]);
+    refused(&ground, &["--empty=create", "--size=auto"], 1, &["image.raw exists"]);
+    let from = format!("--copy-from={HERE}/image.raw");
+    refused(&ground, &[&from, "--empty=force", "--dry-run=no"], 1, &["would be written"]);
+    make("truncate -s 2M $1");
+    refused(
+        &ground,
+        &wet("--empty=allow"),
+        1,
+        &["10-part.conf", "4194304", "disk of 5263360 bytes"],
+    );
+    make("truncate -s 16K $1");
+    refused(&ground, &wet("--empty=allow"), 1, &[]);
+    make("mkdir $1");
+    let answer = ground.run(&wet("--empty=allow"), &[]);
+    assert_eq!(answer.code, Some(1), "{}", answer.stderr);
+    fs::remove_dir(&path).unwrap();
+    refused(&ground, &wet("--empty=allow"), 1, &["image.raw", "cannot open"]);
+    refused(&ground, &["--empty=create"], 1, &["has no size", "--size="]);
+}
+
+#[test]
+fn tables_that_are_damaged() {
+    let ground = Ground::new(TREE);
+    let path = ground.side.path("image.raw");
+    let len = 16 << 20;
+    let build = || {
+        let _ = fs::remove_file(&path);
+        ground.define(&["10-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M"]);
+        ground.make(&["--empty=create", "--size=16M"], &[]);
+        ground.define(&[
+            "10-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M",
+            "20-part Type=home; SizeMinBytes=2M",
+        ]);
+    };
+    let damage = |offsets: &[u64]| {
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        offsets.iter().for_each(|&at| file.write_all_at(b"damage", at).unwrap());
+    };
+    let (primary, backup) = (512, len - 512);
+    for (offsets, word) in [
+        (&[primary][..], "the GPT at the start is damaged"),
+        (&[primary + 40], "the GPT at the start is damaged"),
+        (&[1024 + 16], "the GPT at the start is damaged"),
+        (&[backup], "the GPT at the end is damaged"),
+        (&[backup - 16384 + 16], "the GPT at the end is damaged"),
+    ] {
+        build();
+        damage(offsets);
+        assert!(!is_whole(&path), "{offsets:?} does no damage");
+        let answer = ground.run(&["--dry-run=no"], &[]);
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        assert!(answer.stderr.contains(word), "{offsets:?}: {}", answer.stderr);
+        // It is whole again, with what was there and what is new.
+        assert!(is_whole(&path), "{offsets:?}");
+        assert_eq!(answer.stdout.matches("\"type\"").count(), 2);
+    }
+    build();
+    damage(&[primary, backup]);
+    refused(&ground, &["--dry-run=no"], 77, &["neither a table nor a backup", "--empty=force"]);
+    build();
+    damage(&[primary + 16, backup + 16]);
+    refused(&ground, &["--dry-run=no"], 77, &["checksum", "image.raw"]);
+
+    // Two partitions in one place, with checksums that are right.
+    let _ = fs::remove_file(&path);
+    let script = "truncate -s 16M $1; \
+        printf 'label: gpt\\nstart=2048,size=4096\\nstart=8192,size=2048\\n' | sfdisk -q $1";
+    shell(script, &[&path]);
+    let file = fs::File::options().read(true).write(true).open(&path).unwrap();
+    for (header, entries) in [(primary, 1024), (backup, backup - 16384)] {
+        file.write_all_at(&3000_u64.to_le_bytes(), entries + 128 + 32).unwrap();
+        let mut bytes = vec![0; 16384];
+        file.read_exact_at(&mut bytes, entries).unwrap();
+        let mut head = [0; 92];
+        file.read_exact_at(&mut head, header).unwrap();
+        head[88..].copy_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        head[16..20].fill(0);
+        let checksum = crc32fast::hash(&head).to_le_bytes();
+        head[16..20].copy_from_slice(&checksum);
+        file.write_all_at(&head, header).unwrap();
+    }
+    refused(&ground, &["--dry-run=no"], 1, &["overlap"]);
+}
+
+#[test]
+fn sizes_that_do_not_fit() {
+    let ground = Ground::new(&format!("{TREE}; head -c 4000000 /dev/urandom >usr/large"));
+    ground.define(&["10-part Type=srv; SizeMinBytes=10M", "20-part Type=home; SizeMinBytes=30M"]);
+    let words = ["20-part.conf", "31457280", "disk of 43012096 bytes holds all"];
+    refused(&ground, &["--empty=create", "--size=20M"], 1, &words);
+    let content = "10-part Type=srv; Format=vfat; CopyFiles=/usr; SizeMinBytes=1M; SizeMaxBytes=1M";
+    ground.define(&[content]);
+    refused(&ground, &CREATE, 1, &["bytes"]);
+    ground.define(&[
+        "10-part Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/usr/large; SizeMinBytes=8M",
+        "20-part Type=usr-verity; Verity=hash; VerityMatchKey=x; SizeMaxBytes=8K",
+    ]);
+    shell("truncate -s 4M $1", &[&ground.side.path("tree/usr/large")]);
+    refused(&ground, &CREATE, 1, &["the hash tree takes", "SizeMinBytes="]);
+}
+
+#[test]
+fn files_and_keys_that_are_wrong() {
+    let ground = Ground::new(TREE);
+    ground.define(&[
+        "10-part Type=srv; SizeMinBytes=1M; SplitName=one",
+        "20-part Type=home; SizeMinBytes=1M; SplitName=one",
+    ]);
+    refused(&ground, &CREATE, 1, &["two partitions would be written to", "image.one.raw"]);
+    ground.define(&["10-part Type=srv; SizeMinBytes=1M"]);
+    ground.side.write("image.srv.raw", "mine");
+    refused(&ground, &CREATE, 1, &["image.srv.raw exists", "remove it"]);
+    fs::remove_file(ground.side.path("image.srv.raw")).unwrap();
+
+    let script = "cd $1; for n in 1 2; do openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test \
+        -keyout key$n -out certificate$n 2>/dev/null; done; echo nonsense >nonsense";
+    shell(script, &[&ground.side.directory]);
+    ground.define(&[
+        "10-data Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks",
+        "20-hash Type=usr-verity; Verity=hash; VerityMatchKey=x; Minimize=best",
+        "30-sig Type=usr-verity-sig; Verity=signature; VerityMatchKey=x",
+    ]);
+    let create = ["--empty=create", "--size=auto"];
+    refused(&ground, &create, 1, &["30-sig.conf", "nothing to sign", "--private-key="]);
+    for (key, certificate, word) in [
+        ("key1", "certificate2", "not the key that the certificate is for"),
+        ("nothing", "certificate1", "cannot read"),
+        ("nonsense", "certificate1", "--private-key"),
+        ("key1", "nonsense", "--certificate"),
+    ] {
+        let key = format!("--private-key={HERE}/{key}");
+        let certificate = format!("--certificate={HERE}/{certificate}");
+        refused(&ground, &[create[0], create[1], &key, &certificate], 1, &[word]);
+    }
+    let certificate = format!("--certificate={HERE}/certificate1");
+    for joined in ["nonsense", "00:x", &format!("{}:{HERE}/nonsense", "00".repeat(32))] {
+        let joined = format!("--join-signature={joined}");
+        refused(&ground, &[create[0], create[1], &certificate, &joined], 1, &["--join-signature"]);
+    }
+}
+
+#[test]
+fn arguments_that_are_wrong() {
+    let ground = Ground::new(TREE);
+    ground.define(&["10-part Type=srv; SizeMinBytes=1M"]);
+    for (args, words) in [
+        (&["--nonsense"][..], &["--nonsense"][..]),
+        (&["--empty=maybe"], &["--empty", "maybe"]),
+        (&["--size=much"], &["--size", "much"]),
+        (&["--seed=1234"], &["--seed", "1234"]),
+        (&["--sector-size=1000"], &["1000"]),
+        (&["--grain-size=1000"], &["--grain-size", "1000"]),
+        (&["--architecture=z80"], &["--architecture", "z80"]),
+        (&["--dry-run=perhaps"], &["--dry-run", "perhaps"]),
+        (&["--defer-partitions=nonsense"], &["--defer-partitions", "nonsense"]),
+        (&["--include-partitions=esp", "--exclude-partitions=esp"], &["--exclude-partitions"]),
+        (&["--append-fstab=auto"], &["--append-fstab", "--generate-fstab="]),
+        (&["--make-ddi=sysext"], &["--make-ddi", "--copy-source="]),
+        (&["--private-key-source=engine:x"], &["--private-key-source", "engine:x"]),
+        (&["--el-torito=yes", "--empty=create", "--size=8M"], &["--el-torito", "no ESP"]),
+        (&["--tpm2-device=auto"], &["--tpm2-device", "running system"]),
+        (&["--factory-reset=yes"], &["--factory-reset"]),
+        (&["--can-factory-reset"], &["--can-factory-reset"]),
+        (&["--image=x"], &["--image"]),
+    ] {
+        refused(&ground, args, 1, words);
+    }
+    // Without an image there is none to work on.
+    let answer = ground.side.repart(&[format!("--definitions={HERE}/repart.d")], &[]);
+    assert_eq!(answer.code, Some(76), "{}", answer.stderr);
+}

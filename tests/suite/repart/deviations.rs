@@ -1,0 +1,215 @@
+//! Where detfs does not do as systemd-repart does, on purpose: each is in DESIGN.md.
+//!
+//! The real one is asked too, so that a deviation that has become none is noticed.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use super::ground::Ground;
+use super::side::{HERE, Side, Tool};
+use crate::detfs::SEED;
+use crate::oracle::{mount_ext4, shell};
+
+const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
+
+/// What `sfdisk` says of each partition, by its type or name.
+fn table(image: &std::path::Path) -> Vec<Value> {
+    let json = shell("sfdisk --json $1", &[image]);
+    let table: Value = serde_json::from_str(&json).unwrap();
+    table["partitiontable"]["partitions"].as_array().unwrap().clone()
+}
+
+fn clear(ground: &Ground) {
+    shell("rm -f $1/*.raw", &[&ground.side.directory]);
+}
+
+/// The attributes that sfdisk names.
+fn attributes(ground: &Ground, settings: &str, compat: &str) -> String {
+    clear(ground);
+    ground.define(&[&format!("10-part {settings}; SizeMinBytes=1M")]);
+    ground.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
+    table(&ground.side.path("image.raw"))[0]["attrs"].as_str().unwrap_or("").to_owned()
+}
+
+#[test]
+fn attributes_are_those_that_are_defined() {
+    let ground = Ground::new("");
+    for (settings, compat, expected) in [
+        ("Type=home; GrowFileSystem=no", "", ""),
+        ("Type=home; GrowFileSystem=no", "grow", "GUID:59"),
+        ("Type=home; GrowFileSystem=no; ReadOnly=yes", "grow", "GUID:60"),
+        ("Type=home; GrowFileSystem=no", "flags,excludes", ""),
+        ("Type=home; Flags=4", "", "LegacyBIOSBootable GUID:59"),
+        ("Type=home; Flags=4", "flags", ""),
+        ("Type=home; Flags=0x1000000000000001; NoAuto=yes", "", "RequiredPartition GUID:59,60,63"),
+        ("Type=home; Flags=0x1000000000000001; NoAuto=yes", "flags", ""),
+        ("Type=home; Flags=0x1000000000000000", "flags", "GUID:59,60"),
+    ] {
+        assert_eq!(attributes(&ground, settings, compat), expected, "{settings}, {compat}");
+    }
+}
+
+const LINKED: &str = "mkdir d; echo x >d/one; ln d/one two; ln -s d link; echo y >d/other";
+
+/// The names in an ext4 partition from a definition.
+fn names(ground: &Ground, settings: &str, compat: &str) -> Vec<String> {
+    clear(ground);
+    ground.define(&[&format!("10-part Type=srv; CopyFiles=/; {settings}")]);
+    ground.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
+    let list = "find . -mindepth 1 -not -path './lost+found' -not -path './etc*' | sort";
+    let list = |at: &std::path::Path| shell(&format!("cd $1; {list}"), &[at]);
+    let names = mount_ext4(&ground.part("srv"), list).unwrap();
+    names.lines().map(|name| name.trim_start_matches("./").to_owned()).collect()
+}
+
+#[test]
+fn an_exclude_is_of_a_path() {
+    let ground = Ground::new(LINKED);
+    for (settings, compat, expected) in [
+        ("ExcludeFiles=/d/one", "", &["d", "d/other", "link", "two"][..]),
+        ("ExcludeFiles=/d/one", "excludes", &["d", "d/other", "link"]),
+        ("ExcludeFiles=/link", "", &["d", "d/one", "d/other", "two"]),
+        ("ExcludeFiles=/link", "excludes", &["link", "two"]),
+        ("ExcludeFiles=/link/other", "", &["d", "d/one", "link", "two"]),
+    ] {
+        assert_eq!(names(&ground, settings, compat), expected, "{settings}, {compat}");
+    }
+}
+
+#[test]
+fn labels_have_any_character() {
+    let ground = Ground::new("");
+    ground.define(&["10-part Type=srv; Label=Größe-ディスク-🐧"]);
+    ground.make(&CREATE, &[]);
+    assert_eq!(table(&ground.side.path("image.raw"))[0]["name"], "Größe-ディスク-🐧");
+}
+
+#[test]
+fn the_root_directory_is_as_it_was() {
+    let ground = Ground::new("chmod 711 .; chown 5:6 .; touch -d @1600000000.25 .");
+    for format in ["ext4", "btrfs"] {
+        clear(&ground);
+        ground.define(&[&format!("10-part Type=srv; Format={format}; CopyFiles=/")]);
+        ground.make(&CREATE, &[]);
+        let mounted = crate::oracle::Mounted::new(format, "ro", Some(&ground.part("srv"))).unwrap();
+        let facts = shell("stat -c '%a %u %g %.2Y' $1", &[mounted.path()]);
+        assert_eq!(facts.trim(), "711 5 6 1600000000.25", "{format}");
+    }
+}
+
+#[test]
+fn ids_are_given_once() {
+    let ground = Ground::new("");
+    let uuid = "UUID=01020304-0506-4708-890a-0b0c0d0e0f10";
+    let [one, two] =
+        ["10", "20"].map(|name| format!("{name}-part Type=srv; {uuid}; SplitName={name}"));
+    ground.define(&[&one, &two]);
+    let answer = ground.run(&CREATE, &[]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.stderr.contains("01020304-0506-4708-890a-0b0c0d0e0f10"), "{}", answer.stderr);
+    assert!(!ground.side.path("image.raw").exists());
+    // Nor does anything come to an image that is there.
+    ground.define(&[&one]);
+    ground.make(&["--empty=create", "--size=40M"], &[]);
+    let path = ground.side.path("image.raw");
+    let before = fs::read(&path).unwrap();
+    ground.define(&["05-swap Type=swap; SizeMaxBytes=1M", &one, &two]);
+    assert_eq!(ground.run(&["--dry-run=no"], &[]).code, Some(1));
+    assert!(fs::read(&path).unwrap() == before, "the image was written to");
+}
+
+/// Without a seed and a machine id the content decides, and not chance.
+#[test]
+fn nothing_is_random() {
+    let ground = Ground::new("echo x >file");
+    ground.define(&["10-part Type=srv; CopyFiles=/"]);
+    let ids = || {
+        clear(&ground);
+        let rows = ground.make(&["--empty=create", "--size=auto", "--seed=random"], &[]);
+        rows["srv"]["uuid"].as_str().unwrap().to_owned()
+    };
+    let first = ids();
+    assert_eq!(first, ids());
+    ground.side.write("tree/file", "y");
+    assert_ne!(first, ids());
+}
+
+#[test]
+fn a_longer_image_is_used_and_has_one_table() {
+    for sector in ["512", "4096"] {
+        let ground = Ground::new("");
+        ground.define(&["10-part Type=srv"]);
+        let path = ground.side.path("image.raw");
+        let sector = format!("--sector-size={sector}");
+        ground.make(&["--empty=create", "--size=12M", &sector], &[]);
+        shell("truncate -s 20M $1", &[&path]);
+        let rows = ground.make(&["--dry-run=yes"], &[]);
+        assert!(rows["srv"]["activity"] == "resize", "{rows:?}");
+        let rows = ground.make(&["--dry-run=yes", "--size=40M"], &[]);
+        assert!(rows["srv"]["raw_size"].as_u64().unwrap() > 38 << 20, "{rows:?}");
+        ground.make(&["--dry-run=no"], &[]);
+        let headers = shell("LC_ALL=C grep -abo 'EFI PART' $1 | wc -l", &[&path]);
+        assert_eq!(headers.trim(), "2");
+    }
+}
+
+/// An image that is refused, or cannot be made of what is there, has not grown.
+#[test]
+fn refusals_come_before_changes() {
+    let ground = Ground::new("");
+    ground.define(&["10-part Type=srv"]);
+    let path = ground.side.path("image.raw");
+    shell("truncate -s 1M $1", &[&path]);
+    assert_eq!(ground.run(&["--size=20M", "--dry-run=no"], &[]).code, Some(77));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
+    ground.define(&["10-part Type=srv; Format=erofs; CopyFiles=/"]);
+    assert_eq!(ground.run(&["--size=20M", "--dry-run=no", "--empty=allow"], &[]).code, Some(1));
+    ground.define(&["10-part Type=srv; CopyBlocks=/nothing"]);
+    assert_eq!(ground.run(&["--size=20M", "--dry-run=no", "--empty=allow"], &[]).code, Some(1));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
+}
+
+/// What systemd-repart makes of the same.
+#[test]
+#[ignore = "makes a Debian sid"]
+fn the_real_one_has_these_traps() {
+    let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
+    let side = Side::new(Tool::Real, scratch.path().join("here"));
+    side.write("tree/etc/os-release", "ID=test\n");
+    shell(&format!("cd $1; {LINKED}"), &[&side.path("tree")]);
+    let definitions: BTreeMap<&str, &str> = BTreeMap::from([
+        ("10-grow", "Type=home\nGrowFileSystem=no\n"),
+        ("20-flags", "Type=tmp\nFlags=4\n"),
+        ("30-excludes", "Type=srv\nFormat=ext4\nCopyFiles=/\nExcludeFiles=/d/one\n"),
+        ("40-label", "Type=var\nLabel=x-🐧\n"),
+        ("50-one", "Type=xbootldr\nUUID=01020304-0506-4708-890a-0b0c0d0e0f10\n"),
+        ("60-two", "Type=xbootldr\nUUID=01020304-0506-4708-890a-0b0c0d0e0f10\n"),
+    ]);
+    for (name, text) in definitions {
+        side.write(&format!("repart.d/{name}.conf"), format!("[Partition]\n{text}"));
+    }
+    let args = [
+        "--empty=create",
+        "--size=auto",
+        "--offline=yes",
+        "--split=yes",
+        &format!("--seed={SEED}"),
+        &format!("--root={HERE}/tree"),
+        &format!("--definitions={HERE}/repart.d"),
+        "--include-partitions=home,tmp,srv,var,xbootldr",
+        &format!("{HERE}/image.raw"),
+    ];
+    // Two files of one name are refused.
+    side.write("repart.d/60-two.conf.d/name.conf", "[Partition]\nSplitName=two\n");
+    let answer = side.repart(&args, &[]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let rows = table(&side.path("image.raw"));
+    assert_eq!(rows[0]["attrs"], "GUID:59");
+    assert_eq!(rows[1]["attrs"], Value::Null);
+    assert_eq!(rows[3]["name"], Value::Null);
+    assert_eq!(rows[4]["uuid"], rows[5]["uuid"]);
+    let two = |at: &std::path::Path| at.join("two").exists();
+    assert!(!mount_ext4(&side.path("image.srv.raw"), two).unwrap());
+}

@@ -1,0 +1,13 @@
+//! `detfs repart` before systemd-repart itself, and before what mkosi asks of it.
+
+mod bad_input;
+mod captures;
+mod content;
+mod deviations;
+mod differential;
+mod draw;
+mod ground;
+mod image;
+mod minimize;
+mod scenarios;
+mod side;
