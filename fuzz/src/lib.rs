@@ -3,15 +3,18 @@
 //! A tree is refused with an error of the library, or its image is read back by an implementation
 //! of others ([`ext4_view`], [`fat_view`]) and by a small checker of our own that looks at what
 //! the other does not show ([`ext4`], [`fat`]). They compare it with the model of the tree, field
-//! by field.
+//! by field. What reads images and definitions gets hostile ones
+//! ([`BytesToGpt`], [`BytesToDefinitions`]).
 
 mod bytes;
+mod definitions;
 pub mod ext4;
 pub mod ext4_sketch;
 pub mod ext4_view;
 pub mod fat;
 pub mod fat_sketch;
 pub mod fat_view;
+mod gpt;
 mod image;
 pub mod sketch;
 #[cfg(test)]
@@ -21,8 +24,10 @@ use arbitrary::Arbitrary;
 use detfs::size::Headroom;
 use detfs::tree::{SurveyOptions, survey};
 
+pub use definitions::BytesToDefinitions;
 use ext4_sketch::{Ext4Sketch, adapt};
 use fat_sketch::FatSketch;
+pub use gpt::BytesToGpt;
 pub use image::image_of;
 use sketch::{Sketch, Taste};
 
