@@ -71,7 +71,6 @@ impl<'a> Fit<'a> {
         }
         let mut free: Vec<_> = self.areas.iter().map(|area| self.free_for_new(area)).collect();
         self.by_size.sort_by_key(|&area| free[area]);
-        let largest = free.iter().copied().max().unwrap_or(0);
         for candidate in 0..self.candidates.len() {
             if !self.is_wanted(candidate) || self.fates[candidate].fixed {
                 continue;
@@ -89,7 +88,10 @@ impl<'a> Fit<'a> {
                     free[area] -= needed;
                     self.fates[candidate].area = Some(area);
                 }
-                None => return Err(Shortage { candidate, needed, largest }),
+                None => {
+                    let largest = free.iter().copied().max().unwrap_or(0);
+                    return Err(Shortage { candidate, needed, largest });
+                }
             }
         }
         Ok(())

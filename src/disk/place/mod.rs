@@ -149,8 +149,8 @@ pub struct Shortage {
     pub candidate: usize,
     /// The bytes that it takes at the least, with its padding.
     pub needed: u64,
-    /// The bytes that it could have: those of the largest area that is free for new partitions, or
-    /// of its own with what is free behind it.
+    /// The bytes that it could have: those of the largest area that new partitions before it leave
+    /// free, or of its own with what is free behind it.
     pub largest: u64,
 }
 
