@@ -5,25 +5,33 @@ use std::os::unix::ffi::OsStrExt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::error::{Error, Result};
+/// A set of patterns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Globs(GlobSet);
 
-/// Makes a set of patterns; `parameter` is what they were given with.
-pub(super) fn new(parameter: &'static str, patterns: &[String]) -> Result<GlobSet> {
-    let fault = |error: &globset::Error| {
-        Error::parameter(parameter, error.to_string(), "put a \\ before what is no pattern")
-    };
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let path = pattern.trim_start_matches('/').trim_end_matches('/');
-        let glob = GlobBuilder::new(path).literal_separator(true).backslash_escape(true).build();
-        set.add(glob.map_err(|error| fault(&error))?);
+/// Why a pattern is none.
+pub(crate) type Fault = globset::Error;
+
+impl Globs {
+    pub(crate) fn new(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, Fault> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            let path = pattern.as_ref().trim_start_matches('/').trim_end_matches('/');
+            let mut glob = GlobBuilder::new(path);
+            set.add(glob.literal_separator(true).backslash_escape(true).build()?);
+        }
+        set.build().map(Self)
     }
-    set.build().map_err(|error| fault(&error))
-}
 
-/// Whether a path without a leading slash matches any of them.
-pub(super) fn matches(globs: &GlobSet, path: &[u8]) -> bool {
-    globs.is_match(OsStr::from_bytes(path))
+    /// Whether a path without a leading slash matches any of them.
+    pub(crate) fn matches(&self, path: &[u8]) -> bool {
+        self.0.is_match(OsStr::from_bytes(path))
+    }
+
+    /// Which patterns a path matches, by number in ascending order.
+    pub(crate) fn matching(&self, path: &[u8], numbers: &mut Vec<usize>) {
+        self.0.matches_into(OsStr::from_bytes(path), numbers);
+    }
 }
 
 #[cfg(test)]
@@ -47,10 +55,12 @@ mod tests {
             ("a\\*", b"ab", false),
             (".*", b".hidden", true),
         ] {
-            let globs = new("--exclude", &[pattern.to_owned()]).unwrap();
-            assert_eq!(matches(&globs, path), expected, "{pattern}");
+            let globs = Globs::new([pattern]).unwrap();
+            assert_eq!(globs.matches(path), expected, "{pattern}");
         }
-        let error = new("--exclude", &["a[".to_owned()]).unwrap_err();
-        assert!(error.to_string().starts_with("--exclude: "), "{error}");
+        assert!(Globs::new(["a["]).is_err());
+        let (globs, mut numbers) = (Globs::new(["a/*", "b", "**/c"]).unwrap(), vec![7]);
+        globs.matching(b"a/c", &mut numbers);
+        assert_eq!(numbers, [0, 2]);
     }
 }

@@ -1,6 +1,6 @@
 //! Makes a [`Tree`] from nodes given in any order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -397,12 +397,13 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a tree of the directory `root`, in which the directories `hollow` are empty and
-    /// there is perhaps one node more. New content has a source beyond those of this tree.
+    /// Makes a tree of the directory `root` without some names, which are positions in the list of
+    /// all entries, and with perhaps one node more. New content has a source beyond those of this
+    /// tree.
     pub(super) fn rebuild(
         &self,
         root: InodeId,
-        hollow: &[InodeId],
+        removed: &BTreeSet<usize>,
         mut addition: Option<Addition<'_>>,
     ) -> Result<Self> {
         if self.inode(root).kind != Kind::Directory {
@@ -418,15 +419,15 @@ impl Tree {
         let mut made: BTreeMap<InodeId, NodeId> = BTreeMap::new(); // only what has several names
         let mut pending = vec![(root, TreeBuilder::ROOT)];
         while let Some((from, to)) = pending.pop() {
-            if hollow.contains(&from) {
-                continue;
-            }
             if let Some(Addition { name, metadata, node, .. }) =
                 addition.take_if(|addition| addition.directory == from)
             {
                 builder.add(to, name, metadata, node)?;
             }
-            for entry in self.entries(from) {
+            for (at, entry) in self.entry_range(from).zip(self.entries(from)) {
+                if removed.contains(&at) {
+                    continue;
+                }
                 let id = entry.inode();
                 let name = self.name(entry);
                 if let Some(&node) = made.get(&id) {

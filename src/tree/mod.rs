@@ -7,12 +7,14 @@ mod beneath;
 mod builder;
 mod content;
 pub mod dir;
+mod edit;
 pub mod host_xattrs;
 mod overlay;
 mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 use content::Padded;
 pub(crate) use content::{ContentReader, ContentSource};
+pub(crate) use edit::Replacement;
 pub(crate) use overlay::{Overlay, Taken};
 pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, WINDOW, survey};
 
@@ -360,7 +363,7 @@ impl Tree {
     /// # Errors
     /// If `root` is not a directory.
     pub fn subtree(&self, root: InodeId) -> Result<Self> {
-        self.rebuild(root, &[], None)
+        self.rebuild(root, &BTreeSet::new(), None)
     }
 
     /// The same tree with the given directories empty.
@@ -368,7 +371,8 @@ impl Tree {
     /// # Errors
     /// None for directories of this tree.
     pub fn hollow(&self, directories: &[InodeId]) -> Result<Self> {
-        self.rebuild(InodeId::ROOT, directories, None)
+        let names = directories.iter().flat_map(|&directory| self.entry_range(directory));
+        self.without(&names.collect())
     }
 
     /// The same tree with one more file, and which that is: of the bytes of `head`, and of zeros
@@ -388,7 +392,7 @@ impl Tree {
         let source = u16::try_from(self.sources.len()).expect("a tree has a handful of sources");
         let node = Node::File { size, content: ContentId { source, index: 0 } };
         let addition = Addition { directory, name, metadata, node };
-        let mut tree = self.rebuild(InodeId::ROOT, &[], Some(addition))?;
+        let mut tree = self.rebuild(InodeId::ROOT, &BTreeSet::new(), Some(addition))?;
         tree.sources.push(Arc::new(Padded(head)));
         let file = tree.child(directory, name).expect("directories stand before their entries");
         Ok((tree, file))
