@@ -57,6 +57,16 @@ pub enum Error {
         /// What to do about it.
         remedy: String,
     },
+    /// A rule of [normalisation](crate::normalize) refuses what the tree has.
+    #[error("{}: {rule}; {remedy}", Escaped(path))]
+    Refused {
+        /// Path in the tree, without a leading slash.
+        path: Vec<u8>,
+        /// The rule, what else it refuses, and why.
+        rule: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// The tree does not fit the size that is asked for.
     #[error("{what}: {rule}; {remedy}")]
     TooSmall {
@@ -157,12 +167,12 @@ impl Error {
     }
 
     /// The exit code of a program that fails with this error: 2 for parameters and definitions, 3
-    /// for input that can't be represented, 4 for input and output.
+    /// for input that can't be represented or is refused, 4 for input and output.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Parameter { .. } | Self::Definition { .. } | Self::Label { .. } => 2,
-            Self::Unrepresentable { .. } | Self::TooSmall { .. } => 3,
+            Self::Unrepresentable { .. } | Self::Refused { .. } | Self::TooSmall { .. } => 3,
             Self::Source { .. } | Self::Changed { .. } | Self::Output { .. } => 4,
         }
     }

@@ -48,8 +48,8 @@ pub enum FileSystem {
 /// Those of the file system, and [`Error::Parameter`] if the epoch is out
 /// of range.
 pub fn plan(source: Source, options: &Options) -> Result<Plan> {
-    let Source { mut tree, seed, epoch, architecture, threads, spool } = source;
-    let mut basis = source::clamp(&mut tree, epoch)?;
+    let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
+    let (mut basis, normalization) = source::settle(&mut tree, epoch, &rules)?;
     let epoch = basis.epoch.0;
     let tree = Arc::new(tree);
 
@@ -108,6 +108,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         layout: layout.seal(),
         product: Product::FileSystem(file_system),
         basis,
+        normalization,
         parameters,
         warnings,
     })

@@ -63,8 +63,8 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             format!("give {of_disk}, or leave it out"),
         ));
     }
-    let Source { mut tree, seed, epoch, architecture, threads, spool } = source;
-    let mut basis = source::clamp(&mut tree, epoch)?;
+    let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
+    let (mut basis, normalization) = source::settle(&mut tree, epoch, &rules)?;
     let architecture = source::architecture(&tree, architecture)?;
     basis.architecture = Some(architecture);
     let epoch = basis.epoch.0;
@@ -138,6 +138,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         parameters,
         product: Product::Disk(disk),
         basis,
+        normalization,
         warnings,
     })
 }

@@ -12,6 +12,7 @@ use crate::ext4::Profile;
 use crate::gpt::SectorSize;
 use crate::layout::Digest;
 use crate::name::Escaped;
+use crate::normalize::FiredRecord;
 use crate::size::Headroom;
 
 /// The version of the layout that this crate writes: the same tree, parameters and layout version
@@ -37,6 +38,9 @@ pub struct Manifest {
     /// The file system, if there is no partition table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
+    /// The rules of normalisation that fired. Times set to the epoch are counted in the parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub normalization: Vec<FiredRecord>,
     /// What was not taken over from the tree as it is.
     pub warnings: Vec<WarningRecord>,
 }
@@ -74,6 +78,11 @@ pub struct Parameters {
     pub btrfs: Option<BtrfsParameters>,
     /// The label.
     pub label: Option<String>,
+    /// The profile of normalisation, if any.
+    pub normalize: Option<&'static str>,
+    /// SHA-256 of the file of additional rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// Patterns of paths that were left out.
     pub exclude: Vec<String>,
     /// Patterns of extended attributes that were left out.
@@ -258,6 +267,7 @@ impl Manifest {
             sha256: whole.to_string(),
             partition_table,
             file_system,
+            normalization: plan.normalization.fired.iter().map(Into::into).collect(),
             warnings: warnings.collect(),
         }
     }
@@ -332,6 +342,8 @@ impl Parameters {
             ext4_block_size: Some(ext4.block_size),
             btrfs: None,
             label: ext4.label.clone(),
+            normalize: None,
+            rules: None,
             exclude: Vec::new(),
             drop_xattr: Vec::new(),
             keep_xattr: Vec::new(),

@@ -19,6 +19,7 @@ pub(crate) mod source;
 pub(crate) mod swap;
 
 use crate::layout::Layout;
+use crate::normalize::Report;
 use crate::report::Warning;
 
 pub use btrfs::{Btrfs, PathFilter, Subvolume};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub product: Product,
     /// What all its ids and times come from.
     pub basis: Basis,
+    /// What brought the tree into its canonical form.
+    pub normalization: Report,
     /// What it was asked to be.
     pub parameters: Parameters,
     /// What was not taken over from the tree as it is.

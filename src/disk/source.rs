@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::architecture;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
+use crate::normalize::{self, Report, Rules};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::tree::{Survey, Tree};
@@ -33,6 +34,8 @@ pub struct Source {
     /// A directory for what is compressed until it is written; needed if anything is. The image
     /// does not depend on it.
     pub spool: Option<PathBuf>,
+    /// What brings the tree into its canonical form first.
+    pub rules: Rules,
 }
 
 /// Where a value comes from.
@@ -68,25 +71,43 @@ impl Source {
             architecture: None,
             threads: NonZero::<usize>::MIN,
             spool: None,
+            rules: Rules::none(),
         }
+    }
+}
+
+/// The epoch that is given, or else the newest time of the tree.
+pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp, Origin)> {
+    match given {
+        Some(epoch) if EPOCHS.contains(&epoch.seconds) => Ok((epoch, Origin::Given)),
+        Some(epoch) => Err(Error::parameter(
+            "--source-date-epoch",
+            format!("{} is out of range", epoch.seconds),
+            format!("give it from {} to {}", EPOCHS.start(), EPOCHS.end()),
+        )),
+        None => Ok((newest(tree), Origin::Tree)),
     }
 }
 
 /// Settles the epoch and sets all later times of the tree to it.
 pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Basis> {
-    let epoch = match given {
-        Some(epoch) if EPOCHS.contains(&epoch.seconds) => (epoch, Origin::Given),
-        Some(epoch) => {
-            return Err(Error::parameter(
-                "--source-date-epoch",
-                format!("{} is out of range", epoch.seconds),
-                format!("give it from {} to {}", EPOCHS.start(), EPOCHS.end()),
-            ));
-        }
-        None => (newest(tree), Origin::Tree),
-    };
+    let epoch = epoch(tree, given)?;
     let clamped = tree.clamp_times(epoch.0);
     Ok(Basis { seed: None, epoch, clamped, architecture: None })
+}
+
+/// Settles the epoch, brings the tree into its canonical form, and sets all later times of it to
+/// the epoch.
+pub(super) fn settle(
+    tree: &mut Tree,
+    given: Option<Timestamp>,
+    rules: &Rules,
+) -> Result<(Basis, Report)> {
+    // The epoch is that of the tree as it came: rules ask for it.
+    let (epoch, origin) = epoch(tree, given)?;
+    let report = normalize::normalize(tree, rules, epoch)?;
+    let basis = clamp(tree, Some(epoch))?;
+    Ok((Basis { epoch: (epoch, origin), ..basis }, report))
 }
 
 /// Settles the architecture.

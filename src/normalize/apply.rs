@@ -1,0 +1,206 @@
+//! Goes over a tree with a set of rules and collects what is to be changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rewrite::{self, Outcome, Subject};
+use super::{Action, Fired, Report, Rewrite, Rule, Rules, Target, order};
+use crate::error::Result;
+use crate::time::Timestamp;
+use crate::tree::{InodeId, Kind, Replacement, Tree};
+
+/// What is to be changed in a tree.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    /// Names that go, as positions in the list of all entries.
+    pub(super) removed: BTreeSet<usize>,
+    pub(super) content: BTreeMap<InodeId, Replacement>,
+    pub(super) mtimes: BTreeMap<InodeId, Timestamp>,
+}
+
+/// What becomes of a name.
+enum Fate {
+    Stays,
+    Goes,
+}
+
+pub(super) struct Walk<'a> {
+    tree: &'a Tree,
+    rules: &'a Rules,
+    epoch: Timestamp,
+    /// Which rules apply to this tree.
+    applies: Vec<bool>,
+    edits: Edits,
+    /// The paths on which each rule fired.
+    fired: Vec<Vec<Vec<u8>>>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(tree: &'a Tree, rules: &'a Rules, epoch: Timestamp) -> Self {
+        let any = |paths: &[String]| paths.iter().any(|path| tree.find(path.as_bytes()).is_some());
+        let applies = |rule: &Rule| (rule.when.is_empty() || any(&rule.when)) && !any(&rule.unless);
+        Self {
+            tree,
+            rules,
+            epoch,
+            applies: rules.iter().map(applies).collect(),
+            edits: Edits::default(),
+            fired: rules.iter().map(|_| Vec::new()).collect(),
+        }
+    }
+
+    /// Goes over the whole tree.
+    pub(super) fn run(mut self) -> Result<(Report, Edits)> {
+        self.directory(InodeId::ROOT, &mut Vec::new(), &mut Vec::new())?;
+        let fired = self.rules.iter().zip(self.fired).filter(|(_, paths)| !paths.is_empty());
+        let fired = fired.map(|(rule, paths)| Fired {
+            rule: rule.name.clone(),
+            verb: rule.action.verb(),
+            reason: rule.reason.clone(),
+            by_epoch: match &rule.action {
+                Action::Rewrite(Rewrite::Substitute { with, .. }) => with.contains(rewrite::EPOCH),
+                Action::Rewrite(_) => true,
+                _ => false,
+            },
+            paths,
+        });
+        Ok((Report { fired: fired.collect() }, self.edits))
+    }
+
+    fn directory(
+        &mut self,
+        directory: InodeId,
+        path: &mut Vec<u8>,
+        matching: &mut Vec<usize>,
+    ) -> Result<()> {
+        let tree = self.tree;
+        for (at, entry) in tree.entry_range(directory).zip(tree.entries(directory)) {
+            let length = path.len();
+            if length > 0 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(tree.name(entry));
+            let id = entry.inode();
+            match self.node(id, path, matching)? {
+                Fate::Goes => {
+                    self.edits.removed.insert(at);
+                }
+                Fate::Stays if tree.inode(id).kind == Kind::Directory => {
+                    self.directory(id, path, matching)?;
+                }
+                Fate::Stays => {}
+            }
+            path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, id: InodeId, path: &[u8], matching: &mut Vec<usize>) -> Result<Fate> {
+        self.rules.matching(path, matching);
+        for number in std::mem::take(matching) {
+            let rule = self.rules.get(number);
+            if !self.applies[number] || !is_target(self.tree.inode(id).kind, rule.target) {
+                continue;
+            }
+            let mut goes = false;
+            let fires = match &rule.action {
+                Action::Remove { content: None } => {
+                    goes = true;
+                    true
+                }
+                Action::Remove { content: Some(content) } => {
+                    goes = content.is_match(&self.content(id)?);
+                    goes
+                }
+                Action::Refuse { .. } => true,
+                Action::Clamp => self.clamp(id),
+                Action::Truncate => self.replace(id, &|_| Vec::new())?,
+                Action::Order(order) => {
+                    let ids = order::ids(self.tree, order)?;
+                    self.replace(id, &|content| order::sort(content, order, &ids))?
+                }
+                Action::Rewrite(rewrite) => match self.rewrite(id, path, rewrite)? {
+                    Outcome::Same => false,
+                    Outcome::Content(content) => {
+                        self.edits.content.insert(id, content);
+                        true
+                    }
+                    Outcome::Stamp(content, mtime) => {
+                        self.edits.content.insert(id, Replacement::Whole(content));
+                        self.edits.mtimes.insert(id, mtime);
+                        true
+                    }
+                    Outcome::Remove => {
+                        goes = true;
+                        true
+                    }
+                },
+            };
+            if fires {
+                self.fired[number].push(path.to_vec());
+            }
+            if goes {
+                return Ok(Fate::Goes);
+            }
+        }
+        Ok(Fate::Stays)
+    }
+
+    /// The content of a regular file as the rules so far have left it.
+    fn content(&self, id: InodeId) -> Result<Vec<u8>> {
+        match self.edits.content.get(&id) {
+            None => self.tree.read(id),
+            Some(Replacement::Whole(content)) => Ok(content.clone()),
+            Some(Replacement::Head(head)) => {
+                let mut content = self.tree.read(id)?;
+                content[..head.len()].copy_from_slice(head);
+                Ok(content)
+            }
+        }
+    }
+
+    fn replace(&mut self, id: InodeId, change: &dyn Fn(&[u8]) -> Vec<u8>) -> Result<bool> {
+        let before = self.content(id)?;
+        let after = change(&before);
+        let changes = after != before;
+        if changes {
+            self.edits.content.insert(id, Replacement::Whole(after));
+        }
+        Ok(changes)
+    }
+
+    fn clamp(&mut self, id: InodeId) -> bool {
+        let is_later = self.tree.inode(id).mtime > self.epoch;
+        if is_later {
+            self.edits.mtimes.insert(id, self.epoch);
+        }
+        is_later
+    }
+
+    fn rewrite(&self, id: InodeId, path: &[u8], rewrite: &Rewrite) -> Result<Outcome> {
+        let subject = Subject { tree: self.tree, id, path, epoch: self.epoch };
+        let whole = |content: Option<Vec<u8>>| {
+            content.map_or(Outcome::Same, |content| Outcome::Content(Replacement::Whole(content)))
+        };
+        Ok(match rewrite {
+            Rewrite::Substitute { pattern, with } => {
+                whole(rewrite::substitute(&self.content(id)?, pattern, with, self.epoch))
+            }
+            Rewrite::ShadowDay => whole(rewrite::shadow_day(&self.content(id)?, self.epoch)),
+            Rewrite::Jks => whole(rewrite::jks(&self.content(id)?, self.epoch)),
+            Rewrite::Pyc => match rewrite::pyc(&subject)? {
+                Some(head) => Outcome::Content(Replacement::Head(head)),
+                None => Outcome::Same,
+            },
+            Rewrite::UpdateStamp => rewrite::update_stamp(&subject, &self.content(id)?),
+        })
+    }
+}
+
+fn is_target(kind: Kind, target: Target) -> bool {
+    match target {
+        Target::Any => true,
+        Target::Directory => kind == Kind::Directory,
+        Target::NoDirectory => kind != Kind::Directory,
+        Target::File => matches!(kind, Kind::File { .. }),
+    }
+}

@@ -1,0 +1,84 @@
+//! Brings a tree into its canonical form: what differs between two installations of the same
+//! packages, and secrets that must not be in an image, by rules that are data.
+//!
+//! A tree is examined by [`Rules`], which says what would be done and why, and then changed. What
+//! it was read from is never touched. Rules see the tree and the epoch alone, so equal trees have
+//! equal results. The built-in rules are in `builtin.toml`; a file of the same form adds others.
+
+mod apply;
+mod order;
+mod profile;
+mod report;
+mod rewrite;
+mod rule;
+mod rules;
+mod suspect;
+
+use std::collections::BTreeSet;
+
+pub use profile::Profile;
+pub use report::{Fired, FiredRecord, Report};
+pub use rule::{Action, Order, Rewrite, Rule, Target};
+pub use rules::Rules;
+pub use suspect::{Suspicion, suspicions};
+
+use apply::{Edits, Walk};
+
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::time::Timestamp;
+use crate::tree::Tree;
+
+/// Says what the rules would do to a tree in which nothing is later than `epoch`.
+///
+/// # Errors
+/// [`Error::Source`] and [`Error::Changed`] if a file can't be read.
+pub fn examine(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
+    Ok(Walk::new(tree, rules, epoch).run()?.0)
+}
+
+/// Brings a tree into its canonical form, and says what was done.
+///
+/// # Errors
+/// [`Error::Refused`] if a rule refuses it; and those of [`examine`].
+pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
+    if rules.is_empty() {
+        return Ok(Report::default());
+    }
+    let (report, edits) = Walk::new(tree, rules, epoch).run()?;
+    if let Some(error) = refusal(rules, &report) {
+        return Err(error);
+    }
+    let Edits { removed, content, mtimes } = edits;
+    let content = content.into_iter().collect::<Vec<_>>();
+    if !content.is_empty() {
+        tree.replace_content(content);
+    }
+    mtimes.into_iter().for_each(|(id, mtime)| tree.set_mtime(id, mtime));
+    if !removed.is_empty() {
+        *tree = tree.without(&removed)?;
+    }
+    Ok(report)
+}
+
+/// The error of the first rule that refuses, which names all paths that are refused.
+fn refusal(rules: &Rules, report: &Report) -> Option<Error> {
+    let mut refused = report.fired.iter().filter_map(|fired| {
+        let rule = rules.iter().find(|rule| rule.name == fired.rule)?;
+        let Action::Refuse { remedy } = &rule.action else { return None };
+        Some((fired, rule, remedy))
+    });
+    let (first, rule, remedy) = refused.next()?;
+    let others = first.paths.iter().skip(1);
+    let others: BTreeSet<_> = others.chain(refused.flat_map(|(fired, ..)| &fired.paths)).collect();
+    let others: Vec<_> = others.into_iter().map(|path| Escaped(path).to_string()).collect();
+    let also = match &*others {
+        [] => String::new(),
+        others => format!(" (so are {})", others.join(", ")),
+    };
+    Some(Error::Refused {
+        path: first.paths.first().cloned().unwrap_or_default(),
+        rule: format!("refused by the rule {}{also}: {}", rule.name, rule.reason),
+        remedy: format!("{remedy}, or switch the rule off"),
+    })
+}

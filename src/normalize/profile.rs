@@ -1,0 +1,140 @@
+//! Which rules a tree needs, by what it is an installation of.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::tree::{Kind, Tree};
+
+/// A family of distributions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Arch Linux and what is derived from it.
+    Arch,
+    /// Debian and what is derived from it.
+    Debian,
+    /// Any other tree with systemd.
+    Systemd,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Arch, Self::Debian, Self::Systemd];
+
+    /// The name by which it is asked for.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arch => "arch",
+            Self::Debian => "debian",
+            Self::Systemd => "systemd",
+        }
+    }
+
+    /// Tells the profile of a tree by `ID` and `ID_LIKE` in its `os-release`, or else by whether it
+    /// has systemd. A tree without `os-release` has none.
+    ///
+    /// # Errors
+    /// [`Error::Source`] and [`Error::Changed`] if `os-release` can't be read.
+    pub fn of(tree: &Tree) -> Result<Option<Self>> {
+        let is_file = |path: &&[u8]| {
+            let id = tree.find(path)?;
+            matches!(tree.inode(id).kind, Kind::File { .. }).then_some(id)
+        };
+        let places = [&b"etc/os-release"[..], b"usr/lib/os-release"];
+        let Some(id) = places.iter().find_map(is_file) else { return Ok(None) };
+        let text = tree.read(id)?;
+        let known = words(&String::from_utf8_lossy(&text)).find_map(|word| match &*word {
+            "arch" => Some(Self::Arch),
+            "debian" | "ubuntu" => Some(Self::Debian),
+            _ => None,
+        });
+        let has_systemd = [&b"usr/lib/systemd/systemd"[..], b"lib/systemd/systemd"]
+            .into_iter()
+            .any(|path| tree.find(path).is_some());
+        Ok(known.or(has_systemd.then_some(Self::Systemd)))
+    }
+}
+
+/// The words of `ID` and then those of `ID_LIKE`.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let value = |key: &str| {
+        let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(key));
+        let value = lines.next_back().unwrap_or_default();
+        value.trim_matches(['"', '\'']).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    value("ID=").into_iter().chain(value("ID_LIKE="))
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| {
+            Error::parameter(
+                "--normalize",
+                format!("{text:?} is not a profile"),
+                "give auto, none, arch, debian or systemd",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tree::{Metadata, Node, TreeBuilder};
+
+    fn tree(os_release: Option<&str>, systemd: bool) -> Tree {
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let mut put = |path: &[&str], text: &str| {
+            let mut directory = TreeBuilder::ROOT;
+            let (name, directories) = path.split_last().unwrap();
+            for name in directories {
+                let metadata = Metadata::default();
+                let node = Node::Directory;
+                directory = builder.add(directory, name.as_bytes(), metadata, node).unwrap();
+            }
+            let content = builder.content(Arc::new(text.as_bytes().to_vec())).unwrap();
+            let node = Node::File { size: text.len() as u64, content };
+            builder.add(directory, name.as_bytes(), Metadata::default(), node).unwrap();
+        };
+        if let Some(text) = os_release {
+            put(&["etc", "os-release"], text);
+        }
+        if systemd {
+            put(&["lib", "systemd", "systemd"], "");
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn profiles_are_told() {
+        for (text, systemd, expected) in [
+            (Some("NAME=x\nID=arch\n"), false, Some(Profile::Arch)),
+            (Some("ID=manjaro\nID_LIKE=\"foo arch\"\n"), false, Some(Profile::Arch)),
+            (Some("ID='debian'\n"), true, Some(Profile::Debian)),
+            (Some("ID=mint\nID_LIKE=\"ubuntu debian\"\n"), true, Some(Profile::Debian)),
+            (Some("ID=fedora\n"), true, Some(Profile::Systemd)),
+            (Some("ID=alpine\nVERSION_ID=arch\n"), false, None),
+            (None, true, None),
+        ] {
+            assert_eq!(Profile::of(&tree(text, systemd)).unwrap(), expected, "{text:?}");
+        }
+        for profile in Profile::ALL {
+            assert_eq!(profile.to_string().parse::<Profile>().unwrap(), profile);
+        }
+        assert!("auto".parse::<Profile>().is_err());
+    }
+}

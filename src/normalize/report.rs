@@ -1,0 +1,61 @@
+//! What rules did to a tree, or would do.
+
+use serde::Serialize;
+
+use crate::name::Escaped;
+
+/// What a set of rules did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The rules that fired, in their order.
+    pub fired: Vec<Fired>,
+}
+
+/// A rule that fired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    /// Its name.
+    pub rule: String,
+    /// What it does, in one word.
+    pub verb: &'static str,
+    /// Why.
+    pub reason: String,
+    /// Whether what it does depends on the epoch.
+    pub by_epoch: bool,
+    /// The paths on which it fired, in the order of the tree. Of a directory that is removed it is
+    /// the directory alone.
+    pub paths: Vec<Vec<u8>>,
+}
+
+impl Report {
+    /// How many paths rules fired on.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.fired.iter().map(|fired| fired.paths.len()).sum()
+    }
+}
+
+/// A rule that fired, as a record to be written as JSON.
+#[derive(Debug, Clone, Serialize)]
+pub struct FiredRecord {
+    /// Its name.
+    pub rule: String,
+    /// What it does, in one word.
+    pub verb: &'static str,
+    /// Why.
+    pub reason: String,
+    /// The paths on which it fired.
+    pub paths: Vec<String>,
+}
+
+impl From<&Fired> for FiredRecord {
+    fn from(fired: &Fired) -> Self {
+        let paths = fired.paths.iter().map(|path| Escaped(path).to_string());
+        Self {
+            rule: fired.rule.clone(),
+            verb: fired.verb,
+            reason: fired.reason.clone(),
+            paths: paths.collect(),
+        }
+    }
+}

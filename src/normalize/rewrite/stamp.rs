@@ -1,0 +1,75 @@
+//! `.updated` in `/etc` and `/var`: systemd updates what is in there if `/usr` has another time.
+
+use super::{Outcome, Subject};
+use crate::time::Timestamp;
+
+const KEY: &[u8] = b"TIMESTAMP_NSEC=";
+const NANOSECONDS: i128 = 1_000_000_000;
+
+/// A stamp that was right for `/usr` gets the clamped time of that; one that was not, so that an
+/// update is due, is removed, which means the same.
+pub(in super::super) fn update_stamp(subject: &Subject<'_>, content: &[u8]) -> Outcome {
+    let Subject { tree, id, epoch, .. } = *subject;
+    let Some(usr) = tree.find(b"usr") else { return Outcome::Same };
+    let (stamp, usr) = (tree.inode(id).mtime, tree.inode(usr).mtime);
+    let written = content.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(KEY));
+    let written = written.and_then(|text| str::from_utf8(text).ok()?.parse::<i128>().ok());
+    if written.unwrap_or(nanoseconds(stamp)).max(nanoseconds(stamp)) < nanoseconds(usr) {
+        return Outcome::Remove;
+    }
+    let time = usr.min(epoch);
+    if stamp == time && written.is_none_or(|written| written == nanoseconds(time)) {
+        return Outcome::Same;
+    }
+    let lines: Vec<Vec<u8>> = content
+        .split(|&byte| byte == b'\n')
+        .map(|line| match line.starts_with(KEY) {
+            true => [KEY, nanoseconds(time).to_string().as_bytes()].concat(),
+            false => line.to_vec(),
+        })
+        .collect();
+    Outcome::Stamp(lines.join(&b'\n'), time)
+}
+
+fn nanoseconds(time: Timestamp) -> i128 {
+    i128::from(time.seconds) * NANOSECONDS + i128::from(time.nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tree::{Metadata, Node, TreeBuilder};
+
+    fn outcome(usr: i64, stamp: i64, text: &str) -> Outcome {
+        let at = |seconds| {
+            let mtime = Timestamp::from_seconds(seconds);
+            Metadata { mtime, ..Metadata::default() }
+        };
+        let mut builder = TreeBuilder::new(at(0)).unwrap();
+        let content = builder.content(Arc::new(text.as_bytes().to_vec())).unwrap();
+        let node = Node::File { size: text.len() as u64, content };
+        builder.add(TreeBuilder::ROOT, b"usr", at(usr), Node::Directory).unwrap();
+        builder.add(TreeBuilder::ROOT, b"stamp", at(stamp), node).unwrap();
+        let tree = builder.finish().unwrap();
+        let id = tree.find(b"stamp").unwrap();
+        let epoch = Timestamp::from_seconds(100);
+        update_stamp(&Subject { tree: &tree, id, path: b"stamp", epoch }, text.as_bytes())
+    }
+
+    #[test]
+    fn stamps_go_with_usr() {
+        let expected = |seconds: i64| {
+            let text = format!("# x\nTIMESTAMP_NSEC={seconds}000000000\n");
+            Outcome::Stamp(text.into_bytes(), Timestamp::from_seconds(seconds))
+        };
+        assert_eq!(outcome(200, 300, "# x\nTIMESTAMP_NSEC=200000000000\n"), expected(100));
+        assert_eq!(outcome(50, 300, "# x\nTIMESTAMP_NSEC=50000000000\n"), expected(50));
+        assert_eq!(outcome(50, 50, "TIMESTAMP_NSEC=50000000000\n"), Outcome::Same);
+        assert_eq!(outcome(200, 199, "TIMESTAMP_NSEC=199000000000\n"), Outcome::Remove);
+        let empty = Outcome::Stamp(Vec::new(), Timestamp::from_seconds(100));
+        assert_eq!(outcome(200, 200, ""), empty);
+        assert_eq!(outcome(200, 199, ""), Outcome::Remove);
+    }
+}

@@ -1,0 +1,396 @@
+//! What a rule is, and how it is written down.
+
+use std::path::Path;
+
+use regex::bytes::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::Profile;
+use crate::error::{Error, Result};
+
+/// One rule: what in a tree is brought into which form, and why.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name, by which it is switched on and off.
+    pub name: String,
+    /// Patterns of paths from the root of the tree. A `*` does not cross directories, `**` does.
+    pub paths: Vec<String>,
+    /// Patterns of paths to which it does not apply.
+    pub except: Vec<String>,
+    /// Which nodes it is about.
+    pub target: Target,
+    /// What it does.
+    pub action: Action,
+    /// It applies only if the tree has one of these paths, if there are any.
+    pub when: Vec<String>,
+    /// It applies only if the tree has none of these paths.
+    pub unless: Vec<String>,
+    /// The profiles that it belongs to.
+    pub profiles: Vec<Profile>,
+    /// Whether it applies without being switched on.
+    pub enabled: bool,
+    /// Why it is needed.
+    pub reason: String,
+    /// Where that was found.
+    pub reference: String,
+}
+
+/// Which nodes a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Everything but directories.
+    #[default]
+    NoDirectory,
+    /// Regular files.
+    File,
+    /// Directories with all that is in them.
+    Directory,
+    /// Everything.
+    Any,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Leaves the node out, a directory with all below it.
+    Remove {
+        /// What the content must match, if anything.
+        content: Option<Regex>,
+    },
+    /// Leaves a regular file without content.
+    Truncate,
+    /// Sets a modification time after the epoch to the epoch.
+    Clamp,
+    /// Changes content.
+    Rewrite(Rewrite),
+    /// Sorts lines.
+    Order(Order),
+    /// Refuses the tree.
+    Refuse {
+        /// What to do instead.
+        remedy: String,
+    },
+}
+
+impl Action {
+    /// The verb.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Remove { .. } => "remove",
+            Self::Truncate => "truncate",
+            Self::Clamp => "clamp",
+            Self::Rewrite(_) => "rewrite",
+            Self::Order(_) => "order",
+            Self::Refuse { .. } => "refuse",
+        }
+    }
+}
+
+/// How content is changed.
+#[derive(Debug, Clone)]
+pub enum Rewrite {
+    /// Every match of a regular expression becomes other text.
+    Substitute {
+        /// The expression; `^` and `$` match at lines.
+        pattern: Regex,
+        /// The text, with `${1}` for a group and `@EPOCH@` for the seconds of the epoch.
+        with: String,
+    },
+    /// The day of the last change in `shadow` is at most that of the epoch.
+    ShadowDay,
+    /// The time of its source in a compiled Python module is the clamped one.
+    Pyc,
+    /// The times of the entries of a Java key store are at most the epoch, and its digest is right.
+    Jks,
+    /// The time of an update of `/etc` or `/var` is that of `/usr`.
+    UpdateStamp,
+}
+
+/// By what lines are sorted. Those that are equal by it keep their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// All of it.
+    Line,
+    /// The number in the third field, as in `passwd` and `group`.
+    Id,
+    /// The number that the name in the first field has in another file, as `shadow` has in `passwd`.
+    IdIn(String),
+    /// Paragraphs of names, each headed by its directory, as `ls -R` writes them.
+    LsR,
+    /// Sections of a menu of info pages.
+    InfoDir,
+}
+
+/// A rule as it is written down.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Typed {
+    name: String,
+    path: OneOrMore,
+    #[serde(default)]
+    except: Vec<String>,
+    #[serde(default, rename = "type")]
+    target: Target,
+    verb: Verb,
+    #[serde(default)]
+    when: Vec<String>,
+    #[serde(default)]
+    unless: Vec<String>,
+    #[serde(default)]
+    profiles: Vec<Profile>,
+    #[serde(default = "enabled")]
+    enabled: bool,
+    reason: String,
+    #[serde(default)]
+    reference: String,
+    #[serde(rename = "match")]
+    pattern: Option<String>,
+    with: Option<String>,
+    method: Option<Method>,
+    by: Option<By>,
+    of: Option<String>,
+    remedy: Option<String>,
+}
+
+fn enabled() -> bool {
+    true
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verb {
+    Remove,
+    Truncate,
+    Clamp,
+    Rewrite,
+    Order,
+    Refuse,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Method {
+    ShadowDay,
+    Pyc,
+    Jks,
+    UpdateStamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum By {
+    Line,
+    Id,
+    IdIn,
+    LsR,
+    InfoDir,
+}
+
+/// A file of rules.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    #[serde(default)]
+    enable: Vec<String>,
+    #[serde(default)]
+    disable: Vec<String>,
+    #[serde(default)]
+    rule: Vec<toml::Spanned<Typed>>,
+}
+
+/// What a file of rules says.
+#[derive(Debug, Default)]
+pub(super) struct RuleFile {
+    /// Names of rules to be switched on.
+    pub(super) enable: Vec<String>,
+    /// Names of rules to be switched off.
+    pub(super) disable: Vec<String>,
+    pub(super) rules: Vec<Rule>,
+}
+
+impl RuleFile {
+    /// Reads the text of a file; its path is for errors.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self> {
+        let fail = |at: Option<usize>, rule: String| Error::Definition {
+            file: path.to_owned(),
+            line: at.map_or(0, |at| line(text, at)),
+            rule,
+            remedy: "see `detfs normalize --list` for rules that are right".into(),
+        };
+        let file: File = toml::from_str(text)
+            .map_err(|error| fail(error.span().map(|span| span.start), error.message().into()))?;
+        let mut rules: Vec<Rule> = Vec::new();
+        for typed in file.rule {
+            let at = typed.span().start;
+            let rule = typed.into_inner().meaning().map_err(|rule| fail(Some(at), rule))?;
+            if rules.iter().any(|other| other.name == rule.name) {
+                return Err(fail(Some(at), format!("rule {:?} is there twice", rule.name)));
+            }
+            rules.push(rule);
+        }
+        Ok(Self { enable: file.enable, disable: file.disable, rules })
+    }
+}
+
+/// The number of the line that an offset is in, from 1.
+fn line(text: &str, at: usize) -> u32 {
+    let before = text.as_bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
+    u32::try_from(before + 1).unwrap_or(u32::MAX)
+}
+
+fn regex(pattern: &str) -> Result<Regex, String> {
+    let regex = RegexBuilder::new(pattern).multi_line(true).unicode(false).build();
+    regex.map_err(|error| error.to_string().replace('\n', " "))
+}
+
+/// Stands for the 32 hexadecimal digits of a machine id in a pattern.
+const MACHINE_ID: &str = "<machine-id>";
+
+impl Typed {
+    /// What it says, or what is wrong with it.
+    fn meaning(self) -> Result<Rule, String> {
+        let Self { name, verb, pattern, with, method, by, of, remedy, .. } = self;
+        let fail = |fault: &str| Err(format!("rule {name:?}: {fault}"));
+        let plain = pattern.is_none() && with.is_none() && method.is_none();
+        let (no_order, no_remedy) = (by.is_none() && of.is_none(), remedy.is_none());
+        let action = match verb {
+            Verb::Rewrite if no_order && no_remedy => {
+                Action::Rewrite(match (method, pattern, with) {
+                    (Some(method), None, None) => match method {
+                        Method::ShadowDay => Rewrite::ShadowDay,
+                        Method::Pyc => Rewrite::Pyc,
+                        Method::Jks => Rewrite::Jks,
+                        Method::UpdateStamp => Rewrite::UpdateStamp,
+                    },
+                    (None, Some(pattern), Some(with)) => match regex(&pattern) {
+                        Ok(pattern) => Rewrite::Substitute { pattern, with },
+                        Err(error) => return fail(&error),
+                    },
+                    _ => return fail("`rewrite` has either `match` and `with`, or `method`"),
+                })
+            }
+            Verb::Order if plain && no_remedy => Action::Order(match (by, of) {
+                (Some(By::Line), None) => Order::Line,
+                (Some(By::Id), None) => Order::Id,
+                (Some(By::IdIn), Some(of)) => Order::IdIn(of),
+                (Some(By::LsR), None) => Order::LsR,
+                (Some(By::InfoDir), None) => Order::InfoDir,
+                _ => return fail("`order` has `by`, and `of` only with `by = \"id-in\"`"),
+            }),
+            Verb::Refuse if plain && no_order => match remedy {
+                Some(remedy) => Action::Refuse { remedy },
+                None => return fail("`refuse` has a `remedy`"),
+            },
+            Verb::Remove if with.is_none() && method.is_none() && no_order && no_remedy => {
+                match pattern.as_deref().map(regex).transpose() {
+                    Ok(content) => Action::Remove { content },
+                    Err(error) => return fail(&error),
+                }
+            }
+            Verb::Truncate if plain && no_order && no_remedy => Action::Truncate,
+            Verb::Clamp if plain && no_order && no_remedy => Action::Clamp,
+            _ => return fail("it has a setting of another verb"),
+        };
+        let target = match (&action, self.target) {
+            (
+                Action::Truncate
+                | Action::Rewrite(_)
+                | Action::Order(_)
+                | Action::Remove { content: Some(_) },
+                target,
+            ) => match target {
+                Target::NoDirectory | Target::File => Target::File,
+                _ => return fail("what it does is for regular files"),
+            },
+            (_, target) => target,
+        };
+        let paths = match self.path {
+            OneOrMore::One(path) => vec![path],
+            OneOrMore::More(paths) => paths,
+        };
+        let expand = |patterns: Vec<String>| -> Vec<String> {
+            let digits = "[0-9a-f]".repeat(32);
+            patterns.iter().map(|pattern| pattern.replace(MACHINE_ID, &digits)).collect()
+        };
+        Ok(Rule {
+            name,
+            paths: expand(paths),
+            except: expand(self.except),
+            target,
+            action,
+            when: self.when,
+            unless: self.unless,
+            profiles: self.profiles,
+            enabled: self.enabled,
+            reason: self.reason,
+            reference: self.reference,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RuleFile> {
+        RuleFile::parse(Path::new("rules.toml"), text)
+    }
+
+    #[test]
+    fn rules_are_read() {
+        let file = parse(
+            r#"disable = ["a"]
+            [[rule]]
+            name = "x"
+            path = "var/<machine-id>/*"
+            verb = "rewrite"
+            match = "^a=.*$"
+            with = "a=@EPOCH@"
+            profiles = ["arch"]
+            reason = "why"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(file.disable, ["a"]);
+        let rule = &file.rules[0];
+        assert_eq!(rule.paths, [format!("var/{}/*", "[0-9a-f]".repeat(32))]);
+        assert_eq!((rule.action.verb(), rule.target), ("rewrite", Target::File));
+        assert!(rule.enabled);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let start = "[[rule]]\nname = \"x\"\npath = \"a\"\nreason = \"b\"\n";
+        for (rest, line, what) in [
+            ("verb = \"forget\"", 5, "unknown variant `forget`"),
+            ("verb = \"remove\"\nwith = \"x\"", 1, "a setting of another verb"),
+            ("verb = \"rewrite\"\nmatch = \"x\"", 1, "either `match` and `with`, or `method`"),
+            ("verb = \"rewrite\"\nmatch = \"(\"\nwith = \"\"", 1, "unclosed group"),
+            ("verb = \"order\"\nby = \"id\"\nof = \"a\"", 1, "`order` has `by`"),
+            ("verb = \"refuse\"", 1, "has a `remedy`"),
+            ("verb = \"truncate\"\ntype = \"directory\"", 1, "for regular files"),
+            ("verb = \"remove\"\ncolour = 1", 6, "unknown field `colour`"),
+            (
+                "verb = \"remove\"\n[[rule]]\nname = \"x\"\npath = \"a\"\nreason = \"\"\nverb = \"remove\"",
+                6,
+                "twice",
+            ),
+            ("verb = ", 5, ""),
+        ] {
+            let error = parse(&format!("{start}{rest}")).unwrap_err();
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("rules.toml:{line}: ")), "{rest}: {text}");
+            assert!(text.contains(what), "{rest}: {text}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}
