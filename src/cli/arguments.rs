@@ -18,6 +18,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     Mkimage(Box<Mkimage>),
     Mkfs(Box<Mkfs>),
+    Normalize(Normalize),
     Repart(Box<Repart>),
 }
 
@@ -61,7 +62,41 @@ pub(super) struct Mkimage {
     #[arg(long)]
     pub(super) bios_boot: bool,
     #[command(flatten)]
+    pub(super) canon: Canon,
+    #[command(flatten)]
     pub(super) outcome: Outcome,
+}
+
+/// What brings a tree into its canonical form.
+#[derive(Debug, Args)]
+pub(super) struct Canon {
+    /// The rules that leave out or rewrite what differs between two installations of the same
+    /// packages: auto for those that go with the tree's os-release, or none
+    #[arg(long, value_name = "auto|none|PROFILE", default_value = "auto")]
+    pub(super) normalize: String,
+    /// A file of rules to be added, and of names of rules to be switched on or off
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+}
+
+/// Show what would be left out or rewritten in an image of a tree
+#[derive(Debug, Args)]
+pub(super) struct Normalize {
+    /// List the rules
+    #[arg(long, required_unless_present = "check", conflicts_with = "check")]
+    pub(super) list: bool,
+    /// Tell which rules would fire on a tree, and what else is suspicious in it; with exit code 1 if
+    /// one would
+    #[arg(long, value_name = "ROOTFS")]
+    pub(super) check: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) canon: Canon,
+    /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub(super) source_date_epoch: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Make one file system of a tree, without a partition table

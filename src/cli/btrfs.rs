@@ -1,7 +1,7 @@
 //! What the arguments of btrfs mean.
 
 use super::arguments::{Btrfs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, Room};
-use super::{globs, meaning};
+use super::meaning;
 use crate::btrfs::{Checksum, Compat, Compression, Metadata};
 use crate::disk::{self, PathFilter, Subvolume, Swapfile};
 use crate::error::{Error, Result};
@@ -107,8 +107,8 @@ fn uncompressed(patterns: &[String]) -> Result<Option<PathFilter>> {
     if patterns.is_empty() {
         return Ok(None);
     }
-    let globs = globs::new("--no-compress", patterns)?;
-    Ok(Some(PathFilter::new(patterns.to_vec(), move |path| globs::matches(&globs, path))))
+    let globs = meaning::globs("--no-compress", patterns)?;
+    Ok(Some(PathFilter::new(patterns.to_vec(), move |path| globs.matches(path))))
 }
 
 /// Takes options from the end of the path, so that there may be colons in it.

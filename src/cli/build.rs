@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{arguments, complain, enclosure, globs, meaning, progress, say, summary};
+use super::normalize::{self, Canon};
+use super::{arguments, complain, enclosure, meaning, progress, say, summary};
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Sink, emit};
+use crate::normalize::Profile;
 use crate::seed::Seed;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
@@ -20,6 +22,8 @@ pub(super) struct Job<'a> {
     pub(super) outcome: &'a arguments::Outcome,
     /// Whether the tree becomes a btrfs.
     pub(super) btrfs: bool,
+    /// What the tree is normalised by, if it is.
+    pub(super) canon: Option<&'a arguments::Canon>,
 }
 
 impl Job<'_> {
@@ -34,21 +38,29 @@ impl Job<'_> {
         let seed = typed.seed.as_deref().map(|text| meaning::uuid("--seed", text)).transpose()?;
         let seed = seed.map(Seed);
         let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
-        let exclude = globs::new("--exclude", &typed.exclude)?;
+        let exclude = meaning::globs("--exclude", &typed.exclude)?;
         let (image, manifest) = self.destinations()?;
 
-        let excluded = move |path: &[u8]| globs::matches(&exclude, path);
+        let excluded = move |path: &[u8]| exclude.matches(path);
         let host_xattrs = self.host_xattrs();
         let options = DirOptions { threads, exclude: Some(&excluded), host_xattrs };
         let (tree, warnings) = dir::read(self.tree, &options)?;
+        let canon =
+            self.canon.map(|typed| Canon::new(typed, &tree)).transpose()?.unwrap_or_default();
+        let rules = canon.rules;
         let spool = Some(spool());
-        let source = Source { tree, seed, epoch, architecture, threads, spool };
+        let source = Source { tree, seed, epoch, architecture, threads, spool, rules };
         let mut plan = plan(source)?;
         plan.warnings.splice(0..0, warnings);
+        plan.parameters.normalize = canon.profile.map(Profile::name);
+        plan.parameters.rules = canon.digest;
         plan.parameters.exclude.clone_from(&typed.exclude);
         plan.parameters.drop_xattr.clone_from(&typed.drop_xattr);
         plan.parameters.keep_xattr.clone_from(&typed.keep_xattr);
         plan.warnings.iter().for_each(|warning| complain(warning));
+        normalize::lines(&plan.normalization, plan.basis.epoch.1)
+            .iter()
+            .for_each(|line| complain(line));
 
         // Hashes take longer than all the rest: only who asks for them waits for them.
         let wanted = self.outcome.json || manifest.is_some();

@@ -8,6 +8,7 @@ use super::arguments::{self, Ext4Profile, Fs, Room};
 use crate::disk::{self, EPOCHS};
 use crate::error::{Error, Result};
 use crate::ext4::Profile;
+use crate::glob::Globs;
 use crate::gpt::{Architecture, SectorSize};
 use crate::size::{self, Headroom};
 use crate::time::Timestamp;
@@ -19,6 +20,13 @@ pub(super) fn uuid(parameter: &'static str, text: &str) -> Result<Uuid> {
             format!("{text:?} is not a UUID"),
             "give 32 hexadecimal digits, say 01234567-89ab-4cde-8f01-23456789abcd",
         )
+    })
+}
+
+/// Patterns of paths.
+pub(super) fn globs(parameter: &'static str, patterns: &[String]) -> Result<Globs> {
+    Globs::new(patterns).map_err(|error| {
+        Error::parameter(parameter, error.to_string(), "put a \\ before what is no pattern")
     })
 }
 
@@ -194,6 +202,7 @@ mod tests {
             ("--source-date-epoch", epoch(Some("-2147483649")).map(drop)),
             ("--sector-size", sector_size("--sector-size", "2048").map(drop)),
             ("--ext4-block-size", block_size("8192").map(drop)),
+            ("--exclude", globs("--exclude", &["a[".to_owned()]).map(drop)),
             ("--seed", uuid("--seed", "11111111-2222").map(drop)),
         ] {
             let error = result.unwrap_err();

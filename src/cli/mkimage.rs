@@ -7,7 +7,7 @@ use crate::disk::{Root, image};
 use crate::error::Result;
 
 pub(super) fn run(typed: &Mkimage) -> Result<()> {
-    let Mkimage { tree, out, source, outcome, .. } = typed;
+    let Mkimage { tree, out, source, outcome, canon, .. } = typed;
     meaning::only(typed.fs, &typed.ext4, &typed.btrfs)?;
     let esp_size = typed.esp_size.as_deref().map(|text| meaning::bytes("--esp-size", text));
     let esp_sector_size = typed.esp_sector_size.as_deref();
@@ -25,6 +25,13 @@ pub(super) fn run(typed: &Mkimage) -> Result<()> {
         bios_boot: typed.bios_boot,
     };
     let architecture = meaning::architecture(&typed.architecture)?;
-    let job = Job { tree, out, source, outcome, btrfs: matches!(typed.fs, Fs::Btrfs) };
+    let job = Job {
+        tree,
+        out,
+        source,
+        outcome,
+        btrfs: matches!(typed.fs, Fs::Btrfs),
+        canon: Some(canon),
+    };
     job.run(architecture, |source| image::plan(source, &options))
 }

@@ -6,10 +6,10 @@ mod arguments;
 mod btrfs;
 mod build;
 mod enclosure;
-mod globs;
 mod meaning;
 mod mkfs;
 mod mkimage;
+mod normalize;
 mod progress;
 mod repart;
 mod summary;
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use arguments::{Arguments, Command};
 
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
-/// well, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
+/// well, 1 for a difference that was asked for, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let is_repart =
@@ -47,17 +47,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let result = match &command {
-        Command::Mkimage(arguments) => mkimage::run(arguments),
-        Command::Mkfs(arguments) => mkfs::run(arguments),
+        Command::Mkimage(arguments) => mkimage::run(arguments).map(done),
+        Command::Mkfs(arguments) => mkfs::run(arguments).map(done),
+        Command::Normalize(arguments) => normalize::run(arguments),
         Command::Repart(arguments) => return repart::run(arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&error);
             error.exit_code().into()
         }
     }
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// What is wrong with the arguments, on one line like every other error.

@@ -1,0 +1,245 @@
+//! `detfs normalize`, and what other subcommands have of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::arguments::{self, Normalize};
+use super::{complain, meaning, say};
+use crate::disk::Origin;
+use crate::disk::source::epoch;
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::normalize::{
+    Fired, FiredRecord, Profile, Report, Rule, Rules, Suspicion, examine, suspicions,
+};
+use crate::tree::Tree;
+use crate::tree::dir::{self, DirOptions};
+
+/// The rules that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Canon {
+    pub(super) profile: Option<Profile>,
+    pub(super) rules: Rules,
+    /// SHA-256 of the file that rules were added from.
+    pub(super) digest: Option<String>,
+}
+
+impl Canon {
+    pub(super) fn new(typed: &arguments::Canon, tree: &Tree) -> Result<Self> {
+        let profile = match &*typed.normalize {
+            "auto" => Profile::of(tree)?,
+            "none" => None,
+            name => Some(name.parse()?),
+        };
+        let Some(path) = &typed.rules else {
+            let rules = profile.map(Rules::builtin).unwrap_or_default();
+            return Ok(Self { profile, rules, digest: None });
+        };
+        let text = rules_text(path)?;
+        let digest = Sha256::digest(&text);
+        let digest = digest.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes everything");
+            text
+        });
+        Ok(Self { profile, rules: Rules::with_file(profile, path, &text)?, digest: Some(digest) })
+    }
+}
+
+fn rules_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| {
+        Error::parameter(
+            "--rules",
+            format!("cannot read {}: {error}", path.display()),
+            "give a file of rules that you may read",
+        )
+    })
+}
+
+pub(super) fn run(typed: &Normalize) -> Result<ExitCode> {
+    match &typed.check {
+        Some(tree) => check(typed, tree),
+        None => list(typed),
+    }
+}
+
+/// What is printed of a rule.
+#[derive(Serialize)]
+struct RuleRecord<'a> {
+    name: &'a str,
+    verb: &'static str,
+    path: &'a [String],
+    profiles: &'a [Profile],
+    enabled: bool,
+    reason: &'a str,
+    reference: &'a str,
+}
+
+impl<'a> From<&'a Rule> for RuleRecord<'a> {
+    fn from(rule: &'a Rule) -> Self {
+        Self {
+            name: &rule.name,
+            verb: rule.action.verb(),
+            path: &rule.paths,
+            profiles: &rule.profiles,
+            enabled: rule.enabled,
+            reason: &rule.reason,
+            reference: &rule.reference,
+        }
+    }
+}
+
+/// Lists all built-in rules, or those of a profile with those of a file.
+fn list(typed: &Normalize) -> Result<ExitCode> {
+    let profile = match &*typed.canon.normalize {
+        "auto" | "none" => None,
+        name => Some(name.parse()?),
+    };
+    let rules: Vec<Rule> = match (&typed.canon.rules, profile) {
+        (Some(path), profile) => {
+            Rules::with_file(profile, path, &rules_text(path)?)?.iter().cloned().collect()
+        }
+        (None, Some(profile)) => Rules::builtin(profile).iter().cloned().collect(),
+        (None, None) => Rules::all(),
+    };
+    let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
+    if typed.json {
+        return json(&records).map(|()| ExitCode::SUCCESS);
+    }
+    let mut text = String::new();
+    for record in records {
+        let profiles: Vec<_> = record.profiles.iter().map(ToString::to_string).collect();
+        let profiles = if profiles.is_empty() { "all".into() } else { profiles.join(", ") };
+        let note = if record.enabled { "" } else { "  (off, to be switched on by --rules)" };
+        add(&mut text, format_args!("{}  {}  [{profiles}]{note}", record.name, record.verb));
+        add(&mut text, format_args!("    {}", record.path.join("  ")));
+        add(&mut text, format_args!("    {}", record.reason));
+        if !record.reference.is_empty() {
+            add(&mut text, format_args!("    {}", record.reference));
+        }
+    }
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is printed of a check.
+#[derive(Serialize)]
+struct CheckRecord {
+    profile: Option<Profile>,
+    source_date_epoch: i64,
+    /// Whether the epoch was given, or is the newest time of the tree.
+    source_date_epoch_from: &'static str,
+    fired: Vec<FiredRecord>,
+    suspicions: Vec<SuspicionRecord>,
+}
+
+#[derive(Serialize)]
+struct SuspicionRecord {
+    path: String,
+    why: &'static str,
+}
+
+/// Installed packages make thousands of files.
+const SUSPECTS_SHOWN: usize = 10;
+
+fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
+    let given = meaning::epoch(typed.source_date_epoch.as_deref())?;
+    let threads = meaning::threads(None)?;
+    let (tree, warnings) = dir::read(path, &DirOptions { threads, ..DirOptions::default() })?;
+    warnings.iter().for_each(|warning| complain(warning));
+    let canon = Canon::new(&typed.canon, &tree)?;
+    let (epoch, origin) = epoch(&tree, given)?;
+    let report = examine(&tree, &canon.rules, epoch)?;
+    let suspicions = suspicions(&tree, &canon.rules, epoch)?;
+    let fires = !report.fired.is_empty();
+    if typed.json {
+        json(&CheckRecord {
+            profile: canon.profile,
+            source_date_epoch: epoch.seconds,
+            source_date_epoch_from: match origin {
+                Origin::Given => "given",
+                Origin::Tree => "tree",
+            },
+            fired: report.fired.iter().map(Into::into).collect(),
+            suspicions: suspicions
+                .iter()
+                .map(|Suspicion { path, why }| SuspicionRecord {
+                    path: Escaped(path).to_string(),
+                    why,
+                })
+                .collect(),
+        })?;
+    } else {
+        let mut text = String::new();
+        for Fired { rule, verb, reason, paths, .. } in &report.fired {
+            add(&mut text, format_args!("{verb} by {rule}: {reason}"));
+            paths.iter().for_each(|path| add(&mut text, format_args!("    {}", Escaped(path))));
+        }
+        let mut groups: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
+        for Suspicion { path, why } in &suspicions {
+            groups.entry(why).or_default().push(path);
+        }
+        for (why, paths) in groups {
+            add(&mut text, format_args!("suspicious: {why}"));
+            for path in paths.iter().take(SUSPECTS_SHOWN) {
+                add(&mut text, format_args!("    {}", Escaped(path)));
+            }
+            if let Some(more) = paths.len().checked_sub(SUSPECTS_SHOWN).filter(|&more| more > 0) {
+                add(&mut text, format_args!("    and {more} more, which --json lists"));
+            }
+        }
+        let profile = canon.profile.map_or("none", Profile::name);
+        add(
+            &mut text,
+            format_args!(
+                "profile {profile}, source date epoch {}: {} rules would fire on {} paths, {} paths \
+                 are suspicious",
+                epoch.seconds,
+                report.fired.len(),
+                report.count(),
+                suspicions.len()
+            ),
+        );
+        say(&text)?;
+    }
+    Ok(if fires { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// What rules did, a line for each, with the first paths.
+pub(super) fn lines(report: &Report, epoch: Origin) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let mut lines: Vec<_> = report
+        .fired
+        .iter()
+        .map(|Fired { rule, verb, paths, .. }| {
+            let shown: Vec<_> =
+                paths.iter().take(SHOWN).map(|path| Escaped(path).to_string()).collect();
+            let more = match paths.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("normalized: {verb} by {rule}: {}{more}", shown.join(", "))
+        })
+        .collect();
+    if epoch == Origin::Tree && report.fired.iter().any(|fired| fired.by_epoch) {
+        lines.push(
+            "normalized: with the newest time in the tree; give --source-date-epoch to have the \
+             same from another installation"
+                .into(),
+        );
+    }
+    lines
+}
+
+fn json(record: &impl Serialize) -> Result<()> {
+    say(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
+}
+
+fn add(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("a string takes everything");
+}

@@ -1,0 +1,331 @@
+//! For each built-in rule two trees that differ in what the rule is about.
+
+use crate::sketch::Put;
+
+pub(crate) struct Case {
+    pub(crate) rule: &'static str,
+    /// What both trees have.
+    pub(crate) both: &'static [Put],
+    pub(crate) one: &'static [Put],
+    pub(crate) other: &'static [Put],
+    /// The paths on which the rule fires in the tree with `one`.
+    pub(crate) fires: &'static [&'static str],
+    /// The paths that the rule refuses in that tree.
+    pub(crate) refused: &'static [&'static str],
+    /// What the rule must leave alone.
+    pub(crate) spared: &'static [Put],
+}
+
+/// A file that one tree has and the other has with other content.
+macro_rules! differs {
+    ($($path:literal)*) => {
+        (&[$(($path, b"\x01one\xff", 5)),*], &[$(($path, b"another", 5)),*], &[$($path),*])
+    };
+}
+
+type Pair = (&'static [Put], &'static [Put], &'static [&'static str]);
+
+const fn same(rule: &'static str, pair: Pair, spared: &'static [Put]) -> Case {
+    let (one, other, fires) = pair;
+    Case { rule, both: &[], one, other, fires, refused: &[], spared }
+}
+
+/// Two texts of one file.
+const fn text(
+    rule: &'static str,
+    one: &'static [Put],
+    other: &'static [Put],
+    fires: &'static [&'static str],
+    spared: &'static [Put],
+) -> Case {
+    Case { rule, both: &[], one, other, fires, refused: &[], spared }
+}
+
+const fn refused(rule: &'static str, pair: Pair, spared: &'static [Put]) -> Case {
+    let (one, other, refused) = pair;
+    Case { rule, both: &[], one, other, fires: &[], refused, spared }
+}
+
+const ID: &[u8] = b"0123456789abcdef0123456789abcdef\n";
+const OTHER_ID: &[u8] = b"fedcba9876543210fedcba9876543210\n";
+
+/// CPython 3.11, checked by time.
+const fn pyc(time: [u8; 4]) -> [u8; 20] {
+    let [a, b, c, d] = time;
+    [0xa7, 13, 13, 10, 0, 0, 0, 0, a, b, c, d, 1, 0, 0, 0, b'c', b'o', b'd', b'e']
+}
+
+/// 1,800,000,000 and 1,900,000,000 seconds.
+const PYC: [u8; 20] = pyc([0x00, 0xd2, 0x49, 0x6b]);
+const OTHER_PYC: [u8; 20] = pyc([0x00, 0xb3, 0x3f, 0x71]);
+
+pub(crate) const CASES: &[Case] = &[
+    text(
+        "pacman-install-date",
+        &[("var/lib/pacman/local/x-1/desc", b"%NAME%\nx\n\n%INSTALLDATE%\n1800000000\n", 5)],
+        &[("var/lib/pacman/local/x-1/desc", b"%NAME%\nx\n\n%INSTALLDATE%\n1900000000\n", 5)],
+        &["var/lib/pacman/local/x-1/desc"],
+        &[("var/lib/pacman/local/x-1/files", b"%INSTALLDATE%\n1800000000\n", 5)],
+    ),
+    same("pacman-log", differs!("var/log/pacman.log"), &[("var/log/other.log", b"", 5)]),
+    same(
+        "pacman-sockets",
+        differs!("etc/pacman.d/gnupg/S.gpg-agent"),
+        &[("etc/pacman.d/gnupg/pubring.gpg", b"", 5)],
+    ),
+    Case {
+        rule: "pacman-keyring",
+        both: &[("etc/systemd/system/pacman-init.service", b"", 5)],
+        one: &[("etc/pacman.d/gnupg/private-keys-v1.d/a.key", b"1", 5)],
+        other: &[("etc/pacman.d/gnupg/private-keys-v1.d/b.key", b"2", 5)],
+        fires: &["etc/pacman.d/gnupg"],
+        refused: &[],
+        spared: &[("etc/pacman.d/gnupg/private-keys-v1.d/a.key", b"1", 5)],
+    },
+    refused(
+        "pacman-private-keys",
+        differs!("etc/pacman.d/gnupg/private-keys-v1.d/a.key" "etc/pacman.d/gnupg/private-keys-v1.d/b.key"),
+        &[
+            ("etc/pacman.d/gnupg/private-keys-v1.d/a.key", b"1", 5),
+            ("etc/systemd/system/pacman-init.service", b"", 5),
+        ],
+    ),
+    same("pacman-databases", differs!("var/lib/pacman/sync/core.db"), &[("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n", 5)]),
+    same("pacman-cache", differs!("var/cache/pacman/pkg/x-1-1-any.pkg.tar.zst"), &[("var/cache/other", b"", 5)]),
+    text(
+        "pacman-archive-mirror",
+        &[("etc/pacman.d/mirrorlist", b"Server = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\n", 5)],
+        &[("etc/pacman.d/mirrorlist", b"Server = https://archive.archlinux.org/repos/2026/01/03/$repo/os/$arch\n", 5)],
+        &["etc/pacman.d/mirrorlist"],
+        &[("etc/pacman.d/mirrorlist", b"#Server = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\nServer = https://mirror.example/$repo/os/$arch\n", 5)],
+    ),
+    same(
+        "dpkg-logs",
+        differs!("var/log/alternatives.log" "var/log/apt/history.log" "var/log/bootstrap.log" "var/log/dpkg.log"),
+        &[("var/log/other.log", b"", 5)],
+    ),
+    same(
+        "dpkg-backups",
+        differs!("var/cache/debconf/config.dat-old" "var/lib/dpkg/status-old"),
+        &[("var/cache/debconf/config.dat", b"", 5), ("var/lib/dpkg/status", b"", 5)],
+    ),
+    same(
+        "apt-lists",
+        differs!("var/cache/apt/pkgcache.bin" "var/lib/apt/lists/deb_InRelease" "var/lib/apt/lists/partial/x"),
+        &[("var/lib/apt/extended_states", b"", 5), ("var/lib/apt/lists/partial/", b"", 5)],
+    ),
+    text(
+        "apt-snapshot-mirror",
+        &[("etc/apt/sources.list", b"deb http://snapshot.debian.org/archive/debian/20260102T030405Z sid main\n", 5)],
+        &[("etc/apt/sources.list", b"deb http://snapshot.debian.org/archive/debian/20260103T030405Z sid main\n", 5)],
+        &["etc/apt/sources.list"],
+        &[("etc/apt/sources.list", b"deb http://deb.debian.org/debian sid main\n", 5)],
+    ),
+    same("ucf-backups", differs!("var/lib/ucf/hashfile.0" "var/lib/ucf/registry.10"), &[("var/lib/ucf/hashfile", b"", 5)]),
+    text(
+        "ucf-order",
+        &[("var/lib/ucf/hashfile", b"b  /etc/b\na  /etc/a\n", 5)],
+        &[("var/lib/ucf/hashfile", b"a  /etc/a\nb  /etc/b\n", 5)],
+        &["var/lib/ucf/hashfile"],
+        &[("var/lib/ucf/registry", b"a  /etc/a\nb  /etc/b\n", 5)],
+    ),
+    text(
+        "popularity-contest-id",
+        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"1\"\n", 5)],
+        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"2\"\n", 5)],
+        &["etc/popularity-contest.conf"],
+        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\n", 5)],
+    ),
+    refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"", 5)]),
+    text(
+        "machine-id",
+        &[("etc/machine-id", ID, 5)],
+        &[("etc/machine-id", OTHER_ID, 5)],
+        &["etc/machine-id"],
+        // Which means something else: no first boot.
+        &[("etc/machine-id", b"", 5)],
+    ),
+    text(
+        "dbus-machine-id",
+        &[("var/lib/dbus/machine-id", ID, 5)],
+        &[("var/lib/dbus/machine-id", OTHER_ID, 5)],
+        &["var/lib/dbus/machine-id"],
+        &[("var/lib/dbus/machine-id/", b"", 5)],
+    ),
+    text(
+        "kernel-machine-id",
+        &[("etc/machine-info", b"CHASSIS=vm\nKERNEL_INSTALL_MACHINE_ID=1\n", 5)],
+        &[("etc/machine-info", b"CHASSIS=vm\nKERNEL_INSTALL_MACHINE_ID=2\n", 5)],
+        &["etc/machine-info"],
+        &[("etc/machine-info", b"CHASSIS=vm\n", 5)],
+    ),
+    text(
+        "kernel-entry-token",
+        &[("etc/kernel/entry-token", ID, 5)],
+        &[("etc/kernel/entry-token", OTHER_ID, 5)],
+        &["etc/kernel/entry-token"],
+        &[("etc/kernel/entry-token", b"arch\n", 5)],
+    ),
+    refused(
+        "boot-entries",
+        differs!(
+            "boot/0123456789abcdef0123456789abcdef/6.1/linux"
+            "efi/loader/entries/0123456789abcdef0123456789abcdef-6.1.conf"
+        ),
+        &[("boot/arch/6.1/linux", b"", 5), ("efi/loader/entries/arch-6.1.conf", b"", 5)],
+    ),
+    Case {
+        rule: "ssh-host-keys",
+        both: &[("usr/lib/systemd/system/sshdgenkeys.service", b"", 5)],
+        one: &[("etc/ssh/ssh_host_rsa_key", b"1", 5), ("etc/ssh/ssh_host_rsa_key.pub", b"1", 5)],
+        other: &[("etc/ssh/ssh_host_rsa_key", b"2", 5)],
+        fires: &["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub"],
+        refused: &[],
+        spared: &[("etc/ssh/ssh_host_rsa_key", b"1", 5)],
+    },
+    refused(
+        "ssh-host-keys-alone",
+        differs!("etc/ssh/ssh_host_rsa_key" "etc/ssh/ssh_host_rsa_key.pub"),
+        &[
+            ("etc/ssh/ssh_host_rsa_key", b"1", 5),
+            ("usr/lib/systemd/system/sshdgenkeys.service", b"", 5),
+        ],
+    ),
+    same(
+        "random-seed",
+        differs!("boot/efi/loader/random-seed" "efi/loader/random-seed" "var/lib/systemd/random-seed" "var/lib/urandom/random-seed"),
+        &[("efi/loader/loader.conf", b"", 5)],
+    ),
+    same("credential-secret", differs!("var/lib/systemd/credential.secret"), &[("var/lib/systemd/other", b"", 5)]),
+    same("nvme-host-id", differs!("etc/nvme/hostid" "etc/nvme/hostnqn"), &[("etc/nvme/discovery.conf", b"", 5)]),
+    same(
+        "host-identities",
+        differs!("etc/hostid" "etc/iscsi/initiatorname.iscsi" "var/lib/NetworkManager/secret_key" "var/lib/dhcp/dhclient.eth0.leases"),
+        &[("etc/iscsi/iscsid.conf", b"", 5)],
+    ),
+    same("user-backups", differs!("etc/gshadow-" "etc/passwd-" "etc/subuid-"), &[("etc/passwd", b"", 5)]),
+    text(
+        "shadow-day",
+        &[("etc/shadow", b"root:*:20000::::::\n", 5)],
+        &[("etc/shadow", b"root:*:20001::::::\n", 5)],
+        &["etc/shadow"],
+        &[("etc/shadow", b"root:*:19675::::::\n", 5)],
+    ),
+    Case {
+        rule: "shadow-order",
+        both: &[("etc/passwd", b"b:x:1:1::/:\na:x:2:2::/:\n", 5)],
+        one: &[("etc/shadow", b"a:*:1::::::\nb:*:1::::::\n", 5)],
+        other: &[("etc/shadow", b"b:*:1::::::\na:*:1::::::\n", 5)],
+        fires: &["etc/shadow"],
+        refused: &[],
+        spared: &[("etc/shadow", b"b:*:1::::::\na:*:1::::::\n", 5)],
+    },
+    Case {
+        rule: "gshadow-order",
+        both: &[("etc/group", b"b:x:1:\na:x:2:\n", 5)],
+        one: &[("etc/gshadow", b"a:*::\nb:*::\n", 5)],
+        other: &[("etc/gshadow", b"b:*::\na:*::\n", 5)],
+        fires: &["etc/gshadow"],
+        refused: &[],
+        spared: &[("etc/gshadow", b"b:*::\na:*::\n", 5)],
+    },
+    text(
+        "passwd-order",
+        &[("etc/group", b"b:x:1:\na:x:2:\n", 5), ("etc/passwd", b"a:x:2:2::/:\nb:x:1:1::/:\n", 5)],
+        &[("etc/group", b"a:x:2:\nb:x:1:\n", 5), ("etc/passwd", b"b:x:1:1::/:\na:x:2:2::/:\n", 5)],
+        &["etc/passwd"],
+        &[("etc/passwd", b"b:x:1:1::/:\na:x:2:2::/:\n+::::::\n", 5)],
+    ),
+    text(
+        "update-stamps",
+        &[("etc/.updated", b"TIMESTAMP_NSEC=1800000000000000000\n", 1_800_000_000), ("usr/", b"", 1_700_000_000)],
+        &[("etc/.updated", b"TIMESTAMP_NSEC=1900000000000000000\n", 1_900_000_000), ("usr/", b"", 1_700_000_000)],
+        &["etc/.updated"],
+        &[("etc/.updated", b"TIMESTAMP_NSEC=5000000000\n", 5), ("usr/", b"", 5)],
+    ),
+    text("usr-time", &[("usr/", b"", 1_800_000_000)], &[("usr/", b"", 1_900_000_000)], &["usr"], &[("usr/", b"", 5)]),
+    text(
+        "mount-points",
+        &[("proc/", b"", 1_800_000_000), ("var/tmp/", b"", 1_800_000_000)],
+        &[("proc/", b"", 1_900_000_000), ("var/tmp/", b"", 1_900_000_000)],
+        &["proc", "var/tmp"],
+        &[("proc/", b"", 5)],
+    ),
+    Case {
+        rule: "python-modules",
+        both: &[],
+        one: &[("usr/lib/a.py", b"1", 5), ("usr/lib/b.pyc", &PYC, 5)],
+        other: &[("usr/lib/a.py", b"1", 5), ("usr/lib/b.pyc", &OTHER_PYC, 5)],
+        fires: &["usr/lib/b.pyc"],
+        refused: &[],
+        // Its time is not that of its source: Python compiles it again, and so it must.
+        spared: &[("usr/lib/b.py", b"1", 1_900_000_000), ("usr/lib/b.pyc", &PYC, 5)],
+    },
+    text(
+        "java-key-stores",
+        &[("etc/ssl/certs/java/cacerts", include_bytes!("java-1800000000.jks"), 5)],
+        &[("etc/ssl/certs/java/cacerts", include_bytes!("java-1900000000.jks"), 5)],
+        &["etc/ssl/certs/java/cacerts"],
+        &[("etc/ssl/certs/java/cacerts", b"a PKCS#12 store", 5)],
+    ),
+    same("ldconfig-cache", differs!("var/cache/ldconfig/aux-cache"), &[("etc/ld.so.cache", b"", 5)]),
+    same("font-caches", differs!("usr/share/fonts/truetype/.uuid" "var/cache/fontconfig/x.cache-8"), &[("usr/share/fonts/a.ttf", b"", 5)]),
+    same("man-caches", differs!("var/cache/man/de/index.db"), &[("usr/share/man/man1/a.1", b"", 5)]),
+    same("software-caches", differs!("var/cache/app-info/x.xb" "var/cache/swcatalog/cache/x.xb"), &[("var/cache/x", b"", 5)]),
+    same(
+        "caches",
+        differs!("var/cache/a/b/c" "var/cache/d"),
+        &[("var/cache/debconf/config.dat", b"", 5), ("var/cache/dictionaries-common/x.el", b"", 5), ("var/cache/a/", b"", 5)],
+    ),
+    same("vlc-plugins", differs!("usr/lib/x86_64-linux-gnu/vlc/plugins/plugins.dat"), &[("usr/lib/vlc/plugins/a.so", b"", 5)]),
+    text(
+        "info-menu",
+        &[("usr/share/info/dir", b"* Menu:\n\nB\n* b: (b).\n\nA\n* a: (a).\n", 5)],
+        &[("usr/share/info/dir", b"* Menu:\n\nA\n* a: (a).\n\nB\n* b: (b).\n", 5)],
+        &["usr/share/info/dir"],
+        &[("usr/share/info/dir", b"* b\n* a\n", 5)],
+    ),
+    text(
+        "tex-listings",
+        &[("var/lib/texmf/ls-R", b"% ls-R\n\n./b:\nx\n\n./a:\ny\n", 5)],
+        &[("var/lib/texmf/ls-R", b"% ls-R\n\n./a:\ny\n\n./b:\nx\n", 5)],
+        &["var/lib/texmf/ls-R"],
+        &[("usr/share/texlive/texmf-dist/ls-R", b"./a:\ny\n\n./b:\nx\n", 5)],
+    ),
+    same("tex-logs", differs!("var/lib/texmf/web2c/pdftex/pdftex.log"), &[("var/lib/texmf/web2c/pdftex/pdftex.fmt", b"", 5)]),
+    same("dkms-logs", differs!("var/lib/dkms/zfs/2.2/6.1/x86_64/log/make.log" "var/lib/dkms/zfs/2.2/build/make.log"), &[("var/lib/dkms/zfs/2.2/source", b"", 5)]),
+    text(
+        "journal",
+        &[("var/log/journal/a/system.journal", b"1", 5), ("var/log/journal/x", b"1", 5)],
+        &[("var/log/journal/b/system.journal", b"2", 5)],
+        &["var/log/journal/a", "var/log/journal/x"],
+        &[("var/log/journal/", b"", 5)],
+    ),
+    same("login-records", differs!("var/log/btmp" "var/log/faillog" "var/log/lastlog" "var/log/wtmp"), &[("var/log/wtmp", b"", 5)]),
+    same("logs", differs!("var/log/a/b.log" "var/log/c.log"), &[("var/log/wtmp", b"1", 5), ("var/log/README", b"1", 5), ("var/log/a/", b"", 5)]),
+    text(
+        "temporary-files",
+        &[("run/lock/", b"", 5), ("tmp/a/b", b"1", 5), ("var/tmp/c", b"1", 5)],
+        &[("run/", b"", 0), ("tmp/d", b"2", 5), ("var/tmp/", b"", 0)],
+        &["run/lock", "tmp/a", "var/tmp/c"],
+        &[("run/", b"", 5), ("tmp/", b"", 5)],
+    ),
+    same("root-leftovers", differs!("root/.bash_history" "root/.wget-hsts"), &[("root/.bashrc", b"", 5)]),
+    text("root-cache", &[("root/.cache/a", b"1", 5)], &[("root/.cache/b", b"2", 5)], &["root/.cache"], &[("root/.config/a", b"", 5)]),
+    text("hostname", &[("etc/hostname", b"one\n", 5)], &[("etc/hostname", b"two\n", 5)], &["etc/hostname"], &[("etc/hostname", b"localhost\n", 5)]),
+    text(
+        "hosts",
+        &[("etc/hosts", b"127.0.0.1 one\n", 5)],
+        &[("etc/hosts", b"127.0.0.1 two\n127.0.0.2 x\n", 5)],
+        &["etc/hosts"],
+        &[("etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 5)],
+    ),
+    same("resolv-conf", differs!("etc/resolv.conf"), &[("etc/resolv.conf", b"", 5)]),
+    text(
+        "build-id",
+        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=1\n", 5)],
+        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=2\n", 5)],
+        &["usr/lib/os-release"],
+        &[("usr/lib/os-release", b"ID=x\n", 5)],
+    ),
+];

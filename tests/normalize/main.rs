@@ -1,0 +1,137 @@
+//! Every built-in rule: what differs without it does not with it, and nothing else changes.
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+mod cases;
+mod sketch;
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::path::Path;
+
+use cases::{CASES, Case};
+use detfs::Timestamp;
+use detfs::normalize::{Report, Rules, examine, normalize};
+use detfs::tree::{SurveyOptions, Tree, survey};
+use sketch::{EPOCH, sketch};
+
+fn digest(tree: &Tree) -> [u8; 32] {
+    let options = SurveyOptions { threads: NonZero::<usize>::MIN, digest: true };
+    survey(tree, &options).unwrap().digest().unwrap()
+}
+
+fn epoch() -> Timestamp {
+    Timestamp::from_seconds(EPOCH)
+}
+
+/// A built-in rule alone.
+fn only(rule: &str) -> Rules {
+    Rules::with_file(None, Path::new("only"), &format!("enable = [{rule:?}]")).unwrap()
+}
+
+fn paths(report: &Report, rule: &str) -> Vec<String> {
+    let fired = report.fired.iter().find(|fired| fired.rule == rule);
+    let paths = fired.map_or(&[][..], |fired| &fired.paths);
+    paths.iter().map(|path| String::from_utf8(path.clone()).unwrap()).collect()
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let rules: BTreeSet<_> = Rules::all().into_iter().map(|rule| rule.name).collect();
+    let cases: BTreeSet<_> = CASES.iter().map(|case| case.rule.to_owned()).collect();
+    assert_eq!(rules, cases);
+}
+
+#[test]
+fn rules_make_what_differs_the_same() {
+    for case in CASES.iter().filter(|case| case.refused.is_empty()) {
+        let Case { rule, both, one, other, fires, .. } = case;
+        let [mut a, mut b] = [one, other].map(|own| sketch(&[*both, *own]));
+        assert_ne!(digest(&a), digest(&b), "{rule}: the trees are the same without it");
+        let untouched = digest(&a);
+        let would = examine(&a, &only(rule), epoch()).unwrap();
+        assert_eq!(digest(&a), untouched);
+        let did = normalize(&mut a, &only(rule), epoch()).unwrap();
+        assert_eq!(would, did);
+        normalize(&mut b, &only(rule), epoch()).unwrap();
+        assert_eq!(digest(&a), digest(&b), "{rule}: the trees differ with it");
+        assert_eq!(paths(&did, rule), *fires, "{rule}");
+
+        let again = normalize(&mut a, &only(rule), epoch()).unwrap();
+        assert_eq!(again, Report::default(), "{rule}: it fires on its own result");
+        let bystanders = sketch(&[case.spared]);
+        let report = examine(&bystanders, &only(rule), epoch()).unwrap();
+        assert_eq!(report, Report::default(), "{rule}: it fires on what is none of its business");
+    }
+}
+
+#[test]
+fn rules_refuse_and_name_everything() {
+    for case in CASES.iter().filter(|case| !case.refused.is_empty()) {
+        let Case { rule, both, one, refused, .. } = case;
+        let mut tree = sketch(&[both, one]);
+        let untouched = digest(&tree);
+        let report = examine(&tree, &only(rule), epoch()).unwrap();
+        assert_eq!(paths(&report, rule), *refused, "{rule}");
+        let error = normalize(&mut tree, &only(rule), epoch()).unwrap_err();
+        assert_eq!((error.exit_code(), digest(&tree)), (3, untouched), "{rule}");
+        let text = error.to_string();
+        for part in refused.iter().chain([rule, &"or switch the rule off"]) {
+            assert!(text.contains(part), "{rule}: {text}");
+        }
+        let mut spared = sketch(&[case.spared]);
+        assert_eq!(normalize(&mut spared, &only(rule), epoch()).unwrap(), Report::default());
+    }
+}
+
+/// A tree is changed as its distribution asks, and content that rules leave in place is the one that
+/// they should leave.
+#[test]
+fn results_are_exact() {
+    let text = |tree: &Tree, path: &str| {
+        let id = tree.find(path.as_bytes())?;
+        Some(String::from_utf8(tree.read(id).unwrap()).unwrap())
+    };
+    let arch = detfs::normalize::Profile::Arch;
+    let mut tree = sketch(&[&[
+        ("etc/os-release", b"ID=arch\n", 5),
+        ("etc/machine-id", b"0123456789abcdef0123456789abcdef\n", 5),
+        (
+            "etc/pacman.d/mirrorlist",
+            b"# x\nServer = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\n",
+            5,
+        ),
+        ("etc/passwd", b"b:x:2:2::/:\nroot:x:0:0::/root:\n", 5),
+        ("etc/shadow", b"b:!:30000::::::\nroot:*:10::::::\n", 5),
+        (
+            "var/lib/pacman/local/x-1/desc",
+            b"%NAME%\nx\n\n%INSTALLDATE%\n1900000000\n\n%SIZE%\n5\n",
+            5,
+        ),
+        ("var/log/pacman.log", b"x", 5),
+        ("var/log/journal/0123/system.journal", b"x", 5),
+        ("var/log/wtmp", b"x", 5),
+        ("var/log/app/", b"", 5),
+    ]]);
+    let profile = detfs::normalize::Profile::of(&tree).unwrap();
+    assert_eq!(profile, Some(arch));
+    normalize(&mut tree, &Rules::builtin(arch), epoch()).unwrap();
+    for (path, expected) in [
+        ("etc/machine-id", Some("uninitialized\n")),
+        (
+            "etc/pacman.d/mirrorlist",
+            Some("# x\nServer = https://geo.mirror.pkgbuild.com/$repo/os/$arch\n"),
+        ),
+        ("etc/passwd", Some("root:x:0:0::/root:\nb:x:2:2::/:\n")),
+        ("etc/shadow", Some("root:*:10::::::\nb:!:19675::::::\n")),
+        (
+            "var/lib/pacman/local/x-1/desc",
+            Some("%NAME%\nx\n\n%INSTALLDATE%\n1700000000\n\n%SIZE%\n5\n"),
+        ),
+        ("var/log/pacman.log", None),
+        ("var/log/journal/0123", None),
+        ("var/log/wtmp", Some("")),
+    ] {
+        assert_eq!(text(&tree, path).as_deref(), expected, "{path}");
+    }
+    assert!(tree.find(b"var/log/journal").is_some() && tree.find(b"var/log/app").is_some());
+}

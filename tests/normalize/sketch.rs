@@ -1,0 +1,51 @@
+//! Small trees.
+
+use std::sync::Arc;
+
+use detfs::Timestamp;
+use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
+
+/// The latest time in every image: 2023-11-14, day 19675.
+pub(crate) const EPOCH: i64 = 1_700_000_000;
+
+/// A path, a directory if it ends in a slash; its content; and its modification time in seconds.
+pub(crate) type Put = (&'static str, &'static [u8], i64);
+
+fn at(seconds: i64) -> Metadata {
+    Metadata { mode: 0o755, mtime: Timestamp::from_seconds(seconds), ..Metadata::default() }
+}
+
+/// A tree of these nodes; directories that are not among them are of the time 0.
+pub(crate) fn sketch(parts: &[&[Put]]) -> Tree {
+    let puts: Vec<&Put> = parts.iter().copied().flatten().collect();
+    let mut builder = TreeBuilder::new(at(0)).unwrap();
+    let mut directories: Vec<(String, NodeId)> = vec![(String::new(), TreeBuilder::ROOT)];
+    for (path, content, seconds) in &puts {
+        let path = path.trim_end_matches('/');
+        let mut parent = TreeBuilder::ROOT;
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        let is_directory = puts.iter().any(|(other, ..)| other.strip_suffix('/') == Some(path));
+        for end in ends.chain(is_directory.then_some(path.len())) {
+            let directory = &path[..end];
+            parent = match directories.iter().find(|(path, _)| path == directory) {
+                Some((_, node)) => *node,
+                None => {
+                    let own = format!("{directory}/");
+                    let put = puts.iter().find(|(path, ..)| *path == own);
+                    let metadata = at(put.map_or(0, |(.., seconds)| *seconds));
+                    let name = directory.rsplit('/').next().unwrap();
+                    let node = builder.add(parent, name.as_bytes(), metadata, Node::Directory);
+                    directories.push((directory.to_owned(), node.unwrap()));
+                    directories.last().unwrap().1
+                }
+            };
+        }
+        if !is_directory {
+            let id = builder.content(Arc::new(content.to_vec())).unwrap();
+            let node = Node::File { size: content.len() as u64, content: id };
+            let name = path.rsplit('/').next().unwrap();
+            builder.add(parent, name.as_bytes(), at(*seconds), node).unwrap();
+        }
+    }
+    builder.finish().unwrap()
+}
