@@ -95,6 +95,28 @@ pub enum Error {
         /// What changed.
         rule: String,
     },
+    /// A program that makes a tree failed.
+    #[error("{tool}: cannot {doing}: {said}; {remedy}")]
+    Tool {
+        /// The program.
+        tool: &'static str,
+        /// What it was to do.
+        doing: String,
+        /// What it said.
+        said: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// Something is not what it was said to be.
+    #[error("it differs from {what}: {rule}; {remedy}")]
+    Differs {
+        /// What says how it should be.
+        what: String,
+        /// All differences.
+        rule: String,
+        /// What to do about them.
+        remedy: String,
+    },
     /// Writing the image failed.
     #[error("{operation}: {source}; {}", output_remedy(source))]
     Output {
@@ -166,14 +188,18 @@ impl Error {
         Self::Output { operation: operation.into(), source: source.into() }
     }
 
-    /// The exit code of a program that fails with this error: 2 for parameters and definitions, 3
+    /// The exit code of a program that fails with this error: 1 for a difference, 2 for parameters and definitions, 3
     /// for input that can't be represented or is refused, 4 for input and output.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Parameter { .. } | Self::Definition { .. } | Self::Label { .. } => 2,
             Self::Unrepresentable { .. } | Self::Refused { .. } | Self::TooSmall { .. } => 3,
-            Self::Source { .. } | Self::Changed { .. } | Self::Output { .. } => 4,
+            Self::Source { .. }
+            | Self::Changed { .. }
+            | Self::Output { .. }
+            | Self::Tool { .. } => 4,
+            Self::Differs { .. } => 1,
         }
     }
 }

@@ -53,6 +53,7 @@ pub mod repart;
 pub mod report;
 pub mod seed;
 pub mod size;
+pub mod stage;
 pub mod time;
 pub mod tree;
 pub mod verity;

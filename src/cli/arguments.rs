@@ -19,6 +19,8 @@ pub(super) enum Command {
     Mkimage(Box<Mkimage>),
     Mkfs(Box<Mkfs>),
     Normalize(Normalize),
+    Stage(Stage),
+    Build(Build),
     Repart(Box<Repart>),
 }
 
@@ -95,6 +97,108 @@ pub(super) struct Normalize {
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub(super) source_date_epoch: Option<String>,
     /// Print it as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Make a root tree of packages
+#[derive(Debug, Args)]
+pub(super) struct Stage {
+    #[command(subcommand)]
+    pub(super) command: StageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StageCommand {
+    Pacman(StagePacman),
+    Check(StageCheck),
+}
+
+/// Make a root tree of Arch Linux packages with pacman, as root or in a user namespace
+///
+/// In a user namespace the owners of the tree are those that /etc/subuid and /etc/subgid give; make
+/// an image of it there too (unshare --map-root-user --map-auto), or all at once with detfs build.
+#[derive(Debug, Args)]
+pub(super) struct StagePacman {
+    /// The directory to be made
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) packages: Packages,
+    /// Write down in this file what went into the tree
+    #[arg(long, value_name = "FILE")]
+    pub(super) lock: Option<PathBuf>,
+    /// Make the tree of what that file says, or not at all
+    #[arg(long, requires = "lock")]
+    pub(super) locked: bool,
+    /// Let pacman see another time, with faketime: say +400d
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    pub(super) clock_offset: Option<String>,
+}
+
+/// Make a root tree twice, with another clock, number of processors, directory, umask and host name,
+/// and list every path that differs with the rule that makes it the same in an image
+///
+/// The exit code is 1 if one would differ in an image too.
+#[derive(Debug, Args)]
+pub(super) struct StageCheck {
+    #[command(flatten)]
+    pub(super) packages: Packages,
+    #[command(flatten)]
+    pub(super) canon: Canon,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What pacman installs.
+#[derive(Debug, Args)]
+pub(super) struct Packages {
+    /// A package or a group of packages
+    #[arg(long, value_name = "NAME")]
+    pub(super) package: Vec<String>,
+    /// Where packages are fetched from: with $repo in it as it stands in a pacman.conf, else the start
+    /// of the usual path [default: https://geo.mirror.pkgbuild.com]
+    #[arg(long, value_name = "URL")]
+    pub(super) mirror: Option<String>,
+    /// Fetch packages as they were on a day, from the Arch Linux Archive or a mirror of it
+    #[arg(long, value_name = "YYYY/MM/DD")]
+    pub(super) snapshot: Option<String>,
+    /// A repository, the most important first [default: core, extra]
+    #[arg(long, value_name = "NAME")]
+    pub(super) repo: Vec<String>,
+    /// Use this pacman.conf
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mirror", "snapshot", "repo"])]
+    pub(super) pacman_conf: Option<PathBuf>,
+    /// Keep packages in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache: Option<PathBuf>,
+    /// The architecture of packages, as Arch Linux calls it [default: x86_64]
+    #[arg(long)]
+    pub(super) architecture: Option<String>,
+    /// The time that packages are told [default: $SOURCE_DATE_EPOCH, else the start of the day of the
+    /// snapshot]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub(super) source_date_epoch: Option<String>,
+}
+
+/// Make an image as a file says: from packages, or of a tree
+///
+/// The file is TOML. What is in its table [stage] are options of detfs stage pacman, what is in
+/// [image] are the arguments and options of detfs mkimage, by their long names; seed and
+/// source-date-epoch stand before both. Paths are relative to the file. If the lock that [stage]
+/// names exists, the tree is made of what that says.
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// The file
+    #[arg(value_name = "CONFIG.toml")]
+    pub(super) config: PathBuf,
+    /// Make the lock anew, with the packages of today
+    #[arg(long)]
+    pub(super) update: bool,
+    /// Replace files that exist
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print a description of the image with its hashes, as JSON
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -1,9 +1,9 @@
 //! The way from a directory to an image, which all subcommands share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::normalize::{self, Canon};
-use super::{arguments, complain, enclosure, meaning, progress, say, summary};
+use super::{arguments, complain, enclosure, meaning, progress, say, spool, summary};
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
@@ -135,13 +135,6 @@ impl Job<'_> {
         }
         Ok(())
     }
-}
-
-/// Where files without a name are kept: there is more room than in a `/tmp` in memory.
-fn spool() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
-    let variable = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
-    variable.unwrap_or_else(|| "/var/tmp".into()).into()
 }
 
 fn is_stdout(path: &Path) -> bool {

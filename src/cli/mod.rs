@@ -9,17 +9,23 @@ mod enclosure;
 mod meaning;
 mod mkfs;
 mod mkimage;
+mod namespace;
 mod normalize;
 mod progress;
+mod recipe;
 mod repart;
+mod stage;
 mod summary;
 
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use arguments::{Arguments, Command};
@@ -30,6 +36,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let is_repart =
         repart::is_called(&arguments) || arguments.get(1).is_some_and(|name| name == "repart");
+    let words = arguments.clone();
     let parsed = if repart::is_called(&arguments) {
         repart::parse(arguments).map(|repart| Command::Repart(Box::new(repart)))
     } else {
@@ -46,10 +53,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { 4.into() };
         }
     };
+    let needs_root = match &command {
+        Command::Stage(_) => true,
+        Command::Build(build) => recipe::stages(&build.config),
+        _ => false,
+    };
+    if needs_root && let Some(code) = namespace::enter(&words) {
+        return code;
+    }
     let result = match &command {
         Command::Mkimage(arguments) => mkimage::run(arguments).map(done),
         Command::Mkfs(arguments) => mkfs::run(arguments).map(done),
         Command::Normalize(arguments) => normalize::run(arguments),
+        Command::Stage(arguments) => stage::run(arguments),
+        Command::Build(arguments) => recipe::run(arguments).map(done),
         Command::Repart(arguments) => return repart::run(arguments),
     };
     match result {
@@ -78,6 +95,23 @@ fn one_line(error: &clap::Error) -> String {
 /// Prints a line to standard error. If even that fails there is nobody to tell.
 fn complain(what: &dyn Display) {
     let _ = writeln!(io::stderr(), "detfs: {what}");
+}
+
+/// Prints a record as JSON.
+fn print_json(record: &impl Serialize) -> Result<()> {
+    say(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
+}
+
+/// SHA-256 in hexadecimal digits.
+fn sha256_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where files without a name are kept: there is more room than in a `/tmp` in memory.
+fn spool() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
+    let variable = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
+    variable.unwrap_or_else(|| "/var/tmp".into()).into()
 }
 
 /// Writes to standard output.

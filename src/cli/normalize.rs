@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::arguments::{self, Normalize};
-use super::{complain, meaning, say};
+use super::{complain, meaning, print_json, say, sha256_of};
 use crate::disk::Origin;
 use crate::disk::source::epoch;
 use crate::error::{Error, Result};
@@ -42,11 +41,7 @@ impl Canon {
             return Ok(Self { profile, rules, digest: None });
         };
         let text = rules_text(path)?;
-        let digest = Sha256::digest(&text);
-        let digest = digest.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes everything");
-            text
-        });
+        let digest = sha256_of(text.as_bytes());
         Ok(Self { profile, rules: Rules::with_file(profile, path, &text)?, digest: Some(digest) })
     }
 }
@@ -109,7 +104,7 @@ fn list(typed: &Normalize) -> Result<ExitCode> {
     };
     let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
     if typed.json {
-        return json(&records).map(|()| ExitCode::SUCCESS);
+        return print_json(&records).map(|()| ExitCode::SUCCESS);
     }
     let mut text = String::new();
     for record in records {
@@ -158,7 +153,7 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
     let suspicions = suspicions(&tree, &canon.rules, epoch)?;
     let fires = !report.fired.is_empty();
     if typed.json {
-        json(&CheckRecord {
+        print_json(&CheckRecord {
             profile: canon.profile,
             source_date_epoch: epoch.seconds,
             source_date_epoch_from: match origin {
@@ -234,10 +229,6 @@ pub(super) fn lines(report: &Report, epoch: Origin) -> Vec<String> {
         );
     }
     lines
-}
-
-fn json(record: &impl Serialize) -> Result<()> {
-    say(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
 }
 
 fn add(text: &mut String, line: std::fmt::Arguments<'_>) {

@@ -1,0 +1,214 @@
+//! `detfs build`: from packages to an image, as a file says.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::arguments::{Arguments, Build, Command, StageCommand};
+use super::{mkimage, one_line, stage};
+use crate::error::{Error, Result};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Recipe {
+    source_date_epoch: Option<Value>,
+    seed: Option<Value>,
+    stage: Option<Table>,
+    image: Table,
+}
+
+pub(super) fn run(typed: &Build) -> Result<()> {
+    let Recipe { source_date_epoch, seed, stage, mut image } = read(&typed.config)?;
+    let words = Words { config: &typed.config };
+    let given = |table: &mut Table, key: &str, value: &Option<Value>| {
+        if let Some(value) = value {
+            table.insert(key.into(), value.clone());
+        }
+    };
+    given(&mut image, "source-date-epoch", &source_date_epoch);
+    given(&mut image, "seed", &seed);
+    let switch = |table: &mut Table, key: &str, on: bool| {
+        table.insert(key.into(), Value::Boolean(on));
+    };
+    switch(&mut image, "force", typed.force);
+    switch(&mut image, "json", typed.json);
+
+    let out = image.remove("out").ok_or_else(|| words.fault("[image] has no `out`".into()))?;
+    let out = words.path(&out)?;
+    let tree = match (image.remove("tree"), &stage) {
+        (Some(tree), None) => Some(words.path(&tree)?),
+        (None, Some(_)) => None,
+        _ => return Err(words.fault("it has either [stage], or `tree` in [image]".into())),
+    };
+    // All is understood before anything is made.
+    let ground = match &tree {
+        Some(_) => None,
+        None => {
+            let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let ground = tempfile::tempdir_in(parent.unwrap_or(Path::new(".")));
+            Some(ground.map_err(|error| Error::output("cannot make a directory", error))?)
+        }
+    };
+    let staged = ground.as_ref().map(|ground| ground.path().join("root"));
+    let tree = tree.or_else(|| staged.clone()).expect("there is one or the other");
+    let image = words.parse(&["mkimage"], &image, &[tree.as_os_str().into(), out.into()])?;
+    if let (Some(mut stage), Some(out)) = (stage, staged) {
+        given(&mut stage, "source-date-epoch", &source_date_epoch);
+        let lock = stage.get("lock").map(|lock| words.path(lock)).transpose()?;
+        let is_locked = !typed.update && lock.is_some_and(|lock| lock.exists());
+        switch(&mut stage, "locked", is_locked);
+        if let Command::Stage(typed) = words.parse(&["stage", "pacman"], &stage, &[out.into()])?
+            && let StageCommand::Pacman(typed) = &typed.command
+        {
+            stage::pacman(typed)?;
+        }
+    }
+    match image {
+        Command::Mkimage(typed) => mkimage::run(&typed),
+        _ => unreachable!("it was parsed as such"),
+    }
+}
+
+/// Whether a file asks for packages to be installed; not if it can't be read, which is told later.
+pub(super) fn stages(config: &Path) -> bool {
+    read(config).is_ok_and(|recipe| recipe.stage.is_some())
+}
+
+fn read(config: &Path) -> Result<Recipe> {
+    let fail = |line: usize, rule: String| Error::Definition {
+        file: config.to_owned(),
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        rule,
+        remedy: "see `detfs build --help`".into(),
+    };
+    let text = fs::read_to_string(config).map_err(|error| fail(0, error.to_string()))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        fail(line, error.message().into())
+    })
+}
+
+/// What a table says, in the words of the command line, which is understood by one parser alone.
+struct Words<'a> {
+    config: &'a Path,
+}
+
+impl Words<'_> {
+    fn fault(&self, rule: String) -> Error {
+        Error::Definition {
+            file: self.config.to_owned(),
+            line: 0,
+            rule,
+            remedy: "see `detfs build --help`".into(),
+        }
+    }
+
+    /// A path that is relative to the file.
+    fn path(&self, value: &Value) -> Result<PathBuf> {
+        match value.as_str() {
+            Some("-") => Ok("-".into()),
+            Some(path) => {
+                let directory = self.config.parent().unwrap_or(Path::new(""));
+                Ok(directory.join(path))
+            }
+            None => Err(self.fault(format!("{value} is not a path"))),
+        }
+    }
+
+    fn parse(&self, subcommand: &[&str], table: &Table, last: &[OsString]) -> Result<Command> {
+        let mut words: Vec<OsString> = vec!["detfs".into()];
+        words.extend(subcommand.iter().map(OsString::from));
+        for (key, value) in table {
+            self.option(subcommand, key, value, &mut words)?;
+        }
+        words.push("--".into());
+        words.extend_from_slice(last);
+        let parsed = Arguments::try_parse_from(words).map_err(|error| {
+            let table = subcommand.last().expect("there is a name");
+            self.fault(format!("as options of {table}: {}", one_line(&error)))
+        })?;
+        Ok(parsed.command)
+    }
+
+    fn option(
+        &self,
+        subcommand: &[&str],
+        key: &str,
+        value: &Value,
+        words: &mut Vec<OsString>,
+    ) -> Result<()> {
+        let text = match value {
+            Value::Boolean(true) => {
+                words.push(format!("--{key}").into());
+                return Ok(());
+            }
+            Value::Boolean(false) => return Ok(()),
+            Value::Array(values) => {
+                return values
+                    .iter()
+                    .try_for_each(|value| self.option(subcommand, key, value, words));
+            }
+            Value::String(text) if is_path(subcommand, key) => {
+                self.path(&Value::String(text.clone()))?.into_os_string()
+            }
+            Value::String(text) => text.into(),
+            Value::Integer(number) => number.to_string().into(),
+            other => return Err(self.fault(format!("`{key}` can't be {}", other.type_str()))),
+        };
+        let mut word = OsString::from(format!("--{key}="));
+        word.push(text);
+        words.push(word);
+        Ok(())
+    }
+}
+
+/// Whether an option takes a path.
+fn is_path(subcommand: &[&str], key: &str) -> bool {
+    let mut command = Arguments::command();
+    for name in subcommand {
+        let Some(next) = command.find_subcommand(name) else { return false };
+        command = next.clone();
+    }
+    let option = command.get_arguments().find(|option| option.get_long() == Some(key));
+    option.is_some_and(|option| option.get_value_parser().type_id() == TypeId::of::<PathBuf>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_options() {
+        let words = Words { config: Path::new("dir/image.toml") };
+        let table: Table = toml::from_str(
+            "manifest = \"m.json\"\nfs = \"btrfs\"\nexclude = [\"a\", \"b\"]\nbios-boot = true\n\
+             dedup = false\nesp-size = \"64M\"\nheadroom = 5\nrules = \"/r\"\n",
+        )
+        .unwrap();
+        let last = ["tree".into(), "out".into()];
+        let Command::Mkimage(typed) = words.parse(&["mkimage"], &table, &last).unwrap() else {
+            panic!("another command")
+        };
+        assert_eq!(typed.outcome.manifest.as_deref(), Some(Path::new("dir/m.json")));
+        assert_eq!(typed.canon.rules.as_deref(), Some(Path::new("/r")));
+        assert_eq!(typed.source.exclude, ["a", "b"]);
+        assert!(typed.bios_boot && !typed.btrfs.dedup);
+        assert_eq!(typed.room.headroom.as_deref(), Some("5"));
+        for (text, part) in [
+            ("colour = 1", "--colour"),
+            ("fs = \"zfs\"", "zfs"),
+            ("headroom = 1.5", "can't be float"),
+            ("manifest = 5\nforce = \"yes\"", "force"),
+        ] {
+            let table = toml::from_str(text).unwrap();
+            let error = words.parse(&["mkimage"], &table, &last).unwrap_err();
+            assert!(error.to_string().starts_with("dir/image.toml: "), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `detfs stage check`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::pacman::options;
+use crate::cli::arguments::{Packages, StageCheck};
+use crate::cli::normalize::Canon;
+use crate::cli::{complain, meaning, print_json, say, spool};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
+use crate::stage::{Difference, Options, compare};
+use crate::time::Timestamp;
+use crate::tree::dir::{self, DirOptions};
+
+/// How far the second clock is from the first.
+const OFFSET: &str = "+400d";
+
+/// Another host: its name, its umask, one processor, another directory.
+const SKEW: &str = r#"
+hostname another-host 2>/dev/null || echo another-host >/proc/sys/kernel/hostname
+umask 077
+cd "$1"
+shift
+exec taskset -c 0 "$@"
+"#;
+
+pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
+    // What is wrong with the options is told once, before anything is made.
+    let options = options(&typed.packages)?;
+    let made = |error| Error::output("cannot make a directory for two trees", error);
+    let ground = tempfile::tempdir_in(spool()).map_err(made)?;
+    let elsewhere = ground.path().join("a directory with a longer name");
+    fs::create_dir(&elsewhere).map_err(made)?;
+    let program = std::env::current_exe();
+    let program = program.map_err(|error| Error::output("cannot find this program", error))?;
+    let cache = typed.packages.cache.clone().unwrap_or_else(|| ground.path().join("cache"));
+    let stage = Stage { typed: &typed.packages, options: &options, cache: absolute(&cache)? };
+
+    let one = ground.path().join("tree");
+    stage.run(&mut Command::new(&program), &one, false)?;
+    let has_faketime = has_faketime();
+    if !has_faketime {
+        complain(&"faketime is not there: the clocks of both trees are only seconds apart");
+        // What is written down is whole seconds.
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    let two = elsewhere.join("tree");
+    let mut skewed = Command::new("unshare");
+    skewed.args(["--uts", "--", "sh", "-euc", SKEW, "sh"]).arg(&elsewhere).arg(&program);
+    stage.run(&mut skewed, &two, has_faketime)?;
+
+    let threads = meaning::threads(None)?;
+    let read = |path: &Path| dir::read(path, &DirOptions { threads, ..DirOptions::default() });
+    let ((one, _), (two, _)) = (read(&one)?, read(&two)?);
+    let canon = Canon::new(&typed.canon, &one)?;
+    let epoch = Timestamp::from_seconds(options.source_date_epoch);
+    let found = compare(&one, &two, &canon.rules, epoch)?;
+    report(&found, typed.json)?;
+    let is_open = found.iter().any(|difference| difference.covered_by.is_empty());
+    Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+}
+
+fn has_faketime() -> bool {
+    let mut command = Command::new("faketime");
+    let command = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// `detfs stage pacman` with what was typed.
+struct Stage<'a> {
+    typed: &'a Packages,
+    options: &'a Options,
+    cache: PathBuf,
+}
+
+impl Stage<'_> {
+    /// Adds the arguments to a command that ends in the name of this program, and runs it.
+    fn run(&self, command: &mut Command, out: &Path, skew_clock: bool) -> Result<()> {
+        let Self { typed, options, cache } = self;
+        command.args(["stage", "pacman"]).arg(out).arg("--cache").arg(cache);
+        command.args(options.packages.iter().map(|name| format!("--package={name}")));
+        command.arg(format!("--source-date-epoch={}", options.source_date_epoch));
+        command.arg(format!("--architecture={}", options.architecture));
+        match (&typed.pacman_conf, &options.mirror) {
+            (Some(path), _) => command.arg("--pacman-conf").arg(absolute(path)?),
+            (None, mirror) => command
+                .args(mirror.iter().map(|mirror| format!("--mirror={mirror}")))
+                .args(options.repositories.iter().map(|name| format!("--repo={name}"))),
+        };
+        if skew_clock {
+            command.arg(format!("--clock-offset={OFFSET}"));
+        }
+        let status = command.stdin(Stdio::null()).status();
+        match status.map_err(|error| Error::output("cannot start this program", error))? {
+            status if status.success() => Ok(()),
+            status => Err(Error::Tool {
+                tool: "detfs stage pacman",
+                doing: "make a tree".into(),
+                said: status.to_string(),
+                remedy: "see what it said above",
+            }),
+        }
+    }
+}
+
+/// What is printed of a difference.
+#[derive(Serialize)]
+struct Record<'a> {
+    path: String,
+    what: &'a [&'static str],
+    covered_by: &'a [String],
+}
+
+fn report(found: &[Difference], json: bool) -> Result<()> {
+    let records: Vec<_> = found
+        .iter()
+        .map(|Difference { path, what, covered_by }| Record {
+            path: Escaped(path).to_string(),
+            what,
+            covered_by,
+        })
+        .collect();
+    if json {
+        return print_json(&records);
+    }
+    let mut text = String::new();
+    for Record { path, what, covered_by } in &records {
+        let by = if covered_by.is_empty() { "NO RULE".into() } else { covered_by.join(", ") };
+        text += &format!("{path}: {}: {by}\n", what.join(", "));
+    }
+    let open = found.iter().filter(|difference| difference.covered_by.is_empty()).count();
+    text += &format!("{} paths differ, {open} of them in an image too\n", found.len());
+    say(&text)
+}

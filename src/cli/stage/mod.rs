@@ -1,0 +1,18 @@
+//! `detfs stage`.
+
+mod check;
+mod pacman;
+
+use std::process::ExitCode;
+
+use super::arguments::{Stage, StageCommand};
+use crate::error::Result;
+
+pub(super) use pacman::run as pacman;
+
+pub(super) fn run(typed: &Stage) -> Result<ExitCode> {
+    match &typed.command {
+        StageCommand::Pacman(typed) => pacman::run(typed).map(|()| ExitCode::SUCCESS),
+        StageCommand::Check(typed) => check::run(typed),
+    }
+}

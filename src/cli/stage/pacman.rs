@@ -1,0 +1,270 @@
+//! `detfs stage pacman`.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cli::arguments::{Packages, StagePacman};
+use crate::cli::{complain, meaning, sha256_of};
+use crate::error::{Error, Result};
+use crate::layout::{Destination, Sink};
+use crate::stage::{Lock, Options, Staging};
+use crate::time::civil;
+
+const MIRROR: &str = "https://geo.mirror.pkgbuild.com";
+const ARCHIVE: &str = "https://archive.archlinux.org";
+const USUAL_PATH: &str = "$repo/os/$arch";
+const REPOSITORIES: [&str; 2] = ["core", "extra"];
+const ARCHITECTURE: &str = "x86_64";
+const DAY: i64 = 24 * 60 * 60;
+
+pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
+    let locked = match (&typed.lock, typed.locked) {
+        (Some(path), true) => Some(read(path)?),
+        _ => None,
+    };
+    let options = match &locked {
+        Some(lock) => as_locked(&typed.packages, lock)?,
+        None => options(&typed.packages)?,
+    };
+    // What can't be written is found before anything is fetched.
+    let destination = match &typed.lock {
+        Some(path) if !typed.locked => Some(Destination::new(path, true)?),
+        _ => None,
+    };
+    let staging = Staging {
+        options: &options,
+        configuration: typed.packages.pacman_conf.as_deref(),
+        cache: typed.packages.cache.as_deref(),
+        locked: locked.as_ref(),
+        clock: typed.clock_offset.as_deref(),
+    };
+    let lock = staging.run(&typed.out)?;
+    if let Some(before) = locked.filter(|before| before.pacman != lock.pacman) {
+        complain(&format_args!(
+            "pacman is {} and was {} when the lock was made: its own notes in the tree may differ",
+            lock.pacman, before.pacman
+        ));
+    }
+    if let Some(destination) = destination {
+        let text = lock.text();
+        let output = destination.create(text.len() as u64)?;
+        let written = output.write(0, text.as_bytes());
+        written.map_err(|error| Error::output("cannot write the lock", error))?;
+        output.finish()?;
+    }
+    complain(&format_args!("{}: {} packages", typed.out.display(), lock.packages.len()));
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Lock> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Error::parameter(
+            "--lock",
+            format!("cannot read {}: {error}", path.display()),
+            "make it without --locked",
+        )
+    })?;
+    Lock::parse(path, &text)
+}
+
+/// The options of a lock, with which those that are typed must agree.
+fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
+    let mut differing = Vec::new();
+    let mut agree = |option: &'static str, agrees: bool| {
+        if !agrees {
+            differing.push(option);
+        }
+    };
+    let locked = &lock.options;
+    agree("--package", typed.package.is_empty() || typed.package == locked.packages);
+    agree("--repo", typed.repo.is_empty() || typed.repo == locked.repositories);
+    let architecture = typed.architecture.as_ref();
+    agree("--architecture", architecture.is_none_or(|typed| *typed == locked.architecture));
+    let mirror = typed.mirror.is_some() || typed.snapshot.is_some();
+    agree("--mirror or --snapshot", !mirror || Some(server(typed)?) == locked.mirror);
+    let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
+    let agrees = epoch.is_none_or(|epoch| epoch.seconds == locked.source_date_epoch);
+    agree("--source-date-epoch", agrees);
+    let configuration = configuration(typed)?;
+    agree("--pacman-conf", configuration == locked.configuration);
+    match &*differing {
+        [] => Ok(locked.clone()),
+        differing => Err(Error::Differs {
+            what: "the lock".into(),
+            rule: format!("{} is not as it says", differing.join(", ")),
+            remedy: "leave out what it says, or make a new lock without --locked".into(),
+        }),
+    }
+}
+
+/// What is asked for.
+pub(super) fn options(typed: &Packages) -> Result<Options> {
+    if typed.package.is_empty() {
+        return Err(Error::parameter(
+            "--package",
+            "there is none",
+            "name what is to be installed, say --package base",
+        ));
+    }
+    for (parameter, names) in [("--package", &typed.package), ("--repo", &typed.repo)] {
+        let is_wrong = |name: &&String| {
+            name.is_empty()
+                || name.starts_with('-')
+                || name.contains(|c: char| c.is_whitespace() || "[]\0".contains(c))
+        };
+        if let Some(name) = names.iter().find(is_wrong) {
+            return Err(Error::parameter(
+                parameter,
+                format!("{name:?} is not a name"),
+                "give a name in one word",
+            ));
+        }
+    }
+    let typed_epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
+    let source_date_epoch = match (typed_epoch, &typed.snapshot) {
+        (Some(epoch), _) => epoch.seconds,
+        (None, Some(day)) => date(day)? * DAY,
+        (None, None) => {
+            return Err(Error::parameter(
+                "--source-date-epoch",
+                "it is not given",
+                "give the seconds since 1970 that all builds shall have, or a --snapshot",
+            ));
+        }
+    };
+    let configuration = configuration(typed)?;
+    let of_ours = configuration.is_none();
+    let repositories = match &*typed.repo {
+        [] if of_ours => REPOSITORIES.map(str::to_owned).to_vec(),
+        typed => typed.to_vec(),
+    };
+    Ok(Options {
+        packages: typed.package.clone(),
+        mirror: of_ours.then(|| server(typed)).transpose()?,
+        repositories,
+        configuration,
+        architecture: typed.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into()),
+        source_date_epoch,
+    })
+}
+
+fn configuration(typed: &Packages) -> Result<Option<String>> {
+    let Some(path) = &typed.pacman_conf else { return Ok(None) };
+    let bytes = fs::read(path).map_err(|error| {
+        Error::parameter(
+            "--pacman-conf",
+            format!("cannot read {}: {error}", path.display()),
+            "give a file that you may read",
+        )
+    })?;
+    Ok(Some(sha256_of(&bytes)))
+}
+
+/// The address of packages with `$repo` and `$arch`.
+fn server(typed: &Packages) -> Result<String> {
+    let mirror = typed.mirror.as_deref().map(|url| url.trim_end_matches('/'));
+    if let Some(url) = mirror
+        && (!url.contains("://") || url.contains(char::is_whitespace))
+    {
+        return Err(Error::parameter(
+            "--mirror",
+            format!("{url:?} is not a URL"),
+            "give one with https://, http:// or file:// before it",
+        ));
+    }
+    match (mirror, &typed.snapshot) {
+        (Some(url), None) if url.contains("$repo") => Ok(url.into()),
+        (Some(url), Some(_)) if url.contains("$repo") => Err(Error::parameter(
+            "--mirror",
+            "it has $repo in it, and so no place for the day of the --snapshot",
+            "give the address of a mirror of the Arch Linux Archive",
+        )),
+        (url, None) => Ok(format!("{}/{USUAL_PATH}", url.unwrap_or(MIRROR))),
+        (url, Some(day)) => {
+            date(day)?;
+            Ok(format!("{}/repos/{day}/{USUAL_PATH}", url.unwrap_or(ARCHIVE)))
+        }
+    }
+}
+
+/// The day since 1970 of a date.
+fn date(text: &str) -> Result<i64> {
+    let written = |day: &i64| {
+        let (year, month, day) = civil(*day);
+        format!("{year:04}/{month:02}/{day:02}") == text
+    };
+    // To the year 2106.
+    (0..50_000).find(written).ok_or_else(|| {
+        Error::parameter(
+            "--snapshot",
+            format!("{text:?} is not a day"),
+            "give year, month and day as 2026/11/23",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed() -> Packages {
+        Packages {
+            package: vec!["base".into()],
+            mirror: None,
+            snapshot: None,
+            repo: Vec::new(),
+            pacman_conf: None,
+            cache: None,
+            architecture: None,
+            source_date_epoch: Some("5".into()),
+        }
+    }
+
+    #[test]
+    fn mirrors_and_snapshots_are_addresses() {
+        for (mirror, snapshot, expected) in [
+            (None, None, "https://geo.mirror.pkgbuild.com/$repo/os/$arch"),
+            (Some("file:///a/"), None, "file:///a/$repo/os/$arch"),
+            (Some("http://h/$repo"), None, "http://h/$repo"),
+            (
+                None,
+                Some("2026/11/23"),
+                "https://archive.archlinux.org/repos/2026/11/23/$repo/os/$arch",
+            ),
+            (Some("http://h"), Some("2026/11/23"), "http://h/repos/2026/11/23/$repo/os/$arch"),
+        ] {
+            let [mirror, snapshot] = [mirror, snapshot].map(|text| text.map(str::to_owned));
+            assert_eq!(server(&Packages { mirror, snapshot, ..typed() }).unwrap(), expected);
+        }
+        // By `date -u -d 2026-11-23 +%s`.
+        let snapshot = Some("2026/11/23".to_owned());
+        let options = options(&Packages { snapshot, source_date_epoch: None, ..typed() }).unwrap();
+        assert_eq!(options.source_date_epoch, 1_795_392_000);
+        assert_eq!(options.repositories, ["core", "extra"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let snapshot = |day: &str| Packages { snapshot: Some(day.into()), ..typed() };
+        let mirror = |url: &str| Packages { mirror: Some(url.into()), ..typed() };
+        for (parameter, typed) in [
+            ("--package", Packages { package: Vec::new(), ..typed() }),
+            ("--package", Packages { package: vec!["-x".into()], ..typed() }),
+            ("--repo", Packages { repo: vec!["a]".into()], ..typed() }),
+            ("--source-date-epoch", Packages { source_date_epoch: None, ..typed() }),
+            ("--snapshot", snapshot("2026/02/29")),
+            ("--snapshot", snapshot("2026/2/9")),
+            ("--snapshot", snapshot("yesterday")),
+            ("--mirror", mirror("mirror.example")),
+            (
+                "--mirror",
+                Packages { snapshot: Some("2026/11/23".into()), ..mirror("http://$repo") },
+            ),
+            ("--pacman-conf", Packages { pacman_conf: Some("/nowhere".into()), ..typed() }),
+        ] {
+            let error = options(&typed).unwrap_err();
+            assert!(error.to_string().starts_with(parameter), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Two trees that should be the same.
+
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+use crate::normalize::{Rules, examine};
+use crate::time::Timestamp;
+use crate::tree::{InodeId, Kind, Tree};
+
+/// A path that differs between two trees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The path.
+    pub path: Vec<u8>,
+    /// What differs, say `content`.
+    pub what: Vec<&'static str>,
+    /// What makes it the same in an image: the names of rules, or `times` for the epoch; empty if
+    /// nothing does.
+    pub covered_by: Vec<String>,
+}
+
+/// Lists the paths that differ between two trees, and what makes each the same when both become
+/// images with these rules and this epoch.
+///
+/// # Errors
+/// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
+/// can't be read, and [`Error::Refused`](crate::Error::Refused) if a rule refuses a tree.
+pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Difference>> {
+    let before = differing(a, b)?;
+    let canonical = |tree: &Tree| -> Result<Tree> {
+        let mut tree = tree.clone();
+        crate::normalize::normalize(&mut tree, rules, epoch)?;
+        tree.clamp_times(epoch);
+        Ok(tree)
+    };
+    let after = differing(&canonical(a)?, &canonical(b)?)?;
+    let mut fired: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
+    for tree in [a, b] {
+        for rule in examine(tree, rules, epoch)?.fired {
+            for path in rule.paths {
+                let names = fired.entry(path).or_default();
+                if !names.contains(&rule.rule) {
+                    names.push(rule.rule.clone());
+                }
+            }
+        }
+    }
+    let covered_by = |path: &[u8]| -> Vec<String> {
+        if after.contains_key(path) {
+            return Vec::new();
+        }
+        // A rule may remove a directory that the path is in.
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let directories = ends.map(|end| &path[..end]).chain([path]);
+        let names: Vec<_> =
+            directories.filter_map(|path| fired.get(path)).flatten().cloned().collect();
+        match names.is_empty() {
+            true => vec!["times".into()],
+            false => names,
+        }
+    };
+    let differences = before.into_iter().map(|(path, what)| {
+        let covered_by = covered_by(&path);
+        Difference { path, what, covered_by }
+    });
+    Ok(differences.collect())
+}
+
+/// The paths that differ, with what differs.
+fn differing(a: &Tree, b: &Tree) -> Result<BTreeMap<Vec<u8>, Vec<&'static str>>> {
+    let (in_a, in_b) = (paths(a), paths(b));
+    let mut found = BTreeMap::new();
+    for (path, &id) in &in_a {
+        let what = match in_b.get(path) {
+            None => vec!["only in the first"],
+            Some(&other) => fields(a, id, b, other)?,
+        };
+        if !what.is_empty() {
+            found.insert(path.clone(), what);
+        }
+    }
+    for path in in_b.keys().filter(|path| !in_a.contains_key(*path)) {
+        found.insert(path.clone(), vec!["only in the second"]);
+    }
+    Ok(found)
+}
+
+/// All names of a tree; the root's is empty.
+fn paths(tree: &Tree) -> BTreeMap<Vec<u8>, InodeId> {
+    let mut paths = BTreeMap::from([(Vec::new(), InodeId::ROOT)]);
+    let mut pending = vec![InodeId::ROOT];
+    while let Some(directory) = pending.pop() {
+        for entry in tree.entries(directory) {
+            let id = entry.inode();
+            paths.insert(tree.path_in(directory, tree.name(entry)), id);
+            if tree.inode(id).kind == Kind::Directory {
+                pending.push(id);
+            }
+        }
+    }
+    paths
+}
+
+fn fields(a: &Tree, id: InodeId, b: &Tree, other: InodeId) -> Result<Vec<&'static str>> {
+    let (one, two) = (a.inode(id), b.inode(other));
+    let kind = match (one.kind, two.kind) {
+        (Kind::File { size, .. }, Kind::File { size: other_size, .. }) => {
+            let same = size == other_size && a.read(id)? == b.read(other)?;
+            if same { None } else { Some("content") }
+        }
+        (one, two) if one != two => Some("type"),
+        _ => None,
+    };
+    let fields = [
+        (a.target(id) != b.target(other)).then_some("target"),
+        (one.mode != two.mode).then_some("mode"),
+        ((one.uid, one.gid) != (two.uid, two.gid)).then_some("owner"),
+        (a.xattrs(id) != b.xattrs(other)).then_some("extended attributes"),
+        (one.links != two.links).then_some("links"),
+        (one.mtime != two.mtime).then_some("time"),
+    ];
+    Ok(kind.into_iter().chain(fields.into_iter().flatten()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tree::{Metadata, Node, TreeBuilder};
+
+    fn tree(mark: u8, seconds: i64, extra: &str) -> Tree {
+        let mtime = Timestamp::from_seconds(seconds);
+        let at = Metadata { mtime, ..Metadata::default() };
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        for name in ["ruled", "unruled", extra] {
+            let content = builder.content(Arc::new(vec![mark])).unwrap();
+            let node = Node::File { size: 1, content };
+            builder.add(TreeBuilder::ROOT, name.as_bytes(), at.clone(), node).unwrap();
+        }
+        let link = Node::Symlink(b"x".to_vec());
+        builder.add(TreeBuilder::ROOT, b"link", at, link).unwrap();
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn differences_are_listed_with_what_covers_them() {
+        let text =
+            "[[rule]]\nname = \"r\"\npath = [\"ruled\", \"a\"]\nverb = \"remove\"\nreason = \"\"\n";
+        let rules = Rules::with_file(None, Path::new("f"), text).unwrap();
+        let epoch = Timestamp::from_seconds(100);
+        let found = compare(&tree(1, 200, "a"), &tree(2, 300, "b"), &rules, epoch).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|found| {
+                (
+                    str::from_utf8(&found.path).unwrap(),
+                    found.what.join(" "),
+                    found.covered_by.join(" "),
+                )
+            })
+            .collect();
+        let expected = [
+            ("a", "only in the first", "r"),
+            ("b", "only in the second", ""),
+            ("link", "time", "times"),
+            ("ruled", "content time", "r"),
+            ("unruled", "content time", ""),
+        ];
+        assert_eq!(found, expected.map(|(path, what, by)| (path, what.into(), by.into())));
+        let same = compare(&tree(1, 5, "a"), &tree(1, 5, "a"), &rules, epoch).unwrap();
+        assert_eq!(same, []);
+    }
+}

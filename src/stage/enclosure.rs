@@ -1,0 +1,170 @@
+//! Where package managers run: the same for all hosts, and without a way to the host's state.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::io::fcntl_dupfd_cloexec;
+
+use crate::error::{Error, Result};
+
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Nothing but what is said here is in the environment.
+const UMASK: &str = "umask 022; exec \"$@\"";
+
+/// The root gets what scriptlets expect of a running system, in a mount namespace of its own, so
+/// that nothing of it stays in the tree; and there is no network, no process and no name of the
+/// host.
+const INSIDE: &str = r#"
+umask 022
+root=$1
+shift
+hostname localhost 2>/dev/null || echo localhost >/proc/sys/kernel/hostname
+mount -t proc -o nosuid,noexec,nodev proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount -t tmpfs -o mode=755,nosuid dev "$root/dev"
+for node in null zero full random urandom tty; do
+    : >"$root/dev/$node"
+    mount --bind "/dev/$node" "$root/dev/$node"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+ln -s fd/0 "$root/dev/stdin"
+ln -s fd/1 "$root/dev/stdout"
+ln -s fd/2 "$root/dev/stderr"
+mkdir -m 1777 "$root/dev/shm"
+mount -t tmpfs -o mode=755,nosuid,nodev run "$root/run"
+mount -t tmpfs -o mode=1777,nosuid,nodev tmp "$root/tmp"
+exec "$@"
+"#;
+
+/// The namespaces of that.
+const UNSHARE: [&str; 8] =
+    ["--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
+
+/// A program with an environment that does not depend on the host.
+fn clean(program: &str, epoch: i64) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .env("HOME", "/root")
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .current_dir("/")
+        .stdin(Stdio::null());
+    command
+}
+
+/// A command that runs as it is, with the network.
+pub(super) fn outside(epoch: i64, clock: Option<&str>) -> Command {
+    let mut command = clean("sh", epoch);
+    command.args(["-euc", UMASK, "sh"]);
+    another_clock(&mut command, clock);
+    command
+}
+
+/// What comes next is told another time, which is an offset that faketime understands.
+fn another_clock(command: &mut Command, clock: Option<&str>) {
+    if let Some(offset) = clock {
+        command.args(["faketime", "-f", offset]);
+    }
+}
+
+/// A command that runs with a root of its own.
+pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
+    let mut command = clean("unshare", epoch);
+    command.args(UNSHARE).args(["sh", "-euc", INSIDE, "sh"]).arg(root);
+    another_clock(&mut command, clock);
+    command
+}
+
+/// What a program did.
+pub(super) struct Done {
+    pub(super) success: bool,
+    /// What it wrote to standard output, if that was wanted.
+    pub(super) output: String,
+    /// What it wrote to standard error.
+    pub(super) errors: String,
+}
+
+/// Where standard output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// To this process's standard error: it is progress.
+    Shown,
+    Taken,
+}
+
+/// Runs a command to its end. What it says on standard error is shown and kept.
+pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
+    match output {
+        Output::Shown => {
+            let stderr = fcntl_dupfd_cloexec(io::stderr(), 0);
+            let stderr = stderr.map_err(|error| Error::output("cannot write messages", error))?;
+            command.stdout(stderr);
+        }
+        Output::Taken => {
+            command.stdout(Stdio::piped());
+        }
+    }
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| {
+        let program = command.get_program().display();
+        Error::output(format!("cannot start {program}"), error)
+    })?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (output, errors) = std::thread::scope(|scope| {
+        let errors = scope.spawn(move || stderr.map(shown).unwrap_or_default());
+        let mut bytes = Vec::new();
+        let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes));
+        (read.map(|_| bytes), errors.join().expect("reading does not panic"))
+    });
+    let failed = |error: io::Error| Error::output("cannot read what a program says", error);
+    let status = child.wait().map_err(failed)?;
+    Ok(Done {
+        success: status.success(),
+        output: String::from_utf8_lossy(&output.map_err(failed)?).into_owned(),
+        errors: String::from_utf8_lossy(&errors).into_owned(),
+    })
+}
+
+/// Shows what comes, until there is no more, and keeps it.
+fn shown(mut from: impl Read) -> Vec<u8> {
+    let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        // If even that fails there is nobody to tell.
+        let _ = io::stderr().write_all(&buffer[..length]);
+        all.extend_from_slice(&buffer[..length]);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_host_is_seen() {
+        let done =
+            run(outside(5, None).args(["sh", "-c", "env; umask; pwd"]), Output::Taken).unwrap();
+        let mut lines: Vec<_> = done.output.lines().collect();
+        lines.sort();
+        let expected = [
+            "/",
+            "0022",
+            "HOME=/root",
+            "LC_ALL=C.UTF-8",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PWD=/",
+            "SOURCE_DATE_EPOCH=5",
+            "TZ=UTC",
+        ];
+        assert_eq!(lines, expected);
+        assert!(done.success);
+        let done =
+            run(outside(5, None).args(["sh", "-c", "echo no >&2; exit 3"]), Output::Taken).unwrap();
+        assert!(!done.success && done.errors == "no\n" && done.output.is_empty());
+    }
+}

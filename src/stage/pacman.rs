@@ -1,0 +1,359 @@
+//! Trees of Arch Linux packages, made by the real pacman.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::enclosure::{Done, Output, inside, outside, run};
+use super::lock::{Lock, Package};
+use super::scratch::Scratch;
+use crate::error::{Error, Result};
+
+/// What a tree is to be made of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Options {
+    /// Names of packages or groups, in the order in which pacman is told them.
+    #[serde(rename = "packages")]
+    pub packages: Vec<String>,
+    /// Where packages are fetched from, with `$repo` and `$arch`; `None` if the configuration says
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+    /// The repositories there, the first one first.
+    #[serde(default)]
+    pub repositories: Vec<String>,
+    /// SHA-256 of the caller's own pacman.conf, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+    /// The architecture, as Arch Linux calls it.
+    pub architecture: String,
+    /// Seconds since 1970: what packages and scriptlets that ask for a time are told.
+    pub source_date_epoch: i64,
+}
+
+/// What it takes to make a tree.
+#[derive(Debug, Clone, Copy)]
+pub struct Staging<'a> {
+    /// What it is made of.
+    pub options: &'a Options,
+    /// A pacman.conf to be used instead of one made from the options.
+    pub configuration: Option<&'a Path>,
+    /// A directory in which packages are kept for the next time.
+    pub cache: Option<&'a Path>,
+    /// What must go into the tree.
+    pub locked: Option<&'a Lock>,
+    /// How far the clock that pacman sees is from the real one, as faketime understands it (say
+    /// `+400d`); to find out what depends on it.
+    pub clock: Option<&'a str>,
+}
+
+impl Staging<'_> {
+    /// Makes the tree at `out`, which must not exist, and says what went into it.
+    ///
+    /// pacman's progress is shown on standard error. The caller is root, perhaps of a user namespace.
+    ///
+    /// # Errors
+    /// [`Error::Tool`] if pacman fails; [`Error::Differs`] if what would be installed is not what is
+    /// locked; [`Error::Parameter`] and [`Error::Output`] if the tree or its parts can't be written.
+    /// There is no tree at `out` then.
+    pub fn run(&self, out: &Path) -> Result<Lock> {
+        let Self { options, configuration, cache, locked, clock } = *self;
+        let out = &absolute(out)?;
+        let scratch = Scratch::new(out)?;
+        let version = version(options)?;
+        scratch.directory("work", 0o700)?;
+        let cache = match cache {
+            Some(cache) => {
+                let failed =
+                    |error| Error::output(format!("cannot use {}", cache.display()), error);
+                fs::create_dir_all(cache).map_err(failed)?;
+                absolute(cache)?
+            }
+            None => scratch.directory("work/cache", 0o755)?,
+        };
+        let configuration = match configuration {
+            Some(path) => absolute(path)?,
+            None => scratch.file("work/pacman.conf", &configured(options, &version))?,
+        };
+        let root = scratch.directory("root", 0o755)?;
+        for (path, mode) in DIRECTORIES {
+            scratch.directory(&format!("root/{path}"), mode)?;
+        }
+        let pacman = Pacman {
+            epoch: options.source_date_epoch,
+            clock,
+            log: scratch.file("work/pacman.log", "")?,
+            root,
+            configuration,
+            cache,
+        };
+        pacman.shown("fetch the lists of packages", false, &["-Sy"], &[])?;
+        let mut packages = pacman.resolved(&options.packages)?;
+        agree(locked, &packages)?;
+        pacman.shown("fetch packages", false, &["-Sw"], &options.packages)?;
+        for package in &mut packages {
+            package.sha256 = sha256(&pacman.cache.join(&package.file))?;
+        }
+        agree(locked, &packages)?;
+        pacman.shown("install packages", true, &["-S"], &options.packages)?;
+        scratch.finish(out)?;
+        Ok(Lock::new(options.clone(), version, packages))
+    }
+}
+
+/// What is mounted over, or kept by pacman, must be there first, as the package `filesystem` has it.
+const DIRECTORIES: [(&str, u32); 11] = [
+    ("dev", 0o755),
+    ("etc", 0o755),
+    ("proc", 0o555),
+    ("run", 0o755),
+    ("sys", 0o555),
+    ("tmp", 0o1777),
+    ("var", 0o755),
+    ("var/cache", 0o755),
+    ("var/lib", 0o755),
+    ("var/lib/pacman", 0o755),
+    ("var/log", 0o755),
+];
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+}
+
+fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {
+    let Some(lock) = locked else { return Ok(()) };
+    let differences = lock.differences(packages);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Differs {
+        what: "the lock".into(),
+        rule: differences.join(", "),
+        remedy: "build from a mirror that still has what is locked, say --snapshot of its day, or \
+                 make a new lock without --locked"
+            .into(),
+    })
+}
+
+/// The version of the pacman that there is.
+fn version(options: &Options) -> Result<String> {
+    let mut command = outside(options.source_date_epoch, None);
+    let done = run(command.args(["pacman", "--version"]), Output::Taken)?;
+    let words = done.output.split_whitespace();
+    let version = words.skip_while(|word| *word != "Pacman").nth(1);
+    match version.and_then(|word| word.strip_prefix('v')) {
+        Some(version) if done.success => Ok(version.into()),
+        _ => Err(Error::Tool {
+            tool: "pacman",
+            doing: "be started".into(),
+            said: last_line(&done),
+            remedy: "install it: pacman-package-manager on Debian, pacman elsewhere",
+        }),
+    }
+}
+
+/// A configuration for the options. Nothing of the host's is in it but the keys.
+fn configured(options: &Options, version: &str) -> String {
+    let major: u32 = version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    let mut text = format!(
+        "[options]\nArchitecture = {}\nSigLevel = Required DatabaseOptional\nParallelDownloads = 5\n",
+        options.architecture
+    );
+    if major >= 7 {
+        // It wants a user of its own and a kernel with Landlock, and there is an enclosure.
+        text += "DisableSandbox\n";
+    }
+    for repository in &options.repositories {
+        let mirror = options.mirror.as_deref().unwrap_or_default();
+        text += &format!("[{repository}]\nServer = {mirror}\n");
+    }
+    text
+}
+
+struct Pacman<'a> {
+    root: PathBuf,
+    configuration: PathBuf,
+    cache: PathBuf,
+    log: PathBuf,
+    epoch: i64,
+    clock: Option<&'a str>,
+}
+
+impl Pacman<'_> {
+    fn run(
+        &self,
+        doing: &str,
+        is_inside: bool,
+        operation: &[&str],
+        packages: &[String],
+        output: Output,
+    ) -> Result<String> {
+        let mut command = match is_inside {
+            true => inside(&self.root, self.epoch, self.clock),
+            false => outside(self.epoch, self.clock),
+        };
+        command.arg("pacman").args(operation).arg("--noconfirm");
+        for (option, path) in [
+            ("--config", self.configuration.clone()),
+            ("--root", self.root.clone()),
+            ("--dbpath", self.root.join("var/lib/pacman")),
+            ("--hookdir", self.root.join("etc/pacman.d/hooks")),
+            ("--cachedir", self.cache.clone()),
+            ("--logfile", self.log.clone()),
+        ] {
+            command.arg(option).arg(path);
+        }
+        let done = run(command.arg("--").args(packages), output)?;
+        match done.success {
+            true => Ok(done.output),
+            false => Err(Error::Tool {
+                tool: "pacman",
+                doing: doing.into(),
+                said: last_line(&done),
+                remedy: remedy(&done.errors),
+            }),
+        }
+    }
+
+    fn shown(
+        &self,
+        doing: &str,
+        inside: bool,
+        operation: &[&str],
+        packages: &[String],
+    ) -> Result<()> {
+        self.run(doing, inside, operation, packages, Output::Shown).map(drop)
+    }
+
+    /// All that would be installed for these packages, without hashes.
+    fn resolved(&self, packages: &[String]) -> Result<Vec<Package>> {
+        let operation = ["-Sp", "--print-format", "%r %n %v %l"];
+        let doing = "find what the packages need";
+        let text = self.run(doing, false, &operation, packages, Output::Taken)?;
+        let packages = text.lines().filter_map(|line| {
+            let mut words = line.splitn(4, ' ').map(str::to_owned);
+            let (repository, name, version) = (words.next()?, words.next()?, words.next()?);
+            let file = words.next()?.rsplit('/').next()?.to_owned();
+            Some(Package { name, version, repository, file, sha256: String::new() })
+        });
+        Ok(packages.collect())
+    }
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Hasher(&mut hash)));
+    read.map_err(|error| Error::output(format!("cannot read {}", path.display()), error))?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+struct Hasher<'a>(&'a mut Sha256);
+
+impl io::Write for Hasher<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The last thing that was said to be wrong.
+fn last_line(done: &Done) -> String {
+    let lines = done.errors.lines().map(str::trim);
+    let errors = lines.clone().filter(|line| line.starts_with("error:"));
+    let line = errors.last().or_else(|| lines.filter(|line| !line.is_empty()).last());
+    line.unwrap_or("it said nothing").into()
+}
+
+/// What to do about a failure, by what pacman says of it.
+fn remedy(errors: &str) -> &'static str {
+    const REMEDIES: [(&[&str], &str); 5] = [
+        (&["target not found"], "check the name of the package and the repositories (--repo)"),
+        (
+            &["unable to satisfy dependency", "could not satisfy dependencies"],
+            "add the repository that has what is needed (--repo)",
+        ),
+        (
+            &[
+                "PGP signature",
+                "signature from",
+                "missing required signature",
+                "required key missing",
+                "keyring",
+                "GPGME",
+            ],
+            "fetch the keys (pacman-key --init, pacman-key --populate archlinux), or give a \
+             --pacman-conf with the GPGDir and SigLevel that the packages are signed for",
+        ),
+        (
+            &["invalid or corrupted", "checksum"],
+            "remove the package from the --cache, or fetch it from another --mirror",
+        ),
+        (
+            &[
+                "failed retrieving",
+                "failed to synchronize",
+                "failed to update",
+                "failed to retrieve",
+                "Could not resolve host",
+            ],
+            "check the network and the --mirror, or the day of the --snapshot",
+        ),
+    ];
+    let known = REMEDIES.iter().find(|(texts, _)| texts.iter().any(|text| errors.contains(text)));
+    known.map_or("see what it said above", |(_, remedy)| remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_have_what_the_version_knows() {
+        let options = Options {
+            packages: vec!["base".into()],
+            mirror: Some("https://mirror/$repo/os/$arch".into()),
+            repositories: vec!["core".into(), "extra".into()],
+            configuration: None,
+            architecture: "x86_64".into(),
+            source_date_epoch: 5,
+        };
+        let old = configured(&options, "6.0.2");
+        assert_eq!(
+            old,
+            "[options]\nArchitecture = x86_64\nSigLevel = Required DatabaseOptional\n\
+             ParallelDownloads = 5\n[core]\nServer = https://mirror/$repo/os/$arch\n[extra]\n\
+             Server = https://mirror/$repo/os/$arch\n"
+        );
+        assert!(configured(&options, "7.1.0").contains("\nDisableSandbox\n"));
+    }
+
+    #[test]
+    fn failures_have_remedies() {
+        for (errors, part) in [
+            ("error: target not found: nothing\n", "--repo"),
+            (
+                "error: a: signature from \"x\" is unknown trust\nerror: failed to commit transaction (invalid or corrupted package (PGP signature))\n",
+                "pacman-key",
+            ),
+            ("error: failed retrieving file 'core.db' from h : x\n", "--mirror"),
+            ("error: something\n", "above"),
+        ] {
+            assert!(remedy(errors).contains(part), "{errors}");
+        }
+        let done = Done {
+            success: false,
+            output: String::new(),
+            errors: "error: first\nerror: second\nwarning: x\n".into(),
+        };
+        assert_eq!(last_line(&done), "error: second");
+    }
+}

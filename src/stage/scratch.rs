@@ -1,0 +1,123 @@
+//! A directory beside the tree that is made, in which it grows until it is whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The directory. It is removed with all that is in it when this is dropped; what an interrupted
+/// run has left is removed by the next.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+    /// Locked while it is in use.
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes the directory for a tree of this path, which must not exist.
+    pub(super) fn new(out: &Path) -> Result<Self> {
+        let fail = |rule: String, remedy: &str| Err(Error::parameter("OUT", rule, remedy));
+        if out.symlink_metadata().is_ok() {
+            return fail(format!("{} exists", out.display()), "remove it, or give another name");
+        }
+        let Some(name) = out.file_name() else {
+            return fail(format!("{} has no name", out.display()), "give the name of a directory");
+        };
+        let mut own = OsString::from(".");
+        own.push(name);
+        own.push(".stage");
+        let path = out.with_file_name(own);
+        let shown = path.display().to_string();
+        let refused =
+            |error: io::Error| Error::output(format!("cannot make the directory {shown}"), error);
+        fs::create_dir_all(&path).map_err(refused)?;
+        // Nobody else has any business in there.
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(refused)?;
+        let lock = File::create(path.join("lock")).map_err(refused)?;
+        if lock.try_lock().is_err() {
+            return fail(format!("{} is being made already", out.display()), "wait for that");
+        }
+        let scratch = Self { path, _lock: lock };
+        scratch.remove("root").and_then(|()| scratch.remove("work")).map_err(refused)?;
+        Ok(scratch)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a directory in it, with this mode whatever the umask.
+    pub(super) fn directory(&self, path: &str, mode: u32) -> Result<PathBuf> {
+        let path = self.path.join(path);
+        let made = fs::create_dir_all(&path)
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
+        made.map_err(|error| {
+            Error::output(format!("cannot make the directory {}", path.display()), error)
+        })?;
+        Ok(path)
+    }
+
+    /// Writes a file in it.
+    pub(super) fn file(&self, path: &str, text: &str) -> Result<PathBuf> {
+        let path = self.path.join(path);
+        fs::write(&path, text)
+            .map_err(|error| Error::output(format!("cannot write {}", path.display()), error))?;
+        Ok(path)
+    }
+
+    /// Gives the directory `root` in it its own name.
+    pub(super) fn finish(self, out: &Path) -> Result<()> {
+        fs::rename(self.path.join("root"), out).map_err(|error| {
+            Error::output(format!("cannot give the tree the name {}", out.display()), error)
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // The next run removes what this can't.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_comes_whole_or_not_at_all() {
+        let ground = tempfile::tempdir().unwrap();
+        let out = ground.path().join("tree");
+        let names = || {
+            let mut names: Vec<_> = walk(ground.path());
+            names.sort();
+            names
+        };
+        let scratch = Scratch::new(&out).unwrap();
+        scratch.directory("root/a", 0o555).unwrap();
+        assert!(Scratch::new(&out).unwrap_err().to_string().contains("being made already"));
+        drop(scratch);
+        assert_eq!(names(), [""; 0]);
+
+        fs::create_dir_all(ground.path().join(".tree.stage/root/old")).unwrap();
+        let scratch = Scratch::new(&out).unwrap();
+        scratch.directory("root", 0o755).unwrap();
+        scratch.file("root/file", "x").unwrap();
+        scratch.finish(&out).unwrap();
+        assert_eq!(names(), ["tree", "tree/file"]);
+        assert!(Scratch::new(&out).unwrap_err().to_string().contains("exists"));
+    }
+
+    fn walk(root: &Path) -> Vec<String> {
+        let (tree, _) = crate::tree::dir::read(root, &Default::default()).unwrap();
+        let paths = tree.iter().skip(1).map(|(id, _)| String::from_utf8(tree.path(id)).unwrap());
+        paths.collect()
+    }
+}
