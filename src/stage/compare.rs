@@ -19,6 +19,9 @@ pub struct Difference {
     pub covered_by: Vec<String>,
 }
 
+/// The rules that fired on each path.
+type Names = BTreeMap<Vec<u8>, Vec<String>>;
+
 /// Lists the paths that differ between two trees, and what makes each the same when both become
 /// images with these rules and this epoch.
 ///
@@ -34,11 +37,12 @@ pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Ve
         Ok(tree)
     };
     let after = differing(&canonical(a)?, &canonical(b)?)?;
-    let mut fired: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
+    let (mut fired, mut removed) = (Names::new(), Names::new());
     for tree in [a, b] {
         for rule in examine(tree, rules, epoch)?.fired {
+            let names = if rule.verb == "remove" { &mut removed } else { &mut fired };
             for path in rule.paths {
-                let names = fired.entry(path).or_default();
+                let names = names.entry(path).or_default();
                 if !names.contains(&rule.rule) {
                     names.push(rule.rule.clone());
                 }
@@ -49,11 +53,11 @@ pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Ve
         if after.contains_key(path) {
             return Vec::new();
         }
-        // A rule may remove a directory that the path is in.
+        // What is removed may be a directory that the path is in.
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let directories = ends.map(|end| &path[..end]).chain([path]);
-        let names: Vec<_> =
-            directories.filter_map(|path| fired.get(path)).flatten().cloned().collect();
+        let of_removed = directories.filter_map(|path| removed.get(path));
+        let names: Vec<_> = of_removed.chain(fired.get(path)).flatten().cloned().collect();
         match names.is_empty() {
             true => vec!["times".into()],
             false => names,

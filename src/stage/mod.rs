@@ -13,4 +13,4 @@ mod scratch;
 
 pub use compare::{Difference, compare};
 pub use lock::{Lock, Package};
-pub use pacman::{Options, Staging};
+pub use pacman::{Options, Staged, Staging};

@@ -51,6 +51,15 @@ pub struct Staging<'a> {
     pub clock: Option<&'a str>,
 }
 
+/// A tree that was made.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// What went into it.
+    pub lock: Lock,
+    /// What pacman called an error though it went on: scriptlets and hooks that failed.
+    pub complaints: Vec<String>,
+}
+
 impl Staging<'_> {
     /// Makes the tree at `out`, which must not exist, and says what went into it.
     ///
@@ -60,7 +69,7 @@ impl Staging<'_> {
     /// [`Error::Tool`] if pacman fails; [`Error::Differs`] if what would be installed is not what is
     /// locked; [`Error::Parameter`] and [`Error::Output`] if the tree or its parts can't be written.
     /// There is no tree at `out` then.
-    pub fn run(&self, out: &Path) -> Result<Lock> {
+    pub fn run(&self, out: &Path) -> Result<Staged> {
         let Self { options, configuration, cache, locked, clock } = *self;
         let out = &absolute(out)?;
         let scratch = Scratch::new(out)?;
@@ -87,6 +96,7 @@ impl Staging<'_> {
             epoch: options.source_date_epoch,
             clock,
             log: scratch.file("work/pacman.log", "")?,
+            hooks: scratch.directory("work/hooks", 0o755)?,
             root,
             configuration,
             cache,
@@ -99,9 +109,11 @@ impl Staging<'_> {
             package.sha256 = sha256(&pacman.cache.join(&package.file))?;
         }
         agree(locked, &packages)?;
-        pacman.shown("install packages", true, &["-S"], &options.packages)?;
+        let errors = pacman.shown("install packages", true, &["-S"], &options.packages)?;
+        let complaints = errors.lines().filter(|line| line.starts_with("error:"));
+        let complaints = complaints.map(str::to_owned).collect();
         scratch.finish(out)?;
-        Ok(Lock::new(options.clone(), version, packages))
+        Ok(Staged { lock: Lock::new(options.clone(), version, packages), complaints })
     }
 }
 
@@ -180,6 +192,8 @@ struct Pacman<'a> {
     configuration: PathBuf,
     cache: PathBuf,
     log: PathBuf,
+    /// Empty, in the place of the host's: the hooks of packages are in the tree.
+    hooks: PathBuf,
     epoch: i64,
     clock: Option<&'a str>,
 }
@@ -192,7 +206,7 @@ impl Pacman<'_> {
         operation: &[&str],
         packages: &[String],
         output: Output,
-    ) -> Result<String> {
+    ) -> Result<Done> {
         let mut command = match is_inside {
             true => inside(&self.root, self.epoch, self.clock),
             false => outside(self.epoch, self.clock),
@@ -202,7 +216,7 @@ impl Pacman<'_> {
             ("--config", self.configuration.clone()),
             ("--root", self.root.clone()),
             ("--dbpath", self.root.join("var/lib/pacman")),
-            ("--hookdir", self.root.join("etc/pacman.d/hooks")),
+            ("--hookdir", self.hooks.clone()),
             ("--cachedir", self.cache.clone()),
             ("--logfile", self.log.clone()),
         ] {
@@ -210,7 +224,7 @@ impl Pacman<'_> {
         }
         let done = run(command.arg("--").args(packages), output)?;
         match done.success {
-            true => Ok(done.output),
+            true => Ok(done),
             false => Err(Error::Tool {
                 tool: "pacman",
                 doing: doing.into(),
@@ -220,21 +234,22 @@ impl Pacman<'_> {
         }
     }
 
+    /// Shows what it says, and gives what of it was on standard error.
     fn shown(
         &self,
         doing: &str,
         inside: bool,
         operation: &[&str],
         packages: &[String],
-    ) -> Result<()> {
-        self.run(doing, inside, operation, packages, Output::Shown).map(drop)
+    ) -> Result<String> {
+        Ok(self.run(doing, inside, operation, packages, Output::Shown)?.errors)
     }
 
     /// All that would be installed for these packages, without hashes.
     fn resolved(&self, packages: &[String]) -> Result<Vec<Package>> {
         let operation = ["-Sp", "--print-format", "%r %n %v %l"];
         let doing = "find what the packages need";
-        let text = self.run(doing, false, &operation, packages, Output::Taken)?;
+        let text = self.run(doing, false, &operation, packages, Output::Taken)?.output;
         let packages = text.lines().filter_map(|line| {
             let mut words = line.splitn(4, ' ').map(str::to_owned);
             let (repository, name, version) = (words.next()?, words.next()?, words.next()?);

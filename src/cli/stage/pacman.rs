@@ -7,7 +7,7 @@ use crate::cli::arguments::{Packages, StagePacman};
 use crate::cli::{complain, meaning, sha256_of};
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Sink};
-use crate::stage::{Lock, Options, Staging};
+use crate::stage::{Lock, Options, Staged, Staging};
 use crate::time::civil;
 
 const MIRROR: &str = "https://geo.mirror.pkgbuild.com";
@@ -38,7 +38,12 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
         locked: locked.as_ref(),
         clock: typed.clock_offset.as_deref(),
     };
-    let lock = staging.run(&typed.out)?;
+    let Staged { lock, complaints } = staging.run(&typed.out)?;
+    for complaint in complaints {
+        complain(&format_args!(
+            "pacman: {complaint}; the tree may lack what should have been made"
+        ));
+    }
     if let Some(before) = locked.filter(|before| before.pacman != lock.pacman) {
         complain(&format_args!(
             "pacman is {} and was {} when the lock was made: its own notes in the tree may differ",

@@ -18,7 +18,8 @@ const MAKE: &str = "
 
 /// Programs that systemd-repart starts, and libraries that it loads when it needs them.
 const PACKAGES: &str = "base-files,btrfs-progs,cryptsetup-bin,dash,dosfstools,e2fsprogs,\
-    erofs-utils,    libblkid1,libcryptsetup12,libfdisk1,mtools,openssl,systemd-repart,util-linux";
+    erofs-utils,faketime,gnupg,hostname,libblkid1,libcap2-bin,libcryptsetup12,libfdisk1,mount,mtools,\
+    openssl,pacman-package-manager,systemd-repart,util-linux";
 
 /// Mounts that vanish with the command, and the same paths under `/dev/shm` inside and outside.
 const ENTER: &str = "
