@@ -43,9 +43,17 @@ exec "$@"
 const UNSHARE: [&str; 8] =
     ["--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
 
-/// A program with an environment that does not depend on the host.
-fn clean(program: &str, epoch: i64) -> Command {
-    let mut command = Command::new(program);
+/// A program with an environment that does not depend on the host. `clock` is how far the time that
+/// it sees is from the real one, as faketime understands it.
+fn clean(program: &str, epoch: i64, clock: Option<&str>) -> Command {
+    let mut command = match clock {
+        None => Command::new(program),
+        Some(offset) => {
+            let mut command = Command::new("faketime");
+            command.args(["-f", offset, program]);
+            command
+        }
+    };
     command
         .env_clear()
         .env("PATH", PATH)
@@ -60,24 +68,15 @@ fn clean(program: &str, epoch: i64) -> Command {
 
 /// A command that runs as it is, with the network.
 pub(super) fn outside(epoch: i64, clock: Option<&str>) -> Command {
-    let mut command = clean("sh", epoch);
+    let mut command = clean("sh", epoch, clock);
     command.args(["-euc", UMASK, "sh"]);
-    another_clock(&mut command, clock);
     command
-}
-
-/// What comes next is told another time, which is an offset that faketime understands.
-fn another_clock(command: &mut Command, clock: Option<&str>) {
-    if let Some(offset) = clock {
-        command.args(["faketime", "-f", offset]);
-    }
 }
 
 /// A command that runs with a root of its own.
 pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
-    let mut command = clean("unshare", epoch);
+    let mut command = clean("unshare", epoch, clock);
     command.args(UNSHARE).args(["sh", "-euc", INSIDE, "sh"]).arg(root);
-    another_clock(&mut command, clock);
     command
 }
 

@@ -283,14 +283,20 @@ impl io::Write for Hasher<'_> {
 /// The last thing that was said to be wrong.
 fn last_line(done: &Done) -> String {
     let lines = done.errors.lines().map(str::trim);
-    let errors = lines.clone().filter(|line| line.starts_with("error:"));
-    let line = errors.last().or_else(|| lines.filter(|line| !line.is_empty()).last());
+    let mut errors = lines.clone().filter(|line| line.starts_with("error:"));
+    let line = errors.next_back().or_else(|| lines.rev().find(|line| !line.is_empty()));
     line.unwrap_or("it said nothing").into()
 }
 
 /// What to do about a failure, by what pacman says of it.
 fn remedy(errors: &str) -> &'static str {
-    const REMEDIES: [(&[&str], &str); 5] = [
+    const REMEDIES: [(&[&str], &str); 6] = [
+        // What is signed is not what was fetched: no key would help.
+        (
+            &["\" is invalid"],
+            "the package or its signature was changed: remove it from the --cache, or fetch it \
+             from another --mirror",
+        ),
         (&["target not found"], "check the name of the package and the repositories (--repo)"),
         (
             &["unable to satisfy dependency", "could not satisfy dependencies"],

@@ -19,5 +19,6 @@ mod images;
 mod oracle;
 mod random_trees;
 mod repart;
+mod stage;
 mod tree;
 mod verity;

@@ -1,0 +1,276 @@
+//! The experiment: the same packages at another time.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use super::ground::{EPOCH, detfs, image, packages, rules, source, stage};
+use crate::detfs::{SEED, mkimage, succeed};
+use crate::oracle::{Comparison, disk, mount_ext4, run, sha256, shell};
+
+fn text(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+}
+
+#[test]
+fn two_installs_at_different_times_are_one_image() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| scratch.path().join(name));
+    succeed(&mut stage(&one, &[]));
+    succeed(&mut stage(&two, &["--clock-offset=+400d"]));
+    // The three findings of the experiment, and a day that a scriptlet wrote down.
+    let desc = "var/lib/pacman/local/app-1.0-1/desc";
+    for path in [desc, "var/cache/ldconfig/aux-cache", "efi/loader/random-seed", "etc/shadow"] {
+        let differ = fs::read(one.join(path)).unwrap() != fs::read(two.join(path)).unwrap();
+        assert!(differ, "{path} is the same");
+    }
+    let mut plain = ["--normalize=none"].to_vec();
+    assert_ne!(image(&one, &plain).0, image(&two, &plain).0);
+    let (hash, manifest) = image(&one, &[]);
+    let (other, other_manifest) = image(&two, &[]);
+    assert_eq!(hash, other);
+    assert_eq!(manifest, other_manifest);
+    let fired = rules(&manifest);
+    for rule in ["pacman-install-date", "ldconfig-cache", "random-seed", "shadow-day", "logs"] {
+        assert!(fired.iter().any(|fired| fired == rule), "{rule}: {fired:?}");
+    }
+    let btrfs = ["--fs=btrfs"];
+    assert_eq!(image(&one, &btrfs).0, image(&two, &btrfs).0);
+    // A rule that is switched off does not fire, and its finding is there again.
+    let off = scratch.path().join("off.toml");
+    fs::write(&off, "disable = [\"pacman-install-date\"]").unwrap();
+    let off = format!("--rules={}", off.display());
+    plain = [&*off].to_vec();
+    assert_ne!(image(&one, &plain).0, image(&two, &plain).0);
+}
+
+/// The image is a tree that pacman and ldconfig work in as in the one that it was made of.
+#[test]
+fn what_is_installed_works_as_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (tree, out) = (scratch.path().join("tree"), scratch.path().join("image"));
+    succeed(&mut stage(&tree, &[]));
+    shell("touch -r $1 $2; rm $1/random-seed; touch -r $2 $1", &[&tree.join("efi/loader"), &out]);
+    fs::remove_file(&out).unwrap();
+    let epoch = EPOCH.parse().unwrap();
+    let output = succeed(&mut mkimage(&tree, &out, epoch, &["--architecture=x86-64", "--json"]));
+    // All that differs from the tree is what rules changed.
+    let comparison = Comparison::exact().without("lost+found").clamped_to(epoch).hollow("efi");
+    let differences = format!("{:?}", disk(&out, 512, &tree, &comparison).unwrap_err());
+    let manifest: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let changed = manifest["normalization"].as_array().unwrap().iter();
+    let changed = changed.filter(|fired| fired["verb"] != "clamp");
+    let mut changed: Vec<_> =
+        changed.flat_map(|fired| fired["paths"].as_array().unwrap()).collect();
+    changed.dedup();
+    changed.sort_by_key(|path| path.as_str());
+    changed.dedup();
+    assert!(differences.starts_with(&format!("{} differences", changed.len())), "{differences}");
+    for path in changed {
+        assert!(differences.contains(path.as_str().unwrap()), "{path}: {differences}");
+    }
+    let partition = &manifest["partition_table"]["partitions"][1];
+    let root = scratch.path().join("root");
+    let script = format!(
+        "dd if=$1 of=$2 bs=1M iflag=skip_bytes,count_bytes skip={} count={} status=none",
+        partition["start"], partition["size"]
+    );
+    shell(&script, &[&out, &root]);
+    let check = |root: &Path, arguments: &[&str]| {
+        let database = root.join("var/lib/pacman");
+        let mut all: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        all.extend([OsStr::new("--root"), root.as_os_str()]);
+        all.extend([OsStr::new("--dbpath"), database.as_os_str()]);
+        let said = run("pacman", all).all();
+        let place = root.to_string_lossy().into_owned();
+        let mut lines: Vec<_> = said.lines().map(|line| line.replace(&place, "")).collect();
+        lines.sort();
+        lines
+    };
+    mount_ext4(&root, |mounted| {
+        let installed = check(mounted, &["-Q"]);
+        let names = ["app 1.0-1", "filesystem 1.0-1", "glibc 1.0-1", "linux 1.0-1", "tools 1.0-1"];
+        assert_eq!(installed, names);
+        // What scriptlets changed is told of both, and nothing more.
+        assert_eq!(check(mounted, &["-Qkk"]), check(&tree, &["-Qkk"]));
+        let date = check(mounted, &["-Qi", "app"]);
+        let date = date.iter().find(|line| line.starts_with("Install Date")).unwrap();
+        assert!(date.contains("14 Nov 2023") || date.contains("Nov 14"), "{date}");
+        let libraries = shell("chroot $1 /usr/bin/ldconfig -p", &[mounted]);
+        assert!(libraries.contains("libc.so.6"), "{libraries}");
+        assert_eq!(shell("chroot $1 /usr/bin/cat /etc/os-release", &[mounted]).lines().count(), 3);
+    })
+    .unwrap();
+}
+
+/// A lock is made, and a tree of it; what differs from it is refused before anything is installed.
+#[test]
+fn trees_are_made_of_locks() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [one, two, lock] = ["one", "two", "lock"].map(|name| scratch.path().join(name));
+    let option = format!("--lock={}", lock.display());
+    succeed(&mut stage(&one, &[&option]));
+    let written = text(&lock);
+    let names: Vec<_> = written.lines().filter(|line| line.starts_with("name = ")).collect();
+    assert_eq!(names.len(), 5, "{written}");
+    let files = packages().join("core/os/x86_64");
+    for line in written.lines().filter(|line| line.starts_with("file = ")) {
+        let file = line.trim_start_matches("file = ").trim_matches('"');
+        assert!(written.contains(&sha256(&files.join(file))), "{file}");
+    }
+    let locked = |out: &Path, more: &[&str]| {
+        let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), out.as_os_str()]);
+        command.args([&option, "--locked"]).args(more);
+        command
+    };
+    succeed(&mut locked(&two, &[]));
+    assert_eq!(image(&one, &[]).0, image(&two, &[]).0);
+    assert_eq!(text(&lock), written);
+
+    let three = scratch.path().join("three");
+    let sum = sha256(&files.join("app-1.0-1-x86_64.pkg.tar.gz"));
+    let forged = "0".repeat(64);
+    for (from, to, what) in [
+        ("\"1.0-1\"", "\"0.9-1\"", "app is 1.0-1 instead of 0.9-1"),
+        (&*sum, &*forged, "instead of 0000"),
+        ("name = \"tools\"", "name = \"tool\"", "tools 1.0-1 would be installed"),
+    ] {
+        fs::write(&lock, written.replacen(from, to, 1)).unwrap();
+        let output = locked(&three, &[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("it differs from the lock: ") && said.contains(what), "{said}");
+        assert!(!said.contains("installing app"), "{said}");
+        assert!(!three.exists());
+    }
+    fs::write(&lock, &written).unwrap();
+    let output = locked(&three, &["--package=app"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("--package is not as it says"), "{said}");
+    let names: Vec<_> = shell("ls -A $1", &[scratch.path()]).lines().map(str::to_owned).collect();
+    assert_eq!(names, ["lock", "one", "two"]);
+}
+
+/// Packages come from a mirror of the archive, over HTTP, and the epoch is the start of the day.
+#[test]
+fn packages_come_over_http() {
+    let scratch = tempfile::tempdir().unwrap();
+    let served = scratch.path().join("served");
+    shell("mkdir -p $1/repos/2026/11; ln -s $2 $1/repos/2026/11/23", &[&served, packages()]);
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port().to_string()
+    };
+    let mut server = std::process::Command::new("python3")
+        .args(["-m", "http.server", "--bind", "127.0.0.1", "--directory"])
+        .arg(&served)
+        .arg(&port)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let up = || std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok();
+    while !up() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (tree, lock) = (scratch.path().join("tree"), scratch.path().join("lock"));
+    let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+    command.args(["--package=app", "--package=linux", "--repo=core", "--snapshot=2026/11/23"]);
+    command.arg(format!("--mirror=http://127.0.0.1:{port}")).arg("--lock").arg(&lock);
+    let output = command.output();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written = text(&lock);
+    assert!(written.contains("/repos/2026/11/23/$repo/os/$arch\""), "{written}");
+    assert!(written.contains("source-date-epoch = 1795392000\n"), "{written}");
+    // Where packages come from, and when they are installed, is not in the tree.
+    let other = scratch.path().join("other");
+    succeed(&mut stage(&other, &[]));
+    assert_eq!(image(&tree, &[]).0, image(&other, &[]).0);
+}
+
+#[test]
+fn two_stagings_are_compared() {
+    let scratch = tempfile::tempdir().unwrap();
+    let check = |more: &[&str]| {
+        let mut command = detfs(["stage", "check", "--json"]);
+        command.env("TMPDIR", scratch.path()).args(source()).args(more);
+        let output = command.output().unwrap();
+        let json = serde_json::from_slice::<Vec<serde_json::Value>>(&output.stdout);
+        let found = json.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code(), found)
+    };
+    let (code, found) = check(&[]);
+    assert_eq!(code, Some(0), "{found:?}");
+    let covered = |found: &[serde_json::Value], path: &str| {
+        let of_path = found.iter().find(|found| found["path"] == path);
+        of_path.map(|found| found["covered_by"].to_string())
+    };
+    for (path, by) in [
+        ("var/lib/pacman/local/app-1.0-1/desc", r#"["pacman-install-date"]"#),
+        ("var/cache/ldconfig/aux-cache", r#"["ldconfig-cache"]"#),
+        ("efi/loader/random-seed", r#"["random-seed"]"#),
+        ("boot", r#"["times"]"#),
+    ] {
+        assert_eq!(covered(&found, path).as_deref(), Some(by), "{path}");
+    }
+    let off = scratch.path().join("off.toml");
+    fs::write(&off, "disable = [\"random-seed\"]").unwrap();
+    let (code, found) = check(&[&format!("--rules={}", off.display())]);
+    assert_eq!(code, Some(1), "{found:?}");
+    assert_eq!(covered(&found, "efi/loader/random-seed").as_deref(), Some("[]"));
+    let left: Vec<PathBuf> =
+        shell("ls -A $1", &[scratch.path()]).lines().map(PathBuf::from).collect();
+    assert_eq!(left, [PathBuf::from("off.toml")]);
+}
+
+#[test]
+fn one_file_says_it_all() {
+    let scratch = tempfile::tempdir().unwrap();
+    let config = scratch.path().join("image.toml");
+    let mirror = packages().display();
+    let text = format!(
+        "seed = \"{SEED}\"\nsource-date-epoch = {EPOCH}\n[stage]\npackage = [\"app\", \"linux\"]\n\
+         mirror = \"file://{mirror}\"\nrepo = [\"core\"]\nlock = \"image.lock\"\n[image]\n\
+         out = \"image.raw\"\nmanifest = \"image.json\"\narchitecture = \"x86-64\"\n"
+    );
+    fs::write(&config, &text).unwrap();
+    let build = |more: &[&str]| {
+        let mut command = detfs([OsStr::new("build"), config.as_os_str()]);
+        command.args(more);
+        command
+    };
+    succeed(&mut build(&[]));
+    let hash = sha256(&scratch.path().join("image.raw"));
+    let output = build(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "an image that exists is replaced");
+    // The second time there is a lock.
+    succeed(&mut build(&["--force"]));
+    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    let tree = scratch.path().join("tree");
+    succeed(&mut stage(&tree, &[]));
+    assert_eq!(image(&tree, &[]).0, hash);
+
+    let lock = scratch.path().join("image.lock");
+    let written = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, written.replace("1.0-1", "0.9-1")).unwrap();
+    assert_eq!(build(&["--force"]).output().unwrap().status.code(), Some(1));
+    succeed(&mut build(&["--force", "--update"]));
+    assert_eq!(fs::read_to_string(&lock).unwrap(), written);
+    for (from, to, part) in [
+        ("[stage]", "[stages]", "unknown field `stages`"),
+        ("repo =", "repos =", "--repos"),
+        ("out =", "outs =", "has no `out`"),
+        ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage], or `tree`"),
+    ] {
+        fs::write(&config, text.replace(from, to)).unwrap();
+        let output = build(&["--force"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("image.toml:") && said.contains(part), "{said}");
+    }
+}

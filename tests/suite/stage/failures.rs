@@ -1,0 +1,128 @@
+//! What goes wrong is told with what to do, and leaves nothing behind.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use super::ground::{detfs, packages, source, stage};
+use crate::detfs::succeed;
+use crate::oracle::{run, shell};
+
+fn refused(command: &mut std::process::Command, parts: &[&str], ground: &Path) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let last = said.lines().rfind(|line| line.starts_with("detfs: ")).unwrap_or_default();
+    parts.iter().for_each(|part| assert!(last.contains(part), "{part}: {said}"));
+    let left = shell("ls -A $1", &[ground]);
+    assert!(!left.contains("tree"), "{left}");
+}
+
+#[test]
+fn failures_of_pacman_are_told_with_what_to_do() {
+    let ground = tempfile::tempdir().unwrap();
+    let tree = ground.path().join("tree");
+    refused(
+        &mut stage(&tree, &["--package=nothing"]),
+        &["pacman: cannot ", "target not found: nothing", "--repo"],
+        ground.path(),
+    );
+    let from = |url: &str| {
+        let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+        command.args(["--package=app", "--repo=core", "--source-date-epoch=5"]);
+        command.arg(format!("--mirror={url}"));
+        command
+    };
+    let dead = "http://127.0.0.1:9";
+    refused(&mut from(dead), &["cannot fetch the lists of packages", "--mirror"], ground.path());
+
+    // A signature of other bytes, and bytes of another signature.
+    let add = "add='repo-add -q '${1%/*}'/core.db.tar.gz '${1%.sig}; ";
+    for (at, (part, script)) in [
+        ("--cache", "printf x | dd of=$1 bs=1 seek=100 conv=notrunc status=none; $add"),
+        ("--mirror", "rm $1; $add"),
+        ("--cache", "printf x | dd of=${1%.sig} bs=1 seek=1000 conv=notrunc status=none"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let copy = ground.path().join(at.to_string());
+        shell("cp -a $1/core $2", &[packages(), &ground.path().join("core")]);
+        fs::create_dir(&copy).unwrap();
+        fs::rename(ground.path().join("core"), copy.join("core")).unwrap();
+        shell(
+            &format!("{add}{script}"),
+            &[&copy.join("core/os/x86_64/app-1.0-1-x86_64.pkg.tar.gz.sig")],
+        );
+        let url = format!("file://{}", copy.display());
+        refused(&mut from(&url), &["pacman: cannot ", part], ground.path());
+    }
+    let mut keyless = crate::detfs::detfs([OsStr::new("stage"), OsStr::new("pacman")]);
+    keyless.arg(&tree).args(source());
+    refused(&mut keyless, &["pacman: cannot ", "pacman-key --init"], ground.path());
+    let mut without = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+    without.args(["--package=app", "--source-date-epoch=5"]);
+    let mut hidden = std::process::Command::new("unshare");
+    let script = "mount --bind /dev/null \"$(command -v pacman)\"; exec \"$@\"";
+    hidden.args(["--mount", "sh", "-euc", script, "sh"]);
+    hidden.arg(without.get_program()).args(without.get_args());
+    refused(&mut hidden, &["pacman: cannot be started", "install it"], ground.path());
+}
+
+/// A mirror that never answers: the run is killed, and the next one starts from nothing.
+#[test]
+fn an_interrupted_run_leaves_no_tree() {
+    let ground = tempfile::tempdir().unwrap();
+    let tree = ground.path().join("tree");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+    command.args(["--package=app", "--repo=core", "--source-date-epoch=5"]);
+    command.arg(format!("--mirror=http://{}", silent.local_addr().unwrap()));
+    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn().unwrap();
+    let _connection = silent.accept().unwrap();
+    let group = format!("-{}", child.id());
+    assert!(run("kill", ["-KILL", "--", &group]).ok);
+    child.wait().unwrap();
+    assert!(!tree.exists());
+    assert!(ground.path().join(".tree.stage/root").exists());
+    succeed(&mut stage(&tree, &[]));
+    assert_eq!(shell("ls -A $1", &[ground.path()]), "tree\n");
+    let output = stage(&tree, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("exists; remove it"));
+}
+
+/// Anyone may: the program makes itself root of a user namespace, and the image is the same.
+#[test]
+fn users_build_what_root_builds() {
+    let ground = tempfile::tempdir().unwrap();
+    let config = format!(
+        "seed = \"{}\"\nsource-date-epoch = 1700000000\n[stage]\npackage = [\"app\"]\n\
+         mirror = \"file://{}\"\nrepo = [\"core\"]\n[image]\nout = \"image\"\narchitecture = \"x86-64\"\n",
+        crate::detfs::SEED,
+        ground.path().join("packages").display()
+    );
+    fs::write(ground.path().join("image.toml"), config).unwrap();
+    let script = r#"
+        cp -a $2 $1/packages; cp $3 $1/detfs; chmod 755 $1
+        cp /etc/passwd $1/passwd; echo "tester:x:12345:12345::/:/bin/sh" >>$1/passwd
+        echo tester:200000:65536 >$1/subuid
+        unshare --mount sh -euc '
+            mount --bind $1/packages/gnupg /etc/pacman.d/gnupg
+            mount --bind $1/passwd /etc/passwd
+            for file in /etc/subuid /etc/subgid; do mount --bind $1/subuid $file; done
+            cd $1
+            ./detfs build image.toml 2>/dev/null >/dev/null
+            mv image by-root
+            chown -R 12345:12345 . packages
+            exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps=-all \
+                env -i PATH=/usr/bin:/bin ./detfs build image.toml' sh $1
+        cmp $1/image $1/by-root; stat -c %u $1/image"#;
+    shell("test -e /etc/subuid || : >/etc/subuid; test -e /etc/subgid || : >/etc/subgid", &[]);
+    let said = shell(script, &[ground.path(), packages(), Path::new(crate::detfs::PROGRAM)]);
+    assert!(said.ends_with("\n12345\n"), "{said}");
+}

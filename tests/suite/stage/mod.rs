@@ -1,0 +1,7 @@
+//! From packages to images: with the real pacman, and with mmdebstrap.
+
+mod arch;
+mod debian;
+mod failures;
+mod ground;
+mod works;

@@ -1,0 +1,106 @@
+//! What rules rewrite or remove still does its work: the programs that it is for are asked.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use crate::detfs::{SEED, detfs, succeed};
+use crate::oracle::{mount_ext4, shell};
+
+const EPOCH: i64 = 1_600_000_000;
+
+/// Makes an image of a tree with the rules of a profile, and looks at it mounted.
+fn normalized<T>(tree: &Path, profile: &str, look: impl FnOnce(&Path) -> T) -> T {
+    let scratch = tempfile::tempdir().unwrap();
+    let (image, root) = (scratch.path().join("image"), scratch.path().join("root"));
+    let mut command = detfs([OsStr::new("mkimage"), tree.as_os_str(), image.as_os_str()]);
+    command.args([&format!("--seed={SEED}"), &format!("--source-date-epoch={EPOCH}")]);
+    command.args(["--architecture=x86-64", &format!("--normalize={profile}"), "--headroom=4M"]);
+    succeed(&mut command);
+    shell("dd if=$1 of=$2 bs=1M skip=1 status=none; truncate -s -1M $2", &[&image, &root]);
+    mount_ext4(&root, look).unwrap()
+}
+
+/// Python takes the modules that were compiled, and does not compile them again.
+#[test]
+fn python_imports_what_was_compiled() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = scratch.path().join("tree");
+    shell(
+        "mkdir -p $1/usr/lib/m; echo 'value = 7' >$1/usr/lib/m/mod.py; python3 -m compileall -q $1/usr/lib/m",
+        &[&tree],
+    );
+    // Python tells of every file that it takes or leaves.
+    let script = "PYTHONPATH=$1/usr/lib/m python3 -v -B -c 'import mod; print(mod.value)' 2>&1";
+    let taken = "matches ";
+    let imported = |root: &Path| shell(script, &[root]);
+    let is_taken = |said: &str| {
+        let line = said.lines().find(|line| line.contains("mod.cpython") && line.contains(taken));
+        assert!(said.contains("7\n"), "{said}");
+        line.is_some()
+    };
+    assert!(is_taken(&imported(&tree)));
+    assert!(normalized(&tree, "systemd", |root| is_taken(&imported(root))));
+    // Without the rule, the clamped time of the source is another one.
+    assert!(!normalized(&tree, "none", |root| is_taken(&imported(root))));
+}
+
+/// Host keys are gone, and `ssh-keygen -A`, which the unit in the tree runs, makes new ones.
+#[test]
+fn ssh_makes_new_keys() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = scratch.path().join("tree");
+    shell(
+        "mkdir -p $1/etc/ssh $1/etc/systemd/system; ssh-keygen -q -A -f $1
+         echo '[Service]\nExecStart=/usr/bin/ssh-keygen -A' >$1/etc/systemd/system/ssh-keygen.service",
+        &[&tree],
+    );
+    assert!(tree.join("etc/ssh/ssh_host_ed25519_key").exists());
+    normalized(&tree, "systemd", |root| {
+        assert_eq!(fs::read_dir(root.join("etc/ssh")).unwrap().count(), 0);
+        let copy = scratch.path().join("copy");
+        shell(
+            "cp -a $1 $2; ssh-keygen -q -A -f $2; ssh-keygen -l -f $2/etc/ssh/ssh_host_ed25519_key.pub",
+            &[root, &copy],
+        );
+    });
+}
+
+/// systemd itself says whether this boot is the first.
+#[test]
+fn the_first_boot_is_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = scratch.path().join("tree");
+    shell("mkdir -p $1/etc; echo 0123456789abcdef0123456789abcdef >$1/etc/machine-id", &[&tree]);
+    normalized(&tree, "systemd", |root| {
+        // By machine-id(5): either there is no such file, or it holds this word.
+        assert_eq!(fs::read_to_string(root.join("etc/machine-id")).unwrap(), "uninitialized\n");
+        let copy = scratch.path().join("copy");
+        shell("cp -a $1 $2; systemd-machine-id-setup --root=$2", &[root, &copy]);
+        let id = fs::read_to_string(copy.join("etc/machine-id")).unwrap();
+        assert_eq!(id.trim().len(), 32, "{id}");
+    });
+}
+
+/// The databases of users are sorted as shadow's own checker would, which finds nothing wrong.
+#[test]
+fn users_are_consistent() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = scratch.path().join("tree");
+    shell(
+        "mkdir -p $1/etc $1/root $1/home/a $1/home/b
+         printf 'root:x:0:0::/root:/bin/sh\nb:x:2000:2000::/home/b:/bin/sh\na:x:1000:1000::/home/a:/bin/sh\n' >$1/etc/passwd
+         printf 'root:x:0:\nb:x:2000:\na:x:1000:\n' >$1/etc/group
+         printf 'root:*:19000:0:99999:7:::\nb:!:19900:0:99999:7:::\na:!:19900:0:99999:7:::\n' >$1/etc/shadow
+         printf 'root:*::\nb:!::\na:!::\n' >$1/etc/gshadow; chmod 600 $1/etc/*shadow",
+        &[&tree],
+    );
+    normalized(&tree, "debian", |root| {
+        let copy = scratch.path().join("copy");
+        shell("cp -a $1 $2; pwck -r -q -R $2 || test $? = 2; grpck -r -R $2", &[root, &copy]);
+        let before = shell("cd $1/etc; cat passwd group shadow gshadow", &[&copy]);
+        shell("pwck -s -R $1; grpck -s -R $1", &[&copy]);
+        assert_eq!(shell("cd $1/etc; cat passwd group shadow gshadow", &[&copy]), before);
+        assert!(before.contains("a:!:18518:"), "{before}");
+    });
+}
