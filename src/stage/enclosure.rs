@@ -11,14 +11,23 @@ use crate::error::{Error, Result};
 /// Where programs are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Nothing but what is said here is in the environment.
-const UMASK: &str = "umask 022; exec \"$@\"";
+/// What comes before every program: the same rights for new files, and perhaps another clock. Its
+/// library is the host's, also where the host's root is under another name.
+const START: &str = r#"
+umask 022
+if [ "${FAKETIME-}" ]; then
+    for library in /usr/lib*/faketime/libfaketime.so.1 /usr/lib/*/faketime/libfaketime.so.1; do
+        if [ -e "$library" ]; then export LD_PRELOAD="${host-}$library"; fi
+    done
+    [ "${LD_PRELOAD-}" ] || { echo "error: no libfaketime.so.1: install faketime" >&2; exit 1; }
+fi
+exec "$@"
+"#;
 
 /// The root gets what scriptlets expect of a running system, in a mount namespace of its own, so
 /// that nothing of it stays in the tree; and there is no network, no process and no name of the
 /// host.
 const INSIDE: &str = r#"
-umask 022
 root=$1
 shift
 hostname localhost 2>/dev/null || echo localhost >/proc/sys/kernel/hostname
@@ -36,24 +45,18 @@ ln -s fd/2 "$root/dev/stderr"
 mkdir -m 1777 "$root/dev/shm"
 mount -t tmpfs -o mode=755,nosuid,nodev run "$root/run"
 mount -t tmpfs -o mode=1777,nosuid,nodev tmp "$root/tmp"
-exec "$@"
+mount -t proc -o nosuid,noexec,nodev proc /proc
+host=/proc/1/root
 "#;
 
 /// The namespaces of that.
 const UNSHARE: [&str; 8] =
     ["--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
 
-/// A program with an environment that does not depend on the host. `clock` is how far the time that
-/// it sees is from the real one, as faketime understands it.
-fn clean(program: &str, epoch: i64, clock: Option<&str>) -> Command {
-    let mut command = match clock {
-        None => Command::new(program),
-        Some(offset) => {
-            let mut command = Command::new("faketime");
-            command.args(["-f", offset, program]);
-            command
-        }
-    };
+/// A shell script with an environment that does not depend on the host, for a program that comes as
+/// its arguments. `clock` is how far the time that it sees is from the real one, as faketime
+/// understands it.
+fn script(mut command: Command, script: &str, epoch: i64, clock: Option<&str>) -> Command {
     command
         .env_clear()
         .env("PATH", PATH)
@@ -62,21 +65,26 @@ fn clean(program: &str, epoch: i64, clock: Option<&str>) -> Command {
         .env("TZ", "UTC")
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .current_dir("/")
-        .stdin(Stdio::null());
+        .stdin(Stdio::null())
+        .args(["-euc", &format!("{script}{START}"), "sh"]);
+    if let Some(offset) = clock {
+        // The times of files are as they are: packages set them.
+        command.env("FAKETIME", offset).env("NO_FAKE_STAT", "1");
+    }
     command
 }
 
 /// A command that runs as it is, with the network.
 pub(super) fn outside(epoch: i64, clock: Option<&str>) -> Command {
-    let mut command = clean("sh", epoch, clock);
-    command.args(["-euc", UMASK, "sh"]);
-    command
+    script(Command::new("sh"), "", epoch, clock)
 }
 
 /// A command that runs with a root of its own.
 pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
-    let mut command = clean("unshare", epoch, clock);
-    command.args(UNSHARE).args(["sh", "-euc", INSIDE, "sh"]).arg(root);
+    let mut command = Command::new("unshare");
+    command.args(UNSHARE).arg("sh");
+    let mut command = script(command, INSIDE, epoch, clock);
+    command.arg(root);
     command
 }
 

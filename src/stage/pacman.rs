@@ -110,10 +110,9 @@ impl Staging<'_> {
         }
         agree(locked, &packages)?;
         let errors = pacman.shown("install packages", true, &["-S"], &options.packages)?;
-        let complaints = errors.lines().filter(|line| line.starts_with("error:"));
-        let complaints = complaints.map(str::to_owned).collect();
         scratch.finish(out)?;
-        Ok(Staged { lock: Lock::new(options.clone(), version, packages), complaints })
+        let lock = Lock::new(options.clone(), version, packages);
+        Ok(Staged { lock, complaints: complaints(&errors) })
     }
 }
 
@@ -238,11 +237,11 @@ impl Pacman<'_> {
     fn shown(
         &self,
         doing: &str,
-        inside: bool,
+        is_inside: bool,
         operation: &[&str],
         packages: &[String],
     ) -> Result<String> {
-        Ok(self.run(doing, inside, operation, packages, Output::Shown)?.errors)
+        Ok(self.run(doing, is_inside, operation, packages, Output::Shown)?.errors)
     }
 
     /// All that would be installed for these packages, without hashes.
@@ -278,6 +277,23 @@ impl io::Write for Hasher<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What pacman calls an error, with what the program that failed said last.
+fn complaints(errors: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut last = None;
+    for line in errors.lines() {
+        let Some(complaint) = line.strip_prefix("error: ") else {
+            last = Some(line);
+            continue;
+        };
+        complaints.push(match last.take() {
+            Some(said) => format!("{complaint}: {said}"),
+            None => complaint.into(),
+        });
+    }
+    complaints
 }
 
 /// The last thing that was said to be wrong.
@@ -355,6 +371,12 @@ mod tests {
              Server = https://mirror/$repo/os/$arch\n"
         );
         assert!(configured(&options, "7.1.0").contains("\nDisableSandbox\n"));
+    }
+
+    #[test]
+    fn complaints_have_what_was_said_before() {
+        let errors = "a\nb\nerror: failed\nerror: again\nc\n";
+        assert_eq!(complaints(errors), ["failed: b", "again"]);
     }
 
     #[test]
