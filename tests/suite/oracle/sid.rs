@@ -1,4 +1,4 @@
-//! systemd-repart itself, from Debian's unstable, in which it is newest.
+//! Debian's unstable, in which systemd-repart and pacman are newest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,21 @@ const MAKE: &str = "
     age=$(apt-config dump Acquire::Check-Valid-Until)
     mmdebstrap --quiet --variant=extract ${age:+--aptopt=\"$age\"} --include=\"$2\" sid \"$1\"";
 
-/// Programs that systemd-repart starts, and libraries that it loads when it needs them.
-const PACKAGES: &str = "base-files,btrfs-progs,cryptsetup-bin,dash,dosfstools,e2fsprogs,\
-    erofs-utils,faketime,gnupg,hostname,libblkid1,libcap2-bin,libcryptsetup12,libfdisk1,mount,mtools,\
-    openssl,pacman-package-manager,systemd-repart,util-linux";
+/// systemd-repart with programs that it starts and libraries that it loads when it needs them, and
+/// pacman with what it is started with.
+const PACKAGES: &str = "base-files,btrfs-progs,coreutils,cryptsetup-bin,dash,dosfstools,\
+    e2fsprogs,erofs-utils,gnupg,hostname,libblkid1,libcryptsetup12,libfdisk1,mount,mtools,openssl,\
+    pacman-package-manager,systemd-repart,util-linux";
 
-/// Mounts that vanish with the command, and the same paths under `/dev/shm` inside and outside.
+/// Mounts that vanish with the command, and the same paths under `/dev/shm` inside and outside. The
+/// root is one, for pacman looks for the one that it writes to.
 const ENTER: &str = "
+    mount --bind \"$1\" \"$1\"
     mount -t proc proc \"$1/proc\"
     mount --bind /dev/shm \"$1/dev/shm\"
     exec chroot \"$@\"";
 
-/// A Debian sid with as much as systemd-repart needs.
+/// A Debian sid with as much as the two need.
 #[derive(Debug)]
 pub struct Sid {
     root: PathBuf,

@@ -47,11 +47,16 @@ pub fn detfs(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command 
 
 /// What is typed to get the packages of the repository.
 pub fn source() -> Vec<String> {
+    source_at(packages())
+}
+
+/// The same, from a copy of it.
+pub fn source_at(copy: &Path) -> Vec<String> {
     [
         "--package=app",
         "--package=linux",
         "--repo=core",
-        &format!("--mirror=file://{}", packages().display()),
+        &format!("--mirror=file://{}", copy.display()),
         &format!("--source-date-epoch={EPOCH}"),
     ]
     .map(str::to_owned)

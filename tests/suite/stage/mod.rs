@@ -4,4 +4,5 @@ mod arch;
 mod debian;
 mod failures;
 mod ground;
+mod newer;
 mod works;
