@@ -137,6 +137,7 @@ pub(crate) const CASES: &[Case] = &[
         &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\n", 5)],
     ),
     refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"", 5)]),
+    refused("service-keys", differs!("etc/dovecot/private/dovecot.key"), &[("etc/dovecot/private/mail.key", b"", 5)]),
     text(
         "machine-id",
         &[("etc/machine-id", ID, 5)],

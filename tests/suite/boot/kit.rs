@@ -116,14 +116,7 @@ impl Kit {
     /// Makes the tree, whose kernel looks for its root: ext4 on the partition with this UUID, or
     /// btrfs with this UUID, as Debian 12's kernel does not tell an initrd those of partitions.
     pub fn new(scratch: &Path, format: &str, root: &str) -> Self {
-        require_root();
-        assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
-        let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
-        {
-            static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-            let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-            shell(DOWNLOAD, &[&packages]);
-        }
+        let packages = packages();
         let tree = scratch.join("tree");
         fs::create_dir_all(tree.join("etc")).unwrap();
         fs::create_dir_all(tree.join("sbin")).unwrap();
@@ -132,12 +125,6 @@ impl Kit {
         fs::write(tree.join("sbin/init"), init).unwrap();
         fs::set_permissions(tree.join("sbin/init"), fs::Permissions::from_mode(0o755)).unwrap();
         shell(MAKE, &[&packages, &tree]);
-        let line = scratch.join("cmdline");
-        let console = "console=ttyS0,115200 loglevel=4 panic=-1";
-        let text = format!(
-            "root=PARTUUID={root} rootfstype={format} rootwait ro {console} mitigations=off"
-        );
-        fs::write(&line, text).unwrap();
         let initrd = scratch.join("initrd");
         match format {
             "btrfs" => {
@@ -148,7 +135,32 @@ impl Kit {
             }
             _ => fs::write(&initrd, "").unwrap(),
         }
-        shell(LINK, &[&packages, &tree, &line, &initrd]);
+        link(&packages, &tree, &initrd, &format!("root=PARTUUID={root} rootfstype={format} ro"));
         Self { tree }
     }
+}
+
+/// Adds a kernel to a tree that has an init and a directory for its ESP, which is ext4 on the
+/// partition with this UUID.
+pub fn add_kernel(tree: &Path, root: &str, more: &str) {
+    let none = tempfile::NamedTempFile::new().unwrap();
+    let line = format!("root=PARTUUID={root} rootfstype=ext4 rw {more}");
+    link(&packages(), tree, none.path(), &line);
+}
+
+fn packages() -> PathBuf {
+    require_root();
+    assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
+    let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    shell(DOWNLOAD, &[&packages]);
+    packages
+}
+
+fn link(packages: &Path, tree: &Path, initrd: &Path, line: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let console = "console=ttyS0,115200 loglevel=4 panic=-1";
+    fs::write(&file, format!("{line} rootwait {console} mitigations=off")).unwrap();
+    shell(LINK, &[packages, tree, file.path(), initrd]);
 }

@@ -9,7 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use kit::{CANARY, Kit};
-use machine::{Outcome, boot};
+pub use kit::{MARKER, REFUSAL, add_kernel};
+pub use machine::{Outcome, boot};
 
 use crate::detfs::{mkfs, mkimage, succeed};
 use crate::oracle::btrfs::{btrfs_check, mount_btrfs};
@@ -19,7 +20,7 @@ use crate::oracle::{
 };
 
 /// Of the root partition, from the seed of the tests.
-const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
+pub const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
 
 /// Of the file system in it.
 const FILE_SYSTEM_UUID: &str = "7bfd409b-b67f-4466-9e33-95510bf538f1";
@@ -30,7 +31,12 @@ fn root(image: &Path) -> Partition {
 }
 
 /// Boots the image, with more disks. It writes to its root, which must be clean afterwards.
-fn boots(image: &Path, others: &[PathBuf], scratch: &Path, check: impl FnOnce(&Path) -> Verdict) {
+pub fn boots(
+    image: &Path,
+    others: &[PathBuf],
+    scratch: &Path,
+    check: impl FnOnce(&Path) -> Verdict,
+) {
     match boot(image, others) {
         Outcome::Marker => {}
         other => panic!("{other:?}"),

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use super::ground::{image, rules};
-use crate::oracle::shell;
+use crate::boot::{MARKER, Outcome, REFUSAL, ROOT_UUID, add_kernel, boot, boots};
+use crate::detfs::{mkimage, succeed};
+use crate::oracle::{e2fsck, shell};
 
 /// The packages have scriptlets that write logs, ids, days and compiled Python modules. The clock is
 /// another one for all that runs, so its library must be where it is outside.
@@ -16,7 +18,32 @@ const INSTALL: &str = r#"
         --setup-hook="install -D $clock \"\$1$clock\"" --customize-hook="rm -r \"\$1${clock%/*}\"" \
         --include="$2" "$suite" "$1""#;
 
-const PACKAGES: &str = "dbus,openssl,python3-minimal,systemd";
+/// What the first boot does, and only the first: it looks at what rules removed or rewrote.
+const FIRST_BOOT: &str = r#"
+    cd "$1/etc/systemd/system"; mkdir -p multi-user.target.wants ../../../efi/EFI/BOOT
+    for first in yes no; do
+        printf '[Unit]\nConditionFirstBoot=%s\n[Service]\nExecStart=/etc/boot %s\n' $first $first >$first.service
+        ln -s ../$first.service multi-user.target.wants
+    done
+    cat >"$1/etc/boot" <<'END'
+#!/bin/sh -eu
+exec >/dev/ttyS0 2>&1
+echo
+bad() { echo REFUSAL "$*"; systemctl poweroff -ff; }
+[ $1 = yes ] || bad this is not the first boot
+grep -qxE '[0-9a-f]{32}' /etc/machine-id || bad machine-id
+ldconfig && [ -s /var/cache/ldconfig/aux-cache ] || bad ldconfig
+python3 -c 'import json, sqlite3' || bad python
+[ -z "$(dpkg --audit)" ] || bad dpkg
+systemd-sysusers --dry-run >/dev/null && pwck -rq && grpck -r || bad users
+[ -s /var/log/journal/$(cat /etc/machine-id)/system.journal ] || bad journal
+echo MARKER
+systemctl poweroff
+END
+    chmod 755 "$1/etc/boot"
+    sed -i "s/MARKER/$2/; s/REFUSAL/$3/" "$1/etc/boot""#;
+
+const PACKAGES: &str = "dbus,openssl,python3,systemd";
 
 #[test]
 #[ignore = "installs Debian twice"]
@@ -27,6 +54,11 @@ fn two_installs_at_different_times_are_one_image() {
         shell(INSTALL, &[&tree, Path::new(PACKAGES), Path::new(clock)]);
         tree
     });
+    for tree in [&one, &two] {
+        shell(FIRST_BOOT, &[tree, MARKER.as_ref(), REFUSAL.as_ref()]);
+    }
+    add_kernel(&one, ROOT_UUID, "init=/lib/systemd/systemd systemd.firstboot=no");
+    shell("cp $1/efi/EFI/BOOT/* $2/efi/EFI/BOOT/", &[&one, &two]);
     let machine_id = |tree: &Path| fs::read(tree.join("etc/machine-id")).unwrap();
     // Installed systems have one; mmdebstrap's have it from systemd's scriptlet.
     assert_ne!(machine_id(&one), machine_id(&two));
@@ -40,5 +72,17 @@ fn two_installs_at_different_times_are_one_image() {
         ["machine-id", "dpkg-logs", "apt-lists", "ldconfig-cache", "python-modules", "shadow-day"];
     for rule in expected {
         assert!(fired.iter().any(|fired| fired == rule), "{rule}: {fired:?}");
+    }
+
+    let out = scratch.path().join("image");
+    succeed(&mut mkimage(&one, &out, 1_700_000_000, &["--headroom=256M"]));
+    boots(&out, &[], scratch.path(), e2fsck);
+
+    let plain = scratch.path().join("plain");
+    let options = ["--headroom=256M", "--normalize=none"];
+    succeed(&mut mkimage(&one, &plain, 1_700_000_000, &options));
+    match boot(&plain, &[]) {
+        Outcome::Refused(line) => assert!(line.contains("not the first boot"), "{line}"),
+        other => panic!("{other:?}"),
     }
 }
