@@ -3,8 +3,8 @@
 //! A tree is refused with an error of the library, or its image is read back by an implementation
 //! of others ([`ext4_view`], [`fat_view`]) and by a small checker of our own that looks at what
 //! the other does not show ([`ext4`], [`fat`]). They compare it with the model of the tree, field
-//! by field. What reads images and definitions gets hostile ones
-//! ([`BytesToGpt`], [`BytesToDefinitions`]).
+//! by field. What reads images, definitions and files that rules rewrite gets hostile ones
+//! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]).
 
 mod bytes;
 mod definitions;
@@ -16,6 +16,7 @@ pub mod fat_sketch;
 pub mod fat_view;
 mod gpt;
 mod image;
+mod normal;
 pub mod sketch;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use ext4_sketch::{Ext4Sketch, adapt};
 use fat_sketch::FatSketch;
 pub use gpt::BytesToGpt;
 pub use image::image_of;
+pub use normal::BytesToNormal;
 use sketch::{Sketch, Taste};
 
 /// An oracle's answer: what is wrong, and where.

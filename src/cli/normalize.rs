@@ -207,14 +207,15 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
 
 /// What rules did, a line for each, with the first paths.
 pub(super) fn lines(report: &Report, epoch: Origin) -> Vec<String> {
-    const SHOWN: usize = 3;
     let mut lines: Vec<_> = report
         .fired
         .iter()
         .map(|Fired { rule, verb, paths, .. }| {
+            // What is gone, all keys of a server among it, is named sooner than what was rewritten.
+            let limit = if *verb == "remove" { 8 } else { 3 };
             let shown: Vec<_> =
-                paths.iter().take(SHOWN).map(|path| Escaped(path).to_string()).collect();
-            let more = match paths.len().saturating_sub(SHOWN) {
+                paths.iter().take(limit).map(|path| Escaped(path).to_string()).collect();
+            let more = match paths.len().saturating_sub(limit) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };

@@ -25,14 +25,14 @@ exec "$@"
 "#;
 
 /// The root gets what scriptlets expect of a running system, in a mount namespace of its own, so
-/// that nothing of it stays in the tree; and there is no network, no process and no name of the
-/// host.
+/// that nothing of it stays in the tree; and there is no network, no process, no name and no device of
+/// the host: an initrd that is made of those that are found in `/sys` fits one machine alone.
 const INSIDE: &str = r#"
 root=$1
 shift
 hostname localhost 2>/dev/null || echo localhost >/proc/sys/kernel/hostname
 mount -t proc -o nosuid,noexec,nodev proc "$root/proc"
-mount --rbind /sys "$root/sys"
+mount -t tmpfs -o mode=555,ro,nosuid,noexec,nodev sys "$root/sys"
 mount -t tmpfs -o mode=755,nosuid dev "$root/dev"
 for node in null zero full random urandom tty; do
     : >"$root/dev/$node"

@@ -146,7 +146,7 @@ fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {
         what: "the lock".into(),
         rule: differences.join(", "),
         remedy: "build from a mirror that still has what is locked, say --snapshot of its day, or \
-                 make a new lock without --locked"
+                 make the lock anew (detfs build --update, detfs stage pacman without --locked)"
             .into(),
     })
 }

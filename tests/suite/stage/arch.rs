@@ -19,6 +19,12 @@ fn two_installs_at_different_times_are_one_image() {
     let [one, two] = ["one", "two"].map(|name| scratch.path().join(name));
     succeed(&mut stage(&one, &[]));
     succeed(&mut stage(&two, &["--clock-offset=+400d"]));
+    // There is nothing of the host to be seen, so nothing of it can be in the tree.
+    assert_eq!(
+        text(&two.join("usr/lib/seen")),
+        "/sys/* /run/* /dev/sd* /proc/sys/net/ipv4/conf/all \
+         /proc/sys/net/ipv4/conf/default /proc/sys/net/ipv4/conf/lo localhost\n"
+    );
     // The three findings of the experiment, and a day that a scriptlet wrote down.
     let desc = "var/lib/pacman/local/app-1.0-1/desc";
     for path in [desc, "var/cache/ldconfig/aux-cache", "efi/loader/random-seed", "etc/shadow"] {
@@ -261,6 +267,13 @@ fn one_file_says_it_all() {
     assert_eq!(build(&["--force"]).output().unwrap().status.code(), Some(1));
     succeed(&mut build(&["--force", "--update"]));
     assert_eq!(fs::read_to_string(&lock).unwrap(), written);
+    // The same packages by a configuration, which names the keys too.
+    let source = format!("mirror = \"file://{mirror}\"\nrepo = [\"core\"]\n");
+    fs::write(&config, text.replace(&source, &format!("pacman-conf = \"{mirror}/pacman.conf\"\n")))
+        .unwrap();
+    let mut keyless = crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]);
+    succeed(keyless.args(["--force", "--update"]));
+    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
     for (from, to, part) in [
         ("[stage]", "[stages]", "unknown field `stages`"),
         ("repo =", "repos =", "--repos"),

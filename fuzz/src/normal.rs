@@ -1,0 +1,135 @@
+//! Hostile content of files that rules rewrite and sort.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use arbitrary::Arbitrary;
+use detfs::Timestamp;
+use detfs::normalize::{Profile, Report, Rules, examine, normalize};
+use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
+
+/// Some files in places that rules look at.
+#[derive(Debug, Arbitrary)]
+pub struct BytesToNormal {
+    files: Vec<(u8, u32, Vec<Piece>)>,
+    debian: bool,
+    epoch: u32,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Piece {
+    /// What such files have in them.
+    Known(u8),
+    Number(u32),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// The files of one directory stand together.
+const PLACES: [(&[&str], &[&str]); 10] = [
+    (&["etc"], &["group", "gshadow", "machine-id", "machine-info", "passwd", "shadow", ".updated"]),
+    (&["etc", "ssl", "certs", "java"], &["cacerts"]),
+    (&["etc", "apt"], &["sources.list"]),
+    (&["etc", "pacman.d"], &["mirrorlist"]),
+    (&["var"], &[".updated"]),
+    (&["var", "lib", "pacman", "local", "a"], &["desc"]),
+    (&["var", "lib", "ucf"], &["hashfile", "registry"]),
+    (&["usr", "lib"], &["m.py", "n.cpython-311.pyc"]),
+    (&["usr", "share", "info"], &["dir"]),
+    (&["usr", "share", "texmf"], &["ls-R"]),
+];
+
+const KNOWN: [&[u8]; 24] = [
+    b"\n",
+    b":",
+    b"a:x:5:5::/:\n",
+    b"b:!:19000::::::\n",
+    b"%INSTALLDATE%\n",
+    b"0123456789abcdef0123456789abcdef\n",
+    b"KERNEL_INSTALL_MACHINE_ID=",
+    b"TIMESTAMP_NSEC=",
+    b"Server = https://archive.archlinux.org/repos/2026/01/01/$repo\n",
+    b"http://snapshot.debian.org/archive/debian/20260101T000000Z/",
+    b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01",
+    b"\0\0\0\x02\0\x01a",
+    b"\0\x05X.509\0\0\0\x01z",
+    b"\xa7\x0d\x0d\x0a\0\0\0\0",
+    b"\0\0\0\x01",
+    b"* Menu:\n",
+    b"\x1f\n",
+    b"* a: (a). A.\n",
+    b"Section\n",
+    b"% ls-R -- maintained\n",
+    b"./d:\n",
+    b"./e:\na\nb\n",
+    b"\0",
+    b"\r\n",
+];
+
+impl BytesToNormal {
+    /// Normalises the tree, which is refused or has a form in which no rule finds anything.
+    ///
+    /// # Panics
+    /// If that is not so, or if what would be done is not what is done.
+    pub fn check(&self) {
+        let Some(mut tree) = self.tree() else { return };
+        // They are compiled once.
+        static RULES: LazyLock<[Rules; 2]> =
+            LazyLock::new(|| [Profile::Arch, Profile::Debian].map(Rules::builtin));
+        let rules = &RULES[usize::from(self.debian)];
+        let epoch = Timestamp::from_seconds(self.epoch.into());
+        let would = examine(&tree, rules, epoch).expect("content is in memory");
+        let Ok(did) = normalize(&mut tree, rules, epoch) else { return };
+        assert_eq!(would, did);
+        let again = normalize(&mut tree, rules, epoch).expect("it was not refused before");
+        assert_eq!(again, Report::default(), "a rule fires on what rules made");
+    }
+
+    fn tree(&self) -> Option<Tree> {
+        let mut contents = BTreeMap::new();
+        for (place, seconds, pieces) in &self.files {
+            let all =
+                PLACES.iter().flat_map(|(path, names)| names.iter().map(move |name| (path, name)));
+            let (path, name) = all.clone().nth(usize::from(*place) % all.count())?;
+            let content: Vec<u8> = pieces.iter().flat_map(Piece::bytes).collect();
+            contents.insert((*path, *name), (*seconds, content));
+        }
+        let at = |seconds: u32| Metadata {
+            mtime: Timestamp::from_seconds(seconds.into()),
+            ..Metadata::default()
+        };
+        let mut builder = TreeBuilder::new(at(0)).ok()?;
+        let mut directories: BTreeMap<&[&str], NodeId> = BTreeMap::new();
+        for ((path, name), (seconds, content)) in contents {
+            let mut parent = TreeBuilder::ROOT;
+            for (depth, name) in (1..).zip(path) {
+                parent = match directories.get(&path[..depth]) {
+                    Some(node) => *node,
+                    None => {
+                        let node = builder
+                            .add(parent, name.as_bytes(), at(seconds), Node::Directory)
+                            .ok()?;
+                        directories.insert(&path[..depth], node);
+                        node
+                    }
+                };
+            }
+            let size = content.len() as u64;
+            let content = builder.content(Arc::new(content)).ok()?;
+            let node = Node::File { size, content };
+            builder.add(parent, name.as_bytes(), at(seconds), node).ok()?;
+        }
+        builder.finish().ok()
+    }
+}
+
+impl Piece {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Known(at) => KNOWN[usize::from(*at) % KNOWN.len()].to_vec(),
+            Self::Number(number) => number.to_string().into_bytes(),
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
