@@ -139,7 +139,6 @@ fn sweep(turn: usize) {
         image.block(&blocks[block], |bytes| bytes[at] ^= bit);
     }
     assert_eq!(image.violations(), []);
-    std::fs::write(format!("/tmp/rd/joint{turn}"), &image.bytes).unwrap();
     assert_eq!(image.btrfs_check(), None);
 }
 
