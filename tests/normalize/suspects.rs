@@ -1,0 +1,80 @@
+//! What is listed though no rule is about it.
+
+use std::path::Path;
+
+use detfs::normalize::{Rules, suspicions};
+
+use crate::sketch::{EPOCH, Put, sketch};
+
+const OLD: i64 = EPOCH - 50;
+const NEW: i64 = EPOCH + 50;
+
+/// SHA-256 of nothing.
+const RANDOM: &[u8] = b"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f\xb9\x24\
+    \x27\xae\x41\xe4\x64\x9b\x93\x4c\xa4\x95\x99\x1b\x78\x52\xb8\x55";
+
+/// The paths that are suspicious in a tree, each with how the reason starts.
+fn suspects(puts: &[Put], rules: &str) -> Vec<(String, String)> {
+    let rules = Rules::with_file(None, Path::new("f"), rules).unwrap();
+    let epoch = detfs::Timestamp::from_seconds(EPOCH);
+    let found = suspicions(&sketch(&[puts]), &rules, epoch).unwrap();
+    let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
+    found.into_iter().map(|found| (text(found.path), found.why[..10].to_owned())).collect()
+}
+
+#[test]
+fn places_formats_and_newer_files_are_named() {
+    let rules = "[[rule]]\nname = \"a\"\npath = \"etc/covered\"\nverb = \"truncate\"\n\
+        reason = \"\"\n[[rule]]\nname = \"b\"\npath = \"etc/gone\"\nverb = \"remove\"\nreason = \"\"\n";
+    let found = suspects(
+        &[
+            ("boot/grub/grub.cfg", b"search --fs-uuid 1234-ABCD\n", OLD),
+            ("boot/grub/i386-pc/core.img", b"", OLD),
+            ("etc/covered", b"x", NEW),
+            ("etc/crypttab", b"# root UUID=1\n", OLD),
+            ("etc/fstab", b"# /\nUUID=1 / ext4\n", OLD),
+            ("etc/gone", b"x", NEW),
+            ("etc/id", b"0123456789abcdef0123456789abcdef\n", NEW),
+            ("etc/key", RANDOM, NEW),
+            ("etc/old", RANDOM, OLD),
+            ("usr/new", RANDOM, NEW),
+            ("usr/old", b"SQLite format 3\0", OLD),
+            ("var/db", b"SQLite format 3\0", OLD),
+            ("var/db-wal", b"\x37\x7f\x06\x82", OLD),
+        ],
+        rules,
+    );
+    let expected = [
+        ("boot/grub/grub.cfg", "a boot loa"),
+        ("boot/grub/i386-pc/core.img", "a boot loa"),
+        ("etc/fstab", "ids and na"),
+        ("etc/id", "nothing bu"),
+        ("etc/key", "random byt"),
+        ("usr/new", "newer than"),
+        ("var/db", "a database"),
+        ("var/db-wal", "changes of"),
+    ];
+    assert_eq!(found, expected.map(|(path, why)| (path.to_owned(), why.to_owned())));
+}
+
+/// What a package brought may be newer than the epoch, by the databases of dpkg, which has files in
+/// directories that are symlinks, and of pacman.
+#[test]
+fn what_packages_brought_is_not_named() {
+    let found = suspects(
+        &[
+            ("lib@", b"usr/lib", OLD),
+            ("usr/b", b"", NEW),
+            ("usr/key", RANDOM, NEW),
+            ("usr/lib/a", b"", NEW),
+            ("usr/made", b"", NEW),
+            ("var/lib/dpkg/info/x.list", b"/.\n/lib\n/lib/a\n/gone\n", OLD),
+            ("var/lib/dpkg/info/x.md5sums", b"/usr/made\n", OLD),
+            ("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n", OLD),
+            ("var/lib/pacman/local/y-1-1/files", b"%FILES%\nusr/\nusr/b\n\n%BACKUP%\n", OLD),
+        ],
+        "",
+    );
+    let expected = ["usr/key", "usr/made"];
+    assert_eq!(found, expected.map(|path| (path.to_owned(), "newer than".to_owned())));
+}
