@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
-use crate::normalize::{Rules, examine};
+use crate::normalize::{Rules, normalize};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Tree};
 
@@ -17,10 +17,9 @@ pub struct Difference {
     /// What makes it the same in an image: the names of rules, or `times` for the epoch; empty if
     /// nothing does.
     pub covered_by: Vec<String>,
+    /// If nothing does: the names of built-in rules that would, but are off or of another profile.
+    pub would_be_covered_by: Vec<String>,
 }
-
-/// The rules that fired on each path.
-type Names = BTreeMap<Vec<u8>, Vec<String>>;
 
 /// Lists the paths that differ between two trees, and what makes each the same when both become
 /// images with these rules and this epoch.
@@ -29,45 +28,69 @@ type Names = BTreeMap<Vec<u8>, Vec<String>>;
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read, and [`Error::Refused`](crate::Error::Refused) if a rule refuses a tree.
 pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Difference>> {
-    let before = differing(a, b)?;
-    let canonical = |tree: &Tree| -> Result<Tree> {
-        let mut tree = tree.clone();
-        crate::normalize::normalize(&mut tree, rules, epoch)?;
-        tree.clamp_times(epoch);
-        Ok(tree)
+    let cover = Cover::new(a, b, rules, epoch)?;
+    let wider = match cover.open.is_empty() {
+        true => None,
+        false => Some(Cover::new(a, b, &Rules::every_change(), epoch)?),
     };
-    let after = differing(&canonical(a)?, &canonical(b)?)?;
-    let (mut fired, mut removed) = (Names::new(), Names::new());
-    for tree in [a, b] {
-        for rule in examine(tree, rules, epoch)?.fired {
-            let names = if rule.verb == "remove" { &mut removed } else { &mut fired };
-            for path in rule.paths {
-                let names = names.entry(path).or_default();
-                if !names.contains(&rule.rule) {
-                    names.push(rule.rule.clone());
+    let differences = differing(a, b)?.into_iter().map(|(path, what)| {
+        let covered_by = cover.of(&path);
+        let wider = wider.as_ref().filter(|_| covered_by.is_empty());
+        let would_be_covered_by = wider.map(|wider| wider.of(&path)).unwrap_or_default();
+        Difference { path, what, covered_by, would_be_covered_by }
+    });
+    Ok(differences.collect())
+}
+
+/// What a set of rules makes of the differences between two trees.
+struct Cover {
+    /// The paths that differ in images, too.
+    open: BTreeMap<Vec<u8>, Vec<&'static str>>,
+    /// The rules that fired on each path, but for those that removed it.
+    fired: Names,
+    /// The rules that removed a path.
+    removed: Names,
+}
+
+/// Names of rules by path.
+type Names = BTreeMap<Vec<u8>, Vec<String>>;
+
+impl Cover {
+    fn new(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Self> {
+        let (mut fired, mut removed) = (Names::new(), Names::new());
+        let mut canonical = |tree: &Tree| -> Result<Tree> {
+            let mut tree = tree.clone();
+            for rule in normalize(&mut tree, rules, epoch)?.fired {
+                let names = if rule.verb == "remove" { &mut removed } else { &mut fired };
+                for path in rule.paths {
+                    let names = names.entry(path).or_default();
+                    if !names.contains(&rule.rule) {
+                        names.push(rule.rule.clone());
+                    }
                 }
             }
-        }
+            tree.clamp_times(epoch);
+            Ok(tree)
+        };
+        let open = differing(&canonical(a)?, &canonical(b)?)?;
+        Ok(Self { open, fired, removed })
     }
-    let covered_by = |path: &[u8]| -> Vec<String> {
-        if after.contains_key(path) {
+
+    /// What makes a path the same; nothing if it differs still.
+    fn of(&self, path: &[u8]) -> Vec<String> {
+        if self.open.contains_key(path) {
             return Vec::new();
         }
         // What is removed may be a directory that the path is in.
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let directories = ends.map(|end| &path[..end]).chain([path]);
-        let of_removed = directories.filter_map(|path| removed.get(path));
-        let names: Vec<_> = of_removed.chain(fired.get(path)).flatten().cloned().collect();
+        let of_removed = directories.filter_map(|path| self.removed.get(path));
+        let names: Vec<_> = of_removed.chain(self.fired.get(path)).flatten().cloned().collect();
         match names.is_empty() {
             true => vec!["times".into()],
             false => names,
         }
-    };
-    let differences = before.into_iter().map(|(path, what)| {
-        let covered_by = covered_by(&path);
-        Difference { path, what, covered_by }
-    });
-    Ok(differences.collect())
+    }
 }
 
 /// The paths that differ, with what differs.
@@ -144,7 +167,11 @@ mod tests {
             builder.add(TreeBuilder::ROOT, name.as_bytes(), at.clone(), node).unwrap();
         }
         let link = Node::Symlink(b"x".to_vec());
-        builder.add(TreeBuilder::ROOT, b"link", at, link).unwrap();
+        builder.add(TreeBuilder::ROOT, b"link", at.clone(), link).unwrap();
+        let root = TreeBuilder::ROOT;
+        let etc = builder.add(root, b"etc", Metadata::default(), Node::Directory).unwrap();
+        let content = builder.content(Arc::new(vec![mark])).unwrap();
+        builder.add(etc, b"hostname", at, Node::File { size: 1, content }).unwrap();
         builder.finish().unwrap()
     }
 
@@ -162,17 +189,21 @@ mod tests {
                     str::from_utf8(&found.path).unwrap(),
                     found.what.join(" "),
                     found.covered_by.join(" "),
+                    found.would_be_covered_by.join(" "),
                 )
             })
             .collect();
         let expected = [
-            ("a", "only in the first", "r"),
-            ("b", "only in the second", ""),
-            ("link", "time", "times"),
-            ("ruled", "content time", "r"),
-            ("unruled", "content time", ""),
+            ("a", "only in the first", "r", ""),
+            ("b", "only in the second", "", ""),
+            ("etc/hostname", "content time", "", "hostname"),
+            ("link", "time", "times", ""),
+            ("ruled", "content time", "r", ""),
+            ("unruled", "content time", "", ""),
         ];
-        assert_eq!(found, expected.map(|(path, what, by)| (path, what.into(), by.into())));
+        let expected =
+            expected.map(|(path, what, by, off)| (path, what.into(), by.into(), off.into()));
+        assert_eq!(found, expected);
         let same = compare(&tree(1, 5, "a"), &tree(1, 5, "a"), &rules, epoch).unwrap();
         assert_eq!(same, []);
     }

@@ -119,23 +119,29 @@ struct Record<'a> {
     path: String,
     what: &'a [&'static str],
     covered_by: &'a [String],
+    would_be_covered_by: &'a [String],
 }
 
 fn report(found: &[Difference], json: bool) -> Result<()> {
     let records: Vec<_> = found
         .iter()
-        .map(|Difference { path, what, covered_by }| Record {
+        .map(|Difference { path, what, covered_by, would_be_covered_by }| Record {
             path: Escaped(path).to_string(),
             what,
             covered_by,
+            would_be_covered_by,
         })
         .collect();
     if json {
         return print_json(&records);
     }
     let mut text = String::new();
-    for Record { path, what, covered_by } in &records {
-        let by = if covered_by.is_empty() { "NO RULE".into() } else { covered_by.join(", ") };
+    for Record { path, what, covered_by, would_be_covered_by } in &records {
+        let by = match (covered_by, would_be_covered_by) {
+            ([], []) => "NO RULE".into(),
+            ([], off) => format!("NO RULE, but {} would, if switched on", off.join(", ")),
+            (rules, _) => rules.join(", "),
+        };
         text += &format!("{path}: {}: {by}\n", what.join(", "));
     }
     let open = found.iter().filter(|difference| difference.covered_by.is_empty()).count();
