@@ -44,11 +44,19 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
             "pacman: {complaint}; the tree may lack what should have been made"
         ));
     }
-    if let Some(before) = locked.filter(|before| before.pacman != lock.pacman) {
-        complain(&format_args!(
-            "pacman is {} and was {} when the lock was made: its own notes in the tree may differ",
-            lock.pacman, before.pacman
-        ));
+    if let Some(before) = locked {
+        if let (Some(now), Some(then)) = (&lock.options.mirror, &before.options.mirror)
+            && now != then
+        {
+            complain(&format_args!("the locked packages came from {now} instead of {then}"));
+        }
+        if before.pacman != lock.pacman {
+            complain(&format_args!(
+                "pacman is {} and was {} when the lock was made: its own notes in the tree may \
+                 differ",
+                lock.pacman, before.pacman
+            ));
+        }
     }
     if let Some(destination) = destination {
         let text = lock.text();
@@ -72,7 +80,8 @@ fn read(path: &Path) -> Result<Lock> {
     Lock::parse(path, &text)
 }
 
-/// The options of a lock, with which those that are typed must agree.
+/// The options of a lock, with which those that are typed must agree. Only another mirror is as good:
+/// what comes from it is held by the hashes, and mirrors forget what was locked.
 fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
     let mut differing = Vec::new();
     let mut agree = |option: &'static str, agrees: bool| {
@@ -85,15 +94,16 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
     agree("--repo", typed.repo.is_empty() || typed.repo == locked.repositories);
     let architecture = typed.architecture.as_ref();
     agree("--architecture", architecture.is_none_or(|typed| *typed == locked.architecture));
-    let mirror = typed.mirror.is_some() || typed.snapshot.is_some();
-    agree("--mirror or --snapshot", !mirror || Some(server(typed)?) == locked.mirror);
+    let is_from = typed.mirror.is_some() || typed.snapshot.is_some();
+    let mirror = is_from.then(|| server(typed)).transpose()?;
+    agree("--mirror or --snapshot", mirror.is_none() || locked.mirror.is_some());
     let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
     let agrees = epoch.is_none_or(|epoch| epoch.seconds == locked.source_date_epoch);
     agree("--source-date-epoch", agrees);
     let configuration = configuration(typed)?;
     agree("--pacman-conf", configuration == locked.configuration);
     match &*differing {
-        [] => Ok(locked.clone()),
+        [] => Ok(Options { mirror: mirror.or(locked.mirror.clone()), ..locked.clone() }),
         differing => Err(Error::Differs {
             what: "the lock".into(),
             rule: format!("{} is not as it says", differing.join(", ")),
