@@ -28,7 +28,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, StageCommand};
 
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
 /// well, 1 for a difference that was asked for, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
@@ -59,7 +59,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => false,
     };
     if needs_root && let Some(code) = namespace::enter(&words) {
-        return code;
+        if code == 0
+            && let Command::Stage(stage) = &command
+            && let StageCommand::Pacman(staged) = &stage.command
+        {
+            namespace::explain(&staged.out);
+        }
+        return code.into();
     }
     let result = match &command {
         Command::Mkimage(arguments) => mkimage::run(arguments).map(done),

@@ -1,7 +1,8 @@
 //! Root for those who are not: the program runs itself in a user namespace.
 
 use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::complain;
 
@@ -10,7 +11,7 @@ const UNSHARE: [&str; 5] = ["--user", "--map-root-user", "--map-auto", "--mount"
 
 /// Runs the program with the same arguments as root of a user namespace, and gives its exit code;
 /// `None` if it is root already.
-pub(super) fn enter(arguments: &[OsString]) -> Option<ExitCode> {
+pub(super) fn enter(arguments: &[OsString]) -> Option<u8> {
     if rustix::process::geteuid().is_root() {
         return None;
     }
@@ -21,7 +22,7 @@ pub(super) fn enter(arguments: &[OsString]) -> Option<ExitCode> {
             &"unshare: no user namespace with all users can be made; run as root, or install \
               newuidmap (uidmap) and give yourself a range in /etc/subuid and /etc/subgid",
         );
-        return Some(4.into());
+        return Some(4);
     }
     let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let mut command = Command::new("unshare");
@@ -33,5 +34,15 @@ pub(super) fn enter(arguments: &[OsString]) -> Option<ExitCode> {
             4
         }
     };
-    Some(code.into())
+    Some(code)
+}
+
+/// Says what a tree that was made there is to whoever sees it from outside.
+pub(super) fn explain(tree: &Path) {
+    let words = UNSHARE.map(|word| format!("{word} ")).concat();
+    complain(&format_args!(
+        "{tree}: outside of its user namespace the owners are others; make an image of it with \
+         `detfs build`, or with `unshare {words}detfs mkimage {tree} OUT`",
+        tree = tree.display()
+    ));
 }
