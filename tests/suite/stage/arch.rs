@@ -134,7 +134,16 @@ fn trees_are_made_of_locks() {
     assert_eq!(image(&one, &[]).0, image(&two, &[]).0);
     assert_eq!(text(&lock), written);
 
-    let three = scratch.path().join("three");
+    // Another mirror that has the same packages does as well, and is told.
+    let (three, copy) = (scratch.path().join("three"), scratch.path().join("copy"));
+    shell("cp -a $1 $2", &[packages(), &copy]);
+    let mirror = format!("--mirror=file://{}", copy.display());
+    let output = succeed(&mut locked(&three, &[&mirror]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("came from file://{}/$repo", copy.display())), "{said}");
+    assert_eq!(image(&one, &[]).0, image(&three, &[]).0);
+    shell("rm -r $1 $2", &[&three, &copy]);
+
     let sum = sha256(&files.join("app-1.0-1-x86_64.pkg.tar.gz"));
     let forged = "0".repeat(64);
     for (from, to, what) in [
@@ -229,6 +238,8 @@ fn two_stagings_are_compared() {
     let (code, found) = check(&[&format!("--rules={}", off.display())]);
     assert_eq!(code, Some(1), "{found:?}");
     assert_eq!(covered(&found, "efi/loader/random-seed").as_deref(), Some("[]"));
+    let would = found.iter().find(|found| found["path"] == "efi/loader/random-seed").unwrap();
+    assert_eq!(would["would_be_covered_by"].to_string(), r#"["random-seed"]"#);
     let left: Vec<PathBuf> =
         shell("ls -A $1", &[scratch.path()]).lines().map(PathBuf::from).collect();
     assert_eq!(left, [PathBuf::from("off.toml")]);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::ground::{detfs, packages, source, stage};
-use crate::detfs::succeed;
+use crate::detfs::{PROGRAM, SEED, succeed};
 use crate::oracle::{run, shell};
 
 fn refused(command: &mut std::process::Command, parts: &[&str], ground: &Path) {
@@ -100,13 +100,22 @@ fn an_interrupted_run_leaves_no_tree() {
 #[test]
 fn users_build_what_root_builds() {
     let ground = tempfile::tempdir().unwrap();
+    let source = format!("file://{}", ground.path().join("packages").display());
     let config = format!(
-        "seed = \"{}\"\nsource-date-epoch = 1700000000\n[stage]\npackage = [\"app\"]\n\
-         mirror = \"file://{}\"\nrepo = [\"core\"]\n[image]\nout = \"image\"\narchitecture = \"x86-64\"\n",
-        crate::detfs::SEED,
-        ground.path().join("packages").display()
+        "seed = \"{SEED}\"\nsource-date-epoch = 1700000000\n[stage]\npackage = [\"app\"]\n\
+         mirror = \"{source}\"\nrepo = [\"core\"]\n[image]\nout = \"image\"\narchitecture = \"x86-64\"\n"
     );
     fs::write(ground.path().join("image.toml"), config).unwrap();
+    // Who makes the tree alone is told how to make an image of it.
+    let by_user = format!(
+        "./detfs build image.toml
+         ./detfs stage pacman tree --package app --repo core --mirror {source} \
+             --source-date-epoch 1700000000 2>said
+         enter=$(sed -n 's/.*, or with `\\(unshare .*\\) detfs mkimage tree OUT`$/\\1/p' said)
+         $enter ./detfs mkimage tree by-hand --seed {SEED} --source-date-epoch 1700000000 \
+             --architecture x86-64"
+    );
+    fs::write(ground.path().join("by-user"), by_user).unwrap();
     let script = r#"
         cp -a $2 $1/packages; cp $3 $1/detfs; chmod 755 $1
         cp /etc/passwd $1/passwd; echo "tester:x:12345:12345::/:/bin/sh" >>$1/passwd
@@ -120,9 +129,9 @@ fn users_build_what_root_builds() {
             mv image by-root
             chown -R 12345:12345 . packages
             exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps=-all \
-                env -i PATH=/usr/bin:/bin ./detfs build image.toml' sh $1
-        cmp $1/image $1/by-root; stat -c %u $1/image"#;
+                env -i PATH=/usr/bin:/bin sh -eu by-user' sh $1
+        cmp $1/image $1/by-root; cmp $1/by-hand $1/by-root; stat -c %u $1/image"#;
     shell("test -e /etc/subuid || : >/etc/subuid; test -e /etc/subgid || : >/etc/subgid", &[]);
-    let said = shell(script, &[ground.path(), packages(), Path::new(crate::detfs::PROGRAM)]);
+    let said = shell(script, &[ground.path(), packages(), Path::new(PROGRAM)]);
     assert!(said.ends_with("\n12345\n"), "{said}");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::detfs::{SEED, detfs, succeed};
-use crate::oracle::{mount_ext4, shell};
+use crate::oracle::{mount_ext4, run, shell};
 
 const EPOCH: i64 = 1_600_000_000;
 
@@ -103,4 +103,44 @@ fn users_are_consistent() {
         assert_eq!(shell("cd $1/etc; cat passwd group shadow gshadow", &[&copy]), before);
         assert!(before.contains("a:!:18518:"), "{before}");
     });
+}
+
+/// Java takes a key store whose times were rewritten, for its digest is right.
+#[test]
+fn java_trusts_its_key_store() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = scratch.path().join("tree");
+    let certificate = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/verity/certificate.pem");
+    shell(
+        "mkdir -p $1/etc/ssl/certs/java
+         keytool -importcert -noprompt -storetype JKS -storepass changeit -alias authority -file $2 \
+             -keystore $1/etc/ssl/certs/java/cacerts 2>&1",
+        &[&tree, &certificate],
+    );
+    let listed = |store: &Path| {
+        let options = ["-list", "-v", "-storepass", "changeit", "-keystore"];
+        run("keytool", options.map(OsStr::new).into_iter().chain([store.as_os_str()]))
+    };
+    let place = "etc/ssl/certs/java/cacerts";
+    let before = listed(&tree.join(place)).all();
+    let created = |said: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix("Creation date: "));
+        line.unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    normalized(&tree, "systemd", |root| {
+        let after = listed(&root.join(place));
+        assert!(after.ok, "{}", after.all());
+        // By `date -u -d @1600000000`.
+        assert_eq!(created(&after.all()), "Sep 13, 2020");
+        let (old, new) = (created(&before), created(&after.all()));
+        assert_eq!(before.replace(&old, &new), after.all());
+    });
+    // It would complain about another time alone.
+    let spoiled = scratch.path().join("spoiled");
+    let mut store = fs::read(tree.join(place)).unwrap();
+    let name = store.windows(9).position(|bytes| bytes == b"authority").unwrap();
+    store[name + 9 + 7] ^= 1;
+    fs::write(&spoiled, store).unwrap();
+    let said = listed(&spoiled);
+    assert!(!said.ok && said.all().contains("tampered"), "{}", said.all());
 }
