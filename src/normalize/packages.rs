@@ -4,11 +4,17 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
-use crate::tree::{InodeId, Kind, Tree};
+use crate::tree::{Entry, InodeId, Kind, Tree};
 
-/// The inodes that packages of pacman and dpkg brought.
+/// The inodes that packages of pacman and dpkg brought, and those of their databases.
 pub(super) fn brought(tree: &Tree) -> Result<BTreeSet<InodeId>> {
     let mut found = BTreeSet::new();
+    let databases = [&b"var/lib/dpkg"[..], b"var/lib/pacman/local"];
+    let mut pending: Vec<_> = databases.iter().filter_map(|path| tree.find(path)).collect();
+    while let Some(id) = pending.pop() {
+        found.insert(id);
+        pending.extend(tree.entries(id).iter().map(Entry::inode));
+    }
     let mut list = |file: InodeId, take: fn(&[u8]) -> Option<&[u8]>| -> Result<()> {
         if matches!(tree.inode(file).kind, Kind::File { .. }) {
             let text = tree.read(file)?;

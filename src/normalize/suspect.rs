@@ -81,14 +81,15 @@ const FORMATS: [(usize, &[u8], &str); 11] = [
 ];
 
 /// What is suspicious about a file with nothing special in it.
-const NEWER: &str = "newer than the epoch and of no package: made while packages were installed";
+const NEWER: &str =
+    "newer than the epoch, of no package and with no rule: made while packages were installed";
 
 /// How much of a file is looked at.
 const HEAD: usize = 64 << 10;
 
 /// Lists what no rule is about and may still differ: known places and formats; under `etc` and
 /// `var`, files newer than the epoch of random bytes or with nothing in them but an id; and other
-/// files newer than the epoch that no package brought.
+/// files newer than the epoch that no package brought and no rule has seen.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
@@ -103,6 +104,11 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
     let places = Globs::new(PLACES.map(|(pattern, ..)| pattern)).expect("a test uses them");
     let brought = packages::brought(tree)?;
+    let is_known = |path: &[u8]| {
+        let mut matching = Vec::new();
+        rules.matching(path, &mut matching);
+        !matching.is_empty()
+    };
     let signs = PLACES.map(|(_, sign, _)| Regex::new(sign).expect("a test uses them"));
     let mut found = Vec::new();
     let mut matching = Vec::new();
@@ -126,7 +132,7 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
                             is_sign.then_some(PLACES[at].2)
                         }
                         None => match content(tree, id, &path, epoch)? {
-                            Some(NEWER) if brought.contains(&id) => None,
+                            Some(NEWER) if brought.contains(&id) || is_known(&path) => None,
                             why => why,
                         },
                     };

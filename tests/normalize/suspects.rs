@@ -58,7 +58,7 @@ fn places_formats_and_newer_files_are_named() {
 }
 
 /// What a package brought may be newer than the epoch, by the databases of dpkg, which has files in
-/// directories that are symlinks, and of pacman.
+/// directories that are symlinks, and of pacman. So may those databases, and what a rule has seen.
 #[test]
 fn what_packages_brought_is_not_named() {
     let found = suspects(
@@ -69,11 +69,12 @@ fn what_packages_brought_is_not_named() {
             ("usr/lib/a", b"", NEW),
             ("usr/made", b"", NEW),
             ("var/lib/dpkg/info/x.list", b"/.\n/lib\n/lib/a\n/gone\n", OLD),
-            ("var/lib/dpkg/info/x.md5sums", b"/usr/made\n", OLD),
+            ("var/lib/dpkg/info/x.md5sums", b"/usr/made\n", NEW),
             ("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n", OLD),
             ("var/lib/pacman/local/y-1-1/files", b"%FILES%\nusr/\nusr/b\n\n%BACKUP%\n", OLD),
+            ("usr/lib/seen.pyc", b"nothing that the rule knows", NEW),
         ],
-        "",
+        "enable = [\"python-modules\"]",
     );
     let expected = ["usr/key", "usr/made"];
     assert_eq!(found, expected.map(|path| (path.to_owned(), "newer than".to_owned())));
