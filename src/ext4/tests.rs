@@ -106,6 +106,7 @@ fn the_smallest_size_fits_and_one_block_less_is_refused() {
 
 /// The last group as short as can be, and copies of the superblock in the way of tables.
 #[test]
+#[ignore = "takes seconds"]
 fn sizes_around_group_boundaries_are_clean() {
     let tree = tree(300);
     let group = 8192;

@@ -99,6 +99,11 @@ fn judge(draft: &Draft, mount: bool, image: &Path) -> Verdict<Counts> {
     Ok(counts)
 }
 
+/// How many trees: as many as `RANDOM_TREES` says, or else as here.
+pub fn number(usual: u32) -> u32 {
+    std::env::var("RANDOM_TREES").map_or(usual, |text| text.parse().expect("it is a number"))
+}
+
 /// Judges so many trees on two threads, and has the kernel look at every tenth or more.
 fn judge_random_trees(trees: u32) {
     let total = Arc::new(Mutex::new(Counts::default()));
@@ -142,7 +147,7 @@ fn some_random_trees_are_sound() {
 #[test]
 #[ignore = "takes minutes"]
 fn many_random_trees_are_sound() {
-    judge_random_trees(2000);
+    judge_random_trees(number(2000));
 }
 
 /// A tree with a file of some names in its root, and its image.

@@ -122,6 +122,7 @@ fn other_readers_read_it() {
 
 /// What the kernel writes to the images of systems that are small, and of one that is not.
 #[test]
+#[ignore = "takes seconds"]
 fn it_boots_with_the_headroom_that_is_the_default() {
     let empty = tree("touch -d @1600000000.5 .");
     for (source, options) in [
@@ -150,6 +151,7 @@ fn it_stands_all_that_is_done_to_it() {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn an_exact_fit_grows_and_stands_it() {
     let source = stressed(500);
     let image = Image::new(source, &["--headroom=0"]);

@@ -40,6 +40,7 @@ fn more_links_are_checked() {
 
 /// As many links as an inode has, and one more.
 #[test]
+#[ignore = "takes seconds"]
 fn the_most_links() {
     let host = linked(65_535);
     let first = host.path().join("first");

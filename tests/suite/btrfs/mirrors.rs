@@ -13,6 +13,7 @@ const STRIPE: u64 = 64 << 10;
 
 /// Images that end around the copy at 64 MiB: content of so many sectors more or less.
 #[test]
+#[ignore = "takes seconds"]
 fn content_that_ends_around_64_mib() {
     let exact = ["--headroom=0", "--btrfs-metadata=single"];
     let source = tree(":");
@@ -35,6 +36,7 @@ fn content_that_ends_around_64_mib() {
 
 /// Every way of metadata to come to lie around the copy, in both stripes.
 #[test]
+#[ignore = "takes seconds"]
 fn metadata_around_64_mib() {
     let source = tree("for n in $(seq 3000); do echo $n >$n; done");
     let mut around = 0;
@@ -57,6 +59,7 @@ fn metadata_around_64_mib() {
 
 /// The kernel writes the copies when it commits; content beside them must stay.
 #[test]
+#[ignore = "takes seconds"]
 fn the_kernel_writes_the_copies() {
     let source = tree("seq 100 >small");
     fill(&source, "file", 1, 80 << 20);

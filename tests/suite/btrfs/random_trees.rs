@@ -20,6 +20,7 @@ use super::random_sketch::BtrfsSketch;
 use crate::oracle::btrfs::{Facts, btrfs_check, mount_btrfs_with};
 use crate::oracle::{Complaint, Verdict};
 use crate::random_trees::mounted::{self, Kept};
+use crate::random_trees::number;
 use crate::random_trees::sketch::{Grown, Sketch, Taste};
 use crate::tree::Random;
 
@@ -158,7 +159,7 @@ fn some_random_trees_are_sound() {
 #[test]
 #[ignore = "takes minutes"]
 fn many_random_trees_are_sound() {
-    judge_random_trees(2000);
+    judge_random_trees(number(600));
 }
 
 /// The names in the model are not those in the image any more.

@@ -34,6 +34,7 @@ fn smallest(source: &TempDir, options: &[&str]) -> u64 {
 
 /// Each of the trees has another number of leaves in another of the trees of the file system.
 #[test]
+#[ignore = "takes seconds"]
 fn the_smallest_size_is_enough_and_less_is_not() {
     let source = tree(":");
     let mut last = 0;
@@ -48,6 +49,7 @@ fn the_smallest_size_is_enough_and_less_is_not() {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn the_smallest_size_of_every_shape() {
     for script in [":", "for n in $(seq 3000); do echo $n >$n; done; seq 500000 >large"] {
         let source = tree(script);

@@ -90,6 +90,7 @@ fn a_file_longer_than_an_extent() {
 
 /// The inode holds 4 extents, a block 84, 169 or 340; the root has room for 4 blocks.
 #[test]
+#[ignore = "takes seconds"]
 fn extent_trees_of_every_depth() {
     for (block_size, count, depth, index) in [
         (4096, 4, 0, 0),

@@ -138,6 +138,7 @@ fn headroom_is_room() {
 
 /// The journal and the orphan file of a file system of so many blocks are those of mke2fs.
 #[test]
+#[ignore = "takes seconds"]
 fn special_files_are_as_large_as_those_of_mke2fs() {
     const K: u64 = 1 << 10;
     const M: u64 = 1 << 20;

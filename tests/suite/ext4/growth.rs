@@ -51,6 +51,7 @@ fn still_in_order(image: &Path) {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn from_64_mib_to_64_gib() {
     let tree = tree();
     for profile in PROFILES {

@@ -139,6 +139,7 @@ fn differing(one: &Options, other: &Options, allowed: fn(Kind, usize) -> bool) -
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn a_seed_changes_what_it_is_for() {
     // Two groups, the second with copies.
     let one = Options { profile: Profile::Modern, size: Some(200 << 20), ..options() };

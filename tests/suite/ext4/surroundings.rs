@@ -107,6 +107,7 @@ fn a_pipe_gets_the_same_bytes() {
 
 /// What the kernel has changed in any place, e2fsck finds in order.
 #[test]
+#[ignore = "takes seconds"]
 fn a_kernel_writes() {
     for profile in PROFILES {
         for block_size in BLOCK_SIZES {

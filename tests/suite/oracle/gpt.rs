@@ -172,6 +172,7 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "takes seconds"]
     fn a_flipped_bit_is_found() {
         let (header, array) = (512, 1024);
         let (backup_header, backup_array) = (LEN - 512, LEN - 33 * 512);

@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "takes seconds"]
     fn every_part_is_compared() {
         let end = 8 << 20;
         for (what, at) in [

@@ -59,6 +59,7 @@ fn the_partition_is_that_of_systemd_repart() {
 
 /// All kinds of keys, in all forms that `openssl` writes them in.
 #[test]
+#[ignore = "takes seconds"]
 fn openssl_verifies_signatures() {
     let files = Files::new(
         "for bits in 1024 2048 3072 4096; do openssl genrsa -out rsa$bits $bits; done

@@ -143,6 +143,7 @@ fn sweep(turn: usize) {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn no_bit_is_passed_over() {
     sweep(0);
 }
@@ -155,6 +156,7 @@ fn none_of_all_bits_is_passed_over() {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn no_bit_of_the_superblock_is_passed_over() {
     let mut image = sample::deep();
     let free = free_in_superblock();
@@ -175,6 +177,7 @@ fn no_bit_of_the_superblock_is_passed_over() {
 
 /// Whatever is read, it is read to an end and without a panic.
 #[test]
+#[ignore = "takes seconds"]
 fn nothing_makes_the_reader_panic() {
     let mut image = sample::deep();
     let blocks = image.blocks.clone();

@@ -122,6 +122,7 @@ mod tests {
     ];
 
     #[test]
+    #[ignore = "takes seconds"]
     fn what_the_kernel_made_stands_it() {
         let sample = Sample::new();
         let compare = |root: &Path| Comparison::exact().compare(&sample.source, root);
@@ -131,6 +132,7 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "takes seconds"]
     fn what_is_broken_does_not() {
         let sample = Sample::new();
         flip(&sample.image, sample.data());
