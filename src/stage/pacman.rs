@@ -26,7 +26,7 @@ pub struct Options {
     /// The repositories there, the first one first.
     #[serde(default)]
     pub repositories: Vec<String>,
-    /// SHA-256 of the caller's own pacman.conf, if there is one.
+    /// A digest of what the caller's own pacman.conf decides, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
     /// The architecture, as Arch Linux calls it.

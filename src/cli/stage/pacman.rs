@@ -107,7 +107,9 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
         differing => Err(Error::Differs {
             what: "the lock".into(),
             rule: format!("{} is not as it says", differing.join(", ")),
-            remedy: "leave out what it says, or make a new lock without --locked".into(),
+            remedy: "leave out what it says, or make the lock anew (detfs build --update, detfs \
+                     stage pacman without --locked)"
+                .into(),
         }),
     }
 }
@@ -163,16 +165,29 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
     })
 }
 
+/// A digest of what a pacman.conf decides.
 fn configuration(typed: &Packages) -> Result<Option<String>> {
     let Some(path) = &typed.pacman_conf else { return Ok(None) };
-    let bytes = fs::read(path).map_err(|error| {
+    let text = fs::read_to_string(path).map_err(|error| {
         Error::parameter(
             "--pacman-conf",
             format!("cannot read {}: {error}", path.display()),
             "give a file that you may read",
         )
     })?;
-    Ok(Some(sha256_of(&bytes)))
+    Ok(Some(sha256_of(decisive(&text).as_bytes())))
+}
+
+/// The lines of a pacman.conf but those that say where packages and keys come from, which is another
+/// place on another machine: packages are held by their own hashes.
+fn decisive(text: &str) -> String {
+    let is_place = |line: &str| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        matches!(key, "Server" | "CacheServer" | "XferCommand" | "GPGDir")
+    };
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#') && !is_place(line));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The address of packages with `$repo` and `$arch`.
@@ -256,6 +271,16 @@ mod tests {
         let options = options(&Packages { snapshot, source_date_epoch: None, ..typed() }).unwrap();
         assert_eq!(options.source_date_epoch, 1_795_392_000);
         assert_eq!(options.repositories, ["core", "extra"]);
+    }
+
+    #[test]
+    fn configurations_are_told_apart_by_what_they_decide() {
+        let text = "[options]\n# x\nGPGDir = /a\nNoExtract = usr/share/doc/*\n[core]\nServer = file:///a\n";
+        let elsewhere =
+            "[options]\n GPGDir=/b\n  NoExtract = usr/share/doc/*\n\n[core]\nServer=file:///b\n";
+        assert_eq!(decisive(text), decisive(elsewhere));
+        assert_eq!(decisive(text), "[options]\nNoExtract = usr/share/doc/*\n[core]\n");
+        assert_ne!(decisive(text), decisive(&text.replace("NoExtract", "NoUpgrade")));
     }
 
     #[test]

@@ -285,6 +285,12 @@ fn one_file_says_it_all() {
     let mut keyless = crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]);
     succeed(keyless.args(["--force", "--update"]));
     assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    // The lock holds on a machine on which all is elsewhere.
+    let elsewhere = scratch.path().join("elsewhere");
+    shell("cp -a $1 $2; sed -i s:$1:$2: $2/pacman.conf", &[packages(), &elsewhere]);
+    fs::write(&config, text.replace(&source, "pacman-conf = \"elsewhere/pacman.conf\"\n")).unwrap();
+    succeed(crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]).arg("--force"));
+    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
     for (from, to, part) in [
         ("[stage]", "[stages]", "unknown field `stages`"),
         ("repo =", "repos =", "--repos"),
