@@ -34,6 +34,7 @@ bad() { echo REFUSAL "$*"; systemctl poweroff -ff; }
 grep -qxE '[0-9a-f]{32}' /etc/machine-id || bad machine-id
 ldconfig && [ -s /var/cache/ldconfig/aux-cache ] || bad ldconfig
 python3 -c 'import json, sqlite3' || bad python
+/lib/open-iscsi/startup-checks.sh && grep -q '^InitiatorName=.' /etc/iscsi/initiatorname.iscsi || bad iscsi
 [ -z "$(dpkg --audit)" ] || bad dpkg
 systemd-sysusers --dry-run >/dev/null && pwck -rq && grpck -r || bad users
 [ -s /var/log/journal/$(cat /etc/machine-id)/system.journal ] || bad journal
@@ -43,7 +44,7 @@ END
     chmod 755 "$1/etc/boot"
     sed -i "s/MARKER/$2/; s/REFUSAL/$3/" "$1/etc/boot""#;
 
-const PACKAGES: &str = "dbus,openssl,python3,systemd";
+const PACKAGES: &str = "dbus,man-db,nvme-cli,open-iscsi,openssl,popularity-contest,python3,systemd";
 
 #[test]
 #[ignore = "installs Debian twice"]
@@ -68,8 +69,20 @@ fn two_installs_at_different_times_are_one_image() {
     let fired = rules(&manifest);
     assert_eq!(manifest["normalization"], other_manifest["normalization"], "{fired:?}");
     assert_eq!(hash, other, "{fired:?}");
-    let expected =
-        ["machine-id", "dpkg-logs", "apt-lists", "ldconfig-cache", "python-modules", "shadow-day"];
+    let expected = [
+        "apt-lists",
+        "dpkg-logs",
+        "iscsi-name",
+        "ldconfig-cache",
+        "machine-id",
+        "man-caches",
+        "nvme-host-id",
+        "passwd-order",
+        "popularity-contest-id",
+        "popularity-contest-time",
+        "python-modules",
+        "shadow-day",
+    ];
     for rule in expected {
         assert!(fired.iter().any(|fired| fired == rule), "{rule}: {fired:?}");
     }

@@ -105,6 +105,44 @@ fn users_are_consistent() {
     });
 }
 
+/// The menu of info pages is the same in whatever order entries came, and `install-info`, which made
+/// it, finds them in it.
+#[test]
+fn menus_of_info_are_understood() {
+    let scratch = tempfile::tempdir().unwrap();
+    let pages = scratch.path().join("pages");
+    // It takes these titles for different ones, and does not put them in an order.
+    let page = "mkdir -p $1; page() {
+            printf 'INFO-DIR-SECTION %s\nSTART-INFO-DIR-ENTRY\n* %s: (%s). About\n  it.\nEND-INFO-DIR-ENTRY\n' \
+                $2 $1 $1 >$pages/$1.info
+        }
+        pages=$1; page a Two; page b One; page c one";
+    shell(page, &[&pages]);
+    let menu = |order: &str| {
+        let tree = scratch.path().join(order.replace(' ', ""));
+        let add = format!(
+            "mkdir -p $1/usr/share/info; for page in {order}; do
+                install-info --dir-file=$1/usr/share/info/dir $2/$page.info
+            done"
+        );
+        shell(&add, &[&tree, &pages]);
+        let plain = fs::read_to_string(tree.join("usr/share/info/dir")).unwrap();
+        let sorted = normalized(&tree, "systemd", |root| {
+            let copy = scratch.path().join("dir");
+            fs::copy(root.join("usr/share/info/dir"), &copy).unwrap();
+            let sorted = fs::read_to_string(&copy).unwrap();
+            shell("install-info --delete --dir-file=$1 $2/b.info", &[&copy, &pages]);
+            let without = fs::read_to_string(&copy).unwrap();
+            assert!(!without.contains("(b)") && without.contains("(c)"), "{without}");
+            sorted
+        });
+        (plain, sorted)
+    };
+    let (one, two) = (menu("a b c"), menu("c b a"));
+    assert_ne!(one.0, two.0);
+    assert_eq!(one.1, two.1);
+}
+
 /// Java takes a key store whose times were rewritten, for its digest is right.
 #[test]
 fn java_trusts_its_key_store() {
