@@ -35,14 +35,22 @@ grep -qxE '[0-9a-f]{32}' /etc/machine-id || bad machine-id
 ldconfig && [ -s /var/cache/ldconfig/aux-cache ] || bad ldconfig
 python3 -c 'import json, sqlite3' || bad python
 /lib/open-iscsi/startup-checks.sh && grep -q '^InitiatorName=.' /etc/iscsi/initiatorname.iscsi || bad iscsi
-[ -z "$(dpkg --audit)" ] || bad dpkg
+[ -z "$(dpkg --audit)" ] && apt-get -qq check || bad dpkg
+systemd-analyze condition ConditionNeedsUpdate=/etc && bad etc would be updated
+systemd-analyze condition ConditionNeedsUpdate=/var || bad var would not be updated
 systemd-sysusers --dry-run >/dev/null && pwck -rq && grpck -r || bad users
 [ -s /var/log/journal/$(cat /etc/machine-id)/system.journal ] || bad journal
 echo MARKER
 systemctl poweroff
 END
     chmod 755 "$1/etc/boot"
-    sed -i "s/MARKER/$2/; s/REFUSAL/$3/" "$1/etc/boot""#;
+    sed -i "s/MARKER/$2/; s/REFUSAL/$3/" "$1/etc/boot"
+    # As if systemd had updated /etc last, and /var before /usr changed.
+    seconds=$(stat -c %Y "$1/usr")
+    touch -d "@$seconds" "$1/usr"
+    echo "TIMESTAMP_NSEC=${seconds}000000000" >"$1/etc/.updated"
+    touch -d "@$seconds" "$1/etc/.updated"
+    touch -d @1000000000 "$1/var/.updated""#;
 
 const PACKAGES: &str = "dbus,man-db,nvme-cli,open-iscsi,openssl,popularity-contest,python3,systemd";
 
@@ -82,6 +90,7 @@ fn two_installs_at_different_times_are_one_image() {
         "popularity-contest-time",
         "python-modules",
         "shadow-day",
+        "update-stamps",
     ];
     for rule in expected {
         assert!(fired.iter().any(|fired| fired == rule), "{rule}: {fired:?}");
