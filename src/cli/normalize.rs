@@ -124,19 +124,19 @@ fn list(typed: &Normalize) -> Result<ExitCode> {
 
 /// What is printed of a check.
 #[derive(Serialize)]
-struct CheckRecord {
+struct CheckRecord<'a> {
     profile: Option<Profile>,
     source_date_epoch: i64,
     /// Whether the epoch was given, or is the newest time of the tree.
     source_date_epoch_from: &'static str,
     fired: Vec<FiredRecord>,
-    suspicions: Vec<SuspicionRecord>,
+    suspicions: Vec<SuspicionRecord<'a>>,
 }
 
 #[derive(Serialize)]
-struct SuspicionRecord {
+struct SuspicionRecord<'a> {
     path: String,
-    why: &'static str,
+    why: &'a str,
 }
 
 /// Installed packages make thousands of files.

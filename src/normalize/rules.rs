@@ -49,6 +49,13 @@ impl Rules {
         Self::new(rules.collect()).expect("a test reads all patterns")
     }
 
+    /// The built-in rules that have to be switched on, and are not among these.
+    pub(super) fn off(&self) -> Self {
+        let is_here = |rule: &Rule| self.iter().any(|here| here.name == rule.name);
+        let rules = Self::all().into_iter().filter(|rule| !rule.enabled && !is_here(rule));
+        Self::new(rules.collect()).expect("a test reads all patterns")
+    }
+
     /// The built-in rules of a profile, if there is one, with those of a file that has the form of
     /// the built-in ones. It can name rules in `enable` and `disable`, and its own rules follow the
     /// built-in ones. One that has the name of a built-in rule stands in the place of that.

@@ -1,11 +1,11 @@
 //! What may differ between two installations though no rule says so: for people to look at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::bytes::Regex;
 
 use super::apply::Walk;
-use super::{Action, Rules, packages};
+use super::{Action, Fired, Rules, packages};
 use crate::error::Result;
 use crate::glob::Globs;
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ pub struct Suspicion {
     /// The path in the tree.
     pub path: Vec<u8>,
     /// What is suspicious about it.
-    pub why: &'static str,
+    pub why: String,
 }
 
 /// Places of what is compiled or collected while packages are installed: a pattern, what the content
@@ -87,7 +87,8 @@ const NEWER: &str =
 /// How much of a file is looked at.
 const HEAD: usize = 64 << 10;
 
-/// Lists what no rule is about and may still differ: known places and formats; under `etc` and
+/// Lists what no rule is about and may still differ: what a built-in rule that is off would change;
+/// known places and formats; under `etc` and
 /// `var`, files newer than the epoch of random bytes or with nothing in them but an id; and other
 /// files newer than the epoch that no package brought and no rule has seen.
 ///
@@ -103,6 +104,12 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
     let covered: BTreeSet<&[u8]> =
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
     let places = Globs::new(PLACES.map(|(pattern, ..)| pattern)).expect("a test uses them");
+    let (off, _) = Walk::new(tree, &rules.off(), epoch).run()?;
+    let off: BTreeMap<&[u8], &Fired> = off
+        .fired
+        .iter()
+        .flat_map(|fired| fired.paths.iter().map(move |path| (&**path, fired)))
+        .collect();
     let brought = packages::brought(tree)?;
     let is_known = |path: &[u8]| {
         let mut matching = Vec::new();
@@ -125,15 +132,18 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
                 Kind::Directory => pending.push((id, path)),
                 Kind::File { .. } if !covered.contains(&*path) => {
                     places.matching(&path, &mut matching);
-                    let why = match matching.first() {
-                        Some(&at) => {
-                            let is_sign =
-                                PLACES[at].1.is_empty() || signs[at].is_match(&tree.read(id)?);
-                            is_sign.then_some(PLACES[at].2)
+                    let place = matching.first().map(|&at| (PLACES[at], &signs[at]));
+                    let why = match (off.get(&*path), place) {
+                        (Some(Fired { rule, reason, .. }), _) => {
+                            Some(format!("the rule {rule} is off: {reason}"))
                         }
-                        None => match content(tree, id, &path, epoch)? {
+                        (None, Some(((_, sign, why), matcher))) => {
+                            let is_sign = sign.is_empty() || matcher.is_match(&tree.read(id)?);
+                            is_sign.then(|| why.to_owned())
+                        }
+                        (None, None) => match content(tree, id, &path, epoch)? {
                             Some(NEWER) if brought.contains(&id) || is_known(&path) => None,
-                            why => why,
+                            why => why.map(str::to_owned),
                         },
                     };
                     found.extend(why.map(|why| Suspicion { path, why }));

@@ -364,6 +364,6 @@ pub(crate) const CASES: &[Case] = &[
         &[("usr/lib/os-release", b"ID=x\nBUILD_ID=1\nIMAGE_VERSION=1\n", 5)],
         &[("usr/lib/os-release", b"ID=x\nBUILD_ID=2\nIMAGE_VERSION=2\n", 5)],
         &["usr/lib/os-release"],
-        &[("usr/lib/os-release", b"ID=x\n", 5)],
+        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=rolling\n", 5)],
     ),
 ];
