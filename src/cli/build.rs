@@ -13,8 +13,11 @@ use crate::seed::Seed;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
 
+/// What must be done before there is a tree.
+pub(super) type First<'a> = &'a dyn Fn() -> Result<()>;
+
 /// What goes in and where it goes out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub(super) tree: &'a Path,
     pub(super) out: &'a Path,
@@ -24,6 +27,8 @@ pub(super) struct Job<'a> {
     pub(super) btrfs: bool,
     /// What the tree is normalised by, if it is.
     pub(super) canon: Option<&'a arguments::Canon>,
+    /// Makes the tree if it is not there yet, once all else that was typed is understood.
+    pub(super) first: Option<First<'a>>,
 }
 
 impl Job<'_> {
@@ -40,6 +45,8 @@ impl Job<'_> {
         let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
         let exclude = meaning::globs("--exclude", &typed.exclude)?;
         let (image, manifest) = self.destinations()?;
+        self.canon.map_or(Ok(()), Canon::check)?;
+        self.first.map_or(Ok(()), |first| first())?;
 
         let excluded = move |path: &[u8]| exclude.matches(path);
         let host_xattrs = self.host_xattrs();

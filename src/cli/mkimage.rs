@@ -1,12 +1,13 @@
 //! `detfs mkimage`.
 
 use super::arguments::{Fs, Mkimage};
-use super::build::Job;
+use super::build::{First, Job};
 use super::meaning;
 use crate::disk::{Root, image};
 use crate::error::Result;
 
-pub(super) fn run(typed: &Mkimage) -> Result<()> {
+/// Makes the image; `first` makes the tree that it is of, if that is not there yet.
+pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let Mkimage { tree, out, source, outcome, canon, .. } = typed;
     meaning::only(typed.fs, &typed.ext4, &typed.btrfs)?;
     let esp_size = typed.esp_size.as_deref().map(|text| meaning::bytes("--esp-size", text));
@@ -32,6 +33,7 @@ pub(super) fn run(typed: &Mkimage) -> Result<()> {
         outcome,
         btrfs: matches!(typed.fs, Fs::Btrfs),
         canon: Some(canon),
+        first,
     };
     job.run(architecture, |source| image::plan(source, &options))
 }

@@ -68,7 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return code.into();
     }
     let result = match &command {
-        Command::Mkimage(arguments) => mkimage::run(arguments).map(done),
+        Command::Mkimage(arguments) => mkimage::run(arguments, None).map(done),
         Command::Mkfs(arguments) => mkfs::run(arguments).map(done),
         Command::Normalize(arguments) => normalize::run(arguments),
         Command::Stage(arguments) => stage::run(arguments),

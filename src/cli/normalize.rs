@@ -30,11 +30,19 @@ pub(super) struct Canon {
 }
 
 impl Canon {
+    /// Finds what is wrong with what was typed before there is a tree.
+    pub(super) fn check(typed: &arguments::Canon) -> Result<()> {
+        let profile = named(typed)?;
+        if let Some(path) = &typed.rules {
+            Rules::with_file(profile, path, &rules_text(path)?)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn new(typed: &arguments::Canon, tree: &Tree) -> Result<Self> {
         let profile = match &*typed.normalize {
             "auto" => Profile::of(tree)?,
-            "none" => None,
-            name => Some(name.parse()?),
+            _ => named(typed)?,
         };
         let Some(path) = &typed.rules else {
             let rules = profile.map(Rules::builtin).unwrap_or_default();
@@ -43,6 +51,14 @@ impl Canon {
         let text = rules_text(path)?;
         let digest = sha256_of(text.as_bytes());
         Ok(Self { profile, rules: Rules::with_file(profile, path, &text)?, digest: Some(digest) })
+    }
+}
+
+/// The profile that was asked for by its name.
+fn named(typed: &arguments::Canon) -> Result<Option<Profile>> {
+    match &*typed.normalize {
+        "auto" | "none" => Ok(None),
+        name => name.parse().map(Some),
     }
 }
 
@@ -91,10 +107,7 @@ impl<'a> From<&'a Rule> for RuleRecord<'a> {
 
 /// Lists all built-in rules, or those of a profile with those of a file.
 fn list(typed: &Normalize) -> Result<ExitCode> {
-    let profile = match &*typed.canon.normalize {
-        "auto" | "none" => None,
-        name => Some(name.parse()?),
-    };
+    let profile = named(&typed.canon)?;
     let rules: Vec<Rule> = match (&typed.canon.rules, profile) {
         (Some(path), profile) => {
             Rules::with_file(profile, path, &rules_text(path)?)?.iter().cloned().collect()

@@ -9,9 +9,10 @@ use clap::{CommandFactory, Parser};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::arguments::{Arguments, Build, Command, StageCommand};
+use super::arguments::{self, Arguments, Build, Command, StageCommand};
 use super::{mkimage, one_line, stage};
 use crate::error::{Error, Result};
+use crate::stage::Scratch;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -45,31 +46,35 @@ pub(super) fn run(typed: &Build) -> Result<()> {
         (None, Some(_)) => None,
         _ => return Err(words.fault("it has either [stage], or `tree` in [image]".into())),
     };
-    // All is understood before anything is made.
-    let ground = match &tree {
+    let scratch = match &tree {
         Some(_) => None,
-        None => {
-            let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let ground = tempfile::tempdir_in(parent.unwrap_or(Path::new(".")));
-            Some(ground.map_err(|error| Error::output("cannot make a directory", error))?)
+        // What is not beside a file, a device say, has no room there for a tree.
+        None if fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) => {
+            Some(Scratch::beside(&typed.config, "build")?)
         }
+        None => Some(Scratch::beside(&out, "build")?),
     };
-    let staged = ground.as_ref().map(|ground| ground.path().join("root"));
+    let staged = scratch.as_ref().map(|scratch| scratch.join("root"));
     let tree = tree.or_else(|| staged.clone()).expect("there is one or the other");
-    let image = words.parse(&["mkimage"], &image, &[tree.as_os_str().into(), out.into()])?;
-    if let (Some(mut stage), Some(out)) = (stage, staged) {
-        given(&mut stage, "source-date-epoch", &source_date_epoch);
-        let lock = stage.get("lock").map(|lock| words.path(lock)).transpose()?;
-        let is_locked = !typed.update && lock.is_some_and(|lock| lock.exists());
-        switch(&mut stage, "locked", is_locked);
-        if let Command::Stage(typed) = words.parse(&["stage", "pacman"], &stage, &[out.into()])?
-            && let StageCommand::Pacman(typed) = &typed.command
-        {
-            stage::pacman(typed)?;
+    let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
+    let stage = match (stage, staged) {
+        (Some(mut stage), Some(out)) => {
+            given(&mut stage, "source-date-epoch", &source_date_epoch);
+            let lock = stage.get("lock").map(|lock| words.path(lock)).transpose()?;
+            let is_locked = !typed.update && lock.is_some_and(|lock| lock.exists());
+            switch(&mut stage, "locked", is_locked);
+            Some(words.parse(&["stage", "pacman"], &stage, &[out.into()])?)
         }
-    }
+        _ => None,
+    };
+    let first = || match &stage {
+        Some(Command::Stage(arguments::Stage { command: StageCommand::Pacman(typed) })) => {
+            stage::pacman(typed)
+        }
+        _ => Ok(()),
+    };
     match image {
-        Command::Mkimage(typed) => mkimage::run(&typed),
+        Command::Mkimage(typed) => mkimage::run(&typed, Some(&first)),
         _ => unreachable!("it was parsed as such"),
     }
 }

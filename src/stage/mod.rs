@@ -14,3 +14,5 @@ mod scratch;
 pub use compare::{Difference, compare};
 pub use lock::{Lock, Package};
 pub use pacman::{Options, Staged, Staging};
+#[cfg(feature = "cli")]
+pub(crate) use scratch::Scratch;

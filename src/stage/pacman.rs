@@ -72,7 +72,14 @@ impl Staging<'_> {
     pub fn run(&self, out: &Path) -> Result<Staged> {
         let Self { options, configuration, cache, locked, clock } = *self;
         let out = &absolute(out)?;
-        let scratch = Scratch::new(out)?;
+        if out.symlink_metadata().is_ok() {
+            return Err(Error::parameter(
+                "OUT",
+                format!("{} exists", out.display()),
+                "remove it, or give another name",
+            ));
+        }
+        let scratch = Scratch::beside(out, "stage")?;
         let version = version(options)?;
         scratch.directory("work", 0o700)?;
         let cache = match cache {

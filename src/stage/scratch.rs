@@ -1,4 +1,4 @@
-//! A directory beside the tree that is made, in which it grows until it is whole.
+//! A directory beside what is made, in which it grows until it is whole.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -11,51 +11,54 @@ use crate::error::{Error, Result};
 /// The directory. It is removed with all that is in it when this is dropped; what an interrupted
 /// run has left is removed by the next.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
+    content: PathBuf,
     /// Locked while it is in use.
     _lock: File,
 }
 
 impl Scratch {
-    /// Makes the directory for a tree of this path, which must not exist.
-    pub(super) fn new(out: &Path) -> Result<Self> {
+    /// Makes the directory `.NAME.PURPOSE` beside a path that ends in the name.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the path has no name or another run has made the directory and is
+    /// not done; [`Error::Output`] if it can't be made.
+    pub(crate) fn beside(path: &Path, purpose: &str) -> Result<Self> {
         let fail = |rule: String, remedy: &str| Err(Error::parameter("OUT", rule, remedy));
-        if out.symlink_metadata().is_ok() {
-            return fail(format!("{} exists", out.display()), "remove it, or give another name");
-        }
-        let Some(name) = out.file_name() else {
-            return fail(format!("{} has no name", out.display()), "give the name of a directory");
+        let Some(name) = path.file_name() else {
+            return fail(format!("{} has no name", path.display()), "give the name of a directory");
         };
         let mut own = OsString::from(".");
         own.push(name);
-        own.push(".stage");
-        let path = out.with_file_name(own);
-        let shown = path.display().to_string();
+        own.push(format!(".{purpose}"));
+        let directory = path.with_file_name(own);
+        let shown = directory.display().to_string();
         let refused =
             |error: io::Error| Error::output(format!("cannot make the directory {shown}"), error);
-        fs::create_dir_all(&path).map_err(refused)?;
+        fs::create_dir_all(&directory).map_err(refused)?;
         // Nobody else has any business in there.
-        fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(refused)?;
-        let lock = File::create(path.join("lock")).map_err(refused)?;
+        fs::set_permissions(&directory, Permissions::from_mode(0o700)).map_err(refused)?;
+        let lock = File::create(directory.join("lock")).map_err(refused)?;
         if lock.try_lock().is_err() {
-            return fail(format!("{} is being made already", out.display()), "wait for that");
+            return fail(format!("{} is being made already", path.display()), "wait for that");
         }
-        let scratch = Self { path, _lock: lock };
-        scratch.remove("root").and_then(|()| scratch.remove("work")).map_err(refused)?;
+        let scratch = Self { content: directory.join("content"), path: directory, _lock: lock };
+        match fs::remove_dir_all(&scratch.content) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refused(error)),
+            _ => fs::create_dir(&scratch.content).map_err(refused),
+        }?;
         Ok(scratch)
     }
 
-    fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_dir_all(self.path.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    /// The path of something in it.
+    pub(crate) fn join(&self, path: &str) -> PathBuf {
+        self.content.join(path)
     }
 
     /// Makes a directory in it, with this mode whatever the umask.
     pub(super) fn directory(&self, path: &str, mode: u32) -> Result<PathBuf> {
-        let path = self.path.join(path);
+        let path = self.join(path);
         let made = fs::create_dir_all(&path)
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
         made.map_err(|error| {
@@ -66,7 +69,7 @@ impl Scratch {
 
     /// Writes a file in it.
     pub(super) fn file(&self, path: &str, text: &str) -> Result<PathBuf> {
-        let path = self.path.join(path);
+        let path = self.join(path);
         fs::write(&path, text)
             .map_err(|error| Error::output(format!("cannot write {}", path.display()), error))?;
         Ok(path)
@@ -74,7 +77,7 @@ impl Scratch {
 
     /// Gives the directory `root` in it its own name.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
-        fs::rename(self.path.join("root"), out).map_err(|error| {
+        fs::rename(self.join("root"), out).map_err(|error| {
             Error::output(format!("cannot give the tree the name {}", out.display()), error)
         })
     }
@@ -100,19 +103,22 @@ mod tests {
             names.sort();
             names
         };
-        let scratch = Scratch::new(&out).unwrap();
+        let new = || Scratch::beside(&out, "stage");
+        let scratch = new().unwrap();
         scratch.directory("root/a", 0o555).unwrap();
-        assert!(Scratch::new(&out).unwrap_err().to_string().contains("being made already"));
+        assert!(new().unwrap_err().to_string().contains("being made already"));
         drop(scratch);
         assert_eq!(names(), [""; 0]);
 
-        fs::create_dir_all(ground.path().join(".tree.stage/root/old")).unwrap();
-        let scratch = Scratch::new(&out).unwrap();
+        fs::create_dir_all(ground.path().join(".tree.stage/content/root/old")).unwrap();
+        let scratch = new().unwrap();
         scratch.directory("root", 0o755).unwrap();
         scratch.file("root/file", "x").unwrap();
         scratch.finish(&out).unwrap();
         assert_eq!(names(), ["tree", "tree/file"]);
-        assert!(Scratch::new(&out).unwrap_err().to_string().contains("exists"));
+        assert!(
+            Scratch::beside(Path::new("/"), "stage").unwrap_err().to_string().contains("no name")
+        );
     }
 
     fn walk(root: &Path) -> Vec<String> {

@@ -263,10 +263,26 @@ fn one_file_says_it_all() {
     };
     succeed(&mut build(&[]));
     let hash = sha256(&scratch.path().join("image.raw"));
-    let output = build(&[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "an image that exists is replaced");
-    // The second time there is a lock.
+    // What is wrong with the image is told before anything is fetched.
+    let hasty = |text: &str, part: &str| {
+        fs::write(&config, text).unwrap();
+        let output = build(&[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(part) && said.lines().count() == 1, "{said}");
+    };
+    hasty(&text, "exists; give another name");
+    let elsewhere =
+        text.replace("\"image.raw", "\"other.raw").replace("\"image.json", "\"other.json");
+    hasty(&format!("{elsewhere}esp-size = \"much\"\n"), "--esp-size");
+    hasty(&format!("{elsewhere}rules = \"none.toml\"\n"), "none.toml");
+    hasty(&format!("{elsewhere}normalize = \"plan9\"\n"), "\"plan9\" is not a profile");
+    fs::write(&config, &text).unwrap();
+    // The second time there is a lock, and what a run that was killed has left.
+    let left = scratch.path().join(".image.raw.build/content/root");
+    fs::create_dir_all(&left).unwrap();
     succeed(&mut build(&["--force"]));
+    assert!(!left.exists() && !scratch.path().join(".image.raw.build").exists());
     assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
     let tree = scratch.path().join("tree");
     succeed(&mut stage(&tree, &[]));

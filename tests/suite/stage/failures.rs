@@ -88,7 +88,7 @@ fn an_interrupted_run_leaves_no_tree() {
     assert!(run("kill", ["-KILL", "--", &group]).ok);
     child.wait().unwrap();
     assert!(!tree.exists());
-    assert!(ground.path().join(".tree.stage/root").exists());
+    assert!(ground.path().join(".tree.stage/content/root").exists());
     succeed(&mut stage(&tree, &[]));
     assert_eq!(shell("ls -A $1", &[ground.path()]), "tree\n");
     let output = stage(&tree, &[]).output().unwrap();
