@@ -84,7 +84,7 @@ pub(super) struct Canon {
 /// Show what would be left out or rewritten in an image of a tree
 #[derive(Debug, Args)]
 pub(super) struct Normalize {
-    /// List the rules
+    /// List the rules, as a file that --rules takes
     #[arg(long, required_unless_present = "check", conflicts_with = "check")]
     pub(super) list: bool,
     /// Tell which rules would fire on a tree, and what else is suspicious in it; with exit code 1 if

@@ -115,23 +115,14 @@ fn list(typed: &Normalize) -> Result<ExitCode> {
         (None, Some(profile)) => Rules::builtin(profile).iter().cloned().collect(),
         (None, None) => Rules::all(),
     };
-    let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
     if typed.json {
-        return print_json(&records).map(|()| ExitCode::SUCCESS);
+        let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
+        print_json(&records)?;
+    } else {
+        // A file of rules, to be changed and given back.
+        let texts: Vec<_> = rules.iter().map(|rule| format!("{}\n", rule.text)).collect();
+        say(&texts.join("\n"))?;
     }
-    let mut text = String::new();
-    for record in records {
-        let profiles: Vec<_> = record.profiles.iter().map(ToString::to_string).collect();
-        let profiles = if profiles.is_empty() { "all".into() } else { profiles.join(", ") };
-        let note = if record.enabled { "" } else { "  (off, to be switched on by --rules)" };
-        add(&mut text, format_args!("{}  {}  [{profiles}]{note}", record.name, record.verb));
-        add(&mut text, format_args!("    {}", record.path.join("  ")));
-        add(&mut text, format_args!("    {}", record.reason));
-        if !record.reference.is_empty() {
-            add(&mut text, format_args!("    {}", record.reference));
-        }
-    }
-    say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

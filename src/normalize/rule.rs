@@ -33,6 +33,8 @@ pub struct Rule {
     pub reason: String,
     /// Where that was found.
     pub reference: String,
+    /// The rule as it is written down, in the form of a file of rules.
+    pub text: String,
 }
 
 /// Which nodes a rule is about.
@@ -229,9 +231,12 @@ impl RuleFile {
         let file: File = toml::from_str(text)
             .map_err(|error| fail(error.span().map(|span| span.start), error.message().into()))?;
         let mut rules: Vec<Rule> = Vec::new();
-        for typed in file.rule {
+        let starts = file.rule.iter().map(|typed| typed.span().start);
+        let ends: Vec<_> = starts.skip(1).chain([text.len()]).collect();
+        for (typed, end) in file.rule.into_iter().zip(ends) {
             let at = typed.span().start;
             let rule = typed.into_inner().meaning().map_err(|rule| fail(Some(at), rule))?;
+            let rule = Rule { text: written(&text[at..end]), ..rule };
             if rules.iter().any(|other| other.name == rule.name) {
                 return Err(fail(Some(at), format!("rule {:?} is there twice", rule.name)));
             }
@@ -239,6 +244,15 @@ impl RuleFile {
         }
         Ok(Self { enable: file.enable, disable: file.disable, rules })
     }
+}
+
+/// A rule without what stands before the next one.
+fn written(text: &str) -> String {
+    let mut lines: Vec<_> = text.lines().collect();
+    while lines.last().is_some_and(|line| line.is_empty() || line.starts_with('#')) {
+        lines.pop();
+    }
+    lines.join("\n")
 }
 
 /// The number of the line that an offset is in, from 1.
@@ -333,6 +347,7 @@ impl Typed {
             enabled: self.enabled,
             reason: self.reason,
             reference: self.reference,
+            text: String::new(),
         })
     }
 }
@@ -365,6 +380,11 @@ mod tests {
         assert_eq!(rule.paths, [format!("var/{}/*", "[0-9a-f]".repeat(32))]);
         assert_eq!((rule.action.verb(), rule.target), ("rewrite", Target::File));
         assert!(rule.enabled);
+        let text = "# a\n[[rule]]\nname = \"x\"\npath = [\n  # in\n]\nverb = \"clamp\"\nreason = \"\"\n\n# b\n";
+        let rules = parse(&format!("{text}{}", text.replace('x', "y"))).unwrap().rules;
+        let expected = text.trim_start_matches("# a\n").trim_end_matches("\n\n# b\n");
+        assert_eq!(rules[0].text, expected);
+        assert_eq!(rules[1].text, expected.replace('x', "y"));
     }
 
     #[test]

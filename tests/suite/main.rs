@@ -16,6 +16,7 @@ mod detfs;
 mod ext4;
 mod golden;
 mod images;
+mod normalize;
 mod oracle;
 mod random_trees;
 mod repart;

@@ -1,0 +1,122 @@
+//! `detfs normalize`, and what is said of rules when an image is made.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::detfs::{detfs, mkimage, succeed};
+use crate::oracle::shell;
+
+const EPOCH: i64 = 1_700_000_000;
+
+/// A tree of Arch Linux with a seed, a key and its server, a fstab, and files newer than the epoch.
+const TREE: &str = "
+    mkdir -p $1/etc/ssh $1/usr/lib/systemd/system $1/efi/loader $1/var/log
+    echo ID=arch >$1/etc/os-release
+    echo host >$1/etc/hostname
+    echo 'UUID=1234 / ext4' >$1/etc/fstab
+    echo made >$1/etc/made
+    echo '[Unit]' >$1/usr/lib/systemd/system/sshdgenkeys.service
+    for kind in dsa ecdsa ed25519 rsa; do
+        touch $1/etc/ssh/ssh_host_${kind}_key $1/etc/ssh/ssh_host_${kind}_key.pub
+    done
+    echo key >$1/etc/ssh/ssh_host_extra_key
+    head -c 32 /dev/zero >$1/efi/loader/random-seed
+    touch -d @1600000000 $1/etc/hostname $1/etc/fstab";
+
+fn sketched() -> tempfile::TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    shell(TREE, &[tree.path()]);
+    tree
+}
+
+fn check(tree: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let mut command = detfs([OsStr::new("normalize"), OsStr::new("--check"), tree.as_os_str()]);
+    let output = command.arg(format!("--source-date-epoch={EPOCH}")).args(more).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_check_tells_all_and_changes_nothing() {
+    let tree = sketched();
+    // The times at which inodes changed, too.
+    let state = || shell("cd $1; find . -printf '%p %i %s %m %T@ %C@\\n' | sort", &[tree.path()]);
+    let before = state();
+    let (code, text) = check(tree.path(), &[]);
+    assert_eq!(code, Some(1), "{text}");
+    for part in [
+        "remove by random-seed: entropy",
+        "\n    efi/loader/random-seed\n",
+        "\n    etc/ssh/ssh_host_extra_key\n",
+        "clamp by usr-time: ",
+        "suspicious: the rule hostname is off: ",
+        "suspicious: ids and names of disks",
+        "\n    etc/made\n",
+        "profile arch, source date epoch 1700000000: ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (code, json) = check(tree.path(), &["--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, json["profile"].as_str()), (Some(1), Some("arch")));
+    let fired = json["fired"].as_array().unwrap();
+    let keys = fired.iter().find(|fired| fired["rule"] == "ssh-host-keys").unwrap();
+    assert_eq!(keys["paths"].as_array().unwrap().len(), 9, "{keys}");
+    let suspicions = json["suspicions"].as_array().unwrap();
+    assert!(suspicions.iter().any(|found| found["path"] == "etc/fstab"), "{suspicions:?}");
+    assert_eq!(state(), before);
+    // Without rules none would fire.
+    let (code, text) = check(tree.path(), &["--normalize=none"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("profile none, ") && text.contains(": 0 rules would fire"), "{text}");
+}
+
+#[test]
+fn what_is_done_is_told_with_every_secret() {
+    let tree = sketched();
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("image");
+    let options = ["--architecture=x86-64", "--json", "--force"];
+    let output = succeed(&mut mkimage(tree.path(), &out, EPOCH, &options));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for kind in ["dsa", "ecdsa", "ed25519", "extra", "rsa"] {
+        assert!(said.contains(&format!("etc/ssh/ssh_host_{kind}_key")), "{kind}: {said}");
+    }
+    assert!(said.contains("normalized: remove by random-seed: efi/loader/random-seed"), "{said}");
+    let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fired = manifest["normalization"].as_array().unwrap().clone();
+    let (_, json) = check(tree.path(), &["--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["fired"].as_array().unwrap(), &fired, "a check and an image are at one");
+    // Without the unit that makes keys, an image with them is refused.
+    fs::remove_file(tree.path().join("usr/lib/systemd/system/sshdgenkeys.service")).unwrap();
+    let output = mkimage(tree.path(), &out, EPOCH, &options).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in ["ssh_host_dsa_key", "ssh_host_rsa_key.pub", "ssh-host-keys-alone", "ssh-keygen -A"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// What is listed can be given back.
+#[test]
+fn the_list_is_a_file_of_rules() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("rules.toml");
+    for profile in ["arch", "debian", "systemd"] {
+        let profile = format!("--normalize={profile}");
+        let list =
+            |more: &[&str]| succeed(detfs(["normalize", "--list", &profile]).args(more)).stdout;
+        fs::write(&file, list(&[])).unwrap();
+        let rules = format!("--rules={}", file.display());
+        assert_eq!(list(&["--json", &rules]), list(&["--json"]));
+        assert_eq!(list(&[&rules]), list(&[]));
+        let record: Value = serde_json::from_slice(&list(&["--json"])).unwrap();
+        assert!(record.as_array().unwrap().len() > 30, "{record}");
+    }
+    let all = String::from_utf8(succeed(&mut detfs(["normalize", "--list"])).stdout).unwrap();
+    assert!(all.contains("name = \"hostname\"") && all.contains("enabled = false"), "{all}");
+}
