@@ -1,8 +1,12 @@
 //! Root for those who are not: the program runs itself in a user namespace.
 
 use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::complain;
 
@@ -15,13 +19,12 @@ pub(super) fn enter(arguments: &[OsString]) -> Option<u8> {
     if rustix::process::geteuid().is_root() {
         return None;
     }
-    let mut probe = Command::new("unshare");
-    probe.args(UNSHARE).arg("true").stdin(Stdio::null()).stdout(Stdio::null());
-    if !probe.status().is_ok_and(|status| status.success()) {
-        complain(
-            &"unshare: no user namespace with all users can be made; run as root, or install \
-              newuidmap (uidmap) and give yourself a range in /etc/subuid and /etc/subgid",
-        );
+    if let Err(said) = probe() {
+        complain(&format_args!(
+            "{said}; no user namespace with all users can be made: run as root, or install \
+             newuidmap (uidmap), give yourself a range in /etc/subuid and /etc/subgid, and don't be \
+             in a chroot or a container that forbids it"
+        ));
         return Some(4);
     }
     let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
@@ -35,6 +38,28 @@ pub(super) fn enter(arguments: &[OsString]) -> Option<u8> {
         }
     };
     Some(code)
+}
+
+/// Tries whether there can be such a namespace, or gives what `unshare` says of it.
+fn probe() -> Result<(), String> {
+    let mut command = Command::new("unshare");
+    command.args(UNSHARE).arg("true").stdin(Stdio::null()).stdout(Stdio::null());
+    // Where the kernel refuses, unshare of util-linux 2.38 leaves a child behind that waits for ever,
+    // and whoever waits for the end of what is said would wait for that.
+    command.stderr(Stdio::piped()).process_group(0);
+    let cannot = |error: io::Error| format!("cannot start unshare: {error}");
+    let mut child = command.spawn().map_err(cannot)?;
+    let status = child.wait().map_err(cannot)?;
+    if status.success() {
+        return Ok(());
+    }
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // There is none if unshare is another one.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let mut said = String::new();
+    let _ = child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+    Err(said.trim().lines().next_back().unwrap_or("unshare fails").to_owned())
 }
 
 /// Says what a tree that was made there is to whoever sees it from outside.

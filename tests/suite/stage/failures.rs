@@ -135,3 +135,24 @@ fn users_build_what_root_builds() {
     let said = shell(script, &[ground.path(), packages(), Path::new(PROGRAM)]);
     assert!(said.ends_with("\n12345\n"), "{said}");
 }
+
+/// In a chroot the kernel makes no user namespace.
+#[test]
+fn users_in_a_chroot_are_told_what_to_do() {
+    let ground = tempfile::tempdir().unwrap();
+    let script = r#"
+        mkdir $1/etc $1/usr $1/proc $1/dev
+        for link in bin sbin lib lib64; do ln -s usr/$link $1/$link; done
+        cp $2 $1/detfs
+        echo tester:x:12345:12345::/:/bin/sh >$1/etc/passwd
+        for file in subuid subgid; do echo tester:200000:65536 >$1/etc/$file; done
+        chmod -R go+rX $1
+        unshare --mount --pid --fork sh -euc '
+            mount --bind /usr $1/usr; mount --bind /dev $1/dev; mount -t proc proc $1/proc
+            timeout 60 chroot --userspec 12345:12345 $1 /detfs stage pacman tree --package app                 --source-date-epoch 5 2>&1 || test $? = 4
+            # A child of unshare that waits would be among the processes.
+            cat $1/proc/[0-9]*/comm' sh $1"#;
+    let said = shell(script, &[ground.path(), Path::new(PROGRAM)]);
+    assert!(said.contains("detfs: unshare: ") && said.contains("; no user namespace"), "{said}");
+    assert_eq!(said.lines().filter(|line| *line == "unshare").count(), 0, "{said}");
+}
