@@ -26,6 +26,11 @@ impl Host {
         Self(tempfile::tempdir().unwrap().keep())
     }
 
+    /// Where `/tmp` may be in memory: there are no file flags.
+    fn on_disk() -> Self {
+        Self(tempfile::tempdir_in("/var/tmp").unwrap().keep())
+    }
+
     fn path(&self, name: impl AsRef<[u8]>) -> PathBuf {
         self.0.join(std::ffi::OsStr::from_bytes(name.as_ref()))
     }
@@ -189,7 +194,7 @@ fn metadata_is_read() {
 
 #[test]
 fn file_flags_are_read() {
-    let host = Host::new();
+    let host = Host::on_disk();
     let all = [
         ("immutable", IFlags::IMMUTABLE, FileFlags::IMMUTABLE),
         ("append", IFlags::APPEND, FileFlags::APPEND),

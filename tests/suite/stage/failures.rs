@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use super::ground::{detfs, packages, source, stage};
 use crate::detfs::{PROGRAM, SEED, succeed};
-use crate::oracle::{run, shell};
+use crate::oracle::shell;
 
 fn refused(command: &mut std::process::Command, parts: &[&str], ground: &Path) {
     let output = command.output().unwrap();
@@ -84,8 +84,7 @@ fn an_interrupted_run_leaves_no_tree() {
     command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     let mut child = command.spawn().unwrap();
     let _connection = silent.accept().unwrap();
-    let group = format!("-{}", child.id());
-    assert!(run("kill", ["-KILL", "--", &group]).ok);
+    shell("kill -s KILL -- -$1", &[Path::new(&child.id().to_string())]);
     child.wait().unwrap();
     assert!(!tree.exists());
     assert!(ground.path().join(".tree.stage/content/root").exists());
