@@ -65,8 +65,13 @@ const PLACES: [(&str, &str, &str); 13] = [
 /// A line, but for comments, that names a disk by an id or by where the host has it.
 const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nvme))";
 
-/// Formats that hold times or orders, by the bytes at an offset.
-const FORMATS: [(usize, &[u8], &str); 11] = [
+/// Formats that hold secrets, times or orders, by the bytes at an offset.
+const FORMATS: [(usize, &[u8], &str); 16] = [
+    (0, b"-----BEGIN PRIVATE KEY-----", PRIVATE_KEY),
+    (0, b"-----BEGIN ENCRYPTED PRIVATE KEY-----", PRIVATE_KEY),
+    (0, b"-----BEGIN RSA PRIVATE KEY-----", PRIVATE_KEY),
+    (0, b"-----BEGIN EC PRIVATE KEY-----", PRIVATE_KEY),
+    (0, b"-----BEGIN OPENSSH PRIVATE KEY-----", PRIVATE_KEY),
     (0, b"SQLite format 3\0", "a database; its pages stand in the order of changes"),
     (0, b"\x37\x7f\x06\x82", "changes of a database that are not in it yet"),
     (0, b"\x37\x7f\x06\x83", "changes of a database that are not in it yet"),
@@ -80,17 +85,22 @@ const FORMATS: [(usize, &[u8], &str); 11] = [
     (12, b"\x62\x31\x05\x00", "a Berkeley database; its pages stand in the order of changes"),
 ];
 
+const PRIVATE_KEY: &str = "a private key, which everyone who has the image has";
+
 /// What is suspicious about a file with nothing special in it.
 const NEWER: &str =
     "newer than the epoch, of no package and with no rule: made while packages were installed";
+
+/// Where systems keep what is their own.
+const STATE: [&[u8]; 4] = [b"etc/", b"home/", b"root/", b"var/"];
 
 /// How much of a file is looked at.
 const HEAD: usize = 64 << 10;
 
 /// Lists what no rule is about and may still differ: what a built-in rule that is off would change;
-/// known places and formats; under `etc` and
-/// `var`, files newer than the epoch of random bytes or with nothing in them but an id; and other
-/// files newer than the epoch that no package brought and no rule has seen.
+/// known places and formats; where systems keep what is their own, private keys, and files newer than
+/// the epoch of random bytes or with nothing in them but an id; and other files newer than the epoch
+/// that no package brought and no rule has seen.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
@@ -164,7 +174,7 @@ fn content(
     epoch: Timestamp,
 ) -> Result<Option<&'static str>> {
     let is_new = tree.inode(id).mtime > epoch;
-    let is_state = path.starts_with(b"etc/") || path.starts_with(b"var/");
+    let is_state = STATE.iter().any(|directory| path.starts_with(directory));
     if !is_new && !is_state {
         return Ok(None);
     }

@@ -157,6 +157,11 @@ pub(crate) const CASES: &[Case] = &[
     ),
     refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"", 5)]),
     refused("service-keys", differs!("etc/dovecot/private/dovecot.key"), &[("etc/dovecot/private/mail.key", b"", 5)]),
+    refused(
+        "user-keyrings",
+        differs!("home/a/.gnupg/private-keys-v1.d/1.key" "root/.gnupg/private-keys-v1.d/2.key"),
+        &[("root/.gnupg/pubring.kbx", b"", 5)],
+    ),
     text(
         "machine-id",
         &[("etc/machine-id", ID, 5)],
