@@ -62,24 +62,31 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
     Ok(report)
 }
 
-/// The error of the first rule that refuses, which names all paths that are refused.
+/// The error of the first rule that refuses, which names all paths that are refused, and all rules
+/// that would have to be switched off.
 fn refusal(rules: &Rules, report: &Report) -> Option<Error> {
-    let mut refused = report.fired.iter().filter_map(|fired| {
+    let refusing = report.fired.iter().filter_map(|fired| {
         let rule = rules.iter().find(|rule| rule.name == fired.rule)?;
         let Action::Refuse { remedy } = &rule.action else { return None };
         Some((fired, rule, remedy))
     });
-    let (first, rule, remedy) = refused.next()?;
-    let others = first.paths.iter().skip(1);
-    let others: BTreeSet<_> = others.chain(refused.flat_map(|(fired, ..)| &fired.paths)).collect();
-    let others: Vec<_> = others.into_iter().map(|path| Escaped(path).to_string()).collect();
+    let refusing: Vec<_> = refusing.collect();
+    let (first, rule, remedy) = *refusing.first()?;
+    let mut paths: BTreeSet<_> = refusing.iter().flat_map(|(fired, ..)| &fired.paths).collect();
+    let path = first.paths.first().cloned().unwrap_or_default();
+    paths.remove(&path);
+    let others: Vec<_> = paths.into_iter().map(|path| Escaped(path).to_string()).collect();
     let also = match &*others {
         [] => String::new(),
         others => format!(" (so are {})", others.join(", ")),
     };
+    let names: Vec<_> = refusing.iter().map(|(_, rule, _)| format!("{:?}", rule.name)).collect();
     Some(Error::Refused {
-        path: first.paths.first().cloned().unwrap_or_default(),
+        path,
         rule: format!("refused by the rule {}{also}: {}", rule.name, rule.reason),
-        remedy: format!("{remedy}, or switch the rule off"),
+        remedy: format!(
+            "{remedy}, or switch the rule off by `disable = [{}]` in a file of rules",
+            names.join(", ")
+        ),
     })
 }
