@@ -32,10 +32,14 @@
 //!   shows both.
 //! - [`image`] makes the disk that `detfs mkimage` makes, [`bare`] a file system without a
 //!   partition table; [`disk`] has the parts to make disks of other partitions.
+//! - What differs between two installations of the same packages, and secrets, [`normalize`] takes
+//!   care of, by the rules in a [`Source`]; [`Source::new`] has none.
+//! - [`stage`] makes a tree of packages, with the package manager of its distribution.
 //! - [`Manifest`] describes an image to other programs.
 //!
-//! Nothing here prints, reads a clock or the environment, or keeps global state. Every [`Error`]
-//! names what it is about, the rule that was broken, and a remedy.
+//! Nothing here reads a clock or the environment, keeps global state, or prints, but for what the
+//! programs say that [`stage`] runs. Every [`Error`] names what it is about, the rule that was
+//! broken, and a remedy.
 
 pub mod btrfs;
 #[cfg(feature = "cli")]

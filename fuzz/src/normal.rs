@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use arbitrary::Arbitrary;
 use detfs::Timestamp;
-use detfs::normalize::{Profile, Report, Rules, examine, normalize};
+use detfs::normalize::{Profile, Report, Rules, examine, normalize, suspicions};
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
 /// Some files in places that rules look at.
@@ -26,25 +26,44 @@ enum Piece {
 }
 
 /// The files of one directory stand together.
-const PLACES: [(&[&str], &[&str]); 10] = [
-    (&["etc"], &["group", "gshadow", "machine-id", "machine-info", "passwd", "shadow", ".updated"]),
+const PLACES: [(&[&str], &[&str]); 13] = [
+    (
+        &["etc"],
+        &[
+            ".updated",
+            "fstab",
+            "group",
+            "gshadow",
+            "machine-id",
+            "machine-info",
+            "passwd",
+            "popularity-contest.conf",
+            "shadow",
+        ],
+    ),
+    (&["etc", "cron.d"], &["popularity-contest"]),
+    (&["etc", "iscsi"], &["initiatorname.iscsi"]),
     (&["etc", "ssl", "certs", "java"], &["cacerts"]),
     (&["etc", "apt"], &["sources.list"]),
     (&["etc", "pacman.d"], &["mirrorlist"]),
     (&["var"], &[".updated"]),
-    (&["var", "lib", "pacman", "local", "a"], &["desc"]),
+    (&["var", "lib", "dpkg", "info"], &["a.list"]),
+    (&["var", "lib", "pacman", "local", "a"], &["desc", "files"]),
     (&["var", "lib", "ucf"], &["hashfile", "registry"]),
     (&["usr", "lib"], &["m.py", "n.cpython-311.pyc"]),
     (&["usr", "share", "info"], &["dir"]),
     (&["usr", "share", "texmf"], &["ls-R"]),
 ];
 
-const KNOWN: [&[u8]; 24] = [
+const KNOWN: [&[u8]; 27] = [
     b"\n",
     b":",
     b"a:x:5:5::/:\n",
     b"b:!:19000::::::\n",
     b"%INSTALLDATE%\n",
+    b"%FILES%\netc/fstab\n",
+    b"/etc/fstab\n",
+    b"1 2 * * * root x\n",
     b"0123456789abcdef0123456789abcdef\n",
     b"KERNEL_INSTALL_MACHINE_ID=",
     b"TIMESTAMP_NSEC=",
@@ -78,6 +97,7 @@ impl BytesToNormal {
             LazyLock::new(|| [Profile::Arch, Profile::Debian].map(Rules::builtin));
         let rules = &RULES[usize::from(self.debian)];
         let epoch = Timestamp::from_seconds(self.epoch.into());
+        suspicions(&tree, rules, epoch).expect("content is in memory");
         let would = examine(&tree, rules, epoch).expect("content is in memory");
         let Ok(did) = normalize(&mut tree, rules, epoch) else { return };
         assert_eq!(would, did);
