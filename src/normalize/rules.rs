@@ -1,13 +1,17 @@
 //! Sets of rules.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::rule::RuleFile;
 use super::{Action, Profile, Rule};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
-const BUILTIN: &str = include_str!("builtin.toml");
+static BUILTIN: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let text = include_str!("builtin.toml");
+    RuleFile::parse(Path::new("builtin.toml"), text).expect("a test reads them").rules
+});
 
 /// The rules that a tree is brought into its canonical form by, in their order.
 #[derive(Debug, Clone, Default)]
@@ -37,8 +41,7 @@ impl Rules {
     /// All built-in rules of all profiles, also those that are switched off.
     #[must_use]
     pub fn all() -> Vec<Rule> {
-        let path = Path::new("builtin.toml");
-        RuleFile::parse(path, BUILTIN).expect("a test reads them").rules
+        BUILTIN.clone()
     }
 
     /// All built-in rules but those that refuse a tree, also those that are switched off.

@@ -1,6 +1,7 @@
 //! What may differ between two installations though no rule says so: for people to look at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
@@ -62,6 +63,12 @@ const PLACES: [(&str, &str, &str); 13] = [
     ("etc/selinux/*/contexts/files/file_contexts.bin", "", "a compiled policy"),
 ];
 
+/// The patterns of the places, and what is searched for in each.
+static COMPILED: LazyLock<(Globs, [Regex; PLACES.len()])> = LazyLock::new(|| {
+    let globs = Globs::new(PLACES.map(|(pattern, ..)| pattern)).expect("a test uses them");
+    (globs, PLACES.map(|(_, sign, _)| Regex::new(sign).expect("a test uses them")))
+});
+
 /// A line, but for comments, that names a disk by an id or by where the host has it.
 const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nvme))";
 
@@ -113,7 +120,6 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
     let fired = report.fired.iter().filter(|fired| !is_refused(&fired.rule));
     let covered: BTreeSet<&[u8]> =
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
-    let places = Globs::new(PLACES.map(|(pattern, ..)| pattern)).expect("a test uses them");
     let (off, _) = Walk::new(tree, &rules.off(), epoch).run()?;
     let off: BTreeMap<&[u8], &Fired> = off
         .fired
@@ -126,7 +132,7 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
         rules.matching(path, &mut matching);
         !matching.is_empty()
     };
-    let signs = PLACES.map(|(_, sign, _)| Regex::new(sign).expect("a test uses them"));
+    let (places, signs) = &*COMPILED;
     let mut found = Vec::new();
     let mut matching = Vec::new();
     let mut pending = vec![(InodeId::ROOT, Vec::new())];
