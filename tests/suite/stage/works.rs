@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use crate::detfs::{SEED, detfs, succeed};
+use super::ground::image;
+use crate::detfs::{SEED, detfs, mkimage, succeed};
 use crate::oracle::{mount_ext4, run, shell};
 
 const EPOCH: i64 = 1_600_000_000;
@@ -64,6 +65,46 @@ fn ssh_makes_new_keys() {
             &[root, &copy],
         );
     });
+}
+
+/// The keyring of pacman is gone, and `pacman-key --init`, which the unit in the tree runs, makes a
+/// new one; without the unit the tree is refused.
+#[test]
+fn pacman_makes_a_new_keyring() {
+    let scratch = tempfile::tempdir().unwrap();
+    let unit = "etc/systemd/system/pacman-init.service";
+    let init =
+        "mkdir -p $1/etc/pacman.d/gnupg; pacman-key --gpgdir $1/etc/pacman.d/gnupg --init 2>&1
+        gpgconf --homedir $1/etc/pacman.d/gnupg --kill all";
+    let [one, two] = ["one", "two"].map(|name| {
+        let tree = scratch.path().join(name);
+        let add = "mkdir -p $1/${2%/*}; printf '[Service]\\nExecStart=/usr/bin/pacman-key --init\\n' >$1/$2
+            find $1 -exec touch -hd @1500000000 {} +";
+        shell(&format!("{init}; {add}"), &[&tree, Path::new(unit)]);
+        tree
+    });
+    let keys = |root: &Path| shell("ls -A $1/etc/pacman.d/gnupg/private-keys-v1.d", &[root]);
+    assert!(!keys(&one).is_empty() && keys(&one) != keys(&two));
+    let hash = |tree: &Path, profile: &str| image(tree, &[&format!("--normalize={profile}")]).0;
+    assert_ne!(hash(&one, "none"), hash(&two, "none"));
+    assert_eq!(hash(&one, "arch"), hash(&two, "arch"));
+    normalized(&one, "arch", |root| {
+        assert_eq!(shell("ls -A $1/etc/pacman.d", &[root]), "");
+        let copy = scratch.path().join("copy");
+        shell("cp -a $1 $2", &[root, &copy]);
+        shell(init, &[&copy]);
+        assert!(!keys(&copy).is_empty() && keys(&copy) != keys(&one));
+    });
+    fs::remove_file(one.join(unit)).unwrap();
+    let out = scratch.path().join("image");
+    let options = ["--architecture=x86-64", "--normalize=arch"];
+    let output = mkimage(&one, &out, EPOCH, &options).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in keys(&one).lines().chain(["pacman-private-keys", "pacman-init.service"]) {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!out.exists());
 }
 
 /// systemd itself says whether this boot is the first.
