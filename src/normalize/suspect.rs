@@ -23,7 +23,7 @@ pub struct Suspicion {
 
 /// Places of what is compiled or collected while packages are installed: a pattern, what the content
 /// must match, and what is suspicious.
-const PLACES: [(&str, &str, &str); 13] = [
+const PLACES: [(&str, &str, &str); 14] = [
     (
         "{boot,efi,boot/efi}/**/{initramfs,initrd}*",
         "",
@@ -58,6 +58,11 @@ const PLACES: [(&str, &str, &str); 13] = [
         "var/lib/texmf/**/*.fmt",
         "",
         "TeX writes times and hash order unless FORCE_SOURCE_DATE is set",
+    ),
+    (
+        "var/lib/{mysql/ibdata1,postgres*/**/global/pg_control}",
+        "",
+        "a database made on this host: all of its files have ids and times; make it on the first boot",
     ),
     ("etc/selinux/*/policy/policy.*", "", "a compiled policy"),
     ("etc/selinux/*/contexts/files/file_contexts.bin", "", "a compiled policy"),

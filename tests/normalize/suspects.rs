@@ -44,6 +44,7 @@ fn places_formats_and_newer_files_are_named() {
             ("usr/new", RANDOM, NEW),
             ("usr/old", b"SQLite format 3\0", OLD),
             ("var/db", b"SQLite format 3\0", OLD),
+            ("var/lib/postgresql/17/main/global/pg_control", b"", OLD),
             ("var/db-wal", b"\x37\x7f\x06\x82", OLD),
         ],
         rules,
@@ -59,6 +60,7 @@ fn places_formats_and_newer_files_are_named() {
         ("usr/new", "newer than"),
         ("var/db", "a database"),
         ("var/db-wal", "changes of"),
+        ("var/lib/postgresql/17/main/global/pg_control", "a database"),
     ];
     assert_eq!(found, expected.map(|(path, why)| (path.to_owned(), why.to_owned())));
 }
