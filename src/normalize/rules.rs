@@ -33,8 +33,11 @@ impl Rules {
     /// The built-in rules of a profile that apply without being asked for.
     #[must_use]
     pub fn builtin(profile: Profile) -> Self {
-        let rules = Self::all().into_iter();
-        let rules = rules.filter(|rule| rule.enabled && rule.profiles.contains(&profile));
+        Self::selected(|rule| rule.enabled && rule.profiles.contains(&profile))
+    }
+
+    fn selected(keep: impl Fn(&Rule) -> bool) -> Self {
+        let rules = BUILTIN.iter().filter(|rule| keep(rule)).cloned();
         Self::new(rules.collect()).expect("a test reads all patterns")
     }
 
@@ -45,18 +48,13 @@ impl Rules {
     }
 
     /// All built-in rules but those that refuse a tree, also those that are switched off.
-    #[must_use]
     pub(crate) fn every_change() -> Self {
-        let refuses = |rule: &Rule| matches!(rule.action, Action::Refuse { .. });
-        let rules = Self::all().into_iter().filter(|rule| !refuses(rule));
-        Self::new(rules.collect()).expect("a test reads all patterns")
+        Self::selected(|rule| !matches!(rule.action, Action::Refuse { .. }))
     }
 
     /// The built-in rules that have to be switched on, and are not among these.
     pub(super) fn off(&self) -> Self {
-        let is_here = |rule: &Rule| self.iter().any(|here| here.name == rule.name);
-        let rules = Self::all().into_iter().filter(|rule| !rule.enabled && !is_here(rule));
-        Self::new(rules.collect()).expect("a test reads all patterns")
+        Self::selected(|rule| !rule.enabled && self.iter().all(|here| here.name != rule.name))
     }
 
     /// The built-in rules of a profile, if there is one, with those of a file that has the form of

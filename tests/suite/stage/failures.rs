@@ -148,7 +148,8 @@ fn users_in_a_chroot_are_told_what_to_do() {
         chmod -R go+rX $1
         unshare --mount --pid --fork sh -euc '
             mount --bind /usr $1/usr; mount --bind /dev $1/dev; mount -t proc proc $1/proc
-            timeout 60 chroot --userspec 12345:12345 $1 /detfs stage pacman tree --package app                 --source-date-epoch 5 2>&1 || test $? = 4
+            timeout 60 chroot --userspec 12345:12345 $1 /detfs stage pacman tree --package app \
+                --source-date-epoch 5 2>&1 || test $? = 4
             # A child of unshare that waits would be among the processes.
             cat $1/proc/[0-9]*/comm' sh $1"#;
     let said = shell(script, &[ground.path(), Path::new(PROGRAM)]);
