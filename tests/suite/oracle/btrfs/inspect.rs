@@ -355,7 +355,9 @@ mod tests {
     fn what_the_kernel_wrote_adds_up() {
         for options in ["-m dup", "-m single", "-n 4096 -m dup"] {
             let sample = Sample::with(options);
-            sample.change("for n in $(seq 300); do echo $n >$1/$n; done; sync; rm $1/1* $1/second");
+            // With more pieces of free space than this leaves the kernel may go over to bitmaps,
+            // which dump-tree does not show.
+            sample.change("for n in $(seq 60); do echo $n >$1/$n; done; sync; rm $1/1 $1/second");
             let facts = Facts::read(&sample.image).unwrap();
             facts.chunks_are_dev_extents().unwrap();
             facts.space_adds_up().unwrap();
