@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::complain;
+use crate::stage::ended_by;
 
 /// All users and groups that /etc/subuid and /etc/subgid give, and oneself as root.
 const UNSHARE: [&str; 5] = ["--user", "--map-root-user", "--map-auto", "--mount", "--"];
@@ -29,7 +30,10 @@ pub(super) fn enter(arguments: &[OsString]) -> Option<u8> {
     }
     let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let mut command = Command::new("unshare");
-    command.args(UNSHARE).arg(program).args(arguments.iter().skip(1));
+    // A new namespace clears the signal: it is set inside.
+    let bound = ended_by("TERM");
+    command.args(UNSHARE).arg(bound.get_program()).args(bound.get_args());
+    command.arg(program).args(arguments.iter().skip(1));
     let code = match command.status() {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(4),
         Err(error) => {

@@ -50,8 +50,16 @@ host=/proc/1/root
 "#;
 
 /// The namespaces of that.
-const UNSHARE: [&str; 8] =
-    ["--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
+const UNSHARE: [&str; 9] =
+    ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
+
+/// A command for a program that comes as its arguments, which gets a signal when the thread that
+/// starts it ends, however that comes: else it would go on with nobody to wait for it.
+pub(crate) fn ended_by(signal: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal, "--"]);
+    command
+}
 
 /// A shell script with an environment that does not depend on the host, for a program that comes as
 /// its arguments. `clock` is how far the time that it sees is from the real one, as faketime
@@ -76,12 +84,15 @@ fn script(mut command: Command, script: &str, epoch: i64, clock: Option<&str>) -
 
 /// A command that runs as it is, with the network.
 pub(super) fn outside(epoch: i64, clock: Option<&str>) -> Command {
-    script(Command::new("sh"), "", epoch, clock)
+    let mut command = ended_by("TERM");
+    command.arg("sh");
+    script(command, "", epoch, clock)
 }
 
 /// A command that runs with a root of its own.
 pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
-    let mut command = Command::new("unshare");
+    // unshare waits for its child whatever milder signals come.
+    let mut command = ended_by("KILL");
     command.args(UNSHARE).arg("sh");
     let mut command = script(command, INSIDE, epoch, clock);
     command.arg(root);

@@ -12,6 +12,8 @@ mod pacman;
 mod scratch;
 
 pub use compare::{Difference, compare};
+#[cfg(feature = "cli")]
+pub(crate) use enclosure::ended_by;
 pub use lock::{Lock, Package};
 pub use pacman::{Options, Staged, Staging};
 #[cfg(feature = "cli")]

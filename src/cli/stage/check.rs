@@ -13,7 +13,7 @@ use crate::cli::normalize::Canon;
 use crate::cli::{complain, meaning, print_json, say, spool};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
-use crate::stage::{Difference, Options, compare};
+use crate::stage::{Difference, Options, compare, ended_by};
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
 
@@ -42,7 +42,7 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     let stage = Stage { typed: &typed.packages, options: &options, cache: absolute(&cache)? };
 
     let one = ground.path().join("tree");
-    stage.run(&mut Command::new(&program), &one, false)?;
+    stage.run(ended_by("TERM").arg(&program), &one, false)?;
     let has_faketime = has_faketime();
     if !has_faketime {
         complain(&"faketime is not there: the clocks of both trees are only seconds apart");
@@ -50,8 +50,8 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
         std::thread::sleep(Duration::from_millis(1100));
     }
     let two = elsewhere.join("tree");
-    let mut skewed = Command::new("unshare");
-    skewed.args(["--uts", "--", "sh", "-euc", SKEW, "sh"]).arg(&elsewhere).arg(&program);
+    let mut skewed = ended_by("TERM");
+    skewed.args(["unshare", "--uts", "--", "sh", "-euc", SKEW, "sh"]).arg(&elsewhere).arg(&program);
     stage.run(&mut skewed, &two, has_faketime)?;
 
     let threads = meaning::threads(None)?;

@@ -86,11 +86,6 @@ impl Mounted {
         &self.directory
     }
 
-    /// The device that it is mounted from.
-    pub fn device(&self) -> &Path {
-        self.device.as_ref().expect("mounted from a file").path()
-    }
-
     /// Undoes the mount, and leaves the device attached.
     pub fn unmounted(mut self) -> LoopDevice {
         self.device.take().expect("mounted from a file")

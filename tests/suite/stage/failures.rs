@@ -2,10 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::ground::{detfs, packages, source, stage};
 use crate::detfs::{PROGRAM, SEED, succeed};
@@ -81,11 +86,13 @@ fn an_interrupted_run_leaves_no_tree() {
     let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
     command.args(["--package=app", "--repo=core", "--source-date-epoch=5"]);
     command.arg(format!("--mirror=http://{}", silent.local_addr().unwrap()));
-    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    let mut child = command.spawn().unwrap();
-    let _connection = silent.accept().unwrap();
-    shell("kill -s KILL -- -$1", &[Path::new(&child.id().to_string())]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut connection, _) = silent.accept().unwrap();
+    child.kill().unwrap();
     child.wait().unwrap();
+    // pacman goes with it: the other end is closed, before it would give up by itself.
+    connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    connection.read_to_end(&mut Vec::new()).unwrap();
     assert!(!tree.exists());
     assert!(ground.path().join(".tree.stage/content/root").exists());
     succeed(&mut stage(&tree, &[]));
@@ -93,6 +100,58 @@ fn an_interrupted_run_leaves_no_tree() {
     let output = stage(&tree, &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("exists; remove it"));
+}
+
+/// A package that reads a FIFO of its own when it is installed.
+const WAITING: &str = "
+    mkdir $1/package $1/waiting; cd $1/package
+    printf 'pkgname = waiting\\npkgver = 1-1\\narch = any\\ndepend = tools\\n' >.PKGINFO
+    echo 'post_install() { read line </gate; }' >.INSTALL
+    mkfifo gate
+    bsdtar -czf $1/waiting/waiting-1-1-any.pkg.tar.gz .PKGINFO .INSTALL gate
+    repo-add --quiet $1/waiting/waiting.db.tar.gz $1/waiting/*.pkg.tar.gz
+    {
+        printf '[options]\\nArchitecture = x86_64\\nSigLevel = Never\\n'
+        printf '[waiting]\\nServer = file://%s\\n' $1/waiting
+        printf '[core]\\nServer = file://%s\\n' $2/core/os/x86_64
+    } >$1/pacman.conf
+";
+
+/// What runs inside the tree ends with a run that is killed.
+#[test]
+fn an_interrupted_installation_goes_with_it() {
+    let ground = tempfile::tempdir().unwrap();
+    shell(WAITING, &[ground.path(), packages()]);
+    let tree = ground.path().join("tree");
+    let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+    command.args(["--package=waiting", "--source-date-epoch=5", "--pacman-conf"]);
+    command.arg(ground.path().join("pacman.conf"));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let gate = ground.path().join(".tree.stage/content/root/gate");
+    // A FIFO can't be opened like this before somebody reads it, nor be written to when nobody
+    // does any more.
+    let open = || {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::open(&gate, flags, Mode::empty()).ok()
+    };
+    let mut write = wait_for("a scriptlet", open);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut closed =
+        || matches!(rustix::io::write(&mut write, b" "), Err(Errno::PIPE)).then_some(());
+    wait_for("its end", &mut closed);
+}
+
+/// Asks until there is an answer, half a minute long.
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    panic!("there is not: {what}")
 }
 
 /// Anyone may: the program makes itself root of a user namespace, and the image is the same.
