@@ -33,14 +33,26 @@ pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Ve
         true => None,
         false => Some(Cover::new(a, b, &Rules::every_change(), epoch)?),
     };
+    let (in_a, in_b) = (paths(a), paths(b));
+    let clamped = |path: &[u8]| {
+        let time = |tree: &Tree, id: &InodeId| tree.inode(*id).mtime.min(epoch);
+        in_a.get(path).map(|id| time(a, id)) == in_b.get(path).map(|id| time(b, id))
+    };
     let differences = differing(a, b)?.into_iter().map(|(path, what)| {
-        let covered_by = cover.of(&path);
+        let covered_by = match what[..] {
+            // Whatever rules do besides.
+            ["time"] if clamped(&path) => vec![TIMES.into()],
+            _ => cover.of(&path),
+        };
         let wider = wider.as_ref().filter(|_| covered_by.is_empty());
         let would_be_covered_by = wider.map(|wider| wider.of(&path)).unwrap_or_default();
         Difference { path, what, covered_by, would_be_covered_by }
     });
     Ok(differences.collect())
 }
+
+/// What covers times that the epoch clamps.
+const TIMES: &str = "times";
 
 /// What a set of rules makes of the differences between two trees.
 struct Cover {
@@ -87,7 +99,7 @@ impl Cover {
         let of_removed = directories.filter_map(|path| self.removed.get(path));
         let names: Vec<_> = of_removed.chain(self.fired.get(path)).flatten().cloned().collect();
         match names.is_empty() {
-            true => vec!["times".into()],
+            true => vec![TIMES.into()],
             false => names,
         }
     }
@@ -157,6 +169,7 @@ mod tests {
     use super::*;
     use crate::tree::{Metadata, Node, TreeBuilder};
 
+    /// A tree of files with a byte each, `seconds` after 1970.
     fn tree(mark: u8, seconds: i64, extra: &str) -> Tree {
         let mtime = Timestamp::from_seconds(seconds);
         let at = Metadata { mtime, ..Metadata::default() };
@@ -166,6 +179,9 @@ mod tests {
             let node = Node::File { size: 1, content };
             builder.add(TreeBuilder::ROOT, name.as_bytes(), at.clone(), node).unwrap();
         }
+        let content = builder.content(Arc::new(vec![9])).unwrap();
+        let node = Node::File { size: 1, content };
+        builder.add(TreeBuilder::ROOT, b"late", at.clone(), node).unwrap();
         let link = Node::Symlink(b"x".to_vec());
         builder.add(TreeBuilder::ROOT, b"link", at.clone(), link).unwrap();
         let root = TreeBuilder::ROOT;
@@ -177,8 +193,8 @@ mod tests {
 
     #[test]
     fn differences_are_listed_with_what_covers_them() {
-        let text =
-            "[[rule]]\nname = \"r\"\npath = [\"ruled\", \"a\"]\nverb = \"remove\"\nreason = \"\"\n";
+        let text = "[[rule]]\nname = \"r\"\npath = [\"ruled\", \"a\"]\nverb = \"remove\"\nreason = \"\"\n\
+                    [[rule]]\nname = \"t\"\npath = \"late\"\nverb = \"truncate\"\nreason = \"\"\n";
         let rules = Rules::with_file(None, Path::new("f"), text).unwrap();
         let epoch = Timestamp::from_seconds(100);
         let found = compare(&tree(1, 200, "a"), &tree(2, 300, "b"), &rules, epoch).unwrap();
@@ -197,6 +213,7 @@ mod tests {
             ("a", "only in the first", "r", ""),
             ("b", "only in the second", "", ""),
             ("etc/hostname", "content time", "", "hostname"),
+            ("late", "time", "times", ""),
             ("link", "time", "times", ""),
             ("ruled", "content time", "r", ""),
             ("unruled", "content time", "", ""),
