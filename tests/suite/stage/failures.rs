@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -144,8 +144,7 @@ fn an_interrupted_installation_goes_with_it() {
 
 /// Asks until there is an answer, half a minute long.
 fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(30) {
+    for _ in 0..1500 {
         if let Some(answer) = ask() {
             return answer;
         }
