@@ -18,7 +18,8 @@ impl Globs {
         for pattern in patterns {
             let path = pattern.as_ref().trim_start_matches('/').trim_end_matches('/');
             let mut glob = GlobBuilder::new(path);
-            set.add(glob.literal_separator(true).backslash_escape(true).build()?);
+            glob.literal_separator(true).backslash_escape(true).empty_alternates(true);
+            set.add(glob.build()?);
         }
         set.build().map(Self)
     }
@@ -51,6 +52,9 @@ mod tests {
             ("var/log/**", b"var/log", false),
             ("var/log/**", b"var/log/a/b", true),
             ("{proc,sys}/*", b"sys/x", true),
+            ("lib{,64}/x", b"lib/x", true),
+            ("lib{,64}/x", b"lib64/x", true),
+            ("lib{,64}/x", b"lib32/x", false),
             ("a\\*", b"a*", true),
             ("a\\*", b"ab", false),
             (".*", b".hidden", true),

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use regex::bytes::Regex;
+
+use super::condition::Condition;
 use super::rewrite::{self, Outcome, Subject};
-use super::{Action, Fired, Report, Rewrite, Rule, Rules, Target, order};
+use super::{Action, Fired, Report, Rewrite, Rules, Target, order};
 use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Replacement, Tree};
@@ -35,21 +38,19 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(tree: &'a Tree, rules: &'a Rules, epoch: Timestamp) -> Self {
-        let any = |paths: &[String]| paths.iter().any(|path| tree.find(path.as_bytes()).is_some());
-        let applies = |rule: &Rule| (rule.when.is_empty() || any(&rule.when)) && !any(&rule.unless);
-        Self {
-            tree,
-            rules,
-            epoch,
-            applies: rules.iter().map(applies).collect(),
-            edits: Edits::default(),
-            fired: rules.iter().map(|_| Vec::new()).collect(),
-        }
+    /// Goes over the whole tree.
+    pub(super) fn run(
+        tree: &'a Tree,
+        rules: &'a Rules,
+        epoch: Timestamp,
+    ) -> Result<(Report, Edits)> {
+        let condition = Condition { tree, rules, epoch };
+        let applies = rules.iter().map(|rule| condition.holds(rule)).collect::<Result<_>>()?;
+        let (edits, fired) = (Edits::default(), rules.iter().map(|_| Vec::new()).collect());
+        Self { tree, rules, epoch, applies, edits, fired }.report()
     }
 
-    /// Goes over the whole tree.
-    pub(super) fn run(mut self) -> Result<(Report, Edits)> {
+    fn report(mut self) -> Result<(Report, Edits)> {
         self.directory(InodeId::ROOT, &mut Vec::new(), &mut Vec::new())?;
         let fired = self.rules.iter().zip(self.fired).filter(|(_, paths)| !paths.is_empty());
         let fired = fired.map(|(rule, paths)| Fired {
@@ -103,15 +104,11 @@ impl<'a> Walk<'a> {
             }
             let mut goes = false;
             let fires = match &rule.action {
-                Action::Remove { content: None } => {
-                    goes = true;
-                    true
-                }
-                Action::Remove { content: Some(content) } => {
-                    goes = content.is_match(&self.content(id)?);
+                Action::Remove { content } => {
+                    goes = self.matches(id, content.as_ref())?;
                     goes
                 }
-                Action::Refuse { .. } => true,
+                Action::Refuse { content, .. } => self.matches(id, content.as_ref())?,
                 Action::Clamp => self.clamp(id),
                 Action::Truncate => self.replace(id, &|_| Vec::new())?,
                 Action::Order(order) => {
@@ -143,6 +140,14 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(Fate::Stays)
+    }
+
+    /// Whether content is as it must be, if it must.
+    fn matches(&self, id: InodeId, content: Option<&Regex>) -> Result<bool> {
+        Ok(match content {
+            Some(pattern) => pattern.is_match(&self.content(id)?),
+            None => true,
+        })
     }
 
     /// The content of a regular file as the rules so far have left it.

@@ -6,6 +6,7 @@
 //! equal results. The built-in rules are in `builtin.toml`; a file of the same form adds others.
 
 mod apply;
+mod condition;
 mod order;
 mod packages;
 mod profile;
@@ -35,7 +36,7 @@ use crate::tree::Tree;
 /// # Errors
 /// [`Error::Source`] and [`Error::Changed`] if a file can't be read.
 pub fn examine(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
-    Ok(Walk::new(tree, rules, epoch).run()?.0)
+    Ok(Walk::run(tree, rules, epoch)?.0)
 }
 
 /// Brings a tree into its canonical form, and says what was done.
@@ -46,7 +47,7 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
     if rules.is_empty() {
         return Ok(Report::default());
     }
-    let (report, edits) = Walk::new(tree, rules, epoch).run()?;
+    let (report, edits) = Walk::run(tree, rules, epoch)?;
     if let Some(error) = refusal(rules, &report) {
         return Err(error);
     }
@@ -67,7 +68,7 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
 fn refusal(rules: &Rules, report: &Report) -> Option<Error> {
     let refusing = report.fired.iter().filter_map(|fired| {
         let rule = rules.iter().find(|rule| rule.name == fired.rule)?;
-        let Action::Refuse { remedy } = &rule.action else { return None };
+        let Action::Refuse { remedy, .. } = &rule.action else { return None };
         Some((fired, rule, remedy))
     });
     let refusing: Vec<_> = refusing.collect();

@@ -21,10 +21,11 @@ pub struct Rule {
     pub target: Target,
     /// What it does.
     pub action: Action,
-    /// It applies only if the tree has one of these paths, if there are any.
+    /// It applies only if the tree has one of these paths, if there are any. A systemd unit that is
+    /// masked, or that only a first boot would start where there will be none, does not count.
     pub when: Vec<String>,
-    /// It applies only if the tree has none of these paths.
-    pub unless: Vec<String>,
+    /// What the content of one of those must match, if anything.
+    pub when_match: Option<Regex>,
     /// The profiles that it belongs to.
     pub profiles: Vec<Profile>,
     /// Whether it applies without being switched on.
@@ -70,6 +71,8 @@ pub enum Action {
     Order(Order),
     /// Refuses the tree.
     Refuse {
+        /// What the content must match, if anything, as earlier rules leave it.
+        content: Option<Regex>,
         /// What to do instead.
         remedy: String,
     },
@@ -138,8 +141,7 @@ struct Typed {
     verb: Verb,
     #[serde(default)]
     when: Vec<String>,
-    #[serde(default)]
-    unless: Vec<String>,
+    when_match: Option<String>,
     #[serde(default)]
     profiles: Vec<Profile>,
     #[serde(default = "enabled")]
@@ -300,14 +302,16 @@ impl Typed {
                 (Some(By::InfoDir), None) => Order::InfoDir,
                 _ => return fail("`order` has `by`, and `of` only with `by = \"id-in\"`"),
             }),
-            Verb::Refuse if plain && no_order => match remedy {
-                Some(remedy) => Action::Refuse { remedy },
-                None => return fail("`refuse` has a `remedy`"),
-            },
-            Verb::Remove if with.is_none() && method.is_none() && no_order && no_remedy => {
-                match pattern.as_deref().map(regex).transpose() {
-                    Ok(content) => Action::Remove { content },
+            Verb::Refuse | Verb::Remove if with.is_none() && method.is_none() && no_order => {
+                let content = match pattern.as_deref().map(regex).transpose() {
+                    Ok(content) => content,
                     Err(error) => return fail(&error),
+                };
+                match (verb, remedy) {
+                    (Verb::Refuse, Some(remedy)) => Action::Refuse { content, remedy },
+                    (Verb::Refuse, None) => return fail("`refuse` has a `remedy`"),
+                    (_, None) => Action::Remove { content },
+                    (_, Some(_)) => return fail("it has a setting of another verb"),
                 }
             }
             Verb::Truncate if plain && no_order && no_remedy => Action::Truncate,
@@ -319,13 +323,21 @@ impl Typed {
                 Action::Truncate
                 | Action::Rewrite(_)
                 | Action::Order(_)
-                | Action::Remove { content: Some(_) },
+                | Action::Remove { content: Some(_) }
+                | Action::Refuse { content: Some(_), .. },
                 target,
             ) => match target {
                 Target::NoDirectory | Target::File => Target::File,
                 _ => return fail("what it does is for regular files"),
             },
             (_, target) => target,
+        };
+        let when_match = match self.when_match.as_deref().map(regex).transpose() {
+            Ok(_) if self.when_match.is_some() && self.when.is_empty() => {
+                return fail("it has `when-match` without `when`");
+            }
+            Ok(when_match) => when_match,
+            Err(error) => return fail(&error),
         };
         let paths = match self.path {
             OneOrMore::One(path) => vec![path],
@@ -342,7 +354,7 @@ impl Typed {
             target,
             action,
             when: self.when,
-            unless: self.unless,
+            when_match,
             profiles: self.profiles,
             enabled: self.enabled,
             reason: self.reason,
@@ -397,6 +409,10 @@ mod tests {
             ("verb = \"rewrite\"\nmatch = \"(\"\nwith = \"\"", 1, "unclosed group"),
             ("verb = \"order\"\nby = \"id\"\nof = \"a\"", 1, "`order` has `by`"),
             ("verb = \"refuse\"", 1, "has a `remedy`"),
+            ("verb = \"refuse\"\nremedy = \"x\"\nby = \"id\"", 1, "a setting of another verb"),
+            ("verb = \"remove\"\nremedy = \"x\"", 1, "a setting of another verb"),
+            ("verb = \"clamp\"\nwhen-match = \"x\"", 1, "`when-match` without `when`"),
+            ("verb = \"clamp\"\nwhen = [\"y\"]\nwhen-match = \"(\"", 1, "unclosed group"),
             ("verb = \"truncate\"\ntype = \"directory\"", 1, "for regular files"),
             ("verb = \"remove\"\ncolour = 1", 6, "unknown field `colour`"),
             (

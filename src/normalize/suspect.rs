@@ -30,11 +30,11 @@ const PLACES: [(&str, &str, &str); 14] = [
         "an initrd made on this host may hold its times and devices",
     ),
     (
-        "boot/grub/{grub.cfg,grubenv,custom.cfg}",
+        "boot/grub{,2}/{grub.cfg,grubenv,custom.cfg}",
         DISK,
         "a boot loader's settings with ids or names of disks",
     ),
-    ("boot/grub/*/core.img", "", "a boot loader made for the disks of this host"),
+    ("boot/grub{,2}/*/core.img", "", "a boot loader made for the disks of this host"),
     ("etc/{fstab,crypttab}", DISK, "ids and names of disks must be those of the image"),
     ("usr/lib/locale/locale-archive", "", "localedef adds locales in the order in which it is run"),
     ("usr/lib/modules/*/{updates,extramodules}/**", "", "a module compiled on this host"),
@@ -50,7 +50,7 @@ const PLACES: [(&str, &str, &str); 14] = [
         "a cache that must not be older than what it is of",
     ),
     (
-        "usr/lib/**/{giomodule.cache,loaders.cache,immodules.cache}",
+        "usr/lib{,32,64}/**/{giomodule.cache,loaders.cache,immodules.cache}",
         "",
         "a cache that must not be older than what it is of",
     ),
@@ -78,7 +78,7 @@ static COMPILED: LazyLock<(Globs, [Regex; PLACES.len()])> = LazyLock::new(|| {
 const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nvme))";
 
 /// Formats that hold secrets, times or orders, by the bytes at an offset.
-const FORMATS: [(usize, &[u8], &str); 16] = [
+const FORMATS: [(usize, &[u8], &str); 17] = [
     (0, b"-----BEGIN PRIVATE KEY-----", PRIVATE_KEY),
     (0, b"-----BEGIN ENCRYPTED PRIVATE KEY-----", PRIVATE_KEY),
     (0, b"-----BEGIN RSA PRIVATE KEY-----", PRIVATE_KEY),
@@ -90,13 +90,15 @@ const FORMATS: [(usize, &[u8], &str); 16] = [
     (0, b"LPKSHHRH", "a journal"),
     (0, b"\xce\x9a\x57\x13", "a GDBM database"),
     (0, b"\xcf\x9a\x57\x13", "a GDBM database"),
-    (0, b"\xfe\xed\xfe\xed", "a Java key store with another password: its entries have times"),
+    (0, b"\xfe\xed\xfe\xed", KEY_STORE),
+    (0, b"\xce\xce\xce\xce", KEY_STORE),
     (8, b"KBXf", "a GnuPG key box: it has times"),
     (0, b"\x02\xfc\x02\xfc", "a cache of fontconfig: it has times"),
     (0, b"\x04\xfc\x02\xfc", "a cache of fontconfig: it has times"),
     (12, b"\x62\x31\x05\x00", "a Berkeley database; its pages stand in the order of changes"),
 ];
 
+const KEY_STORE: &str = "a Java key store that no rule rewrites: its entries have times";
 const PRIVATE_KEY: &str = "a private key, which everyone who has the image has";
 
 /// What is suspicious about a file with nothing special in it.
@@ -118,14 +120,14 @@ const HEAD: usize = 64 << 10;
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read.
 pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Suspicion>> {
-    let (report, edits) = Walk::new(tree, rules, epoch).run()?;
+    let (report, edits) = Walk::run(tree, rules, epoch)?;
     let is_refused = |name: &str| {
         rules.iter().any(|rule| rule.name == name && matches!(rule.action, Action::Refuse { .. }))
     };
     let fired = report.fired.iter().filter(|fired| !is_refused(&fired.rule));
     let covered: BTreeSet<&[u8]> =
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
-    let (off, _) = Walk::new(tree, &rules.off(), epoch).run()?;
+    let (off, _) = Walk::run(tree, &rules.off(), epoch)?;
     let off: BTreeMap<&[u8], &Fired> = off
         .fired
         .iter()

@@ -49,6 +49,15 @@ const fn refused(rule: &'static str, pair: Pair, spared: &'static [Put]) -> Case
 const ID: &[u8] = b"0123456789abcdef0123456789abcdef\n";
 const OTHER_ID: &[u8] = b"fedcba9876543210fedcba9876543210\n";
 
+const STAMP: &[u8] = b"TIMESTAMP_NSEC=1800000000000000000\n";
+const OTHER_STAMP: &[u8] = b"TIMESTAMP_NSEC=1900000000000000000\n";
+
+const LS_R: &[u8] = b"% ls-R\n\n./b:\nx\n\n./a:\ny\n";
+const OTHER_LS_R: &[u8] = b"% ls-R\n\n./a:\ny\n\n./b:\nx\n";
+
+const JKS: &[u8] = include_bytes!("java-1800000000.jks");
+const OTHER_JKS: &[u8] = include_bytes!("java-1900000000.jks");
+
 /// CPython 3.11, checked by time.
 const fn pyc(time: [u8; 4]) -> [u8; 20] {
     let [a, b, c, d] = time;
@@ -84,19 +93,22 @@ pub(crate) const CASES: &[Case] = &[
     },
     refused(
         "pacman-private-keys",
-        differs!("etc/pacman.d/gnupg/private-keys-v1.d/a.key" "etc/pacman.d/gnupg/private-keys-v1.d/b.key"),
-        &[
-            ("etc/pacman.d/gnupg/private-keys-v1.d/a.key", b"1", 5),
-            ("etc/systemd/system/pacman-init.service", b"", 5),
-        ],
+        differs!("etc/pacman.d/gnupg/private-keys-v1.d/a.key" "etc/pacman.d/gnupg/secring.gpg"),
+        &[("etc/pacman.d/gnupg/pubring.gpg", b"", 5), ("etc/pacman.d/gnupg/private-keys-v1.d/", b"", 5)],
     ),
     same("pacman-databases", differs!("var/lib/pacman/sync/core.db"), &[("var/lib/pacman/local/ALPM_DB_VERSION", b"9\n", 5)]),
     same("pacman-cache", differs!("var/cache/pacman/pkg/x-1-1-any.pkg.tar.zst"), &[("var/cache/other", b"", 5)]),
     text(
         "pacman-archive-mirror",
-        &[("etc/pacman.d/mirrorlist", b"Server = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\n", 5)],
-        &[("etc/pacman.d/mirrorlist", b"Server = https://archive.archlinux.org/repos/2026/01/03/$repo/os/$arch\n", 5)],
-        &["etc/pacman.d/mirrorlist"],
+        &[
+            ("etc/pacman.conf", b"[core]\nServer = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\n", 5),
+            ("etc/pacman.d/mirrorlist", b"Server = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\n", 5),
+        ],
+        &[
+            ("etc/pacman.conf", b"[core]\nServer = https://archive.archlinux.org/repos/2026/01/03/$repo/os/$arch\n", 5),
+            ("etc/pacman.d/mirrorlist", b"Server = https://archive.archlinux.org/repos/2026/01/03/$repo/os/$arch\n", 5),
+        ],
+        &["etc/pacman.conf", "etc/pacman.d/mirrorlist"],
         &[("etc/pacman.d/mirrorlist", b"#Server = https://archive.archlinux.org/repos/2026/01/02/$repo/os/$arch\nServer = https://mirror.example/$repo/os/$arch\n", 5)],
     ),
     same(
@@ -116,18 +128,24 @@ pub(crate) const CASES: &[Case] = &[
     ),
     text(
         "apt-snapshot-mirror",
-        &[("etc/apt/sources.list", b"deb http://snapshot.debian.org/archive/debian/20260102T030405Z sid main\n", 5)],
-        &[("etc/apt/sources.list", b"deb http://snapshot.debian.org/archive/debian/20260103T030405Z sid main\n", 5)],
-        &["etc/apt/sources.list"],
+        &[
+            ("etc/apt/sources.list", b"deb http://snapshot.debian.org/archive/debian/20260102T030405Z sid main\n", 5),
+            ("etc/apt/sources.list.d/x.sources", b"URIs: https://snapshot.debian.org/archive/debian-security/20260102T030405Z\n", 5),
+        ],
+        &[
+            ("etc/apt/sources.list", b"deb http://snapshot.debian.org/archive/debian/20260103T030405Z sid main\n", 5),
+            ("etc/apt/sources.list.d/x.sources", b"URIs: https://snapshot.debian.org/archive/debian-security/20260103T030405Z\n", 5),
+        ],
+        &["etc/apt/sources.list", "etc/apt/sources.list.d/x.sources"],
         &[("etc/apt/sources.list", b"deb http://deb.debian.org/debian sid main\n", 5)],
     ),
     same("ucf-backups", differs!("var/lib/ucf/hashfile.0" "var/lib/ucf/registry.10"), &[("var/lib/ucf/hashfile", b"", 5)]),
     text(
         "ucf-order",
-        &[("var/lib/ucf/hashfile", b"b  /etc/b\na  /etc/a\n", 5)],
-        &[("var/lib/ucf/hashfile", b"a  /etc/a\nb  /etc/b\n", 5)],
-        &["var/lib/ucf/hashfile"],
-        &[("var/lib/ucf/registry", b"a  /etc/a\nb  /etc/b\n", 5)],
+        &[("var/lib/ucf/hashfile", b"b  /etc/b\na  /etc/a\n", 5), ("var/lib/ucf/registry", b"b  /etc/b\na  /etc/a\n", 5)],
+        &[("var/lib/ucf/hashfile", b"a  /etc/a\nb  /etc/b\n", 5), ("var/lib/ucf/registry", b"a  /etc/a\nb  /etc/b\n", 5)],
+        &["var/lib/ucf/hashfile", "var/lib/ucf/registry"],
+        &[("var/lib/ucf/other", b"b  /etc/b\na  /etc/a\n", 5)],
     ),
     text(
         "popularity-contest-id",
@@ -144,10 +162,38 @@ pub(crate) const CASES: &[Case] = &[
         &[("etc/cron.d/other", b"59 7 * * * root x\n", 5)],
     ),
     text(
-        "iscsi-name",
-        &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
-        &[("etc/iscsi/initiatorname.iscsi", b"# x\nInitiatorName=iqn.2\n", 5)],
-        &["etc/iscsi/initiatorname.iscsi"],
+        "apt-snapshot-ubuntu",
+        &[
+            ("etc/apt/sources.list", b"deb https://snapshot.ubuntu.com/ubuntu/20260102T030405Z noble main\n", 5),
+            ("etc/apt/sources.list.d/x.sources", b"URIs: https://snapshot.ubuntu.com/ubuntu/20260102T030405Z\n", 5),
+        ],
+        &[
+            ("etc/apt/sources.list", b"deb https://snapshot.ubuntu.com/ubuntu/20260103T030405Z noble main\n", 5),
+            ("etc/apt/sources.list.d/x.sources", b"URIs: https://snapshot.ubuntu.com/ubuntu/20260103T030405Z\n", 5),
+        ],
+        &["etc/apt/sources.list", "etc/apt/sources.list.d/x.sources"],
+        &[("etc/apt/sources.list", b"deb http://archive.ubuntu.com/ubuntu noble main\n", 5)],
+    ),
+    Case {
+        rule: "iscsi-name",
+        both: &[("usr/lib/open-iscsi/startup-checks.sh", b"# GenerateName=yes\n", 5)],
+        one: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
+        other: &[("etc/iscsi/initiatorname.iscsi", b"# x\nInitiatorName=iqn.2\n", 5)],
+        fires: &["etc/iscsi/initiatorname.iscsi"],
+        refused: &[],
+        // This one would not make a name.
+        spared: &[
+            ("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5),
+            ("usr/lib/open-iscsi/startup-checks.sh", b"grep -q '^InitiatorName=.'\n", 5),
+        ],
+    },
+    refused(
+        "iscsi-name-alone",
+        (
+            &[("etc/iscsi/initiatorname.iscsi", b"# x\nInitiatorName=iqn.1\n", 5)],
+            &[("etc/iscsi/initiatorname.iscsi", b"# x\nInitiatorName=iqn.2\n", 5)],
+            &["etc/iscsi/initiatorname.iscsi"],
+        ),
         &[("etc/iscsi/initiatorname.iscsi", b"GenerateName=yes\n", 5)],
     ),
     same(
@@ -156,7 +202,15 @@ pub(crate) const CASES: &[Case] = &[
         &[("usr/lib/sysimage/rpm/rpmdb.sqlite", b"", 5)],
     ),
     refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"", 5)]),
-    refused("service-keys", differs!("etc/dovecot/private/dovecot.key"), &[("etc/dovecot/private/mail.key", b"", 5)]),
+    refused(
+        "service-keys",
+        differs!(
+            "etc/bind/rndc.key" "etc/dovecot/private/dovecot.key" "etc/pki/dovecot/private/dovecot.pem"
+            "etc/pki/tls/private/localhost.key"
+        ),
+        // As Debian has it.
+        &[("etc/dovecot/private/mail.key", b"", 5), ("etc/dovecot/private/dovecot.key@", b"/etc/ssl/private/ssl-cert-snakeoil.key", 5)],
+    ),
     refused(
         "user-keyrings",
         differs!("home/a/.gnupg/private-keys-v1.d/1.key" "root/.gnupg/private-keys-v1.d/2.key"),
@@ -195,9 +249,11 @@ pub(crate) const CASES: &[Case] = &[
         "boot-entries",
         differs!(
             "boot/0123456789abcdef0123456789abcdef/6.1/linux"
+            "efi/EFI/Linux/0123456789abcdef0123456789abcdef-6.1.efi"
+            "efi/EFI/Linux/0123456789abcdef0123456789abcdef-6.1.efi.extra.d/x.cred"
             "efi/loader/entries/0123456789abcdef0123456789abcdef-6.1.conf"
         ),
-        &[("boot/arch/6.1/linux", b"", 5), ("efi/loader/entries/arch-6.1.conf", b"", 5)],
+        &[("boot/arch/6.1/linux", b"", 5), ("efi/EFI/Linux/arch-6.1.efi", b"", 5), ("efi/loader/entries/arch-6.1.conf", b"", 5)],
     ),
     Case {
         rule: "ssh-host-keys",
@@ -211,19 +267,16 @@ pub(crate) const CASES: &[Case] = &[
     refused(
         "ssh-host-keys-alone",
         differs!("etc/ssh/ssh_host_rsa_key" "etc/ssh/ssh_host_rsa_key.pub"),
-        &[
-            ("etc/ssh/ssh_host_rsa_key", b"1", 5),
-            ("usr/lib/systemd/system/sshdgenkeys.service", b"", 5),
-        ],
+        &[("etc/ssh/sshd_config", b"", 5)],
     ),
     refused(
         "dropbear-host-keys",
-        differs!("etc/dropbear/dropbear_ed25519_host_key"),
+        differs!("etc/dropbear/dropbear_ed25519_host_key" "etc/dropbear/initramfs/dropbear_rsa_host_key" "etc/dropbear-initramfs/dropbear_rsa_host_key"),
         &[("etc/dropbear/authorized_keys", b"", 5)],
     ),
     same(
         "random-seed",
-        differs!("boot/efi/loader/random-seed" "efi/loader/random-seed" "var/lib/systemd/random-seed" "var/lib/urandom/random-seed"),
+        differs!("boot/efi/loader/random-seed" "efi/loader/random-seed" "var/lib/random-seed" "var/lib/systemd/random-seed" "var/lib/urandom/random-seed"),
         &[("efi/loader/loader.conf", b"", 5)],
     ),
     same("credential-secret", differs!("var/lib/systemd/credential.secret"), &[("var/lib/systemd/other", b"", 5)]),
@@ -231,7 +284,8 @@ pub(crate) const CASES: &[Case] = &[
     same(
         "host-identities",
         differs!(
-            "etc/hostid" "etc/insights-client/machine-id" "var/lib/NetworkManager/secret_key" "var/lib/dhcp/dhclient.eth0.leases"
+            "etc/hostid" "etc/insights-client/machine-id" "var/lib/NetworkManager/internal-1-eth0.lease" "var/lib/NetworkManager/secret_key"
+            "var/lib/dhclient/dhclient.leases" "var/lib/dhcp/dhclient.eth0.leases" "var/lib/dhcpcd/eth0.lease"
             "var/lib/zypp/AnonymousUniqueId"
         ),
         &[("var/lib/NetworkManager/timestamps", b"", 5)],
@@ -274,16 +328,16 @@ pub(crate) const CASES: &[Case] = &[
     },
     text(
         "passwd-order",
-        &[("etc/group", b"b:x:1:\na:x:2:\n", 5), ("etc/passwd", b"a:x:2:2::/:\nb:x:1:1::/:\n", 5)],
-        &[("etc/group", b"a:x:2:\nb:x:1:\n", 5), ("etc/passwd", b"b:x:1:1::/:\na:x:2:2::/:\n", 5)],
-        &["etc/passwd"],
+        &[("etc/group", b"a:x:2:\nb:x:1:\n", 5), ("etc/passwd", b"a:x:2:2::/:\nb:x:1:1::/:\n", 5)],
+        &[("etc/group", b"b:x:1:\na:x:2:\n", 5), ("etc/passwd", b"b:x:1:1::/:\na:x:2:2::/:\n", 5)],
+        &["etc/group", "etc/passwd"],
         &[("etc/passwd", b"b:x:1:1::/:\na:x:2:2::/:\n+::::::\n", 5)],
     ),
     text(
         "update-stamps",
-        &[("etc/.updated", b"TIMESTAMP_NSEC=1800000000000000000\n", 1_800_000_000), ("usr/", b"", 1_700_000_000)],
-        &[("etc/.updated", b"TIMESTAMP_NSEC=1900000000000000000\n", 1_900_000_000), ("usr/", b"", 1_700_000_000)],
-        &["etc/.updated"],
+        &[("etc/.updated", STAMP, 1_800_000_000), ("var/.updated", STAMP, 1_800_000_000), ("usr/", b"", 1_700_000_000)],
+        &[("etc/.updated", OTHER_STAMP, 1_900_000_000), ("var/.updated", OTHER_STAMP, 1_900_000_000), ("usr/", b"", 1_700_000_000)],
+        &["etc/.updated", "var/.updated"],
         &[("etc/.updated", b"TIMESTAMP_NSEC=5000000000\n", 5), ("usr/", b"", 5)],
     ),
     text("usr-time", &[("usr/", b"", 1_800_000_000)], &[("usr/", b"", 1_900_000_000)], &["usr"], &[("usr/", b"", 5)]),
@@ -306,9 +360,27 @@ pub(crate) const CASES: &[Case] = &[
     },
     text(
         "java-key-stores",
-        &[("etc/ssl/certs/java/cacerts", include_bytes!("java-1800000000.jks"), 5)],
-        &[("etc/ssl/certs/java/cacerts", include_bytes!("java-1900000000.jks"), 5)],
-        &["etc/ssl/certs/java/cacerts"],
+        &[
+            ("etc/ca-certificates/extracted/java-cacerts.jks", JKS, 5),
+            ("etc/pki/ca-trust/extracted/java/cacerts", JKS, 5),
+            ("etc/pki/java/cacerts", JKS, 5),
+            ("etc/ssl/certs/java/cacerts", JKS, 5),
+            ("var/lib/ca-certificates/java-cacerts", JKS, 5),
+        ],
+        &[
+            ("etc/ca-certificates/extracted/java-cacerts.jks", OTHER_JKS, 5),
+            ("etc/pki/ca-trust/extracted/java/cacerts", OTHER_JKS, 5),
+            ("etc/pki/java/cacerts", OTHER_JKS, 5),
+            ("etc/ssl/certs/java/cacerts", OTHER_JKS, 5),
+            ("var/lib/ca-certificates/java-cacerts", OTHER_JKS, 5),
+        ],
+        &[
+            "etc/ca-certificates/extracted/java-cacerts.jks",
+            "etc/pki/ca-trust/extracted/java/cacerts",
+            "etc/pki/java/cacerts",
+            "etc/ssl/certs/java/cacerts",
+            "var/lib/ca-certificates/java-cacerts",
+        ],
         &[("etc/ssl/certs/java/cacerts", b"a PKCS#12 store", 5)],
     ),
     same("ldconfig-cache", differs!("var/cache/ldconfig/aux-cache"), &[("etc/ld.so.cache", b"", 5)]),
@@ -318,9 +390,9 @@ pub(crate) const CASES: &[Case] = &[
     same(
         "caches",
         differs!("var/cache/a/b/c" "var/cache/d"),
-        &[("var/cache/debconf/config.dat", b"", 5), ("var/cache/dictionaries-common/x.el", b"", 5), ("var/cache/a/", b"", 5)],
+        &[("var/cache/debconf/config.dat", b"", 5), ("var/cache/cracklib/cracklib_dict.pwd", b"", 5), ("var/cache/dictionaries-common/x.el", b"", 5), ("var/cache/a/", b"", 5), ("var/cache/b@", b"/srv/b", 5)],
     ),
-    same("vlc-plugins", differs!("usr/lib/x86_64-linux-gnu/vlc/plugins/plugins.dat"), &[("usr/lib/vlc/plugins/a.so", b"", 5)]),
+    same("vlc-plugins", differs!("usr/lib/x86_64-linux-gnu/vlc/plugins/plugins.dat" "usr/lib64/vlc/plugins/plugins.dat"), &[("usr/lib/vlc/plugins/a.so", b"", 5)]),
     text(
         "info-menu",
         &[("usr/share/info/dir", b"* Menu:\n\nB\n* b: (b).\n\nA\n* a: (a).\n", 5)],
@@ -328,11 +400,16 @@ pub(crate) const CASES: &[Case] = &[
         &["usr/share/info/dir"],
         &[("usr/share/info/dir", b"* b\n* a\n", 5)],
     ),
+    same("info-menu-backup", differs!("usr/share/info/dir.old"), &[("usr/share/info/dir", b"* Menu:\n", 5)]),
     text(
         "tex-listings",
-        &[("var/lib/texmf/ls-R", b"% ls-R\n\n./b:\nx\n\n./a:\ny\n", 5)],
-        &[("var/lib/texmf/ls-R", b"% ls-R\n\n./a:\ny\n\n./b:\nx\n", 5)],
-        &["var/lib/texmf/ls-R"],
+        &[("usr/share/texlive/texmf-dist/ls-R", LS_R, 5), ("usr/share/texmf/ls-R", LS_R, 5), ("var/lib/texmf/ls-R-TEXLIVE", LS_R, 5)],
+        &[
+            ("usr/share/texlive/texmf-dist/ls-R", OTHER_LS_R, 5),
+            ("usr/share/texmf/ls-R", OTHER_LS_R, 5),
+            ("var/lib/texmf/ls-R-TEXLIVE", OTHER_LS_R, 5),
+        ],
+        &["usr/share/texlive/texmf-dist/ls-R", "usr/share/texmf/ls-R", "var/lib/texmf/ls-R-TEXLIVE"],
         &[("usr/share/texlive/texmf-dist/ls-R", b"./a:\ny\n\n./b:\nx\n", 5)],
     ),
     same("tex-logs", differs!("var/lib/texmf/web2c/pdftex/pdftex.log"), &[("var/lib/texmf/web2c/pdftex/pdftex.fmt", b"", 5)]),
@@ -345,7 +422,11 @@ pub(crate) const CASES: &[Case] = &[
         &[("var/log/journal/", b"", 5)],
     ),
     same("login-records", differs!("var/log/btmp" "var/log/faillog" "var/log/lastlog" "var/log/wtmp"), &[("var/log/wtmp", b"", 5)]),
-    same("logs", differs!("var/log/a/b.log" "var/log/c.log"), &[("var/log/wtmp", b"1", 5), ("var/log/README", b"1", 5), ("var/log/a/", b"", 5)]),
+    same(
+        "logs",
+        differs!("var/log/a/b.log" "var/log/c.log"),
+        &[("var/log/wtmp", b"1", 5), ("var/log/README", b"1", 5), ("var/log/a/", b"", 5), ("var/log/nginx@", b"/srv/log", 5)],
+    ),
     text(
         "temporary-files",
         &[("run/lock/", b"", 5), ("tmp/a/b", b"1", 5), ("var/tmp/c", b"1", 5)],
@@ -353,7 +434,7 @@ pub(crate) const CASES: &[Case] = &[
         &["run/lock", "tmp/a", "var/tmp/c"],
         &[("run/", b"", 5), ("tmp/", b"", 5)],
     ),
-    same("root-leftovers", differs!("root/.bash_history" "root/.wget-hsts"), &[("root/.bashrc", b"", 5)]),
+    same("root-leftovers", differs!("root/.bash_history" "root/.local/share/fish/fish_history" "root/.wget-hsts"), &[("root/.bashrc", b"", 5)]),
     text("root-cache", &[("root/.cache/a", b"1", 5)], &[("root/.cache/b", b"2", 5)], &["root/.cache"], &[("root/.config/a", b"", 5)]),
     text("hostname", &[("etc/hostname", b"one\n", 5)], &[("etc/hostname", b"two\n", 5)], &["etc/hostname"], &[("etc/hostname", b"localhost\n", 5)]),
     text(
@@ -366,9 +447,9 @@ pub(crate) const CASES: &[Case] = &[
     same("resolv-conf", differs!("etc/resolv.conf"), &[("etc/resolv.conf", b"", 5)]),
     text(
         "build-id",
-        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=1\nIMAGE_VERSION=1\n", 5)],
-        &[("usr/lib/os-release", b"ID=x\nBUILD_ID=2\nIMAGE_VERSION=2\n", 5)],
-        &["usr/lib/os-release"],
+        &[("etc/os-release", b"BUILD_ID=1\n", 5), ("usr/lib/os-release", b"ID=x\nBUILD_ID=1\nIMAGE_VERSION=1\n", 5)],
+        &[("etc/os-release", b"BUILD_ID=2\n", 5), ("usr/lib/os-release", b"ID=x\nBUILD_ID=2\nIMAGE_VERSION=2\n", 5)],
+        &["etc/os-release", "usr/lib/os-release"],
         &[("usr/lib/os-release", b"ID=x\nBUILD_ID=rolling\n", 5)],
     ),
 ];

@@ -11,9 +11,10 @@ use std::path::Path;
 
 use cases::{CASES, Case};
 use detfs::Timestamp;
-use detfs::normalize::{Report, Rules, examine, normalize};
+use detfs::normalize::{Profile, Report, Rules, examine, normalize};
 use detfs::tree::{SurveyOptions, Tree, survey};
-use sketch::{EPOCH, sketch};
+use globset::GlobBuilder;
+use sketch::{EPOCH, Put, sketch};
 
 fn digest(tree: &Tree) -> [u8; 32] {
     let options = SurveyOptions { threads: NonZero::<usize>::MIN, digest: true };
@@ -40,6 +41,24 @@ fn every_rule_has_a_case() {
     let rules: BTreeSet<_> = Rules::all().into_iter().map(|rule| rule.name).collect();
     let cases: BTreeSet<_> = CASES.iter().map(|case| case.rule.to_owned()).collect();
     assert_eq!(rules, cases);
+}
+
+/// So that no pattern is wrong without being noticed.
+#[test]
+fn every_pattern_has_a_path() {
+    let mut untried = Vec::new();
+    for rule in Rules::all() {
+        let case = CASES.iter().find(|case| case.rule == rule.name).unwrap();
+        for pattern in rule.paths {
+            let mut glob = GlobBuilder::new(&pattern);
+            glob.literal_separator(true).empty_alternates(true);
+            let glob = glob.build().unwrap().compile_matcher();
+            if !case.fires.iter().chain(case.refused).any(|path| glob.is_match(path)) {
+                untried.push(pattern);
+            }
+        }
+    }
+    assert_eq!(untried, [""; 0]);
 }
 
 #[test]
@@ -84,6 +103,58 @@ fn rules_refuse_and_name_everything() {
     }
 }
 
+/// Any of what a rule waits for makes it apply.
+#[test]
+fn every_maker_counts() {
+    for rule in Rules::all() {
+        let case = CASES.iter().find(|case| case.rule == rule.name).unwrap();
+        for path in &rule.when {
+            let path: &'static str = path.clone().leak();
+            let content = case.both[0].1;
+            let tree = sketch(&[&[(path, content, 5)], case.one]);
+            let report = examine(&tree, &only(&rule.name), epoch()).unwrap();
+            assert_eq!(paths(&report, &rule.name), case.fires, "{path}");
+        }
+    }
+}
+
+/// Keys go if they will be made anew, and are refused if not.
+#[test]
+fn keys_depend_on_the_first_boot() {
+    const UNIT: &str = "usr/lib/systemd/system/sshd-keygen.service";
+    const PLAIN: &[u8] = b"[Unit]\nConditionPathIsReadWrite=/etc\n";
+    const FIRST: &[u8] = b"[Unit]\nConditionFirstBoot=yes\n";
+    let key: Put = ("etc/ssh/ssh_host_rsa_key", b"1", 5);
+    let id: Put = ("etc/machine-id", b"0123456789abcdef0123456789abcdef\n", 5);
+    let (empty, uninitialized): (Put, Put) =
+        (("etc/machine-id", b"", 5), ("etc/machine-id", b"uninitialized\n", 5));
+    let masked: Put = ("etc/systemd/system/sshd-keygen.service@", b"/dev/null", 5);
+    let own: Put = ("etc/systemd/system/sshd-keygen.service", PLAIN, 5);
+    let cases: [(&[Put], bool); 10] = [
+        (&[], false),
+        (&[(UNIT, PLAIN, 5)], true),
+        (&[(UNIT, PLAIN, 5), empty], true),
+        (&[(UNIT, PLAIN, 5), masked], false),
+        (&[(UNIT, FIRST, 5)], true),
+        (&[(UNIT, FIRST, 5), id], true),
+        (&[(UNIT, FIRST, 5), uninitialized], true),
+        (&[(UNIT, FIRST, 5), empty], false),
+        (&[(UNIT, FIRST, 5), empty, own], true),
+        (&[("usr/sbin/sshd-gen-keys-start", b"", 5)], true),
+    ];
+    for (puts, goes) in cases {
+        let mut tree = sketch(&[&[key], puts]);
+        let done = normalize(&mut tree, &Rules::builtin(Profile::Debian), epoch());
+        let gone = tree.find(b"etc/ssh/ssh_host_rsa_key").is_none();
+        assert_eq!((done.is_ok(), gone), (goes, goes), "{puts:?}");
+    }
+    // An id that stays is not a first boot's.
+    let kept = "enable = [\"ssh-host-keys\"]";
+    let kept = Rules::with_file(None, Path::new("f"), kept).unwrap();
+    let tree = sketch(&[&[key, id, (UNIT, FIRST, 5)]]);
+    assert_eq!(examine(&tree, &kept, epoch()).unwrap(), Report::default());
+}
+
 /// A tree is changed as its distribution asks, and content that rules leave in place is the one that
 /// they should leave.
 #[test]
@@ -92,7 +163,7 @@ fn results_are_exact() {
         let id = tree.find(path.as_bytes())?;
         Some(String::from_utf8(tree.read(id).unwrap()).unwrap())
     };
-    let arch = detfs::normalize::Profile::Arch;
+    let arch = Profile::Arch;
     let mut tree = sketch(&[&[
         ("etc/os-release", b"ID=arch\n", 5),
         ("etc/machine-id", b"0123456789abcdef0123456789abcdef\n", 5),
@@ -113,7 +184,7 @@ fn results_are_exact() {
         ("var/log/wtmp", b"x", 5),
         ("var/log/app/", b"", 5),
     ]]);
-    let profile = detfs::normalize::Profile::of(&tree).unwrap();
+    let profile = Profile::of(&tree).unwrap();
     assert_eq!(profile, Some(arch));
     normalize(&mut tree, &Rules::builtin(arch), epoch()).unwrap();
     for (path, expected) in [
