@@ -167,7 +167,7 @@ pub(super) struct Packages {
     #[arg(long, value_name = "NAME")]
     pub(super) repo: Vec<String>,
     /// Use this pacman.conf
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["mirror", "snapshot", "repo"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mirror", "snapshot", "repo", "architecture"])]
     pub(super) pacman_conf: Option<PathBuf>,
     /// Keep packages in this directory
     #[arg(long, value_name = "DIR")]
@@ -186,7 +186,8 @@ pub(super) struct Packages {
 /// The file is TOML. What is in its table [stage] are options of detfs stage pacman, what is in
 /// [image] are the arguments and options of detfs mkimage, by their long names; seed and
 /// source-date-epoch stand before both. Paths are relative to the file. If the lock that [stage]
-/// names exists, the tree is made of what that says.
+/// names exists, or locked = true is there, the tree is made of what that says. Without an epoch it is
+/// that of the lock or of the snapshot.
 #[derive(Debug, Args)]
 pub(super) struct Build {
     /// The file

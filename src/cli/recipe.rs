@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser};
+use clap::{Arg, CommandFactory, Parser};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -26,18 +26,17 @@ struct Recipe {
 pub(super) fn run(typed: &Build) -> Result<()> {
     let Recipe { source_date_epoch, seed, stage, mut image } = read(&typed.config)?;
     let words = Words { config: &typed.config };
-    let given = |table: &mut Table, key: &str, value: &Option<Value>| {
-        if let Some(value) = value {
-            table.insert(key.into(), value.clone());
+    let elsewhere = [
+        ("seed", "stands before the tables"),
+        ("source-date-epoch", "stands before the tables"),
+        ("force", "is an option of `detfs build`"),
+        ("json", "is an option of `detfs build`"),
+    ];
+    for table in [&image].into_iter().chain(&stage) {
+        if let Some((key, place)) = elsewhere.iter().find(|(key, _)| table.contains_key(*key)) {
+            return Err(words.fault(format!("`{key}` {place}")));
         }
-    };
-    given(&mut image, "source-date-epoch", &source_date_epoch);
-    given(&mut image, "seed", &seed);
-    let switch = |table: &mut Table, key: &str, on: bool| {
-        table.insert(key.into(), Value::Boolean(on));
-    };
-    switch(&mut image, "force", typed.force);
-    switch(&mut image, "json", typed.json);
+    }
 
     let out = image.remove("out").ok_or_else(|| words.fault("[image] has no `out`".into()))?;
     let out = words.path(&out)?;
@@ -56,23 +55,33 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     };
     let staged = scratch.as_ref().map(|scratch| scratch.join("root"));
     let tree = tree.or_else(|| staged.clone()).expect("there is one or the other");
-    let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
+    let given = |table: &mut Table, key: &str, value: Option<Value>| {
+        value.map(|value| table.insert(key.into(), value));
+    };
     let stage = match (stage, staged) {
         (Some(mut stage), Some(out)) => {
-            given(&mut stage, "source-date-epoch", &source_date_epoch);
-            let lock = stage.get("lock").map(|lock| words.path(lock)).transpose()?;
-            let is_locked = !typed.update && lock.is_some_and(|lock| lock.exists());
-            switch(&mut stage, "locked", is_locked);
+            given(&mut stage, "source-date-epoch", source_date_epoch.clone());
+            let is_locked = !typed.update && words.is_locked(&stage)?;
+            given(&mut stage, "locked", Some(is_locked.into()));
             Some(words.parse(&["stage", "pacman"], &stage, &[out.into()])?)
         }
         _ => None,
     };
-    let first = || match &stage {
-        Some(Command::Stage(arguments::Stage { command: StageCommand::Pacman(typed) })) => {
-            stage::pacman(typed)
-        }
-        _ => Ok(()),
+    let stage = stage.as_ref().and_then(|command| match command {
+        Command::Stage(arguments::Stage { command: StageCommand::Pacman(typed) }) => Some(typed),
+        _ => None,
+    });
+    // What the packages were told is the image's too, wherever it comes from.
+    let epoch = match (source_date_epoch, stage) {
+        (None, Some(typed)) => Some(stage::epoch(typed)?.into()),
+        (epoch, _) => epoch,
     };
+    given(&mut image, "source-date-epoch", epoch);
+    given(&mut image, "seed", seed);
+    given(&mut image, "force", Some(typed.force.into()));
+    given(&mut image, "json", Some(typed.json.into()));
+    let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
+    let first = || stage.map_or(Ok(()), stage::pacman);
     match image {
         Command::Mkimage(typed) => mkimage::run(&typed, Some(&first)),
         _ => unreachable!("it was parsed as such"),
@@ -125,6 +134,15 @@ impl Words<'_> {
         }
     }
 
+    /// Whether the tree is made of what the lock says.
+    fn is_locked(&self, stage: &Table) -> Result<bool> {
+        let lock = stage.get("lock").map(|lock| self.path(lock)).transpose()?;
+        let there = lock.map(|lock| lock.try_exists()).transpose();
+        let there =
+            there.map_err(|error| self.fault(format!("cannot look for the lock: {error}")))?;
+        Ok(there == Some(true) || stage.get("locked") == Some(&Value::Boolean(true)))
+    }
+
     fn parse(&self, subcommand: &[&str], table: &Table, last: &[OsString]) -> Result<Command> {
         let mut words: Vec<OsString> = vec!["detfs".into()];
         words.extend(subcommand.iter().map(OsString::from));
@@ -147,18 +165,21 @@ impl Words<'_> {
         value: &Value,
         words: &mut Vec<OsString>,
     ) -> Result<()> {
+        let Some(argument) = argument(subcommand, key) else {
+            let table = subcommand.last().expect("there is a name");
+            return Err(self.fault(format!("{table} has no option --{key}")));
+        };
         let text = match value {
-            Value::Boolean(true) => {
-                words.push(format!("--{key}").into());
+            Value::Boolean(on) if !argument.get_action().takes_values() => {
+                words.extend(on.then(|| format!("--{key}").into()));
                 return Ok(());
             }
-            Value::Boolean(false) => return Ok(()),
             Value::Array(values) => {
                 return values
                     .iter()
                     .try_for_each(|value| self.option(subcommand, key, value, words));
             }
-            Value::String(text) if is_path(subcommand, key) => {
+            Value::String(text) if is_path(&argument) => {
                 self.path(&Value::String(text.clone()))?.into_os_string()
             }
             Value::String(text) => text.into(),
@@ -172,15 +193,18 @@ impl Words<'_> {
     }
 }
 
-/// Whether an option takes a path.
-fn is_path(subcommand: &[&str], key: &str) -> bool {
+/// An option by its long name.
+fn argument(subcommand: &[&str], key: &str) -> Option<Arg> {
     let mut command = Arguments::command();
     for name in subcommand {
-        let Some(next) = command.find_subcommand(name) else { return false };
-        command = next.clone();
+        command = command.find_subcommand(name)?.clone();
     }
-    let option = command.get_arguments().find(|option| option.get_long() == Some(key));
-    option.is_some_and(|option| option.get_value_parser().type_id() == TypeId::of::<PathBuf>())
+    command.get_arguments().find(|option| option.get_long() == Some(key)).cloned()
+}
+
+/// Whether an option takes a path.
+fn is_path(option: &Arg) -> bool {
+    option.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 #[cfg(test)]
@@ -208,6 +232,9 @@ mod tests {
             ("colour = 1", "--colour"),
             ("fs = \"zfs\"", "zfs"),
             ("headroom = 1.5", "can't be float"),
+            ("headroom = false", "can't be boolean"),
+            ("colour = false", "--colour"),
+            ("colour = []", "--colour"),
             ("manifest = 5\nforce = \"yes\"", "force"),
         ] {
             let table = toml::from_str(text).unwrap();

@@ -137,7 +137,7 @@ mod tests {
             mirror: Some("https://mirror/$repo/os/$arch".into()),
             repositories: vec!["core".into()],
             configuration: None,
-            architecture: "x86_64".into(),
+            architecture: Some("x86_64".into()),
             source_date_epoch: 5,
         };
         Lock::new(

@@ -29,8 +29,9 @@ pub struct Options {
     /// A digest of what the caller's own pacman.conf decides, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
-    /// The architecture, as Arch Linux calls it.
-    pub architecture: String,
+    /// The architecture, as Arch Linux calls it; `None` if the configuration says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
     /// Seconds since 1970: what packages and scriptlets that ask for a time are told.
     pub source_date_epoch: i64,
 }
@@ -178,9 +179,10 @@ fn version(options: &Options) -> Result<String> {
 /// A configuration for the options. Nothing of the host's is in it but the keys.
 fn configured(options: &Options, version: &str) -> String {
     let major: u32 = version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    let architecture = options.architecture.as_deref().unwrap_or("auto");
     let mut text = format!(
-        "[options]\nArchitecture = {}\nSigLevel = Required DatabaseOptional\nParallelDownloads = 5\n",
-        options.architecture
+        "[options]\nArchitecture = {architecture}\nSigLevel = Required DatabaseOptional\n\
+         ParallelDownloads = 5\n",
     );
     if major >= 7 {
         // It wants a user of its own and a kernel with Landlock, and there is an enclosure.
@@ -367,7 +369,7 @@ mod tests {
             mirror: Some("https://mirror/$repo/os/$arch".into()),
             repositories: vec!["core".into(), "extra".into()],
             configuration: None,
-            architecture: "x86_64".into(),
+            architecture: Some("x86_64".into()),
             source_date_epoch: 5,
         };
         let old = configured(&options, "6.0.2");

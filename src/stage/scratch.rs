@@ -1,9 +1,9 @@
 //! A directory beside what is made, in which it grows until it is whole.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -39,8 +39,18 @@ impl Scratch {
         fs::create_dir_all(&directory).map_err(refused)?;
         // Nobody else has any business in there.
         fs::set_permissions(&directory, Permissions::from_mode(0o700)).map_err(refused)?;
-        let lock = File::create(directory.join("lock")).map_err(refused)?;
-        if lock.try_lock().is_err() {
+        let name = directory.join("lock");
+        let lock = File::create(&name).map_err(refused)?;
+        let locked = match lock.try_lock() {
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+            Ok(()) => {
+                // Not one that another run has removed since.
+                let identity = |found: fs::Metadata| (found.dev(), found.ino());
+                fs::metadata(&name).ok().map(identity) == lock.metadata().ok().map(identity)
+            }
+            Err(TryLockError::WouldBlock) => false,
+        };
+        if !locked {
             return fail(format!("{} is being made already", path.display()), "wait for that");
         }
         let scratch = Self { content: directory.join("content"), path: directory, _lock: lock };
@@ -85,8 +95,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The next run removes what this can't.
-        let _ = fs::remove_dir_all(&self.path);
+        // The next run removes what this can't. The lock goes last: without it another run would
+        // take the place for its own.
+        match fs::remove_dir_all(&self.content) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+            _ => drop(fs::remove_dir_all(&self.path)),
+        }
     }
 }
 

@@ -26,7 +26,9 @@ hostname another-host 2>/dev/null || echo another-host >/proc/sys/kernel/hostnam
 umask 077
 cd "$1"
 shift
-exec taskset -c 0 "$@"
+cpus=$(taskset -cp $$)
+cpus=${cpus##*: }
+exec taskset -c "${cpus%%[-,]*}" "$@"
 "#;
 
 pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
@@ -90,12 +92,12 @@ impl Stage<'_> {
         command.args(["stage", "pacman"]).arg(out).arg("--cache").arg(cache);
         command.args(options.packages.iter().map(|name| format!("--package={name}")));
         command.arg(format!("--source-date-epoch={}", options.source_date_epoch));
-        command.arg(format!("--architecture={}", options.architecture));
         match (&typed.pacman_conf, &options.mirror) {
             (Some(path), _) => command.arg("--pacman-conf").arg(absolute(path)?),
             (None, mirror) => command
                 .args(mirror.iter().map(|mirror| format!("--mirror={mirror}")))
-                .args(options.repositories.iter().map(|name| format!("--repo={name}"))),
+                .args(options.repositories.iter().map(|name| format!("--repo={name}")))
+                .args(options.architecture.iter().map(|name| format!("--architecture={name}"))),
         };
         if skew_clock {
             command.arg(format!("--clock-offset={OFFSET}"));

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::arguments::{Stage, StageCommand};
 use crate::error::Result;
 
-pub(super) use pacman::run as pacman;
+pub(super) use pacman::{epoch, run as pacman};
 
 pub(super) fn run(typed: &Stage) -> Result<ExitCode> {
     match &typed.command {

@@ -1,11 +1,14 @@
 //! `detfs stage pacman`.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::cli::arguments::{Packages, StagePacman};
 use crate::cli::{complain, meaning, sha256_of};
 use crate::error::{Error, Result};
+use crate::glob::Globs;
 use crate::layout::{Destination, Sink};
 use crate::stage::{Lock, Options, Staged, Staging};
 use crate::time::civil;
@@ -18,14 +21,7 @@ const ARCHITECTURE: &str = "x86_64";
 const DAY: i64 = 24 * 60 * 60;
 
 pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
-    let locked = match (&typed.lock, typed.locked) {
-        (Some(path), true) => Some(read(path)?),
-        _ => None,
-    };
-    let options = match &locked {
-        Some(lock) => as_locked(&typed.packages, lock)?,
-        None => options(&typed.packages)?,
-    };
+    let (options, locked) = resolved(typed)?;
     // What can't be written is found before anything is fetched.
     let destination = match &typed.lock {
         Some(path) if !typed.locked => Some(Destination::new(path, true)?),
@@ -69,6 +65,22 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
     Ok(())
 }
 
+/// The time that packages are told.
+pub(in crate::cli) fn epoch(typed: &StagePacman) -> Result<i64> {
+    Ok(resolved(typed)?.0.source_date_epoch)
+}
+
+/// What is asked for, and the lock that it has to agree with.
+fn resolved(typed: &StagePacman) -> Result<(Options, Option<Lock>)> {
+    match (&typed.lock, typed.locked) {
+        (Some(path), true) => {
+            let lock = read(path)?;
+            Ok((as_locked(&typed.packages, &lock)?, Some(lock)))
+        }
+        _ => Ok((options(&typed.packages)?, None)),
+    }
+}
+
 fn read(path: &Path) -> Result<Lock> {
     let text = fs::read_to_string(path).map_err(|error| {
         Error::parameter(
@@ -92,8 +104,8 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
     let locked = &lock.options;
     agree("--package", typed.package.is_empty() || typed.package == locked.packages);
     agree("--repo", typed.repo.is_empty() || typed.repo == locked.repositories);
-    let architecture = typed.architecture.as_ref();
-    agree("--architecture", architecture.is_none_or(|typed| *typed == locked.architecture));
+    let architecture = &typed.architecture;
+    agree("--architecture", architecture.is_none() || *architecture == locked.architecture);
     let is_from = typed.mirror.is_some() || typed.snapshot.is_some();
     let mirror = is_from.then(|| server(typed)).transpose()?;
     agree("--mirror or --snapshot", mirror.is_none() || locked.mirror.is_some());
@@ -160,7 +172,8 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
         mirror: of_ours.then(|| server(typed)).transpose()?,
         repositories,
         configuration,
-        architecture: typed.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into()),
+        architecture: of_ours
+            .then(|| typed.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into())),
         source_date_epoch,
     })
 }
@@ -168,26 +181,54 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
 /// A digest of what a pacman.conf decides.
 fn configuration(typed: &Packages) -> Result<Option<String>> {
     let Some(path) = &typed.pacman_conf else { return Ok(None) };
-    let text = fs::read_to_string(path).map_err(|error| {
-        Error::parameter(
-            "--pacman-conf",
-            format!("cannot read {}: {error}", path.display()),
-            "give a file that you may read",
-        )
-    })?;
-    Ok(Some(sha256_of(decisive(&text).as_bytes())))
+    let mut lines = String::new();
+    decisive(path, INCLUDES, &mut lines)?;
+    Ok(Some(sha256_of(lines.as_bytes())))
 }
 
-/// The lines of a pacman.conf but those that say where packages and keys come from, which is another
-/// place on another machine: packages are held by their own hashes.
-fn decisive(text: &str) -> String {
-    let is_place = |line: &str| {
-        let key = line.split('=').next().unwrap_or_default().trim();
-        matches!(key, "Server" | "CacheServer" | "XferCommand" | "GPGDir")
+/// How deep files include others, as in pacman.
+const INCLUDES: usize = 10;
+
+/// Adds the lines of a pacman.conf, and of what it includes, but those that say where packages and keys
+/// come from, which is another place on another machine: packages are held by their own hashes.
+fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
+    let fault = |rule| Error::parameter("--pacman-conf", rule, "give files that you may read");
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(fault(format!("{} is included by what it includes", path.display())));
     };
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#') && !is_place(line));
-    lines.map(|line| format!("{line}\n")).collect()
+    let unreadable = |error| fault(format!("cannot read {}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    for line in text.lines().map(str::trim) {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        match key.trim() {
+            "Server" | "CacheServer" | "XferCommand" | "GPGDir" => {}
+            "Include" => {
+                for path in included(value.trim()).map_err(unreadable)? {
+                    decisive(&path, depth, lines)?;
+                }
+            }
+            key if key.is_empty() || key.starts_with('#') => {}
+            _ => *lines += &format!("{line}\n"),
+        }
+    }
+    Ok(())
+}
+
+/// The files that a pattern stands for, sorted: none, perhaps. Directories have no patterns.
+fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
+    let pattern = Path::new(pattern);
+    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let name = Globs::new([name.to_string_lossy()]).map_err(io::Error::other)?;
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.map(|entry| entry.map(|entry| entry.path())),
+    };
+    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.file_name().is_some_and(|own| name.matches(own.as_bytes())));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The address of packages with `$repo` and `$arch`.
@@ -275,12 +316,30 @@ mod tests {
 
     #[test]
     fn configurations_are_told_apart_by_what_they_decide() {
+        let ground = tempfile::tempdir().unwrap();
+        let path = |name: &str| ground.path().join(name);
+        let decided = |text: &str| {
+            let text = text.replace("HERE", &ground.path().display().to_string());
+            fs::write(path("pacman.conf"), text).unwrap();
+            let mut lines = String::new();
+            decisive(&path("pacman.conf"), INCLUDES, &mut lines).map(|()| lines)
+        };
         let text = "[options]\n# x\nGPGDir = /a\nNoExtract = usr/share/doc/*\n[core]\nServer = file:///a\n";
         let elsewhere =
             "[options]\n GPGDir=/b\n  NoExtract = usr/share/doc/*\n\n[core]\nServer=file:///b\n";
-        assert_eq!(decisive(text), decisive(elsewhere));
-        assert_eq!(decisive(text), "[options]\nNoExtract = usr/share/doc/*\n[core]\n");
-        assert_ne!(decisive(text), decisive(&text.replace("NoExtract", "NoUpgrade")));
+        let expected = "[options]\nNoExtract = usr/share/doc/*\n[core]\n";
+        assert_eq!(decided(text).unwrap(), expected);
+        assert_eq!(decided(elsewhere).unwrap(), expected);
+        assert_ne!(decided(&text.replace("NoExtract", "NoUpgrade")).unwrap(), expected);
+        // What is included counts as if it stood there, whatever the file's name.
+        fs::create_dir(path("more")).unwrap();
+        fs::write(path("more/b.conf"), "[core]\nInclude = /no/such/file\n").unwrap();
+        fs::write(path("more/a.conf"), "NoExtract = usr/share/doc/*\n").unwrap();
+        fs::write(path("mirrorlist"), "Server = file:///c\n").unwrap();
+        let included = "[options]\nInclude = HERE/more/*.conf\nInclude = HERE/mirrorlist\n";
+        assert_eq!(decided(included).unwrap(), expected);
+        let error = decided("Include = HERE/pacman.conf\n").unwrap_err();
+        assert!(error.to_string().contains("included by what it includes"), "{error}");
     }
 
     #[test]

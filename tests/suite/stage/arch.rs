@@ -288,6 +288,15 @@ fn one_file_says_it_all() {
     succeed(&mut stage(&tree, &[]));
     assert_eq!(image(&tree, &[]).0, hash);
 
+    // The lock has the epoch too, which is the image's then.
+    fs::write(&config, text.replace(&format!("source-date-epoch = {EPOCH}\n"), "")).unwrap();
+    succeed(&mut build(&["--force"]));
+    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    // Who insists on a lock gets no new one.
+    let insisting = elsewhere.replace("image.lock\"", "other.lock\"\nlocked = true");
+    hasty(&insisting, "other.lock: No such file");
+    fs::write(&config, &text).unwrap();
+
     let lock = scratch.path().join("image.lock");
     let written = fs::read_to_string(&lock).unwrap();
     fs::write(&lock, written.replace("1.0-1", "0.9-1")).unwrap();
@@ -310,6 +319,8 @@ fn one_file_says_it_all() {
     for (from, to, part) in [
         ("[stage]", "[stages]", "unknown field `stages`"),
         ("repo =", "repos =", "--repos"),
+        ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` stands before"),
+        ("[image]\n", "[image]\nforce = true\n", "`force` is an option of `detfs build`"),
         ("out =", "outs =", "has no `out`"),
         ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage], or `tree`"),
     ] {
