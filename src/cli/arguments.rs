@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::repart::Repart;
 
@@ -83,9 +83,10 @@ pub(super) struct Canon {
 
 /// Show what would be left out or rewritten in an image of a tree
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["list", "check"]).required(true)))]
 pub(super) struct Normalize {
     /// List the rules, as a file that --rules takes
-    #[arg(long, required_unless_present = "check", conflicts_with = "check")]
+    #[arg(long)]
     pub(super) list: bool,
     /// Tell which rules would fire on a tree, and what else is suspicious in it; with exit code 1 if
     /// one would
@@ -183,9 +184,9 @@ pub(super) struct Packages {
 
 /// Make an image as a file says: from packages, or of a tree
 ///
-/// The file is TOML. What is in its table [stage] are options of detfs stage pacman, what is in
-/// [image] are the arguments and options of detfs mkimage, by their long names; seed and
-/// source-date-epoch stand before both. Paths are relative to the file. If the lock that [stage]
+/// The file is TOML. What is in its table [stage] are options of detfs stage pacman by their long
+/// names, what is in [image] are those of detfs mkimage, with the image as out and, if there is no
+/// [stage], the tree as tree; seed and source-date-epoch stand before both. Paths are relative to the file. If the lock that [stage]
 /// names exists, or locked = true is there, the tree is made of what that says. Without an epoch it is
 /// that of the lock or of the snapshot.
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::normalize::{self, Canon};
+use super::normalize::{self, Asked};
 use super::{arguments, complain, enclosure, meaning, progress, say, spool, summary};
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
@@ -45,15 +45,14 @@ impl Job<'_> {
         let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
         let exclude = meaning::globs("--exclude", &typed.exclude)?;
         let (image, manifest) = self.destinations()?;
-        self.canon.map_or(Ok(()), Canon::check)?;
+        let asked = self.canon.map(Asked::read).transpose()?;
         self.first.map_or(Ok(()), |first| first())?;
 
         let excluded = move |path: &[u8]| exclude.matches(path);
         let host_xattrs = self.host_xattrs();
         let options = DirOptions { threads, exclude: Some(&excluded), host_xattrs };
         let (tree, warnings) = dir::read(self.tree, &options)?;
-        let canon =
-            self.canon.map(|typed| Canon::new(typed, &tree)).transpose()?.unwrap_or_default();
+        let canon = asked.map(|asked| asked.of(&tree)).transpose()?.unwrap_or_default();
         let rules = canon.rules;
         let spool = Some(spool());
         let source = Source { tree, seed, epoch, architecture, threads, spool, rules };

@@ -53,12 +53,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { 4.into() };
         }
     };
-    let needs_root = match &command {
-        Command::Stage(_) => true,
-        Command::Build(build) => recipe::stages(&build.config),
-        _ => false,
-    };
-    if needs_root && let Some(code) = namespace::enter(&words) {
+    let is_root = rustix::process::geteuid().is_root();
+    let needs_root = !is_root
+        && match &command {
+            Command::Stage(_) => true,
+            Command::Build(build) => recipe::stages(&build.config),
+            _ => false,
+        };
+    if needs_root {
+        let code = namespace::enter(&words);
         if code == 0
             && let Command::Stage(stage) = &command
             && let StageCommand::Pacman(staged) = &stage.command

@@ -14,19 +14,15 @@ use crate::stage::ended_by;
 /// All users and groups that /etc/subuid and /etc/subgid give, and oneself as root.
 const UNSHARE: [&str; 5] = ["--user", "--map-root-user", "--map-auto", "--mount", "--"];
 
-/// Runs the program with the same arguments as root of a user namespace, and gives its exit code;
-/// `None` if it is root already.
-pub(super) fn enter(arguments: &[OsString]) -> Option<u8> {
-    if rustix::process::geteuid().is_root() {
-        return None;
-    }
+/// Runs the program with the same arguments as root of a user namespace, and gives its exit code.
+pub(super) fn enter(arguments: &[OsString]) -> u8 {
     if let Err(said) = probe() {
         complain(&format_args!(
             "{said}; no user namespace with all users can be made: run as root, or install \
              newuidmap (uidmap), give yourself a range in /etc/subuid and /etc/subgid, and don't be \
              in a chroot or a container that forbids it"
         ));
-        return Some(4);
+        return 4;
     }
     let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let mut command = Command::new("unshare");
@@ -34,14 +30,13 @@ pub(super) fn enter(arguments: &[OsString]) -> Option<u8> {
     let bound = ended_by("TERM");
     command.args(UNSHARE).arg(bound.get_program()).args(bound.get_args());
     command.arg(program).args(arguments.iter().skip(1));
-    let code = match command.status() {
+    match command.status() {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(4),
         Err(error) => {
             complain(&format_args!("cannot start unshare: {error}"));
             4
         }
-    };
-    Some(code)
+    }
 }
 
 /// Tries whether there can be such a namespace, or gives what `unshare` says of it.

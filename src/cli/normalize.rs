@@ -29,47 +29,53 @@ pub(super) struct Canon {
     pub(super) digest: Option<String>,
 }
 
-impl Canon {
-    /// Finds what is wrong with what was typed before there is a tree.
-    pub(super) fn check(typed: &arguments::Canon) -> Result<()> {
-        let profile = named(typed)?;
-        if let Some(path) = &typed.rules {
-            Rules::with_file(profile, path, &rules_text(path)?)?;
-        }
-        Ok(())
-    }
+/// What was typed about rules, as far as it can be understood before there is a tree. A file is read
+/// once: it may be a pipe.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    typed: &'a arguments::Canon,
+    /// The profile that was named.
+    profile: Option<Profile>,
+    file: Option<(&'a Path, String)>,
+}
 
-    pub(super) fn new(typed: &arguments::Canon, tree: &Tree) -> Result<Self> {
+impl<'a> Asked<'a> {
+    pub(super) fn read(typed: &'a arguments::Canon) -> Result<Self> {
         let profile = match &*typed.normalize {
+            "auto" | "none" => None,
+            name => Some(name.parse()?),
+        };
+        let file = match &typed.rules {
+            None => None,
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|error| {
+                    Error::parameter(
+                        "--rules",
+                        format!("cannot read {}: {error}", path.display()),
+                        "give a file of rules that you may read",
+                    )
+                })?;
+                Rules::with_file(profile, path, &text)?;
+                Some((&**path, text))
+            }
+        };
+        Ok(Self { typed, profile, file })
+    }
+
+    /// What that is for a tree.
+    pub(super) fn of(&self, tree: &Tree) -> Result<Canon> {
+        let profile = match &*self.typed.normalize {
             "auto" => Profile::of(tree)?,
-            _ => named(typed)?,
+            _ => self.profile,
         };
-        let Some(path) = &typed.rules else {
-            let rules = profile.map(Rules::builtin).unwrap_or_default();
-            return Ok(Self { profile, rules, digest: None });
+        let rules = match (&self.file, profile) {
+            (Some((path, text)), profile) => Rules::with_file(profile, path, text)?,
+            (None, Some(profile)) => Rules::builtin(profile),
+            (None, None) => Rules::none(),
         };
-        let text = rules_text(path)?;
-        let digest = sha256_of(text.as_bytes());
-        Ok(Self { profile, rules: Rules::with_file(profile, path, &text)?, digest: Some(digest) })
+        let digest = self.file.as_ref().map(|(_, text)| sha256_of(text.as_bytes()));
+        Ok(Canon { profile, rules, digest })
     }
-}
-
-/// The profile that was asked for by its name.
-fn named(typed: &arguments::Canon) -> Result<Option<Profile>> {
-    match &*typed.normalize {
-        "auto" | "none" => Ok(None),
-        name => name.parse().map(Some),
-    }
-}
-
-fn rules_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| {
-        Error::parameter(
-            "--rules",
-            format!("cannot read {}: {error}", path.display()),
-            "give a file of rules that you may read",
-        )
-    })
 }
 
 pub(super) fn run(typed: &Normalize) -> Result<ExitCode> {
@@ -107,10 +113,10 @@ impl<'a> From<&'a Rule> for RuleRecord<'a> {
 
 /// Lists all built-in rules, or those of a profile with those of a file.
 fn list(typed: &Normalize) -> Result<ExitCode> {
-    let profile = named(&typed.canon)?;
-    let rules: Vec<Rule> = match (&typed.canon.rules, profile) {
-        (Some(path), profile) => {
-            Rules::with_file(profile, path, &rules_text(path)?)?.iter().cloned().collect()
+    let asked = Asked::read(&typed.canon)?;
+    let rules: Vec<Rule> = match (&asked.file, asked.profile) {
+        (Some((path, text)), profile) => {
+            Rules::with_file(profile, path, text)?.iter().cloned().collect()
         }
         (None, Some(profile)) => Rules::builtin(profile).iter().cloned().collect(),
         (None, None) => Rules::all(),
@@ -148,10 +154,11 @@ const SUSPECTS_SHOWN: usize = 10;
 
 fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
     let given = meaning::epoch(typed.source_date_epoch.as_deref())?;
+    let asked = Asked::read(&typed.canon)?;
     let threads = meaning::threads(None)?;
     let (tree, warnings) = dir::read(path, &DirOptions { threads, ..DirOptions::default() })?;
     warnings.iter().for_each(|warning| complain(warning));
-    let canon = Canon::new(&typed.canon, &tree)?;
+    let canon = asked.of(&tree)?;
     let (epoch, origin) = epoch(&tree, given)?;
     let report = examine(&tree, &canon.rules, epoch)?;
     let suspicions = suspicions(&tree, &canon.rules, epoch)?;

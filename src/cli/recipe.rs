@@ -80,6 +80,13 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     given(&mut image, "seed", seed);
     given(&mut image, "force", Some(typed.force.into()));
     given(&mut image, "json", Some(typed.json.into()));
+    let lock = stage.and_then(|typed| typed.lock.as_ref());
+    if let Some(lock) = lock
+        && let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?
+        && [Some(&typed.config), Some(&out), manifest.as_ref()].contains(&Some(lock))
+    {
+        return Err(words.fault("`lock` is another file's name too".into()));
+    }
     let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
     let first = || stage.map_or(Ok(()), stage::pacman);
     match image {
@@ -125,6 +132,7 @@ impl Words<'_> {
     /// A path that is relative to the file.
     fn path(&self, value: &Value) -> Result<PathBuf> {
         match value.as_str() {
+            Some("") => Err(self.fault("a path is empty".into())),
             Some("-") => Ok("-".into()),
             Some(path) => {
                 let directory = self.config.parent().unwrap_or(Path::new(""));

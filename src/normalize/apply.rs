@@ -7,7 +7,7 @@ use regex::bytes::Regex;
 use super::condition::Condition;
 use super::rewrite::{self, Outcome, Subject};
 use super::{Action, Fired, Report, Rewrite, Rules, Target, order};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Replacement, Tree};
 
@@ -35,7 +35,11 @@ pub(super) struct Walk<'a> {
     edits: Edits,
     /// The paths on which each rule fired.
     fired: Vec<Vec<Vec<u8>>>,
+    /// The paths of every file that has several, once they are needed.
+    names: Option<Names>,
 }
+
+type Names = BTreeMap<InodeId, Vec<Vec<u8>>>;
 
 impl<'a> Walk<'a> {
     /// Goes over the whole tree.
@@ -47,7 +51,7 @@ impl<'a> Walk<'a> {
         let condition = Condition { tree, rules, epoch };
         let applies = rules.iter().map(|rule| condition.holds(rule)).collect::<Result<_>>()?;
         let (edits, fired) = (Edits::default(), rules.iter().map(|_| Vec::new()).collect());
-        Self { tree, rules, epoch, applies, edits, fired }.report()
+        Self { tree, rules, epoch, applies, edits, fired, names: None }.report()
     }
 
     fn report(mut self) -> Result<(Report, Edits)> {
@@ -110,7 +114,7 @@ impl<'a> Walk<'a> {
                 }
                 Action::Refuse { content, .. } => self.matches(id, content.as_ref())?,
                 Action::Clamp => self.clamp(id),
-                Action::Truncate => self.replace(id, &|_| Vec::new())?,
+                Action::Truncate => self.truncate(id),
                 Action::Order(order) => {
                     let ids = order::ids(self.tree, order)?;
                     self.replace(id, &|content| order::sort(content, order, &ids))?
@@ -133,6 +137,9 @@ impl<'a> Walk<'a> {
                 },
             };
             if fires {
+                if self.edits.content.contains_key(&id) && !goes {
+                    self.all_names_match(id, number)?;
+                }
                 self.fired[number].push(path.to_vec());
             }
             if goes {
@@ -153,10 +160,10 @@ impl<'a> Walk<'a> {
     /// The content of a regular file as the rules so far have left it.
     fn content(&self, id: InodeId) -> Result<Vec<u8>> {
         match self.edits.content.get(&id) {
-            None => self.tree.read(id),
+            None => read(self.tree, id),
             Some(Replacement::Whole(content)) => Ok(content.clone()),
             Some(Replacement::Head(head)) => {
-                let mut content = self.tree.read(id)?;
+                let mut content = read(self.tree, id)?;
                 content[..head.len()].copy_from_slice(head);
                 Ok(content)
             }
@@ -171,6 +178,44 @@ impl<'a> Walk<'a> {
             self.edits.content.insert(id, Replacement::Whole(after));
         }
         Ok(changes)
+    }
+
+    fn truncate(&mut self, id: InodeId) -> bool {
+        let is_empty = match self.edits.content.get(&id) {
+            Some(Replacement::Whole(content)) => content.is_empty(),
+            _ => matches!(self.tree.inode(id).kind, Kind::File { size: 0, .. }),
+        };
+        if !is_empty {
+            self.edits.content.insert(id, Replacement::Whole(Vec::new()));
+        }
+        !is_empty
+    }
+
+    /// Content that a rule changes is that of all names of a file: it must be about every one of them.
+    fn all_names_match(&mut self, id: InodeId, number: usize) -> Result<()> {
+        if self.tree.inode(id).links < 2 {
+            return Ok(());
+        }
+        let tree = self.tree;
+        let names = self.names.get_or_insert_with(|| names(tree));
+        let mut matching = Vec::new();
+        for path in names.get(&id).into_iter().flatten() {
+            self.rules.matching(path, &mut matching);
+            if !matching.contains(&number) {
+                return Err(Error::Refused {
+                    path: path.clone(),
+                    rule: format!(
+                        "it is a hard link to what the rule {} changes, which is not about it",
+                        self.rules.get(number).name
+                    ),
+                    remedy:
+                        "make it a file of its own, or name the rule in `disable` of a file of \
+                             rules"
+                            .into(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn clamp(&mut self, id: InodeId) -> bool {
@@ -198,6 +243,42 @@ impl<'a> Walk<'a> {
             },
             Rewrite::UpdateStamp => rewrite::update_stamp(&subject, &self.content(id)?),
         })
+    }
+}
+
+/// The paths of every file that has several.
+fn names(tree: &Tree) -> Names {
+    let mut names = Names::new();
+    let mut pending = vec![(InodeId::ROOT, Vec::new())];
+    while let Some((directory, path)) = pending.pop() {
+        for entry in tree.entries(directory) {
+            let (id, name) = (entry.inode(), tree.name(entry));
+            let path = if path.is_empty() { name.to_vec() } else { [&path, name].join(&b'/') };
+            match tree.inode(id) {
+                inode if inode.kind == Kind::Directory => pending.push((id, path)),
+                inode if inode.links > 1 => names.entry(id).or_default().push(path),
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+/// The most that is read of a file: what rules are about is text and small databases.
+const MAX: u64 = 256 << 20;
+
+/// The content of a regular file of a tree, for a rule.
+pub(super) fn read(tree: &Tree, id: InodeId) -> Result<Vec<u8>> {
+    match tree.inode(id).kind {
+        Kind::File { size, .. } if size > MAX => Err(Error::Refused {
+            path: tree.path(id),
+            rule: format!("it has {size} bytes, and rules read files of at most {MAX}"),
+            remedy:
+                "leave it out (--exclude), or name the rule that is about it in `disable` of a \
+                     file of rules"
+                    .into(),
+        }),
+        _ => tree.read(id),
     }
 }
 

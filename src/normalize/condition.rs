@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use super::apply::read;
 use super::{Action, Rewrite, Rule, Rules, rewrite};
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -55,7 +56,7 @@ impl Condition<'_> {
     fn counts(self, id: InodeId, rule: &Rule) -> Result<bool> {
         match self.tree.inode(id).kind {
             Kind::File { .. } => {
-                let content = self.tree.read(id)?;
+                let content = read(self.tree, id)?;
                 let is_it =
                     rule.when_match.as_ref().is_none_or(|pattern| pattern.is_match(&content));
                 Ok(is_it && (!FIRST_BOOT.is_match(&content) || self.boots_first()?))
@@ -71,7 +72,7 @@ impl Condition<'_> {
         if !matches!(self.tree.inode(id).kind, Kind::File { .. }) {
             return Ok(false);
         }
-        let mut content = self.tree.read(id)?;
+        let mut content = read(self.tree, id)?;
         let mut matching = Vec::new();
         self.rules.matching(MACHINE_ID, &mut matching);
         for rule in matching.into_iter().map(|number| self.rules.get(number)) {

@@ -6,6 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
+use super::rewrite::missing_group;
 use crate::error::{Error, Result};
 
 /// One rule: what in a tree is brought into which form, and why.
@@ -36,6 +37,13 @@ pub struct Rule {
     pub reference: String,
     /// The rule as it is written down, in the form of a file of rules.
     pub text: String,
+}
+
+impl Rule {
+    /// Whether it changes trees, and does not refuse them.
+    pub(super) fn changes(&self) -> bool {
+        !matches!(self.action, Action::Refuse { .. })
+    }
 }
 
 /// Which nodes a rule is about.
@@ -163,7 +171,7 @@ fn enabled() -> bool {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a pattern, or a list of them")]
 enum OneOrMore {
     One(String),
     More(Vec<String>),
@@ -288,7 +296,15 @@ impl Typed {
                         Method::UpdateStamp => Rewrite::UpdateStamp,
                     },
                     (None, Some(pattern), Some(with)) => match regex(&pattern) {
-                        Ok(pattern) => Rewrite::Substitute { pattern, with },
+                        Ok(pattern) => match missing_group(&pattern, &with) {
+                            None => Rewrite::Substitute { pattern, with },
+                            Some(name) => {
+                                return fail(&format!(
+                                    "`with` names a group {name:?} that `match` does not have \
+                                     (a dollar sign is written $$, and a group ${{1}})"
+                                ));
+                            }
+                        },
                         Err(error) => return fail(&error),
                     },
                     _ => return fail("`rewrite` has either `match` and `with`, or `method`"),
@@ -343,6 +359,12 @@ impl Typed {
             OneOrMore::One(path) => vec![path],
             OneOrMore::More(paths) => paths,
         };
+        let goes_nowhere = |path: &String| {
+            path.split('/').all(str::is_empty) || path.split('/').any(|name| name == "..")
+        };
+        if paths.is_empty() || paths.iter().any(goes_nowhere) {
+            return fail("`path` has to be a path from the root of the tree");
+        }
         let expand = |patterns: Vec<String>| -> Vec<String> {
             let digits = "[0-9a-f]".repeat(32);
             patterns.iter().map(|pattern| pattern.replace(MACHINE_ID, &digits)).collect()
@@ -392,7 +414,7 @@ mod tests {
         assert_eq!(rule.paths, [format!("var/{}/*", "[0-9a-f]".repeat(32))]);
         assert_eq!((rule.action.verb(), rule.target), ("rewrite", Target::File));
         assert!(rule.enabled);
-        let text = "# a\n[[rule]]\nname = \"x\"\npath = [\n  # in\n]\nverb = \"clamp\"\nreason = \"\"\n\n# b\n";
+        let text = "# a\n[[rule]]\nname = \"x\"\npath = [\n  # in\n  \"a\",\n]\nverb = \"clamp\"\nreason = \"\"\n\n# b\n";
         let rules = parse(&format!("{text}{}", text.replace('x', "y"))).unwrap().rules;
         let expected = text.trim_start_matches("# a\n").trim_end_matches("\n\n# b\n");
         assert_eq!(rules[0].text, expected);
@@ -408,6 +430,7 @@ mod tests {
             ("verb = \"rewrite\"\nmatch = \"x\"", 1, "either `match` and `with`, or `method`"),
             ("verb = \"rewrite\"\nmatch = \"(\"\nwith = \"\"", 1, "unclosed group"),
             ("verb = \"order\"\nby = \"id\"\nof = \"a\"", 1, "`order` has `by`"),
+            ("verb = \"rewrite\"\nmatch = \"x\"\nwith = \"$6$x\"", 1, "a group \"6\""),
             ("verb = \"refuse\"", 1, "has a `remedy`"),
             ("verb = \"refuse\"\nremedy = \"x\"\nby = \"id\"", 1, "a setting of another verb"),
             ("verb = \"remove\"\nremedy = \"x\"", 1, "a setting of another verb"),
@@ -421,6 +444,17 @@ mod tests {
                 "twice",
             ),
             ("verb = ", 5, ""),
+            ("verb = \"remove\"\n[[rule]]\npath = 5", 7, "a pattern, or a list of them"),
+            (
+                "verb = \"remove\"\n[[rule]]\nname = \"y\"\npath = []\nreason = \"\"\nverb = \"remove\"",
+                6,
+                "from the root",
+            ),
+            (
+                "verb = \"remove\"\n[[rule]]\nname = \"y\"\npath = \"../x\"\nreason = \"\"\nverb = \"remove\"",
+                6,
+                "from the root",
+            ),
         ] {
             let error = parse(&format!("{start}{rest}")).unwrap_err();
             let text = error.to_string();

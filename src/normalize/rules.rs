@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use super::rule::RuleFile;
-use super::{Action, Profile, Rule};
+use super::{Profile, Rule};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
@@ -49,7 +49,13 @@ impl Rules {
 
     /// All built-in rules but those that refuse a tree, also those that are switched off.
     pub(crate) fn every_change() -> Self {
-        Self::selected(|rule| !matches!(rule.action, Action::Refuse { .. }))
+        Self::selected(Rule::changes)
+    }
+
+    /// These but for those that refuse a tree.
+    pub(crate) fn changes(&self) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.changes()).cloned();
+        Self::new(rules.collect()).expect("they are patterns already")
     }
 
     /// The built-in rules that have to be switched on, and are not among these.
@@ -79,6 +85,9 @@ impl Rules {
                     "see `detfs normalize --list` for their names",
                 ));
             }
+        }
+        if let Some(name) = enable.iter().find(|name| disable.contains(name)) {
+            return Err(fail(format!("{name:?} is to be on and off"), "leave it in one list"));
         }
         let belongs = |rule: &Rule| profile.is_some_and(|profile| rule.profiles.contains(&profile));
         let mut rules: Vec<Rule> = all
@@ -189,6 +198,10 @@ mod tests {
     fn mistakes_are_named() {
         for (text, what) in [
             ("disable = [\"nothing\"]".to_owned(), "there is no rule \"nothing\""),
+            (
+                "enable = [\"logs\"]\ndisable = [\"logs\"]".to_owned(),
+                "\"logs\" is to be on and off",
+            ),
             (format!("{}name = \"own\"\n", RULE.replace("\"x\"", "\"a[\"")), "rule \"own\": "),
         ] {
             let error = Rules::with_file(None, Path::new("f"), &text).unwrap_err();

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::apply::Walk;
-use super::{Action, Fired, Rules, packages};
+use super::apply::{Walk, read};
+use super::{Fired, Rules, packages};
 use crate::error::Result;
 use crate::glob::Globs;
 use crate::time::Timestamp;
@@ -121,9 +121,7 @@ const HEAD: usize = 64 << 10;
 /// can't be read.
 pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Suspicion>> {
     let (report, edits) = Walk::run(tree, rules, epoch)?;
-    let is_refused = |name: &str| {
-        rules.iter().any(|rule| rule.name == name && matches!(rule.action, Action::Refuse { .. }))
-    };
+    let is_refused = |name: &str| rules.iter().any(|rule| rule.name == name && !rule.changes());
     let fired = report.fired.iter().filter(|fired| !is_refused(&fired.rule));
     let covered: BTreeSet<&[u8]> =
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
@@ -161,7 +159,7 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
                             Some(format!("the rule {rule} is off: {reason}"))
                         }
                         (None, Some(((_, sign, why), matcher))) => {
-                            let is_sign = sign.is_empty() || matcher.is_match(&tree.read(id)?);
+                            let is_sign = sign.is_empty() || matcher.is_match(&read(tree, id)?);
                             is_sign.then(|| why.to_owned())
                         }
                         (None, None) => match content(tree, id, &path, epoch)? {

@@ -22,13 +22,13 @@ pub struct Difference {
 }
 
 /// Lists the paths that differ between two trees, and what makes each the same when both become
-/// images with these rules and this epoch.
+/// images with these rules and this epoch. What would be refused is compared like everything else.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
-/// can't be read, and [`Error::Refused`](crate::Error::Refused) if a rule refuses a tree.
+/// can't be read, and [`Error::Refused`](crate::Error::Refused) if one can't be rewritten.
 pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Difference>> {
-    let cover = Cover::new(a, b, rules, epoch)?;
+    let cover = Cover::new(a, b, &rules.changes(), epoch)?;
     let wider = match cover.open.is_empty() {
         true => None,
         false => Some(Cover::new(a, b, &Rules::every_change(), epoch)?),

@@ -1,6 +1,6 @@
 //! What went into a tree, to be kept beside the definition of an image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 
 /// The version of the form of lock files.
 const VERSION: u32 = 1;
+
+/// The first line.
+const HEADER: &str =
+    "# What the tree is made of. Keep it with the sources; --locked builds from it.";
 
 /// Everything that a tree was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -67,19 +71,28 @@ impl Lock {
             let before = text.as_bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
             fail(u32::try_from(before + 1).unwrap_or(u32::MAX), error.message().into())
         })?;
-        match lock.version {
-            VERSION => Ok(lock),
-            other => Err(fail(0, format!("it is of version {other}, and this knows {VERSION}"))),
+        if lock.version != VERSION {
+            return Err(fail(0, format!("it is of version {}, not {VERSION}", lock.version)));
         }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = lock.packages.iter().find(|package| !names.insert(&package.name)) {
+            return Err(fail(0, format!("it has {} twice", twice.name)));
+        }
+        lock.options.check().map_err(|error| fail(0, error.to_string()))?;
+        Ok(lock)
     }
 
     /// The text of the file.
     #[must_use]
     pub fn text(&self) -> String {
         let text = toml::to_string(self).expect("tables stand behind values");
-        format!(
-            "# What the tree is made of. Keep it with the sources; --locked builds from it.\n{text}"
-        )
+        format!("{HEADER}\n{text}")
+    }
+
+    /// Whether a text is that of a lock file, of any version.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        text.lines().next() == Some(HEADER)
     }
 
     /// Says how what is to be installed differs from what this has, by names and versions alone
@@ -152,8 +165,12 @@ mod tests {
         let path = Path::new("lock.toml");
         let text = lock().text();
         assert_eq!(Lock::parse(path, &text).unwrap(), lock());
+        assert!(Lock::is_one(&text) && !Lock::is_one("version = 1\n"));
         for (from, to, what) in [
             ("version = 1\n", "version = 2\n", "it is of version 2"),
+            ("name = \"b\"", "name = \"a\"", "it has a twice"),
+            ("\"x86_64\"", "\"x86_64\\nSigLevel = Never\"", "is not a name"),
+            ("https://mirror/", "https://mirror/ ", "is not a URL"),
             ("pacman = ", "pacmen = ", "lock.toml:"),
             ("sha256 = \"b1\"\n", "", "lock.toml:"),
         ] {

@@ -1,7 +1,9 @@
 //! Trees of Arch Linux packages, made by the real pacman.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,47 @@ pub struct Options {
     pub architecture: Option<String>,
     /// Seconds since 1970: what packages and scriptlets that ask for a time are told.
     pub source_date_epoch: i64,
+}
+
+impl Options {
+    /// Finds what would not be one name or address where it is used, also in what a lock says.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    pub fn check(&self) -> Result<()> {
+        let fail = |parameter, text: &str, rule: &str, remedy: &str| {
+            Err(Error::parameter(parameter, format!("{text:?} {rule}"), remedy))
+        };
+        let is_word = |text: &str| {
+            let is_other = |c: char| c.is_whitespace() || c.is_control() || "[]".contains(c);
+            !text.is_empty() && !text.starts_with('-') && !text.contains(is_other)
+        };
+        let architecture = self.architecture.as_slice();
+        for (parameter, names) in [
+            ("--package", &*self.packages),
+            ("--repo", &self.repositories),
+            ("--architecture", architecture),
+        ] {
+            if let Some(name) = names.iter().find(|name| !is_word(name)) {
+                return fail(parameter, name, "is not a name", "give a name in one word");
+            }
+        }
+        if self.repositories.iter().any(|name| name == "options") {
+            return fail("--repo", "options", "is no repository to pacman", "give another one");
+        }
+        let names: BTreeSet<_> = self.repositories.iter().collect();
+        if names.len() < self.repositories.len() {
+            let text = self.repositories.join(", ");
+            return fail("--repo", &text, "has one twice", "name each repository once");
+        }
+        if let Some(url) = &self.mirror
+            && (!url.contains("://") || url.contains(|c: char| c.is_whitespace() || c.is_control()))
+        {
+            let remedy = "give one with https://, http:// or file:// before it";
+            return fail("--mirror", url, "is not a URL", remedy);
+        }
+        Ok(())
+    }
 }
 
 /// What it takes to make a tree.
@@ -72,6 +115,7 @@ impl Staging<'_> {
     /// There is no tree at `out` then.
     pub fn run(&self, out: &Path) -> Result<Staged> {
         let Self { options, configuration, cache, locked, clock } = *self;
+        options.check()?;
         let out = &absolute(out)?;
         if out.symlink_metadata().is_ok() {
             return Err(Error::parameter(
@@ -82,7 +126,14 @@ impl Staging<'_> {
         }
         let scratch = Scratch::beside(out, "stage")?;
         let version = version(options)?;
-        scratch.directory("work", 0o700)?;
+        let work = scratch.directory("work", 0o700)?;
+        if mtime(&work)? < options.source_date_epoch {
+            return Err(Error::parameter(
+                "--source-date-epoch",
+                "it is later than now, and so than the times of what is installed",
+                "give one that is past",
+            ));
+        }
         let cache = match cache {
             Some(cache) => {
                 let failed =
@@ -92,6 +143,8 @@ impl Staging<'_> {
             }
             None => scratch.directory("work/cache", 0o755)?,
         };
+        // Two runs of pacman would take away each other's parts. Not every file system has locks.
+        let fetching = File::open(&cache).and_then(|cache| cache.lock().map(|()| cache)).ok();
         let configuration = match configuration {
             Some(path) => absolute(path)?,
             None => scratch.file("work/pacman.conf", &configured(options, &version))?,
@@ -117,6 +170,7 @@ impl Staging<'_> {
             package.sha256 = sha256(&pacman.cache.join(&package.file))?;
         }
         agree(locked, &packages)?;
+        drop(fetching);
         let errors = pacman.shown("install packages", true, &["-S"], &options.packages)?;
         scratch.finish(out)?;
         let lock = Lock::new(options.clone(), version, packages);
@@ -142,6 +196,14 @@ const DIRECTORIES: [(&str, u32); 11] = [
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
         .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+}
+
+/// When a file was written, by the clock that files are.
+fn mtime(path: &Path) -> Result<i64> {
+    let found = path.metadata();
+    let found =
+        found.map_err(|error| Error::output(format!("cannot see {}", path.display()), error))?;
+    Ok(found.mtime())
 }
 
 fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {

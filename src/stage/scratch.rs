@@ -1,10 +1,12 @@
 //! A directory beside what is made, in which it grows until it is whole.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
 
 use crate::error::{Error, Result};
 
@@ -36,11 +38,21 @@ impl Scratch {
         let shown = directory.display().to_string();
         let refused =
             |error: io::Error| Error::output(format!("cannot make the directory {shown}"), error);
-        fs::create_dir_all(&directory).map_err(refused)?;
         // Nobody else has any business in there.
-        fs::set_permissions(&directory, Permissions::from_mode(0o700)).map_err(refused)?;
+        match DirBuilder::new().mode(0o700).create(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !is_left(&directory).map_err(refused)? {
+                    return fail(
+                        format!("{shown} is in the way"),
+                        "remove it, or give another name",
+                    );
+                }
+            }
+            made => made.map_err(refused)?,
+        }
         let name = directory.join("lock");
-        let lock = File::create(&name).map_err(refused)?;
+        let lock = File::options().write(true).create(true).truncate(false).open(&name);
+        let lock = lock.map_err(refused)?;
         let locked = match lock.try_lock() {
             Err(TryLockError::Error(error)) => return Err(refused(error)),
             Ok(()) => {
@@ -93,6 +105,26 @@ impl Scratch {
     }
 }
 
+/// Whether a directory is what another run has left, or is working in: of the same user, closed to all
+/// others, and with nothing else in it.
+#[expect(clippy::disallowed_methods, reason = "whatever the order, the answer is the same")]
+fn is_left(directory: &Path) -> io::Result<bool> {
+    let found = directory.symlink_metadata()?;
+    let own = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0;
+    if !own {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let name = entry.file_name();
+        if !(name == "lock" && kind.is_file() || name == "content" && kind.is_dir()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         // The next run removes what this can't. The lock goes last: without it another run would
@@ -106,6 +138,8 @@ impl Drop for Scratch {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -124,7 +158,26 @@ mod tests {
         drop(scratch);
         assert_eq!(names(), [""; 0]);
 
-        fs::create_dir_all(ground.path().join(".tree.stage/content/root/old")).unwrap();
+        let left = ground.path().join(".tree.stage");
+        fs::create_dir_all(left.join("content/root/old")).unwrap();
+        let closed = |mode| fs::set_permissions(&left, Permissions::from_mode(mode)).unwrap();
+        let in_the_way = || {
+            let error = new().unwrap_err().to_string();
+            assert!(error.contains(".tree.stage is in the way"), "{error}");
+        };
+        // What is there is another's, or may be.
+        closed(0o755);
+        in_the_way();
+        closed(0o700);
+        fs::write(ground.path().join("victim"), "precious").unwrap();
+        symlink(ground.path().join("victim"), left.join("lock")).unwrap();
+        in_the_way();
+        assert_eq!(fs::read_to_string(ground.path().join("victim")).unwrap(), "precious");
+        fs::remove_file(ground.path().join("victim")).unwrap();
+        fs::remove_file(left.join("lock")).unwrap();
+        fs::write(left.join("note"), "").unwrap();
+        in_the_way();
+        fs::remove_file(left.join("note")).unwrap();
         let scratch = new().unwrap();
         scratch.directory("root", 0o755).unwrap();
         scratch.file("root/file", "x").unwrap();

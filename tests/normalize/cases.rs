@@ -150,7 +150,7 @@ pub(crate) const CASES: &[Case] = &[
     text(
         "popularity-contest-id",
         &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"1\"\nDAY=\"6\"\n", 5)],
-        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"2\"\nDAY=\"2\"\n", 5)],
+        &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\nMY_HOSTID=\"2\"\nDAY=\"2\"", 5)],
         &["etc/popularity-contest.conf"],
         &[("etc/popularity-contest.conf", b"PARTICIPATE=\"no\"\n", 5)],
     ),
@@ -219,7 +219,7 @@ pub(crate) const CASES: &[Case] = &[
     text(
         "machine-id",
         &[("etc/machine-id", ID, 5)],
-        &[("etc/machine-id", OTHER_ID, 5)],
+        &[("etc/machine-id", b"FEDCBA9876543210FEDCBA9876543210\r\n", 5)],
         &["etc/machine-id"],
         // Which means something else: no first boot.
         &[("etc/machine-id", b"", 5)],
@@ -266,8 +266,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     refused(
         "ssh-host-keys-alone",
-        differs!("etc/ssh/ssh_host_rsa_key" "etc/ssh/ssh_host_rsa_key.pub"),
-        &[("etc/ssh/sshd_config", b"", 5)],
+        differs!("etc/ssh/ssh_host_rsa_key"),
+        &[("etc/ssh/ssh_host_ed25519_key", b"", 5), ("etc/ssh/ssh_host_rsa_key@", b"/persist/key", 5), ("etc/ssh/ssh_host_rsa_key.pub", b"1", 5)],
     ),
     refused(
         "dropbear-host-keys",

@@ -8,11 +8,12 @@ mod suspects;
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::Path;
+use std::sync::Arc;
 
 use cases::{CASES, Case};
 use detfs::Timestamp;
 use detfs::normalize::{Profile, Report, Rules, examine, normalize};
-use detfs::tree::{SurveyOptions, Tree, survey};
+use detfs::tree::{Metadata, Node, SurveyOptions, Tree, TreeBuilder, survey};
 use globset::GlobBuilder;
 use sketch::{EPOCH, Put, sketch};
 
@@ -153,6 +154,56 @@ fn keys_depend_on_the_first_boot() {
     let kept = Rules::with_file(None, Path::new("f"), kept).unwrap();
     let tree = sketch(&[&[key, id, (UNIT, FIRST, 5)]]);
     assert_eq!(examine(&tree, &kept, epoch()).unwrap(), Report::default());
+}
+
+/// What has other names is not changed under those behind a rule's back.
+#[test]
+fn hard_links_are_not_changed_unseen() {
+    let tree = |second: &str| {
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let id = builder.content(Arc::new(b"x".to_vec())).unwrap();
+        let node = Node::File { size: 1, content: id };
+        let root = TreeBuilder::ROOT;
+        let file = builder.add(root, b"a-1", Metadata::default(), node).unwrap();
+        builder.link(root, second.as_bytes(), file).unwrap();
+        builder.finish().unwrap()
+    };
+    let rule = "[[rule]]\nname = \"r\"\npath = \"a-*\"\nverb = \"truncate\"\nreason = \"\"\n";
+    let rules = Rules::with_file(None, Path::new("f"), rule).unwrap();
+    let report = normalize(&mut tree("a-2"), &rules, epoch()).unwrap();
+    assert_eq!(paths(&report, "r"), ["a-1"]);
+    let mut linked = tree("keep");
+    let error = normalize(&mut linked, &rules, epoch()).unwrap_err().to_string();
+    assert!(error.starts_with("keep: it is a hard link to what the rule r changes"), "{error}");
+    assert_eq!(linked.read(linked.find(b"keep").unwrap()).unwrap(), b"x");
+}
+
+/// A sparse lastlog is as long as the largest user id asks for.
+#[test]
+fn large_files_are_not_read() {
+    struct Unread;
+    impl detfs::ReadAt for Unread {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> std::io::Result<usize> {
+            panic!("it is read")
+        }
+    }
+    let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+    let id = builder.content(Arc::new(Unread)).unwrap();
+    let node = Node::File { size: 40 << 30, content: id };
+    builder.add(TreeBuilder::ROOT, b"a", Metadata::default(), node).unwrap();
+    let mut tree = builder.finish().unwrap();
+    let rules = |verb: &str| {
+        let text = format!("[[rule]]\nname = \"r\"\npath = \"a\"\nreason = \"\"\n{verb}\n");
+        Rules::with_file(None, Path::new("f"), &text).unwrap()
+    };
+    let order = rules("verb = \"order\"\nby = \"line\"");
+    let error = examine(&tree, &order, epoch()).unwrap_err().to_string();
+    assert!(
+        error.contains("a: it has 42949672960 bytes") && error.contains("--exclude"),
+        "{error}"
+    );
+    let report = normalize(&mut tree, &rules("verb = \"truncate\""), epoch()).unwrap();
+    assert_eq!(paths(&report, "r"), ["a"]);
 }
 
 /// A tree is changed as its distribution asks, and content that rules leave in place is the one that

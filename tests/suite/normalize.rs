@@ -20,7 +20,7 @@ const TREE: &str = "
     echo made >$1/etc/made
     echo '[Unit]' >$1/usr/lib/systemd/system/sshdgenkeys.service
     for kind in dsa ecdsa ed25519 rsa; do
-        touch $1/etc/ssh/ssh_host_${kind}_key $1/etc/ssh/ssh_host_${kind}_key.pub
+        echo key | tee $1/etc/ssh/ssh_host_${kind}_key >$1/etc/ssh/ssh_host_${kind}_key.pub
     done
     echo key >$1/etc/ssh/ssh_host_extra_key
     head -c 32 /dev/zero >$1/efi/loader/random-seed
@@ -73,6 +73,29 @@ fn a_check_tells_all_and_changes_nothing() {
     assert!(text.contains("profile none, ") && text.contains(": 0 rules would fire"), "{text}");
 }
 
+/// A file of rules that can be read once: a pipe.
+#[test]
+fn rules_come_from_anywhere() {
+    let tree = sketched();
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("rules.toml");
+    let rule =
+        "[[rule]]\nname = \"mine\"\npath = \"etc/made\"\nverb = \"remove\"\nreason = \"r\"\n";
+    fs::write(&file, rule).unwrap();
+    let hash = |out: &str, rules: &str| {
+        let out = scratch.path().join(out);
+        let options = ["--architecture=x86-64", &format!("--rules={rules}"), "--json"];
+        let mut command = mkimage(tree.path(), &out, EPOCH, &options);
+        let output = succeed(command.stdin(fs::File::open(&file).unwrap()));
+        let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(manifest["normalization"].to_string().contains("\"mine\""), "{manifest}");
+        (manifest["sha256"].clone(), manifest["parameters"]["rules"].clone())
+    };
+    let named = hash("named", file.to_str().unwrap());
+    assert_eq!(hash("piped", "/dev/stdin"), named);
+    assert!(named.0.is_string() && named.1.is_string(), "{named:?}");
+}
+
 #[test]
 fn what_is_done_is_told_with_every_secret() {
     let tree = sketched();
@@ -95,8 +118,7 @@ fn what_is_done_is_told_with_every_secret() {
     let output = mkimage(tree.path(), &out, EPOCH, &options).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    for part in ["ssh_host_dsa_key", "ssh_host_rsa_key.pub", "ssh-host-keys-alone", "ssh-keygen -A"]
-    {
+    for part in ["ssh_host_dsa_key", "ssh_host_rsa_key", "ssh-host-keys-alone", "ssh-keygen -A"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::pacman::options;
 use crate::cli::arguments::{Packages, StageCheck};
-use crate::cli::normalize::Canon;
+use crate::cli::normalize::Asked;
 use crate::cli::{complain, meaning, print_json, say, spool};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
+use crate::normalize::normalize;
 use crate::stage::{Difference, Options, compare, ended_by};
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
@@ -34,6 +35,7 @@ exec taskset -c "${cpus%%[-,]*}" "$@"
 pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     // What is wrong with the options is told once, before anything is made.
     let options = options(&typed.packages)?;
+    let asked = Asked::read(&typed.canon)?;
     let made = |error| Error::output("cannot make a directory for two trees", error);
     let ground = tempfile::tempdir_in(spool()).map_err(made)?;
     let elsewhere = ground.path().join("a directory with a longer name");
@@ -58,11 +60,13 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
 
     let threads = meaning::threads(None)?;
     let read = |path: &Path| dir::read(path, &DirOptions { threads, ..DirOptions::default() });
-    let ((one, _), (two, _)) = (read(&one)?, read(&two)?);
-    let canon = Canon::new(&typed.canon, &one)?;
+    let ((mut one, _), (two, _)) = (read(&one)?, read(&two)?);
+    let canon = asked.of(&one)?;
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
     let found = compare(&one, &two, &canon.rules, epoch)?;
     report(&found, typed.json)?;
+    // What is refused is not a matter of differences.
+    normalize(&mut one, &canon.rules, epoch)?;
     let is_open = found.iter().any(|difference| difference.covered_by.is_empty());
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

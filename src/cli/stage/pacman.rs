@@ -24,7 +24,7 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
     let (options, locked) = resolved(typed)?;
     // What can't be written is found before anything is fetched.
     let destination = match &typed.lock {
-        Some(path) if !typed.locked => Some(Destination::new(path, true)?),
+        Some(path) if !typed.locked => Some(replaceable(path, &typed.out)?),
         _ => None,
     };
     let staging = Staging {
@@ -54,15 +54,36 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
             ));
         }
     }
-    if let Some(destination) = destination {
-        let text = lock.text();
-        let output = destination.create(text.len() as u64)?;
-        let written = output.write(0, text.as_bytes());
-        written.map_err(|error| Error::output("cannot write the lock", error))?;
-        output.finish()?;
+    if let Some(destination) = destination
+        && let Err(error) = write(destination, &lock.text())
+    {
+        // Without it the tree is not what was asked for. There is nothing of anyone else's in it.
+        let _ = fs::remove_dir_all(&typed.out);
+        return Err(error);
     }
     complain(&format_args!("{}: {} packages", typed.out.display(), lock.packages.len()));
     Ok(())
+}
+
+/// Where a lock goes: there may be none yet, or another lock.
+fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
+    let fail = |rule| Err(Error::parameter("--lock", rule, "give another name"));
+    if path == tree {
+        return fail("it is the tree".into());
+    }
+    match fs::read_to_string(path) {
+        Ok(text) if Lock::is_one(&text) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => return fail(format!("{} exists and is not a lock", path.display())),
+    }
+    Destination::new(path, true)
+}
+
+fn write(destination: Destination, text: &str) -> Result<()> {
+    let output = destination.create(text.len() as u64)?;
+    let written = output.write(0, text.as_bytes());
+    written.map_err(|error| Error::output("cannot write the lock", error))?;
+    output.finish()
 }
 
 /// The time that packages are told.
@@ -111,8 +132,15 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
     agree("--mirror or --snapshot", mirror.is_none() || locked.mirror.is_some());
     let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
     let agrees = epoch.is_none_or(|epoch| epoch.seconds == locked.source_date_epoch);
-    agree("--source-date-epoch", agrees);
+    agree("--source-date-epoch or $SOURCE_DATE_EPOCH", agrees);
     let configuration = configuration(typed)?;
+    if configuration.is_none() && locked.configuration.is_some() {
+        return Err(Error::parameter(
+            "--pacman-conf",
+            "the lock was made with one",
+            "give one with the same settings",
+        ));
+    }
     agree("--pacman-conf", configuration == locked.configuration);
     match &*differing {
         [] => Ok(Options { mirror: mirror.or(locked.mirror.clone()), ..locked.clone() }),
@@ -135,20 +163,6 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
             "name what is to be installed, say --package base",
         ));
     }
-    for (parameter, names) in [("--package", &typed.package), ("--repo", &typed.repo)] {
-        let is_wrong = |name: &&String| {
-            name.is_empty()
-                || name.starts_with('-')
-                || name.contains(|c: char| c.is_whitespace() || "[]\0".contains(c))
-        };
-        if let Some(name) = names.iter().find(is_wrong) {
-            return Err(Error::parameter(
-                parameter,
-                format!("{name:?} is not a name"),
-                "give a name in one word",
-            ));
-        }
-    }
     let typed_epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
     let source_date_epoch = match (typed_epoch, &typed.snapshot) {
         (Some(epoch), _) => epoch.seconds,
@@ -167,7 +181,7 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
         [] if of_ours => REPOSITORIES.map(str::to_owned).to_vec(),
         typed => typed.to_vec(),
     };
-    Ok(Options {
+    let options = Options {
         packages: typed.package.clone(),
         mirror: of_ours.then(|| server(typed)).transpose()?,
         repositories,
@@ -175,7 +189,9 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
         architecture: of_ours
             .then(|| typed.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into())),
         source_date_epoch,
-    })
+    };
+    options.check()?;
+    Ok(options)
 }
 
 /// A digest of what a pacman.conf decides.
@@ -215,6 +231,7 @@ fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
 }
 
 /// The files that a pattern stands for, sorted: none, perhaps. Directories have no patterns.
+#[expect(clippy::disallowed_methods, reason = "what is listed is sorted")]
 fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
     let pattern = Path::new(pattern);
     let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
@@ -234,15 +251,6 @@ fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
 /// The address of packages with `$repo` and `$arch`.
 fn server(typed: &Packages) -> Result<String> {
     let mirror = typed.mirror.as_deref().map(|url| url.trim_end_matches('/'));
-    if let Some(url) = mirror
-        && (!url.contains("://") || url.contains(char::is_whitespace))
-    {
-        return Err(Error::parameter(
-            "--mirror",
-            format!("{url:?} is not a URL"),
-            "give one with https://, http:// or file:// before it",
-        ));
-    }
     match (mirror, &typed.snapshot) {
         (Some(url), None) if url.contains("$repo") => Ok(url.into()),
         (Some(url), Some(_)) if url.contains("$repo") => Err(Error::parameter(

@@ -10,7 +10,7 @@ pub(super) use jks::jks;
 pub(super) use pyc::pyc;
 pub(super) use shadow::shadow_day;
 pub(super) use stamp::update_stamp;
-pub(super) use substitute::{EPOCH, substitute};
+pub(super) use substitute::{EPOCH, missing_group, substitute};
 
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Replacement, Tree};

@@ -281,6 +281,7 @@ fn one_file_says_it_all() {
     // The second time there is a lock, and what a run that was killed has left.
     let left = scratch.path().join(".image.raw.build/content/root");
     fs::create_dir_all(&left).unwrap();
+    shell("chmod 700 $1/.image.raw.build", &[scratch.path()]);
     succeed(&mut build(&["--force"]));
     assert!(!left.exists() && !scratch.path().join(".image.raw.build").exists());
     assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
@@ -321,6 +322,8 @@ fn one_file_says_it_all() {
         ("repo =", "repos =", "--repos"),
         ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` stands before"),
         ("[image]\n", "[image]\nforce = true\n", "`force` is an option of `detfs build`"),
+        ("image.lock", "image.toml", "`lock` is another file's name"),
+        ("image.lock", "image.json", "`lock` is another file's name"),
         ("out =", "outs =", "has no `out`"),
         ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage], or `tree`"),
     ] {

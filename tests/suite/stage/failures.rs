@@ -77,6 +77,39 @@ fn failures_of_pacman_are_told_with_what_to_do() {
     refused(&mut hidden, &["pacman: cannot be started", "install it"], ground.path());
 }
 
+/// What is wrong with what was typed is told before anything is made.
+#[test]
+fn mistakes_are_told_at_once() {
+    let ground = tempfile::tempdir().unwrap();
+    let tree = ground.path().join("tree");
+    let notes = ground.path().join("notes");
+    fs::write(&notes, "mine").unwrap();
+    let lock = |path: &Path| format!("--lock={}", path.display());
+    let (of_notes, of_tree) = (lock(&notes), lock(&tree));
+    for (option, part) in [
+        (&*of_notes, "notes exists and is not a lock"),
+        (&of_tree, "it is the tree"),
+        ("--source-date-epoch=4000000000", "it is later than now"),
+        ("--repo=core", "has one twice"),
+        ("--repo=options", "is no repository"),
+        ("--architecture=x86_64\nSigLevel = Never", "is not a name"),
+    ] {
+        let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+        let typed = source();
+        let kept = |typed: &&String| !(option.starts_with("--so") && typed.starts_with("--so"));
+        let output = command.args(typed.iter().filter(kept)).arg(option).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(part), "{option}: {said}");
+    }
+    let mut command = detfs(["stage", "check", "--rules=nowhere.toml"]);
+    let output = command.args(source()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "mine");
+    assert_eq!(shell("ls -A $1", &[ground.path()]), "notes\n");
+}
+
 /// A mirror that never answers: the run is killed, and the next one starts from nothing.
 #[test]
 fn an_interrupted_run_leaves_no_tree() {
