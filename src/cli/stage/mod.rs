@@ -1,6 +1,7 @@
 //! `detfs stage`.
 
 mod check;
+mod configuration;
 mod pacman;
 
 use std::process::ExitCode;

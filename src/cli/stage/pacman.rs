@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::configuration;
 use crate::cli::arguments::{Packages, StagePacman};
-use crate::cli::{complain, meaning, sha256_of};
+use crate::cli::{complain, meaning};
 use crate::error::{Error, Result};
-use crate::glob::Globs;
 use crate::layout::{Destination, Sink};
 use crate::stage::{Lock, Options, Staged, Staging};
 use crate::time::civil;
@@ -133,7 +132,7 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
     let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
     let agrees = epoch.is_none_or(|epoch| epoch.seconds == locked.source_date_epoch);
     agree("--source-date-epoch or $SOURCE_DATE_EPOCH", agrees);
-    let configuration = configuration(typed)?;
+    let configuration = typed.pacman_conf.as_deref().map(configuration::digest).transpose()?;
     if configuration.is_none() && locked.configuration.is_some() {
         return Err(Error::parameter(
             "--pacman-conf",
@@ -175,7 +174,7 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
             ));
         }
     };
-    let configuration = configuration(typed)?;
+    let configuration = typed.pacman_conf.as_deref().map(configuration::digest).transpose()?;
     let of_ours = configuration.is_none();
     let repositories = match &*typed.repo {
         [] if of_ours => REPOSITORIES.map(str::to_owned).to_vec(),
@@ -192,60 +191,6 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
     };
     options.check()?;
     Ok(options)
-}
-
-/// A digest of what a pacman.conf decides.
-fn configuration(typed: &Packages) -> Result<Option<String>> {
-    let Some(path) = &typed.pacman_conf else { return Ok(None) };
-    let mut lines = String::new();
-    decisive(path, INCLUDES, &mut lines)?;
-    Ok(Some(sha256_of(lines.as_bytes())))
-}
-
-/// How deep files include others, as in pacman.
-const INCLUDES: usize = 10;
-
-/// Adds the lines of a pacman.conf, and of what it includes, but those that say where packages and keys
-/// come from, which is another place on another machine: packages are held by their own hashes.
-fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
-    let fault = |rule| Error::parameter("--pacman-conf", rule, "give files that you may read");
-    let Some(depth) = depth.checked_sub(1) else {
-        return Err(fault(format!("{} is included by what it includes", path.display())));
-    };
-    let unreadable = |error| fault(format!("cannot read {}: {error}", path.display()));
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    for line in text.lines().map(str::trim) {
-        let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        match key.trim() {
-            "Server" | "CacheServer" | "XferCommand" | "GPGDir" => {}
-            "Include" => {
-                for path in included(value.trim()).map_err(unreadable)? {
-                    decisive(&path, depth, lines)?;
-                }
-            }
-            key if key.is_empty() || key.starts_with('#') => {}
-            _ => *lines += &format!("{line}\n"),
-        }
-    }
-    Ok(())
-}
-
-/// The files that a pattern stands for, sorted: none, perhaps. Directories have no patterns.
-#[expect(clippy::disallowed_methods, reason = "what is listed is sorted")]
-fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
-    let pattern = Path::new(pattern);
-    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
-        return Ok(Vec::new());
-    };
-    let name = Globs::new([name.to_string_lossy()]).map_err(io::Error::other)?;
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?.map(|entry| entry.map(|entry| entry.path())),
-    };
-    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|own| name.matches(own.as_bytes())));
-    paths.sort();
-    Ok(paths)
 }
 
 /// The address of packages with `$repo` and `$arch`.
@@ -323,34 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn configurations_are_told_apart_by_what_they_decide() {
-        let ground = tempfile::tempdir().unwrap();
-        let path = |name: &str| ground.path().join(name);
-        let decided = |text: &str| {
-            let text = text.replace("HERE", &ground.path().display().to_string());
-            fs::write(path("pacman.conf"), text).unwrap();
-            let mut lines = String::new();
-            decisive(&path("pacman.conf"), INCLUDES, &mut lines).map(|()| lines)
-        };
-        let text = "[options]\n# x\nGPGDir = /a\nNoExtract = usr/share/doc/*\n[core]\nServer = file:///a\n";
-        let elsewhere =
-            "[options]\n GPGDir=/b\n  NoExtract = usr/share/doc/*\n\n[core]\nServer=file:///b\n";
-        let expected = "[options]\nNoExtract = usr/share/doc/*\n[core]\n";
-        assert_eq!(decided(text).unwrap(), expected);
-        assert_eq!(decided(elsewhere).unwrap(), expected);
-        assert_ne!(decided(&text.replace("NoExtract", "NoUpgrade")).unwrap(), expected);
-        // What is included counts as if it stood there, whatever the file's name.
-        fs::create_dir(path("more")).unwrap();
-        fs::write(path("more/b.conf"), "[core]\nInclude = /no/such/file\n").unwrap();
-        fs::write(path("more/a.conf"), "NoExtract = usr/share/doc/*\n").unwrap();
-        fs::write(path("mirrorlist"), "Server = file:///c\n").unwrap();
-        let included = "[options]\nInclude = HERE/more/*.conf\nInclude = HERE/mirrorlist\n";
-        assert_eq!(decided(included).unwrap(), expected);
-        let error = decided("Include = HERE/pacman.conf\n").unwrap_err();
-        assert!(error.to_string().contains("included by what it includes"), "{error}");
-    }
-
-    #[test]
     fn mistakes_are_named() {
         let snapshot = |day: &str| Packages { snapshot: Some(day.into()), ..typed() };
         let mirror = |url: &str| Packages { mirror: Some(url.into()), ..typed() };
@@ -368,6 +285,7 @@ mod tests {
                 Packages { snapshot: Some("2026/11/23".into()), ..mirror("http://$repo") },
             ),
             ("--pacman-conf", Packages { pacman_conf: Some("/nowhere".into()), ..typed() }),
+            ("--pacman-conf", Packages { pacman_conf: Some("/dev/null".into()), ..typed() }),
         ] {
             let error = options(&typed).unwrap_err();
             assert!(error.to_string().starts_with(parameter), "{error}");
