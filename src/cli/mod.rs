@@ -20,7 +20,7 @@ mod summary;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -114,6 +114,12 @@ fn print_json(record: &impl Serialize) -> Result<()> {
 /// SHA-256 in hexadecimal digits.
 fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether two paths are one, as far as their names tell.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    absolute(one) == absolute(other)
 }
 
 /// Where files without a name are kept: there is more room than in a `/tmp` in memory.

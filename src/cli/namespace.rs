@@ -42,7 +42,9 @@ pub(super) fn enter(arguments: &[OsString]) -> u8 {
 /// Tries whether there can be such a namespace, or gives what `unshare` says of it.
 fn probe() -> Result<(), String> {
     let mut command = Command::new("unshare");
-    command.args(UNSHARE).arg("true").stdin(Stdio::null()).stdout(Stdio::null());
+    let bound = ended_by("TERM");
+    command.args(UNSHARE).arg(bound.get_program()).args(bound.get_args()).arg("true");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     // Where the kernel refuses, unshare of util-linux 2.38 leaves a child behind that waits for ever,
     // and whoever waits for the end of what is said would wait for that.
     command.stderr(Stdio::piped()).process_group(0);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::arguments::{self, Arguments, Build, Command, StageCommand};
-use super::{mkimage, one_line, stage};
+use super::{is_same, mkimage, one_line, stage};
 use crate::error::{Error, Result};
 use crate::stage::Scratch;
 
@@ -83,7 +83,10 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     let lock = stage.and_then(|typed| typed.lock.as_ref());
     if let Some(lock) = lock
         && let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?
-        && [Some(&typed.config), Some(&out), manifest.as_ref()].contains(&Some(lock))
+        && [Some(&typed.config), Some(&out), manifest.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|other| is_same(other, lock))
     {
         return Err(words.fault("`lock` is another file's name too".into()));
     }
@@ -148,7 +151,11 @@ impl Words<'_> {
         let there = lock.map(|lock| lock.try_exists()).transpose();
         let there =
             there.map_err(|error| self.fault(format!("cannot look for the lock: {error}")))?;
-        Ok(there == Some(true) || stage.get("locked") == Some(&Value::Boolean(true)))
+        match stage.get("locked") {
+            Some(Value::Boolean(true)) => Ok(true),
+            None | Some(Value::Boolean(false)) => Ok(there == Some(true)),
+            Some(other) => Err(self.fault(format!("`locked` can't be {}", other.type_str()))),
+        }
     }
 
     fn parse(&self, subcommand: &[&str], table: &Table, last: &[OsString]) -> Result<Command> {
@@ -191,7 +198,7 @@ impl Words<'_> {
                 self.path(&Value::String(text.clone()))?.into_os_string()
             }
             Value::String(text) => text.into(),
-            Value::Integer(number) => number.to_string().into(),
+            Value::Integer(number) if !is_path(&argument) => number.to_string().into(),
             other => return Err(self.fault(format!("`{key}` can't be {}", other.type_str()))),
         };
         let mut word = OsString::from(format!("--{key}="));
@@ -241,9 +248,10 @@ mod tests {
             ("fs = \"zfs\"", "zfs"),
             ("headroom = 1.5", "can't be float"),
             ("headroom = false", "can't be boolean"),
+            ("rules = 5", "can't be integer"),
             ("colour = false", "--colour"),
             ("colour = []", "--colour"),
-            ("manifest = 5\nforce = \"yes\"", "force"),
+            ("force = \"yes\"", "force"),
         ] {
             let table = toml::from_str(text).unwrap();
             let error = words.parse(&["mkimage"], &table, &last).unwrap_err();

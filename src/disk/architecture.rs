@@ -24,16 +24,13 @@ const WELL_KNOWN: [&[u8]; 8] = [
 const PLACES: [&[u8]; 8] =
     [b"usr/bin", b"usr/sbin", b"bin", b"sbin", b"usr/lib", b"usr/lib64", b"lib", b"lib64"];
 
-/// As many links as the kernel follows on one path.
-const LINKS_MAX: u32 = 40;
-
 /// The architecture of a tree.
 ///
 /// # Errors
 /// [`Error::Parameter`] if no program of the tree tells; [`Error::Source`] if one can't be read.
 pub(super) fn detect(tree: &Tree) -> Result<Architecture> {
     for path in WELL_KNOWN {
-        if let Some(file) = resolve(tree, path)
+        if let Some(file) = tree.resolve(path)
             && let Some(architecture) = read(tree, file)?
         {
             return Ok(architecture);
@@ -54,41 +51,6 @@ pub(super) fn detect(tree: &Tree) -> Result<Architecture> {
         "the tree holds no program that tells its architecture",
         "name it, say x86-64 or arm64",
     ))
-}
-
-/// Finds the inode of a path, symlinks followed.
-fn resolve(tree: &Tree, path: &[u8]) -> Option<InodeId> {
-    let names = |path: &[u8]| -> Vec<Vec<u8>> {
-        path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec).collect()
-    };
-    let mut at = InodeId::ROOT;
-    let mut pending = names(path);
-    let mut links = 0;
-    while let Some(name) = pending.pop() {
-        match &*name {
-            b"" | b"." => continue,
-            b".." => {
-                at = tree.parent(at);
-                continue;
-            }
-            _ => {}
-        }
-        let id = tree.child(at, &name)?;
-        if tree.inode(id).kind != Kind::Symlink {
-            at = id;
-            continue;
-        }
-        links += 1;
-        if links > LINKS_MAX {
-            return None;
-        }
-        let target = tree.target(id);
-        if target.starts_with(b"/") {
-            at = InodeId::ROOT;
-        }
-        pending.extend(names(target));
-    }
-    Some(at)
 }
 
 /// The architecture of one file, if it is a program or library.
@@ -214,9 +176,9 @@ mod tests {
         file(&mut builder, lib, "pid1", &elf(2, 1, ARM64));
         file(&mut builder, lib, "a-script", b"#!/bin/sh\necho a script of some length\n");
         let tree = builder.finish().unwrap();
-        assert_eq!(resolve(&tree, b"sbin/init"), tree.find(b"usr/lib/pid1"));
-        assert_eq!(resolve(&tree, b"lib/loop"), None);
-        assert_eq!(resolve(&tree, b"lib/nothing"), None);
+        assert_eq!(tree.resolve(b"sbin/init"), tree.find(b"usr/lib/pid1"));
+        assert_eq!(tree.resolve(b"lib/loop"), None);
+        assert_eq!(tree.resolve(b"lib/nothing"), None);
         assert_eq!(detect(&tree).unwrap(), Architecture::Arm64);
     }
 

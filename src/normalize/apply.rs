@@ -7,7 +7,7 @@ use regex::bytes::Regex;
 use super::condition::Condition;
 use super::rewrite::{self, Outcome, Subject};
 use super::{Action, Fired, Report, Rewrite, Rules, Target, order};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Replacement, Tree};
 
@@ -35,11 +35,39 @@ pub(super) struct Walk<'a> {
     edits: Edits,
     /// The paths on which each rule fired.
     fired: Vec<Vec<Vec<u8>>>,
-    /// The paths of every file that has several, once they are needed.
-    names: Option<Names>,
+    /// The rules that change the content of each inode.
+    changed_by: BTreeMap<InodeId, BTreeSet<usize>>,
+    /// The paths on which a rule can't do what it should.
+    conflicts: BTreeMap<(usize, Conflict), Vec<Vec<u8>>>,
 }
 
-type Names = BTreeMap<InodeId, Vec<Vec<u8>>>;
+/// Why a rule can't do what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Conflict {
+    Linked,
+    TooLarge,
+}
+
+impl Conflict {
+    fn reason(self) -> String {
+        match self {
+            Self::Linked => {
+                "it is a hard link to what the rule changes, which does not name it".into()
+            }
+            Self::TooLarge => format!("rules read files of at most {MAX} bytes"),
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Linked => "make it a file of its own",
+            Self::TooLarge => "leave it out (--exclude)",
+        }
+    }
+}
+
+/// The most that is read of a file, in bytes: what rules are about is text and small databases.
+const MAX: u64 = 256 << 20;
 
 impl<'a> Walk<'a> {
     /// Goes over the whole tree.
@@ -50,17 +78,23 @@ impl<'a> Walk<'a> {
     ) -> Result<(Report, Edits)> {
         let condition = Condition { tree, rules, epoch };
         let applies = rules.iter().map(|rule| condition.holds(rule)).collect::<Result<_>>()?;
-        let (edits, fired) = (Edits::default(), rules.iter().map(|_| Vec::new()).collect());
-        Self { tree, rules, epoch, applies, edits, fired, names: None }.report()
+        let fired = rules.iter().map(|_| Vec::new()).collect();
+        let (edits, changed_by) = (Edits::default(), BTreeMap::new());
+        let conflicts = BTreeMap::new();
+        Self { tree, rules, epoch, applies, edits, fired, changed_by, conflicts }.report()
     }
 
     fn report(mut self) -> Result<(Report, Edits)> {
         self.directory(InodeId::ROOT, &mut Vec::new(), &mut Vec::new())?;
-        let fired = self.rules.iter().zip(self.fired).filter(|(_, paths)| !paths.is_empty());
-        let fired = fired.map(|(rule, paths)| Fired {
+        self.spare_other_names();
+        let fired = self.rules.iter().zip(self.fired).map(|(rule, paths)| Fired {
             rule: rule.name.clone(),
             verb: rule.action.verb(),
             reason: rule.reason.clone(),
+            remedy: match &rule.action {
+                Action::Refuse { remedy, .. } => Some(remedy.clone()),
+                _ => None,
+            },
             by_epoch: match &rule.action {
                 Action::Rewrite(Rewrite::Substitute { with, .. }) => with.contains(rewrite::EPOCH),
                 Action::Rewrite(_) => true,
@@ -68,6 +102,15 @@ impl<'a> Walk<'a> {
             },
             paths,
         });
+        let refused = self.conflicts.into_iter().map(|((number, conflict), paths)| Fired {
+            rule: self.rules.get(number).name.clone(),
+            verb: "refuse",
+            reason: conflict.reason(),
+            remedy: Some(conflict.remedy().into()),
+            by_epoch: false,
+            paths,
+        });
+        let fired = fired.filter(|fired| !fired.paths.is_empty()).chain(refused);
         Ok((Report { fired: fired.collect() }, self.edits))
     }
 
@@ -106,6 +149,11 @@ impl<'a> Walk<'a> {
             if !self.applies[number] || !is_target(self.tree.inode(id).kind, rule.target) {
                 continue;
             }
+            let kind = self.tree.inode(id).kind;
+            if reads_all(&rule.action) && matches!(kind, Kind::File { size, .. } if size > MAX) {
+                self.conflicts.entry((number, Conflict::TooLarge)).or_default().push(path.to_vec());
+                continue;
+            }
             let mut goes = false;
             let fires = match &rule.action {
                 Action::Remove { content } => {
@@ -137,8 +185,9 @@ impl<'a> Walk<'a> {
                 },
             };
             if fires {
-                if self.edits.content.contains_key(&id) && !goes {
-                    self.all_names_match(id, number)?;
+                let keeps = !matches!(rule.action, Action::Clamp | Action::Refuse { .. });
+                if keeps && !goes {
+                    self.changed_by.entry(id).or_default().insert(number);
                 }
                 self.fired[number].push(path.to_vec());
             }
@@ -160,10 +209,10 @@ impl<'a> Walk<'a> {
     /// The content of a regular file as the rules so far have left it.
     fn content(&self, id: InodeId) -> Result<Vec<u8>> {
         match self.edits.content.get(&id) {
-            None => read(self.tree, id),
+            None => self.tree.read(id),
             Some(Replacement::Whole(content)) => Ok(content.clone()),
             Some(Replacement::Head(head)) => {
-                let mut content = read(self.tree, id)?;
+                let mut content = self.tree.read(id)?;
                 content[..head.len()].copy_from_slice(head);
                 Ok(content)
             }
@@ -191,31 +240,36 @@ impl<'a> Walk<'a> {
         !is_empty
     }
 
-    /// Content that a rule changes is that of all names of a file: it must be about every one of them.
-    fn all_names_match(&mut self, id: InodeId, number: usize) -> Result<()> {
-        if self.tree.inode(id).links < 2 {
-            return Ok(());
-        }
+    /// Content that rules change is that of all names of a file: of those that stay, some rule that
+    /// changes it must be about every one. Else it is not changed.
+    fn spare_other_names(&mut self) {
         let tree = self.tree;
-        let names = self.names.get_or_insert_with(|| names(tree));
+        self.changed_by.retain(|id, _| tree.inode(*id).links > 1);
+        if self.changed_by.is_empty() {
+            return;
+        }
         let mut matching = Vec::new();
-        for path in names.get(&id).into_iter().flatten() {
-            self.rules.matching(path, &mut matching);
-            if !matching.contains(&number) {
-                return Err(Error::Refused {
-                    path: path.clone(),
-                    rule: format!(
-                        "it is a hard link to what the rule {} changes, which is not about it",
-                        self.rules.get(number).name
-                    ),
-                    remedy:
-                        "make it a file of its own, or name the rule in `disable` of a file of \
-                             rules"
-                            .into(),
-                });
+        let mut pending = vec![(InodeId::ROOT, Vec::new())];
+        while let Some((directory, path)) = pending.pop() {
+            for (at, entry) in tree.entry_range(directory).zip(tree.entries(directory)) {
+                if self.edits.removed.contains(&at) {
+                    continue;
+                }
+                let (id, name) = (entry.inode(), tree.name(entry));
+                let path = if path.is_empty() { name.to_vec() } else { [&path, name].join(&b'/') };
+                if tree.inode(id).kind == Kind::Directory {
+                    pending.push((id, path));
+                } else if let Some(rules) = self.changed_by.get(&id) {
+                    self.rules.matching(&path, &mut matching);
+                    if !matching.iter().any(|number| rules.contains(number)) {
+                        self.edits.content.remove(&id);
+                        self.edits.mtimes.remove(&id);
+                        let number = *rules.first().expect("some rule changed it");
+                        self.conflicts.entry((number, Conflict::Linked)).or_default().push(path);
+                    }
+                }
             }
         }
-        Ok(())
     }
 
     fn clamp(&mut self, id: InodeId) -> bool {
@@ -246,39 +300,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The paths of every file that has several.
-fn names(tree: &Tree) -> Names {
-    let mut names = Names::new();
-    let mut pending = vec![(InodeId::ROOT, Vec::new())];
-    while let Some((directory, path)) = pending.pop() {
-        for entry in tree.entries(directory) {
-            let (id, name) = (entry.inode(), tree.name(entry));
-            let path = if path.is_empty() { name.to_vec() } else { [&path, name].join(&b'/') };
-            match tree.inode(id) {
-                inode if inode.kind == Kind::Directory => pending.push((id, path)),
-                inode if inode.links > 1 => names.entry(id).or_default().push(path),
-                _ => {}
-            }
-        }
-    }
-    names
-}
-
-/// The most that is read of a file: what rules are about is text and small databases.
-const MAX: u64 = 256 << 20;
-
-/// The content of a regular file of a tree, for a rule.
-pub(super) fn read(tree: &Tree, id: InodeId) -> Result<Vec<u8>> {
-    match tree.inode(id).kind {
-        Kind::File { size, .. } if size > MAX => Err(Error::Refused {
-            path: tree.path(id),
-            rule: format!("it has {size} bytes, and rules read files of at most {MAX}"),
-            remedy:
-                "leave it out (--exclude), or name the rule that is about it in `disable` of a \
-                     file of rules"
-                    .into(),
-        }),
-        _ => tree.read(id),
+/// Whether content is read from its start to its end for an action.
+fn reads_all(action: &Action) -> bool {
+    match action {
+        Action::Remove { content } | Action::Refuse { content, .. } => content.is_some(),
+        Action::Rewrite(rewrite) => !matches!(rewrite, Rewrite::Pyc),
+        Action::Order(_) => true,
+        Action::Truncate | Action::Clamp => false,
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::apply::read;
 use super::{Action, Rewrite, Rule, Rules, rewrite};
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -12,13 +11,18 @@ use crate::tree::{InodeId, Kind, Tree};
 
 const MACHINE_ID: &[u8] = b"etc/machine-id";
 
-/// Where packages have units, and where whoever builds the tree puts others in their place.
-const UNITS: (&[u8], &[u8]) = (b"usr/lib/systemd/system/", b"etc/systemd/system/");
+/// Where units are, the place that hides the other first.
+const UNITS: [&str; 2] = ["etc/systemd/system/", "usr/lib/systemd/system/"];
 
-/// A setting of a unit that starts on a first boot alone; see systemd.unit(5).
+/// How much of a file is looked at.
+const HEAD: usize = 1 << 20;
+
+/// A line of a unit that lets it start on a first boot alone; or, without the group, one that takes all
+/// conditions back. See systemd.unit(5).
 static FIRST_BOOT: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"(?m-u)^[ \t]*ConditionFirstBoot[ \t]*=[ \t]*(1|y|yes|t|true|on)[ \t\r]*$";
-    Regex::new(pattern).expect("a test uses it")
+    let setting = r"FirstBoot[ \t]*=[ \t]*(\|?[ \t]*(?i:1|y|yes|t|true|on))|[A-Za-z]+[ \t]*=";
+    let pattern = format!(r"(?m-u)^[ \t]*Condition(?:{setting})[ \t\r]*$");
+    Regex::new(&pattern).expect("a test uses it")
 });
 
 /// A tree, and what becomes of it.
@@ -38,50 +42,85 @@ impl Condition<'_> {
     /// can't be read.
     pub(super) fn holds(self, rule: &Rule) -> Result<bool> {
         for path in &rule.when {
-            if let Some(id) = self.find(path.as_bytes())
-                && self.counts(id, rule)?
-            {
+            if self.has(path, rule.when_match.as_ref())? {
                 return Ok(true);
             }
         }
         Ok(rule.when.is_empty())
     }
 
-    fn find(self, path: &[u8]) -> Option<InodeId> {
-        let (packaged, own) = UNITS;
-        let instead = path.strip_prefix(packaged).map(|name| [own, name].concat());
-        instead.and_then(|path| self.tree.find(&path)).or_else(|| self.tree.find(path))
+    fn has(self, path: &str, pattern: Option<&Regex>) -> Result<bool> {
+        if let Some(unit) = UNITS.iter().find_map(|place| path.strip_prefix(place)) {
+            return match unit.rsplit_once('/') {
+                // It is wanted by another unit.
+                Some((_, unit)) => {
+                    Ok(self.tree.find(path.as_bytes()).is_some() && self.starts(unit)?)
+                }
+                None => self.starts(unit),
+            };
+        }
+        let Some(id) = self.tree.resolve(path.as_bytes()) else { return Ok(false) };
+        match pattern {
+            Some(pattern) => {
+                Ok(self.is_file(id) && pattern.is_match(&self.tree.read_head(id, HEAD)?))
+            }
+            None => Ok(true),
+        }
     }
 
-    fn counts(self, id: InodeId, rule: &Rule) -> Result<bool> {
-        match self.tree.inode(id).kind {
-            Kind::File { .. } => {
-                let content = read(self.tree, id)?;
-                let is_it =
-                    rule.when_match.as_ref().is_none_or(|pattern| pattern.is_match(&content));
-                Ok(is_it && (!FIRST_BOOT.is_match(&content) || self.boots_first()?))
+    fn is_file(self, id: InodeId) -> bool {
+        matches!(self.tree.inode(id).kind, Kind::File { size: 1.., .. })
+    }
+
+    /// Whether a unit is there and will start on the next boot, as far as it depends on itself.
+    fn starts(self, name: &str) -> Result<bool> {
+        let in_place = |place: &&str| format!("{place}{name}");
+        let mut units = UNITS.iter().map(in_place);
+        let Some(unit) = units.find(|path| self.tree.find(path.as_bytes()).is_some()) else {
+            return Ok(false);
+        };
+        // An empty one is masked, and so is a link to /dev/null, which is nothing in a tree.
+        let Some(id) = self.tree.resolve(unit.as_bytes()).filter(|id| self.is_file(*id)) else {
+            return Ok(false);
+        };
+        let mut text = self.tree.read_head(id, HEAD)?;
+        for place in UNITS.iter().rev().map(in_place) {
+            let directory = self.tree.find(format!("{place}.d").as_bytes());
+            for entry in directory.map(|id| self.tree.entries(id)).unwrap_or_default() {
+                if self.tree.name(entry).ends_with(b".conf") && self.is_file(entry.inode()) {
+                    text.push(b'\n');
+                    text.extend(self.tree.read_head(entry.inode(), HEAD)?);
+                }
             }
-            _ => Ok(rule.when_match.is_none() && self.tree.target(id) != b"/dev/null"),
         }
+        let last = FIRST_BOOT.captures_iter(&text).last();
+        let is_late = last.is_some_and(|captures| captures.get(1).is_some());
+        Ok(!is_late || self.boots_first()?)
     }
 
     /// Whether systemd takes the next boot for the first, by what rules make of the machine id; see
     /// machine-id(5).
     fn boots_first(self) -> Result<bool> {
         let Some(id) = self.tree.find(MACHINE_ID) else { return Ok(true) };
-        if !matches!(self.tree.inode(id).kind, Kind::File { .. }) {
-            return Ok(false);
-        }
-        let mut content = read(self.tree, id)?;
+        let Kind::File { .. } = self.tree.inode(id).kind else { return Ok(false) };
+        let mut content = self.tree.read_head(id, HEAD)?;
         let mut matching = Vec::new();
         self.rules.matching(MACHINE_ID, &mut matching);
+        let has = |path: &String| self.tree.find(path.as_bytes()).is_some();
         for rule in matching.into_iter().map(|number| self.rules.get(number)) {
+            if !rule.when.is_empty() && !rule.when.iter().any(has) {
+                continue;
+            }
             match &rule.action {
                 Action::Rewrite(Rewrite::Substitute { pattern, with }) => {
                     let changed = rewrite::substitute(&content, pattern, with, self.epoch);
                     content = changed.unwrap_or(content);
                 }
-                Action::Remove { content: None } => return Ok(true),
+                Action::Remove { content: sign } => {
+                    if sign.as_ref().is_none_or(|sign| sign.is_match(&content)) {
+                        return Ok(true);
+                    }
+                }
                 Action::Truncate => content.clear(),
                 _ => {}
             }

@@ -48,9 +48,19 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
         return Ok(Report::default());
     }
     let (report, edits) = Walk::run(tree, rules, epoch)?;
-    if let Some(error) = refusal(rules, &report) {
-        return Err(error);
+    match refusal(&report) {
+        Some(error) => Err(error),
+        None => apply(tree, edits).map(|()| report),
     }
+}
+
+/// Does to a tree what the rules can do, and passes over what they refuse.
+pub(crate) fn change(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
+    let (report, edits) = Walk::run(tree, rules, epoch)?;
+    apply(tree, edits).map(|()| report)
+}
+
+fn apply(tree: &mut Tree, edits: Edits) -> Result<()> {
     let Edits { removed, content, mtimes } = edits;
     let content = content.into_iter().collect::<Vec<_>>();
     if !content.is_empty() {
@@ -60,20 +70,16 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
     if !removed.is_empty() {
         *tree = tree.without(&removed)?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The error of the first rule that refuses, which names all paths that are refused, and all rules
 /// that would have to be switched off.
-fn refusal(rules: &Rules, report: &Report) -> Option<Error> {
-    let refusing = report.fired.iter().filter_map(|fired| {
-        let rule = rules.iter().find(|rule| rule.name == fired.rule)?;
-        let Action::Refuse { remedy, .. } = &rule.action else { return None };
-        Some((fired, rule, remedy))
-    });
+fn refusal(report: &Report) -> Option<Error> {
+    let refusing = report.fired.iter().filter_map(|fired| Some((fired, fired.remedy.as_ref()?)));
     let refusing: Vec<_> = refusing.collect();
-    let (first, rule, remedy) = *refusing.first()?;
-    let mut paths: BTreeSet<_> = refusing.iter().flat_map(|(fired, ..)| &fired.paths).collect();
+    let (first, remedy) = *refusing.first()?;
+    let mut paths: BTreeSet<_> = refusing.iter().flat_map(|(fired, _)| &fired.paths).collect();
     let path = first.paths.first().cloned().unwrap_or_default();
     paths.remove(&path);
     let others: Vec<_> = paths.into_iter().map(|path| Escaped(path).to_string()).collect();
@@ -81,10 +87,12 @@ fn refusal(rules: &Rules, report: &Report) -> Option<Error> {
         [] => String::new(),
         others => format!(" (so are {})", others.join(", ")),
     };
-    let names: Vec<_> = refusing.iter().map(|(_, rule, _)| format!("{:?}", rule.name)).collect();
+    let names: BTreeSet<_> =
+        refusing.iter().map(|(fired, _)| format!("{:?}", fired.rule)).collect();
+    let names: Vec<_> = names.into_iter().collect();
     Some(Error::Refused {
         path,
-        rule: format!("refused by the rule {}{also}: {}", rule.name, rule.reason),
+        rule: format!("refused by the rule {}{also}: {}", first.rule, first.reason),
         remedy: format!(
             "{remedy}, or switch the rule off by `disable = [{}]` in a file of rules",
             names.join(", ")

@@ -19,7 +19,8 @@ pub(super) fn brought(tree: &Tree) -> Result<BTreeSet<InodeId>> {
         if matches!(tree.inode(file).kind, Kind::File { .. }) {
             let text = tree.read(file)?;
             let paths = text.split(|&byte| byte == b'\n').filter_map(take);
-            found.extend(paths.filter_map(|path| find(tree, path)));
+            // Its parents may be symlinks: dpkg has files in `/lib` that are in `/usr/lib`.
+            found.extend(paths.filter_map(|path| under_links(tree, path)));
         }
         Ok(())
     };
@@ -43,16 +44,10 @@ fn children<'a>(tree: &'a Tree, path: &[u8]) -> Vec<(&'a [u8], InodeId)> {
     entries.iter().map(|entry| (tree.name(entry), entry.inode())).collect()
 }
 
-/// Finds a path, of which the first part may be a symlink: dpkg has files in `/lib` that are in
-/// `/usr/lib`.
-fn find(tree: &Tree, path: &[u8]) -> Option<InodeId> {
-    let (first, rest) = match path.iter().position(|&byte| byte == b'/') {
-        Some(slash) => path.split_at(slash),
-        None => (path, &b""[..]),
-    };
-    let top = tree.child(InodeId::ROOT, first)?;
-    match tree.inode(top).kind {
-        Kind::Symlink => tree.find(&[tree.target(top), rest].concat()),
-        _ => tree.find(path),
+/// Finds a path whose parents may be symlinks.
+fn under_links(tree: &Tree, path: &[u8]) -> Option<InodeId> {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => tree.child(tree.resolve(&path[..slash])?, &path[slash + 1..]),
+        None => tree.child(InodeId::ROOT, path),
     }
 }

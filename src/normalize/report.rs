@@ -16,10 +16,12 @@ pub struct Report {
 pub struct Fired {
     /// Its name.
     pub rule: String,
-    /// What it does, in one word.
+    /// What it does, in one word. Any rule may `refuse` what it can't change.
     pub verb: &'static str,
     /// Why.
     pub reason: String,
+    /// What to do about it, if it refuses the tree.
+    pub remedy: Option<String>,
     /// Whether what it does depends on the epoch.
     pub by_epoch: bool,
     /// The paths on which it fired, in the order of the tree. Of a directory that is removed it is
@@ -44,6 +46,9 @@ pub struct FiredRecord {
     pub verb: &'static str,
     /// Why.
     pub reason: String,
+    /// What to do about it, if it refuses the tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     /// The paths on which it fired.
     pub paths: Vec<String>,
 }
@@ -55,6 +60,7 @@ impl From<&Fired> for FiredRecord {
             rule: fired.rule.clone(),
             verb: fired.verb,
             reason: fired.reason.clone(),
+            remedy: fired.remedy.clone(),
             paths: paths.collect(),
         }
     }

@@ -39,13 +39,6 @@ pub struct Rule {
     pub text: String,
 }
 
-impl Rule {
-    /// Whether it changes trees, and does not refuse them.
-    pub(super) fn changes(&self) -> bool {
-        !matches!(self.action, Action::Refuse { .. })
-    }
-}
-
 /// Which nodes a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -47,15 +47,9 @@ impl Rules {
         BUILTIN.clone()
     }
 
-    /// All built-in rules but those that refuse a tree, also those that are switched off.
-    pub(crate) fn every_change() -> Self {
-        Self::selected(Rule::changes)
-    }
-
-    /// These but for those that refuse a tree.
-    pub(crate) fn changes(&self) -> Self {
-        let rules = self.rules.iter().filter(|rule| rule.changes()).cloned();
-        Self::new(rules.collect()).expect("they are patterns already")
+    /// All built-in rules of all profiles, also those that are switched off, to be applied.
+    pub(crate) fn every() -> Self {
+        Self::selected(|_| true)
     }
 
     /// The built-in rules that have to be switched on, and are not among these.

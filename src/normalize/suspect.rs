@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::apply::{Walk, read};
+use super::apply::Walk;
 use super::{Fired, Rules, packages};
 use crate::error::Result;
 use crate::glob::Globs;
@@ -121,14 +121,14 @@ const HEAD: usize = 64 << 10;
 /// can't be read.
 pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Suspicion>> {
     let (report, edits) = Walk::run(tree, rules, epoch)?;
-    let is_refused = |name: &str| rules.iter().any(|rule| rule.name == name && !rule.changes());
-    let fired = report.fired.iter().filter(|fired| !is_refused(&fired.rule));
+    let fired = report.fired.iter().filter(|fired| fired.remedy.is_none());
     let covered: BTreeSet<&[u8]> =
         fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
     let (off, _) = Walk::run(tree, &rules.off(), epoch)?;
     let off: BTreeMap<&[u8], &Fired> = off
         .fired
         .iter()
+        .filter(|fired| fired.remedy.is_none())
         .flat_map(|fired| fired.paths.iter().map(move |path| (&**path, fired)))
         .collect();
     let brought = packages::brought(tree)?;
@@ -159,7 +159,8 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
                             Some(format!("the rule {rule} is off: {reason}"))
                         }
                         (None, Some(((_, sign, why), matcher))) => {
-                            let is_sign = sign.is_empty() || matcher.is_match(&read(tree, id)?);
+                            let is_sign =
+                                sign.is_empty() || matcher.is_match(&tree.read_head(id, HEAD)?);
                             is_sign.then(|| why.to_owned())
                         }
                         (None, None) => match content(tree, id, &path, epoch)? {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
-use crate::normalize::{Rules, normalize};
+use crate::normalize::{Rules, change};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Tree};
 
@@ -26,12 +26,12 @@ pub struct Difference {
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
-/// can't be read, and [`Error::Refused`](crate::Error::Refused) if one can't be rewritten.
+/// can't be read.
 pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Difference>> {
-    let cover = Cover::new(a, b, &rules.changes(), epoch)?;
+    let cover = Cover::new(a, b, rules, epoch)?;
     let wider = match cover.open.is_empty() {
         true => None,
-        false => Some(Cover::new(a, b, &Rules::every_change(), epoch)?),
+        false => Some(Cover::new(a, b, &Rules::every(), epoch)?),
     };
     let (in_a, in_b) = (paths(a), paths(b));
     let clamped = |path: &[u8]| {
@@ -72,7 +72,8 @@ impl Cover {
         let (mut fired, mut removed) = (Names::new(), Names::new());
         let mut canonical = |tree: &Tree| -> Result<Tree> {
             let mut tree = tree.clone();
-            for rule in normalize(&mut tree, rules, epoch)?.fired {
+            let report = change(&mut tree, rules, epoch)?;
+            for rule in report.fired.into_iter().filter(|rule| rule.remedy.is_none()) {
                 let names = if rule.verb == "remove" { &mut removed } else { &mut fired };
                 for path in rule.paths {
                     let names = names.entry(path).or_default();

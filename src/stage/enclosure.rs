@@ -99,6 +99,17 @@ pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
     command
 }
 
+/// The error where the program that starts all others can't be started, or does not know what it is
+/// told.
+pub(super) fn no_setpriv(said: String) -> Error {
+    Error::Tool {
+        tool: "setpriv",
+        doing: "be started".into(),
+        said,
+        remedy: "install util-linux, 2.33 or later",
+    }
+}
+
 /// What a program did.
 pub(super) struct Done {
     pub(super) success: bool,
@@ -128,10 +139,8 @@ pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
             command.stdout(Stdio::piped());
         }
     }
-    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| {
-        let program = command.get_program().display();
-        Error::output(format!("cannot start {program}"), error)
-    })?;
+    let spawned = command.stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| no_setpriv(error.to_string()))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (output, errors) = std::thread::scope(|scope| {
         let errors = scope.spawn(move || stderr.map(shown).unwrap_or_default());

@@ -92,7 +92,7 @@ impl Lock {
     /// Whether a text is that of a lock file, of any version.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
-        text.lines().next() == Some(HEADER)
+        text.lines().take_while(|line| line.starts_with('#')).any(|line| line == HEADER)
     }
 
     /// Says how what is to be installed differs from what this has, by names and versions alone

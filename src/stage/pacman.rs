@@ -1,15 +1,15 @@
 //! Trees of Arch Linux packages, made by the real pacman.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::enclosure::{Done, Output, inside, outside, run};
+use super::enclosure::{Done, Output, inside, no_setpriv, outside, run};
 use super::lock::{Lock, Package};
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
@@ -143,8 +143,7 @@ impl Staging<'_> {
             }
             None => scratch.directory("work/cache", 0o755)?,
         };
-        // Two runs of pacman would take away each other's parts. Not every file system has locks.
-        let fetching = File::open(&cache).and_then(|cache| cache.lock().map(|()| cache)).ok();
+        let _lock = lock_cache(&cache);
         let configuration = match configuration {
             Some(path) => absolute(path)?,
             None => scratch.file("work/pacman.conf", &configured(options, &version))?,
@@ -170,7 +169,6 @@ impl Staging<'_> {
             package.sha256 = sha256(&pacman.cache.join(&package.file))?;
         }
         agree(locked, &packages)?;
-        drop(fetching);
         let errors = pacman.shown("install packages", true, &["-S"], &options.packages)?;
         scratch.finish(out)?;
         let lock = Lock::new(options.clone(), version, packages);
@@ -196,6 +194,19 @@ const DIRECTORIES: [(&str, u32); 11] = [
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
         .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+}
+
+/// Locks the cache until what this gives is dropped: two runs of pacman would take away each other's
+/// files. Not every file system has locks, and a cache may be for reading alone.
+fn lock_cache(cache: &Path) -> io::Result<File> {
+    let lock =
+        File::options().write(true).create(true).truncate(false).open(cache.join(".lock"))?;
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        // If even that fails there is nobody to tell.
+        let _ = writeln!(io::stderr(), "waiting for another run that uses {}", cache.display());
+        lock.lock()?;
+    }
+    Ok(lock)
 }
 
 /// When a file was written, by the clock that files are.
@@ -229,6 +240,7 @@ fn version(options: &Options) -> Result<String> {
     let version = words.skip_while(|word| *word != "Pacman").nth(1);
     match version.and_then(|word| word.strip_prefix('v')) {
         Some(version) if done.success => Ok(version.into()),
+        _ if done.errors.contains("setpriv") => Err(no_setpriv(last_line(&done))),
         _ => Err(Error::Tool {
             tool: "pacman",
             doing: "be started".into(),
@@ -339,7 +351,7 @@ fn sha256(path: &Path) -> Result<String> {
 
 struct Hasher<'a>(&'a mut Sha256);
 
-impl io::Write for Hasher<'_> {
+impl Write for Hasher<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
+use rustix::fs::removexattr;
+use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 use crate::error::{Error, Result};
 
@@ -50,12 +52,13 @@ impl Scratch {
             }
             made => made.map_err(refused)?,
         }
+        disinherit(&directory).map_err(refused)?;
         let name = directory.join("lock");
         let lock = File::options().write(true).create(true).truncate(false).open(&name);
         let lock = lock.map_err(refused)?;
         let locked = match lock.try_lock() {
-            Err(TryLockError::Error(error)) => return Err(refused(error)),
-            Ok(()) => {
+            // Not every file system has locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {
                 // Not one that another run has removed since.
                 let identity = |found: fs::Metadata| (found.dev(), found.ino());
                 fs::metadata(&name).ok().map(identity) == lock.metadata().ok().map(identity)
@@ -103,6 +106,20 @@ impl Scratch {
             Error::output(format!("cannot give the tree the name {}", out.display()), error)
         })
     }
+}
+
+/// Takes from a directory what it has from the one that it is in, and would hand on to all that is made
+/// in it: a group, and access control lists.
+fn disinherit(directory: &Path) -> io::Result<()> {
+    chown(directory, None, Some(getegid().as_raw()))?;
+    for list in ["system.posix_acl_default", "system.posix_acl_access"] {
+        match removexattr(directory, list) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The bit that hands on the group goes, too.
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
 /// Whether a directory is what another run has left, or is working in: of the same user, closed to all

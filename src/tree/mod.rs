@@ -10,6 +10,7 @@ pub mod dir;
 mod edit;
 pub mod host_xattrs;
 mod overlay;
+mod resolve;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,8 @@ const fn refused(rule: &'static str, pair: Pair, spared: &'static [Put]) -> Case
 const ID: &[u8] = b"0123456789abcdef0123456789abcdef\n";
 const OTHER_ID: &[u8] = b"fedcba9876543210fedcba9876543210\n";
 
+const UNIT: &[u8] = b"[Service]\n";
+
 const STAMP: &[u8] = b"TIMESTAMP_NSEC=1800000000000000000\n";
 const OTHER_STAMP: &[u8] = b"TIMESTAMP_NSEC=1900000000000000000\n";
 
@@ -84,7 +86,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     Case {
         rule: "pacman-keyring",
-        both: &[("etc/systemd/system/pacman-init.service", b"", 5)],
+        both: &[("usr/lib/systemd/system/pacman-init.service", UNIT, 5)],
         one: &[("etc/pacman.d/gnupg/private-keys-v1.d/a.key", b"1", 5)],
         other: &[("etc/pacman.d/gnupg/private-keys-v1.d/b.key", b"2", 5)],
         fires: &["etc/pacman.d/gnupg"],
@@ -161,19 +163,22 @@ pub(crate) const CASES: &[Case] = &[
         &["etc/cron.d/popularity-contest"],
         &[("etc/cron.d/other", b"59 7 * * * root x\n", 5)],
     ),
-    text(
-        "apt-snapshot-ubuntu",
-        &[
+    Case {
+        rule: "apt-snapshot-ubuntu",
+        both: &[("var/lib/dpkg/info/libc6:amd64.list", b"", 5)],
+        one: &[
             ("etc/apt/sources.list", b"deb https://snapshot.ubuntu.com/ubuntu/20260102T030405Z noble main\n", 5),
             ("etc/apt/sources.list.d/x.sources", b"URIs: https://snapshot.ubuntu.com/ubuntu/20260102T030405Z\n", 5),
         ],
-        &[
+        other: &[
             ("etc/apt/sources.list", b"deb https://snapshot.ubuntu.com/ubuntu/20260103T030405Z noble main\n", 5),
             ("etc/apt/sources.list.d/x.sources", b"URIs: https://snapshot.ubuntu.com/ubuntu/20260103T030405Z\n", 5),
         ],
-        &["etc/apt/sources.list", "etc/apt/sources.list.d/x.sources"],
-        &[("etc/apt/sources.list", b"deb http://archive.ubuntu.com/ubuntu noble main\n", 5)],
-    ),
+        fires: &["etc/apt/sources.list", "etc/apt/sources.list.d/x.sources"],
+        refused: &[],
+        // Of another architecture, which is not there.
+        spared: &[("etc/apt/sources.list", b"deb https://snapshot.ubuntu.com/ubuntu/20260102T030405Z noble main\n", 5)],
+    },
     Case {
         rule: "iscsi-name",
         both: &[("usr/lib/open-iscsi/startup-checks.sh", b"# GenerateName=yes\n", 5)],
@@ -257,7 +262,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     Case {
         rule: "ssh-host-keys",
-        both: &[("usr/lib/systemd/system/sshdgenkeys.service", b"", 5)],
+        both: &[("usr/lib/systemd/system/sshdgenkeys.service", UNIT, 5)],
         one: &[("etc/ssh/ssh_host_rsa_key", b"1", 5), ("etc/ssh/ssh_host_rsa_key.pub", b"1", 5)],
         other: &[("etc/ssh/ssh_host_rsa_key", b"2", 5)],
         fires: &["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub"],
@@ -292,7 +297,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     Case {
         rule: "iscsi-name-anew",
-        both: &[("usr/lib/systemd/system/iscsi-init.service", b"", 5)],
+        both: &[("usr/lib/systemd/system/iscsi-init.service", UNIT, 5)],
         one: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
         other: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.2\n", 5)],
         fires: &["etc/iscsi/initiatorname.iscsi"],

@@ -110,9 +110,12 @@ fn every_maker_counts() {
     for rule in Rules::all() {
         let case = CASES.iter().find(|case| case.rule == rule.name).unwrap();
         for path in &rule.when {
-            let path: &'static str = path.clone().leak();
             let content = case.both[0].1;
-            let tree = sketch(&[&[(path, content, 5)], case.one]);
+            // Of a unit that is wanted by another, that unit is there too.
+            let name = path.rsplit('/').next().unwrap();
+            let unit = format!("usr/lib/systemd/system/{name}").leak();
+            let wanted = path.contains(".wants/").then_some((&*unit, content, 5));
+            let tree = sketch(&[&[(path.clone().leak(), content, 5)], wanted.as_slice(), case.one]);
             let report = examine(&tree, &only(&rule.name), epoch()).unwrap();
             assert_eq!(paths(&report, &rule.name), case.fires, "{path}");
         }
@@ -125,23 +128,54 @@ fn keys_depend_on_the_first_boot() {
     const UNIT: &str = "usr/lib/systemd/system/sshd-keygen.service";
     const PLAIN: &[u8] = b"[Unit]\nConditionPathIsReadWrite=/etc\n";
     const FIRST: &[u8] = b"[Unit]\nConditionFirstBoot=yes\n";
+    const OWN: &str = "etc/systemd/system/sshd-keygen.service";
+    const OWN_LINK: &str = "etc/systemd/system/sshd-keygen.service@";
     let key: Put = ("etc/ssh/ssh_host_rsa_key", b"1", 5);
     let id: Put = ("etc/machine-id", b"0123456789abcdef0123456789abcdef\n", 5);
     let (empty, uninitialized): (Put, Put) =
         (("etc/machine-id", b"", 5), ("etc/machine-id", b"uninitialized\n", 5));
-    let masked: Put = ("etc/systemd/system/sshd-keygen.service@", b"/dev/null", 5);
-    let own: Put = ("etc/systemd/system/sshd-keygen.service", PLAIN, 5);
-    let cases: [(&[Put], bool); 10] = [
+    let (plain, first) = ((UNIT, PLAIN, 5), (UNIT, FIRST, 5));
+    let drop_in =
+        |text: &'static [u8]| ("etc/systemd/system/sshd-keygen.service.d/x.conf", text, 5);
+    let pi = "usr/lib/systemd/system/regenerate_ssh_host_keys.service";
+    let wanted = "etc/systemd/system/multi-user.target.wants/regenerate_ssh_host_keys.service@";
+    let cases: [(&[Put], bool); 21] = [
         (&[], false),
-        (&[(UNIT, PLAIN, 5)], true),
-        (&[(UNIT, PLAIN, 5), empty], true),
-        (&[(UNIT, PLAIN, 5), masked], false),
-        (&[(UNIT, FIRST, 5)], true),
-        (&[(UNIT, FIRST, 5), id], true),
-        (&[(UNIT, FIRST, 5), uninitialized], true),
-        (&[(UNIT, FIRST, 5), empty], false),
-        (&[(UNIT, FIRST, 5), empty, own], true),
+        (&[plain], true),
+        (&[plain, empty], true),
+        // A unit that is masked, in all ways.
+        (&[(UNIT, b"", 5)], false),
+        (&[plain, (OWN, b"", 5)], false),
+        (&[plain, (OWN_LINK, b"/dev/null", 5)], false),
+        (&[plain, (OWN_LINK, b"../../../dev/null", 5)], false),
+        (&[plain, (OWN_LINK, b"nowhere.service", 5)], false),
+        // One that starts on a first boot.
+        (&[first], true),
+        (&[first, id], true),
+        (&[first, uninitialized], true),
+        (&[first, empty], false),
+        (&[(UNIT, b"[Unit]\nConditionFirstBoot = Yes \r\n", 5), empty], false),
+        // What another file says instead, or besides.
+        (&[first, empty, (OWN, PLAIN, 5)], true),
+        (
+            &[
+                plain,
+                empty,
+                (OWN_LINK, b"x.service", 5),
+                ("etc/systemd/system/x.service", FIRST, 5),
+            ],
+            false,
+        ),
+        (&[plain, empty, drop_in(FIRST)], false),
+        (&[first, empty, drop_in(b"[Unit]\nConditionFirstBoot=\n")], true),
         (&[("usr/sbin/sshd-gen-keys-start", b"", 5)], true),
+        // One that somebody must want.
+        (&[(pi, PLAIN, 5)], false),
+        (
+            &[(pi, PLAIN, 5), (wanted, b"/lib/systemd/system/regenerate_ssh_host_keys.service", 5)],
+            true,
+        ),
+        (&[(wanted, b"/lib/systemd/system/regenerate_ssh_host_keys.service", 5)], false),
     ];
     for (puts, goes) in cases {
         let mut tree = sketch(&[&[key], puts]);
@@ -149,32 +183,54 @@ fn keys_depend_on_the_first_boot() {
         let gone = tree.find(b"etc/ssh/ssh_host_rsa_key").is_none();
         assert_eq!((done.is_ok(), gone), (goes, goes), "{puts:?}");
     }
-    // An id that stays is not a first boot's.
-    let kept = "enable = [\"ssh-host-keys\"]";
-    let kept = Rules::with_file(None, Path::new("f"), kept).unwrap();
-    let tree = sketch(&[&[key, id, (UNIT, FIRST, 5)]]);
-    assert_eq!(examine(&tree, &kept, epoch()).unwrap(), Report::default());
+    // An id is not a first boot's if it stays, or if a rule that would remove it does not apply.
+    let tree = sketch(&[&[key, id, first]]);
+    for more in [
+        "",
+        "[[rule]]\nname = \"r\"\npath = \"etc/machine-id\"\nverb = \"remove\"\nwhen = [\"no\"]\nreason = \"\"\n",
+    ] {
+        let text = format!("enable = [\"ssh-host-keys\"]\n{more}");
+        let kept = Rules::with_file(None, Path::new("f"), &text).unwrap();
+        assert_eq!(examine(&tree, &kept, epoch()).unwrap(), Report::default());
+        let gone =
+            Rules::with_file(None, Path::new("f"), &text.replace("when = [\"no\"]\n", "")).unwrap();
+        let fires = !more.is_empty();
+        assert_eq!(examine(&tree, &gone, epoch()).unwrap() != Report::default(), fires);
+    }
 }
 
 /// What has other names is not changed under those behind a rule's back.
 #[test]
 fn hard_links_are_not_changed_unseen() {
-    let tree = |second: &str| {
+    let tree = |names: [&str; 2]| {
         let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
         let id = builder.content(Arc::new(b"x".to_vec())).unwrap();
         let node = Node::File { size: 1, content: id };
         let root = TreeBuilder::ROOT;
-        let file = builder.add(root, b"a-1", Metadata::default(), node).unwrap();
-        builder.link(root, second.as_bytes(), file).unwrap();
+        let late = Metadata { mtime: Timestamp::from_seconds(EPOCH + 1), ..Metadata::default() };
+        let file = builder.add(root, names[0].as_bytes(), late, node).unwrap();
+        builder.link(root, names[1].as_bytes(), file).unwrap();
         builder.finish().unwrap()
     };
-    let rule = "[[rule]]\nname = \"r\"\npath = \"a-*\"\nverb = \"truncate\"\nreason = \"\"\n";
-    let rules = Rules::with_file(None, Path::new("f"), rule).unwrap();
-    let report = normalize(&mut tree("a-2"), &rules, epoch()).unwrap();
-    assert_eq!(paths(&report, "r"), ["a-1"]);
-    let mut linked = tree("keep");
+    let rules = Rules::with_file(
+        None,
+        Path::new("f"),
+        "[[rule]]\nname = \"a\"\npath = \"a-*\"\nverb = \"truncate\"\nreason = \"\"\n\
+         [[rule]]\nname = \"b\"\npath = \"b-*\"\nverb = \"truncate\"\nreason = \"\"\n\
+         [[rule]]\nname = \"gone\"\npath = \"gone\"\nverb = \"remove\"\nreason = \"\"\n\
+         [[rule]]\nname = \"clamp\"\npath = \"a-1\"\nverb = \"clamp\"\nreason = \"\"\n",
+    )
+    .unwrap();
+    for second in ["a-2", "gone"] {
+        let report = normalize(&mut tree(["a-1", second]), &rules, epoch()).unwrap();
+        assert_eq!(paths(&report, "a"), ["a-1"]);
+    }
+    let mut linked = tree(["a-1", "keep"]);
+    let report = examine(&linked, &rules, epoch()).unwrap();
+    let refused = report.fired.iter().find(|fired| fired.verb == "refuse").unwrap();
+    assert_eq!((&*refused.rule, &refused.paths[..]), ("a", &[b"keep".to_vec()][..]));
     let error = normalize(&mut linked, &rules, epoch()).unwrap_err().to_string();
-    assert!(error.starts_with("keep: it is a hard link to what the rule r changes"), "{error}");
+    assert!(error.starts_with("keep: refused by the rule a: it is a hard link to what"), "{error}");
     assert_eq!(linked.read(linked.find(b"keep").unwrap()).unwrap(), b"x");
 }
 
@@ -197,11 +253,9 @@ fn large_files_are_not_read() {
         Rules::with_file(None, Path::new("f"), &text).unwrap()
     };
     let order = rules("verb = \"order\"\nby = \"line\"");
-    let error = examine(&tree, &order, epoch()).unwrap_err().to_string();
-    assert!(
-        error.contains("a: it has 42949672960 bytes") && error.contains("--exclude"),
-        "{error}"
-    );
+    assert_eq!(paths(&examine(&tree, &order, epoch()).unwrap(), "r"), ["a"]);
+    let error = normalize(&mut tree, &order, epoch()).unwrap_err().to_string();
+    assert!(error.contains("of at most 268435456 bytes") && error.contains("--exclude"), "{error}");
     let report = normalize(&mut tree, &rules("verb = \"truncate\""), epoch()).unwrap();
     assert_eq!(paths(&report, "r"), ["a"]);
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
@@ -86,7 +87,10 @@ fn rules_come_from_anywhere() {
         let out = scratch.path().join(out);
         let options = ["--architecture=x86-64", &format!("--rules={rules}"), "--json"];
         let mut command = mkimage(tree.path(), &out, EPOCH, &options);
-        let output = succeed(command.stdin(fs::File::open(&file).unwrap()));
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(rule.as_bytes()).unwrap();
+        drop(writer);
+        let output = succeed(command.stdin(reader));
         let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(manifest["normalization"].to_string().contains("\"mine\""), "{manifest}");
         (manifest["sha256"].clone(), manifest["parameters"]["rules"].clone())

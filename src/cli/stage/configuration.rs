@@ -49,22 +49,32 @@ fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// The files that a pattern stands for, sorted: none, perhaps. Directories have no patterns.
+/// The files that a pattern of glob(3) stands for, sorted: none, perhaps.
 #[expect(clippy::disallowed_methods, reason = "what is listed is sorted")]
 fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
     // Where pacman runs.
-    let pattern = Path::new("/").join(pattern);
-    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
-        return Ok(Vec::new());
-    };
-    let name = Globs::new([name.to_string_lossy()]).map_err(io::Error::other)?;
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?.map(|entry| entry.map(|entry| entry.path())),
-    };
-    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|own| name.matches(own.as_bytes())));
-    paths.sort();
+    let mut paths = vec![PathBuf::from("/")];
+    for name in pattern.split('/').filter(|name| !name.is_empty()) {
+        if !name.contains(['*', '?', '[', '\\']) {
+            paths.iter_mut().for_each(|path| path.push(name));
+            continue;
+        }
+        let glob = Globs::new([name.replace('{', "[{]").replace('}', "[}]")]);
+        let glob = glob.map_err(io::Error::other)?;
+        let mut found = Vec::new();
+        for directory in paths.into_iter().filter(|path| path.is_dir()) {
+            for entry in fs::read_dir(directory)? {
+                let (path, own) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+                let is_hidden = own.as_bytes().starts_with(b".") && !name.starts_with('.');
+                if glob.matches(own.as_bytes()) && !is_hidden {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        paths = found;
+    }
+    paths.retain(|path| path.exists());
     Ok(paths)
 }
 
@@ -94,8 +104,11 @@ mod tests {
         fs::write(path("more/b.conf"), "[core]\nInclude = /no/such/file\n").unwrap();
         fs::write(path("more/a.conf"), "NoExtract = usr/share/doc/*\n").unwrap();
         fs::write(path("mirrorlist"), "Server = file:///c\n").unwrap();
-        let included = "[options]\nInclude = HERE/more/*.conf\nInclude = HERE/mirrorlist\n";
-        assert_eq!(decided(included).unwrap(), expected);
+        fs::write(path("more/.c.conf"), "NoExtract = of no interest\n").unwrap();
+        for pattern in ["HERE/more/*.conf", "HERE/m*e/?.conf", "HERE/[a-m]ore/*"] {
+            let text = format!("[options]\nInclude = {pattern}\nInclude = HERE/mirrorlist\n");
+            assert_eq!(decided(&text).unwrap(), expected, "{pattern}");
+        }
         let error = decided("Include = HERE/pacman.conf\n").unwrap_err();
         assert!(error.to_string().contains("included by what it includes"), "{error}");
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::configuration;
 use crate::cli::arguments::{Packages, StagePacman};
-use crate::cli::{complain, meaning};
+use crate::cli::{complain, is_same, meaning};
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Sink};
 use crate::stage::{Lock, Options, Staged, Staging};
@@ -67,13 +67,19 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
 /// Where a lock goes: there may be none yet, or another lock.
 fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
     let fail = |rule| Err(Error::parameter("--lock", rule, "give another name"));
-    if path == tree {
+    if is_same(path, tree) {
         return fail("it is the tree".into());
     }
-    match fs::read_to_string(path) {
-        Ok(text) if Lock::is_one(&text) => {}
+    let shown = path.display();
+    match path.metadata() {
+        Ok(found) if found.is_file() => match fs::read_to_string(path) {
+            Ok(text) if text.is_empty() || Lock::is_one(&text) => {}
+            Ok(_) => return fail(format!("{shown} exists and is not a lock")),
+            Err(error) => return fail(format!("cannot read {shown}: {error}")),
+        },
+        Ok(_) => return fail(format!("{shown} exists and is not a file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        _ => return fail(format!("{} exists and is not a lock", path.display())),
+        Err(error) => return fail(format!("cannot read {shown}: {error}")),
     }
     Destination::new(path, true)
 }

@@ -289,6 +289,10 @@ fn one_file_says_it_all() {
     succeed(&mut stage(&tree, &[]));
     assert_eq!(image(&tree, &[]).0, hash);
 
+    // Nor does it matter what directories here hand on to what is made in them.
+    shell("chgrp 50 $1; chmod g+s $1; setfacl -m d:u:12345:rwx,u:12345:rwx $1", &[scratch.path()]);
+    succeed(&mut build(&["--force"]));
+    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
     // The lock has the epoch too, which is the image's then.
     fs::write(&config, text.replace(&format!("source-date-epoch = {EPOCH}\n"), "")).unwrap();
     succeed(&mut build(&["--force"]));
