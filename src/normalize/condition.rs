@@ -116,10 +116,10 @@ impl Condition<'_> {
                     let changed = rewrite::substitute(&content, pattern, with, self.epoch);
                     content = changed.unwrap_or(content);
                 }
-                Action::Remove { content: sign } => {
-                    if sign.as_ref().is_none_or(|sign| sign.is_match(&content)) {
-                        return Ok(true);
-                    }
+                Action::Remove { content: sign }
+                    if sign.as_ref().is_none_or(|sign| sign.is_match(&content)) =>
+                {
+                    return Ok(true);
                 }
                 Action::Truncate => content.clear(),
                 _ => {}
