@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::normalize::{self, Asked};
-use super::{arguments, complain, enclosure, meaning, progress, say, spool, summary};
+use super::{arguments, complain, enclosure, is_same, meaning, progress, say, spool, summary};
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
@@ -92,7 +92,7 @@ impl Job<'_> {
         if manifest.is_some_and(is_stdout) {
             return fault("--manifest", "`-` is not a file", "use --json");
         }
-        if manifest == Some(self.out) {
+        if manifest.is_some_and(|manifest| is_same(manifest, self.out)) {
             return fault("--manifest", "it is the image", "give each a file of its own");
         }
         let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;

@@ -116,10 +116,15 @@ fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether two paths are one, as far as their names tell.
+/// Whether two paths are of one name in one directory.
 fn is_same(one: &Path, other: &Path) -> bool {
-    let absolute = |path: &Path| std::path::absolute(path).ok();
-    absolute(one) == absolute(other)
+    let place = |path: &Path| {
+        let path = std::path::absolute(path).ok()?;
+        let directory = path.parent()?;
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.into());
+        Some(directory.join(path.file_name()?))
+    };
+    place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 /// Where files without a name are kept: there is more room than in a `/tmp` in memory.

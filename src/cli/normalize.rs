@@ -182,8 +182,9 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
         })?;
     } else {
         let mut text = String::new();
-        for Fired { rule, verb, reason, paths, .. } in &report.fired {
-            add(&mut text, format_args!("{verb} by {rule}: {reason}"));
+        for Fired { rule, verb, reason, remedy, paths, .. } in &report.fired {
+            let remedy = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            add(&mut text, format_args!("{verb} by {rule}: {reason}{remedy}"));
             paths.iter().for_each(|path| add(&mut text, format_args!("    {}", Escaped(path))));
         }
         let mut groups: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();

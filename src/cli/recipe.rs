@@ -3,9 +3,10 @@
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, CommandFactory, Parser};
+use clap::{Arg, ArgAction, CommandFactory, Parser};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -47,8 +48,10 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     };
     let scratch = match &tree {
         Some(_) => None,
-        // What is not beside a file, a device say, has no room there for a tree.
-        None if fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) => {
+        // What is not beside a file, a device or a stream, has no room there for a tree.
+        None if out == Path::new("-")
+            || fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) =>
+        {
             Some(Scratch::beside(&typed.config, "build")?)
         }
         None => Some(Scratch::beside(&out, "build")?),
@@ -80,15 +83,15 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     given(&mut image, "seed", seed);
     given(&mut image, "force", Some(typed.force.into()));
     given(&mut image, "json", Some(typed.json.into()));
-    let lock = stage.and_then(|typed| typed.lock.as_ref());
-    if let Some(lock) = lock
-        && let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?
-        && [Some(&typed.config), Some(&out), manifest.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|other| is_same(other, lock))
-    {
-        return Err(words.fault("`lock` is another file's name too".into()));
+    let lock = stage.and_then(|typed| typed.lock.clone());
+    let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
+    let mut files = vec![("the configuration", typed.config.clone())];
+    let written = [("`out`", Some(out.clone())), ("`manifest`", manifest), ("`lock`", lock)];
+    for (name, path) in written.into_iter().filter_map(|(name, path)| Some((name, path?))) {
+        if let Some((other, _)) = files.iter().find(|(_, other)| is_same(other, &path)) {
+            return Err(words.fault(format!("{name} is {other}")));
+        }
+        files.push((name, path));
     }
     let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
     let first = || stage.map_or(Ok(()), stage::pacman);
@@ -110,6 +113,10 @@ fn read(config: &Path) -> Result<Recipe> {
         rule,
         remedy: "see `detfs build --help`".into(),
     };
+    if config.exists() && !config.is_file() {
+        // Whoever is not root reads it again in a namespace.
+        return Err(fail(0, "it is no regular file".into()));
+    }
     let text = fs::read_to_string(config).map_err(|error| fail(0, error.to_string()))?;
     toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
@@ -148,12 +155,15 @@ impl Words<'_> {
     /// Whether the tree is made of what the lock says.
     fn is_locked(&self, stage: &Table) -> Result<bool> {
         let lock = stage.get("lock").map(|lock| self.path(lock)).transpose()?;
-        let there = lock.map(|lock| lock.try_exists()).transpose();
-        let there =
-            there.map_err(|error| self.fault(format!("cannot look for the lock: {error}")))?;
+        // One that has just been made by mktemp is none yet.
+        let there = match lock.map(fs::metadata).transpose() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(self.fault(format!("cannot look for the lock: {error}"))),
+            Ok(found) => found.is_some_and(|found| found.len() > 0),
+        };
         match stage.get("locked") {
             Some(Value::Boolean(true)) => Ok(true),
-            None | Some(Value::Boolean(false)) => Ok(there == Some(true)),
+            None | Some(Value::Boolean(false)) => Ok(there),
             Some(other) => Err(self.fault(format!("`locked` can't be {}", other.type_str()))),
         }
     }
@@ -189,7 +199,7 @@ impl Words<'_> {
                 words.extend(on.then(|| format!("--{key}").into()));
                 return Ok(());
             }
-            Value::Array(values) => {
+            Value::Array(values) if matches!(argument.get_action(), ArgAction::Append) => {
                 return values
                     .iter()
                     .try_for_each(|value| self.option(subcommand, key, value, words));
@@ -248,6 +258,7 @@ mod tests {
             ("fs = \"zfs\"", "zfs"),
             ("headroom = 1.5", "can't be float"),
             ("headroom = false", "can't be boolean"),
+            ("headroom = []", "can't be array"),
             ("rules = 5", "can't be integer"),
             ("colour = false", "--colour"),
             ("colour = []", "--colour"),

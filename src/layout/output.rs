@@ -75,8 +75,16 @@ impl Destination {
         let Some(name) = path.file_name().filter(|_| !slash) else {
             return Err(fail(io::ErrorKind::IsADirectory.into()));
         };
-        if !force && fs::symlink_metadata(path).is_ok() {
+        let found = fs::symlink_metadata(path);
+        if !force && found.is_ok() {
             return Err(exists(path));
+        }
+        if found.is_ok_and(|found| found.is_symlink()) && is_of_the_system(path) {
+            return Err(Error::parameter(
+                "OUT",
+                format!("{} is a name that the system has for something else", text(path)),
+                "give the file's own name, or - for the standard output",
+            ));
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
@@ -118,6 +126,12 @@ impl Destination {
         };
         Ok(Output { path, file, kind })
     }
+}
+
+/// Whether a symlink is where the system has its own, as `/dev/stdout`: nobody wants it replaced.
+fn is_of_the_system(link: &Path) -> bool {
+    let directory = link.parent().and_then(|parent| parent.canonicalize().ok());
+    directory.is_some_and(|path| path.starts_with("/dev") || path.starts_with("/proc"))
 }
 
 /// An image that is being written. One that is dropped before [`Output::finish`] leaves no file.

@@ -149,8 +149,12 @@ impl<'a> Walk<'a> {
             if !self.applies[number] || !is_target(self.tree.inode(id).kind, rule.target) {
                 continue;
             }
-            let kind = self.tree.inode(id).kind;
-            if reads_all(&rule.action) && matches!(kind, Kind::File { size, .. } if size > MAX) {
+            if self.changed_by.get(&id).is_some_and(|rules| rules.contains(&number)) {
+                // It was, under another name.
+                self.fired[number].push(path.to_vec());
+                continue;
+            }
+            if reads_all(&rule.action) && self.size(id) > MAX {
                 self.conflicts.entry((number, Conflict::TooLarge)).or_default().push(path.to_vec());
                 continue;
             }
@@ -206,6 +210,15 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// The size of a regular file as the rules so far have left it.
+    fn size(&self, id: InodeId) -> u64 {
+        match (self.edits.content.get(&id), self.tree.inode(id).kind) {
+            (Some(Replacement::Whole(content)), _) => content.len() as u64,
+            (_, Kind::File { size, .. }) => size,
+            _ => 0,
+        }
+    }
+
     /// The content of a regular file as the rules so far have left it.
     fn content(&self, id: InodeId) -> Result<Vec<u8>> {
         match self.edits.content.get(&id) {
@@ -230,10 +243,7 @@ impl<'a> Walk<'a> {
     }
 
     fn truncate(&mut self, id: InodeId) -> bool {
-        let is_empty = match self.edits.content.get(&id) {
-            Some(Replacement::Whole(content)) => content.is_empty(),
-            _ => matches!(self.tree.inode(id).kind, Kind::File { size: 0, .. }),
-        };
+        let is_empty = self.size(id) == 0;
         if !is_empty {
             self.edits.content.insert(id, Replacement::Whole(Vec::new()));
         }

@@ -1,5 +1,6 @@
 //! Whether a tree has what a rule needs to apply.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
@@ -17,13 +18,21 @@ const UNITS: [&str; 2] = ["etc/systemd/system/", "usr/lib/systemd/system/"];
 /// How much of a file is looked at.
 const HEAD: usize = 1 << 20;
 
-/// A line of a unit that lets it start on a first boot alone; or, without the group, one that takes all
+/// What goes on in the next line.
+static CONTINUED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?-u)\\\r?\n").expect("a test uses it"));
+
+/// A condition of a unit about the first boot, with its value; or, without that, one that takes all
 /// conditions back. See systemd.unit(5).
-static FIRST_BOOT: LazyLock<Regex> = LazyLock::new(|| {
-    let setting = r"FirstBoot[ \t]*=[ \t]*(\|?[ \t]*(?i:1|y|yes|t|true|on))|[A-Za-z]+[ \t]*=";
-    let pattern = format!(r"(?m-u)^[ \t]*Condition(?:{setting})[ \t\r]*$");
-    Regex::new(&pattern).expect("a test uses it")
+static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern =
+        r"(?m-u)^[ \t]*Condition(?:FirstBoot[ \t]*=[ \t]*(\S.*?)|[A-Za-z]+[ \t]*=)[ \t\r]*$";
+    Regex::new(pattern).expect("a test uses it")
 });
+
+/// What of such a value means that it need not be the first boot.
+static NO: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?i-u:0|n|no|f|false|off)$").expect("a test uses it"));
 
 /// A tree, and what becomes of it.
 #[derive(Debug, Clone, Copy)]
@@ -50,52 +59,62 @@ impl Condition<'_> {
     }
 
     fn has(self, path: &str, pattern: Option<&Regex>) -> Result<bool> {
-        if let Some(unit) = UNITS.iter().find_map(|place| path.strip_prefix(place)) {
-            return match unit.rsplit_once('/') {
-                // It is wanted by another unit.
-                Some((_, unit)) => {
-                    Ok(self.tree.find(path.as_bytes()).is_some() && self.starts(unit)?)
-                }
-                None => self.starts(unit),
-            };
-        }
-        let Some(id) = self.tree.resolve(path.as_bytes()) else { return Ok(false) };
-        match pattern {
-            Some(pattern) => {
-                Ok(self.is_file(id) && pattern.is_match(&self.tree.read_head(id, HEAD)?))
+        let unit = UNITS.iter().find_map(|place| path.strip_prefix(place));
+        let (id, started) = match unit.map(|unit| unit.rsplit_once('/').unwrap_or(("", unit))) {
+            Some(("", name)) => (self.unit(name), Some(name)),
+            // Another unit wants it, by a link of which only the name counts.
+            Some((by, name)) if by.ends_with(".wants") || by.ends_with(".requires") => {
+                (self.tree.find(path.as_bytes()).and_then(|_| self.unit(name)), Some(name))
             }
-            None => Ok(true),
-        }
+            _ => (self.tree.resolve(path.as_bytes()), None),
+        };
+        let Some(id) = id else { return Ok(false) };
+        let matches = match pattern {
+            Some(pattern) => self.is_file(id) && pattern.is_match(&self.tree.read_head(id, HEAD)?),
+            None => true,
+        };
+        Ok(matches && started.map_or(Ok(true), |name| self.starts(name))?)
     }
 
     fn is_file(self, id: InodeId) -> bool {
         matches!(self.tree.inode(id).kind, Kind::File { size: 1.., .. })
     }
 
+    /// The file of a unit, if it is not masked: by an empty one, or by a link to `/dev/null`, which is
+    /// nothing in a tree.
+    fn unit(self, name: &str) -> Option<InodeId> {
+        let mut paths = UNITS.iter().map(|place| format!("{place}{name}").into_bytes());
+        let path = paths.find(|path| self.tree.find(path).is_some())?;
+        self.tree.resolve(&path).filter(|id| self.is_file(*id))
+    }
+
     /// Whether a unit is there and will start on the next boot, as far as it depends on itself.
     fn starts(self, name: &str) -> Result<bool> {
-        let in_place = |place: &&str| format!("{place}{name}");
-        let mut units = UNITS.iter().map(in_place);
-        let Some(unit) = units.find(|path| self.tree.find(path.as_bytes()).is_some()) else {
-            return Ok(false);
-        };
-        // An empty one is masked, and so is a link to /dev/null, which is nothing in a tree.
-        let Some(id) = self.tree.resolve(unit.as_bytes()).filter(|id| self.is_file(*id)) else {
-            return Ok(false);
-        };
+        let Some(id) = self.unit(name) else { return Ok(false) };
         let mut text = self.tree.read_head(id, HEAD)?;
-        for place in UNITS.iter().rev().map(in_place) {
-            let directory = self.tree.find(format!("{place}.d").as_bytes());
-            for entry in directory.map(|id| self.tree.entries(id)).unwrap_or_default() {
-                if self.tree.name(entry).ends_with(b".conf") && self.is_file(entry.inode()) {
-                    text.push(b'\n');
-                    text.extend(self.tree.read_head(entry.inode(), HEAD)?);
+        let mut drop_ins = BTreeMap::new();
+        for place in UNITS.iter().rev() {
+            let directory = format!("{place}{name}.d/").into_bytes();
+            let found = self.tree.resolve(&directory);
+            for entry in found.map(|id| self.tree.entries(id)).unwrap_or_default() {
+                let own = self.tree.name(entry);
+                if own.ends_with(b".conf") {
+                    drop_ins.insert(own, self.tree.resolve(&[&directory, own].concat()));
                 }
             }
         }
-        let last = FIRST_BOOT.captures_iter(&text).last();
-        let is_late = last.is_some_and(|captures| captures.get(1).is_some());
-        Ok(!is_late || self.boots_first()?)
+        for id in drop_ins.into_values().flatten().filter(|id| self.is_file(*id)) {
+            text.push(b'\n');
+            text.extend(self.tree.read_head(id, HEAD)?);
+        }
+        let mut only_first = false;
+        for condition in CONDITION.captures_iter(&CONTINUED.replace_all(&text, &b" "[..])) {
+            match condition.get(1) {
+                Some(value) if NO.is_match(value.as_bytes()) => {}
+                value => only_first = value.is_some(),
+            }
+        }
+        Ok(!only_first || self.boots_first()?)
     }
 
     /// Whether systemd takes the next boot for the first, by what rules make of the machine id; see

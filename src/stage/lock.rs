@@ -64,7 +64,8 @@ impl Lock {
             file: path.to_owned(),
             line,
             rule,
-            remedy: "make it anew without --locked".into(),
+            remedy: "make it anew (detfs build --update, detfs stage pacman without --locked)"
+                .into(),
         };
         let lock: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);

@@ -61,8 +61,19 @@ impl Options {
                 return fail(parameter, name, "is not a name", "give a name in one word");
             }
         }
-        if self.repositories.iter().any(|name| name == "options") {
-            return fail("--repo", "options", "is no repository to pacman", "give another one");
+        let is_none =
+            |name: &&String| matches!(&***name, "options" | "local") || name.contains('/');
+        if let Some(name) = self.repositories.iter().find(is_none) {
+            return fail("--repo", name, "is no repository to pacman", "give another one");
+        }
+        let is_whole =
+            self.mirror.is_some() && !self.repositories.is_empty() && self.architecture.is_some();
+        if self.packages.is_empty() || !is_whole && self.configuration.is_none() {
+            return Err(Error::parameter(
+                "--package, --mirror, --repo, --architecture",
+                "one of them is not there",
+                "give each, or --pacman-conf",
+            ));
         }
         let names: BTreeSet<_> = self.repositories.iter().collect();
         if names.len() < self.repositories.len() {
@@ -135,6 +146,9 @@ impl Staging<'_> {
             ));
         }
         let cache = match cache {
+            Some(cache) if absolute(cache)?.starts_with(out) => {
+                return Err(Error::parameter("--cache", "it is in the tree", "give another place"));
+            }
             Some(cache) => {
                 let failed =
                     |error| Error::output(format!("cannot use {}", cache.display()), error);
@@ -143,7 +157,14 @@ impl Staging<'_> {
             }
             None => scratch.directory("work/cache", 0o755)?,
         };
-        let _lock = lock_cache(&cache);
+        let _lock = lock_cache(&cache).map_err(|error| {
+            // pacman would go elsewhere, and leave it there.
+            Error::parameter(
+                "--cache",
+                format!("{} can't be written: {error}", cache.display()),
+                "give a directory that you may write to",
+            )
+        })?;
         let configuration = match configuration {
             Some(path) => absolute(path)?,
             None => scratch.file("work/pacman.conf", &configured(options, &version))?,
@@ -197,7 +218,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 /// Locks the cache until what this gives is dropped: two runs of pacman would take away each other's
-/// files. Not every file system has locks, and a cache may be for reading alone.
+/// files. Not every file system has locks.
 fn lock_cache(cache: &Path) -> io::Result<File> {
     let lock =
         File::options().write(true).create(true).truncate(false).open(cache.join(".lock"))?;

@@ -139,7 +139,12 @@ fn keys_depend_on_the_first_boot() {
         |text: &'static [u8]| ("etc/systemd/system/sshd-keygen.service.d/x.conf", text, 5);
     let pi = "usr/lib/systemd/system/regenerate_ssh_host_keys.service";
     let wanted = "etc/systemd/system/multi-user.target.wants/regenerate_ssh_host_keys.service@";
-    let cases: [(&[Put], bool); 21] = [
+    let far: Put = ("usr/share/x.conf", FIRST, 5);
+    let linked = |path: &'static str, target: &'static [u8]| -> Put { (path, target, 5) };
+    let packaged = |text: &'static [u8]| -> Put {
+        ("usr/lib/systemd/system/sshd-keygen.service.d/x.conf", text, 5)
+    };
+    let cases: [(&[Put], bool); 28] = [
         (&[], false),
         (&[plain], true),
         (&[plain, empty], true),
@@ -168,6 +173,37 @@ fn keys_depend_on_the_first_boot() {
         ),
         (&[plain, empty, drop_in(FIRST)], false),
         (&[first, empty, drop_in(b"[Unit]\nConditionFirstBoot=\n")], true),
+        (&[first, empty, drop_in(b"[Unit]\nConditionUser=\n")], true),
+        (&[plain, empty, drop_in(b"[Unit]\nConditionFirstBoot=\\\n !no\n")], false),
+        (&[plain, empty, drop_in(b"[Unit]\nConditionFirstBoot=no\n")], true),
+        (
+            &[
+                plain,
+                empty,
+                far,
+                linked("etc/systemd/system/sshd-keygen.service.d@", b"/usr/share"),
+            ],
+            false,
+        ),
+        (
+            &[
+                plain,
+                empty,
+                far,
+                linked("etc/systemd/system/sshd-keygen.service.d/y.conf@", b"/usr/share/x.conf"),
+            ],
+            false,
+        ),
+        (&[plain, empty, drop_in(PLAIN), packaged(FIRST)], true),
+        (
+            &[
+                first,
+                empty,
+                linked("etc/systemd/system/sshd-keygen.service.d/x.conf@", b"/dev/null"),
+                packaged(b"[Unit]\nConditionFirstBoot=\n"),
+            ],
+            false,
+        ),
         (&[("usr/sbin/sshd-gen-keys-start", b"", 5)], true),
         // One that somebody must want.
         (&[(pi, PLAIN, 5)], false),
@@ -221,10 +257,17 @@ fn hard_links_are_not_changed_unseen() {
          [[rule]]\nname = \"clamp\"\npath = \"a-1\"\nverb = \"clamp\"\nreason = \"\"\n",
     )
     .unwrap();
-    for second in ["a-2", "gone"] {
+    for (second, fires) in [("a-2", &["a-1", "a-2"][..]), ("gone", &["a-1"])] {
         let report = normalize(&mut tree(["a-1", second]), &rules, epoch()).unwrap();
-        assert_eq!(paths(&report, "a"), ["a-1"]);
+        assert_eq!(paths(&report, "a"), fires);
     }
+    // Once, not once for each name.
+    let twice = "[[rule]]\nname = \"r\"\npath = \"a-*\"\nverb = \"rewrite\"\nmatch = \"x\"\n\
+                 with = \"xy\"\nreason = \"\"\n";
+    let twice = Rules::with_file(None, Path::new("f"), twice).unwrap();
+    let mut linked = tree(["a-1", "a-2"]);
+    normalize(&mut linked, &twice, epoch()).unwrap();
+    assert_eq!(linked.read(linked.find(b"a-1").unwrap()).unwrap(), b"xy");
     let mut linked = tree(["a-1", "keep"]);
     let report = examine(&linked, &rules, epoch()).unwrap();
     let refused = report.fired.iter().find(|fired| fired.verb == "refuse").unwrap();

@@ -43,7 +43,8 @@ fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
                 }
             }
             key if key.is_empty() || key.starts_with('#') => {}
-            _ => *lines += &format!("{line}\n"),
+            key if value.is_empty() => *lines += &format!("{key}\n"),
+            key => *lines += &format!("{key} = {}\n", value.trim()),
         }
     }
     Ok(())
@@ -98,6 +99,7 @@ mod tests {
         let expected = "[options]\nNoExtract = usr/share/doc/*\n[core]\n";
         assert_eq!(decided(text).unwrap(), expected);
         assert_eq!(decided(elsewhere).unwrap(), expected);
+        assert_eq!(decided(&text.replace(" = ", "=")).unwrap(), expected);
         assert_ne!(decided(&text.replace("NoExtract", "NoUpgrade")).unwrap(), expected);
         // What is included counts as if it stood there, whatever the file's name.
         fs::create_dir(path("more")).unwrap();

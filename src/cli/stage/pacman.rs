@@ -71,7 +71,8 @@ fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
         return fail("it is the tree".into());
     }
     let shown = path.display();
-    match path.metadata() {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => return fail(format!("{shown} is a symlink")),
         Ok(found) if found.is_file() => match fs::read_to_string(path) {
             Ok(text) if text.is_empty() || Lock::is_one(&text) => {}
             Ok(_) => return fail(format!("{shown} exists and is not a lock")),

@@ -247,8 +247,10 @@ fn two_stagings_are_compared() {
 
 #[test]
 fn one_file_says_it_all() {
-    let scratch = tempfile::tempdir().unwrap();
-    let config = scratch.path().join("image.toml");
+    let ground = tempfile::tempdir().unwrap();
+    let scratch = ground.path().join("out");
+    fs::create_dir(&scratch).unwrap();
+    let config = scratch.join("image.toml");
     let mirror = packages().display();
     let text = format!(
         "seed = \"{SEED}\"\nsource-date-epoch = {EPOCH}\n[stage]\npackage = [\"app\", \"linux\"]\n\
@@ -262,7 +264,7 @@ fn one_file_says_it_all() {
         command
     };
     succeed(&mut build(&[]));
-    let hash = sha256(&scratch.path().join("image.raw"));
+    let hash = sha256(&scratch.join("image.raw"));
     // What is wrong with the image is told before anything is fetched.
     let hasty = |text: &str, part: &str| {
         fs::write(&config, text).unwrap();
@@ -279,30 +281,30 @@ fn one_file_says_it_all() {
     hasty(&format!("{elsewhere}normalize = \"plan9\"\n"), "\"plan9\" is not a profile");
     fs::write(&config, &text).unwrap();
     // The second time there is a lock, and what a run that was killed has left.
-    let left = scratch.path().join(".image.raw.build/content/root");
+    let left = scratch.join(".image.raw.build/content/root");
     fs::create_dir_all(&left).unwrap();
-    shell("chmod 700 $1/.image.raw.build", &[scratch.path()]);
+    shell("chmod 700 $1/.image.raw.build", &[&scratch]);
     succeed(&mut build(&["--force"]));
-    assert!(!left.exists() && !scratch.path().join(".image.raw.build").exists());
-    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
-    let tree = scratch.path().join("tree");
+    assert!(!left.exists() && !scratch.join(".image.raw.build").exists());
+    assert_eq!(sha256(&scratch.join("image.raw")), hash);
+    let tree = scratch.join("tree");
     succeed(&mut stage(&tree, &[]));
     assert_eq!(image(&tree, &[]).0, hash);
 
     // Nor does it matter what directories here hand on to what is made in them.
-    shell("chgrp 50 $1; chmod g+s $1; setfacl -m d:u:12345:rwx,u:12345:rwx $1", &[scratch.path()]);
+    shell("chgrp 50 $1; chmod g+s $1; setfacl -m d:u:12345:rwx,u:12345:rwx $1", &[&scratch]);
     succeed(&mut build(&["--force"]));
-    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    assert_eq!(sha256(&scratch.join("image.raw")), hash);
     // The lock has the epoch too, which is the image's then.
     fs::write(&config, text.replace(&format!("source-date-epoch = {EPOCH}\n"), "")).unwrap();
     succeed(&mut build(&["--force"]));
-    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    assert_eq!(sha256(&scratch.join("image.raw")), hash);
     // Who insists on a lock gets no new one.
     let insisting = elsewhere.replace("image.lock\"", "other.lock\"\nlocked = true");
     hasty(&insisting, "other.lock: No such file");
     fs::write(&config, &text).unwrap();
 
-    let lock = scratch.path().join("image.lock");
+    let lock = scratch.join("image.lock");
     let written = fs::read_to_string(&lock).unwrap();
     fs::write(&lock, written.replace("1.0-1", "0.9-1")).unwrap();
     assert_eq!(build(&["--force"]).output().unwrap().status.code(), Some(1));
@@ -314,20 +316,22 @@ fn one_file_says_it_all() {
         .unwrap();
     let mut keyless = crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]);
     succeed(keyless.args(["--force", "--update"]));
-    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    assert_eq!(sha256(&scratch.join("image.raw")), hash);
     // The lock holds on a machine on which all is elsewhere.
-    let elsewhere = scratch.path().join("elsewhere");
+    let elsewhere = scratch.join("elsewhere");
     shell("cp -a $1 $2; sed -i s:$1:$2: $2/pacman.conf", &[packages(), &elsewhere]);
     fs::write(&config, text.replace(&source, "pacman-conf = \"elsewhere/pacman.conf\"\n")).unwrap();
     succeed(crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]).arg("--force"));
-    assert_eq!(sha256(&scratch.path().join("image.raw")), hash);
+    assert_eq!(sha256(&scratch.join("image.raw")), hash);
     for (from, to, part) in [
         ("[stage]", "[stages]", "unknown field `stages`"),
         ("repo =", "repos =", "--repos"),
         ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` stands before"),
         ("[image]\n", "[image]\nforce = true\n", "`force` is an option of `detfs build`"),
-        ("image.lock", "image.toml", "`lock` is another file's name"),
-        ("image.lock", "image.json", "`lock` is another file's name"),
+        ("image.lock", "image.toml", "`lock` is the configuration"),
+        ("image.lock", "../out/image.json", "`lock` is `manifest`"),
+        ("image.json", "image.raw", "`manifest` is `out`"),
+        ("image.raw", "./image.toml", "`out` is the configuration"),
         ("out =", "outs =", "has no `out`"),
         ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage], or `tree`"),
     ] {

@@ -86,12 +86,16 @@ fn mistakes_are_told_at_once() {
     fs::write(&notes, "mine").unwrap();
     let lock = |path: &Path| format!("--lock={}", path.display());
     let (of_notes, of_tree) = (lock(&notes), lock(&tree));
+    let within = format!("--cache={}", tree.join("cache").display());
     for (option, part) in [
         (&*of_notes, "notes exists and is not a lock"),
         (&of_tree, "it is the tree"),
         ("--source-date-epoch=4000000000", "it is later than now"),
         ("--repo=core", "has one twice"),
+        ("--lock=/dev/stderr", "/dev/stderr is a symlink"),
+        (&within, "it is in the tree"),
         ("--repo=options", "is no repository"),
+        ("--repo=a/b", "is no repository"),
         ("--architecture=x86_64\nSigLevel = Never", "is not a name"),
     ] {
         let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
