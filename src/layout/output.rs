@@ -43,10 +43,11 @@ enum Place {
 impl Destination {
     /// A destination by its path: `-` is the standard output, a block device is written in place,
     /// a named pipe or character device as a stream, and everything else is a new file. With
-    /// `force` it may replace an existing one, at the very end; of a symlink, the link.
+    /// `force` it may replace an existing one, at the very end; of a symlink, the link, but not one of
+    /// the system's, as `/dev/stdout`.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is such a file and `force` is not given, [`Error::Output`] if
+    /// [`Error::Parameter`] if there is such a link, or a file and `force` is not given, [`Error::Output`] if
     /// the device, or the directory of the file, can't be opened. A device that is mounted is in
     /// use and can't.
     pub fn new(path: &Path, force: bool) -> Result<Self> {

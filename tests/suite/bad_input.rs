@@ -274,6 +274,16 @@ fn an_output_that_exists() {
     assert!(fs::metadata(&out).unwrap().len() > 1 << 20);
 }
 
+/// Where `/dev/stdout` leads if that is a file.
+#[test]
+fn an_output_that_the_system_names() {
+    let ground = Ground::new(":");
+    let out = Path::new("/proc/self/fd/1");
+    let mut command = mkimage(&ground.tree, out, EPOCH, &["--architecture=x86-64", "--force"]);
+    let stdout = File::create(ground.out()).unwrap();
+    check(command.stdout(stdout), USAGE, &["/proc/self/fd/1", "or - for the standard output"]);
+}
+
 #[test]
 fn a_full_disk() {
     let ground = Ground::new("head -c 32M /dev/urandom >large");
