@@ -53,6 +53,7 @@ pub mod gpt;
 pub mod layout;
 pub mod name;
 pub mod normalize;
+mod place;
 pub mod repart;
 pub mod report;
 pub mod seed;

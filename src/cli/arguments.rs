@@ -186,9 +186,10 @@ pub(super) struct Packages {
 ///
 /// The file is TOML. What is in its table [stage] are options of detfs stage pacman by their long
 /// names, what is in [image] are those of detfs mkimage, with the image as out and, if there is no
-/// [stage], the tree as tree; seed and source-date-epoch stand before both. Paths are relative to the file. If the lock that [stage]
-/// names exists, or locked = true is there, the tree is made of what that says. Without an epoch it is
-/// that of the lock or of the snapshot.
+/// [stage], the tree as tree; seed and source-date-epoch stand before both. What can be given several
+/// times is an array. Paths are relative to the file. If the lock that [stage] names exists and is not
+/// empty, or locked = true is there, the tree is made of what that says. Without an epoch it is that of
+/// the lock or of the snapshot.
 #[derive(Debug, Args)]
 pub(super) struct Build {
     /// The file

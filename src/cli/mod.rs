@@ -28,6 +28,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
 
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
@@ -116,15 +117,9 @@ fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether two paths are of one name in one directory.
+/// Whether two paths lead to one place.
 fn is_same(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| {
-        let path = std::path::absolute(path).ok()?;
-        let directory = path.parent()?;
-        let directory = directory.canonicalize().unwrap_or_else(|_| directory.into());
-        Some(directory.join(path.file_name()?))
-    };
-    place(one).is_some_and(|one| place(other) == Some(one))
+    real(one).is_ok_and(|one| real(other).is_ok_and(|other| one == other))
 }
 
 /// Where files without a name are kept: there is more room than in a `/tmp` in memory.

@@ -48,10 +48,8 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     };
     let scratch = match &tree {
         Some(_) => None,
-        // What is not beside a file, a device or a stream, has no room there for a tree.
-        None if out == Path::new("-")
-            || fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) =>
-        {
+        // What is not beside a file, a device say, has no room there for a tree.
+        None if fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) => {
             Some(Scratch::beside(&typed.config, "build")?)
         }
         None => Some(Scratch::beside(&out, "build")?),
@@ -87,7 +85,8 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
     let mut files = vec![("the configuration", typed.config.clone())];
     let written = [("`out`", Some(out.clone())), ("`manifest`", manifest), ("`lock`", lock)];
-    for (name, path) in written.into_iter().filter_map(|(name, path)| Some((name, path?))) {
+    let written = written.into_iter().filter_map(|(name, path)| Some((name, path?)));
+    for (name, path) in written.filter(|(_, path)| path != Path::new("-")) {
         if let Some((other, _)) = files.iter().find(|(_, other)| is_same(other, &path)) {
             return Err(words.fault(format!("{name} is {other}")));
         }

@@ -77,15 +77,15 @@ impl Destination {
             return Err(fail(io::ErrorKind::IsADirectory.into()));
         };
         let found = fs::symlink_metadata(path);
-        if !force && found.is_ok() {
-            return Err(exists(path));
-        }
-        if found.is_ok_and(|found| found.is_symlink()) && is_of_the_system(path) {
+        if found.as_ref().is_ok_and(fs::Metadata::is_symlink) && is_of_the_system(path) {
             return Err(Error::parameter(
                 "OUT",
                 format!("{} is a name that the system has for something else", text(path)),
                 "give the file's own name, or - for the standard output",
             ));
+        }
+        if !force && found.is_ok() {
+            return Err(exists(path));
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
@@ -132,7 +132,7 @@ impl Destination {
 /// Whether a symlink is where the system has its own, as `/dev/stdout`: nobody wants it replaced.
 fn is_of_the_system(link: &Path) -> bool {
     let directory = link.parent().and_then(|parent| parent.canonicalize().ok());
-    directory.is_some_and(|path| path.starts_with("/dev") || path.starts_with("/proc"))
+    directory.is_some_and(|path| path == Path::new("/dev") || path.starts_with("/proc"))
 }
 
 /// An image that is being written. One that is dropped before [`Output::finish`] leaves no file.

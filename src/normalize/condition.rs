@@ -18,9 +18,9 @@ const UNITS: [&str; 2] = ["etc/systemd/system/", "usr/lib/systemd/system/"];
 /// How much of a file is looked at.
 const HEAD: usize = 1 << 20;
 
-/// What goes on in the next line.
-static CONTINUED: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?-u)\\\r?\n").expect("a test uses it"));
+/// A comment, which is passed over before lines are joined, or that a line goes on in the next one.
+static JOINED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m-u)^[ \t]*[#;].*(?:\n|\z)|\\\r?\n").expect("a test uses it"));
 
 /// A condition of a unit about the first boot, with its value; or, without that, one that takes all
 /// conditions back. See systemd.unit(5).
@@ -30,9 +30,17 @@ static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("a test uses it")
 });
 
-/// What of such a value means that it need not be the first boot.
-static NO: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(?i-u:0|n|no|f|false|off)$").expect("a test uses it"));
+/// Such a value: whether it is turned round, and whether it is true.
+static VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"^(?i-u)\|?[ \t]*(!?)[ \t]*(?:(1|y|yes|t|true|on)|0|n|no|f|false|off)$";
+    Regex::new(pattern).expect("a test uses it")
+});
+
+/// Whether a condition asks for a first boot.
+fn asks(value: &[u8]) -> bool {
+    // What is not understood is taken for one that does: nothing is removed then.
+    VALUE.captures(value).is_none_or(|found| found[1].is_empty() == found.get(2).is_some())
+}
 
 /// A tree, and what becomes of it.
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +67,20 @@ impl Condition<'_> {
     }
 
     fn has(self, path: &str, pattern: Option<&Regex>) -> Result<bool> {
-        let unit = UNITS.iter().find_map(|place| path.strip_prefix(place));
+        let unit = UNITS.iter().find_map(|place| path.strip_prefix(place)).filter(|unit| {
+            let id = self.tree.find(path.as_bytes());
+            !unit.is_empty() && id.is_none_or(|id| self.tree.inode(id).kind != Kind::Directory)
+        });
         let (id, started) = match unit.map(|unit| unit.rsplit_once('/').unwrap_or(("", unit))) {
             Some(("", name)) => (self.unit(name), Some(name)),
             // Another unit wants it, by a link of which only the name counts.
             Some((by, name)) if by.ends_with(".wants") || by.ends_with(".requires") => {
                 (self.tree.find(path.as_bytes()).and_then(|_| self.unit(name)), Some(name))
             }
-            _ => (self.tree.resolve(path.as_bytes()), None),
+            _ => {
+                let found = self.tree.resolve(path.as_bytes());
+                (found.or_else(|| self.tree.find(path.as_bytes())), None)
+            }
         };
         let Some(id) = id else { return Ok(false) };
         let matches = match pattern {
@@ -83,9 +97,16 @@ impl Condition<'_> {
     /// The file of a unit, if it is not masked: by an empty one, or by a link to `/dev/null`, which is
     /// nothing in a tree.
     fn unit(self, name: &str) -> Option<InodeId> {
-        let mut paths = UNITS.iter().map(|place| format!("{place}{name}").into_bytes());
-        let path = paths.find(|path| self.tree.find(path).is_some())?;
-        self.tree.resolve(&path).filter(|id| self.is_file(*id))
+        let place = |name: &str| {
+            let mut paths = UNITS.iter().map(|place| format!("{place}{name}").into_bytes());
+            paths.find(|path| self.tree.find(path).is_some())
+        };
+        // One instance of a template, perhaps.
+        let template = || {
+            let ((start, _), (_, end)) = (name.split_once('@')?, name.rsplit_once('.')?);
+            place(&format!("{start}@.{end}"))
+        };
+        self.tree.resolve(&place(name).or_else(template)?).filter(|id| self.is_file(*id))
     }
 
     /// Whether a unit is there and will start on the next boot, as far as it depends on itself.
@@ -108,10 +129,10 @@ impl Condition<'_> {
             text.extend(self.tree.read_head(id, HEAD)?);
         }
         let mut only_first = false;
-        for condition in CONDITION.captures_iter(&CONTINUED.replace_all(&text, &b" "[..])) {
+        for condition in CONDITION.captures_iter(&JOINED.replace_all(&text, &b" "[..])) {
             match condition.get(1) {
-                Some(value) if NO.is_match(value.as_bytes()) => {}
-                value => only_first = value.is_some(),
+                Some(value) => only_first |= asks(value.as_bytes()),
+                None => only_first = false,
             }
         }
         Ok(!only_first || self.boots_first()?)

@@ -60,12 +60,14 @@ impl Lock {
     /// # Errors
     /// [`Error::Definition`] if it is not one of this version.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let fail = |line: u32, rule: String| Error::Definition {
+        let fail = |line: u32, rule: String| {
+            Error::Definition {
             file: path.to_owned(),
             line,
             rule,
-            remedy: "make it anew (detfs build --update, detfs stage pacman without --locked)"
+            remedy: "remove it and make it anew (detfs build --update, detfs stage pacman without --locked)"
                 .into(),
+        }
         };
         let lock: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
@@ -93,7 +95,7 @@ impl Lock {
     /// Whether a text is that of a lock file, of any version.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
-        text.lines().take_while(|line| line.starts_with('#')).any(|line| line == HEADER)
+        text.lines().any(|line| line == HEADER)
     }
 
     /// Says how what is to be installed differs from what this has, by names and versions alone

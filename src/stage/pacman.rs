@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +14,7 @@ use super::enclosure::{Done, Output, inside, no_setpriv, outside, run};
 use super::lock::{Lock, Package};
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
+use crate::place::real;
 
 /// What a tree is to be made of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -146,7 +148,7 @@ impl Staging<'_> {
             ));
         }
         let cache = match cache {
-            Some(cache) if absolute(cache)?.starts_with(out) => {
+            Some(cache) if is_within(cache, out)? => {
                 return Err(Error::parameter("--cache", "it is in the tree", "give another place"));
             }
             Some(cache) => {
@@ -157,14 +159,8 @@ impl Staging<'_> {
             }
             None => scratch.directory("work/cache", 0o755)?,
         };
-        let _lock = lock_cache(&cache).map_err(|error| {
-            // pacman would go elsewhere, and leave it there.
-            Error::parameter(
-                "--cache",
-                format!("{} can't be written: {error}", cache.display()),
-                "give a directory that you may write to",
-            )
-        })?;
+        // Not every file system has locks, and a cache may be for reading alone.
+        let _lock = lock_cache(&cache).ok();
         let configuration = match configuration {
             Some(path) => absolute(path)?,
             None => scratch.file("work/pacman.conf", &configured(options, &version))?,
@@ -185,6 +181,7 @@ impl Staging<'_> {
         pacman.shown("fetch the lists of packages", false, &["-Sy"], &[])?;
         let mut packages = pacman.resolved(&options.packages)?;
         agree(locked, &packages)?;
+        can_be_cached(&pacman.cache, &packages)?;
         pacman.shown("fetch packages", false, &["-Sw"], &options.packages)?;
         for package in &mut packages {
             package.sha256 = sha256(&pacman.cache.join(&package.file))?;
@@ -217,17 +214,40 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
 }
 
+/// Whether a path leads into a directory that is not there yet.
+fn is_within(path: &Path, directory: &Path) -> Result<bool> {
+    let place = |path: &Path| {
+        real(path).map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+    };
+    Ok(place(path)?.starts_with(place(directory)?))
+}
+
 /// Locks the cache until what this gives is dropped: two runs of pacman would take away each other's
-/// files. Not every file system has locks.
+/// files.
 fn lock_cache(cache: &Path) -> io::Result<File> {
-    let lock =
-        File::options().write(true).create(true).truncate(false).open(cache.join(".lock"))?;
+    let name = cache.join(".lock");
+    // It is there already, perhaps another user's: it need not be written.
+    let lock = File::open(&name)
+        .or_else(|_| File::options().write(true).create(true).truncate(false).open(&name))?;
     if let Err(TryLockError::WouldBlock) = lock.try_lock() {
         // If even that fails there is nobody to tell.
         let _ = writeln!(io::stderr(), "waiting for another run that uses {}", cache.display());
         lock.lock()?;
     }
     Ok(lock)
+}
+
+/// Finds what pacman can't put into the cache: it would go elsewhere, and leave it there.
+fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
+    let is_complete = packages.iter().all(|package| cache.join(&package.file).exists());
+    match access(cache, Access::WRITE_OK) {
+        Err(error) if !is_complete => Err(Error::parameter(
+            "--cache",
+            format!("{} can't be written: {error}", cache.display()),
+            "give a directory that you may write to, or one that has all packages",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// When a file was written, by the clock that files are.

@@ -144,7 +144,7 @@ fn keys_depend_on_the_first_boot() {
     let packaged = |text: &'static [u8]| -> Put {
         ("usr/lib/systemd/system/sshd-keygen.service.d/x.conf", text, 5)
     };
-    let cases: [(&[Put], bool); 28] = [
+    let cases: [(&[Put], bool); 30] = [
         (&[], false),
         (&[plain], true),
         (&[plain, empty], true),
@@ -174,6 +174,8 @@ fn keys_depend_on_the_first_boot() {
         (&[plain, empty, drop_in(FIRST)], false),
         (&[first, empty, drop_in(b"[Unit]\nConditionFirstBoot=\n")], true),
         (&[first, empty, drop_in(b"[Unit]\nConditionUser=\n")], true),
+        (&[plain, empty, drop_in(b"[Unit]\n# \\\nConditionFirstBoot=yes\n")], false),
+        (&[plain, empty, drop_in(b"[Unit]\nConditionFirstBoot=! yes\n")], true),
         (&[plain, empty, drop_in(b"[Unit]\nConditionFirstBoot=\\\n !no\n")], false),
         (&[plain, empty, drop_in(b"[Unit]\nConditionFirstBoot=no\n")], true),
         (
@@ -218,6 +220,23 @@ fn keys_depend_on_the_first_boot() {
         let done = normalize(&mut tree, &Rules::builtin(Profile::Debian), epoch());
         let gone = tree.find(b"etc/ssh/ssh_host_rsa_key").is_none();
         assert_eq!((done.is_ok(), gone), (goes, goes), "{puts:?}");
+    }
+    // What is no unit is there or not.
+    for (path, put) in [
+        (
+            "etc/systemd/system/x.target.wants",
+            ("etc/systemd/system/x.target.wants/", b"" as &[u8], 5),
+        ),
+        ("etc/systemd/system/", ("etc/systemd/system/", b"", 5)),
+        ("etc/x", ("etc/x@", b"../run/x", 5)),
+        ("etc/systemd/system/a@b.service", ("usr/lib/systemd/system/a@.service", PLAIN, 5)),
+    ] {
+        let rule = format!(
+            "[[rule]]\nname = \"r\"\npath = \"y\"\nverb = \"remove\"\nwhen = [{path:?}]\nreason = \"\"\n"
+        );
+        let rules = Rules::with_file(None, Path::new("f"), &rule).unwrap();
+        let report = examine(&sketch(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
+        assert_eq!(paths(&report, "r"), ["y"], "{path}");
     }
     // An id is not a first boot's if it stays, or if a rule that would remove it does not apply.
     let tree = sketch(&[&[key, id, first]]);

@@ -113,7 +113,7 @@ fn read(path: &Path) -> Result<Lock> {
         Error::parameter(
             "--lock",
             format!("cannot read {}: {error}", path.display()),
-            "make it without --locked",
+            "make it first, without --locked (in a file for detfs build, without `locked = true`)",
         )
     })?;
     Lock::parse(path, &text)
@@ -147,7 +147,16 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
             "give one with the same settings",
         ));
     }
-    agree("--pacman-conf", configuration == locked.configuration);
+    if configuration != locked.configuration {
+        return Err(Error::Differs {
+            what: "the lock".into(),
+            rule: "--pacman-conf decides otherwise than what it was made with".into(),
+            remedy:
+                "give one with the same settings, or make the lock anew (detfs build --update, \
+                     detfs stage pacman without --locked)"
+                    .into(),
+        });
+    }
     match &*differing {
         [] => Ok(Options { mirror: mirror.or(locked.mirror.clone()), ..locked.clone() }),
         differing => Err(Error::Differs {
