@@ -19,6 +19,7 @@ mod summary;
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -115,6 +116,13 @@ fn print_json(record: &impl Serialize) -> Result<()> {
 /// SHA-256 in hexadecimal digits.
 fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text of a file that an option names.
+fn text_of(parameter: &'static str, path: &Path, remedy: &str) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| {
+        Error::parameter(parameter, format!("cannot read {}: {error}", path.display()), remedy)
+    })
 }
 
 /// Whether two paths lead to one place.

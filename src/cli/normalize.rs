@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::arguments::{self, Normalize};
-use super::{complain, meaning, print_json, say, sha256_of};
+use super::{complain, meaning, print_json, say, sha256_of, text_of};
 use crate::disk::Origin;
 use crate::disk::source::epoch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::Escaped;
 use crate::normalize::{
     Fired, FiredRecord, Profile, Report, Rule, Rules, Suspicion, examine, suspicions,
@@ -48,13 +47,7 @@ impl<'a> Asked<'a> {
         let file = match &typed.rules {
             None => None,
             Some(path) => {
-                let text = fs::read_to_string(path).map_err(|error| {
-                    Error::parameter(
-                        "--rules",
-                        format!("cannot read {}: {error}", path.display()),
-                        "give a file of rules that you may read",
-                    )
-                })?;
+                let text = text_of("--rules", path, "give a file of rules that you may read")?;
                 Rules::with_file(profile, path, &text)?;
                 Some((&**path, text))
             }

@@ -81,17 +81,9 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     given(&mut image, "seed", seed);
     given(&mut image, "force", Some(typed.force.into()));
     given(&mut image, "json", Some(typed.json.into()));
-    let lock = stage.and_then(|typed| typed.lock.clone());
+    let lock = stage.and_then(|typed| typed.lock.as_ref());
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
-    let mut files = vec![("the configuration", typed.config.clone())];
-    let written = [("`out`", Some(out.clone())), ("`manifest`", manifest), ("`lock`", lock)];
-    let written = written.into_iter().filter_map(|(name, path)| Some((name, path?)));
-    for (name, path) in written.filter(|(_, path)| path != Path::new("-")) {
-        if let Some((other, _)) = files.iter().find(|(_, other)| is_same(other, &path)) {
-            return Err(words.fault(format!("{name} is {other}")));
-        }
-        files.push((name, path));
-    }
+    words.differ(&[("`out`", Some(&out)), ("`manifest`", manifest.as_ref()), ("`lock`", lock)])?;
     let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
     let first = || stage.map_or(Ok(()), stage::pacman);
     match image {
@@ -149,6 +141,19 @@ impl Words<'_> {
             }
             None => Err(self.fault(format!("{value} is not a path"))),
         }
+    }
+
+    /// Makes sure that what is written is a file each, and not the configuration.
+    fn differ(&self, written: &[(&str, Option<&PathBuf>)]) -> Result<()> {
+        let mut files: Vec<(&str, &Path)> = vec![("the configuration", self.config)];
+        for &(name, path) in written {
+            let Some(path) = path.filter(|path| *path != Path::new("-")) else { continue };
+            if let Some((other, _)) = files.iter().find(|(_, other)| is_same(other, path)) {
+                return Err(self.fault(format!("{name} is {other}")));
+            }
+            files.push((name, path));
+        }
+        Ok(())
     }
 
     /// Whether the tree is made of what the lock says.

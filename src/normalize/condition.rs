@@ -18,7 +18,7 @@ const UNITS: [&str; 2] = ["etc/systemd/system/", "usr/lib/systemd/system/"];
 /// How much of a file is looked at.
 const HEAD: usize = 1 << 20;
 
-/// A comment, which is passed over before lines are joined, or that a line goes on in the next one.
+/// What is gone before settings are read: comments, and ends of lines that go on in the next.
 static JOINED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m-u)^[ \t]*[#;].*(?:\n|\z)|\\\r?\n").expect("a test uses it"));
 
@@ -67,6 +67,7 @@ impl Condition<'_> {
     }
 
     fn has(self, path: &str, pattern: Option<&Regex>) -> Result<bool> {
+        // A directory among them, of drop-ins say, is none.
         let unit = UNITS.iter().find_map(|place| path.strip_prefix(place)).filter(|unit| {
             let id = self.tree.find(path.as_bytes());
             !unit.is_empty() && id.is_none_or(|id| self.tree.inode(id).kind != Kind::Directory)

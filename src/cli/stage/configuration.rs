@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::sha256_of;
+use crate::cli::{sha256_of, text_of};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
@@ -21,18 +21,20 @@ pub(super) fn digest(path: &Path) -> Result<String> {
     Ok(sha256_of(lines.as_bytes()))
 }
 
+const REMEDY: &str = "give files that you may read";
+
 /// How deep files include others, as in pacman.
 const INCLUDES: usize = 10;
 
 /// Adds the lines of a pacman.conf, and of what it includes, but those that say where packages and keys
 /// come from, which is another place on another machine: packages are held by their own hashes.
 fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
-    let fault = |rule| Error::parameter("--pacman-conf", rule, "give files that you may read");
+    let fault = |rule| Error::parameter("--pacman-conf", rule, REMEDY);
     let Some(depth) = depth.checked_sub(1) else {
         return Err(fault(format!("{} is included by what it includes", path.display())));
     };
     let unreadable = |error| fault(format!("cannot read {}: {error}", path.display()));
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let text = text_of("--pacman-conf", path, REMEDY)?;
     for line in text.lines().map(str::trim) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         match key.trim() {

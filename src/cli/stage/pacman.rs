@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::configuration;
 use crate::cli::arguments::{Packages, StagePacman};
-use crate::cli::{complain, is_same, meaning};
+use crate::cli::{complain, is_same, meaning, text_of};
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Sink};
 use crate::stage::{Lock, Options, Staged, Staging};
@@ -109,14 +109,9 @@ fn resolved(typed: &StagePacman) -> Result<(Options, Option<Lock>)> {
 }
 
 fn read(path: &Path) -> Result<Lock> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        Error::parameter(
-            "--lock",
-            format!("cannot read {}: {error}", path.display()),
-            "make it first, without --locked (in a file for detfs build, without `locked = true`)",
-        )
-    })?;
-    Lock::parse(path, &text)
+    let remedy =
+        "make it first, without --locked (in a file for detfs build, without `locked = true`)";
+    Lock::parse(path, &text_of("--lock", path, remedy)?)
 }
 
 /// The options of a lock, with which those that are typed must agree. Only another mirror is as good:
