@@ -54,6 +54,7 @@ pub mod layout;
 pub mod name;
 pub mod normalize;
 mod place;
+pub mod probe;
 pub mod repart;
 pub mod report;
 pub mod seed;

@@ -198,7 +198,7 @@ pub(super) struct Build {
     /// Make the lock anew, with the packages of today
     #[arg(long)]
     pub(super) update: bool,
-    /// Replace files that exist
+    /// Replace files that exist, and overwrite devices that have data on them
     #[arg(long)]
     pub(super) force: bool,
     /// Print a description of the image with its hashes, as JSON
@@ -385,7 +385,7 @@ pub(super) struct Outcome {
     /// Print that description instead of a summary
     #[arg(long)]
     pub(super) json: bool,
-    /// Replace files that exist
+    /// Replace files that exist, and overwrite devices that have data on them
     #[arg(long)]
     pub(super) force: bool,
 }

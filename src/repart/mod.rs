@@ -22,6 +22,7 @@ mod run;
 mod shown;
 mod split;
 
+pub use crate::size::shown;
 pub use content::Blocks;
 pub use copy_from::definitions as copy_from;
 pub use ddi::Ddi;
@@ -32,4 +33,4 @@ pub use definition::{
 pub use options::{Deferred, Empty, Filter, Generated, Options, Size};
 pub use outcome::{Activity, Outcome, Row};
 pub use run::{Report, run};
-pub use shown::{shown, type_name};
+pub use shown::type_name;

@@ -18,6 +18,7 @@ mod golden;
 mod images;
 mod normalize;
 mod oracle;
+mod outputs;
 mod random_trees;
 mod repart;
 mod stage;

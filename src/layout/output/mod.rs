@@ -5,11 +5,13 @@
 //! of its old bytes within the image: zeros are written to it as well. So are they to an image
 //! that is there already and of which a part is written anew.
 
+mod device;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -44,19 +46,23 @@ impl Destination {
     /// A destination by its path: `-` is the standard output, a block device is written in place,
     /// a named pipe or character device as a stream, and everything else is a new file. With
     /// `force` it may replace an existing one, at the very end; of a symlink, the link, but not one of
-    /// the system's, as `/dev/stdout`.
+    /// the system's, as `/dev/stdout`. Also with `force`, a device may have something on it that has a
+    /// [signature](crate::probe).
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is such a link, or a file and `force` is not given, [`Error::Output`] if
-    /// the device, or the directory of the file, can't be opened. A device that is mounted is in
-    /// use and can't.
+    /// [`Error::Parameter`] if there is such a link, or a file or signature and `force` is not given,
+    /// [`Error::Output`] if the device, or the directory of the file, can't be opened, or the device
+    /// can't be read. A device that is mounted is in use and can't be opened.
     pub fn new(path: &Path, force: bool) -> Result<Self> {
         let fail = |error| Error::output(format!("cannot write {}", text(path)), error);
         let place = if path.as_os_str() == "-" {
             Place::Stream(standard_output().map_err(fail)?)
         } else {
             match fs::metadata(path).map(|metadata| metadata.file_type()) {
-                Ok(kind) if kind.is_block_device() => device(path).map_err(fail)?,
+                Ok(kind) if kind.is_block_device() => {
+                    let (file, size) = device::open(path, force)?;
+                    Place::Device { file, size }
+                }
                 Ok(kind) if kind.is_fifo() || kind.is_char_device() => {
                     Place::Stream(OpenOptions::new().write(true).open(path).map_err(fail)?)
                 }
@@ -325,14 +331,6 @@ fn exists(path: &Path) -> Error {
 
 fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
-}
-
-fn device(path: &Path) -> io::Result<Place> {
-    // For a block device, O_EXCL without O_CREAT refuses one that is mounted.
-    let flags = i32::try_from(OFlags::EXCL.bits()).expect("a low bit");
-    let mut file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
-    let size = file.seek(SeekFrom::End(0))?;
-    Ok(Place::Device { file, size })
 }
 
 /// A file, and its name if it has one.

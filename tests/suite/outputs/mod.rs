@@ -1,0 +1,3 @@
+//! Where images go: what they may overwrite, and what is there when a run fails or is ended.
+
+mod signatures;
