@@ -94,7 +94,7 @@ impl BytesToNormal {
         let Some(mut tree) = self.tree() else { return };
         // They are compiled once.
         static RULES: LazyLock<[Rules; 2]> =
-            LazyLock::new(|| [Profile::Arch, Profile::Debian].map(Rules::builtin));
+            LazyLock::new(|| [Profile::Arch, Profile::Debian].map(|profile| Rules::builtin(Some(profile))));
         let rules = &RULES[usize::from(self.debian)];
         let epoch = Timestamp::from_seconds(self.epoch.into());
         suspicions(&tree, rules, epoch).expect("content is in memory");

@@ -73,7 +73,8 @@ pub(super) struct Mkimage {
 #[derive(Debug, Args)]
 pub(super) struct Canon {
     /// The rules that leave out or rewrite what differs between two installations of the same
-    /// packages: auto for those that go with the tree's os-release, or none
+    /// packages: auto for those that go with the tree's os-release, or none. Rules about secrets
+    /// apply to every tree; with none, they only warn
     #[arg(long, value_name = "auto|none|PROFILE", default_value = "auto")]
     pub(super) normalize: String,
     /// A file of rules to be added, and of names of rules to be switched on or off

@@ -57,7 +57,7 @@ impl Job<'_> {
         let spool = Some(spool());
         let source = Source { tree, seed, epoch, architecture, threads, spool, rules };
         let mut plan = plan(source)?;
-        plan.warnings.splice(0..0, warnings);
+        plan.warnings.splice(0..0, warnings.into_iter().chain(canon.warning));
         plan.parameters.normalize = canon.profile.map(Profile::name);
         plan.parameters.rules = canon.digest;
         plan.parameters.exclude.clone_from(&typed.exclude);

@@ -14,8 +14,9 @@ use crate::disk::source::epoch;
 use crate::error::Result;
 use crate::name::Escaped;
 use crate::normalize::{
-    Fired, FiredRecord, Profile, Report, Rule, Rules, Suspicion, examine, suspicions,
+    Fired, FiredRecord, Profile, Report, Rule, Rules, Suspicion, examine, exposed, suspicions,
 };
+use crate::report::Warning;
 use crate::tree::Tree;
 use crate::tree::dir::{self, DirOptions};
 
@@ -26,6 +27,8 @@ pub(super) struct Canon {
     pub(super) rules: Rules,
     /// SHA-256 of the file that rules were added from.
     pub(super) digest: Option<String>,
+    /// What is said if no profile fits the tree.
+    pub(super) warning: Option<Warning>,
 }
 
 /// What was typed about rules, as far as it can be understood before there is a tree. A file is read
@@ -38,36 +41,53 @@ pub(super) struct Asked<'a> {
     file: Option<(&'a Path, String)>,
 }
 
+const AUTO: &str = "auto";
+const NONE: &str = "none";
+
 impl<'a> Asked<'a> {
     pub(super) fn read(typed: &'a arguments::Canon) -> Result<Self> {
         let profile = match &*typed.normalize {
-            "auto" | "none" => None,
+            AUTO | NONE => None,
             name => Some(name.parse()?),
         };
         let file = match &typed.rules {
             None => None,
             Some(path) => {
                 let text = text_of("--rules", path, "give a file of rules that you may read")?;
-                Rules::with_file(profile, path, &text)?;
                 Some((&**path, text))
             }
         };
-        Ok(Self { typed, profile, file })
+        let asked = Self { typed, profile, file };
+        if asked.file.is_some() {
+            asked.rules(profile)?;
+        }
+        Ok(asked)
     }
 
     /// What that is for a tree.
     pub(super) fn of(&self, tree: &Tree) -> Result<Canon> {
-        let profile = match &*self.typed.normalize {
-            "auto" => Profile::of(tree)?,
-            _ => self.profile,
-        };
-        let rules = match (&self.file, profile) {
-            (Some((path, text)), profile) => Rules::with_file(profile, path, text)?,
-            (None, Some(profile)) => Rules::builtin(profile),
-            (None, None) => Rules::none(),
-        };
+        let is_auto = self.typed.normalize == AUTO;
+        let profile = if is_auto { Profile::of(tree)? } else { self.profile };
+        let warning = (is_auto && profile.is_none()).then(|| Warning {
+            path: Vec::new(),
+            message: "no profile fits the tree, so only the rules about secrets apply to it; \
+                      choose a profile with --normalize, or none"
+                .into(),
+        });
         let digest = self.file.as_ref().map(|(_, text)| sha256_of(text.as_bytes()));
-        Ok(Canon { profile, rules, digest })
+        Ok(Canon { profile, rules: self.rules(profile)?, digest, warning })
+    }
+
+    /// The rules of a profile with those of the file.
+    fn rules(&self, profile: Option<Profile>) -> Result<Rules> {
+        let rules = match &*self.typed.normalize {
+            NONE => Rules::none(),
+            _ => Rules::builtin(profile),
+        };
+        match &self.file {
+            Some((path, text)) => rules.with_file(path, text),
+            None => Ok(rules),
+        }
     }
 }
 
@@ -108,11 +128,8 @@ impl<'a> From<&'a Rule> for RuleRecord<'a> {
 fn list(typed: &Normalize) -> Result<ExitCode> {
     let asked = Asked::read(&typed.canon)?;
     let rules: Vec<Rule> = match (&asked.file, asked.profile) {
-        (Some((path, text)), profile) => {
-            Rules::with_file(profile, path, text)?.iter().cloned().collect()
-        }
-        (None, Some(profile)) => Rules::builtin(profile).iter().cloned().collect(),
         (None, None) => Rules::all(),
+        (_, profile) => asked.rules(profile)?.iter().cloned().collect(),
     };
     if typed.json {
         let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
@@ -152,8 +169,10 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
     let (tree, warnings) = dir::read(path, &DirOptions { threads, ..DirOptions::default() })?;
     warnings.iter().for_each(|warning| complain(warning));
     let canon = asked.of(&tree)?;
+    canon.warning.iter().for_each(|warning| complain(warning));
     let (epoch, origin) = epoch(&tree, given)?;
     let report = examine(&tree, &canon.rules, epoch)?;
+    exposed(&tree, &canon.rules, epoch)?.iter().for_each(|warning| complain(warning));
     let suspicions = suspicions(&tree, &canon.rules, epoch)?;
     let fires = !report.fired.is_empty();
     if typed.json {

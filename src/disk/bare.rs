@@ -49,7 +49,7 @@ pub enum FileSystem {
 /// of range.
 pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
-    let (mut basis, normalization) = source::settle(&mut tree, epoch, &rules)?;
+    let (mut basis, normalization, mut warnings) = source::settle(&mut tree, epoch, &rules)?;
     let epoch = basis.epoch.0;
     let tree = Arc::new(tree);
 
@@ -83,7 +83,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         }
     };
     let mut parameters = Parameters::of_file_system(options);
-    let Content { layout, file_system, warnings } = match &options.file_system {
+    let content = match &options.file_system {
         FileSystem::Ext4(ext4) => ext4.plan(&tree, &surveys[0], uuid, epoch, options.size)?,
         FileSystem::Btrfs(btrfs) => {
             let [survey] = surveys;
@@ -104,6 +104,8 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             vfat.plan(&tree, uuid, epoch, 0, size)?
         }
     };
+    let Content { layout, file_system, warnings: of_content } = content;
+    warnings.extend(of_content);
     Ok(Plan {
         layout: layout.seal(),
         product: Product::FileSystem(file_system),

@@ -64,7 +64,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         ));
     }
     let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
-    let (mut basis, normalization) = source::settle(&mut tree, epoch, &rules)?;
+    let (mut basis, normalization, mut warnings) = source::settle(&mut tree, epoch, &rules)?;
     let architecture = source::architecture(&tree, architecture)?;
     basis.architecture = Some(architecture);
     let epoch = basis.epoch.0;
@@ -110,7 +110,6 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
 
     let mut partitions = Vec::new();
     let mut contents = Vec::new();
-    let mut warnings = Vec::new();
     let mut root = Some(root);
     for (identity, Place { start, size, .. }) in identities.into_iter().zip(places) {
         let content = match (identity.partition_type, &esp) {

@@ -10,6 +10,7 @@ use super::architecture;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::normalize::{self, Report, Rules};
+use crate::report::Warning;
 use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::tree::{Survey, Tree};
@@ -97,17 +98,18 @@ pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Basis> 
 }
 
 /// Settles the epoch, brings the tree into its canonical form, and sets all later times of it to
-/// the epoch.
+/// the epoch. The warnings are about secrets that stay.
 pub(super) fn settle(
     tree: &mut Tree,
     given: Option<Timestamp>,
     rules: &Rules,
-) -> Result<(Basis, Report)> {
+) -> Result<(Basis, Report, Vec<Warning>)> {
     // The epoch is that of the tree as it came: rules ask for it.
     let (epoch, origin) = epoch(tree, given)?;
     let report = normalize::normalize(tree, rules, epoch)?;
+    let warnings = normalize::exposed(tree, rules, epoch)?;
     let basis = clamp(tree, Some(epoch))?;
-    Ok((Basis { epoch: (epoch, origin), ..basis }, report))
+    Ok((Basis { epoch: (epoch, origin), ..basis }, report, warnings))
 }
 
 /// Settles the architecture.

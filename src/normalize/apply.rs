@@ -1,12 +1,13 @@
 //! Goes over a tree with a set of rules and collects what is to be changed.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::bytes::Regex;
 
 use super::condition::Condition;
 use super::rewrite::{self, Outcome, Subject};
-use super::{Action, Fired, Report, Rewrite, Rules, Target, order};
+use super::{Action, Fired, Report, Rewrite, Rule, Rules, Target, order, packages};
 use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Replacement, Tree};
@@ -39,6 +40,8 @@ pub(super) struct Walk<'a> {
     changed_by: BTreeMap<InodeId, BTreeSet<usize>>,
     /// The paths on which a rule can't do what it should.
     conflicts: BTreeMap<(usize, Conflict), Vec<Vec<u8>>>,
+    /// What packages brought, once a rule asks.
+    packaged: OnceCell<BTreeSet<InodeId>>,
 }
 
 /// Why a rule can't do what it should.
@@ -80,8 +83,10 @@ impl<'a> Walk<'a> {
         let applies = rules.iter().map(|rule| condition.holds(rule)).collect::<Result<_>>()?;
         let fired = rules.iter().map(|_| Vec::new()).collect();
         let (edits, changed_by) = (Edits::default(), BTreeMap::new());
-        let conflicts = BTreeMap::new();
-        Self { tree, rules, epoch, applies, edits, fired, changed_by, conflicts }.report()
+        let (conflicts, packaged) = (BTreeMap::new(), OnceCell::new());
+        let walk =
+            Self { tree, rules, epoch, applies, edits, fired, changed_by, conflicts, packaged };
+        walk.report()
     }
 
     fn report(mut self) -> Result<(Report, Edits)> {
@@ -144,9 +149,10 @@ impl<'a> Walk<'a> {
 
     fn node(&mut self, id: InodeId, path: &[u8], matching: &mut Vec<usize>) -> Result<Fate> {
         self.rules.matching(path, matching);
+        let mut refused_by = Vec::new();
         for number in std::mem::take(matching) {
             let rule = self.rules.get(number);
-            if !self.applies[number] || !is_target(self.tree.inode(id).kind, rule.target) {
+            if !self.applies[number] || !is_target(self.tree.inode(id).kind, rule) {
                 continue;
             }
             if self.changed_by.get(&id).is_some_and(|rules| rules.contains(&number)) {
@@ -161,10 +167,15 @@ impl<'a> Walk<'a> {
             let mut goes = false;
             let fires = match &rule.action {
                 Action::Remove { content } => {
-                    goes = self.matches(id, content.as_ref())?;
+                    goes = self.matches(id, rule, content)?;
                     goes
                 }
-                Action::Refuse { content, .. } => self.matches(id, content.as_ref())?,
+                Action::Refuse { content, .. } => {
+                    if self.matches(id, rule, content)? {
+                        refused_by.push(number);
+                    }
+                    false
+                }
                 Action::Clamp => self.clamp(id),
                 Action::Truncate => self.truncate(id),
                 Action::Order(order) => {
@@ -189,8 +200,7 @@ impl<'a> Walk<'a> {
                 },
             };
             if fires {
-                let keeps = !matches!(rule.action, Action::Clamp | Action::Refuse { .. });
-                if keeps && !goes {
+                if !goes && !matches!(rule.action, Action::Clamp) {
                     self.changed_by.entry(id).or_default().insert(number);
                 }
                 self.fired[number].push(path.to_vec());
@@ -199,15 +209,29 @@ impl<'a> Walk<'a> {
                 return Ok(Fate::Goes);
             }
         }
+        refused_by.into_iter().for_each(|number| self.fired[number].push(path.to_vec()));
         Ok(Fate::Stays)
     }
 
-    /// Whether content is as it must be, if it must.
-    fn matches(&self, id: InodeId, content: Option<&Regex>) -> Result<bool> {
-        Ok(match content {
-            Some(pattern) => pattern.is_match(&self.content(id)?),
-            None => true,
-        })
+    /// Whether content is as it must be, if it must, and no package brought it, if none may.
+    fn matches(&self, id: InodeId, rule: &Rule, patterns: &[Regex]) -> Result<bool> {
+        let matches = patterns.is_empty() || {
+            let content = self.content(id)?;
+            patterns.iter().any(|pattern| pattern.is_match(&content))
+        };
+        // Packages are looked at last: there are many, and few rules ask.
+        Ok(matches && !(rule.unpackaged && self.is_packaged(id)?))
+    }
+
+    fn is_packaged(&self, id: InodeId) -> Result<bool> {
+        let packaged = match self.packaged.get() {
+            Some(packaged) => packaged,
+            None => {
+                let brought = packages::brought(self.tree)?;
+                self.packaged.get_or_init(|| brought)
+            }
+        };
+        Ok(packaged.contains(&id))
     }
 
     /// The size of a regular file as the rules so far have left it.
@@ -313,18 +337,19 @@ impl<'a> Walk<'a> {
 /// Whether content is read from its start to its end for an action.
 fn reads_all(action: &Action) -> bool {
     match action {
-        Action::Remove { content } | Action::Refuse { content, .. } => content.is_some(),
+        Action::Remove { content } | Action::Refuse { content, .. } => !content.is_empty(),
         Action::Rewrite(rewrite) => !matches!(rewrite, Rewrite::Pyc),
         Action::Order(_) => true,
         Action::Truncate | Action::Clamp => false,
     }
 }
 
-fn is_target(kind: Kind, target: Target) -> bool {
-    match target {
-        Target::Any => true,
-        Target::Directory => kind == Kind::Directory,
-        Target::NoDirectory => kind != Kind::Directory,
-        Target::File => matches!(kind, Kind::File { .. }),
+fn is_target(kind: Kind, rule: &Rule) -> bool {
+    match (rule.target, kind) {
+        (Target::File, Kind::File { size, .. }) => rule.max_size.is_none_or(|max| size <= max),
+        (Target::File, _) => false,
+        (Target::Any, _) => true,
+        (Target::Directory, kind) => kind == Kind::Directory,
+        (Target::NoDirectory, kind) => kind != Kind::Directory,
     }
 }

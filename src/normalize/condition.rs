@@ -157,8 +157,8 @@ impl Condition<'_> {
                     let changed = rewrite::substitute(&content, pattern, with, self.epoch);
                     content = changed.unwrap_or(content);
                 }
-                Action::Remove { content: sign }
-                    if sign.as_ref().is_none_or(|sign| sign.is_match(&content)) =>
+                Action::Remove { content: signs }
+                    if signs.is_empty() || signs.iter().any(|sign| sign.is_match(&content)) =>
                 {
                     return Ok(true);
                 }

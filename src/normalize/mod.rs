@@ -28,6 +28,7 @@ use apply::{Edits, Walk};
 
 use crate::error::{Error, Result};
 use crate::name::Escaped;
+use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::Tree;
 
@@ -52,6 +53,17 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
         Some(error) => Err(error),
         None => apply(tree, edits).map(|()| report),
     }
+}
+
+/// Names the secrets that stay in a tree because the built-in rules about them are not among the
+/// rules, and no file of rules switched them off.
+pub(crate) fn exposed(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Warning>> {
+    let watched = rules.watched();
+    if watched.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fired = examine(tree, &watched, epoch)?.fired.into_iter();
+    Ok(fired.filter_map(Fired::into_warning).collect())
 }
 
 /// Does to a tree what the rules can do, and passes over what they refuse.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::name::Escaped;
+use crate::report::Warning;
 
 /// What a set of rules did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,23 @@ impl Report {
     #[must_use]
     pub fn count(&self) -> usize {
         self.fired.iter().map(|fired| fired.paths.len()).sum()
+    }
+}
+
+impl Fired {
+    /// The warning about a rule that would fire, if it were not off.
+    pub(super) fn into_warning(self) -> Option<Warning> {
+        let Self { rule, verb, reason, paths, .. } = self;
+        let mut paths = paths.into_iter();
+        let path = paths.next()?;
+        let others: Vec<_> = paths.map(|path| Escaped(&path).to_string()).collect();
+        let also = match &*others {
+            [] => String::new(),
+            others => format!(" (and {})", others.join(", ")),
+        };
+        let message =
+            format!("it is in the image{also}, though the rule {rule} would {verb} it: {reason}");
+        Some(Warning { path, message })
     }
 }
 

@@ -27,7 +27,12 @@ pub struct Rule {
     pub when: Vec<String>,
     /// What the content of one of those must match, if anything.
     pub when_match: Option<Regex>,
-    /// The profiles that it belongs to.
+    /// The largest file that it applies to, in bytes; `None` for files of any size.
+    pub max_size: Option<u64>,
+    /// Whether it applies only to files that no package brought, by the package databases of the
+    /// tree.
+    pub unpackaged: bool,
+    /// The profiles that it belongs to; without any, it is for every tree.
     pub profiles: Vec<Profile>,
     /// Whether it applies without being switched on.
     pub enabled: bool,
@@ -37,6 +42,13 @@ pub struct Rule {
     pub reference: String,
     /// The rule as it is written down, in the form of a file of rules.
     pub text: String,
+}
+
+impl Rule {
+    /// Whether it is one of a profile.
+    pub(super) fn is_of(&self, profile: Option<Profile>) -> bool {
+        profile.is_some_and(|profile| self.profiles.contains(&profile))
+    }
 }
 
 /// Which nodes a rule is about.
@@ -59,8 +71,8 @@ pub enum Target {
 pub enum Action {
     /// Leaves the node out, a directory with all below it.
     Remove {
-        /// What the content must match, if anything.
-        content: Option<Regex>,
+        /// What the content must match one of, if there are any.
+        content: Vec<Regex>,
     },
     /// Leaves a regular file without content.
     Truncate,
@@ -72,8 +84,8 @@ pub enum Action {
     Order(Order),
     /// Refuses the tree.
     Refuse {
-        /// What the content must match, if anything, as earlier rules leave it.
-        content: Option<Regex>,
+        /// What the content must match one of, if there are any, as earlier rules leave it.
+        content: Vec<Regex>,
         /// What to do instead.
         remedy: String,
     },
@@ -143,6 +155,9 @@ struct Typed {
     #[serde(default)]
     when: Vec<String>,
     when_match: Option<String>,
+    max_size: Option<u64>,
+    #[serde(default)]
+    unpackaged: bool,
     #[serde(default)]
     profiles: Vec<Profile>,
     #[serde(default = "enabled")]
@@ -151,7 +166,7 @@ struct Typed {
     #[serde(default)]
     reference: String,
     #[serde(rename = "match")]
-    pattern: Option<String>,
+    pattern: Option<OneOrMore>,
     with: Option<String>,
     method: Option<Method>,
     by: Option<By>,
@@ -168,6 +183,15 @@ fn enabled() -> bool {
 enum OneOrMore {
     One(String),
     More(Vec<String>),
+}
+
+impl From<OneOrMore> for Vec<String> {
+    fn from(patterns: OneOrMore) -> Self {
+        match patterns {
+            OneOrMore::One(pattern) => vec![pattern],
+            OneOrMore::More(patterns) => patterns,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -288,7 +312,7 @@ impl Typed {
                         Method::Jks => Rewrite::Jks,
                         Method::UpdateStamp => Rewrite::UpdateStamp,
                     },
-                    (None, Some(pattern), Some(with)) => match regex(&pattern) {
+                    (None, Some(OneOrMore::One(pattern)), Some(with)) => match regex(&pattern) {
                         Ok(pattern) => match missing_group(&pattern, &with) {
                             None => Rewrite::Substitute { pattern, with },
                             Some(name) => {
@@ -312,7 +336,8 @@ impl Typed {
                 _ => return fail("`order` has `by`, and `of` only with `by = \"id-in\"`"),
             }),
             Verb::Refuse | Verb::Remove if with.is_none() && method.is_none() && no_order => {
-                let content = match pattern.as_deref().map(regex).transpose() {
+                let patterns = pattern.map(Vec::from).unwrap_or_default();
+                let content = match patterns.iter().map(|pattern| regex(pattern)).collect() {
                     Ok(content) => content,
                     Err(error) => return fail(&error),
                 };
@@ -327,20 +352,22 @@ impl Typed {
             Verb::Clamp if plain && no_order && no_remedy => Action::Clamp,
             _ => return fail("it has a setting of another verb"),
         };
-        let target = match (&action, self.target) {
-            (
-                Action::Truncate
-                | Action::Rewrite(_)
-                | Action::Order(_)
-                | Action::Remove { content: Some(_) }
-                | Action::Refuse { content: Some(_), .. },
-                target,
-            ) => match target {
-                Target::NoDirectory | Target::File => Target::File,
-                _ => return fail("what it does is for regular files"),
-            },
-            (_, target) => target,
+        let is_for_files = match &action {
+            Action::Truncate | Action::Rewrite(_) | Action::Order(_) => true,
+            Action::Remove { content } | Action::Refuse { content, .. } => !content.is_empty(),
+            Action::Clamp => false,
         };
+        let target = match (is_for_files, self.target) {
+            (true, Target::NoDirectory | Target::File) => Target::File,
+            (true, _) => return fail("what it does is for regular files"),
+            (false, target) => target,
+        };
+        if self.max_size.is_some() && target != Target::File {
+            return fail("`max-size` is for regular files");
+        }
+        if self.unpackaged && !matches!(action, Action::Remove { .. } | Action::Refuse { .. }) {
+            return fail("`unpackaged` is for `remove` and `refuse`");
+        }
         let when_match = match self.when_match.as_deref().map(regex).transpose() {
             Ok(_) if self.when_match.is_some() && self.when.is_empty() => {
                 return fail("it has `when-match` without `when`");
@@ -348,10 +375,7 @@ impl Typed {
             Ok(when_match) => when_match,
             Err(error) => return fail(&error),
         };
-        let paths = match self.path {
-            OneOrMore::One(path) => vec![path],
-            OneOrMore::More(paths) => paths,
-        };
+        let paths = Vec::from(self.path);
         let goes_nowhere = |path: &String| {
             path.split('/').all(str::is_empty) || path.split('/').any(|name| name == "..")
         };
@@ -370,6 +394,8 @@ impl Typed {
             action,
             when: self.when,
             when_match,
+            max_size: self.max_size,
+            unpackaged: self.unpackaged,
             profiles: self.profiles,
             enabled: self.enabled,
             reason: self.reason,
@@ -430,6 +456,8 @@ mod tests {
             ("verb = \"clamp\"\nwhen-match = \"x\"", 1, "`when-match` without `when`"),
             ("verb = \"clamp\"\nwhen = [\"y\"]\nwhen-match = \"(\"", 1, "unclosed group"),
             ("verb = \"truncate\"\ntype = \"directory\"", 1, "for regular files"),
+            ("verb = \"remove\"\nmax-size = 5", 1, "`max-size` is for regular files"),
+            ("verb = \"truncate\"\nunpackaged = true", 1, "for `remove` and `refuse`"),
             ("verb = \"remove\"\ncolour = 1", 6, "unknown field `colour`"),
             (
                 "verb = \"remove\"\n[[rule]]\nname = \"x\"\npath = \"a\"\nreason = \"\"\nverb = \"remove\"",

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use regex::bytes::Regex;
+
 use super::rule::RuleFile;
-use super::{Profile, Rule};
+use super::{Action, Profile, Rule};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
@@ -13,10 +15,23 @@ static BUILTIN: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     RuleFile::parse(Path::new("builtin.toml"), text).expect("a test reads them").rules
 });
 
+/// The patterns of private keys, by the built-in rule about their content.
+pub(super) fn private_keys() -> &'static [Regex] {
+    let rule = BUILTIN.iter().find(|rule| rule.name == "private-keys");
+    match rule.map(|rule| &rule.action) {
+        Some(Action::Refuse { content, .. }) => content,
+        _ => unreachable!("a test lists private keys"),
+    }
+}
+
 /// The rules that a tree is brought into its canonical form by, in their order.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// The profile whose built-in rules these started from.
+    profile: Option<Profile>,
+    /// Names of rules that a file switched off.
+    disabled: Vec<String>,
     paths: Globs,
     /// Which rule each pattern of `paths` belongs to.
     owners: Vec<usize>,
@@ -30,10 +45,12 @@ impl Rules {
         Self::default()
     }
 
-    /// The built-in rules of a profile that apply without being asked for.
+    /// The built-in rules for every tree, and those of a profile, that apply without being asked
+    /// for.
     #[must_use]
-    pub fn builtin(profile: Profile) -> Self {
-        Self::selected(|rule| rule.enabled && rule.profiles.contains(&profile))
+    pub fn builtin(profile: Option<Profile>) -> Self {
+        let belongs = |rule: &Rule| rule.profiles.is_empty() || rule.is_of(profile);
+        Self { profile, ..Self::selected(|rule| rule.enabled && belongs(rule)) }
     }
 
     fn selected(keep: impl Fn(&Rule) -> bool) -> Self {
@@ -54,16 +71,28 @@ impl Rules {
 
     /// The built-in rules that have to be switched on, and are not among these.
     pub(super) fn off(&self) -> Self {
-        Self::selected(|rule| !rule.enabled && self.iter().all(|here| here.name != rule.name))
+        Self::selected(|rule| !rule.enabled && !self.has(&rule.name))
     }
 
-    /// The built-in rules of a profile, if there is one, with those of a file that has the form of
-    /// the built-in ones. It can name rules in `enable` and `disable`, and its own rules follow the
-    /// built-in ones. One that has the name of a built-in rule stands in the place of that.
+    /// The built-in rules about secrets that are not among these, though no file switched them off.
+    pub(super) fn watched(&self) -> Self {
+        Self::selected(|rule| {
+            let is_known = self.has(&rule.name) || self.disabled.contains(&rule.name);
+            rule.enabled && rule.profiles.is_empty() && !is_known
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.name == name)
+    }
+
+    /// Adds the rules of a file that has the form of the built-in ones. It can name rules in
+    /// `enable` and `disable`, and its own rules follow the built-in ones. One that has the name of
+    /// a built-in rule stands in the place of that.
     ///
     /// # Errors
     /// [`Error::Definition`] for what is no rule, and names of rules that there are not.
-    pub fn with_file(profile: Option<Profile>, file: &Path, text: &str) -> Result<Self> {
+    pub fn with_file(&self, file: &Path, text: &str) -> Result<Self> {
         let RuleFile { enable, disable, rules: added } = RuleFile::parse(file, text)?;
         let fail = |rule: String, remedy: &str| Error::Definition {
             file: file.to_owned(),
@@ -71,9 +100,8 @@ impl Rules {
             rule,
             remedy: remedy.into(),
         };
-        let all = Self::all();
         for name in enable.iter().chain(&disable) {
-            if !all.iter().chain(&added).any(|rule| rule.name == *name) {
+            if !BUILTIN.iter().chain(&self.rules).chain(&added).any(|rule| rule.name == *name) {
                 return Err(fail(
                     format!("there is no rule {name:?}"),
                     "see `detfs normalize --list` for their names",
@@ -83,16 +111,15 @@ impl Rules {
         if let Some(name) = enable.iter().find(|name| disable.contains(name)) {
             return Err(fail(format!("{name:?} is to be on and off"), "leave it in one list"));
         }
-        let belongs = |rule: &Rule| profile.is_some_and(|profile| rule.profiles.contains(&profile));
-        let mut rules: Vec<Rule> = all
-            .into_iter()
-            .filter(|rule| rule.enabled && belongs(rule) || enable.contains(&rule.name))
-            .collect();
-        for rule in added {
-            // A rule of a caller that names no profile is for every tree.
-            if !(rule.profiles.is_empty() || belongs(&rule)) {
-                continue;
-            }
+        let switched_on = |rule: &&Rule| enable.contains(&rule.name) && !self.has(&rule.name);
+        let mut rules = self.rules.clone();
+        rules.extend(BUILTIN.iter().filter(switched_on).cloned());
+        let position = |rule: &Rule| BUILTIN.iter().position(|other| other.name == rule.name);
+        rules.sort_by_key(|rule| position(rule).unwrap_or(usize::MAX));
+        // A rule of a caller that names no profile is for every tree.
+        for rule in
+            added.into_iter().filter(|rule| rule.profiles.is_empty() || rule.is_of(self.profile))
+        {
             match rules.iter_mut().find(|other| other.name == rule.name) {
                 Some(other) => *other = rule,
                 None => rules.push(rule),
@@ -101,7 +128,10 @@ impl Rules {
         rules.retain(|rule| {
             (rule.enabled || enable.contains(&rule.name)) && !disable.contains(&rule.name)
         });
-        Self::new(rules).map_err(|error| fail(error, "put a \\ before what is no pattern"))
+        let disabled = [&*self.disabled, &disable].concat();
+        let rules =
+            Self::new(rules).map_err(|error| fail(error, "put a \\ before what is no pattern"))?;
+        Ok(Self { profile: self.profile, disabled, ..rules })
     }
 
     fn new(rules: Vec<Rule>) -> Result<Self, String> {
@@ -117,7 +147,7 @@ impl Rules {
         }
         let patterns = rules.iter().flat_map(|rule| &rule.paths);
         let paths = Globs::new(patterns).map_err(|error| error.to_string())?;
-        Ok(Self { rules, paths, owners, except })
+        Ok(Self { rules, paths, owners, except, ..Self::default() })
     }
 
     /// Whether there are none.
@@ -148,12 +178,14 @@ impl Rules {
 mod tests {
     use std::collections::BTreeSet;
 
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     const RULE: &str = "[[rule]]\npath = \"x\"\nverb = \"remove\"\nreason = \"r\"\n";
 
-    fn names(profile: Option<Profile>, text: &str) -> Vec<String> {
-        let rules = Rules::with_file(profile, Path::new("f"), text).unwrap();
+    fn names(start: &Rules, text: &str) -> Vec<String> {
+        let rules = start.with_file(Path::new("f"), text).unwrap();
         rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
@@ -163,29 +195,68 @@ mod tests {
         let names: BTreeSet<_> = all.iter().map(|rule| &rule.name).collect();
         assert_eq!(names.len(), all.len());
         for rule in &all {
-            assert!(!rule.profiles.is_empty() && !rule.reason.is_empty(), "{}", rule.name);
-            assert!(!rule.reason.ends_with('.'), "{}", rule.name);
+            assert!(!rule.reason.is_empty() && !rule.reason.ends_with('.'), "{}", rule.name);
         }
+        let secrets = Rules::builtin(None);
+        assert!(secrets.iter().all(|rule| rule.profiles.is_empty()) && !secrets.is_empty());
         for profile in Profile::ALL {
-            assert!(!Rules::builtin(profile).is_empty());
+            let rules = Rules::builtin(Some(profile));
+            assert!(secrets.iter().all(|rule| rules.has(&rule.name)), "{profile}");
+            assert!(rules.iter().count() > secrets.iter().count(), "{profile}");
         }
     }
 
     #[test]
     fn files_add_replace_and_switch() {
         let own = format!("{RULE}name = \"own\"\n");
-        assert_eq!(names(None, &own), ["own"]);
-        assert_eq!(names(None, &format!("disable = [\"own\"]\n{own}")), [""; 0]);
-        assert_eq!(names(None, &format!("{own}profiles = [\"arch\"]\n")), [""; 0]);
-        let builtin = names(Some(Profile::Arch), "");
-        let with = names(Some(Profile::Arch), &own);
+        let (none, arch) = (Rules::none(), Rules::builtin(Some(Profile::Arch)));
+        assert_eq!(names(&none, &own), ["own"]);
+        assert_eq!(names(&none, &format!("disable = [\"own\"]\n{own}")), [""; 0]);
+        assert_eq!(names(&none, &format!("{own}profiles = [\"arch\"]\n")), [""; 0]);
+        let builtin = names(&arch, "");
+        let with = names(&arch, &format!("{own}profiles = [\"arch\"]\n"));
         assert_eq!(with[..builtin.len()], builtin[..]);
         assert_eq!(with[builtin.len()..], ["own"]);
-        let without = names(Some(Profile::Arch), "disable = [\"logs\"]");
+        let without = names(&arch, "disable = [\"logs\"]");
         assert_eq!(without.len(), builtin.len() - 1);
-        assert_eq!(names(Some(Profile::Arch), "enable = [\"hostname\"]").len(), builtin.len() + 1);
-        assert_eq!(names(None, "enable = [\"hostname\"]"), ["hostname"]);
-        assert_eq!(names(Some(Profile::Arch), &format!("{RULE}name = \"logs\"\n")), builtin);
+        assert_eq!(names(&none, "enable = [\"hostname\"]"), ["hostname"]);
+        assert_eq!(names(&arch, &format!("{RULE}name = \"logs\"\n")), builtin);
+        // What is switched on stands where it is in the list of all.
+        let all: Vec<_> = Rules::all().into_iter().map(|rule| rule.name).collect();
+        let with = names(&arch, "enable = [\"hostname\", \"apt-lists\"]");
+        assert_eq!(with.len(), builtin.len() + 2);
+        assert!(with.is_sorted_by_key(|name| all.iter().position(|other| other == name)));
+    }
+
+    /// Packets of keys start with few fixed bits.
+    #[test]
+    fn random_bytes_are_no_private_keys() {
+        let is_key = |content: &[u8]| private_keys().iter().any(|sign| sign.is_match(content));
+        let packet = b"\x95\x03\x98\x04\x6b\x0c\xde\xed\x01\x08\x00";
+        assert!(is_key(packet));
+        for number in 0..20_000u32 {
+            let mut content = Sha256::digest(number.to_le_bytes());
+            for first in [0x94, 0x95, 0x96, 0x9c, 0x9d, 0x9e, 0xc5, 0xc7] {
+                content[0] = first;
+                assert!(!is_key(&content), "{content:x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_watched_unless_a_rule_is_named() {
+        let watched = |start: &Rules, text: &str| -> Vec<String> {
+            let rules = start.with_file(Path::new("f"), text).unwrap();
+            rules.watched().iter().map(|rule| rule.name.clone()).collect()
+        };
+        let (none, all) = (Rules::none(), names(&Rules::builtin(None), ""));
+        assert_eq!(watched(&none, ""), all);
+        assert_eq!(watched(&Rules::builtin(None), ""), [""; 0]);
+        assert_eq!(watched(&Rules::builtin(None), "disable = [\"tokens\"]"), [""; 0]);
+        for text in ["disable = [\"tokens\"]", "enable = [\"tokens\"]"] {
+            let rest: Vec<_> = all.iter().filter(|name| *name != "tokens").cloned().collect();
+            assert_eq!(watched(&none, text), rest, "{text}");
+        }
     }
 
     #[test]
@@ -198,7 +269,7 @@ mod tests {
             ),
             (format!("{}name = \"own\"\n", RULE.replace("\"x\"", "\"a[\"")), "rule \"own\": "),
         ] {
-            let error = Rules::with_file(None, Path::new("f"), &text).unwrap_err();
+            let error = Rules::none().with_file(Path::new("f"), &text).unwrap_err();
             assert!(error.to_string().contains(what), "{error}");
         }
     }

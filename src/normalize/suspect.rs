@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::apply::Walk;
+use super::rules::private_keys;
 use super::{Fired, Rules, packages};
 use crate::error::Result;
 use crate::glob::Globs;
@@ -78,12 +79,7 @@ static COMPILED: LazyLock<(Globs, [Regex; PLACES.len()])> = LazyLock::new(|| {
 const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nvme))";
 
 /// Formats that hold secrets, times or orders, by the bytes at an offset.
-const FORMATS: [(usize, &[u8], &str); 17] = [
-    (0, b"-----BEGIN PRIVATE KEY-----", PRIVATE_KEY),
-    (0, b"-----BEGIN ENCRYPTED PRIVATE KEY-----", PRIVATE_KEY),
-    (0, b"-----BEGIN RSA PRIVATE KEY-----", PRIVATE_KEY),
-    (0, b"-----BEGIN EC PRIVATE KEY-----", PRIVATE_KEY),
-    (0, b"-----BEGIN OPENSSH PRIVATE KEY-----", PRIVATE_KEY),
+const FORMATS: [(usize, &[u8], &str); 12] = [
     (0, b"SQLite format 3\0", "a database; its pages stand in the order of changes"),
     (0, b"\x37\x7f\x06\x82", "changes of a database that are not in it yet"),
     (0, b"\x37\x7f\x06\x83", "changes of a database that are not in it yet"),
@@ -112,18 +108,17 @@ const STATE: [&[u8]; 4] = [b"etc/", b"home/", b"root/", b"var/"];
 const HEAD: usize = 64 << 10;
 
 /// Lists what no rule is about and may still differ: what a built-in rule that is off would change;
-/// known places and formats; where systems keep what is their own, private keys, and files newer than
-/// the epoch of random bytes or with nothing in them but an id; and other files newer than the epoch
-/// that no package brought and no rule has seen.
+/// known places and formats; private keys, those that packages brought among them; where systems keep
+/// what is their own, files newer than the epoch of random bytes or with nothing in them but an id; and
+/// other files newer than the epoch that no package brought and no rule has seen.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read.
 pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Suspicion>> {
     let (report, edits) = Walk::run(tree, rules, epoch)?;
-    let fired = report.fired.iter().filter(|fired| fired.remedy.is_none());
-    let covered: BTreeSet<&[u8]> =
-        fired.flat_map(|fired| &fired.paths).map(|path| &**path).collect();
+    let fired = report.fired.iter().flat_map(|fired| &fired.paths);
+    let covered: BTreeSet<&[u8]> = fired.map(|path| &**path).collect();
     let (off, _) = Walk::run(tree, &rules.off(), epoch)?;
     let off: BTreeMap<&[u8], &Fired> = off
         .fired
@@ -135,7 +130,8 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
     let is_known = |path: &[u8]| {
         let mut matching = Vec::new();
         rules.matching(path, &mut matching);
-        !matching.is_empty()
+        // A rule that looks into all files accounts for none.
+        matching.into_iter().any(|number| !rules.get(number).unpackaged)
     };
     let (places, signs) = &*COMPILED;
     let mut found = Vec::new();
@@ -187,10 +183,17 @@ fn content(
 ) -> Result<Option<&'static str>> {
     let is_new = tree.inode(id).mtime > epoch;
     let is_state = STATE.iter().any(|directory| path.starts_with(directory));
-    if !is_new && !is_state {
+    let Kind::File { size, .. } = tree.inode(id).kind else { return Ok(None) };
+    if !is_new && !is_state && size > HEAD as u64 {
         return Ok(None);
     }
     let head = tree.read_head(id, HEAD)?;
+    if private_keys().iter().any(|pattern| pattern.is_match(&head)) {
+        return Ok(Some(PRIVATE_KEY));
+    }
+    if !is_new && !is_state {
+        return Ok(None);
+    }
     let format = FORMATS
         .iter()
         .find(|(at, bytes, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(bytes)));

@@ -16,6 +16,7 @@ use crate::disk::place::{self, Candidate, Demand, Extent, Merge, Place, Presence
 use crate::disk::{Identity, source};
 use crate::error::Result;
 use crate::gpt::{PartitionType, Role, SectorSize};
+use crate::normalize::{self, Rules};
 use crate::seed::Seed;
 use crate::size::{round_down, round_up};
 use crate::tree::{Survey, SurveyOptions, survey};
@@ -297,6 +298,9 @@ impl Grounds<'_> {
             return Ok(Content::Nothing);
         };
         populated.warnings.iter().for_each(|warning| (self.report)(warning));
+        let epoch = self.options.epoch.unwrap_or_default();
+        let secrets = normalize::exposed(&populated.tree, &Rules::none(), epoch)?;
+        secrets.iter().for_each(|warning| (self.report)(warning));
         let ingredients = Ingredients {
             tree: populated.tree,
             survey,

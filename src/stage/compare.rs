@@ -196,7 +196,7 @@ mod tests {
     fn differences_are_listed_with_what_covers_them() {
         let text = "[[rule]]\nname = \"r\"\npath = [\"ruled\", \"a\"]\nverb = \"remove\"\nreason = \"\"\n\
                     [[rule]]\nname = \"t\"\npath = \"late\"\nverb = \"truncate\"\nreason = \"\"\n";
-        let rules = Rules::with_file(None, Path::new("f"), text).unwrap();
+        let rules = Rules::none().with_file(Path::new("f"), text).unwrap();
         let epoch = Timestamp::from_seconds(100);
         let found = compare(&tree(1, 200, "a"), &tree(2, 300, "b"), &rules, epoch).unwrap();
         let found: Vec<_> = found

@@ -51,6 +51,14 @@ const OTHER_ID: &[u8] = b"fedcba9876543210fedcba9876543210\n";
 
 const UNIT: &[u8] = b"[Service]\n";
 
+/// The start of one, which is what is looked for.
+pub(crate) const KEY: &[u8] =
+    b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEB\n";
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUAQEBAQEBAQEBAQEBAQEB\n-----END CERTIFICATE-----\n";
+const CERTIFICATE_AND_KEY: &[u8] =
+    b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUAQEBAQEBAQEBAQEBAQEB\n-----END CERTIFICATE-----\n\
+      -----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n";
+
 const STAMP: &[u8] = b"TIMESTAMP_NSEC=1800000000000000000\n";
 const OTHER_STAMP: &[u8] = b"TIMESTAMP_NSEC=1900000000000000000\n";
 
@@ -206,20 +214,25 @@ pub(crate) const CASES: &[Case] = &[
         differs!("usr/lib/sysimage/rpm/.rpm.lock" "var/lib/dnf/repos/fedora-1/countme"),
         &[("usr/lib/sysimage/rpm/rpmdb.sqlite", b"", 5)],
     ),
-    refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"", 5)]),
+    Case {
+        rule: "snakeoil-key-anew",
+        both: &[("usr/lib/systemd/system/ssl-cert.service", b"[Service]\nExecStart=make-ssl-cert generate-default-snakeoil\n", 5)],
+        one: &[("etc/ssl/certs/ssl-cert-snakeoil.pem", b"1", 5), ("etc/ssl/private/ssl-cert-snakeoil.key", b"1", 5)],
+        other: &[("etc/ssl/certs/ssl-cert-snakeoil.pem", b"2", 5), ("etc/ssl/private/ssl-cert-snakeoil.key", b"2", 5)],
+        fires: &["etc/ssl/certs/ssl-cert-snakeoil.pem", "etc/ssl/private/ssl-cert-snakeoil.key"],
+        refused: &[],
+        // This unit makes no key.
+        spared: &[("etc/ssl/private/ssl-cert-snakeoil.key", b"1", 5), ("usr/lib/systemd/system/ssl-cert.service", UNIT, 5)],
+    },
+    refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"1", 5)]),
     refused(
         "service-keys",
         differs!(
-            "etc/bind/rndc.key" "etc/dovecot/private/dovecot.key" "etc/pki/dovecot/private/dovecot.pem"
+            "etc/bind/rndc.key" "etc/dovecot/private/dovecot.key" "etc/munge/munge.key" "etc/pki/dovecot/private/dovecot.pem"
             "etc/pki/tls/private/localhost.key"
         ),
         // As Debian has it.
         &[("etc/dovecot/private/mail.key", b"", 5), ("etc/dovecot/private/dovecot.key@", b"/etc/ssl/private/ssl-cert-snakeoil.key", 5)],
-    ),
-    refused(
-        "user-keyrings",
-        differs!("home/a/.gnupg/private-keys-v1.d/1.key" "root/.gnupg/private-keys-v1.d/2.key"),
-        &[("root/.gnupg/pubring.kbx", b"", 5)],
     ),
     text(
         "machine-id",
@@ -228,6 +241,13 @@ pub(crate) const CASES: &[Case] = &[
         &["etc/machine-id"],
         // Which means something else: no first boot.
         &[("etc/machine-id", b"", 5)],
+    ),
+    text(
+        "machine-id-alone",
+        &[("etc/machine-id", ID, 5)],
+        &[("etc/machine-id", OTHER_ID, 5)],
+        &["etc/machine-id"],
+        &[("etc/machine-id", b"uninitialized\n", 5)],
     ),
     text(
         "dbus-machine-id",
@@ -269,6 +289,15 @@ pub(crate) const CASES: &[Case] = &[
         refused: &[],
         spared: &[("etc/ssh/ssh_host_rsa_key", b"1", 5)],
     },
+    Case {
+        rule: "ssh-host-keys-script",
+        both: &[("etc/init.d/S50sshd", b"# keys\n/usr/bin/ssh-keygen -A\n", 5)],
+        one: &[("etc/ssh/ssh_host_rsa_key", b"1", 5), ("etc/ssh/ssh_host_rsa_key.pub", b"1", 5)],
+        other: &[("etc/ssh/ssh_host_rsa_key", b"2", 5)],
+        fires: &["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub"],
+        refused: &[],
+        spared: &[("etc/ssh/ssh_host_rsa_key", b"1", 5), ("etc/init.d/S50sshd", b"# no ssh-keygen\n", 5)],
+    },
     refused(
         "ssh-host-keys-alone",
         differs!("etc/ssh/ssh_host_rsa_key"),
@@ -281,7 +310,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     same(
         "random-seed",
-        differs!("boot/efi/loader/random-seed" "efi/loader/random-seed" "var/lib/random-seed" "var/lib/systemd/random-seed" "var/lib/urandom/random-seed"),
+        differs!("boot/efi/loader/random-seed" "efi/loader/random-seed" "root/.gnupg/random_seed" "var/lib/random-seed" "var/lib/systemd/random-seed" "var/lib/urandom/random-seed"),
         &[("efi/loader/loader.conf", b"", 5)],
     ),
     same("credential-secret", differs!("var/lib/systemd/credential.secret"), &[("var/lib/systemd/other", b"", 5)]),
@@ -439,8 +468,174 @@ pub(crate) const CASES: &[Case] = &[
         &["run/lock", "tmp/a", "var/tmp/c"],
         &[("run/", b"", 5), ("tmp/", b"", 5)],
     ),
-    same("root-leftovers", differs!("root/.bash_history" "root/.local/share/fish/fish_history" "root/.wget-hsts"), &[("root/.bashrc", b"", 5)]),
+    same("root-leftovers", differs!("root/.wget-hsts"), &[("root/.bashrc", b"", 5)]),
     text("root-cache", &[("root/.cache/a", b"1", 5)], &[("root/.cache/b", b"2", 5)], &["root/.cache"], &[("root/.config/a", b"", 5)]),
+    same(
+        "histories",
+        differs!("home/a/.history" "home/a/.local/share/fish/fish_history" "home/a/.psql_history" "root/.bash_history"),
+        &[("root/.bashrc", b"", 5), ("usr/share/doc/x/.bash_history", b"", 5), ("root/.zsh_history/", b"", 5)],
+    ),
+    refused(
+        "ssh-keys",
+        differs!("home/a/.ssh/old/key" "root/.ssh/id_ed25519"),
+        &[
+            ("root/.ssh/allowed_signers", b"x", 5),
+            ("root/.ssh/authorized_keys", b"x", 5),
+            ("root/.ssh/authorized_keys2", b"x", 5),
+            ("root/.ssh/config", b"x", 5),
+            ("root/.ssh/config.d/a", b"x", 5),
+            ("root/.ssh/environment", b"x", 5),
+            ("root/.ssh/id_ed25519-cert.pub", b"x", 5),
+            ("root/.ssh/id_empty", b"", 5),
+            ("root/.ssh/id_link@", b"/run/key", 5),
+            ("root/.ssh/known_hosts.old", b"x", 5),
+            ("root/.ssh/old/key.pub", b"x", 5),
+            ("root/.ssh/rc", b"x", 5),
+            ("usr/share/doc/x/.ssh/id_rsa", b"x", 5),
+        ],
+    ),
+    refused(
+        "user-keyrings",
+        differs!("home/a/.gnupg/openpgp-revocs.d/1.rev" "home/a/.gnupg/private-keys-v1.d/1.key" "root/.gnupg/secring.gpg"),
+        &[("root/.gnupg/pubring.kbx", b"1", 5), ("root/.gnupg/secring.gpg", b"", 5), ("usr/share/x/.gnupg/secring.gpg", b"1", 5)],
+    ),
+    refused(
+        "tokens",
+        differs!(
+            "home/a/.aws/credentials" "home/a/.azure/msal_token_cache.json" "home/a/.cargo/credentials.toml" "home/a/.config/gcloud/credentials.db"
+            "home/a/.config/gh/hosts.yml" "home/a/.gem/credentials" "home/a/.git-credentials" "home/a/.kube/config" "home/a/.netrc"
+            "home/a/.subversion/auth/svn.simple/0" "home/a/.terraform.d/credentials.tfrc.json"
+        ),
+        &[
+            ("root/.aws/config", b"1", 5),
+            ("root/.cargo/config.toml", b"1", 5),
+            ("root/.config/gh/config.yml", b"1", 5),
+            ("root/.kube/cache/x", b"1", 5),
+            ("root/.netrc", b"\n", 5),
+            ("usr/share/doc/x/.netrc", b"1", 5),
+        ],
+    ),
+    refused(
+        "tokens-in-settings",
+        (
+            &[
+                ("etc/rancher/k3s/k3s.yaml", b"users:\n- user:\n    client-key-data: eA==\n", 5),
+                ("root/.config/containers/auth.json", b"{\"auths\":{\"r\":{\"auth\":\"eA==\"}}}", 5),
+                ("root/.docker/config.json", b"{\n\t\"auths\": {\n\t\t\"r\": {\n\t\t\t\"auth\" : \"eA==\"\n}}}", 5),
+                ("root/.m2/settings.xml", b"<server><password>x</password></server>", 5),
+                ("root/.npmrc", b"//registry.npmjs.org/:_authToken=npm_x\n", 5),
+            ],
+            &[],
+            &["etc/rancher/k3s/k3s.yaml", "root/.config/containers/auth.json", "root/.docker/config.json", "root/.m2/settings.xml", "root/.npmrc"],
+        ),
+        &[
+            ("etc/kubernetes/proxy.conf", b"clientConnection:\n  kubeconfig: /x\n", 5),
+            ("home/a/.npmrc", b"//registry.npmjs.org/:_authToken=${TOKEN}\n#_auth=x\n", 5),
+            ("root/.docker/config.json", b"{\"auths\":{\"r\":{}},\"credsStore\":\"pass\"}", 5),
+            ("root/.m2/settings.xml", b"<password>${env.X}</password>", 5),
+            ("root/.npmrc", b"fund=false\n", 5),
+            ("usr/share/x/.my.cnf", b"password=x\n", 5),
+        ],
+    ),
+    refused(
+        "network-secrets",
+        (
+            &[
+                ("etc/NetworkManager/system-connections/a.nmconnection", b"[wifi-security]\nkey-mgmt=wpa-psk\npsk=x\n", 5),
+                ("etc/NetworkManager/system-connections/b.nmconnection", b"[802-1x]\nphase2-private-key-password=x\n", 5),
+                ("etc/NetworkManager/system-connections/c.nmconnection", b"[vpn-secrets]\nIPSec secret=x\n", 5),
+                ("etc/NetworkManager/system-connections/d.nmconnection", b"[wireguard]\nprivate-key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 5),
+                ("etc/hostapd/hostapd.conf", b"wpa_passphrase=x\n", 5),
+                ("etc/netplan/50.yaml", b"      access-points:\n        \"n\":\n          password: \"x\"\n", 5),
+                ("etc/network/interfaces", b"iface wlan0 inet dhcp\n    wpa-psk x\n", 5),
+                ("etc/systemd/network/wg.netdev", b"[WireGuard]\nPrivateKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 5),
+                ("etc/wpa_supplicant.conf", b"network={\n\tpsk=\"x\"\n}\n", 5),
+                ("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", b"  wep_key0=x\n", 5),
+                ("var/lib/iwd/n.psk", b"[Security]\nPreSharedKey=x\n", 5),
+            ],
+            &[],
+            &[
+                "etc/NetworkManager/system-connections/a.nmconnection",
+                "etc/NetworkManager/system-connections/b.nmconnection",
+                "etc/NetworkManager/system-connections/c.nmconnection",
+                "etc/NetworkManager/system-connections/d.nmconnection",
+                "etc/hostapd/hostapd.conf",
+                "etc/netplan/50.yaml",
+                "etc/network/interfaces",
+                "etc/systemd/network/wg.netdev",
+                "etc/wpa_supplicant/wpa_supplicant-wlan0.conf",
+                "etc/wpa_supplicant.conf",
+                "var/lib/iwd/n.psk",
+            ],
+        ),
+        &[
+            ("etc/NetworkManager/system-connections/a.nmconnection", b"[wifi-security]\nkey-mgmt=wpa-psk\npsk-flags=1\npsk=\n#psk=x\n", 5),
+            ("etc/NetworkManager/system-connections/b.nmconnection", b"[802-1x]\nprivate-key=/etc/x.pem\npassword-flags=1\n", 5),
+            ("etc/netplan/50.yaml", b"auth:\n  key-management: psk\n", 5),
+            ("etc/systemd/network/wg.netdev", b"PrivateKeyFile=/etc/wg.key\nPublicKey=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 5),
+            // As Alpine's package has it.
+            ("etc/wpa_supplicant/wpa_supplicant.conf", b"network={\n\tpsk=\"very secret passphrase\"\n}\n", 5),
+            ("lib/apk/db/installed", b"P:wpa_supplicant\nF:etc\nF:etc/wpa_supplicant\nR:wpa_supplicant.conf\nZ:Q1x\n", 5),
+        ],
+    ),
+    refused(
+        "wireguard-keys",
+        differs!("etc/wireguard/a/privatekey" "etc/wireguard/wg0.conf"),
+        &[("etc/wireguard/a.pub", b"1", 5), ("etc/wireguard/publickey", b"1", 5), ("etc/wireguard/wg0.conf", b"", 5)],
+    ),
+    refused("tailscale-state", differs!("var/lib/tailscale/tailscaled.state"), &[("var/lib/tailscale/", b"", 5)]),
+    refused("kerberos-keys", differs!("etc/krb5.keytab" "etc/x/http.keytab"), &[("etc/krb5.conf", b"1", 5)]),
+    refused(
+        "tls-keys",
+        (
+            &[
+                ("etc/ipsec.d/private/a.der", b"\x30\x82-", 5),
+                ("etc/letsencrypt/archive/x/privkey1.pem", b"-----BEGIN PRIVATE KEY-----\n", 5),
+                ("etc/ssl/private/a.key", b"text", 5),
+                ("etc/ssl/private/b.pem", CERTIFICATE_AND_KEY, 5),
+            ],
+            &[],
+            &["etc/ipsec.d/private/a.der", "etc/letsencrypt/archive/x/privkey1.pem", "etc/ssl/private/a.key", "etc/ssl/private/b.pem"],
+        ),
+        &[
+            ("etc/letsencrypt/archive/x/fullchain1.pem", CERTIFICATE, 5),
+            ("etc/letsencrypt/live/README", b"This directory", 5),
+            ("etc/ssl/private/a.pem", CERTIFICATE, 5),
+            ("etc/ssl/private/empty.key", b"", 5),
+            // These have rules of their own.
+            ("etc/pki/tls/private/localhost.key", b"1", 5),
+            ("etc/ssl/private/ssl-cert-snakeoil.key", b"1", 5),
+        ],
+    ),
+    refused("disk-keys", differs!("etc/cryptsetup-keys.d/root.key"), &[("etc/crypttab", b"1", 5)]),
+    refused("credentials", differs!("etc/credstore/db.password"), &[("etc/credstore/", b"", 5)]),
+    refused("credentials-encrypted", differs!("etc/credstore.encrypted/db.password"), &[("etc/credstore/x", b"1", 5)]),
+    refused(
+        "private-keys",
+        (
+            &[("opt/a/key.pem", KEY, 5), ("root/key", CERTIFICATE_AND_KEY, 5)],
+            &[],
+            &["opt/a/key.pem", "root/key"],
+        ),
+        &[
+            ("etc/ssl/certs/a.pem", CERTIFICATE, 5),
+            ("etc/letsencrypt/keys/0.pem", KEY, 5),
+            ("etc/ssh/ssh_host_rsa_key", KEY, 5),
+            ("etc/ssl/private/a.pem", KEY, 5),
+            ("gnu/store/a/key.pem", KEY, 5),
+            ("nix/store/a/key.pem", KEY, 5),
+            ("opt/link.pem@", b"key.pem", 5),
+            ("ostree/deploy/x/deploy/0.0/usr/lib/a.pem", KEY, 5),
+            ("ostree/repo/objects/aa/bb.file", KEY, 5),
+            ("root/.ssh/id_rsa", KEY, 5),
+            ("sysroot/ostree/repo/objects/aa/bb.file", KEY, 5),
+            ("usr/lib/python3/test/key.pem", KEY, 5),
+            ("var/lib/docker/overlay2/0/diff/usr/lib/a.pem", KEY, 5),
+            ("var/lib/dpkg/info/a.postinst", KEY, 5),
+            ("var/lib/flatpak/runtime/x/files/a.pem", KEY, 5),
+            ("var/lib/pacman/local/a-1/install", KEY, 5),
+        ],
+    ),
     text("hostname", &[("etc/hostname", b"one\n", 5)], &[("etc/hostname", b"two\n", 5)], &["etc/hostname"], &[("etc/hostname", b"localhost\n", 5)]),
     text(
         "hosts",

@@ -28,7 +28,7 @@ fn epoch() -> Timestamp {
 
 /// A built-in rule alone.
 fn only(rule: &str) -> Rules {
-    Rules::with_file(None, Path::new("only"), &format!("enable = [{rule:?}]")).unwrap()
+    Rules::none().with_file(Path::new("only"), &format!("enable = [{rule:?}]")).unwrap()
 }
 
 fn paths(report: &Report, rule: &str) -> Vec<String> {
@@ -47,17 +47,21 @@ fn every_rule_has_a_case() {
 /// So that no pattern is wrong without being noticed.
 #[test]
 fn every_pattern_has_a_path() {
+    let matches = |pattern: &str, path: &str| {
+        let mut glob = GlobBuilder::new(pattern);
+        glob.literal_separator(true).empty_alternates(true);
+        glob.build().unwrap().compile_matcher().is_match(path)
+    };
     let mut untried = Vec::new();
     for rule in Rules::all() {
         let case = CASES.iter().find(|case| case.rule == rule.name).unwrap();
-        for pattern in rule.paths {
-            let mut glob = GlobBuilder::new(&pattern);
-            glob.literal_separator(true).empty_alternates(true);
-            let glob = glob.build().unwrap().compile_matcher();
-            if !case.fires.iter().chain(case.refused).any(|path| glob.is_match(path)) {
-                untried.push(pattern);
-            }
-        }
+        let fires = || case.fires.iter().chain(case.refused);
+        let paths = rule.paths.into_iter();
+        untried.extend(paths.filter(|pattern| !fires().any(|path| matches(pattern, path))));
+        let except = rule.except.into_iter();
+        untried.extend(except.filter(|pattern| {
+            !case.spared.iter().any(|(path, ..)| matches(pattern, path.trim_end_matches('@')))
+        }));
     }
     assert_eq!(untried, [""; 0]);
 }
@@ -217,7 +221,7 @@ fn keys_depend_on_the_first_boot() {
     ];
     for (puts, goes) in cases {
         let mut tree = sketch(&[&[key], puts]);
-        let done = normalize(&mut tree, &Rules::builtin(Profile::Debian), epoch());
+        let done = normalize(&mut tree, &Rules::builtin(Some(Profile::Debian)), epoch());
         let gone = tree.find(b"etc/ssh/ssh_host_rsa_key").is_none();
         assert_eq!((done.is_ok(), gone), (goes, goes), "{puts:?}");
     }
@@ -234,7 +238,7 @@ fn keys_depend_on_the_first_boot() {
         let rule = format!(
             "[[rule]]\nname = \"r\"\npath = \"y\"\nverb = \"remove\"\nwhen = [{path:?}]\nreason = \"\"\n"
         );
-        let rules = Rules::with_file(None, Path::new("f"), &rule).unwrap();
+        let rules = Rules::none().with_file(Path::new("f"), &rule).unwrap();
         let report = examine(&sketch(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
         assert_eq!(paths(&report, "r"), ["y"], "{path}");
     }
@@ -245,10 +249,11 @@ fn keys_depend_on_the_first_boot() {
         "[[rule]]\nname = \"r\"\npath = \"etc/machine-id\"\nverb = \"remove\"\nwhen = [\"no\"]\nreason = \"\"\n",
     ] {
         let text = format!("enable = [\"ssh-host-keys\"]\n{more}");
-        let kept = Rules::with_file(None, Path::new("f"), &text).unwrap();
+        let kept = Rules::none().with_file(Path::new("f"), &text).unwrap();
         assert_eq!(examine(&tree, &kept, epoch()).unwrap(), Report::default());
-        let gone =
-            Rules::with_file(None, Path::new("f"), &text.replace("when = [\"no\"]\n", "")).unwrap();
+        let gone = Rules::none()
+            .with_file(Path::new("f"), &text.replace("when = [\"no\"]\n", ""))
+            .unwrap();
         let fires = !more.is_empty();
         assert_eq!(examine(&tree, &gone, epoch()).unwrap() != Report::default(), fires);
     }
@@ -267,15 +272,15 @@ fn hard_links_are_not_changed_unseen() {
         builder.link(root, names[1].as_bytes(), file).unwrap();
         builder.finish().unwrap()
     };
-    let rules = Rules::with_file(
-        None,
-        Path::new("f"),
-        "[[rule]]\nname = \"a\"\npath = \"a-*\"\nverb = \"truncate\"\nreason = \"\"\n\
+    let rules = Rules::none()
+        .with_file(
+            Path::new("f"),
+            "[[rule]]\nname = \"a\"\npath = \"a-*\"\nverb = \"truncate\"\nreason = \"\"\n\
          [[rule]]\nname = \"b\"\npath = \"b-*\"\nverb = \"truncate\"\nreason = \"\"\n\
          [[rule]]\nname = \"gone\"\npath = \"gone\"\nverb = \"remove\"\nreason = \"\"\n\
          [[rule]]\nname = \"clamp\"\npath = \"a-1\"\nverb = \"clamp\"\nreason = \"\"\n",
-    )
-    .unwrap();
+        )
+        .unwrap();
     for (second, fires) in [("a-2", &["a-1", "a-2"][..]), ("gone", &["a-1"])] {
         let report = normalize(&mut tree(["a-1", second]), &rules, epoch()).unwrap();
         assert_eq!(paths(&report, "a"), fires);
@@ -283,7 +288,7 @@ fn hard_links_are_not_changed_unseen() {
     // Once, not once for each name.
     let twice = "[[rule]]\nname = \"r\"\npath = \"a-*\"\nverb = \"rewrite\"\nmatch = \"x\"\n\
                  with = \"xy\"\nreason = \"\"\n";
-    let twice = Rules::with_file(None, Path::new("f"), twice).unwrap();
+    let twice = Rules::none().with_file(Path::new("f"), twice).unwrap();
     let mut linked = tree(["a-1", "a-2"]);
     normalize(&mut linked, &twice, epoch()).unwrap();
     assert_eq!(linked.read(linked.find(b"a-1").unwrap()).unwrap(), b"xy");
@@ -312,7 +317,7 @@ fn large_files_are_not_read() {
     let mut tree = builder.finish().unwrap();
     let rules = |verb: &str| {
         let text = format!("[[rule]]\nname = \"r\"\npath = \"a\"\nreason = \"\"\n{verb}\n");
-        Rules::with_file(None, Path::new("f"), &text).unwrap()
+        Rules::none().with_file(Path::new("f"), &text).unwrap()
     };
     let order = rules("verb = \"order\"\nby = \"line\"");
     assert_eq!(paths(&examine(&tree, &order, epoch()).unwrap(), "r"), ["a"]);
@@ -353,7 +358,7 @@ fn results_are_exact() {
     ]]);
     let profile = Profile::of(&tree).unwrap();
     assert_eq!(profile, Some(arch));
-    normalize(&mut tree, &Rules::builtin(arch), epoch()).unwrap();
+    normalize(&mut tree, &Rules::builtin(Some(arch)), epoch()).unwrap();
     for (path, expected) in [
         ("etc/machine-id", Some("uninitialized\n")),
         (

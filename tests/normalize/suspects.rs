@@ -15,7 +15,7 @@ const RANDOM: &[u8] = b"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f
 
 /// The paths that are suspicious in a tree, each with how the reason starts.
 fn suspects(puts: &[Put], rules: &str) -> Vec<(String, String)> {
-    let rules = Rules::with_file(None, Path::new("f"), rules).unwrap();
+    let rules = Rules::none().with_file(Path::new("f"), rules).unwrap();
     let epoch = detfs::Timestamp::from_seconds(EPOCH);
     let found = suspicions(&sketch(&[puts]), &rules, epoch).unwrap();
     let text = |path: Vec<u8>| String::from_utf8(path).unwrap();

@@ -21,6 +21,7 @@ mod oracle;
 mod outputs;
 mod random_trees;
 mod repart;
+mod secrets;
 mod stage;
 mod tree;
 mod verity;

@@ -62,6 +62,7 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     let read = |path: &Path| dir::read(path, &DirOptions { threads, ..DirOptions::default() });
     let ((mut one, _), (two, _)) = (read(&one)?, read(&two)?);
     let canon = asked.of(&one)?;
+    canon.warning.iter().for_each(|warning| complain(warning));
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
     let found = compare(&one, &two, &canon.rules, epoch)?;
     report(&found, typed.json)?;
