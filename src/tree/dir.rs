@@ -14,6 +14,7 @@ mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod walker;
 
 use std::ffi::CStr;
 use std::fmt;
@@ -21,16 +22,16 @@ use std::mem::MaybeUninit;
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, open};
 use rustix::io::Errno;
 
 use node::{Fault, NodeReader, refused, type_of};
 use state::{Batch, Directory, Found, Pending, Place, State};
+use walker::{CurrentPath, Walker};
 
-use super::beneath::Beneath;
 use super::host_xattrs::HostXattrs;
 use super::{Tree, TreeBuilder};
 use crate::error::{Error, Result};
@@ -84,10 +85,9 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     })?;
 
     let facts = NodeReader::new(&options.host_xattrs).directory(fd.as_fd());
-    let facts = facts.map_err(|fault| failure(given(), &fault))?;
-    let state = State::new(facts)?;
-    let scan =
-        Scan { options, beneath: Beneath::new(fd), state: Mutex::new(state), more: Condvar::new() };
+    let (facts, identity) = facts.map_err(|fault| failure(given(), &fault))?;
+    let state = Mutex::new(State::new(facts, identity)?);
+    let scan = Scan { options, root: Arc::new(fd), state, more: Condvar::new() };
     std::thread::scope(|scope| {
         for _ in 1..options.threads.get() {
             scope.spawn(|| scan.work());
@@ -96,7 +96,7 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     });
 
     let state = scan.state.into_inner().expect("a panic of a thread has come through");
-    state.finish(scan.beneath)
+    state.finish(scan.root)
 }
 
 fn failure(path: Vec<u8>, fault: &Fault) -> Error {
@@ -127,7 +127,7 @@ const LISTING: usize = 32 << 10;
 
 struct Scan<'a> {
     options: &'a DirOptions<'a>,
-    beneath: Beneath,
+    root: Arc<OwnedFd>,
     state: Mutex<State>,
     /// Told when there are more directories to read, or no more at all.
     more: Condvar,
@@ -151,12 +151,15 @@ impl Scan<'_> {
     fn work(&self) {
         let mut reader = NodeReader::new(&self.options.host_xattrs);
         let mut listing = vec![MaybeUninit::uninit(); LISTING];
+        let mut walker = Walker::new(Arc::clone(&self.root));
         let mut batch = Batch::default();
-        while let Some((pending, path, _busy)) = self.next() {
+        while let Some((pending, _busy)) = self.next() {
             if let Err(fault) =
-                self.directory(&pending, path.clone(), &mut reader, &mut listing, &mut batch)
+                self.directory(&pending, &mut walker, &mut reader, &mut listing, &mut batch)
             {
-                self.state().fail(path.clone(), failure(path, &fault));
+                let mut state = self.state();
+                let path = state.path_of_directory(pending.number);
+                state.fail(path.clone(), failure(path, &fault));
             }
         }
     }
@@ -165,57 +168,60 @@ impl Scan<'_> {
         self.state.lock().expect("no thread panics with the lock")
     }
 
-    fn next(&self) -> Option<(Pending, Vec<u8>, Busy<'_, '_>)> {
+    fn next(&self) -> Option<(Pending, Busy<'_, '_>)> {
         let idle = |state: &mut State| state.pending.is_empty() && state.busy > 0;
         let mut state =
             self.more.wait_while(self.state(), idle).expect("no thread panics with the lock");
-        let (pending, path) = state.next()?;
-        Some((pending, path, Busy(self)))
+        Some((state.next()?, Busy(self)))
     }
 
     fn directory(
         &self,
         pending: &Pending,
-        path: Vec<u8>,
+        walker: &mut Walker,
         reader: &mut NodeReader<'_>,
         listing: &mut [MaybeUninit<u8>],
         batch: &mut Batch,
     ) -> Result<(), Fault> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = self.beneath.open(&path, flags).map_err(refused("cannot open"))?;
-        let place = match pending.parent {
+        let Pending { number, parent } = *pending;
+        let route = |from| self.state().route(from, number);
+        let (fd, path) = walker.go(number, route).map_err(refused("cannot open"))?;
+        let place = match parent {
             None => Place::Added(TreeBuilder::ROOT),
-            Some(parent) => Place::Beneath(parent, reader.directory(fd.as_fd())?),
+            Some(parent) => {
+                let (facts, identity) = reader.directory(fd)?;
+                Place::Beneath(parent, facts, identity)
+            }
         };
-        let mut directory = Directory { number: pending.number, path, place };
-        let mut entries = RawDir::new(&fd, listing);
+        let mut directory = Directory { number, place };
+        let mut entries = RawDir::new(fd, listing);
         while let Some(entry) = entries.next() {
             match entry {
                 Ok(entry) => {
                     let (name, kind) = (entry.file_name(), entry.file_type());
-                    self.entry(&directory, fd.as_fd(), name, kind, reader, batch);
+                    self.entry(fd, path, name, kind, reader, batch);
                 }
                 Err(error) => {
-                    let path = directory.path.clone();
+                    let path = path.as_bytes().to_vec();
                     let fault = refused("cannot list")(error);
                     batch.failures.push((path.clone(), failure(path, &fault)));
                     break;
                 }
             }
             if batch.len() >= BATCH {
-                self.state().add(&mut directory, batch);
+                self.state().add(&mut directory, path.as_bytes(), batch);
             }
         }
-        self.state().add(&mut directory, batch);
+        self.state().add(&mut directory, path.as_bytes(), batch);
         Ok(())
     }
 
     fn entry(
         &self,
-        directory: &Directory,
-        fd: BorrowedFd<'_>,
+        directory: BorrowedFd<'_>,
+        path: &mut CurrentPath,
         entry: &CStr,
-        kind: FileType,
+        listed: FileType,
         reader: &mut NodeReader<'_>,
         batch: &mut Batch,
     ) {
@@ -223,22 +229,22 @@ impl Scan<'_> {
         if matches!(name, b"." | b"..") {
             return;
         }
-        if self.options.exclude.is_some_and(|exclude| exclude(&join(&directory.path, name))) {
+        if self.options.exclude.is_some_and(|exclude| path.with(name, exclude)) {
             return;
         }
         let start = batch.names.len();
         batch.names.extend_from_slice(name);
         let range = start..batch.names.len();
-        let kind = match kind {
-            FileType::Unknown => type_of(fd, entry),
-            kind => Ok(kind),
+        let listed = match listed {
+            FileType::Unknown => type_of(directory, entry),
+            listed => Ok(listed),
         };
-        match kind {
+        match listed {
             Ok(FileType::Directory) => batch.directories.push(range),
-            kind => match kind.and_then(|kind| reader.entry(fd, entry, kind)) {
+            listed => match listed.and_then(|listed| reader.entry(directory, entry, listed)) {
                 Ok((facts, what, key)) => batch.found.push(Found { name: range, facts, what, key }),
                 Err(fault) => {
-                    let path = join(&directory.path, name);
+                    let path = join(path.as_bytes(), name);
                     batch.failures.push((path.clone(), failure(path, &fault)));
                 }
             },

@@ -3,7 +3,6 @@
 //! A [`Tree`] holds its inodes in pre-order of the byte-sorted names, so an inode's number in the
 //! tree does not depend on how the tree was made. File content is a reference, never loaded whole.
 
-mod beneath;
 mod builder;
 mod content;
 pub mod dir;

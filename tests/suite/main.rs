@@ -11,6 +11,7 @@
 mod bad_input;
 mod boot;
 mod btrfs;
+mod depth;
 mod determinism;
 mod detfs;
 mod ext4;

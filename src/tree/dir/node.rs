@@ -10,9 +10,9 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as SysResult};
 
-use super::source::{READ, stamp, status};
+use super::source::{READ, identity, stamp, status};
+use super::walker::{Identity, open_entry};
 use crate::time::Timestamp;
-use crate::tree::beneath::open_entry;
 use crate::tree::host_xattrs::HostXattrs;
 use crate::tree::{FileFlags, Metadata, Node, Xattr};
 
@@ -32,9 +32,6 @@ pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> Fault {
         _ => Fault::Refused(operation, error),
     }
 }
-
-/// An inode of the host that has several names.
-pub(super) type LinkKey = (u32, u32, u64);
 
 /// An extended attribute that is not taken over, and why.
 pub(super) type LeftOut = (Box<[u8]>, &'static str);
@@ -146,10 +143,10 @@ impl<'a> NodeReader<'a> {
         Self { host_xattrs, list: vec![0; XATTR_MAX], value: vec![0; XATTR_MAX] }
     }
 
-    /// Reads an open directory's metadata.
-    pub(super) fn directory(&mut self, fd: BorrowedFd<'_>) -> Result<Facts, Fault> {
+    /// Reads an open directory's metadata, and which directory it is.
+    pub(super) fn directory(&mut self, fd: BorrowedFd<'_>) -> Result<(Facts, Identity), Fault> {
         let status = status(fd).map_err(refused("cannot read its status"))?;
-        self.facts(&status, &Attributes::Direct(fd))
+        Ok((self.facts(&status, &Attributes::Direct(fd))?, identity(&status)))
     }
 
     /// Reads an entry that is not a directory; for one with several names also which it is.
@@ -160,7 +157,7 @@ impl<'a> NodeReader<'a> {
         directory: BorrowedFd<'_>,
         name: &CStr,
         kind: FileType,
-    ) -> Result<(Facts, What, Option<LinkKey>), Fault> {
+    ) -> Result<(Facts, What, Option<Identity>), Fault> {
         let flags = if kind == FileType::RegularFile { READ } else { OFlags::PATH };
         let fd = open_entry(directory, name, flags).map_err(refused("cannot open"))?;
         let status = status(&fd).map_err(refused("cannot read its status"))?;
@@ -191,8 +188,7 @@ impl<'a> NodeReader<'a> {
                 return Err(Fault::Refused("cannot tell what it is", Errno::OPNOTSUPP));
             }
         };
-        let key = (status.stx_dev_major, status.stx_dev_minor, status.stx_ino);
-        Ok((facts, what, (status.stx_nlink > 1).then_some(key)))
+        Ok((facts, what, (status.stx_nlink > 1).then_some(identity(&status))))
     }
 
     fn facts(&mut self, status: &Statx, attributes: &Attributes<'_>) -> Result<Facts, Fault> {

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, OFlags, SeekFrom, Statx, StatxFlags, seek, statx};
 use rustix::io::Errno;
 
+use super::walker::{Identity, Route, Walker, open_entry};
 use crate::error::{Error, Result};
-use crate::tree::beneath::Beneath;
 use crate::tree::{ContentReader, ContentSource};
 
 /// How a regular file is opened. It may have become a pipe: `O_NONBLOCK` doesn't wait for one.
@@ -20,6 +21,11 @@ pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 /// What an open file is.
 pub(super) fn status(fd: impl AsFd) -> rustix::io::Result<Statx> {
     statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+}
+
+/// Which inode of the host it is.
+pub(super) fn identity(status: &Statx) -> Identity {
+    (status.stx_dev_major, status.stx_dev_minor, status.stx_ino)
 }
 
 /// A number that changes with a file: with the inode that it is, its length and its times.
@@ -40,10 +46,18 @@ pub(super) fn stamp(status: &Statx) -> u64 {
 /// Where the directories and regular files of a tree are, in few bytes.
 #[derive(Debug)]
 pub(super) struct Records {
-    directories: Vec<Place>,
+    directories: Vec<DirectoryRecord>,
     files: Vec<(u64, Place)>,
     /// Names, each after a byte with its length.
     names: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DirectoryRecord {
+    place: Place,
+    depth: u32,
+    /// Once the directory was read.
+    identity: Identity,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +74,23 @@ impl Records {
     /// The number of the root directory.
     pub(super) const ROOT: u32 = 0;
 
-    pub(super) fn new() -> Self {
-        let root = Place { directory: Self::ROOT, name: 0 };
+    /// Starts with the root alone.
+    pub(super) fn new(root: Identity) -> Self {
+        let place = Place { directory: Self::ROOT, name: 0 };
+        let root = DirectoryRecord { place, depth: 0, identity: root };
         Self { directories: vec![root], files: Vec::new(), names: Vec::new() }
     }
 
     pub(super) fn add_directory(&mut self, directory: u32, name: &[u8]) -> Result<u32, Full> {
         let index = u32::try_from(self.directories.len()).map_err(|_| Full)?;
         let place = self.place(directory, name)?;
-        self.directories.push(place);
+        let depth = self.directories[directory as usize].depth + 1;
+        self.directories.push(DirectoryRecord { place, depth, identity: Identity::default() });
         Ok(index)
+    }
+
+    pub(super) fn set_identity(&mut self, directory: u32, identity: Identity) {
+        self.directories[directory as usize].identity = identity;
     }
 
     pub(super) fn add_file(
@@ -100,19 +121,29 @@ impl Records {
     pub(super) fn name_of_directory(&self, index: u32) -> &[u8] {
         match index {
             Self::ROOT => b"",
-            _ => self.name(self.directories[index as usize]),
+            _ => self.name(self.directories[index as usize].place),
         }
     }
 
-    pub(super) fn path_of_directory(&self, mut index: u32) -> Vec<u8> {
-        let mut names = Vec::new();
-        while index != Self::ROOT {
-            let place = self.directories[index as usize];
-            names.push(self.name(place));
-            index = place.directory;
+    /// Returns the way from one directory to another. Those above the first must have been read.
+    pub(super) fn route(&self, mut from: u32, mut to: u32) -> Route {
+        let mut route = Route { up: Vec::new(), down: Vec::new() };
+        while from != to {
+            let (above, below) = (&self.directories[from as usize], &self.directories[to as usize]);
+            if above.depth < below.depth {
+                route.down.push(self.name(below.place).into());
+                to = below.place.directory;
+            } else {
+                from = above.place.directory;
+                route.up.push(self.directories[from as usize].identity);
+            }
         }
-        names.reverse();
-        names.join(&b'/')
+        route.down.reverse();
+        route
+    }
+
+    pub(super) fn path_of_directory(&self, index: u32) -> Vec<u8> {
+        self.route(Self::ROOT, index).down.join(&b'/')
     }
 
     fn path_of_file(&self, index: u32) -> Vec<u8> {
@@ -135,26 +166,46 @@ impl Records {
 /// The files of a directory.
 #[derive(Debug)]
 pub(super) struct DirSource {
-    pub(super) beneath: Beneath,
-    pub(super) records: Records,
+    root: Arc<OwnedFd>,
+    records: Arc<Records>,
+    /// Those that no thread has; the last one stands where the last file was opened.
+    walkers: Mutex<Vec<Walker>>,
 }
 
 struct DirReader {
     file: File,
-    stamp: u64,
-    path: Vec<u8>,
+    index: u32,
+    records: Arc<Records>,
 }
 
 fn changed(path: &[u8], rule: &str) -> Error {
     Error::Changed { path: path.to_vec(), rule: rule.into() }
 }
 
+impl DirSource {
+    pub(super) fn new(root: Arc<OwnedFd>, records: Records) -> Self {
+        Self { root, records: Arc::new(records), walkers: Mutex::default() }
+    }
+
+    fn open_file(&self, index: u32) -> rustix::io::Result<OwnedFd> {
+        let walkers = || self.walkers.lock().expect("no thread panics with the lock");
+        let (_, place) = self.records.files[index as usize];
+        let mut walker = walkers().pop().unwrap_or_else(|| Walker::new(Arc::clone(&self.root)));
+        let directory =
+            walker.go(place.directory, |from| self.records.route(from, place.directory));
+        let file = directory.and_then(|(fd, _)| open_entry(fd, self.records.name(place), READ));
+        walkers().push(walker);
+        file
+    }
+}
+
 impl ContentSource for DirSource {
     fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
-        let (stamp, _) = self.records.files[index as usize];
-        let place = self.records.path_of_file(index);
-        match self.beneath.open(&place, READ) {
-            Ok(fd) => Ok(Box::new(DirReader { file: fd.into(), stamp, path: place })),
+        match self.open_file(index) {
+            Ok(fd) => {
+                let records = Arc::clone(&self.records);
+                Ok(Box::new(DirReader { file: fd.into(), index, records }))
+            }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => {
                 Err(changed(&path(), "it was removed or replaced after the tree was listed"))
             }
@@ -163,12 +214,18 @@ impl ContentSource for DirSource {
     }
 }
 
+impl DirReader {
+    fn path(&self) -> Vec<u8> {
+        self.records.path_of_file(self.index)
+    }
+}
+
 impl ContentReader for DirReader {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, offset).or_else(|error| {
             // A file that became shorter, or was replaced by something else, is one that changed.
             self.verify()?;
-            Err(Error::source(self.path.clone(), "cannot read", error))
+            Err(Error::source(self.path(), "cannot read", error))
         })
     }
 
@@ -198,11 +255,11 @@ impl ContentReader for DirReader {
     // Once, after the last read, is enough: whenever it was changed or replaced, it shows.
     fn verify(&self) -> Result<()> {
         match status(&self.file) {
-            Ok(status) if stamp(&status) == self.stamp => Ok(()),
+            Ok(status) if stamp(&status) == self.records.files[self.index as usize].0 => Ok(()),
             Ok(_) => {
-                Err(changed(&self.path, "it was changed or replaced after the tree was listed"))
+                Err(changed(&self.path(), "it was changed or replaced after the tree was listed"))
             }
-            Err(error) => Err(Error::source(self.path.clone(), "cannot read its status", error)),
+            Err(error) => Err(Error::source(self.path(), "cannot read its status", error)),
         }
     }
 }

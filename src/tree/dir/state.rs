@@ -6,13 +6,15 @@ use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rustix::fd::OwnedFd;
+
 use super::join;
-use super::node::{Facts, LeftOut, LinkKey, What};
+use super::node::{Facts, LeftOut, What};
 use super::source::{DirSource, Full, Records};
+use super::walker::{Identity, Route};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::report::Warning;
-use crate::tree::beneath::Beneath;
 use crate::tree::builder::too_large;
 use crate::tree::{ContentId, Node, NodeId, Tree, TreeBuilder};
 
@@ -47,7 +49,7 @@ pub(super) struct State {
     /// The builder's number of the source.
     source: u16,
     records: Records,
-    links: BTreeMap<LinkKey, NodeId>,
+    links: BTreeMap<Identity, NodeId>,
     pub(super) pending: Vec<Pending>,
     /// How many threads are reading a directory, and may find more.
     pub(super) busy: usize,
@@ -58,12 +60,12 @@ pub(super) struct State {
 
 impl State {
     /// Starts with the root, which is the first directory to be read.
-    pub(super) fn new(root: Facts) -> Result<Self> {
+    pub(super) fn new(root: Facts, identity: Identity) -> Result<Self> {
         let mut builder = TreeBuilder::new(root.metadata)?;
         let mut state = Self {
             source: builder.reserve_source(),
             builder,
-            records: Records::new(),
+            records: Records::new(identity),
             links: BTreeMap::new(),
             pending: vec![Pending { number: Records::ROOT, parent: None }],
             busy: 0,
@@ -75,23 +77,31 @@ impl State {
     }
 
     /// Makes the tree, whose content is read from beneath the root, and the report.
-    pub(super) fn finish(mut self, beneath: Beneath) -> Result<(Tree, Vec<Warning>)> {
+    pub(super) fn finish(mut self, root: Arc<OwnedFd>) -> Result<(Tree, Vec<Warning>)> {
         if let Some((_, error)) = self.failure {
             return Err(error);
         }
         self.records.shrink_to_fit();
-        let source = DirSource { beneath, records: self.records };
+        let source = DirSource::new(root, self.records);
         self.builder.set_source(self.source, Arc::new(source));
         let warnings = self.left_out.into_iter().map(|(name, left_out)| left_out.warning(&name));
         Ok((self.builder.finish()?, warnings.collect()))
     }
 
-    /// Takes the next directory to read, with its path; the caller will be busy with it.
-    pub(super) fn next(&mut self) -> Option<(Pending, Vec<u8>)> {
+    /// Takes the next directory to read; the caller will be busy with it.
+    pub(super) fn next(&mut self) -> Option<Pending> {
         let pending = self.pending.pop()?;
         self.busy += 1;
-        let path = self.records.path_of_directory(pending.number);
-        Some((pending, path))
+        Some(pending)
+    }
+
+    /// Returns the way from a directory that was read to another one.
+    pub(super) fn route(&self, from: u32, to: u32) -> Route {
+        self.records.route(from, to)
+    }
+
+    pub(super) fn path_of_directory(&self, number: u32) -> Vec<u8> {
+        self.records.path_of_directory(number)
     }
 
     /// Counts attributes that are left out of a node; only once for a node with several names.
@@ -120,45 +130,46 @@ impl State {
     }
 
     /// Adds what a thread found in a directory; at the first time the directory too.
-    pub(super) fn add(&mut self, directory: &mut Directory, batch: &mut Batch) {
+    pub(super) fn add(&mut self, directory: &mut Directory, path: &[u8], batch: &mut Batch) {
         for (path, error) in batch.failures.drain(..) {
             self.fail(path, error);
         }
-        match self.node_of(directory) {
-            Ok(node) => self.add_entries(directory, node, batch),
-            Err(error) => self.fail(directory.path.clone(), at(directory.path.clone(), error)),
+        match self.node_of(directory, path) {
+            Ok(node) => self.add_entries(directory.number, path, node, batch),
+            Err(error) => self.fail(path.to_vec(), at(path.to_vec(), error)),
         }
         batch.clear();
     }
 
-    fn node_of(&mut self, directory: &mut Directory) -> Result<NodeId> {
-        let (parent, facts) = match &mut directory.place {
+    fn node_of(&mut self, directory: &mut Directory, path: &[u8]) -> Result<NodeId> {
+        let (parent, facts, identity) = match &mut directory.place {
             Place::Added(node) => return Ok(*node),
-            Place::Beneath(parent, facts) => (*parent, facts),
+            Place::Beneath(parent, facts, identity) => (*parent, facts, *identity),
         };
+        self.records.set_identity(directory.number, identity);
         let name = self.records.name_of_directory(directory.number);
         let metadata = take(&mut facts.metadata);
         let node = self.builder.add(parent, name, metadata, Node::Directory)?;
-        self.leave_out(take(&mut facts.left_out), true, || directory.path.clone());
+        self.leave_out(take(&mut facts.left_out), true, || path.to_vec());
         directory.place = Place::Added(node);
         Ok(node)
     }
 
-    fn add_entries(&mut self, directory: &Directory, node: NodeId, batch: &mut Batch) {
+    fn add_entries(&mut self, number: u32, path: &[u8], node: NodeId, batch: &mut Batch) {
         for range in batch.directories.drain(..) {
             let name = &batch.names[range];
-            match self.records.add_directory(directory.number, name) {
+            match self.records.add_directory(number, name) {
                 Ok(number) => self.pending.push(Pending { number, parent: Some(node) }),
                 Err(Full) => {
-                    let path = join(&directory.path, name);
+                    let path = join(path, name);
                     self.fail(path.clone(), too_large(path));
                 }
             }
         }
         for found in batch.found.drain(..) {
             let name = &batch.names[found.name.clone()];
-            if let Err(error) = self.add_entry(directory, node, name, found) {
-                let path = join(&directory.path, name);
+            if let Err(error) = self.add_entry(number, path, node, name, found) {
+                let path = join(path, name);
                 self.fail(path.clone(), at(path, error));
             }
         }
@@ -166,21 +177,22 @@ impl State {
 
     fn add_entry(
         &mut self,
-        directory: &Directory,
+        number: u32,
+        path: &[u8],
         node: NodeId,
         name: &[u8],
         found: Found,
     ) -> Result<()> {
         let Found { facts, what, key, .. } = found;
         let known = key.and_then(|key| self.links.get(&key)).copied();
-        self.leave_out(facts.left_out, known.is_none(), || join(&directory.path, name));
+        self.leave_out(facts.left_out, known.is_none(), || join(path, name));
         if let Some(known) = known {
             return self.builder.link(node, name, known);
         }
         let what = match what {
             What::Other(node) => node,
             What::File { size, stamp } => {
-                let index = self.records.add_file(directory.number, name, stamp);
+                let index = self.records.add_file(number, name, stamp);
                 let index = index.map_err(|Full| too_large(name.to_vec()))?;
                 Node::File { size, content: ContentId { source: self.source, index } }
             }
@@ -196,7 +208,6 @@ impl State {
 /// A directory that a thread reads.
 pub(super) struct Directory {
     pub(super) number: u32,
-    pub(super) path: Vec<u8>,
     pub(super) place: Place,
 }
 
@@ -204,7 +215,7 @@ pub(super) enum Place {
     /// It is in the tree.
     Added(NodeId),
     /// It will be, beneath this node.
-    Beneath(NodeId, Facts),
+    Beneath(NodeId, Facts, Identity),
 }
 
 /// A node that was found in a directory, itself not a directory.
@@ -212,7 +223,7 @@ pub(super) struct Found {
     pub(super) name: Range<usize>,
     pub(super) facts: Facts,
     pub(super) what: What,
-    pub(super) key: Option<LinkKey>,
+    pub(super) key: Option<Identity>,
 }
 
 /// What a thread has found in a directory and not yet added to the tree.

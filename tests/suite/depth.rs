@@ -1,0 +1,58 @@
+//! Deep trees: time and descriptors do not depend on how deep a directory is.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+
+use crate::detfs::PROGRAM;
+use crate::oracle::{run, shell};
+
+/// A directory with one chain of directories, each of which has a file.
+struct Deep(PathBuf);
+
+impl Deep {
+    fn new(parent: &str, levels: usize) -> Self {
+        let deep = Self(tempfile::tempdir_in(parent).unwrap().keep());
+        let mut at = openat(CWD, &deep.0, OFlags::RDONLY, Mode::empty()).unwrap();
+        for _ in 0..levels {
+            mkdirat(&at, c"d", Mode::RWXU).unwrap();
+            // After the directory by name, so that the way up is walked as well.
+            let file = openat(&at, c"z", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
+            File::from(file).write_all(b"z").unwrap();
+            at = openat(&at, c"d", OFlags::RDONLY, Mode::empty()).unwrap();
+        }
+        deep
+    }
+}
+
+impl Drop for Deep {
+    fn drop(&mut self) {
+        shell("rm -rf $1", &[&self.0]);
+    }
+}
+
+/// The seconds of processor time that `detfs ARGUMENTS` takes; the fewer of two runs.
+fn seconds(tree: &Path, arguments: &str) -> f64 {
+    let script = format!(
+        "TIMEFORMAT='%U %S'; for run in 1 2; do {{ time \"$1\" {arguments} >$3 2>&1; }} 2>&1; done |
+         awk '{{ print $1 + $2 }}' | sort -n | head -n 1"
+    );
+    let output = tree.with_extension("said");
+    let arguments = [OsStr::new("-euc"), script.as_ref(), "bash".as_ref(), PROGRAM.as_ref()];
+    let paths = [tree.as_os_str(), output.as_os_str()];
+    let said = run("bash", arguments.into_iter().chain(paths));
+    let _ = fs::remove_file(output);
+    said.stdout.trim().parse().unwrap_or_else(|error| panic!("{}: {error}", said.all()))
+}
+
+#[test]
+fn time_grows_with_the_depth_and_not_with_its_square() {
+    let (low, high) = (Deep::new("/dev/shm", 1500), Deep::new("/dev/shm", 6000));
+    let arguments = "mkfs ext4 $2 /dev/null";
+    let ratio = seconds(&high.0, arguments) / seconds(&low.0, arguments);
+    // 4, and 16 if it were the square.
+    assert!(ratio < 8.0, "four times as deep took {ratio} times as long");
+}
