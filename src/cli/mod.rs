@@ -6,6 +6,7 @@ mod arguments;
 mod btrfs;
 mod build;
 mod enclosure;
+mod fakeroot;
 mod meaning;
 mod mkfs;
 mod mkimage;
@@ -55,13 +56,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { 4.into() };
         }
     };
-    let is_root = rustix::process::geteuid().is_root();
-    let needs_root = !is_root
-        && match &command {
-            Command::Stage(_) => true,
-            Command::Build(build) => recipe::stages(&build.config),
-            _ => false,
-        };
+    let stages = match &command {
+        Command::Stage(_) => true,
+        Command::Build(build) => recipe::stages(&build.config),
+        _ => false,
+    };
+    if let Err(error) = fakeroot(stages) {
+        complain(&error);
+        return if is_repart { 1 } else { error.exit_code() }.into();
+    }
+    let needs_root = stages && !rustix::process::geteuid().is_root();
     if needs_root {
         let code = namespace::enter(&words);
         if code == 0
@@ -86,6 +90,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             complain(&error);
             error.exit_code().into()
         }
+    }
+}
+
+/// Refuses to work with a library for faked owners that does not, or where none can help.
+fn fakeroot(stages: bool) -> Result<()> {
+    match fakeroot::library()? {
+        Some(library) if stages => Err(Error::parameter(
+            "LD_PRELOAD",
+            format!("{library} is loaded, and packages are staged with real owners"),
+            "run it without fakeroot: an ordinary user gets a user namespace",
+        )),
+        _ => Ok(()),
     }
 }
 

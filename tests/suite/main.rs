@@ -15,6 +15,7 @@ mod depth;
 mod determinism;
 mod detfs;
 mod ext4;
+mod fakeroot;
 mod golden;
 mod images;
 mod normalize;

@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, copy_file_range, fallocate, fstatvfs,
-    ioctl_ficlone, linkat, openat, renameat_with, statat, unlinkat,
+    ioctl_ficlone, linkat, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -282,17 +282,19 @@ impl Pending {
                 self.temporary.insert(temporary_name(link)?.1).clone()
             }
         };
-        let rename = |flags| {
-            renameat_with(&self.directory, &*temporary, &self.directory, &*self.name, flags)
-        };
+        let (directory, name) = (&self.directory, &*self.name);
+        let replace = || renameat(directory, &*temporary, directory, name);
+        let flags = RenameFlags::NOREPLACE;
         let renamed = match self.force {
-            true => rename(RenameFlags::empty()),
-            false => match rename(RenameFlags::NOREPLACE) {
-                // Some network file systems don't know the flag. What is left is to look first.
-                Err(Errno::INVAL) => {
-                    match statat(&self.directory, &*self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            true => replace(),
+            false => match renameat_with(directory, &*temporary, directory, name, flags) {
+                // Some network file systems don't know the flag, and pseudo does not know the call.
+                // What is left is to look first.
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(_) => Err(Errno::EXIST),
-                        Err(_) => rename(RenameFlags::empty()),
+                        Err(Errno::NOENT) => replace(),
+                        Err(error) => Err(error),
                     }
                 }
                 renamed => renamed,

@@ -138,6 +138,12 @@ fn type_in(status: &Statx) -> FileType {
     FileType::from_raw_mode(status.stx_mode.into())
 }
 
+/// Whether a node has no content and no target.
+fn is_special(kind: FileType) -> bool {
+    use FileType::{BlockDevice, CharacterDevice, Fifo, Socket};
+    matches!(kind, BlockDevice | CharacterDevice | Fifo | Socket)
+}
+
 impl<'a> NodeReader<'a> {
     pub(super) fn new(host_xattrs: &'a HostXattrs) -> Self {
         Self { host_xattrs, list: vec![0; XATTR_MAX], value: vec![0; XATTR_MAX] }
@@ -151,24 +157,32 @@ impl<'a> NodeReader<'a> {
 
     /// Reads an entry that is not a directory; for one with several names also which it is.
     ///
-    /// Only a regular file is opened for reading: opening a device or a pipe may do something.
+    /// The listing only decides how the entry is opened: a regular file for reading, for opening a
+    /// device or a pipe may do something. Its status says what it is. The two differ where a
+    /// library fakes nodes that an ordinary user can't make: fakeroot stores a device as a file.
     pub(super) fn entry(
         &mut self,
         directory: BorrowedFd<'_>,
         name: &CStr,
-        kind: FileType,
+        listed: FileType,
     ) -> Result<(Facts, What, Option<Identity>), Fault> {
-        let flags = if kind == FileType::RegularFile { READ } else { OFlags::PATH };
+        let flags = if listed == FileType::RegularFile { READ } else { OFlags::PATH };
         let fd = open_entry(directory, name, flags).map_err(refused("cannot open"))?;
         let status = status(&fd).map_err(refused("cannot read its status"))?;
-        if type_in(&status) != kind {
+        let kind = type_in(&status);
+        let faked = listed == FileType::RegularFile && is_special(kind);
+        if kind != listed && !faked {
             return Err(Fault::Replaced);
         }
-        let attributes = match kind {
+        let attributes = match listed {
             FileType::RegularFile => Attributes::Direct(fd.as_fd()),
             _ => Attributes::ByName(format!("/proc/self/fd/{}", fd.as_raw_fd())),
         };
-        let facts = self.facts(&status, &attributes)?;
+        let mut facts = self.facts(&status, &attributes)?;
+        if faked {
+            // They are those of the file that stands for it.
+            facts.metadata.flags = FileFlags::empty();
+        }
         let what = match kind {
             FileType::RegularFile => What::File { size: status.stx_size, stamp: stamp(&status) },
             FileType::Symlink => {
