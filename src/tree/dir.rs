@@ -10,6 +10,7 @@
 //! the kernel's clock, a few milliseconds, leaves no trace to see.)
 
 mod node;
+mod owners;
 mod source;
 mod state;
 #[cfg(test)]
@@ -70,8 +71,8 @@ impl fmt::Debug for DirOptions<'_> {
 ///
 /// # Errors
 /// [`Error::Parameter`] if `root` is not a directory; [`Error::Source`] for what can't be
-/// read, [`Error::Changed`] for what was replaced meanwhile. Of several the one with the smallest
-/// path is reported.
+/// read, [`Error::Changed`] for what was replaced meanwhile, [`Error::Unrepresentable`] for owners
+/// that the user namespace does not map. Of several the one with the smallest path is reported.
 pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>)> {
     let given = || root.as_os_str().as_bytes().to_vec();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -96,7 +97,9 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     });
 
     let state = scan.state.into_inner().expect("a panic of a thread has come through");
-    state.finish(scan.root)
+    let (tree, mut warnings) = state.finish(scan.root)?;
+    warnings.extend(owners::check(&tree)?);
+    Ok((tree, warnings))
 }
 
 fn failure(path: Vec<u8>, fault: &Fault) -> Error {

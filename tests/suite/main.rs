@@ -21,6 +21,7 @@ mod images;
 mod normalize;
 mod oracle;
 mod outputs;
+mod owners;
 mod random_trees;
 mod repart;
 mod secrets;
