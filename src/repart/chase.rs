@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,16 @@ pub(super) fn open(root: &Path, path: &[u8]) -> Result<(File, PathBuf)> {
     }
 }
 
+/// Reads the text that a path leads to; `None` if there is nothing.
+///
+/// # Errors
+/// [`Error::Source`] if it can't be read, or is not UTF-8.
+pub(super) fn read_text(root: &Path, path: &[u8]) -> Result<Option<String>> {
+    let Some(found) = resolve(root, path)? else { return Ok(None) };
+    let text = fs::read_to_string(beneath(root, &found));
+    text.map(Some).map_err(|error| Error::source(path, "cannot read", error))
+}
+
 /// The path on this machine of one in the root.
 pub(super) fn beneath(root: &Path, path: &[u8]) -> PathBuf {
     root.join(OsStr::from_bytes(path))
@@ -117,7 +127,6 @@ fn is_missing(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

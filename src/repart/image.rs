@@ -1,7 +1,7 @@
 //! The image that a run works on.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl Image {
                 "give --size=, a number of bytes or auto",
             ));
         }
-        if path.symlink_metadata().is_ok() {
+        if exists(path)? {
             return Err(Error::parameter(
                 "--empty=create",
                 format!("{} exists", path.display()),
@@ -274,6 +274,15 @@ impl Image {
                 .map_err(|error| Error::output(format!("cannot clear {}", output.name()), error))?;
         }
         Ok(output)
+    }
+}
+
+/// Returns whether anything has a path, be it a symlink that leads nowhere.
+pub(super) fn exists(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::output(format!("cannot look for {}", path.display()), error)),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod fstab;
 mod generate;
 mod image;
 mod label;
+mod machine_id;
 mod options;
 mod outcome;
 mod partition;
@@ -30,6 +31,7 @@ pub use definition::{
     CopyFiles, Definition, EncryptedVolume, Format, Minimize, MountPoint, Subvolume, Symlink,
     TreePath, Verity,
 };
+pub use machine_id::machine_id;
 pub use options::{Deferred, Empty, Filter, Generated, Options, Size};
 pub use outcome::{Activity, Outcome, Row};
 pub use run::{Report, run};

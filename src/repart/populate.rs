@@ -1,11 +1,13 @@
 //! The tree of a partition: what `CopyFiles=`, `MakeDirectories=` and `MakeSymlinks=` make of the
 //! tree that is copied from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -162,11 +164,23 @@ impl Work<'_> {
     /// Copies what a directory has into another one.
     fn directory(&mut self, line: &CopyFiles, source: &[u8]) -> Result<()> {
         let excluded = self.population.excluded(line, source)?;
+        let unknown = Mutex::new(BTreeMap::new());
         let exclude = |path: &[u8]| {
             let path = join(source, path);
-            excluded.iter().any(|excluded| excluded.takes(&path)) || self.hides(&path)
+            let hides = || {
+                self.hides(&path).unwrap_or_else(|error| {
+                    let mut unknown = unknown.lock().unwrap_or_else(PoisonError::into_inner);
+                    unknown.insert(path.clone(), error);
+                    true
+                })
+            };
+            excluded.iter().any(|excluded| excluded.takes(&path)) || hides()
         };
         let (tree, warnings) = self.read(source, &exclude)?;
+        let unknown = unknown.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some((path, error)) = unknown.into_iter().next() {
+            return Err(Error::source(path, "cannot read its status", error));
+        }
         self.warnings.extend(warnings);
         let there = self.overlay.find(&line.target)?;
         let directory = self.overlay.make_directory(&line.target)?;
@@ -223,18 +237,16 @@ impl Work<'_> {
     }
 
     /// Whether a path of the source is another name of what is excluded.
-    fn hides(&self, path: &[u8]) -> bool {
+    fn hides(&self, path: &[u8]) -> io::Result<bool> {
         if self.hidden.is_empty() {
-            return false;
+            return Ok(false);
         }
-        let inode = |path: &[u8]| {
-            let metadata = beneath(self.population.copy_source, path).symlink_metadata().ok()?;
-            Some((metadata.dev(), metadata.ino()))
+        let has = |path: &[u8], content| {
+            let metadata = beneath(self.population.copy_source, path).symlink_metadata()?;
+            Ok::<_, io::Error>(self.hidden.contains(&(metadata.dev(), metadata.ino(), content)))
         };
-        let has = |path, content| {
-            inode(path).is_some_and(|(dev, ino)| self.hidden.contains(&(dev, ino, content)))
-        };
-        has(path, false) || split(path).is_some_and(|(directory, _)| has(directory, true))
+        let within = |(directory, _): (&[u8], _)| has(directory, true);
+        Ok(has(path, false)? || split(path).map(within).transpose()?.unwrap_or(false))
     }
 
     fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<()> {

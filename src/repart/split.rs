@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::content::Blocks;
+use super::image::exists;
 use super::outcome::Row;
 use super::{Definition, type_name};
 use crate::error::{Error, Result};
@@ -61,7 +62,7 @@ pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
                 "give each a name of its own, or `-` for no file",
             ));
         }
-        if path.symlink_metadata().is_ok() {
+        if exists(path)? {
             return Err(Error::parameter(
                 "--split",
                 format!("{} exists", path.display()),

@@ -11,7 +11,7 @@ use crate::gpt::{Architecture, PartitionType, SectorSize};
 use crate::repart::config::values::{self, boolean};
 use crate::repart::config::{Compat, Context, Host, Overrides};
 use crate::repart::el_torito::ElTorito;
-use crate::repart::{Ddi, Deferred, Empty, Filter, Generated, Options, Size, fstab};
+use crate::repart::{Ddi, Deferred, Empty, Filter, Generated, Options, Size, fstab, machine_id};
 use crate::seed::Seed;
 use crate::verity::signature::{Certificate, Joined, Origin, PrivateKey, Signature};
 
@@ -62,6 +62,11 @@ pub(super) fn ddi(typed: &Repart) -> Result<Option<Ddi>> {
 /// A path; an empty one is none.
 fn path(typed: Option<&PathBuf>) -> Option<&PathBuf> {
     typed.filter(|path| !path.as_os_str().is_empty())
+}
+
+/// The root that is worked on.
+pub(super) fn root(typed: &Repart) -> &Path {
+    path(typed.root.as_ref()).map_or(Path::new("/"), PathBuf::as_path)
 }
 
 fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
@@ -192,13 +197,7 @@ fn seed(typed: &Repart) -> Result<Option<Seed>> {
         // What nobody can repeat is of no use: the content decides.
         Some("random") => Ok(None),
         Some(text) if !text.is_empty() => meaning::uuid("--seed", text).map(Seed).map(Some),
-        _ => {
-            let root = path(typed.root.as_ref()).map_or(Path::new("/"), PathBuf::as_path);
-            let id = std::fs::read_to_string(root.join("etc/machine-id")).unwrap_or_default();
-            let id = id.trim_end_matches('\n');
-            let plain = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-            Ok(plain.then(|| id.parse().ok()).flatten().map(Seed))
-        }
+        _ => Ok(machine_id(root(typed))?.map(Seed)),
     }
 }
 

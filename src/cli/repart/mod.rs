@@ -88,12 +88,17 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
 
     let (definitions, warnings) = match meaning::ddi(typed)? {
         Some(ddi) => config::parse(&ddi.files(), &context)?,
-        None => config::read(&directories(typed)?, &context)?,
+        None => {
+            let Directories { paths, root } = directories(typed)?;
+            config::read(&paths, &root, &context)?
+        }
     };
     warnings.iter().for_each(|warning| notice(warning));
     let mut all = Vec::new();
     for image in &typed.copy_from {
-        if options.image.as_ref().is_some_and(|target| is_same(image, target)) {
+        if let Some(target) = &options.image
+            && is_same(image, target)?
+        {
             return Err(Error::parameter(
                 "--copy-from",
                 format!("{} is the image that would be written", image.display()),
@@ -154,9 +159,18 @@ fn refuse(typed: &Repart) -> Result<()> {
 }
 
 /// Whether two paths lead to one file.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let inode = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
-    inode(one).is_some_and(|one| inode(other) == Some(one))
+fn is_same(one: &Path, other: &Path) -> Result<bool> {
+    let inode = |path: &Path| match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(Error::source(path.as_os_str().as_encoded_bytes(), "cannot read its status", error))
+        }
+    };
+    Ok(match (inode(one)?, inode(other)?) {
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    })
 }
 
 /// The directories that are named.
@@ -164,19 +178,38 @@ fn given(typed: &Repart) -> impl Iterator<Item = &PathBuf> {
     typed.definitions.iter().filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Where the definitions are, from the root of this machine.
-fn directories(typed: &Repart) -> Result<Vec<PathBuf>> {
-    let mut paths: Vec<_> = given(typed).cloned().collect();
-    if paths.is_empty() {
-        let root = typed.root.clone().unwrap_or_else(|| "/".into());
-        let places = ["etc", "run", "usr/local/lib", "usr/lib"];
-        paths.extend(places.map(|place| root.join(place).join("repart.d")));
+/// Directories of definitions.
+struct Directories {
+    /// Absolute paths on this machine.
+    paths: Vec<PathBuf>,
+    /// The directory that symlinks do not lead out of.
+    root: PathBuf,
+}
+
+/// Returns the directories that are given, or those of the root.
+fn directories(typed: &Repart) -> Result<Directories> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| {
+            let rule = format!("the directory that this runs in can't be found: {error}");
+            Error::parameter("--definitions", rule, "give absolute paths")
+        })
+    };
+    let paths = given(typed).map(|path| absolute(path)).collect::<Result<Vec<_>>>()?;
+    for path in &paths {
+        let exists = path.try_exists().map_err(|error| {
+            Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error)
+        })?;
+        if !exists {
+            notice(&format_args!("{}: there is no such directory", path.display()));
+        }
     }
-    let absolute = paths.iter().map(std::path::absolute).collect::<io::Result<_>>();
-    absolute.map_err(|error| {
-        let rule = format!("the directory that this runs in can't be found: {error}");
-        Error::parameter("--definitions", rule, "give absolute paths")
-    })
+    if !paths.is_empty() {
+        return Ok(Directories { paths, root: "/".into() });
+    }
+    let root = absolute(meaning::root(typed))?;
+    let places = ["etc", "run", "usr/local/lib", "usr/lib"];
+    let paths = places.map(|place| root.join(place).join("repart.d")).into();
+    Ok(Directories { paths, root })
 }
 
 /// Understands the arguments of the program called systemd-repart.

@@ -4,72 +4,137 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::repart::chase::{beneath, resolve, resolve_directory};
+
+/// A configuration file.
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    /// The directory as it was given, with the name.
+    pub(super) path: PathBuf,
+    /// The file itself, which symlinks may lead to.
+    target: PathBuf,
+}
+
+impl ConfigFile {
+    pub(super) fn read(&self) -> Result<Vec<u8>> {
+        fs::read(&self.target).map_err(|error| unreadable(&self.path, error))
+    }
+}
 
 /// A definition file with what is read after it.
 pub(super) struct Found {
-    pub(super) path: PathBuf,
-    pub(super) drop_ins: Vec<PathBuf>,
+    pub(super) file: ConfigFile,
+    pub(super) drop_ins: Vec<ConfigFile>,
 }
 
-/// The definition files of directories, by name; of equal names that of the first directory.
-pub(super) fn find(directories: &[PathBuf]) -> Result<Vec<Found>> {
+/// Returns the definition files of directories, by name; of equal names that of the first
+/// directory. Symlinks stay in `root`.
+pub(super) fn find(directories: &[PathBuf], root: &Path) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    for (name, path) in named(directories)? {
-        let Some(path) = path else { continue };
+    for (name, file) in named(directories, root)? {
+        let Some(file) = file else { continue };
         let mut directory = name;
         directory.push(".d");
         let beside: Vec<_> = directories.iter().map(|one| one.join(&directory)).collect();
-        let drop_ins = named(&beside)?.into_values().flatten().collect();
-        found.push(Found { path, drop_ins });
+        let drop_ins = named(&beside, root)?.into_values().flatten().collect();
+        found.push(Found { file, drop_ins });
     }
     Ok(found)
 }
 
-/// The `.conf` files of directories by name; `None` for one that masks others.
-fn named(directories: &[PathBuf]) -> Result<BTreeMap<OsString, Option<PathBuf>>> {
+/// Returns the `.conf` files of directories by name; `None` for one that masks others.
+fn named(directories: &[PathBuf], root: &Path) -> Result<BTreeMap<OsString, Option<ConfigFile>>> {
     let mut files = BTreeMap::new();
     for directory in directories {
-        #[expect(clippy::disallowed_methods, reason = "what it gives is sorted")]
-        let listing = match fs::read_dir(directory) {
-            Ok(listing) => listing,
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                continue;
-            }
-            Err(error) => return Err(unreadable(directory, error)),
-        };
-        for entry in listing {
-            let name = entry.map_err(|error| unreadable(directory, error))?.file_name();
-            if !name.as_encoded_bytes().ends_with(b".conf") || files.contains_key(&name) {
+        for name in names(directory, root)? {
+            if !name.as_bytes().ends_with(b".conf") || files.contains_key(&name) {
                 continue;
             }
             let path = directory.join(&name);
-            let is_null = fs::read_link(&path).is_ok_and(|to| to == Path::new("/dev/null"));
-            match fs::metadata(&path) {
-                _ if is_null => files.insert(name, None),
-                Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
-                    files.insert(name, None)
-                }
-                Ok(metadata) if metadata.is_file() => files.insert(name, Some(path)),
-                // A directory, or a link to nowhere.
-                _ => continue,
+            match node(&path, root)? {
+                Node::Masked => files.insert(name, None),
+                Node::File(target) => files.insert(name, Some(ConfigFile { path, target })),
+                Node::Directory(_) | Node::Missing => continue,
             };
         }
     }
     Ok(files)
 }
 
-/// The content of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| unreadable(path, error))
+/// Returns the names in a directory, in no order; none if the directory is missing.
+fn names(directory: &Path, root: &Path) -> Result<Vec<OsString>> {
+    let target = match node(directory, root)? {
+        Node::Directory(target) => target,
+        Node::Masked | Node::Missing => return Ok(Vec::new()),
+        Node::File(_) => return Err(unreadable(directory, ErrorKind::NotADirectory.into())),
+    };
+    let fail = |error| unreadable(directory, error);
+    #[expect(clippy::disallowed_methods, reason = "the names are put into a sorted map")]
+    let listing = fs::read_dir(target).map_err(fail)?;
+    listing.map(|entry| Ok(entry.map_err(fail)?.file_name())).collect()
+}
+
+/// What a path leads to.
+enum Node {
+    Missing,
+    /// `/dev/null` or an empty file.
+    Masked,
+    File(PathBuf),
+    Directory(PathBuf),
+}
+
+/// Finds what a path of this machine leads to.
+///
+/// # Errors
+/// [`Error::Definition`] for a symlink that leads nowhere, [`Error::Source`] for what can't be
+/// read: a definition that is passed over is a partition that is missing.
+fn node(path: &Path, root: &Path) -> Result<Node> {
+    let fail = |error| unreadable(path, error);
+    let within = path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes();
+    let of_root = |error| match error {
+        // Its path begins at the root.
+        Error::Source { source, .. } => fail(source),
+        error => error,
+    };
+    let directory = resolve_directory(root, within).map_err(of_root)?;
+    let Some(name) = directory else { return Ok(Node::Missing) };
+    let name = beneath(root, &name);
+    let link = match name.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => Some(name.read_link().map_err(fail)?),
+        Ok(_) => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Node::Missing),
+        Err(error) => return Err(fail(error)),
+    };
+    // There may be no devices in the root.
+    if link.as_deref() == Some(Path::new("/dev/null")) {
+        return Ok(Node::Masked);
+    }
+    let Some(target) = resolve(root, within).map_err(of_root)? else {
+        return Err(Error::Definition {
+            file: path.into(),
+            line: 0,
+            rule: "it is a symlink that leads nowhere".into(),
+            remedy: "remove it, or let it lead to a file, or to /dev/null for no definition".into(),
+        });
+    };
+    let target = beneath(root, &target);
+    let metadata = fs::symlink_metadata(&target).map_err(fail)?;
+    Ok(match metadata.file_type() {
+        kind if kind.is_dir() => Node::Directory(target),
+        kind if kind.is_char_device() => Node::Masked,
+        kind if kind.is_file() && metadata.len() == 0 => Node::Masked,
+        kind if kind.is_file() => Node::File(target),
+        _ => return Err(fail(std::io::Error::other("it is not a regular file"))),
+    })
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error)
+    Error::source(path.as_os_str().as_bytes(), "cannot read", error)
 }
 
 #[cfg(test)]
@@ -96,12 +161,54 @@ mod tests {
         fs::write(a.join("30.conf"), "").unwrap();
         symlink("/dev/null", a.join("40.conf")).unwrap();
         symlink("../b/10.conf", a.join("50.conf")).unwrap();
-        symlink("nowhere", a.join("60.conf")).unwrap();
-        let found = find(&directories).unwrap();
-        let relative = |path: &Path| path.strip_prefix(root.path()).unwrap().to_owned();
-        let names: Vec<_> = found.iter().map(|found| relative(&found.path)).collect();
+        symlink("/dev/null", b.join("null")).unwrap();
+        symlink("null", b.join("35.conf")).unwrap();
+        symlink("/dev/null", b.join("10.conf.d")).unwrap();
+        let found = find(&directories, Path::new("/")).unwrap();
+        let relative = |file: &ConfigFile| file.path.strip_prefix(root.path()).unwrap().to_owned();
+        let names: Vec<_> = found.iter().map(|found| relative(&found.file)).collect();
         assert_eq!(names, ["b/10.conf", "a/20.conf", "a/50.conf"].map(PathBuf::from));
-        let drop_ins: Vec<_> = found[1].drop_ins.iter().map(|path| relative(path)).collect();
+        let drop_ins: Vec<_> = found[1].drop_ins.iter().map(relative).collect();
         assert_eq!(drop_ins, ["b/20.conf.d/a.conf", "a/20.conf.d/z.conf"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn symlinks_stay_in_the_root() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs::create_dir_all(root.join("usr/lib/repart.d")).unwrap();
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::write(root.join("usr/lib/definition"), "content").unwrap();
+        symlink("/usr/lib/repart.d", root.join("etc/repart.d")).unwrap();
+        symlink("/usr/lib/definition", root.join("usr/lib/repart.d/10.conf")).unwrap();
+        symlink("/dev/null", root.join("usr/lib/repart.d/20.conf")).unwrap();
+        let found = find(&[root.join("etc/repart.d")], root).unwrap();
+        let [found] = &*found else { panic!("{} files", found.len()) };
+        assert_eq!(found.file.path, root.join("etc/repart.d/10.conf"));
+        assert_eq!(found.file.read().unwrap(), b"content");
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_an_error() {
+        for (script, name) in [
+            ("ln -s nowhere d/10.conf", "d/10.conf"),
+            ("ln -s 10.conf d/10.conf", "d/10.conf"),
+            ("ln -s ../file/x d/10.conf", "d/10.conf"),
+            ("mkfifo d/10.conf", "d/10.conf"),
+            ("echo x >d/10.conf; ln -s nowhere d/10.conf.d", "d/10.conf.d"),
+            ("rm -r d; ln -s nowhere d", "d"),
+            ("rm -r d; echo x >d", "d"),
+        ] {
+            let scratch = tempfile::tempdir().unwrap();
+            let script = format!("cd $1; mkdir d; echo x >file; {script}");
+            let arguments = ["-ec", &script, "sh", scratch.path().to_str().unwrap()];
+            assert!(std::process::Command::new("sh").args(arguments).status().unwrap().success());
+            let error = find(&[scratch.path().join("d")], Path::new("/")).err();
+            let error = error.unwrap_or_else(|| panic!("{script} is no error")).to_string();
+            assert!(
+                error.contains(&format!("{}: ", scratch.path().join(name).display())),
+                "{error}"
+            );
+        }
     }
 }

@@ -43,6 +43,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// The root whose os-release and machine id count.
+    fn root(&self) -> &Path {
+        self.root.as_deref().unwrap_or(Path::new("/"))
+    }
+
     /// The type with a name or UUID.
     #[must_use]
     pub fn partition_type(&self, name: &str) -> Option<PartitionType> {
@@ -87,22 +92,27 @@ pub struct Compat {
     pub flags: bool,
 }
 
-/// Reads the definitions of directories. Of files with the same name the first directory's counts;
-/// they are in the order of their names.
+/// Reads the definitions of directories, whose paths begin with `root`; symlinks do not lead out
+/// of that. Of files with the same name the first directory's counts; they are in the order of
+/// their names.
 ///
 /// # Errors
 /// [`Error::Definition`] for what is wrong in a file, [`Error::Source`] for what can't be read.
-pub fn read(directories: &[PathBuf], context: &Context) -> Result<(Vec<Definition>, Vec<Warning>)> {
+pub fn read(
+    directories: &[PathBuf],
+    root: &Path,
+    context: &Context,
+) -> Result<(Vec<Definition>, Vec<Warning>)> {
     let mut warnings = Vec::new();
     let mut drafts = Vec::new();
-    for found in files::find(directories)? {
-        let mut draft = Draft::new(found.path.clone());
-        let text = files::read(&found.path)?;
-        settings::take(&mut draft, &found.path, &text, context, &mut warnings)?;
+    for found in files::find(directories, root)? {
+        let mut draft = Draft::new(found.file.path.clone());
+        let text = found.file.read()?;
+        settings::take(&mut draft, &found.file.path, &text, context, &mut warnings)?;
         for drop_in in found.drop_ins {
-            let text = files::read(&drop_in)?;
-            settings::take(&mut draft, &drop_in, &text, context, &mut warnings)?;
-            draft.definition.drop_ins.push(drop_in);
+            let text = drop_in.read()?;
+            settings::take(&mut draft, &drop_in.path, &text, context, &mut warnings)?;
+            draft.definition.drop_ins.push(drop_in.path);
         }
         drafts.push(draft);
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::words::{ESCAPED, LIST, PARTS, Syntax, split};
 use super::{At, Context, ini, specifiers, values};
 use crate::disk::{self, WEIGHT_MAX};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpt::PartitionType;
 use crate::repart::{
     CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, Subvolume, Symlink, TreePath,
@@ -59,8 +59,12 @@ pub(super) fn take(
     for ini::Assignment { line, key, value } in ini::assignments(text, at, warnings) {
         let at = At { file, line };
         let mut setting = Setting { draft, key: &key, value: &value, at, context, warnings };
-        if let Err(rule) = setting.take()? {
-            warnings.push(at.warning(format!("{key}={value}: {rule}; it is left out")));
+        match setting.take() {
+            Ok(()) => {}
+            Err(Refusal::Ignored(rule)) => {
+                warnings.push(at.warning(format!("{key}={value}: {rule}; it is left out")));
+            }
+            Err(Refusal::Fatal(error)) => return Err(error),
         }
     }
     Ok(())
@@ -76,11 +80,34 @@ struct Setting<'a> {
     warnings: &'a mut Vec<Warning>,
 }
 
-/// The outer error ends the run, the inner one is a warning.
-type Taken<T = ()> = Result<std::result::Result<T, String>>;
+/// Why a value is not taken.
+pub(super) enum Refusal {
+    /// What systemd-repart overlooks: a warning, and the value counts as not given.
+    Ignored(String),
+    /// What ends the run.
+    Fatal(Error),
+}
 
-/// Why a value is none.
-type Refused<T = ()> = std::result::Result<T, String>;
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(rule: &str) -> Self {
+        Self::Ignored(rule.to_owned())
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(rule: String) -> Self {
+        Self::Ignored(rule)
+    }
+}
+
+/// What comes of taking a value.
+pub(super) type Taken<T = ()> = Result<T, Refusal>;
 
 impl Setting<'_> {
     fn take(&mut self) -> Taken {
@@ -88,8 +115,8 @@ impl Setting<'_> {
         let empty = value.is_empty();
         let definition = &mut self.draft.definition;
         let room = &mut definition.partition.room;
-        Ok(match self.key {
-            "Type" => return self.partition_type().map(Ok),
+        match self.key {
+            "Type" => Ok(self.partition_type()?),
             "Label" => self.label(),
             "VolumeLabel" | "EncryptKDF" | "Discard" | "KeyFile" | "TPM2PCRs" => Ok(()),
             "VolumeName" | "IntegrityAlgorithm" => Ok(()),
@@ -97,7 +124,7 @@ impl Setting<'_> {
                 "" => put(&mut definition.partition.uuid, Ok(None)),
                 "null" => put(&mut definition.partition.uuid, Ok(Some(Uuid::nil()))),
                 _ => {
-                    let uuid = value.parse().map_err(|_| "it is not a UUID".to_owned());
+                    let uuid = value.parse().map_err(|_| "it is not a UUID".into());
                     put(&mut definition.partition.uuid, uuid.map(Some))
                 }
             },
@@ -136,19 +163,19 @@ impl Setting<'_> {
                     put(&mut self.draft.definition.copy_blocks, path.map(Some))
                 }
             },
-            "Format" if empty => Err("it names no format".to_owned()),
+            "Format" if empty => Err("it names no format".into()),
             "Format" => {
                 self.draft.format = Some(value.to_owned());
                 Ok(())
             }
-            "CopyFiles" => return self.copy_files(),
+            "CopyFiles" => self.copy_files(),
             "ExcludeFiles" if empty => put(&mut definition.exclude_files, Ok(Vec::new())),
-            "ExcludeFiles" => return self.excludes(|definition| &mut definition.exclude_files),
+            "ExcludeFiles" => self.excludes(|definition| &mut definition.exclude_files),
             "ExcludeFilesTarget" if empty => {
                 put(&mut definition.exclude_files_target, Ok(Vec::new()))
             }
             "ExcludeFilesTarget" => {
-                return self.excludes(|definition| &mut definition.exclude_files_target);
+                self.excludes(|definition| &mut definition.exclude_files_target)
             }
             // An empty value of these three adds nothing, and takes nothing away.
             "MakeDirectories" => self.each(LIST, |setting, word| {
@@ -168,7 +195,7 @@ impl Setting<'_> {
                 (Ok(true), _) | (_, "key-file" | "tpm2" | "key-file+tpm2") => {
                     put(&mut definition.encrypt, Ok(Some(value.to_owned())))
                 }
-                _ => Err("there is no such encryption".to_owned()),
+                _ => Err("there is no such encryption".into()),
             },
             "Verity" => put(
                 &mut definition.verity,
@@ -177,7 +204,7 @@ impl Setting<'_> {
                     "data" => Ok(Verity::Data),
                     "hash" => Ok(Verity::Hash),
                     "signature" => Ok(Verity::Signature),
-                    _ => Err("it is none of off, data, hash and signature".to_owned()),
+                    _ => Err("it is none of off, data, hash and signature".into()),
                 },
             ),
             "VerityMatchKey" => {
@@ -196,7 +223,7 @@ impl Setting<'_> {
                 put(&mut self.draft.definition.file_system_sector_size, Ok(size))
             }
             "Flags" => {
-                let flags = values::unsigned(value).ok_or_else(|| "it is not a number".to_owned());
+                let flags = values::unsigned(value).ok_or("it is not a number".into());
                 put(&mut self.draft.flags, if empty { Ok(0) } else { flags })
             }
             "NoAuto" => put(&mut self.draft.no_auto, tristate(value)),
@@ -210,7 +237,7 @@ impl Setting<'_> {
                     (Ok(false), _) | (_, "") => Ok(Minimize::Off),
                     (Ok(true), _) | (_, "best") => Ok(Minimize::Best),
                     (_, "guess") => Ok(Minimize::Guess),
-                    _ => Err("it is none of off, best and guess".to_owned()),
+                    _ => Err("it is none of off, best and guess".into()),
                 },
             ),
             "MountPoint" if empty => put(&mut definition.mount_points, Ok(Vec::new())),
@@ -232,13 +259,13 @@ impl Setting<'_> {
                 Ok(())
             }
             "Integrity" => {
-                let off = matches!(value, "" | "off") || boolean(value) == Ok(false);
+                let off = matches!(value, "" | "off") || values::boolean(value) == Some(false);
                 definition.online = (!off).then_some("Integrity=");
                 Ok(())
             }
             key if key.starts_with("X-") => Ok(()),
-            _ => Err("there is no such setting".to_owned()),
-        })
+            _ => Err("there is no such setting".into()),
+        }
     }
 
     fn partition_type(&mut self) -> Result<()> {
@@ -253,13 +280,13 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn label(&mut self) -> Refused {
+    fn label(&mut self) -> Taken {
         let label = self.expand(self.value, "")?;
         if label.encode_utf16().count() > crate::gpt::spec::NAME_UNITS {
-            return Err("a table holds 36 UTF-16 units of it".to_owned());
+            return Err("a table holds 36 UTF-16 units of it".into());
         }
         if label.chars().any(char::is_control) {
-            return Err("there are control characters in it".to_owned());
+            return Err("there are control characters in it".into());
         }
         self.draft.definition.partition.label = Some(label);
         Ok(())
@@ -306,37 +333,35 @@ impl Setting<'_> {
         };
         let parts =
             split(self.value, PARTS).ok_or_else(|| fault("a backslash stands for nothing"))?;
-        let [source, rest @ ..] = &*parts else { return Err(fault("there is no source")) };
+        let [source, rest @ ..] = &*parts else { return Err(fault("there is no source").into()) };
         if rest.len() > 2 {
-            return Err(fault("there are more than three parts"));
+            return Err(fault("there are more than three parts").into());
         }
         let target = rest.first().filter(|target| !target.is_empty()).unwrap_or(source);
         let options = rest.get(1).map(Vec::as_slice).unwrap_or_default();
         let fsverity = match options {
             b"" | b"fsverity=off" => false,
             b"fsverity=copy" => true,
-            _ => return Ok(Err("its only option is fsverity=off or fsverity=copy".to_owned())),
+            _ => return Err("its only option is fsverity=off or fsverity=copy".into()),
         };
-        let paths = self.bytes_path(source).and_then(|one| Ok((one, self.bytes_path(target)?)));
-        Ok(paths.map(|(source, target)| {
-            let line = CopyFiles { source, target, fsverity };
-            self.draft.definition.copy_files.push(line);
-        }))
+        let (source, target) = (self.bytes_path(source)?, self.bytes_path(target)?);
+        self.draft.definition.copy_files.push(CopyFiles { source, target, fsverity });
+        Ok(())
     }
 
     fn excludes(&mut self, list: fn(&mut Definition) -> &mut Vec<(TreePath, bool)>) -> Taken {
-        Ok(self.each(ESCAPED, |setting, word| {
+        self.each(ESCAPED, |setting, word| {
             let content = word.ends_with('/');
             let path = setting.path(word)?;
             list(&mut setting.draft.definition).push((path, content));
             Ok(())
-        }))
+        })
     }
 
-    fn symlink(&mut self, word: &str) -> Refused {
+    fn symlink(&mut self, word: &str) -> Taken {
         let Some((path, target)) = word.split_once(':').filter(|(_, target)| !target.is_empty())
         else {
-            return Err(format!("{word:?} is not a path, a colon and a target"));
+            return Err(format!("{word:?} is not a path, a colon and a target").into());
         };
         let path = self.path(path)?;
         let target = self.expand(target, "")?.into_bytes();
@@ -344,7 +369,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn subvolume(&mut self, word: &str) -> Refused {
+    fn subvolume(&mut self, word: &str) -> Taken {
         let (path, flags) = word.split_once(':').unwrap_or((word, ""));
         let path = self.path(path)?;
         let (mut read_only, mut nodatacow) = (false, false);
@@ -352,7 +377,7 @@ impl Setting<'_> {
             match flag {
                 "ro" => read_only = true,
                 "nodatacow" => nodatacow = true,
-                _ => return Err(format!("a subvolume has no flag {flag:?}")),
+                _ => return Err(format!("a subvolume has no flag {flag:?}").into()),
             }
         }
         let subvolumes = &mut self.draft.definition.subvolumes;
@@ -361,37 +386,37 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn split_name(&mut self) -> Refused {
+    fn split_name(&mut self) -> Taken {
         let name = match self.value {
             "" => Some("%t".to_owned()),
             "-" => None,
             template => Some(self.expand(template, "tTUn")?),
         };
         if name.as_deref().is_some_and(|name| name.contains('/')) {
-            return Err("there is a slash in it".to_owned());
+            return Err("there is a slash in it".into());
         }
         self.draft.definition.split_name = name;
         Ok(())
     }
 
-    fn mount_point(&mut self) -> Refused {
+    fn mount_point(&mut self) -> Taken {
         let [path, options @ ..] = &*self.texts(PARTS)? else {
-            return Err("there is no path".to_owned());
+            return Err("there is no path".into());
         };
         if options.len() > 1 {
-            return Err("there are more than two parts".to_owned());
+            return Err("there are more than two parts".into());
         }
         let path = self.path(path)?;
-        let path = String::from_utf8(path).map_err(|_| "the path is not UTF-8".to_owned())?;
+        let path = String::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
         let options = options.first().cloned().unwrap_or_default();
         let point = MountPoint { path: format!("/{path}"), options };
         self.draft.definition.mount_points.push(point);
         Ok(())
     }
 
-    fn encrypted_volume(&mut self) -> Refused {
+    fn encrypted_volume(&mut self) -> Taken {
         let [name, rest @ ..] = &*self.texts(PARTS)? else {
-            return Err("there is no name".to_owned());
+            return Err("there is no name".into());
         };
         let given =
             |at: usize| rest.get(at).filter(|text| !text.is_empty() && *text != "-").cloned();
@@ -400,30 +425,30 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn texts(&self, syntax: Syntax) -> Refused<Vec<String>> {
+    fn texts(&self, syntax: Syntax) -> Taken<Vec<String>> {
         let words = split(self.value, syntax)
-            .ok_or_else(|| "there is an open quote, or a backslash for nothing".to_owned())?;
-        let text = |word| String::from_utf8(word).map_err(|_| "it is not UTF-8".to_owned());
+            .ok_or("there is an open quote, or a backslash for nothing")?;
+        let text = |word| String::from_utf8(word).map_err(|_| "it is not UTF-8".into());
         words.into_iter().map(text).collect()
     }
 
     /// Takes each word of a list.
-    fn each(
-        &mut self,
-        syntax: Syntax,
-        mut take: impl FnMut(&mut Self, &str) -> Refused,
-    ) -> Refused {
+    fn each(&mut self, syntax: Syntax, mut take: impl FnMut(&mut Self, &str) -> Taken) -> Taken {
         for word in self.texts(syntax)? {
             // One word that is wrong does not spoil the others.
-            if let Err(rule) = take(self, &word) {
-                let text = format!("{}={word}: {rule}; it is left out", self.key);
-                self.warnings.push(self.at.warning(text));
+            match take(self, &word) {
+                Ok(()) => {}
+                Err(Refusal::Ignored(rule)) => {
+                    let text = format!("{}={word}: {rule}; it is left out", self.key);
+                    self.warnings.push(self.at.warning(text));
+                }
+                Err(fatal) => return Err(fatal),
             }
         }
         Ok(())
     }
 
-    fn expand(&mut self, text: &str, kept: &str) -> Refused<String> {
+    fn expand(&mut self, text: &str, kept: &str) -> Taken<String> {
         let specifiers::Expanded { text, of_host } = specifiers::expand(text, self.context, kept)?;
         for specifier in of_host {
             let text = format!(
@@ -434,25 +459,25 @@ impl Setting<'_> {
         Ok(text)
     }
 
-    fn bytes_path(&mut self, bytes: &[u8]) -> Refused<TreePath> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    fn bytes_path(&mut self, bytes: &[u8]) -> Taken<TreePath> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
         self.path(text)
     }
 
     /// An absolute path in its normal form.
-    fn path(&mut self, text: &str) -> Refused<TreePath> {
+    fn path(&mut self, text: &str) -> Taken<TreePath> {
         let text = self.expand(text, "")?;
         if !text.starts_with('/') {
-            return Err("it is not an absolute path".to_owned());
+            return Err("it is not an absolute path".into());
         }
         if text.contains('\0') {
-            return Err("there is a NUL in the path".to_owned());
+            return Err("there is a NUL in the path".into());
         }
         let mut names = Vec::new();
         for name in text.split('/') {
             match name {
                 "" | "." => {}
-                ".." => return Err("there is a `..` in the path".to_owned()),
+                ".." => return Err("there is a `..` in the path".into()),
                 name => names.push(name),
             }
         }
@@ -461,26 +486,26 @@ impl Setting<'_> {
 }
 
 /// Sets a field to a value, if it is one.
-fn put<T>(field: &mut T, value: Refused<T>) -> Refused {
+fn put<T>(field: &mut T, value: Taken<T>) -> Taken {
     *field = value?;
     Ok(())
 }
 
-fn boolean(text: &str) -> Refused<bool> {
-    values::boolean(text).ok_or_else(|| "it is neither yes nor no".to_owned())
+fn boolean(text: &str) -> Taken<bool> {
+    values::boolean(text).ok_or("it is neither yes nor no".into())
 }
 
-fn tristate(text: &str) -> Refused<Option<bool>> {
+fn tristate(text: &str) -> Taken<Option<bool>> {
     if text.is_empty() { Ok(None) } else { boolean(text).map(Some) }
 }
 
-fn integer(text: &str) -> Refused<i32> {
-    text.parse().map_err(|_| "it is not a number from -2147483648 to 2147483647".to_owned())
+fn integer(text: &str) -> Taken<i32> {
+    text.parse().map_err(|_| "it is not a number from -2147483648 to 2147483647".into())
 }
 
-fn weight(text: &str) -> Refused<u32> {
+fn weight(text: &str) -> Taken<u32> {
     let weight = values::unsigned(text).and_then(|weight| u32::try_from(weight).ok());
     weight
         .filter(|&weight| weight <= WEIGHT_MAX)
-        .ok_or_else(|| format!("it is not a number from 0 to {WEIGHT_MAX}"))
+        .ok_or_else(|| format!("it is not a number from 0 to {WEIGHT_MAX}").into())
 }

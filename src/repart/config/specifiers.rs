@@ -1,9 +1,8 @@
 //! What stands behind a percent sign.
 
-use std::fs;
-use std::path::Path;
-
 use super::Context;
+use super::settings::{Refusal, Taken};
+use crate::repart::chase::read_text;
 
 /// A text with its specifiers replaced.
 pub(super) struct Expanded {
@@ -14,8 +13,9 @@ pub(super) struct Expanded {
 
 /// Replaces specifiers, but leaves those in `kept`, and `%%` with them if there are any.
 ///
-/// The error is why it can't be done.
-pub(super) fn expand(text: &str, context: &Context, kept: &str) -> Result<Expanded, String> {
+/// # Errors
+/// Why it can't be done; what can't be read is fatal.
+pub(super) fn expand(text: &str, context: &Context, kept: &str) -> Taken<Expanded> {
     let mut expanded = Expanded { text: String::new(), of_host: Vec::new() };
     let mut rest = text.chars();
     while let Some(next) = rest.next() {
@@ -37,11 +37,11 @@ pub(super) fn expand(text: &str, context: &Context, kept: &str) -> Result<Expand
     Ok(expanded)
 }
 
-fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> Result<String, String> {
+fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> Taken<String> {
     let host = &context.host;
     let mut of_machine = |value: &Option<String>| {
         of_host.push(specifier);
-        value.clone().ok_or_else(|| format!("%{specifier} is not known"))
+        value.clone().ok_or_else(|| Refusal::from(format!("%{specifier} is not known")))
     };
     let short = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
     match specifier {
@@ -60,26 +60,23 @@ fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> Result<
         'o' => os_release(context, "ID"),
         'w' => os_release(context, "VERSION_ID"),
         'W' => os_release(context, "VARIANT_ID"),
-        _ => Err(format!("there is no specifier %{specifier}")),
+        _ => Err(format!("there is no specifier %{specifier}").into()),
     }
 }
 
-fn root(context: &Context) -> &Path {
-    context.root.as_deref().unwrap_or(Path::new("/"))
-}
-
-fn machine_id(context: &Context) -> Result<String, String> {
-    let text = fs::read_to_string(root(context).join("etc/machine-id")).unwrap_or_default();
-    let id = text.trim();
-    let plain = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| id.to_ascii_lowercase()).ok_or_else(|| "the root has no machine id".to_owned())
+fn machine_id(context: &Context) -> Taken<String> {
+    let id = crate::repart::machine_id(context.root())?;
+    Ok(id.ok_or("the root has no machine id")?.simple().to_string())
 }
 
 /// A field of os-release; empty if it is not there.
-fn os_release(context: &Context, field: &str) -> Result<String, String> {
-    let read = |path| fs::read_to_string(root(context).join(path));
-    let text = read("etc/os-release").or_else(|_| read("usr/lib/os-release"));
-    let text = text.map_err(|error| format!("os-release can't be read: {error}"))?;
+fn os_release(context: &Context, field: &str) -> Taken<String> {
+    let root = context.root();
+    let text = match read_text(root, b"etc/os-release")? {
+        Some(text) => Some(text),
+        None => read_text(root, b"usr/lib/os-release")?,
+    };
+    let text = text.ok_or("the root has no os-release")?;
     let mut value = String::new();
     for line in text.lines() {
         if let Some(rest) = line.trim().strip_prefix(field).and_then(|rest| rest.strip_prefix('='))
@@ -108,6 +105,8 @@ fn unquote(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::{Compat, Filter, Host, Overrides};
     use super::*;
     use crate::gpt::Architecture;
@@ -142,7 +141,8 @@ mod tests {
             ("%Z", "", None, ""),
         ] {
             let expanded = expand(text, &context, kept);
-            assert_eq!(expanded.as_ref().ok().map(|one| &*one.text), expected, "{text}");
+            let expanded = expanded.ok();
+            assert_eq!(expanded.as_ref().map(|one| &*one.text), expected, "{text}");
             let seen = expanded.map(|one| one.of_host.iter().collect::<String>());
             assert_eq!(seen.unwrap_or_default(), of_host, "{text}");
         }

@@ -11,3 +11,4 @@ mod image;
 mod minimize;
 mod scenarios;
 mod side;
+mod unreadable;

@@ -1,0 +1,96 @@
+//! An error is not taken for absence: a definition or a source that can't be read ends the run.
+
+use std::fs;
+use std::path::Path;
+
+use super::ground::Ground;
+use super::side::HERE;
+use crate::detfs::{PROGRAM, SEED};
+use crate::oracle::{run, shell};
+
+/// Runs with an input error on every look at a path.
+fn run_with_error(ground: &Ground, path: &str, env: &str, args: &[&str]) -> (bool, String) {
+    let here = ground.side.directory.to_str().unwrap();
+    let path = ground.side.path(path);
+    let mut all = vec!["-f", "-qqq", "-o", "/dev/null", "-P", path.to_str().unwrap()];
+    all.push("-einject=stat,lstat,newfstatat,statx:error=EIO");
+    all.extend(["env", "-i", env, PROGRAM, "repart", "--empty=create", "--size=auto"]);
+    let args: Vec<_> = args.iter().map(|arg| arg.replace(HERE, here)).collect();
+    all.extend(args.iter().map(String::as_str));
+    let image = ground.side.path("image.raw");
+    all.push(image.to_str().unwrap());
+    let said = run("strace", all);
+    assert_eq!(said.ok, image.exists(), "{}", said.stderr);
+    let _ = fs::remove_file(&image);
+    (said.ok, said.stderr)
+}
+
+#[test]
+fn an_error_of_stat_names_its_file() {
+    let ground = Ground::new("mkdir d; echo x >d/one; ln d/one two");
+    ground.side.write("tree/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+    let (definitions, root) =
+        (format!("--definitions={HERE}/repart.d"), format!("--root={HERE}/tree"));
+    let seed = format!("--seed={SEED}");
+    let plain = "10-part Type=srv; SizeMaxBytes=1M";
+    for (path, definition, args) in [
+        ("repart.d/10-part.conf", plain, &[&*seed, &definitions][..]),
+        ("repart.d", plain, &[&seed, &definitions]),
+        ("tree/etc/machine-id", plain, &[&root, &definitions]),
+        ("tree/etc/machine-id", &format!("{plain}; Label=%m"), &[&root, &definitions, &seed]),
+        ("tree/etc/os-release", &format!("{plain}; Label=%o"), &[&root, &definitions, &seed]),
+        (
+            "tree/two",
+            "10-part Type=srv; CopyFiles=/; ExcludeFiles=/d/one",
+            &[&root, &definitions, &seed],
+        ),
+    ] {
+        ground.define(&[definition]);
+        let env = "DETFS_REPART_COMPAT=excludes";
+        let (ok, said) = run_with_error(&ground, path, env, args);
+        let name = path.trim_start_matches("tree/");
+        assert!(!ok && said.contains(name) && said.contains("error"), "{path}: {said}");
+        let (ok, said) = run_with_error(&ground, "elsewhere", env, args);
+        assert!(ok, "{said}");
+    }
+}
+
+#[test]
+fn symlinks_that_lead_nowhere() {
+    let ground = Ground::new("");
+    for (script, name) in [
+        ("ln -s nowhere 20.conf", "repart.d/20.conf"),
+        ("ln -s 20.conf 20.conf", "repart.d/20.conf"),
+        ("ln -s 10-part.conf/x 20.conf", "repart.d/20.conf"),
+        ("ln -s nowhere 10-part.conf.d", "repart.d/10-part.conf.d"),
+        ("mkdir 10-part.conf.d; ln -s nowhere 10-part.conf.d/a.conf", "part.conf.d/a.conf"),
+        ("mkfifo 20.conf", "repart.d/20.conf"),
+    ] {
+        ground.define(&["10-part Type=srv; SizeMaxBytes=1M"]);
+        shell(&format!("cd $1; {script}"), &[&ground.side.path("repart.d")]);
+        let answer = ground.run(&["--empty=create", "--size=auto"], &[]);
+        assert_eq!(answer.code, Some(1), "{script}: {}", answer.stderr);
+        assert!(answer.stderr.contains(name), "{script}: {}", answer.stderr);
+        assert!(!ground.side.path("image.raw").exists());
+    }
+    let missing = format!("--definitions={HERE}/missing");
+    let answer = ground.run(&["--empty=create", "--size=auto", &missing], &[]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    assert!(answer.stderr.contains("missing: there is no such directory"), "{}", answer.stderr);
+}
+
+/// Definitions that are found in a root are read from there, wherever symlinks lead.
+#[test]
+fn symlinks_of_a_root_stay_in_it() {
+    let script = "mkdir -p usr/lib/repart.d usr/share; cd usr
+        printf '[Partition]\\nType=srv\\nSizeMaxBytes=1M\\nLabel=%%o\\n' >share/srv
+        ln -s /usr/share/srv lib/repart.d/10-srv.conf
+        ln -s /dev/null lib/repart.d/20-null.conf; ln -s ../usr/lib/repart.d ../etc
+        mv ../etc/os-release share; ln -s /usr/share/os-release ../etc
+        echo 0123456789abcdef0123456789abcdef >share/id; ln -s /usr/share/id ../etc/machine-id";
+    let ground = Ground::new(script);
+    let rows = ground.make(&["--empty=create", "--size=auto", "--definitions="], &[]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows["srv"]["label"], "test");
+    assert_eq!(Path::new(rows["srv"]["file"].as_str().unwrap()).extension().unwrap(), "conf");
+}
