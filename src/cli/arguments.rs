@@ -202,6 +202,9 @@ pub(super) struct Build {
     /// Replace files that exist, and overwrite devices that have data on them
     #[arg(long)]
     pub(super) force: bool,
+    /// Don't wait until all is on the disk: a loss of power may take away what was reported as done
+    #[arg(long)]
+    pub(super) no_sync: bool,
     /// Print a description of the image with its hashes, as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -389,6 +392,9 @@ pub(super) struct Outcome {
     /// Replace files that exist, and overwrite devices that have data on them
     #[arg(long)]
     pub(super) force: bool,
+    /// Don't wait until all is on the disk: a loss of power may take away what was reported as done
+    #[arg(long)]
+    pub(super) no_sync: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -100,7 +100,7 @@ impl Job<'_> {
     }
 
     fn destination(&self, parameter: &'static str, path: &Path) -> Result<Destination> {
-        let destination = Destination::new(path, self.outcome.force)?;
+        let destination = Destination::new(path, self.outcome.force)?.synced(!self.outcome.no_sync);
         // A tree that can't be opened is found when it is read.
         if !is_stdout(path) && enclosure::encloses(self.tree, path) == Ok(true) {
             return Err(Error::parameter(

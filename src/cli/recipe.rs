@@ -31,6 +31,7 @@ pub(super) fn run(typed: &Build) -> Result<()> {
         ("seed", "stands before the tables"),
         ("source-date-epoch", "stands before the tables"),
         ("force", "is an option of `detfs build`"),
+        ("no-sync", "is an option of `detfs build`"),
         ("json", "is an option of `detfs build`"),
     ];
     for table in [&image].into_iter().chain(&stage) {
@@ -80,6 +81,7 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     given(&mut image, "source-date-epoch", epoch);
     given(&mut image, "seed", seed);
     given(&mut image, "force", Some(typed.force.into()));
+    given(&mut image, "no-sync", Some(typed.no_sync.into()));
     given(&mut image, "json", Some(typed.json.into()));
     let lock = stage.and_then(|typed| typed.lock.as_ref());
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;

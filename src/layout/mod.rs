@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use digest::Digest;
 pub use emit::{Options, emit};
-pub use output::{Destination, Output};
+pub use output::{Destination, Output, publish};
 pub use sink::{Discard, Sink, Within, WriteAtSink};
 
 use crate::error::Result;

@@ -14,7 +14,7 @@ use super::run::{Grounds, Placed};
 use super::{Verity, el_torito, split};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
-use crate::layout::{self, Layout, Output, Sink, Within, emit};
+use crate::layout::{self, Layout, Output, Sink, Within, emit, publish};
 use crate::seed::Seed;
 use crate::verity::signature::Signature;
 use crate::verity::{HashTree, Leaves, Parameters};
@@ -59,7 +59,7 @@ impl Job<'_> {
             }
             let splits = self.splits(image.path())?;
             return match image.file() {
-                Some(file) => self.split(&splits, file),
+                Some(file) => publish(self.split(&splits, file)?),
                 None => Ok(()),
             };
         }
@@ -87,11 +87,12 @@ impl Job<'_> {
         for placed in &*self.rows {
             self.enter(placed, &mut table);
         }
+        output.barrier()?;
         super::image::write_table(&table, &output)?;
         // Names may have root hashes in them.
         let splits = self.splits(&path)?;
-        self.split(&splits, output.file())?;
-        output.finish()
+        let splits = self.split(&splits, output.file())?;
+        publish([output].into_iter().chain(splits))
     }
 
     /// Plans the content of all partitions that are to be made, or only of those whose hash
@@ -313,8 +314,8 @@ impl Job<'_> {
         Ok(written)
     }
 
-    /// Copies partitions of the image to files of their own.
-    fn split(&self, rows: &[usize], image: &File) -> Result<()> {
+    /// Copies partitions of the image to files of their own, which have no names yet.
+    fn split(&self, rows: &[usize], image: &File) -> Result<Vec<Output>> {
         let mut sizes = Vec::new();
         for &number in rows {
             let Placed { at, row, .. } = &self.rows[number];
@@ -323,14 +324,15 @@ impl Job<'_> {
                 _ => row.size,
             });
         }
-        let threads = self.grounds.options.threads;
+        let mut outputs = Vec::new();
         for (&number, size) in rows.iter().zip(sizes) {
             let row = &self.rows[number].row;
             if let Some(path) = &row.split {
-                split::copy(image, row.offset..row.offset + size, path, threads)?;
+                let range = row.offset..row.offset + size;
+                outputs.push(split::copy(image, range, path, self.grounds.options)?);
             }
         }
-        Ok(())
+        Ok(outputs)
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn write(
     if let Some(generated) = &options.fstab {
         let target = Target { option: "--generate-fstab", root: source, path: &generated.path };
         match fstab::text(partitions, identities) {
-            Some(section) => target.write(&section, generated.append, options.epoch)?,
+            Some(section) => target.write(&section, generated.append, options)?,
             None => report(&format_args!(
                 "MountPoint= is not specified for any eligible partitions, not generating {}",
                 generated.path.display()
@@ -43,7 +43,7 @@ pub(super) fn write(
     if let Some(path) = &options.crypttab {
         let target = Target { option: "--generate-crypttab", root: source, path };
         match crypttab(partitions, identities) {
-            Some(text) => target.write(&text, Append::No, options.epoch)?,
+            Some(text) => target.write(&text, Append::No, options)?,
             None => report(&format_args!(
                 "EncryptedVolume= is not specified for any eligible partitions, not generating {}",
                 path.display()
@@ -83,7 +83,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn write(&self, text: &str, append: Append, epoch: Option<Timestamp>) -> Result<()> {
+    fn write(&self, text: &str, append: Append, options: &Options) -> Result<()> {
         let fail = |error: io::Error| {
             Error::output(format!("cannot write {} to the tree", self.path.display()), error)
         };
@@ -113,11 +113,12 @@ impl Target<'_> {
         // The tree says when it was made, and that is not now.
         let directory_file = File::open(directory).map_err(fail)?;
         let old = mtime(&directory_file).map_err(fail)?;
-        let output = Destination::new(&place, true)?.create(text.len() as u64)?;
+        let destination = Destination::new(&place, true)?.synced(options.sync);
+        let output = destination.create(text.len() as u64)?;
         output.write(0, text.as_bytes()).map_err(fail)?;
         let mode = Permissions::from_mode(0o644);
         output.file().set_permissions(mode).map_err(fail)?;
-        set_mtime(output.file(), epoch.unwrap_or(old)).map_err(fail)?;
+        set_mtime(output.file(), options.epoch.unwrap_or(old)).map_err(fail)?;
         output.finish()?;
         set_mtime(&directory_file, old).map_err(fail)
     }

@@ -26,6 +26,8 @@ pub(super) struct Image {
     sector_size: SectorSize,
     /// The partition table that is to be kept.
     table: Option<Table>,
+    /// Whether what is written goes through to the disk.
+    sync: bool,
 }
 
 enum State {
@@ -71,10 +73,11 @@ impl Image {
         }
         Ok(Self {
             path: path.into(),
-            state: State::New(Destination::new(path, false)?),
+            state: State::New(Destination::new(path, false)?.synced(options.sync)),
             size: 0,
             sector_size: options.sector_size.unwrap_or_default(),
             table: None,
+            sync: options.sync,
         })
     }
 
@@ -127,7 +130,7 @@ impl Image {
         let known = table.as_ref().map(|table| table.geometry.sector_size());
         let sector_size = known.or(options.sector_size).or(of_device).unwrap_or_default();
         let state = if device { State::Device(file) } else { State::File(file) };
-        Ok(Self { path: path.into(), state, size, sector_size, table })
+        Ok(Self { path: path.into(), state, size, sector_size, table, sync: options.sync })
     }
 
     /// Makes it as large as is asked for; `least` is what its partitions need.
@@ -180,7 +183,7 @@ impl Image {
         {
             let Gpt { table, old_backup, .. } = *gpt;
             let again = file.try_clone().map_err(|error| Error::output("cannot grow", error))?;
-            let output = Output::update(&self.path, again)?;
+            let output = Output::update(&self.path, again, self.sync)?;
             write_table(&table, &output)?;
             if let Some(Range { start, end }) = old_backup {
                 let cleared = output.zeros(start, end - start);
@@ -266,7 +269,7 @@ impl Image {
                 }
                 return Ok(output);
             }
-            State::File(file) | State::Device(file) => Output::update(&self.path, file)?,
+            State::File(file) | State::Device(file) => Output::update(&self.path, file, self.sync)?,
         };
         for Range { start, end } in cleared {
             output
@@ -286,13 +289,21 @@ pub(super) fn exists(path: &Path) -> Result<bool> {
     }
 }
 
-/// Writes both copies of a table, and nothing between them.
+/// Writes both copies of a table, and nothing between them: first the backup, so that one of them
+/// is whole on the disk at any time.
 pub(super) fn write_table(table: &Table, output: &Output) -> Result<()> {
     let layout = gpt::plan(table)?.seal();
-    for region in layout.regions() {
-        let crate::layout::Fill::Bytes(number) = region.fill else { continue };
-        let written = output.write(region.offset, layout.bytes_of(number));
-        written.map_err(|error| Error::output(format!("cannot write {}", output.name()), error))?;
+    let usable = table.geometry.usable().start;
+    let (primary, backup) =
+        layout.regions().split_at(layout.regions().partition_point(|it| it.offset < usable));
+    for copy in [backup, primary] {
+        for region in copy {
+            let crate::layout::Fill::Bytes(number) = region.fill else { continue };
+            let written = output.write(region.offset, layout.bytes_of(number));
+            written
+                .map_err(|error| Error::output(format!("cannot write {}", output.name()), error))?;
+        }
+        output.barrier()?;
     }
     Ok(())
 }

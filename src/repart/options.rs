@@ -142,6 +142,8 @@ pub struct Options {
     pub epoch: Option<Timestamp>,
     /// Whether the room of new partitions that is zeros takes no space.
     pub discard: bool,
+    /// Whether the image is written through to the disk, its contents before its table.
+    pub sync: bool,
     /// Whether all hard links of an excluded file are excluded.
     pub excludes_by_inode: bool,
     /// How many threads work. The image does not depend on it.
@@ -175,6 +177,7 @@ impl Options {
             vfat_sector_size: None,
             epoch: None,
             discard: true,
+            sync: true,
             excludes_by_inode: false,
             threads: NonZero::<usize>::MIN,
             spool: "/var/tmp".into(),

@@ -1,7 +1,6 @@
 //! A file for each partition.
 
 use std::fs::File;
-use std::num::NonZero;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,9 +9,9 @@ use std::sync::Arc;
 use super::content::Blocks;
 use super::image::exists;
 use super::outcome::Row;
-use super::{Definition, type_name};
+use super::{Definition, Options, type_name};
 use crate::error::{Error, Result};
-use crate::layout::{self, Destination, emit};
+use crate::layout::{self, Destination, Output, emit};
 
 /// The path of a partition's file: that of the image with the name of the split before `.raw`.
 ///
@@ -92,18 +91,18 @@ pub(super) fn text_size(image: &File, start: u64, size: u64) -> Result<u64> {
     })
 }
 
-/// Copies bytes of the image to a file of their own; holes stay holes.
+/// Copies bytes of the image to a file of their own, which has no name yet; holes stay holes.
 pub(super) fn copy(
     image: &File,
     range: Range<u64>,
     path: &Path,
-    threads: NonZero<usize>,
-) -> Result<()> {
+    options: &Options,
+) -> Result<Output> {
     let unreadable = |error| Error::output("cannot read the image back", error);
     let image = Arc::new(image.try_clone().map_err(unreadable)?);
     let size = range.end - range.start;
     let layout = Blocks::range(image, range, path).layout(size)?.seal();
-    let output = Destination::new(path, false)?.create(size)?;
-    emit(&layout, &output, &layout::Options::new(threads))?;
-    output.finish()
+    let output = Destination::new(path, false)?.synced(options.sync).create(size)?;
+    emit(&layout, &output, &layout::Options::new(options.threads))?;
+    Ok(output)
 }

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 const MKFS_OPTIONS: &str = "SYSTEMD_REPART_MKFS_OPTIONS_";
 const OVERRIDE: &str = "SYSTEMD_REPART_OVERRIDE_FSTYPE";
 const COMPAT: &str = "DETFS_REPART_COMPAT";
+const SYNC: &str = "DETFS_REPART_SYNC";
 
 /// The variables that count.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Environment {
     pub(super) flags: bool,
     /// All hard links of an excluded file are excluded.
     pub(super) excludes: bool,
+    /// Nothing is written through to the disk.
+    pub(super) no_sync: bool,
     /// The format of whatever has one.
     pub(super) format: Option<String>,
     /// The formats of partitions by what they are for, in lower case.
@@ -81,6 +84,10 @@ impl Environment {
                     }
                 }
             }
+            SYNC => match boolean(value) {
+                Some(sync) => self.no_sync = !sync,
+                None => self.warn(name, value),
+            },
             _ => {
                 if let Some(format) = name.strip_prefix(MKFS_OPTIONS) {
                     let words: Vec<_> = value.split_whitespace().collect();
@@ -172,12 +179,14 @@ mod tests {
             ("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4"),
             ("SYSTEMD_REPART_OVERRIDE_FSTYPE_ROOT", "btrfs"),
             ("DETFS_REPART_COMPAT", "grow,excludes"),
+            ("DETFS_REPART_SYNC", "no"),
         ]);
         assert_eq!(environment.ext4, Some(Profile::Default));
         assert_eq!(environment.vfat_sector_size, Some(SectorSize::B512));
         assert_eq!(environment.format.as_deref(), Some("ext4"));
         assert_eq!(environment.formats["root"], "btrfs");
         assert!(environment.grow && environment.excludes && !environment.flags);
+        assert!(environment.no_sync && !of(&[]).no_sync);
         assert!(environment.warnings.is_empty());
     }
 
@@ -189,6 +198,7 @@ mod tests {
             ("SYSTEMD_REPART_MKFS_OPTIONS_VFAT", "-S 100"),
             ("SYSTEMD_REPART_MKFS_OPTIONS_BTRFS", "--csum xxhash"),
             ("DETFS_REPART_COMPAT", "everything"),
+            ("DETFS_REPART_SYNC", "perhaps"),
         ] {
             assert_eq!(of(&[(name, value)]).warnings.len(), 1, "{name}={value}");
         }

@@ -355,6 +355,7 @@ pub(super) fn options(
         vfat_sector_size: environment.vfat_sector_size,
         epoch: environment.epoch,
         discard: flag("--discard", typed.discard.as_deref(), true)?,
+        sync: !environment.no_sync,
         excludes_by_inode: environment.excludes,
         threads: meaning::threads(None)?,
         spool: environment.spool.clone(),

@@ -1,3 +1,4 @@
 //! Where images go: what they may overwrite, and what is there when a run fails or is ended.
 
 mod signatures;
+mod sync;

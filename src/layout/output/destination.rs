@@ -1,0 +1,144 @@
+//! Where an image is to go.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::name::{NewFile, Pending, unnamed_or_named};
+use super::{Kind, Output, device, exists, sharing_unit, text};
+use crate::error::{Error, Result};
+
+/// Where an image is to go, checked before there is one.
+#[derive(Debug)]
+pub struct Destination {
+    path: PathBuf,
+    place: Place,
+    sync: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    Stream(File),
+    Device { file: File, size: u64 },
+    File { directory: OwnedFd, name: OsString, force: bool },
+}
+
+impl Destination {
+    /// A destination by its path: `-` is the standard output, a block device is written in place,
+    /// a named pipe or character device as a stream, and everything else is a new file. With
+    /// `force` it may replace an existing one, at the very end; of a symlink, the link, but not one of
+    /// the system's, as `/dev/stdout`. Also with `force`, a device may have something on it that has a
+    /// [signature](crate::probe).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is such a link, or a file or signature and `force` is not given,
+    /// [`Error::Output`] if the device, or the directory of the file, can't be opened, or the device
+    /// can't be read. A device that is mounted is in use and can't be opened.
+    pub fn new(path: &Path, force: bool) -> Result<Self> {
+        let fail = |error| Error::output(format!("cannot write {}", text(path)), error);
+        let place = if path.as_os_str() == "-" {
+            Place::Stream(standard_output().map_err(fail)?)
+        } else {
+            match fs::metadata(path).map(|metadata| metadata.file_type()) {
+                Ok(kind) if kind.is_block_device() => {
+                    let (file, size) = device::open(path, force)?;
+                    Place::Device { file, size }
+                }
+                Ok(kind) if kind.is_fifo() || kind.is_char_device() => {
+                    Place::Stream(OpenOptions::new().write(true).open(path).map_err(fail)?)
+                }
+                Ok(kind) if kind.is_dir() => {
+                    return Err(fail(io::ErrorKind::IsADirectory.into()));
+                }
+                _ => Self::file(path, force)?,
+            }
+        };
+        Ok(Self { path: path.into(), place, sync: true })
+    }
+
+    /// Whether the image is written through to the disk before it has its name, and the name with
+    /// it, so that a loss of power can't take away what was reported as done. It is by default.
+    #[must_use]
+    pub fn synced(self, sync: bool) -> Self {
+        Self { sync, ..self }
+    }
+
+    fn file(path: &Path, force: bool) -> Result<Place> {
+        let fail = |error: io::Error| Error::output(format!("cannot create {}", text(path)), error);
+        // `file_name` passes over a slash at the end, which stands for a directory.
+        let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let Some(name) = path.file_name().filter(|_| !slash) else {
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
+        };
+        let found = fs::symlink_metadata(path);
+        if found.as_ref().is_ok_and(fs::Metadata::is_symlink) && is_of_the_system(path) {
+            return Err(Error::parameter(
+                "OUT",
+                format!("{} is a name that the system has for something else", text(path)),
+                "give the file's own name, or - for the standard output",
+            ));
+        }
+        if !force && found.is_ok() {
+            return Err(exists(path));
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, parent, flags, Mode::empty());
+        let directory = directory.map_err(|error| fail(error.into()))?;
+        Ok(Place::File { directory, name: name.into(), force })
+    }
+
+    /// Opens the output for an image of `size` bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] for a device that is smaller, [`Error::Output`] if the file can't be
+    /// made.
+    pub fn create(self, size: u64) -> Result<Output> {
+        self.create_by(size, unnamed_or_named)
+    }
+
+    pub(super) fn create_by(
+        self,
+        size: u64,
+        create: fn(&OwnedFd) -> io::Result<NewFile>,
+    ) -> Result<Output> {
+        let Self { path, place, sync } = self;
+        let (file, kind) = match place {
+            Place::Stream(file) => (file, Kind::Stream),
+            Place::Device { size: room, .. } if room < size => {
+                return Err(Error::TooSmall {
+                    what: text(&path),
+                    rule: format!("the device has {room} bytes and the image {size}"),
+                    remedy: format!("take a device of at least {size} bytes"),
+                });
+            }
+            Place::Device { file, .. } => (file, Kind::Device),
+            Place::File { directory, name, force } => {
+                let fail = |error| Error::output(format!("cannot create {}", text(&path)), error);
+                let (file, temporary) = create(&directory).map_err(fail)?;
+                let name = Pending { directory, name, force, temporary };
+                file.set_len(size).map_err(fail)?;
+                let unit = sharing_unit(&file);
+                (file, Kind::File { name, unit, turn: Mutex::default() })
+            }
+        };
+        Ok(Output { path, file, kind, sync })
+    }
+}
+
+/// Whether a symlink is where the system has its own, as `/dev/stdout`: nobody wants it replaced.
+fn is_of_the_system(link: &Path) -> bool {
+    let directory = link.parent().and_then(|parent| parent.canonicalize().ok());
+    directory.is_some_and(|path| path == Path::new("/dev") || path.starts_with("/proc"))
+}
+
+fn standard_output() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}

@@ -1,0 +1,57 @@
+//! Finished images get their names.
+
+use std::io;
+
+use super::{Kind, Output, exists, text};
+use crate::error::{Error, Result};
+
+/// Writes outputs through to their disks, then gives the files among them their names, in this
+/// order, and writes the names through.
+///
+/// No name appears before all content is on the disk. If a file can't get its name, those before
+/// it lose theirs again; but what has replaced another file stays.
+///
+/// # Errors
+/// [`Error::Output`] if something can't be written or named, [`Error::Parameter`] if by now there is
+/// a file that may not be replaced.
+pub fn publish(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
+    let mut outputs: Vec<_> = outputs.into_iter().collect();
+    outputs.iter().try_for_each(Output::flush)?;
+    for at in 0..outputs.len() {
+        if let Err(error) = outputs[at].take_name() {
+            outputs[..at].iter().for_each(Output::lose_name);
+            return Err(error);
+        }
+    }
+    outputs.iter().try_for_each(Output::flush_name)
+}
+
+impl Output {
+    fn take_name(&mut self) -> Result<()> {
+        let Kind::File { name, .. } = &mut self.kind else { return Ok(()) };
+        name.publish(&self.file).map_err(io::Error::from).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&self.path),
+            _ => Error::output(format!("cannot finish {}", text(&self.path)), error),
+        })
+    }
+
+    fn lose_name(&self) {
+        if let Kind::File { name, .. } = &self.kind {
+            name.withdraw();
+        }
+    }
+
+    fn flush_name(&self) -> Result<()> {
+        let Kind::File { name, .. } = &self.kind else { return Ok(()) };
+        if !self.sync {
+            return Ok(());
+        }
+        name.flush(&self.file).map_err(|error| {
+            let path = text(&self.path);
+            Error::output(
+                format!("{path} is whole, but its name can't be written to the disk"),
+                error,
+            )
+        })
+    }
+}
