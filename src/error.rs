@@ -150,6 +150,7 @@ fn output_remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "write where you may, or as a user who may",
         io::ErrorKind::NotFound => "make its directory first",
         io::ErrorKind::IsADirectory => "give the name of a file",
+        io::ErrorKind::ResourceBusy => "wait until nothing else uses it",
         io::ErrorKind::BrokenPipe => "keep the reader until the end",
         _ => "check the file system or device that it is on",
     }

@@ -37,8 +37,8 @@
 //! - [`stage`] makes a tree of packages, with the package manager of its distribution.
 //! - [`Manifest`] describes an image to other programs.
 //!
-//! Nothing here reads a clock or the environment, keeps global state, or prints, but for what the
-//! programs say that [`stage`] runs. Every [`Error`] names what it is about, the rule that was
+//! Nothing here reads a clock or the environment, or prints, but for what the programs say that
+//! [`stage`] runs. The only global state is the list of what an [`interrupt`] has to remove. Every [`Error`] names what it is about, the rule that was
 //! broken, and a remedy.
 
 pub mod btrfs;
@@ -50,6 +50,7 @@ pub mod ext4;
 pub mod fat;
 mod glob;
 pub mod gpt;
+pub mod interrupt;
 pub mod layout;
 pub mod name;
 pub mod normalize;

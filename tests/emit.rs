@@ -272,7 +272,7 @@ fn a_block_device_may_be_too_small_or_in_use() {
     let mounted = Mounted(point);
     let error = Destination::new(&device.0, true).unwrap_err();
     let busy = "Device or resource busy (os error 16); \
-                check the file system or device that it is on";
+                wait until nothing else uses it";
     assert_eq!(error.to_string(), format!("cannot write {}: {busy}", device.0.display()));
     drop(mounted);
 }

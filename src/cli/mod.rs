@@ -15,6 +15,7 @@ mod normalize;
 mod progress;
 mod recipe;
 mod repart;
+mod signals;
 mod stage;
 mod summary;
 
@@ -30,13 +31,20 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::interrupt::uninterrupted;
 use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
 
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
 /// well, 1 for a difference that was asked for, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<_> = arguments.into_iter().collect();
+    signals::watch();
+    let code = dispatch(arguments.into_iter().collect());
+    // What an interrupt has begun ends the program in its own way.
+    uninterrupted(|| code)
+}
+
+fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     let is_repart =
         repart::is_called(&arguments) || arguments.get(1).is_some_and(|name| name == "repart");
     let words = arguments.clone();
@@ -87,7 +95,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            complain(&error);
+            // It is no news if it comes from an interrupt.
+            uninterrupted(|| complain(&error));
             error.exit_code().into()
         }
     }

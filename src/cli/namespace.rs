@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::complain;
+use crate::interrupt::spawn;
 use crate::stage::ended_by;
 
 /// All users and groups that /etc/subuid and /etc/subgid give, and oneself as root.
@@ -30,7 +31,9 @@ pub(super) fn enter(arguments: &[OsString]) -> u8 {
     let bound = ended_by("TERM");
     command.args(UNSHARE).arg(bound.get_program()).args(bound.get_args());
     command.arg(program).args(arguments.iter().skip(1));
-    match command.status() {
+    // It puts away what it has made itself.
+    let spawned = spawn(&mut command, Signal::TERM);
+    match spawned.and_then(|(mut child, _registration)| child.wait()) {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(4),
         Err(error) => {
             complain(&format_args!("cannot start unshare: {error}"));

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::Signal;
 
 use crate::error::{Error, Result};
+use crate::interrupt::spawn;
 
 /// Where programs are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -139,8 +141,9 @@ pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
             command.stdout(Stdio::piped());
         }
     }
-    let spawned = command.stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| no_setpriv(error.to_string()))?;
+    command.stderr(Stdio::piped());
+    let spawned = spawn(command, Signal::KILL);
+    let (mut child, _registration) = spawned.map_err(|error| no_setpriv(error.to_string()))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (output, errors) = std::thread::scope(|scope| {
         let errors = scope.spawn(move || stderr.map(shown).unwrap_or_default());

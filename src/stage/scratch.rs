@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use crate::error::{Error, Result};
+use crate::interrupt::{Registration, register, remove_directory, uninterrupted};
 
 /// The directory. It is removed with all that is in it when this is dropped; what an interrupted
 /// run has left is removed by the next.
@@ -20,6 +21,7 @@ pub(crate) struct Scratch {
     content: PathBuf,
     /// Locked while it is in use.
     _lock: File,
+    _registration: Registration,
 }
 
 impl Scratch {
@@ -29,6 +31,10 @@ impl Scratch {
     /// [`Error::Parameter`] if the path has no name or another run has made the directory and is
     /// not done; [`Error::Output`] if it can't be made.
     pub(crate) fn beside(path: &Path, purpose: &str) -> Result<Self> {
+        uninterrupted(|| Self::make(path, purpose))
+    }
+
+    fn make(path: &Path, purpose: &str) -> Result<Self> {
         let fail = |rule: String, remedy: &str| Err(Error::parameter("OUT", rule, remedy));
         let Some(name) = path.file_name() else {
             return fail(format!("{} has no name", path.display()), "give the name of a directory");
@@ -68,7 +74,13 @@ impl Scratch {
         if !locked {
             return fail(format!("{} is being made already", path.display()), "wait for that");
         }
-        let scratch = Self { content: directory.join("content"), path: directory, _lock: lock };
+        let content = directory.join("content");
+        let (registered, inner) = (directory.clone(), content.clone());
+        let _registration = register(move || {
+            remove_directory(&inner);
+            remove_directory(&registered);
+        });
+        let scratch = Self { content, path: directory, _lock: lock, _registration };
         match fs::remove_dir_all(&scratch.content) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refused(error)),
             _ => fs::create_dir(&scratch.content).map_err(refused),

@@ -22,6 +22,7 @@ use json::Json;
 
 use super::say;
 use crate::error::{Error, Result};
+use crate::interrupt::uninterrupted;
 use crate::repart::config;
 use crate::repart::{self, Outcome};
 
@@ -48,7 +49,7 @@ pub(super) fn run(typed: &Repart) -> ExitCode {
     match try_run(typed) {
         Ok(code) => code,
         Err(error) => {
-            notice(&error);
+            uninterrupted(|| notice(&error));
             match error {
                 Error::Label { .. } => 77.into(),
                 _ => 1.into(),

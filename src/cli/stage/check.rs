@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde::Serialize;
 
 use super::pacman::options;
@@ -12,6 +13,7 @@ use crate::cli::arguments::{Packages, StageCheck};
 use crate::cli::normalize::Asked;
 use crate::cli::{complain, meaning, print_json, say, spool};
 use crate::error::{Error, Result};
+use crate::interrupt::{register, remove_directory, spawn, uninterrupted};
 use crate::name::Escaped;
 use crate::normalize::normalize;
 use crate::stage::{Difference, Options, compare, ended_by};
@@ -37,7 +39,11 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     let options = options(&typed.packages)?;
     let asked = Asked::read(&typed.canon)?;
     let made = |error| Error::output("cannot make a directory for two trees", error);
-    let ground = tempfile::tempdir_in(spool()).map_err(made)?;
+    let (ground, _registration) = uninterrupted(|| {
+        let ground = tempfile::tempdir_in(spool()).map_err(made)?;
+        let path = ground.path().to_owned();
+        Result::Ok((ground, register(move || remove_directory(&path))))
+    })?;
     let elsewhere = ground.path().join("a directory with a longer name");
     fs::create_dir(&elsewhere).map_err(made)?;
     let program = std::env::current_exe();
@@ -107,7 +113,8 @@ impl Stage<'_> {
         if skew_clock {
             command.arg(format!("--clock-offset={OFFSET}"));
         }
-        let status = command.stdin(Stdio::null()).status();
+        let spawned = spawn(command.stdin(Stdio::null()), Signal::TERM);
+        let status = spawned.and_then(|(mut child, _registration)| child.wait());
         match status.map_err(|error| Error::output("cannot start this program", error))? {
             status if status.success() => Ok(()),
             status => Err(Error::Tool {

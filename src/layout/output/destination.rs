@@ -10,9 +10,10 @@ use std::sync::Mutex;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::name::{NewFile, Pending, unnamed_or_named};
+use super::name::Pending;
 use super::{Kind, Output, device, exists, sharing_unit, text};
 use crate::error::{Error, Result};
+use crate::interrupt::uninterrupted;
 
 /// Where an image is to go, checked before there is one.
 #[derive(Debug)]
@@ -101,13 +102,13 @@ impl Destination {
     /// [`Error::TooSmall`] for a device that is smaller, [`Error::Output`] if the file can't be
     /// made.
     pub fn create(self, size: u64) -> Result<Output> {
-        self.create_by(size, unnamed_or_named)
+        self.create_by(size, Pending::create)
     }
 
     pub(super) fn create_by(
         self,
         size: u64,
-        create: fn(&OwnedFd) -> io::Result<NewFile>,
+        create: fn(&mut Pending) -> io::Result<File>,
     ) -> Result<Output> {
         let Self { path, place, sync } = self;
         let (file, kind) = match place {
@@ -122,8 +123,8 @@ impl Destination {
             Place::Device { file, .. } => (file, Kind::Device),
             Place::File { directory, name, force } => {
                 let fail = |error| Error::output(format!("cannot create {}", text(&path)), error);
-                let (file, temporary) = create(&directory).map_err(fail)?;
-                let name = Pending { directory, name, force, temporary };
+                let mut name = Pending::new(directory, name, force);
+                let file = uninterrupted(|| create(&mut name)).map_err(fail)?;
                 file.set_len(size).map_err(fail)?;
                 let unit = sharing_unit(&file);
                 (file, Kind::File { name, unit, turn: Mutex::default() })

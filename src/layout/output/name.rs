@@ -1,59 +1,137 @@
-//! The name that a file gets when it is whole.
+//! The name that a file gets when it is whole, and the one that it has until then.
+//!
+//! Where a file must have a name from the start, that is `.detfs-` with 16 digits that follow from
+//! its own. It is locked as long as it is written: one that is not was left by a run that was
+//! killed, and the next one for the same output removes it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io;
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, fsync, linkat, openat, renameat_with, statat, syncfs,
-    unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, fstat, fsync, linkat, openat, renameat, renameat_with,
+    statat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+
+use crate::interrupt::{Registration, register};
 
 /// The name that a file gets at the end.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) directory: OwnedFd,
-    pub(super) name: OsString,
-    pub(super) force: bool,
+    directory: Arc<OwnedFd>,
+    name: OsString,
+    force: bool,
     /// What it is called meanwhile, if it has to have a name.
-    pub(super) temporary: Option<OsString>,
+    temporary: Option<Temporary>,
 }
 
+/// A temporary name.
+#[derive(Debug)]
+struct Temporary {
+    name: OsString,
+    _registration: Registration,
+}
+
+const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC);
+
+/// As any program makes a file: less the umask.
+const MODE: Mode = Mode::from_raw_mode(0o666);
+
 impl Pending {
-    /// Gives the file its name.
-    pub(super) fn publish(&mut self, file: &File) -> Result<(), Errno> {
-        let temporary = match &self.temporary {
-            Some(temporary) => temporary.clone(),
-            // A link does not replace anything, so only a replacement takes two steps.
-            None if !self.force => return link(file, &self.directory, &self.name),
-            None => {
-                let link = |name: &OsStr| link(file, &self.directory, name);
-                self.temporary.insert(temporary_name(link)?.1).clone()
+    /// A name in a directory, which with `force` may be that of another file.
+    pub(super) fn new(directory: OwnedFd, name: OsString, force: bool) -> Self {
+        Self { directory: Arc::new(directory), name, force, temporary: None }
+    }
+
+    /// Makes the file, without a name if that can be.
+    pub(super) fn create(&mut self) -> io::Result<File> {
+        // The file gets its name through /proc.
+        if Path::new("/proc/self/fd").exists() {
+            match openat(&self.directory, c".", NEW | OFlags::TMPFILE, MODE) {
+                Ok(file) => {
+                    let file = File::from(file);
+                    // Not every file system has locks, and this one has its name for a moment only.
+                    let _ = file.try_lock();
+                    // If it is still in the way when the name is needed, that is an error.
+                    let _ = self.remove_stale();
+                    return Ok(file);
+                }
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => {}
+                Err(error) => return Err(error.into()),
             }
-        };
-        let rename = |flags| {
-            renameat_with(&self.directory, &*temporary, &self.directory, &*self.name, flags)
-        };
-        let renamed = match self.force {
-            true => rename(RenameFlags::empty()),
-            false => match rename(RenameFlags::NOREPLACE) {
-                // Some network file systems don't know the flag. What is left is to look first.
-                Err(Errno::INVAL) => {
-                    match statat(&self.directory, &*self.name, AtFlags::SYMLINK_NOFOLLOW) {
+        }
+        self.create_named()
+    }
+
+    /// Makes the file under the temporary name.
+    pub(super) fn create_named(&mut self) -> io::Result<File> {
+        let name = self.temporary_name();
+        loop {
+            match openat(&self.directory, &*name, NEW | OFlags::CREATE | OFlags::EXCL, MODE) {
+                Ok(file) => {
+                    let file = File::from(file);
+                    // Another run may take it for stale until it is locked.
+                    let locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+                    if locked && self.is_called(&file, &name)? {
+                        self.has_temporary(name);
+                        return Ok(file);
+                    }
+                }
+                Err(Errno::EXIST) => self.remove_stale()?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Gives the file its name.
+    pub(super) fn publish(&mut self, file: &File) -> io::Result<()> {
+        // A link does not replace anything, so only a replacement takes two steps.
+        if self.temporary.is_none() && !self.force {
+            return Ok(link(file, &self.directory, &self.name)?);
+        }
+        if self.temporary.is_none() {
+            self.link_temporary(file)?;
+        }
+        let temporary = self.temporary_name();
+        let (directory, name) = (&*self.directory, &*self.name);
+        let replace = || renameat(directory, &*temporary, directory, name);
+        let flags = RenameFlags::NOREPLACE;
+        match self.force {
+            true => replace(),
+            false => match renameat_with(directory, &*temporary, directory, name, flags) {
+                // Some network file systems don't know the flag, and pseudo does not know the call.
+                // What is left is to look first.
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(_) => Err(Errno::EXIST),
-                        Err(_) => rename(RenameFlags::empty()),
+                        Err(Errno::NOENT) => replace(),
+                        Err(error) => Err(error),
                     }
                 }
                 renamed => renamed,
             },
-        };
-        if renamed.is_ok() {
-            self.temporary = None;
+        }?;
+        self.temporary = None;
+        Ok(())
+    }
+
+    fn link_temporary(&mut self, file: &File) -> io::Result<()> {
+        let name = self.temporary_name();
+        loop {
+            match link(file, &self.directory, &name) {
+                Err(Errno::EXIST) => self.remove_stale()?,
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    self.has_temporary(name);
+                    return Ok(());
+                }
+            }
         }
-        renamed
     }
 
     /// Takes back the name that the file got, unless it was that of another one before.
@@ -74,53 +152,63 @@ impl Pending {
             flushed => flushed,
         }
     }
+
+    /// Short, in ASCII, and the same for all runs with this output.
+    fn temporary_name(&self) -> OsString {
+        let digest = Sha256::digest(self.name.as_encoded_bytes());
+        let digits: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(".detfs-{digits}").into()
+    }
+
+    fn has_temporary(&mut self, name: OsString) {
+        let (directory, path) = (Arc::clone(&self.directory), name.clone());
+        let remove = move || {
+            let _ = unlinkat(&directory, &*path, AtFlags::empty());
+        };
+        self.temporary = Some(Temporary { name, _registration: register(remove) });
+    }
+
+    /// Removes what has the temporary name, if no run works on it.
+    fn remove_stale(&self) -> io::Result<()> {
+        let name = self.temporary_name();
+        let in_the_way = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{} is in the way: {error}", name.display()))
+        };
+        let flags = NEW | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match openat(&self.directory, &*name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            opened => File::from(opened.map_err(|error| in_the_way(error.into()))?),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(ErrorKind::ResourceBusy, "another run is writing it"));
+            }
+            Err(TryLockError::Error(error)) => return Err(in_the_way(error)),
+        }
+        // Its run may have renamed it meanwhile, or another one removed it.
+        if self.is_called(&file, &name)? {
+            unlinkat(&self.directory, &*name, AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a name is that of this file.
+    fn is_called(&self, file: &File, name: &OsStr) -> io::Result<bool> {
+        let own = fstat(file)?;
+        match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok((found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // There is an error to tell already, or the program is ending.
-            let _ = unlinkat(&self.directory, &**temporary, AtFlags::empty());
-        }
-    }
-}
-
-/// A file, and its name if it has one.
-pub(super) type NewFile = (File, Option<OsString>);
-
-const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC);
-
-/// As any program makes a file: less the umask.
-const MODE: Mode = Mode::from_raw_mode(0o666);
-
-/// Makes a file in a directory, without a name if that can be.
-pub(super) fn unnamed_or_named(directory: &OwnedFd) -> io::Result<NewFile> {
-    // The file gets its name through /proc.
-    if Path::new("/proc/self/fd").exists() {
-        match openat(directory, c".", NEW | OFlags::TMPFILE, MODE) {
-            Ok(file) => return Ok((file.into(), None)),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    named(directory)
-}
-
-fn named(directory: &OwnedFd) -> io::Result<NewFile> {
-    let flags = NEW | OFlags::CREATE | OFlags::EXCL;
-    let (file, name) = temporary_name(|name| openat(directory, name, flags, MODE))?;
-    Ok((file.into(), Some(name)))
-}
-
-/// Finds a free temporary name for what `make` makes.
-fn temporary_name<T>(make: impl Fn(&OsStr) -> Result<T, Errno>) -> Result<(T, OsString), Errno> {
-    // The process's number may be that of a killed one that left its file.
-    let mut attempt = 0u32;
-    loop {
-        let temporary = OsString::from(format!(".detfs-{}-{attempt}", std::process::id()));
-        match make(&temporary) {
-            Err(Errno::EXIST) => attempt += 1,
-            made => return Ok((made?, temporary)),
+            // There is an error to report already, or the program is ending.
+            let _ = unlinkat(&self.directory, &*temporary.name, AtFlags::empty());
         }
     }
 }
@@ -145,18 +233,22 @@ mod tests {
 
     #[test]
     fn where_files_can_not_be_unnamed() {
+        // printf out | sha256sum
+        let temporary = OsString::from(".detfs-762069bc07a6e1b5");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out");
-        let create = |force| Destination::new(&path, force).unwrap().create_by(10, named).unwrap();
-        // What a killed process with the same number left.
-        let left = OsString::from(format!(".detfs-{}-0", std::process::id()));
-        fs::write(directory.path().join(&left), "left").unwrap();
+        let try_create =
+            |force| Destination::new(&path, force).unwrap().create_by(10, Pending::create_named);
+        let create = |force| try_create(force).unwrap();
 
+        // What a killed run left.
+        fs::write(directory.path().join(&temporary), "left").unwrap();
         let output = create(false);
-        let temporary = OsString::from(format!(".detfs-{}-1", std::process::id()));
-        assert_eq!(list(directory.path()), [left.clone(), temporary]);
+        assert_eq!(list(directory.path()), std::slice::from_ref(&temporary));
+        let busy = try_create(false).unwrap_err().to_string();
+        assert!(busy.contains("another run is writing it"), "{busy}");
         drop(output);
-        assert_eq!(list(directory.path()), std::slice::from_ref(&left));
+        assert_eq!(list(directory.path()), [""; 0]);
 
         create(false).finish().unwrap();
         assert_eq!(fs::read(&path).unwrap(), [0; 10]);
@@ -170,6 +262,29 @@ mod tests {
         fs::write(&path, "new").unwrap();
         assert!(matches!(output.finish(), Err(Error::Parameter { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(list(directory.path()), [left, "out".into()]);
+        assert_eq!(list(directory.path()), ["out"]);
+
+        // What is no file of an earlier run is not touched.
+        fs::create_dir(directory.path().join(&temporary)).unwrap();
+        let error = try_create(true).unwrap_err().to_string();
+        assert!(error.contains(temporary.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn what_a_replacement_left_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let stale = directory.path().join(".detfs-762069bc07a6e1b5");
+        for (before, force) in [(false, false), (true, true)] {
+            fs::write(&stale, "left").unwrap();
+            assert_eq!(path.exists(), before);
+            Destination::new(&path, force).unwrap().create(10).unwrap().finish().unwrap();
+            assert_eq!(list(directory.path()), ["out"]);
+        }
+        // Also if it turns up at the end.
+        let output = Destination::new(&path, true).unwrap().create(10).unwrap();
+        fs::write(&stale, "left").unwrap();
+        output.finish().unwrap();
+        assert_eq!(list(directory.path()), ["out"]);
     }
 }

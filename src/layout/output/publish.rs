@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Kind, Output, exists, text};
 use crate::error::{Error, Result};
+use crate::interrupt::uninterrupted;
 
 /// Writes outputs through to their disks, then gives the files among them their names, in this
 /// order, and writes the names through.
@@ -17,19 +18,25 @@ use crate::error::{Error, Result};
 pub fn publish(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
     let mut outputs: Vec<_> = outputs.into_iter().collect();
     outputs.iter().try_for_each(Output::flush)?;
+    uninterrupted(|| take_names(&mut outputs))?;
+    outputs.iter().try_for_each(Output::flush_name)
+}
+
+/// Names all or none.
+fn take_names(outputs: &mut [Output]) -> Result<()> {
     for at in 0..outputs.len() {
         if let Err(error) = outputs[at].take_name() {
             outputs[..at].iter().for_each(Output::lose_name);
             return Err(error);
         }
     }
-    outputs.iter().try_for_each(Output::flush_name)
+    Ok(())
 }
 
 impl Output {
     fn take_name(&mut self) -> Result<()> {
         let Kind::File { name, .. } = &mut self.kind else { return Ok(()) };
-        name.publish(&self.file).map_err(io::Error::from).map_err(|error| match error.kind() {
+        name.publish(&self.file).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => exists(&self.path),
             _ => Error::output(format!("cannot finish {}", text(&self.path)), error),
         })
@@ -53,5 +60,30 @@ impl Output {
                 error,
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::layout::Destination;
+
+    #[test]
+    fn names_come_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = ["one", "two", "three"].map(|name| directory.path().join(name));
+        let outputs = || {
+            paths.clone().map(|path| Destination::new(&path, false).unwrap().create(10).unwrap())
+        };
+        let made = outputs();
+        fs::write(&paths[2], "new").unwrap();
+        assert!(matches!(publish(made), Err(Error::Parameter { .. })));
+        assert!(!paths[0].exists() && !paths[1].exists());
+        assert_eq!(fs::read(&paths[2]).unwrap(), b"new");
+        fs::remove_file(&paths[2]).unwrap();
+        publish(outputs()).unwrap();
+        assert!(paths.iter().all(|path| path.exists()));
     }
 }

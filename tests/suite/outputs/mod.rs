@@ -1,4 +1,5 @@
 //! Where images go: what they may overwrite, and what is there when a run fails or is ended.
 
+mod interrupted;
 mod signatures;
 mod sync;

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::ground::{detfs, packages, source, stage};
 use crate::detfs::{PROGRAM, SEED, succeed};
@@ -139,6 +141,41 @@ fn an_interrupted_run_leaves_no_tree() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("exists; remove it"));
 }
 
+/// A run that is ended by a signal takes all away that it made, and its pacman.
+#[test]
+fn a_run_that_is_ended_leaves_nothing() {
+    for (signal, build) in [(Signal::TERM, false), (Signal::INT, false), (Signal::HUP, true)] {
+        let ground = tempfile::tempdir().unwrap();
+        let tree = ground.path().join("tree");
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mirror = format!("http://{}", silent.local_addr().unwrap());
+        let mut command = if build {
+            let config = format!(
+                "source-date-epoch = 5\n[stage]\npackage = [\"app\"]\nmirror = \"{mirror}\"\n\
+                 repo = [\"core\"]\n[image]\nout = \"image\"\n"
+            );
+            fs::write(ground.path().join("image.toml"), config).unwrap();
+            detfs([OsStr::new("build"), ground.path().join("image.toml").as_os_str()])
+        } else {
+            let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
+            command.args(["--package=app", "--repo=core", "--source-date-epoch=5"]);
+            command.arg(format!("--mirror={mirror}"));
+            command
+        };
+        let before = shell("ls -A $1", &[ground.path()]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut connection, _) = silent.accept().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(signal.as_raw()), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("detfs: "), "{said}");
+        connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        connection.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(shell("ls -A $1", &[ground.path()]), before);
+    }
+}
+
 /// A package that reads a FIFO of its own when it is installed.
 const WAITING: &str = "
     mkdir $1/package $1/waiting; cd $1/package
@@ -154,9 +191,14 @@ const WAITING: &str = "
     } >$1/pacman.conf
 ";
 
-/// What runs inside the tree ends with a run that is killed.
+/// What runs inside the tree ends with a run that is killed, or ended by a signal.
 #[test]
 fn an_interrupted_installation_goes_with_it() {
+    interrupted_installation(Signal::KILL);
+    interrupted_installation(Signal::TERM);
+}
+
+fn interrupted_installation(signal: Signal) {
     let ground = tempfile::tempdir().unwrap();
     shell(WAITING, &[ground.path(), packages()]);
     let tree = ground.path().join("tree");
@@ -172,8 +214,9 @@ fn an_interrupted_installation_goes_with_it() {
         rustix::fs::open(&gate, flags, Mode::empty()).ok()
     };
     let mut write = wait_for("a scriptlet", open);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
+    assert_eq!(ground.path().join(".tree.stage").exists(), signal == Signal::KILL);
     let mut closed =
         || matches!(rustix::io::write(&mut write, b" "), Err(Errno::PIPE)).then_some(());
     wait_for("its end", &mut closed);

@@ -1,0 +1,41 @@
+//! Signals that end the program: what is unfinished is removed first.
+
+use std::ffi::c_int;
+use std::fs;
+use std::sync::mpsc;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::interrupt::put_away;
+
+/// Handles SIGHUP, SIGINT and SIGTERM from now on, unless the program was started with the signal
+/// ignored, as by `nohup`. The program still ends by the signal, and its parent sees that.
+pub(super) fn watch() {
+    let signals: Vec<_> =
+        [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&it| !is_ignored(it)).collect();
+    let (ready, watching) = mpsc::channel();
+    let watch = move || {
+        let Ok(mut signals) = Signals::new(&signals) else { return };
+        drop(ready);
+        if let Some(signal) = signals.forever().next() {
+            let _kept = put_away();
+            let _ = emulate_default_handler(signal);
+        }
+    };
+    // Without another thread a signal ends the program at once, and the next run removes what that
+    // leaves.
+    if thread::Builder::new().name("signals".into()).spawn(watch).is_ok() {
+        // Nothing is sent: it ends when the thread is ready, or has given up.
+        let _: Result<(), _> = watching.recv();
+    }
+}
+
+fn is_ignored(signal: c_int) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
+}
