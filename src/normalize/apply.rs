@@ -1,5 +1,6 @@
 //! Goes over a tree with a set of rules and collects what is to be changed.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use regex::bytes::Regex;
 
 use super::condition::Condition;
 use super::rewrite::{self, Outcome, Subject};
-use super::{Action, Fired, Report, Rewrite, Rule, Rules, Target, order, packages};
+use super::{Action, Fired, Order, Report, Rewrite, Rule, Rules, Target, order, packages};
 use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Replacement, Tree};
@@ -27,6 +28,17 @@ enum Fate {
     Goes,
 }
 
+/// What a rule does to a node.
+enum Effect {
+    Nothing,
+    Changes,
+    Clamps,
+    Removes,
+    Refuses,
+    /// It can't, for want of memory.
+    Exceeds,
+}
+
 pub(super) struct Walk<'a> {
     tree: &'a Tree,
     rules: &'a Rules,
@@ -34,6 +46,8 @@ pub(super) struct Walk<'a> {
     /// Which rules apply to this tree.
     applies: Vec<bool>,
     edits: Edits,
+    /// How many bytes the content of the edits takes.
+    held: u64,
     /// The paths on which each rule fired.
     fired: Vec<Vec<Vec<u8>>>,
     /// The rules that change the content of each inode.
@@ -57,7 +71,10 @@ impl Conflict {
             Self::Linked => {
                 "it is a hard link to what the rule changes, which does not name it".into()
             }
-            Self::TooLarge => format!("rules read files of at most {MAX} bytes"),
+            Self::TooLarge => format!(
+                "rules have {BUDGET} bytes of memory for the content of all files that they look \
+                 into and change, and this takes more than is left"
+            ),
         }
     }
 
@@ -69,8 +86,10 @@ impl Conflict {
     }
 }
 
-/// The most that is read of a file, in bytes: what rules are about is text and small databases.
-const MAX: u64 = 256 << 20;
+/// Memory for content, in bytes: for what rules look into, what they make of it, and all that they
+/// have made so far. What they are about is text and small databases. A sparse file counts by its
+/// length.
+const BUDGET: u64 = 256 << 20;
 
 impl<'a> Walk<'a> {
     /// Goes over the whole tree.
@@ -84,8 +103,18 @@ impl<'a> Walk<'a> {
         let fired = rules.iter().map(|_| Vec::new()).collect();
         let (edits, changed_by) = (Edits::default(), BTreeMap::new());
         let (conflicts, packaged) = (BTreeMap::new(), OnceCell::new());
-        let walk =
-            Self { tree, rules, epoch, applies, edits, fired, changed_by, conflicts, packaged };
+        let walk = Self {
+            tree,
+            rules,
+            epoch,
+            applies,
+            edits,
+            held: 0,
+            fired,
+            changed_by,
+            conflicts,
+            packaged,
+        };
         walk.report()
     }
 
@@ -160,57 +189,71 @@ impl<'a> Walk<'a> {
                 self.fired[number].push(path.to_vec());
                 continue;
             }
-            if reads_all(&rule.action) && self.size(id) > MAX {
-                self.conflicts.entry((number, Conflict::TooLarge)).or_default().push(path.to_vec());
-                continue;
-            }
-            let mut goes = false;
-            let fires = match &rule.action {
-                Action::Remove { content } => {
-                    goes = self.matches(id, rule, content)?;
-                    goes
-                }
-                Action::Refuse { content, .. } => {
-                    if self.matches(id, rule, content)? {
-                        refused_by.push(number);
-                    }
-                    false
-                }
-                Action::Clamp => self.clamp(id),
-                Action::Truncate => self.truncate(id),
-                Action::Order(order) => {
-                    let ids = order::ids(self.tree, order)?;
-                    self.replace(id, &|content| order::sort(content, order, &ids))?
-                }
-                Action::Rewrite(rewrite) => match self.rewrite(id, path, rewrite)? {
-                    Outcome::Same => false,
-                    Outcome::Content(content) => {
-                        self.edits.content.insert(id, content);
-                        true
-                    }
-                    Outcome::Stamp(content, mtime) => {
-                        self.edits.content.insert(id, Replacement::Whole(content));
-                        self.edits.mtimes.insert(id, mtime);
-                        true
-                    }
-                    Outcome::Remove => {
-                        goes = true;
-                        true
-                    }
-                },
-            };
-            if fires {
-                if !goes && !matches!(rule.action, Action::Clamp) {
+            match self.act(id, path, rule)? {
+                Effect::Nothing => {}
+                Effect::Clamps => self.fired[number].push(path.to_vec()),
+                Effect::Changes => {
                     self.changed_by.entry(id).or_default().insert(number);
+                    self.fired[number].push(path.to_vec());
                 }
-                self.fired[number].push(path.to_vec());
-            }
-            if goes {
-                return Ok(Fate::Goes);
+                Effect::Removes => {
+                    self.fired[number].push(path.to_vec());
+                    return Ok(Fate::Goes);
+                }
+                Effect::Refuses => refused_by.push(number),
+                Effect::Exceeds => {
+                    let paths = self.conflicts.entry((number, Conflict::TooLarge)).or_default();
+                    paths.push(path.to_vec());
+                }
             }
         }
         refused_by.into_iter().for_each(|number| self.fired[number].push(path.to_vec()));
         Ok(Fate::Stays)
+    }
+
+    /// Does to a node what a rule says.
+    fn act(&mut self, id: InodeId, path: &[u8], rule: &Rule) -> Result<Effect> {
+        if memory(&rule.action, self.size(id)) > self.left() {
+            return Ok(Effect::Exceeds);
+        }
+        let if_so = |so: bool, effect| if so { effect } else { Effect::Nothing };
+        Ok(match &rule.action {
+            Action::Remove { content } => if_so(self.matches(id, rule, content)?, Effect::Removes),
+            Action::Refuse { content, .. } => {
+                if_so(self.matches(id, rule, content)?, Effect::Refuses)
+            }
+            Action::Clamp => if_so(self.clamp(id), Effect::Clamps),
+            Action::Truncate => if_so(self.truncate(id), Effect::Changes),
+            Action::Order(order) => self.order(id, order)?,
+            Action::Rewrite(rewrite) => match self.rewrite(id, path, rewrite)? {
+                Outcome::Same => Effect::Nothing,
+                Outcome::Content(content) => {
+                    self.hold(id, content);
+                    Effect::Changes
+                }
+                Outcome::Stamp(content, mtime) => {
+                    self.hold(id, Replacement::Whole(content));
+                    self.edits.mtimes.insert(id, mtime);
+                    Effect::Changes
+                }
+                Outcome::Remove => Effect::Removes,
+                Outcome::TooLong => Effect::Exceeds,
+            },
+        })
+    }
+
+    /// How many bytes of memory are left for content.
+    fn left(&self) -> u64 {
+        BUDGET.saturating_sub(self.held)
+    }
+
+    /// Keeps other content of a file until the tree is changed.
+    fn hold(&mut self, id: InodeId, mut content: Replacement) {
+        let (Replacement::Whole(bytes) | Replacement::Head(bytes)) = &mut content;
+        bytes.shrink_to_fit();
+        self.held += length(&content);
+        let before = self.edits.content.insert(id, content);
+        self.held -= before.as_ref().map_or(0, length);
     }
 
     /// Whether content is as it must be, if it must, and no package brought it, if none may.
@@ -244,32 +287,39 @@ impl<'a> Walk<'a> {
     }
 
     /// The content of a regular file as the rules so far have left it.
-    fn content(&self, id: InodeId) -> Result<Vec<u8>> {
-        match self.edits.content.get(&id) {
-            None => self.tree.read(id),
-            Some(Replacement::Whole(content)) => Ok(content.clone()),
+    fn content(&self, id: InodeId) -> Result<Cow<'_, [u8]>> {
+        Ok(match self.edits.content.get(&id) {
+            None => self.tree.read(id)?.into(),
+            Some(Replacement::Whole(content)) => content.into(),
             Some(Replacement::Head(head)) => {
                 let mut content = self.tree.read(id)?;
                 content[..head.len()].copy_from_slice(head);
-                Ok(content)
+                content.into()
             }
-        }
+        })
     }
 
-    fn replace(&mut self, id: InodeId, change: &dyn Fn(&[u8]) -> Vec<u8>) -> Result<bool> {
+    fn order(&mut self, id: InodeId, order: &Order) -> Result<Effect> {
+        let Some(ids) = order::ids(self.tree, order, self.left())? else {
+            return Ok(Effect::Exceeds);
+        };
         let before = self.content(id)?;
-        let after = change(&before);
-        let changes = after != before;
-        if changes {
-            self.edits.content.insert(id, Replacement::Whole(after));
+        if order::memory(&before) > self.left() {
+            return Ok(Effect::Exceeds);
         }
-        Ok(changes)
+        let after = order::sort(&before, order, &ids);
+        if after == *before {
+            return Ok(Effect::Nothing);
+        }
+        drop(before);
+        self.hold(id, Replacement::Whole(after));
+        Ok(Effect::Changes)
     }
 
     fn truncate(&mut self, id: InodeId) -> bool {
         let is_empty = self.size(id) == 0;
         if !is_empty {
-            self.edits.content.insert(id, Replacement::Whole(Vec::new()));
+            self.hold(id, Replacement::Whole(Vec::new()));
         }
         !is_empty
     }
@@ -321,7 +371,12 @@ impl<'a> Walk<'a> {
         };
         Ok(match rewrite {
             Rewrite::Substitute { pattern, with } => {
-                whole(rewrite::substitute(&self.content(id)?, pattern, with, self.epoch))
+                let left = self.left() - self.size(id);
+                let content = self.content(id)?;
+                match rewrite::substitute(&content, pattern, with, self.epoch, left) {
+                    Ok(content) => whole(content),
+                    Err(rewrite::TooLong) => Outcome::TooLong,
+                }
             }
             Rewrite::ShadowDay => whole(rewrite::shadow_day(&self.content(id)?, self.epoch)),
             Rewrite::Jks => whole(rewrite::jks(&self.content(id)?, self.epoch)),
@@ -334,14 +389,23 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether content is read from its start to its end for an action.
-fn reads_all(action: &Action) -> bool {
-    match action {
-        Action::Remove { content } | Action::Refuse { content, .. } => !content.is_empty(),
-        Action::Rewrite(rewrite) => !matches!(rewrite, Rewrite::Pyc),
-        Action::Order(_) => true,
-        Action::Truncate | Action::Clamp => false,
-    }
+fn length(content: &Replacement) -> u64 {
+    let (Replacement::Whole(bytes) | Replacement::Head(bytes)) = content;
+    bytes.len() as u64
+}
+
+/// How many bytes of memory an action takes for a file of some size, at least.
+fn memory(action: &Action, size: u64) -> u64 {
+    let copies = match action {
+        Action::Remove { content } | Action::Refuse { content, .. } => {
+            u64::from(!content.is_empty())
+        }
+        Action::Truncate | Action::Clamp | Action::Rewrite(Rewrite::Pyc) => 0,
+        // What is written to it may be longer than what it has.
+        Action::Rewrite(Rewrite::UpdateStamp) => 4,
+        Action::Rewrite(_) | Action::Order(_) => 2,
+    };
+    size.saturating_mul(copies)
 }
 
 fn is_target(kind: Kind, rule: &Rule) -> bool {

@@ -128,6 +128,10 @@ impl Condition<'_> {
         for id in drop_ins.into_values().flatten().filter(|id| self.is_file(*id)) {
             text.push(b'\n');
             text.extend(self.tree.read_head(id, HEAD)?);
+            // What is not looked at may be a condition.
+            if text.len() > HEAD {
+                return Ok(false);
+            }
         }
         let mut only_first = false;
         for condition in CONDITION.captures_iter(&JOINED.replace_all(&text, &b" "[..])) {
@@ -154,8 +158,12 @@ impl Condition<'_> {
             }
             match &rule.action {
                 Action::Rewrite(Rewrite::Substitute { pattern, with }) => {
-                    let changed = rewrite::substitute(&content, pattern, with, self.epoch);
-                    content = changed.unwrap_or(content);
+                    let limit = HEAD as u64;
+                    match rewrite::substitute(&content, pattern, with, self.epoch, limit) {
+                        Ok(changed) => content = changed.unwrap_or(content),
+                        // No machine id is so long.
+                        Err(rewrite::TooLong) => return Ok(false),
+                    }
                 }
                 Action::Remove { content: signs }
                     if signs.is_empty() || signs.iter().any(|sign| sign.is_match(&content)) =>

@@ -9,17 +9,31 @@ use crate::tree::{Kind, Tree};
 /// Numbers by name.
 pub(super) type Ids = BTreeMap<Vec<u8>, u64>;
 
+/// Memory that sorting takes for each line, in bytes, beside the content: references to it in groups.
+const LINE: u64 = 256;
+
+/// How many bytes of memory sorting takes, at most.
+pub(super) fn memory(content: &[u8]) -> u64 {
+    let length = content.len() as u64;
+    2 * length + LINE * lines(content).count() as u64
+}
+
 /// The numbers that an order is by, if it is by those of another file; none if there is no such
-/// file.
-pub(super) fn ids(tree: &Tree, order: &Order) -> Result<Ids> {
-    let Order::IdIn(path) = order else { return Ok(Ids::new()) };
-    let Some(id) = tree.find(path.as_bytes()) else { return Ok(Ids::new()) };
-    if !matches!(tree.inode(id).kind, Kind::File { .. }) {
-        return Ok(Ids::new());
+/// file. `None` if they take more memory than the bytes that are left.
+pub(super) fn ids(tree: &Tree, order: &Order, left: u64) -> Result<Option<Ids>> {
+    let Order::IdIn(path) = order else { return Ok(Some(Ids::new())) };
+    let Some(id) = tree.find(path.as_bytes()) else { return Ok(Some(Ids::new())) };
+    match tree.inode(id).kind {
+        Kind::File { size, .. } if size > left => return Ok(None),
+        Kind::File { .. } => {}
+        _ => return Ok(Some(Ids::new())),
     }
     let text = tree.read(id)?;
+    if memory(&text) > left {
+        return Ok(None);
+    }
     let entries = lines(&text).filter_map(|line| Some((field(line, 0)?.to_vec(), number(line)?)));
-    Ok(entries.collect())
+    Ok(Some(entries.collect()))
 }
 
 /// Sorts content; `ids` are those that [`ids`] gives for the order.

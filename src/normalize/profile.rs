@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::tree::{Kind, Tree};
 
+/// How much of an `os-release` is read, in bytes.
+const HEAD: usize = 1 << 20;
+
 /// A family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,7 +49,7 @@ impl Profile {
         };
         let places = [&b"etc/os-release"[..], b"usr/lib/os-release"];
         let Some(id) = places.iter().find_map(is_file) else { return Ok(None) };
-        let text = tree.read(id)?;
+        let text = tree.read_head(id, HEAD)?;
         let known = words(&String::from_utf8_lossy(&text)).find_map(|word| match &*word {
             "arch" => Some(Self::Arch),
             "debian" | "ubuntu" => Some(Self::Debian),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::apply::Walk;
+use super::apply::{Edits, Walk};
 use super::rules::private_keys;
 use super::{Fired, Rules, packages};
 use crate::error::Result;
@@ -116,7 +116,7 @@ const HEAD: usize = 64 << 10;
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read.
 pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Suspicion>> {
-    let (report, edits) = Walk::run(tree, rules, epoch)?;
+    let (report, Edits { removed, .. }) = Walk::run(tree, rules, epoch)?;
     let fired = report.fired.iter().flat_map(|fired| &fired.paths);
     let covered: BTreeSet<&[u8]> = fired.map(|path| &**path).collect();
     let (off, _) = Walk::run(tree, &rules.off(), epoch)?;
@@ -139,7 +139,7 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
     let mut pending = vec![(InodeId::ROOT, Vec::new())];
     while let Some((directory, path)) = pending.pop() {
         for (at, entry) in tree.entry_range(directory).zip(tree.entries(directory)) {
-            if edits.removed.contains(&at) {
+            if removed.contains(&at) {
                 continue;
             }
             let name = tree.name(entry);

@@ -54,12 +54,12 @@ impl Tree {
             let Kind::File { size, content } = self.inode(id).kind else {
                 unreachable!("only regular files have content")
             };
-            let size = match &replacement {
-                Replacement::Whole(bytes) => bytes.len() as u64,
-                Replacement::Head(_) => size,
+            let (bytes, size, is_whole) = match replacement {
+                Replacement::Whole(bytes) => (Arc::from(&*bytes), bytes.len() as u64, true),
+                Replacement::Head(bytes) => (Arc::from(bytes), size, false),
             };
             let source = Arc::clone(&self.sources[usize::from(content.source)]);
-            edited.push(Edited { replacement, source, index: content.index });
+            edited.push(Edited { bytes, is_whole, source, index: content.index });
             self.inodes[id.index()].kind =
                 Kind::File { size, content: ContentId { source: number, index } };
         }
@@ -82,25 +82,25 @@ struct EditedSource(Vec<Edited>);
 
 /// Content with what it was before.
 struct Edited {
-    replacement: Replacement,
+    /// All of it, or its first bytes. All readers share it.
+    bytes: Arc<[u8]>,
+    is_whole: bool,
     source: Arc<dyn ContentSource>,
     index: u32,
 }
 
 impl ContentSource for EditedSource {
     fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
-        let Edited { replacement, source, index } = &self.0[index as usize];
-        match replacement {
-            Replacement::Whole(bytes) => Ok(Box::new(Whole(bytes.as_slice().into()))),
-            Replacement::Head(head) => {
-                let rest = source.open(*index, path)?;
-                Ok(Box::new(Patched { head: head.as_slice().into(), rest }))
-            }
+        let Edited { bytes, is_whole, source, index } = &self.0[index as usize];
+        let bytes = Arc::clone(bytes);
+        if *is_whole {
+            return Ok(Box::new(Whole(bytes)));
         }
+        Ok(Box::new(Patched { head: bytes, rest: source.open(*index, path)? }))
     }
 }
 
-struct Whole(Box<[u8]>);
+struct Whole(Arc<[u8]>);
 
 impl ContentReader for Whole {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -111,7 +111,7 @@ impl ContentReader for Whole {
 }
 
 struct Patched {
-    head: Box<[u8]>,
+    head: Arc<[u8]>,
     rest: Box<dyn ContentReader>,
 }
 

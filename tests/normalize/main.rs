@@ -322,9 +322,29 @@ fn large_files_are_not_read() {
     let order = rules("verb = \"order\"\nby = \"line\"");
     assert_eq!(paths(&examine(&tree, &order, epoch()).unwrap(), "r"), ["a"]);
     let error = normalize(&mut tree, &order, epoch()).unwrap_err().to_string();
-    assert!(error.contains("of at most 268435456 bytes") && error.contains("--exclude"), "{error}");
+    assert!(error.contains("have 268435456 bytes") && error.contains("--exclude"), "{error}");
     let report = normalize(&mut tree, &rules("verb = \"truncate\""), epoch()).unwrap();
     assert_eq!(paths(&report, "r"), ["a"]);
+}
+
+/// All that rules make has one budget, so that many files take no more memory than few.
+#[test]
+fn changed_content_has_a_budget() {
+    let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+    let content = Arc::new(vec![b'a'; 60 << 20]);
+    for name in ["1", "2", "3", "4", "5"] {
+        let id = builder.content(Arc::<Vec<u8>>::clone(&content)).unwrap();
+        let node = Node::File { size: 60 << 20, content: id };
+        builder.add(TreeBuilder::ROOT, name.as_bytes(), Metadata::default(), node).unwrap();
+    }
+    let tree = builder.finish().unwrap();
+    let rule = "[[rule]]\nname = \"r\"\npath = \"*\"\nverb = \"rewrite\"\nmatch = '\\Aa'\n\
+                with = \"b\"\nreason = \"\"\n";
+    let rules = Rules::none().with_file(Path::new("f"), rule).unwrap();
+    let report = examine(&tree, &rules, epoch()).unwrap();
+    let paths = report.fired.iter().map(|fired| (fired.verb, fired.paths.concat()));
+    let paths: Vec<_> = paths.collect();
+    assert_eq!(paths, [("rewrite", b"123".to_vec()), ("refuse", b"45".to_vec())]);
 }
 
 /// A tree is changed as its distribution asks, and content that rules leave in place is the one that

@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::detfs::{detfs, mkimage, succeed};
+use crate::detfs::{PROGRAM, detfs, mkimage, succeed};
 use crate::oracle::shell;
 
 const EPOCH: i64 = 1_700_000_000;
@@ -145,4 +146,45 @@ fn the_list_is_a_file_of_rules() {
     }
     let all = String::from_utf8(succeed(&mut detfs(["normalize", "--list"])).stdout).unwrap();
     assert!(all.contains("name = \"hostname\"") && all.contains("enabled = false"), "{all}");
+}
+
+/// A command of the program that gets no more than 1 GiB of memory.
+fn confined(words: &[&OsStr]) -> Output {
+    let script = "ulimit -v 1048576; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-euc", script, "sh", PROGRAM]).args(words);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("MALLOC_ARENA_MAX", "1");
+    command.output().unwrap()
+}
+
+/// Sparse files take no space on a disk, but content has a length.
+#[test]
+fn long_files_take_bounded_memory() {
+    let tree = tempfile::tempdir().unwrap();
+    let script = "cd $1; mkdir -p etc; echo ID=arch >etc/os-release
+        for n in a b c d e f g h i j k l; do
+            mkdir -p var/lib/pacman/local/$n-1-1; cd var/lib/pacman/local/$n-1-1
+            printf '%%NAME%%\\n%s\\n\\n%%INSTALLDATE%%\\n1800000000\\n' $n >desc
+            truncate -s 200M desc
+            cd $1
+        done";
+    shell(script, &[tree.path()]);
+    let image = tree.path().with_extension("image");
+    let (tree, epoch) = (tree.path().as_os_str(), format!("--source-date-epoch={EPOCH}"));
+    let epoch = OsStr::new(&epoch);
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let [mkimage, check] = [
+        &[OsStr::new("mkimage"), tree, image.as_os_str(), epoch, OsStr::new("--threads=1")][..],
+        &[OsStr::new("normalize"), OsStr::new("--check"), tree, epoch],
+    ]
+    .map(confined);
+    assert_eq!((mkimage.status.code(), image.exists()), (Some(3), false), "{mkimage:?}");
+    assert_eq!(check.status.code(), Some(1), "{check:?}");
+    for text in [mkimage.stderr, check.stdout] {
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("rules have 268435456 bytes of memory"), "{text}");
+        for name in names {
+            assert!(text.contains(&format!("var/lib/pacman/local/{name}-1-1/desc")), "{text}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ pub(super) use jks::jks;
 pub(super) use pyc::pyc;
 pub(super) use shadow::shadow_day;
 pub(super) use stamp::update_stamp;
-pub(super) use substitute::{EPOCH, missing_group, substitute};
+pub(super) use substitute::{EPOCH, TooLong, missing_group, substitute};
 
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Replacement, Tree};
@@ -32,4 +32,6 @@ pub(super) enum Outcome {
     /// Other content and another modification time.
     Stamp(Vec<u8>, Timestamp),
     Remove,
+    /// It would have more content than there is memory for.
+    TooLong,
 }

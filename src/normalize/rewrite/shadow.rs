@@ -10,20 +10,19 @@ pub(in super::super) fn shadow_day(content: &[u8], epoch: Timestamp) -> Option<V
     // Day 0 would demand a new password.
     let latest = epoch.seconds.div_euclid(DAY).max(1);
     let written = latest.to_string();
-    let mut changed = false;
-    let lines: Vec<Vec<u8>> = content
-        .split(|&byte| byte == b'\n')
-        .map(|line| {
-            let mut fields: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();
-            let day = fields.get(2).and_then(|day| str::from_utf8(day).ok()?.parse::<i64>().ok());
-            if day.is_some_and(|day| day > latest) {
-                fields[2] = written.as_bytes();
-                changed = true;
-            }
-            fields.join(&b':')
-        })
-        .collect();
-    changed.then(|| lines.join(&b'\n'))
+    let mut changed = Vec::with_capacity(content.len());
+    for (at, line) in content.split(|&byte| byte == b'\n').enumerate() {
+        if at > 0 {
+            changed.push(b'\n');
+        }
+        let mut fields: Vec<&[u8]> = line.splitn(4, |&byte| byte == b':').collect();
+        let day = fields.get(2).and_then(|day| str::from_utf8(day).ok()?.parse::<i64>().ok());
+        if day.is_some_and(|day| day > latest) {
+            fields[2] = written.as_bytes();
+        }
+        changed.extend(fields.join(&b':'));
+    }
+    (changed != content).then_some(changed)
 }
 
 #[cfg(test)]
@@ -37,6 +36,7 @@ mod tests {
         let epoch = Timestamp::from_seconds(1_700_000_000);
         assert_eq!(shadow_day(shadow, epoch).unwrap(), expected);
         assert_eq!(shadow_day(expected, epoch), None);
+        assert_eq!(shadow_day(b"a:!:20000", epoch).unwrap(), b"a:!:19675");
         assert_eq!(shadow_day(b"a:!:5:\n", Timestamp::from_seconds(0)).unwrap(), b"a:!:1:\n");
     }
 }

@@ -21,14 +21,17 @@ pub(in super::super) fn update_stamp(subject: &Subject<'_>, content: &[u8]) -> O
     if stamp == time && written.is_none_or(|written| written == nanoseconds(time)) {
         return Outcome::Same;
     }
-    let lines: Vec<Vec<u8>> = content
-        .split(|&byte| byte == b'\n')
-        .map(|line| match line.starts_with(KEY) {
-            true => [KEY, nanoseconds(time).to_string().as_bytes()].concat(),
-            false => line.to_vec(),
-        })
-        .collect();
-    Outcome::Stamp(lines.join(&b'\n'), time)
+    let mut stamp = Vec::new();
+    for (at, line) in content.split(|&byte| byte == b'\n').enumerate() {
+        if at > 0 {
+            stamp.push(b'\n');
+        }
+        match line.starts_with(KEY) {
+            true => stamp.extend([KEY, nanoseconds(time).to_string().as_bytes()].concat()),
+            false => stamp.extend_from_slice(line),
+        }
+    }
+    Outcome::Stamp(stamp, time)
 }
 
 fn nanoseconds(time: Timestamp) -> i128 {

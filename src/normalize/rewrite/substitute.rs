@@ -1,31 +1,50 @@
 //! Text for what a regular expression matches.
 
-use regex::bytes::{Captures, Regex};
+use regex::bytes::Regex;
 
 use crate::time::Timestamp;
 
 /// Stands for the seconds of the epoch.
 pub(in super::super) const EPOCH: &str = "@EPOCH@";
 
-/// The content with the text in the place of every match; `None` if it is the same then.
+/// The content would be longer than it may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct TooLong;
+
+/// Returns the content with the text in the place of every match; `None` if it is the same then.
+///
+/// # Errors
+/// [`TooLong`] if it would be longer than `limit` bytes.
 pub(in super::super) fn substitute(
     content: &[u8],
     pattern: &Regex,
     with: &str,
     epoch: Timestamp,
-) -> Option<Vec<u8>> {
+    limit: u64,
+) -> Result<Option<Vec<u8>>, TooLong> {
     let epoch = epoch.seconds.to_string();
-    let changed = pattern.replace_all(content, |captures: &Captures<'_>| {
-        let mut text = Vec::new();
+    let fits = |lengths: [usize; 2]| {
+        let length = lengths[0].saturating_add(lengths[1]);
+        if length as u64 > limit { Err(TooLong) } else { Ok(()) }
+    };
+    // No group is longer than the match.
+    let (fixed, groups) = (with.len().saturating_mul(epoch.len()), with.matches('$').count());
+    let (mut changed, mut start) = (Vec::new(), 0);
+    for captures in pattern.captures_iter(content) {
+        let found = captures.get(0).expect("it is the match");
+        changed.extend_from_slice(&content[start..found.start()]);
+        start = found.end();
+        fits([changed.len(), fixed.saturating_add(found.len().saturating_mul(groups))])?;
         for (at, part) in with.split(EPOCH).enumerate() {
             if at > 0 {
-                text.extend_from_slice(epoch.as_bytes());
+                changed.extend_from_slice(epoch.as_bytes());
             }
-            captures.expand(part.as_bytes(), &mut text);
+            captures.expand(part.as_bytes(), &mut changed);
         }
-        text
-    });
-    (*changed != *content).then(|| changed.into_owned())
+    }
+    fits([changed.len(), content.len() - start])?;
+    changed.extend_from_slice(&content[start..]);
+    Ok((changed != content).then_some(changed))
 }
 
 /// The first group that a text names and an expression does not have: it would stand for nothing.
@@ -63,13 +82,33 @@ mod tests {
     #[test]
     fn matches_are_replaced() {
         let pattern = Regex::new(r"(?m)^(a=)[0-9]+$").unwrap();
-        let substitute = |content: &[u8]| {
-            substitute(content, &pattern, "${1}@EPOCH@$$", Timestamp::from_seconds(7))
+        let changed = |content: &[u8]| {
+            let epoch = Timestamp::from_seconds(7);
+            substitute(content, &pattern, "${1}@EPOCH@$$", epoch, 1000).unwrap()
         };
-        assert_eq!(substitute(b"a=1\nb=1\na=22\n\xff").unwrap(), b"a=7$\nb=1\na=7$\n\xff");
-        assert_eq!(substitute(b"b=1\n"), None);
-        let unbraced = super::substitute(b"a=1", &pattern, "$1@EPOCH@", Timestamp::from_seconds(7));
+        assert_eq!(changed(b"a=1\nb=1\na=22\n\xff").unwrap(), b"a=7$\nb=1\na=7$\n\xff");
+        assert_eq!(changed(b"b=1\n"), None);
+        let epoch = Timestamp::from_seconds(7);
+        let unbraced = substitute(b"a=1", &pattern, "$1@EPOCH@", epoch, 1000).unwrap();
         assert_eq!(unbraced.unwrap(), b"a=7");
+    }
+
+    /// By many matches, by a text that repeats one, and by what no match is in.
+    #[test]
+    fn length_is_limited() {
+        let epoch = Timestamp::from_seconds(7);
+        let length = |content: &[u8], pattern: &str, with: &str| {
+            let pattern = Regex::new(pattern).unwrap();
+            let changed = substitute(content, &pattern, with, epoch, 1000)?;
+            Ok(changed.map_or(content.len(), |changed| changed.len()))
+        };
+        assert_eq!(length(&[b'a'; 1000], "b", "c"), Ok(1000));
+        assert_eq!(length(&[b'a'; 1001], "b", "c"), Err(TooLong));
+        assert_eq!(length(&[b'a'; 300], "a", "bbb"), Ok(900));
+        assert_eq!(length(&[b'a'; 400], "a", "bbb"), Err(TooLong));
+        assert_eq!(length(&[b'a'; 400], "a*", "$0$0"), Ok(800));
+        assert_eq!(length(&[b'a'; 400], "a*", "$0$0$0"), Err(TooLong));
+        assert_eq!(length(&[b'a'; 600], "", "bb"), Err(TooLong));
     }
 
     #[test]
