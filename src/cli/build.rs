@@ -7,7 +7,7 @@ use super::{arguments, complain, enclosure, is_same, meaning, progress, say, spo
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
-use crate::layout::{Destination, Digest, Options, Sink, emit};
+use crate::layout::{Destination, Digest, Options, Output, emit, publish};
 use crate::normalize::Profile;
 use crate::seed::Seed;
 use crate::tree::dir::{self, DirOptions};
@@ -78,8 +78,10 @@ impl Job<'_> {
         let emitted = emit(&plan.layout, &output, &options);
         bar.iter().for_each(|bar| bar.finish_and_clear());
         let digests = emitted?;
-        output.finish()?;
-        self.report(&plan, &digests, manifest)
+        output.flush()?;
+        // Whoever learns that this failed must not find an image.
+        let manifest = self.report(&plan, &digests, manifest)?;
+        publish([output].into_iter().chain(manifest))
     }
 
     /// Where the image and the manifest go, as far as that can be found wrong beforehand.
@@ -120,26 +122,24 @@ impl Job<'_> {
         keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
     }
 
-    fn report(&self, plan: &Plan, digests: &[Digest], manifest: Option<Destination>) -> Result<()> {
-        if !digests.is_empty() {
+    /// Prints what was made, and writes the manifest, which has no name yet.
+    fn report(
+        &self,
+        plan: &Plan,
+        digests: &[Digest],
+        manifest: Option<Destination>,
+    ) -> Result<Option<Output>> {
+        let json = || {
             let record = Manifest::new(plan, digests);
-            let json = serde_json::to_string_pretty(&record).expect("its keys are strings") + "\n";
-            if let Some(destination) = manifest {
-                let output = destination.create(json.len() as u64)?;
-                let written = output.write(0, json.as_bytes());
-                written.map_err(|error| Error::output("cannot write the manifest", error))?;
-                output.finish()?;
-            }
-            if self.outcome.json {
-                return say(&json);
-            }
-        }
-        let text = summary::of(plan, self.out);
+            serde_json::to_string_pretty(&record).expect("its keys are strings") + "\n"
+        };
+        let manifest = manifest.map(|manifest| manifest.write(json().as_bytes())).transpose()?;
+        let text = if self.outcome.json { json() } else { summary::of(plan, self.out) };
         match is_stdout(self.out) {
             true => text.lines().for_each(|line| complain(&line)),
             false => say(&text)?,
         }
-        Ok(())
+        Ok(manifest)
     }
 }
 

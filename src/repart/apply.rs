@@ -49,19 +49,41 @@ impl Sink for Nowhere {
     }
 }
 
+/// What is left to do when all contents are written.
+#[derive(Debug)]
+pub(super) struct Completion {
+    image: Option<(Output, gpt::Table)>,
+    /// Files of single partitions.
+    splits: Vec<Output>,
+}
+
+impl Completion {
+    fn new(image: Option<(Output, gpt::Table)>, splits: Vec<Output>) -> Result<Self> {
+        image.iter().map(|(output, _)| output).chain(&splits).try_for_each(Output::flush)?;
+        Ok(Self { image, splits })
+    }
+
+    /// Writes the partition table, and gives new files their names.
+    pub(super) fn finish(self) -> Result<()> {
+        if let Some((output, table)) = &self.image {
+            super::image::write_table(table, output)?;
+        }
+        publish(self.image.map(|(output, _)| output).into_iter().chain(self.splits))
+    }
+}
+
 impl Job<'_> {
-    /// Writes the image, if something in it is to change, and the files that are asked for.
-    pub(super) fn run(mut self, image: Image, write: bool) -> Result<()> {
+    /// Writes the contents of the image, if something in it is to change, and the files that are
+    /// asked for.
+    pub(super) fn run(mut self, image: Image, write: bool) -> Result<Completion> {
         if !write {
             // A hash tree that its partition is made for is known before anything is written.
             for planned in self.plan(true)? {
                 self.emit(planned, &Nowhere)?;
             }
             let splits = self.splits(image.path())?;
-            return match image.file() {
-                Some(file) => publish(self.split(&splits, file)?),
-                None => Ok(()),
-            };
+            let splits = image.file().map(|file| self.split(&splits, file)).transpose()?;
+            return Completion::new(None, splits.unwrap_or_default());
         }
         // Up to the end of this part nothing is written, and after it nothing is refused that
         // can be known.
@@ -87,12 +109,10 @@ impl Job<'_> {
         for placed in &*self.rows {
             self.enter(placed, &mut table);
         }
-        output.barrier()?;
-        super::image::write_table(&table, &output)?;
         // Names may have root hashes in them.
         let splits = self.splits(&path)?;
         let splits = self.split(&splits, output.file())?;
-        publish([output].into_iter().chain(splits))
+        Completion::new(Some((output, table)), splits)
     }
 
     /// Plans the content of all partitions that are to be made, or only of those whose hash

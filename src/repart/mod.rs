@@ -34,5 +34,5 @@ pub use definition::{
 pub use machine_id::machine_id;
 pub use options::{Deferred, Empty, Filter, Generated, Options, Size};
 pub use outcome::{Activity, Outcome, Row};
-pub use run::{Report, run};
+pub use run::{Prepared, Report, prepare, run};
 pub use shown::type_name;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use uuid::Uuid;
 
-use super::apply::Job;
+use super::apply::{Completion, Job};
 use super::bounds::{Metrics, verity_hash_size};
 use super::content::{self, Content, Ingredients};
 use super::image::Image;
@@ -37,6 +37,44 @@ pub type Report<'a> = &'a dyn Fn(&dyn Display);
 /// [`TooSmall`](crate::Error::TooSmall) if the partitions do not fit, and those of the formats and
 /// of input and output.
 pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) -> Result<Outcome> {
+    prepare(definitions, options, report)?.finish()
+}
+
+/// A run that has written all contents. Without [`Prepared::finish`] a new image has no name, and one
+/// that was there has its old partition table.
+#[derive(Debug)]
+pub struct Prepared {
+    outcome: Outcome,
+    completion: Option<Completion>,
+}
+
+impl Prepared {
+    /// What will be there.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Does what is left.
+    ///
+    /// # Errors
+    /// [`Output`](crate::Error::Output) if that can't be written, [`Parameter`](crate::Error::Parameter) if
+    /// by now there is a file that would be replaced.
+    pub fn finish(self) -> Result<Outcome> {
+        self.completion.map_or(Ok(()), Completion::finish)?;
+        Ok(self.outcome)
+    }
+}
+
+/// Does all of a [`run`] but the last step, so that a caller can tell of it before.
+///
+/// # Errors
+/// As [`run`].
+pub fn prepare(
+    definitions: Vec<Definition>,
+    options: &Options,
+    report: Report<'_>,
+) -> Result<Prepared> {
     relations::check(&definitions)?;
     let image = Image::open(options, report)?;
     let existing = image.as_ref().map(Image::partitions).unwrap_or_default();
@@ -64,7 +102,9 @@ pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) 
         let text = shown(least);
         report(&format_args!("Automatically determined minimal disk image size as {text}."));
     }
-    let Some(mut image) = image else { return Ok(Outcome::default()) };
+    let Some(mut image) = image else {
+        return Ok(Prepared { outcome: Outcome::default(), completion: None });
+    };
     image.resize(options.size, least, report)?;
 
     let placed = place::place(image.usable()?, grain, &candidates);
@@ -105,8 +145,9 @@ pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) 
         (true, false) => {}
     }
     let job = Job { grounds: &grounds, seed, contents: &contents, rows: &mut rows };
-    job.run(image, write && !options.dry_run)?;
-    Ok(Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) })
+    let completion = Some(job.run(image, write && !options.dry_run)?);
+    let outcome = Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) };
+    Ok(Prepared { outcome, completion })
 }
 
 /// A partition in its place.

@@ -121,16 +121,19 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
         all.push(definition);
     }
 
-    let Outcome { rows } = repart::run(all, &options, &|line| notice(line))?;
+    let prepared = repart::prepare(all, &options, &|line| notice(line))?;
+    let Outcome { rows } = prepared.outcome();
+    // Whoever learns that this failed must not find a new image.
     if let (Some(rows), Some(image)) = (rows, &options.image) {
         let arrow = shown::Arrow(if environment.ascii { "->" } else { "→" });
         if json != Json::Off {
             let sizes = environment.debug.then_some(arrow);
-            say(&json::text(&rows, image, json, sizes))?;
+            say(&json::text(rows, image, json, sizes))?;
         } else if pretty {
-            say(&table::text(&rows, !typed.no_legend, arrow))?;
+            say(&table::text(rows, !typed.no_legend, arrow))?;
         }
     }
+    prepared.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 

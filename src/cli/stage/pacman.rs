@@ -8,7 +8,7 @@ use super::configuration;
 use crate::cli::arguments::{Packages, StagePacman};
 use crate::cli::{complain, is_same, meaning, text_of};
 use crate::error::{Error, Result};
-use crate::layout::{Destination, Sink};
+use crate::layout::{Destination, Output};
 use crate::stage::{Lock, Options, Staged, Staging};
 use crate::time::civil;
 
@@ -54,7 +54,7 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
         }
     }
     if let Some(destination) = destination
-        && let Err(error) = write(destination, &lock.text())
+        && let Err(error) = destination.write(lock.text().as_bytes()).and_then(Output::finish)
     {
         // Without it the tree is not what was asked for. There is nothing of anyone else's in it.
         let _ = fs::remove_dir_all(&typed.out);
@@ -83,13 +83,6 @@ fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
         Err(error) => return fail(format!("cannot read {shown}: {error}")),
     }
     Destination::new(path, true)
-}
-
-fn write(destination: Destination, text: &str) -> Result<()> {
-    let output = destination.create(text.len() as u64)?;
-    let written = output.write(0, text.as_bytes());
-    written.map_err(|error| Error::output("cannot write the lock", error))?;
-    output.finish()
 }
 
 /// The time that packages are told.

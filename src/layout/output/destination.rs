@@ -14,6 +14,7 @@ use super::name::Pending;
 use super::{Kind, Output, device, exists, sharing_unit, text};
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
+use crate::layout::Sink;
 
 /// Where an image is to go, checked before there is one.
 #[derive(Debug)]
@@ -103,6 +104,18 @@ impl Destination {
     /// made.
     pub fn create(self, size: u64) -> Result<Output> {
         self.create_by(size, Pending::create)
+    }
+
+    /// Writes a file that is these bytes, and through to the disk; [`Output::finish`] gives it its name.
+    ///
+    /// # Errors
+    /// As [`Destination::create`], and [`Error::Output`] if it can't be written.
+    pub fn write(self, bytes: &[u8]) -> Result<Output> {
+        let output = self.create(bytes.len() as u64)?;
+        let written = output.write(0, bytes);
+        written.map_err(|error| Error::output(format!("cannot write {}", output.name()), error))?;
+        output.flush()?;
+        Ok(output)
     }
 
     pub(super) fn create_by(

@@ -105,8 +105,12 @@ impl Output {
         }
     }
 
-    /// Writes it through to the disk; not a stream, which has none.
-    fn flush(&self) -> Result<()> {
+    /// Writes it through to the disk; not a stream, which has none. Nothing else is left to fail then
+    /// that takes space.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if that fails.
+    pub fn flush(&self) -> Result<()> {
         if !self.sync || matches!(self.kind, Kind::Stream) {
             return Ok(());
         }

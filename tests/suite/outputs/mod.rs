@@ -1,5 +1,6 @@
 //! Where images go: what they may overwrite, and what is there when a run fails or is ended.
 
 mod interrupted;
+mod reports;
 mod signatures;
 mod sync;

@@ -1,0 +1,134 @@
+//! What is printed and described about an image, where that can't be written: there is no image then.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::detfs::{SEED, detfs, mkfs, mkimage, succeed};
+use crate::oracle::{Mounted, sha256, shell};
+
+const EPOCH: i64 = 1_700_000_000;
+
+struct Ground {
+    scratch: TempDir,
+    results: PathBuf,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let results = scratch.path().join("results");
+        shell(
+            "cd $1; mkdir -p tree/etc repart.d results; echo NAME=test >tree/etc/os-release
+            printf '[Partition]\nType=linux-generic\nFormat=ext4\nCopyFiles=/\nSizeMaxBytes=32M\n\
+            SplitName=a\n' >repart.d/a.conf",
+            &[scratch.path()],
+        );
+        Self { scratch, results }
+    }
+
+    /// A command for each way to an image of that name.
+    fn commands(&self, more: &[&str]) -> Vec<Command> {
+        let (tree, out) = (self.scratch.path().join("tree"), self.results.join("image"));
+        let config = self.scratch.path().join("image.toml");
+        let manifest = more.iter().find_map(|option| option.strip_prefix("--manifest="));
+        let manifest = manifest.map(|path| format!("manifest = {path:?}\n")).unwrap_or_default();
+        let text = format!(
+            "source-date-epoch = {EPOCH}\n[image]\ntree = {tree:?}\nout = {out:?}\narchitecture = \
+             \"x86-64\"\n{manifest}"
+        );
+        fs::write(&config, text).unwrap();
+        let mut build = detfs(["build"]);
+        build.arg(config).args(more.iter().filter(|option| !option.starts_with("--manifest")));
+        let mut mkimage = mkimage(&tree, &out, EPOCH, more);
+        mkimage.arg("--architecture=x86-64");
+        vec![
+            mkimage,
+            mkfs("ext4", &tree, &out, EPOCH, more),
+            mkfs("btrfs", &tree, &out, EPOCH, more),
+            build,
+        ]
+    }
+
+    fn repart(&self, options: &[&str]) -> Command {
+        let mut command = detfs(["repart", "--dry-run=no", "--definitions"]);
+        command.arg(self.scratch.path().join("repart.d")).arg("--copy-source");
+        command.arg(self.scratch.path().join("tree")).arg(format!("--seed={SEED}"));
+        command.args(options).arg(self.results.join("image.raw"));
+        command.env("SOURCE_DATE_EPOCH", EPOCH.to_string());
+        command
+    }
+
+    /// Runs what must fail without another file in the directory of the output.
+    fn fails(&self, command: &mut Command, code: i32) {
+        let before = names(&self.results);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{command:?}: {said}");
+        assert!(said.contains("No space left on device"), "{command:?}: {said}");
+        assert_eq!(names(&self.results), before, "{command:?}");
+    }
+}
+
+fn names(directory: &Path) -> BTreeSet<OsString> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+fn full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn a_full_standard_output() {
+    let ground = Ground::new();
+    let manifest = format!("--manifest={}", ground.results.join("manifest").display());
+    for options in [&[][..], &["--json"], &[&*manifest], &[&*manifest, "--json"]] {
+        for mut command in ground.commands(options) {
+            ground.fails(command.stdout(full()), 4);
+        }
+    }
+    let out = ground.results.join("image");
+    fs::write(&out, "old").unwrap();
+    for mut command in ground.commands(&["--force"]) {
+        ground.fails(command.stdout(full()), 4);
+        assert_eq!(fs::read(&out).unwrap(), b"old");
+    }
+}
+
+#[test]
+fn a_manifest_that_can_not_be_written() {
+    let ground = Ground::new();
+    for mut command in ground.commands(&["--manifest=/dev/full"]) {
+        ground.fails(&mut command, 4);
+    }
+    let small = Mounted::new("tmpfs", "size=64k", None).unwrap();
+    shell("head -c 64K /dev/zero >$1", &[&small.path().join("full")]);
+    let manifest = format!("--manifest={}", small.path().join("manifest").display());
+    for mut command in ground.commands(&[&manifest]) {
+        ground.fails(&mut command, 4);
+    }
+    assert_eq!(names(small.path()), BTreeSet::from(["full".into()]));
+}
+
+#[test]
+fn a_full_standard_output_of_repart() {
+    let ground = Ground::new();
+    let new = ["--empty=create", "--size=auto", "--split=yes"];
+    let json = [&new[..], &["--json=pretty"]].concat();
+    ground.fails(ground.repart(&new).stdout(full()), 1);
+    ground.fails(ground.repart(&json).stdout(full()), 1);
+    // One that is there has its old table.
+    succeed(&mut ground.repart(&["--empty=create", "--size=128M"]));
+    let image = ground.results.join("image.raw");
+    let table = || shell("sfdisk --dump $1", &[&image]);
+    let (before, hash) = (table(), sha256(&image));
+    shell("cp $1/a.conf $1/b.conf", &[&ground.scratch.path().join("repart.d")]);
+    ground.fails(ground.repart(&["--json=short"]).stdout(full()), 1);
+    assert_eq!(table(), before);
+    succeed(&mut ground.repart(&[]));
+    assert!(table() != before && sha256(&image) != hash);
+}
