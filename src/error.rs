@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::name::Escaped;
+use crate::name::{Escaped, HostPath};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,7 +26,7 @@ pub enum Error {
         remedy: String,
     },
     /// A definition file is wrong.
-    #[error("{}:{}{rule}; {remedy}", file.display(), line_number(*line))]
+    #[error("{}:{}{rule}; {remedy}", HostPath(file), line_number(*line))]
     Definition {
         /// The file.
         file: PathBuf,
@@ -38,7 +38,7 @@ pub enum Error {
         remedy: String,
     },
     /// An image has no partition table that can be worked with.
-    #[error("{}: {rule}; {remedy}", image.display())]
+    #[error("{}: {rule}; {remedy}", HostPath(image))]
     Label {
         /// The image.
         image: PathBuf,

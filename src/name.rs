@@ -1,6 +1,7 @@
 //! File names and paths are bytes: anything but `/` and NUL, 1 to 255 of them.
 
 use std::fmt::{self, Display, Write};
+use std::path::Path;
 
 /// The longest name, in bytes.
 pub const NAME_MAX: usize = 255;
@@ -28,19 +29,47 @@ impl Display for Escaped<'_> {
             return f.write_char('/');
         }
         for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() || c == '\\' {
-                    write!(f, "{}", c.escape_default())?;
-                } else {
-                    f.write_char(c)?;
-                }
-            }
+            escape(f, chunk.valid(), |c| c.is_control() || c == '\\')?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
         }
         Ok(())
     }
+}
+
+/// Shows a path of this machine as [`Escaped`] shows one of a tree; an empty one as `""`.
+#[derive(Debug, Clone, Copy)]
+pub struct HostPath<'a>(pub &'a Path);
+
+impl Display for HostPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_os_str().as_encoded_bytes() {
+            b"" => f.write_str("\"\""),
+            path => Escaped(path).fmt(f),
+        }
+    }
+}
+
+/// Shows a text on one line, without control characters that a terminal would obey.
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a str);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        escape(f, self.0, char::is_control)
+    }
+}
+
+fn escape(
+    f: &mut fmt::Formatter<'_>,
+    text: &str,
+    is_escaped: impl Fn(char) -> bool,
+) -> fmt::Result {
+    text.chars().try_for_each(|c| match is_escaped(c) {
+        true => write!(f, "{}", c.escape_default()),
+        false => f.write_char(c),
+    })
 }
 
 #[cfg(test)]
@@ -62,5 +91,19 @@ mod tests {
         assert_eq!(Escaped(b"").to_string(), "/");
         assert_eq!(Escaped("usr/Größe".as_bytes()).to_string(), "usr/Größe");
         assert_eq!(Escaped(b"a\nb\\c\xff").to_string(), "a\\nb\\\\c\\xff");
+        assert_eq!(HostPath(Path::new("/dev/\x1bx")).to_string(), "/dev/\\u{1b}x");
+        assert_eq!(HostPath(Path::new("")).to_string(), "\"\"");
+    }
+
+    #[test]
+    fn texts_have_no_control_characters() {
+        for (text, expected) in [
+            ("", ""),
+            ("Größe \\ 1", "Größe \\ 1"),
+            ("a\n\t\u{7}", "a\\n\\t\\u{7}"),
+            ("\u{1b}[31m\u{9b}31m\u{7f}", "\\u{1b}[31m\\u{9b}31m\\u{7f}"),
+        ] {
+            assert_eq!(Printable(text).to_string(), expected);
+        }
     }
 }

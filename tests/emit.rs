@@ -2,6 +2,7 @@
 //! devices need root.
 
 #![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
+#![expect(clippy::disallowed_methods, reason = "paths of tests are plain")]
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use super::normalize::{self, Asked};
-use super::{arguments, complain, enclosure, is_same, meaning, progress, say, spool, summary};
+use super::{
+    arguments, complain, enclosure, is_same, meaning, progress, say, say_json, spool, summary,
+};
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Output, emit, publish};
+use crate::name::HostPath;
 use crate::normalize::Profile;
 use crate::seed::Seed;
 use crate::tree::dir::{self, DirOptions};
@@ -107,7 +110,7 @@ impl Job<'_> {
         if !is_stdout(path) && enclosure::encloses(self.tree, path) == Ok(true) {
             return Err(Error::parameter(
                 parameter,
-                format!("{} is inside the tree", path.display()),
+                format!("{} is inside the tree", HostPath(path)),
                 "write it elsewhere",
             ));
         }
@@ -134,10 +137,12 @@ impl Job<'_> {
             serde_json::to_string_pretty(&record).expect("its keys are strings") + "\n"
         };
         let manifest = manifest.map(|manifest| manifest.write(json().as_bytes())).transpose()?;
-        let text = if self.outcome.json { json() } else { summary::of(plan, self.out) };
-        match is_stdout(self.out) {
-            true => text.lines().for_each(|line| complain(&line)),
-            false => say(&text)?,
+        match (self.outcome.json, is_stdout(self.out)) {
+            (true, _) => say_json(&json())?,
+            (_, true) => {
+                summary::of(plan, self.out).lines().for_each(|line| complain(&line));
+            }
+            (_, false) => say(&summary::of(plan, self.out))?,
         }
         Ok(manifest)
     }

@@ -18,22 +18,22 @@ mod repart;
 mod signals;
 mod stage;
 mod summary;
+mod terminal;
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
+use crate::name::HostPath;
 use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
+use terminal::{complain, print_json, say, say_json};
 
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
 /// well, 1 for a difference that was asked for, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
@@ -128,16 +128,6 @@ fn one_line(error: &clap::Error) -> String {
     format!("{}; see --help", facts.join(" ").trim_start_matches("error: "))
 }
 
-/// Prints a line to standard error. If even that fails there is nobody to tell.
-fn complain(what: &dyn Display) {
-    let _ = writeln!(io::stderr(), "detfs: {what}");
-}
-
-/// Prints a record as JSON.
-fn print_json(record: &impl Serialize) -> Result<()> {
-    say(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
-}
-
 /// SHA-256 in hexadecimal digits.
 fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -146,7 +136,7 @@ fn sha256_of(bytes: &[u8]) -> String {
 /// The text of a file that an option names.
 fn text_of(parameter: &'static str, path: &Path, remedy: &str) -> Result<String> {
     fs::read_to_string(path).map_err(|error| {
-        Error::parameter(parameter, format!("cannot read {}: {error}", path.display()), remedy)
+        Error::parameter(parameter, format!("cannot read {}: {error}", HostPath(path)), remedy)
     })
 }
 
@@ -160,11 +150,4 @@ fn spool() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
     let variable = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
     variable.unwrap_or_else(|| "/var/tmp".into()).into()
-}
-
-/// Writes to standard output.
-fn say(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let result = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    result.map_err(|error| Error::output("cannot write to standard output", error))
 }

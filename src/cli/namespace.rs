@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::complain;
 use crate::interrupt::spawn;
+use crate::name::HostPath;
 use crate::stage::ended_by;
 
 /// All users and groups that /etc/subuid and /etc/subgid give, and oneself as root.
@@ -72,6 +73,6 @@ pub(super) fn explain(tree: &Path) {
     complain(&format_args!(
         "{tree}: outside of its user namespace the owners are others; make an image of it with \
          `detfs build`, or with `unshare {words}detfs mkimage {tree} OUT`",
-        tree = tree.display()
+        tree = HostPath(tree)
     ));
 }

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, stderr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar of so many bytes on standard error, if that is a terminal.
+#[expect(clippy::disallowed_methods, reason = "the bar shows numbers alone")]
 pub(super) fn bar(bytes: u64) -> Option<ProgressBar> {
     if !stderr().is_terminal() {
         return None;

@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::disk::{FileSystem, Origin, Plan, Product};
+use crate::name::HostPath;
 use crate::size::{GIB, KIB, MIB};
 
 /// A few lines about an image.
 pub(super) fn of(plan: &Plan, out: &Path) -> String {
     let mut lines = Lines::default();
-    let name = if out == Path::new("-") { "standard output".into() } else { out.to_string_lossy() };
+    let name =
+        if out == Path::new("-") { "standard output".into() } else { HostPath(out).to_string() };
     lines.add(format_args!("{name}: {}", size(plan.layout.size())));
     match &plan.product {
         Product::FileSystem(file_system) => lines.add(format_args!("  {}", describe(file_system))),

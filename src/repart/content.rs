@@ -16,6 +16,7 @@ use crate::disk::root::Planner;
 use crate::disk::{Btrfs, Ext4, Identity, Root, Subvolume, Vfat, source, swap};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Render};
+use crate::name::HostPath;
 use crate::report::Warning;
 use crate::size::Headroom;
 use crate::time::Timestamp;
@@ -175,7 +176,7 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Ok(_) => {
             return Err(definition.fault(
-                format!("CopyBlocks={} is not a regular file", path.display()),
+                format!("CopyBlocks={} is not a regular file", HostPath(&path)),
                 "give the path of an image",
             ));
         }
@@ -185,7 +186,7 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
     };
     if size == 0 || !size.is_multiple_of(512) {
         return Err(definition.fault(
-            format!("CopyBlocks={} has {size} bytes", path.display()),
+            format!("CopyBlocks={} has {size} bytes", HostPath(&path)),
             "give a file of a multiple of 512 bytes, and more than none",
         ));
     }

@@ -10,6 +10,7 @@ use super::{Definition, Filter};
 use crate::disk::{self, Room};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Label, SectorSize};
+use crate::name::HostPath;
 
 /// Defines partitions as they are in an image, with their content, in the order of their numbers.
 ///
@@ -27,7 +28,7 @@ pub fn definitions(
     let Label::Gpt(gpt) = gpt::read(&file, size, sector_size)? else {
         return Err(Error::parameter(
             "--copy-from",
-            format!("{} has no GPT to copy from", path.display()),
+            format!("{} has no GPT to copy from", HostPath(path)),
             "give an image with one",
         ));
     };

@@ -16,6 +16,7 @@ use super::{Options, TreePath};
 use crate::disk::Identity;
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Sink};
+use crate::name::HostPath;
 use crate::seed;
 use crate::time::Timestamp;
 
@@ -36,7 +37,7 @@ pub(super) fn write(
             Some(section) => target.write(&section, generated.append, options)?,
             None => report(&format_args!(
                 "MountPoint= is not specified for any eligible partitions, not generating {}",
-                generated.path.display()
+                HostPath(&generated.path)
             )),
         }
     }
@@ -46,7 +47,7 @@ pub(super) fn write(
             Some(text) => target.write(&text, Append::No, options)?,
             None => report(&format_args!(
                 "EncryptedVolume= is not specified for any eligible partitions, not generating {}",
-                path.display()
+                HostPath(path)
             )),
         }
     }
@@ -85,7 +86,7 @@ struct Target<'a> {
 impl Target<'_> {
     fn write(&self, text: &str, append: Append, options: &Options) -> Result<()> {
         let fail = |error: io::Error| {
-            Error::output(format!("cannot write {} to the tree", self.path.display()), error)
+            Error::output(format!("cannot write {} to the tree", HostPath(self.path)), error)
         };
         let place = self.place()?;
         let Some(directory) = place.parent() else {
@@ -102,7 +103,7 @@ impl Target<'_> {
             (Some(_), Append::No) => {
                 return Err(Error::parameter(
                     self.option,
-                    format!("{} is in the tree already", self.path.display()),
+                    format!("{} is in the tree already", HostPath(self.path)),
                     "remove it, or see --append-fstab=",
                 ));
             }
@@ -129,7 +130,7 @@ impl Target<'_> {
         let fail = || {
             Error::parameter(
                 self.option,
-                format!("there is no directory in the tree for {}", self.path.display()),
+                format!("there is no directory in the tree for {}", HostPath(self.path)),
                 "make it",
             )
         };

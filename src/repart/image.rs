@@ -11,6 +11,7 @@ use super::{Empty, Options, Size, shown};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Geometry, Gpt, Label, SectorSize, Table};
 use crate::layout::{Destination, Output, Sink};
+use crate::name::HostPath;
 use crate::seed::Seed;
 use crate::size::{MIB, round_down, round_up};
 
@@ -67,7 +68,7 @@ impl Image {
         if exists(path)? {
             return Err(Error::parameter(
                 "--empty=create",
-                format!("{} exists", path.display()),
+                format!("{} exists", HostPath(path)),
                 "remove it, or use --empty=force to replace its content",
             ));
         }
@@ -82,7 +83,7 @@ impl Image {
     }
 
     fn existing(path: &Path, options: &Options, report: Report<'_>) -> Result<Self> {
-        let fail = |error| Error::output(format!("cannot open {}", path.display()), error);
+        let fail = |error| Error::output(format!("cannot open {}", HostPath(path)), error);
         let writes = !options.dry_run || options.size != Size::Keep;
         let mut file = OpenOptions::new().read(true).write(writes).open(path).map_err(fail)?;
         let size = file.seek(SeekFrom::End(0)).map_err(fail)?;
@@ -91,7 +92,7 @@ impl Image {
         if !device && !kind.is_file() {
             return Err(Error::parameter(
                 "IMAGE",
-                format!("{} is neither a file nor a block device", path.display()),
+                format!("{} is neither a file nor a block device", HostPath(path)),
                 "give the path of an image",
             ));
         }
@@ -122,7 +123,7 @@ impl Image {
             (Label::Gpt(gpt), _) => {
                 let Gpt { table, warnings, .. } = *gpt;
                 for warning in &warnings {
-                    report(&format_args!("{}: {}", path.display(), warning.message));
+                    report(&format_args!("{}: {}", HostPath(path), warning.message));
                 }
                 Some(table)
             }
@@ -153,7 +154,7 @@ impl Image {
     /// Makes it at least so large. The table of an image that is there is moved along
     /// at once: whatever comes of the run, it is whole.
     fn grow(&mut self, bytes: u64, report: Report<'_>) -> Result<()> {
-        let path = self.path.display();
+        let path = HostPath(&self.path);
         match &self.state {
             State::New(_) => {
                 self.size = bytes;
@@ -285,7 +286,7 @@ pub(super) fn exists(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::output(format!("cannot look for {}", path.display()), error)),
+        Err(error) => Err(Error::output(format!("cannot look for {}", HostPath(path)), error)),
     }
 }
 

@@ -6,6 +6,7 @@ use super::config::type_of;
 use super::{Definition, Options, Verity};
 use crate::disk::{self, Identity, identify};
 use crate::gpt::{self, PartitionType};
+use crate::name::HostPath;
 use crate::seed::{self, Seed};
 
 /// A partition that is defined, or is there, or both.
@@ -39,7 +40,7 @@ impl Partition {
     /// What an error calls it.
     pub(super) fn name(&self) -> String {
         match self.definition.as_ref().and_then(|definition| definition.file.as_ref()) {
-            Some(file) => file.display().to_string(),
+            Some(file) => HostPath(file).to_string(),
             None => self.partition_type().name(),
         }
     }

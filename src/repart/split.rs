@@ -1,7 +1,9 @@
 //! A file for each partition.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use super::outcome::Row;
 use super::{Definition, Options, type_name};
 use crate::error::{Error, Result};
 use crate::layout::{self, Destination, Output, emit};
+use crate::name::HostPath;
 
 /// The path of a partition's file: that of the image with the name of the split before `.raw`.
 ///
@@ -19,11 +22,13 @@ use crate::layout::{self, Destination, Output, emit};
 pub(super) fn path(image: &Path, definition: &Definition, row: &Row) -> Option<PathBuf> {
     let template = definition.split_name.as_deref()?;
     let name = expand(template, row);
-    let image = image.to_str().map_or_else(|| image.display().to_string(), str::to_owned);
-    Some(match image.strip_suffix(".raw") {
-        Some(stem) => format!("{stem}.{name}.raw").into(),
-        None => format!("{image}.{name}").into(),
-    })
+    let image = image.as_os_str().as_bytes();
+    let (stem, suffix) = match image.strip_suffix(b".raw") {
+        Some(stem) => (stem, ".raw"),
+        None => (image, ""),
+    };
+    let path = [stem, b".", name.as_bytes(), suffix.as_bytes()].concat();
+    Some(OsString::from_vec(path).into())
 }
 
 /// `%t` is the name of the type, `%T` its UUID, `%U` the partition's UUID, and `%n` its number.
@@ -57,14 +62,14 @@ pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
         if seen.contains(&path) {
             return Err(Error::parameter(
                 "SplitName=",
-                format!("two partitions would be written to {}", path.display()),
+                format!("two partitions would be written to {}", HostPath(path)),
                 "give each a name of its own, or `-` for no file",
             ));
         }
         if exists(path)? {
             return Err(Error::parameter(
                 "--split",
-                format!("{} exists", path.display()),
+                format!("{} exists", HostPath(path)),
                 "remove it, or build under another name",
             ));
         }

@@ -130,6 +130,7 @@ pub(super) enum Output {
 }
 
 /// Runs a command to its end. What it says on standard error is shown and kept.
+#[expect(clippy::disallowed_methods, reason = "the program prints by itself")]
 pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
     match output {
         Output::Shown => {
@@ -161,6 +162,7 @@ pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
 }
 
 /// Shows what comes, until there is no more, and keeps it.
+#[expect(clippy::disallowed_methods, reason = "the program has printed it")]
 fn shown(mut from: impl Read) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = from.read(&mut buffer) {

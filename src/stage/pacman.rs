@@ -14,6 +14,7 @@ use super::enclosure::{Done, Output, inside, no_setpriv, outside, run};
 use super::lock::{Lock, Package};
 use super::scratch::Scratch;
 use crate::error::{Error, Result};
+use crate::name::HostPath;
 use crate::place::real;
 
 /// What a tree is to be made of.
@@ -133,7 +134,7 @@ impl Staging<'_> {
         if out.symlink_metadata().is_ok() {
             return Err(Error::parameter(
                 "OUT",
-                format!("{} exists", out.display()),
+                format!("{} exists", HostPath(out)),
                 "remove it, or give another name",
             ));
         }
@@ -153,7 +154,7 @@ impl Staging<'_> {
             }
             Some(cache) => {
                 let failed =
-                    |error| Error::output(format!("cannot use {}", cache.display()), error);
+                    |error| Error::output(format!("cannot use {}", HostPath(cache)), error);
                 fs::create_dir_all(cache).map_err(failed)?;
                 absolute(cache)?
             }
@@ -211,13 +212,13 @@ const DIRECTORIES: [(&str, u32); 11] = [
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
-        .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+        .map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
 }
 
 /// Whether a path leads into a directory that is not there yet.
 fn is_within(path: &Path, directory: &Path) -> Result<bool> {
     let place = |path: &Path| {
-        real(path).map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+        real(path).map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
     };
     Ok(place(path)?.starts_with(place(directory)?))
 }
@@ -231,7 +232,8 @@ fn lock_cache(cache: &Path) -> io::Result<File> {
         .or_else(|_| File::options().write(true).create(true).truncate(false).open(&name))?;
     if let Err(TryLockError::WouldBlock) = lock.try_lock() {
         // If even that fails there is nobody to tell.
-        let _ = writeln!(io::stderr(), "waiting for another run that uses {}", cache.display());
+        #[expect(clippy::disallowed_methods, reason = "the path is escaped")]
+        let _ = writeln!(io::stderr(), "waiting for another run that uses {}", HostPath(cache));
         lock.lock()?;
     }
     Ok(lock)
@@ -243,7 +245,7 @@ fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
     match access(cache, Access::WRITE_OK) {
         Err(error) if !is_complete => Err(Error::parameter(
             "--cache",
-            format!("{} can't be written: {error}", cache.display()),
+            format!("{} can't be written: {error}", HostPath(cache)),
             "give a directory that you may write to, or one that has all packages",
         )),
         _ => Ok(()),
@@ -254,7 +256,7 @@ fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
 fn mtime(path: &Path) -> Result<i64> {
     let found = path.metadata();
     let found =
-        found.map_err(|error| Error::output(format!("cannot see {}", path.display()), error))?;
+        found.map_err(|error| Error::output(format!("cannot see {}", HostPath(path)), error))?;
     Ok(found.mtime())
 }
 
@@ -386,7 +388,7 @@ impl Pacman<'_> {
 fn sha256(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Hasher(&mut hash)));
-    read.map_err(|error| Error::output(format!("cannot read {}", path.display()), error))?;
+    read.map_err(|error| Error::output(format!("cannot read {}", HostPath(path)), error))?;
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -12,6 +12,7 @@ use rustix::process::{getegid, geteuid};
 
 use crate::error::{Error, Result};
 use crate::interrupt::{Registration, register, remove_directory, uninterrupted};
+use crate::name::HostPath;
 
 /// The directory. It is removed with all that is in it when this is dropped; what an interrupted
 /// run has left is removed by the next.
@@ -37,13 +38,13 @@ impl Scratch {
     fn make(path: &Path, purpose: &str) -> Result<Self> {
         let fail = |rule: String, remedy: &str| Err(Error::parameter("OUT", rule, remedy));
         let Some(name) = path.file_name() else {
-            return fail(format!("{} has no name", path.display()), "give the name of a directory");
+            return fail(format!("{} has no name", HostPath(path)), "give the name of a directory");
         };
         let mut own = OsString::from(".");
         own.push(name);
         own.push(format!(".{purpose}"));
         let directory = path.with_file_name(own);
-        let shown = directory.display().to_string();
+        let shown = HostPath(&directory).to_string();
         let refused =
             |error: io::Error| Error::output(format!("cannot make the directory {shown}"), error);
         // Nobody else has any business in there.
@@ -72,7 +73,7 @@ impl Scratch {
             Err(TryLockError::WouldBlock) => false,
         };
         if !locked {
-            return fail(format!("{} is being made already", path.display()), "wait for that");
+            return fail(format!("{} is being made already", HostPath(path)), "wait for that");
         }
         let content = directory.join("content");
         let (registered, inner) = (directory.clone(), content.clone());
@@ -99,7 +100,7 @@ impl Scratch {
         let made = fs::create_dir_all(&path)
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)));
         made.map_err(|error| {
-            Error::output(format!("cannot make the directory {}", path.display()), error)
+            Error::output(format!("cannot make the directory {}", HostPath(&path)), error)
         })?;
         Ok(path)
     }
@@ -108,14 +109,14 @@ impl Scratch {
     pub(super) fn file(&self, path: &str, text: &str) -> Result<PathBuf> {
         let path = self.join(path);
         fs::write(&path, text)
-            .map_err(|error| Error::output(format!("cannot write {}", path.display()), error))?;
+            .map_err(|error| Error::output(format!("cannot write {}", HostPath(&path)), error))?;
         Ok(path)
     }
 
     /// Gives the directory `root` in it its own name.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
         fs::rename(self.join("root"), out).map_err(|error| {
-            Error::output(format!("cannot give the tree the name {}", out.display()), error)
+            Error::output(format!("cannot give the tree the name {}", HostPath(out)), error)
         })
     }
 }

@@ -36,6 +36,7 @@ use walker::{CurrentPath, Walker};
 use super::host_xattrs::HostXattrs;
 use super::{Tree, TreeBuilder};
 use crate::error::{Error, Result};
+use crate::name::HostPath;
 use crate::report::Warning;
 
 /// Says whether a path, without a leading slash, is left out of the tree.
@@ -79,7 +80,7 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     let fd = open(root, flags, Mode::empty()).map_err(|error| match error {
         Errno::NOTDIR => Error::parameter(
             "tree",
-            format!("{} is not a directory", root.display()),
+            format!("{} is not a directory", HostPath(root)),
             "give the directory that holds the tree",
         ),
         _ => Error::source(given(), "cannot open the tree", error),

@@ -26,5 +26,6 @@ mod random_trees;
 mod repart;
 mod secrets;
 mod stage;
+mod terminal;
 mod tree;
 mod verity;

@@ -1,5 +1,6 @@
 //! The partitions as JSON, as systemd-repart prints them.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ struct Object<'a> {
     label: &'a str,
     uuid: String,
     partno: u32,
-    file: Option<&'a Path>,
+    file: Option<Cow<'a, str>>,
     node: String,
     offset: u64,
     old_size: u64,
@@ -41,7 +42,7 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     roothash: Option<Option<String>>,
     #[serde(rename = "drop-in_files", skip_serializing_if = "Option::is_none")]
-    drop_in_files: Option<Option<&'a [std::path::PathBuf]>>,
+    drop_in_files: Option<Option<Vec<Cow<'a, str>>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     split_path: Option<String>,
 }
@@ -59,7 +60,7 @@ pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::
             },
             uuid: row.identity.uuid.to_string(),
             partno: row.number,
-            file: row.file.as_deref(),
+            file: row.file.as_deref().map(Path::to_string_lossy),
             node: shown::node(image, row.number),
             offset: row.offset,
             old_size: row.old_size,
@@ -75,9 +76,10 @@ pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::
                 Activity::Unchanged => "unchanged",
             },
             roothash: columns.root_hash.then(|| root_hash(row)),
-            drop_in_files: columns
-                .drop_ins
-                .then(|| Some(&*row.drop_ins).filter(|files| !files.is_empty())),
+            drop_in_files: columns.drop_ins.then(|| {
+                let files = row.drop_ins.iter().map(|file| file.to_string_lossy()).collect();
+                Some(files).filter(|files: &Vec<_>| !files.is_empty())
+            }),
             split_path: columns.split.then(|| shown::split(row)),
         })
         .collect();

@@ -8,6 +8,7 @@ use super::json::Json;
 use crate::cli::meaning;
 use crate::error::{Error, Result};
 use crate::gpt::{Architecture, PartitionType, SectorSize};
+use crate::name::HostPath;
 use crate::repart::config::values::{self, boolean};
 use crate::repart::config::{Compat, Context, Host, Overrides};
 use crate::repart::el_torito::ElTorito;
@@ -215,7 +216,7 @@ fn from_file(parameter: &'static str, typed: Option<&str>) -> Result<()> {
 
 fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| {
-        let rule = format!("cannot read {}: {error}", path.display());
+        let rule = format!("cannot read {}: {error}", HostPath(path));
         Error::parameter(parameter, rule, "give the path of a file")
     })
 }

@@ -8,8 +8,7 @@ mod shown;
 mod table;
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,9 +19,10 @@ pub(super) use arguments::Repart;
 use environment::Environment;
 use json::Json;
 
-use super::say;
+use super::terminal::{notice, say, say_json};
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
+use crate::name::HostPath;
 use crate::repart::config;
 use crate::repart::{self, Outcome};
 
@@ -56,11 +56,6 @@ pub(super) fn run(typed: &Repart) -> ExitCode {
             }
         }
     }
-}
-
-/// Prints a line to standard error, as systemd-repart does. If that fails there is nobody to tell.
-fn notice(line: &dyn Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn try_run(typed: &Repart) -> Result<ExitCode> {
@@ -102,7 +97,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
         {
             return Err(Error::parameter(
                 "--copy-from",
-                format!("{} is the image that would be written", image.display()),
+                format!("{} is the image that would be written", HostPath(image)),
                 "write another one",
             ));
         }
@@ -128,7 +123,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
         let arrow = shown::Arrow(if environment.ascii { "->" } else { "→" });
         if json != Json::Off {
             let sizes = environment.debug.then_some(arrow);
-            say(&json::text(rows, image, json, sizes))?;
+            say_json(&json::text(rows, image, json, sizes))?;
         } else if pretty {
             say(&table::text(rows, !typed.no_legend, arrow))?;
         }
@@ -204,7 +199,7 @@ fn directories(typed: &Repart) -> Result<Directories> {
             Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error)
         })?;
         if !exists {
-            notice(&format_args!("{}: there is no such directory", path.display()));
+            notice(&format_args!("{}: there is no such directory", HostPath(path)));
         }
     }
     if !paths.is_empty() {

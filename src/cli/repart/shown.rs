@@ -28,7 +28,7 @@ impl Columns {
 
 /// What the kernel would call the partition of a device with the path of the image.
 pub(super) fn node(image: &Path, number: u32) -> String {
-    let image = image.display().to_string();
+    let image = image.to_string_lossy();
     let infix = if image.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
     format!("{image}{infix}{}", number + 1)
 }
@@ -43,7 +43,7 @@ pub(super) fn root_hash(row: &Row) -> String {
 
 /// Where the partition's own file is.
 pub(super) fn split(row: &Row) -> String {
-    row.split.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string())
+    row.split.as_ref().map_or_else(|| "-".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 /// How a size changes.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::shown;
+use crate::name::{HostPath, Printable};
 use crate::repart::{Row, shown as size, type_name};
 
 /// How a column's cells stand.
@@ -69,14 +70,14 @@ fn cells(row: &Row, columns: shown::Columns, arrow: shown::Arrow) -> Vec<Vec<Str
     let file = row.file.as_deref().and_then(Path::file_name);
     let label = match &*row.identity.label {
         "" => "-".to_owned(),
-        label => label.to_owned(),
+        label => Printable(label).to_string(),
     };
     let mut cells = vec![
         type_name(row.identity.partition_type),
         label,
         row.identity.uuid.to_string(),
         row.number.to_string(),
-        file.map_or_else(|| "-".to_owned(), |name| name.display().to_string()),
+        file.map_or_else(|| "-".to_owned(), |name| HostPath(Path::new(name)).to_string()),
         row.size.to_string(),
         shown::change(row.old_size, row.size, row.activity, arrow),
         shown::change(row.old_padding, row.padding, row.activity, arrow),
@@ -84,12 +85,12 @@ fn cells(row: &Row, columns: shown::Columns, arrow: shown::Arrow) -> Vec<Vec<Str
     if columns.root_hash {
         cells.push(shown::root_hash(row));
     }
-    let mut drop_ins = row.drop_ins.iter().map(|path| path.display().to_string());
+    let mut drop_ins = row.drop_ins.iter().map(|path| HostPath(path).to_string());
     if columns.drop_ins {
         cells.push(drop_ins.next().unwrap_or_default());
     }
     if columns.split {
-        cells.push(shown::split(row));
+        cells.push(Printable(&shown::split(row)).to_string());
     }
     let at = 8 + usize::from(columns.root_hash);
     let width = cells.len();

@@ -14,7 +14,7 @@ use crate::cli::normalize::Asked;
 use crate::cli::{complain, meaning, print_json, say, spool};
 use crate::error::{Error, Result};
 use crate::interrupt::{register, remove_directory, spawn, uninterrupted};
-use crate::name::Escaped;
+use crate::name::{Escaped, HostPath};
 use crate::normalize::normalize;
 use crate::stage::{Difference, Options, compare, ended_by};
 use crate::time::Timestamp;
@@ -80,7 +80,7 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
-        .map_err(|error| Error::output(format!("cannot find {}", path.display()), error))
+        .map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
 }
 
 fn has_faketime() -> bool {

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::cli::{sha256_of, text_of};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
+use crate::name::HostPath;
 
 /// A digest of what a pacman.conf decides.
 pub(super) fn digest(path: &Path) -> Result<String> {
     if path.exists() && !path.is_file() {
         let rule =
-            format!("{} is no regular file, and pacman has to read it again", path.display());
+            format!("{} is no regular file, and pacman has to read it again", HostPath(path));
         return Err(Error::parameter("--pacman-conf", rule, "give a file"));
     }
     let mut lines = String::new();
@@ -31,9 +32,9 @@ const INCLUDES: usize = 10;
 fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
     let fault = |rule| Error::parameter("--pacman-conf", rule, REMEDY);
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(fault(format!("{} is included by what it includes", path.display())));
+        return Err(fault(format!("{} is included by what it includes", HostPath(path))));
     };
-    let unreadable = |error| fault(format!("cannot read {}: {error}", path.display()));
+    let unreadable = |error| fault(format!("cannot read {}: {error}", HostPath(path)));
     let text = text_of("--pacman-conf", path, REMEDY)?;
     for line in text.lines().map(str::trim) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
@@ -90,7 +91,7 @@ mod tests {
         let ground = tempfile::tempdir().unwrap();
         let path = |name: &str| ground.path().join(name);
         let decided = |text: &str| {
-            let text = text.replace("HERE", &ground.path().display().to_string());
+            let text = text.replace("HERE", ground.path().to_str().unwrap());
             fs::write(path("pacman.conf"), text).unwrap();
             let mut lines = String::new();
             decisive(&path("pacman.conf"), INCLUDES, &mut lines).map(|()| lines)

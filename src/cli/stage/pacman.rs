@@ -9,6 +9,7 @@ use crate::cli::arguments::{Packages, StagePacman};
 use crate::cli::{complain, is_same, meaning, text_of};
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Output};
+use crate::name::HostPath;
 use crate::stage::{Lock, Options, Staged, Staging};
 use crate::time::civil;
 
@@ -60,7 +61,7 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
         let _ = fs::remove_dir_all(&typed.out);
         return Err(error);
     }
-    complain(&format_args!("{}: {} packages", typed.out.display(), lock.packages.len()));
+    complain(&format_args!("{}: {} packages", HostPath(&typed.out), lock.packages.len()));
     Ok(())
 }
 
@@ -70,7 +71,7 @@ fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
     if is_same(path, tree) {
         return fail("it is the tree".into());
     }
-    let shown = path.display();
+    let shown = HostPath(path);
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => return fail(format!("{shown} is a symlink")),
         Ok(found) if found.is_file() => match fs::read_to_string(path) {

@@ -153,6 +153,7 @@ fn is_of_the_system(link: &Path) -> bool {
     directory.is_some_and(|path| path == Path::new("/dev") || path.starts_with("/proc"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "an image is not for a terminal")]
 fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }

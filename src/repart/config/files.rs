@@ -206,7 +206,7 @@ mod tests {
             let error = find(&[scratch.path().join("d")], Path::new("/")).err();
             let error = error.unwrap_or_else(|| panic!("{script} is no error")).to_string();
             assert!(
-                error.contains(&format!("{}: ", scratch.path().join(name).display())),
+                error.contains(&format!("{}: ", scratch.path().join(name).to_str().unwrap())),
                 "{error}"
             );
         }
