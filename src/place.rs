@@ -6,16 +6,26 @@ use std::path::{Path, PathBuf};
 /// The absolute path of something that need not be there, without symlinks and `..` as far as it is.
 ///
 /// # Errors
-/// There is no working directory, or a name that is none in what is not there.
+/// There is no working directory, a part of the path can't be looked at, or there is a name that is
+/// none in what is not there.
 pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     for place in path.ancestors() {
-        if let Ok(found) = place.canonicalize() {
-            let rest = path.strip_prefix(place).map_err(io::Error::other)?;
-            return Ok(found.join(rest));
+        match place.canonicalize() {
+            Ok(found) => {
+                let rest = path.strip_prefix(place).map_err(io::Error::other)?;
+                return Ok(found.join(rest));
+            }
+            Err(error) if is_absence(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(path)
+}
+
+/// Whether an error says that there is nothing under a name. Any other one leaves that open.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
@@ -40,5 +50,7 @@ mod tests {
         ] {
             assert_eq!(real(&root.join(path)).unwrap(), root.join(expected), "{path}");
         }
+        symlink("loop", root.join("loop")).unwrap();
+        assert!(real(&root.join("loop/x")).is_err());
     }
 }

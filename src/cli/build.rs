@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use super::normalize::{self, Asked};
 use super::{
     arguments, complain, enclosure, is_same, meaning, progress, say, say_json, spool, summary,
@@ -97,7 +99,9 @@ impl Job<'_> {
         if manifest.is_some_and(is_stdout) {
             return fault("--manifest", "`-` is not a file", "use --json");
         }
-        if manifest.is_some_and(|manifest| is_same(manifest, self.out)) {
+        if let Some(manifest) = manifest
+            && is_same(manifest, self.out)?
+        {
             return fault("--manifest", "it is the image", "give each a file of its own");
         }
         let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
@@ -106,15 +110,24 @@ impl Job<'_> {
 
     fn destination(&self, parameter: &'static str, path: &Path) -> Result<Destination> {
         let destination = Destination::new(path, self.outcome.force)?.synced(!self.outcome.no_sync);
-        // A tree that can't be opened is found when it is read.
-        if !is_stdout(path) && enclosure::encloses(self.tree, path) == Ok(true) {
-            return Err(Error::parameter(
+        if is_stdout(path) {
+            return Ok(destination);
+        }
+        match enclosure::encloses(self.tree, path) {
+            Ok(false) => Ok(destination),
+            Ok(true) => Err(Error::parameter(
                 parameter,
                 format!("{} is inside the tree", HostPath(path)),
                 "write it elsewhere",
-            ));
+            )),
+            // A tree that can't be opened is found when it is read, and of one that holds a closed
+            // directory not all can be read.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(destination),
+            Err(error) => {
+                let operation = format!("cannot see whether {} is in the tree", HostPath(path));
+                Err(Error::output(operation, error))
+            }
         }
-        Ok(destination)
     }
 
     fn host_xattrs(&self) -> HostXattrs {

@@ -141,8 +141,11 @@ fn text_of(parameter: &'static str, path: &Path, remedy: &str) -> Result<String>
 }
 
 /// Whether two paths lead to one place.
-fn is_same(one: &Path, other: &Path) -> bool {
-    real(one).is_ok_and(|one| real(other).is_ok_and(|other| one == other))
+fn is_same(one: &Path, other: &Path) -> Result<bool> {
+    let place = |path: &Path| {
+        real(path).map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
+    };
+    Ok(place(one)? == place(other)?)
 }
 
 /// Where files without a name are kept: there is more room than in a `/tmp` in memory.

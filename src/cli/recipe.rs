@@ -150,8 +150,10 @@ impl Words<'_> {
         let mut files: Vec<(&str, &Path)> = vec![("the configuration", self.config)];
         for &(name, path) in written {
             let Some(path) = path.filter(|path| *path != Path::new("-")) else { continue };
-            if let Some((other, _)) = files.iter().find(|(_, other)| is_same(other, path)) {
-                return Err(self.fault(format!("{name} is {other}")));
+            for (other, file) in &files {
+                if is_same(file, path)? {
+                    return Err(self.fault(format!("{name} is {other}")));
+                }
             }
             files.push((name, path));
         }

@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::enclosure::{Done, Output, inside, no_setpriv, outside, run};
 use super::lock::{Lock, Package};
-use super::scratch::Scratch;
+use super::scratch::{Scratch, has_no_locks};
 use crate::error::{Error, Result};
 use crate::name::HostPath;
-use crate::place::real;
+use crate::place::{is_absence, real};
 
 /// What a tree is to be made of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -131,12 +131,18 @@ impl Staging<'_> {
         let Self { options, configuration, cache, locked, clock } = *self;
         options.check()?;
         let out = &absolute(out)?;
-        if out.symlink_metadata().is_ok() {
-            return Err(Error::parameter(
-                "OUT",
-                format!("{} exists", HostPath(out)),
-                "remove it, or give another name",
-            ));
+        match out.symlink_metadata() {
+            Err(error) if is_absence(&error) => {}
+            Err(error) => {
+                return Err(Error::output(format!("cannot look for {}", HostPath(out)), error));
+            }
+            Ok(_) => {
+                return Err(Error::parameter(
+                    "OUT",
+                    format!("{} exists", HostPath(out)),
+                    "remove it, or give another name",
+                ));
+            }
         }
         let scratch = Scratch::beside(out, "stage")?;
         let version = version(options)?;
@@ -160,8 +166,8 @@ impl Staging<'_> {
             }
             None => scratch.directory("work/cache", 0o755)?,
         };
-        // Not every file system has locks, and a cache may be for reading alone.
-        let _lock = lock_cache(&cache).ok();
+        let _lock = lock_cache(&cache)
+            .map_err(|error| Error::output(format!("cannot lock {}", HostPath(&cache)), error))?;
         let configuration = match configuration {
             Some(path) => absolute(path)?,
             None => scratch.file("work/pacman.conf", &configured(options, &version))?,
@@ -224,19 +230,32 @@ fn is_within(path: &Path, directory: &Path) -> Result<bool> {
 }
 
 /// Locks the cache until what this gives is dropped: two runs of pacman would take away each other's
-/// files.
-fn lock_cache(cache: &Path) -> io::Result<File> {
+/// files. Not every file system has locks, and a cache may be for reading alone.
+fn lock_cache(cache: &Path) -> io::Result<Option<File>> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     let name = cache.join(".lock");
     // It is there already, perhaps another user's: it need not be written.
     let lock = File::open(&name)
-        .or_else(|_| File::options().write(true).create(true).truncate(false).open(&name))?;
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        // If even that fails there is nobody to tell.
-        #[expect(clippy::disallowed_methods, reason = "the path is escaped")]
-        let _ = writeln!(io::stderr(), "waiting for another run that uses {}", HostPath(cache));
-        lock.lock()?;
+        .or_else(|_| File::options().write(true).create(true).truncate(false).open(&name));
+    let lock = match lock {
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            return Ok(None);
+        }
+        lock => lock?,
+    };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+        Err(TryLockError::WouldBlock) => {
+            // If even that fails there is nobody to tell.
+            // If even that fails, it can be reported nowhere.
+            #[expect(clippy::disallowed_methods, reason = "the path is escaped")]
+            let _ = writeln!(io::stderr(), "waiting for another run that uses {}", HostPath(cache));
+            lock.lock()?;
+        }
     }
-    Ok(lock)
+    Ok(Some(lock))
 }
 
 /// Finds what pacman can't put into the cache: it would go elsewhere, and leave it there.

@@ -64,13 +64,10 @@ impl Scratch {
         let lock = File::options().write(true).create(true).truncate(false).open(&name);
         let lock = lock.map_err(refused)?;
         let locked = match lock.try_lock() {
-            // Not every file system has locks.
-            Ok(()) | Err(TryLockError::Error(_)) => {
-                // Not one that another run has removed since.
-                let identity = |found: fs::Metadata| (found.dev(), found.ino());
-                fs::metadata(&name).ok().map(identity) == lock.metadata().ok().map(identity)
-            }
             Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) if !has_no_locks(&error) => return Err(refused(error)),
+            // Not one that another run has removed since.
+            Ok(()) | Err(TryLockError::Error(_)) => is_named(&lock, &name).map_err(refused)?,
         };
         if !locked {
             return fail(format!("{} is being made already", HostPath(path)), "wait for that");
@@ -118,6 +115,21 @@ impl Scratch {
         fs::rename(self.join("root"), out).map_err(|error| {
             Error::output(format!("cannot give the tree the name {}", HostPath(out)), error)
         })
+    }
+}
+
+/// Whether a file system has no locks. Not every one has.
+pub(super) fn has_no_locks(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    matches!(error, Some(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP))
+}
+
+/// Whether a file that is open still has its name.
+fn is_named(file: &File, name: &Path) -> io::Result<bool> {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    match fs::metadata(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => Ok(identity(found?) == identity(file.metadata()?)),
     }
 }
 

@@ -246,6 +246,21 @@ fn a_size_too_small_for_the_tree() {
     ground.refused(&mut ground.mkfs("ext4", &["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
 }
 
+/// An error of the system is no sign that there is nothing.
+#[test]
+fn an_output_that_cannot_be_looked_at_is_not_replaced() {
+    let ground = Ground::new("");
+    symlink("image", ground.out()).unwrap();
+    let words = ["image", "too many levels of symbolic links"];
+    ground.refused(&mut ground.mkfs("ext4", &["--force"]), INPUT_OUTPUT, &words);
+    let manifest = ground.results.join("manifest");
+    fs::remove_file(ground.out()).unwrap();
+    symlink("manifest", &manifest).unwrap();
+    let mut command = ground.mkfs("ext4", &["--force"]);
+    command.arg("--manifest").arg(&manifest);
+    ground.refused(&mut command, INPUT_OUTPUT, &["manifest", "too many levels"]);
+}
+
 #[test]
 fn an_output_inside_the_tree() {
     let ground = Ground::new("mkdir dir");

@@ -1,6 +1,7 @@
 //! `detfs stage check`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
 
     let one = ground.path().join("tree");
     stage.run(ended_by("TERM").arg(&program), &one, false)?;
-    let has_faketime = has_faketime();
+    let has_faketime = has_faketime()?;
     if !has_faketime {
         complain(&"faketime is not there: the clocks of both trees are only seconds apart");
         // What is written down is whole seconds.
@@ -83,10 +84,19 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
 }
 
-fn has_faketime() -> bool {
+fn has_faketime() -> Result<bool> {
     let mut command = Command::new("faketime");
     let command = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    match command.status() {
+        Ok(status) => Ok(status.success()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::Tool {
+            tool: "faketime",
+            doing: "be started".into(),
+            said: error.to_string(),
+            remedy: "repair it, or remove it to compare with the clock as it is",
+        }),
+    }
 }
 
 /// `detfs stage pacman` with what was typed.

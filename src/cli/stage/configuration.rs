@@ -9,6 +9,7 @@ use crate::cli::{sha256_of, text_of};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 use crate::name::HostPath;
+use crate::place::is_absence;
 
 /// A digest of what a pacman.conf decides.
 pub(super) fn digest(path: &Path) -> Result<String> {
@@ -66,8 +67,12 @@ fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
         let glob = Globs::new([name.replace('{', "[{]").replace('}', "[}]")]);
         let glob = glob.map_err(io::Error::other)?;
         let mut found = Vec::new();
-        for directory in paths.into_iter().filter(|path| path.is_dir()) {
-            for entry in fs::read_dir(directory)? {
+        for directory in paths {
+            let entries = match fs::read_dir(directory) {
+                Err(error) if is_absence(&error) => continue,
+                entries => entries?,
+            };
+            for entry in entries {
                 let (path, own) = entry.map(|entry| (entry.path(), entry.file_name()))?;
                 let is_hidden = own.as_bytes().starts_with(b".") && !name.starts_with('.');
                 if glob.matches(own.as_bytes()) && !is_hidden {
@@ -78,12 +83,17 @@ fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
         found.sort();
         paths = found;
     }
-    paths.retain(|path| path.exists());
-    Ok(paths)
+    let there = |path: PathBuf| match path.metadata() {
+        Err(error) if is_absence(&error) => None,
+        found => Some(found.map(|_| path)),
+    };
+    paths.into_iter().filter_map(there).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -104,6 +114,12 @@ mod tests {
         assert_eq!(decided(elsewhere).unwrap(), expected);
         assert_eq!(decided(&text.replace(" = ", "=")).unwrap(), expected);
         assert_ne!(decided(&text.replace("NoExtract", "NoUpgrade")).unwrap(), expected);
+        // An include that can't be looked at is not one that is not there.
+        symlink("loop", path("loop")).unwrap();
+        for include in ["HERE/loop", "HERE/loop/*.conf"] {
+            assert!(decided(&format!("Include = {include}\n")).is_err(), "{include}");
+        }
+        assert_eq!(decided("Include = HERE/nothing\nInclude = HERE/nothing/*\n").unwrap(), "");
         // What is included counts as if it stood there, whatever the file's name.
         fs::create_dir(path("more")).unwrap();
         fs::write(path("more/b.conf"), "[core]\nInclude = /no/such/file\n").unwrap();

@@ -68,7 +68,7 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
 /// Where a lock goes: there may be none yet, or another lock.
 fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
     let fail = |rule| Err(Error::parameter("--lock", rule, "give another name"));
-    if is_same(path, tree) {
+    if is_same(path, tree)? {
         return fail("it is the tree".into());
     }
     let shown = HostPath(path);

@@ -58,6 +58,7 @@ impl Destination {
                 Ok(kind) if kind.is_dir() => {
                     return Err(fail(io::ErrorKind::IsADirectory.into()));
                 }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
                 _ => Self::file(path, force)?,
             }
         };

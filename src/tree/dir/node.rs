@@ -215,7 +215,8 @@ impl<'a> NodeReader<'a> {
             result => result.map_err(|error| Fault::Refused(attributes.listing(), error))?,
         };
         for name in list.split_inclusive(|&byte| byte == 0) {
-            let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+            let name = CStr::from_bytes_with_nul(name)
+                .map_err(|_| Fault::Refused(attributes.listing(), Errno::INVAL))?;
             if let Some(reason) = self.host_xattrs.fault(name.to_bytes()) {
                 left_out.push((name.to_bytes().into(), reason));
                 continue;
