@@ -61,6 +61,7 @@ fn ext4_options() -> ext4::Options {
         headroom: None,
         multiple: 1,
         grow_to: None,
+        inodes: None,
     }
 }
 

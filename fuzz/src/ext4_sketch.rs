@@ -24,6 +24,7 @@ pub struct Ext4Sketch {
     multiple: u16,
     headroom: Room,
     grow_to: Growth,
+    inodes: Option<u16>,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -107,6 +108,7 @@ impl Ext4Sketch {
             headroom,
             multiple: self.multiple.into(),
             grow_to,
+            inodes: self.inodes.map(u64::from),
         }
     }
 }

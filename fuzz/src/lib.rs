@@ -22,6 +22,7 @@ pub mod sketch;
 mod tests;
 
 use arbitrary::Arbitrary;
+use detfs::ext4::Profile;
 use detfs::size::Headroom;
 use detfs::tree::{SurveyOptions, survey};
 
@@ -79,7 +80,9 @@ impl TreeToExt4 {
         };
         let block_size = u64::from(options.block_size);
         assert_eq!(layout.size() % block_size, 0, "not whole blocks");
-        if options.size.is_none() && options.headroom == Some(Headroom::Bytes(0)) {
+        // A given size may have fewer inodes, unless their number is given.
+        let same_inodes = options.inodes.is_some() || options.profile == Profile::Ro;
+        if options.size.is_none() && options.headroom == Some(Headroom::Bytes(0)) && same_inodes {
             let fixed = |size| detfs::ext4::Options { size: Some(size), ..options.clone() };
             plan(&fixed(layout.size())).expect("the smallest size fits");
             plan(&fixed(layout.size() - block_size)).expect_err("there is a smaller one");

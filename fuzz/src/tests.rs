@@ -45,6 +45,7 @@ fn ext4_image() -> (Vec<u8>, Grown) {
         headroom: Some(Headroom::Bytes(0)),
         multiple: 1,
         grow_to: None,
+        inodes: None,
     };
     let plan = ext4::plan(&grown.tree, &survey, &options).unwrap();
     adapt(&mut grown, &options);

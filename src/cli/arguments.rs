@@ -337,6 +337,9 @@ pub(super) struct Ext4 {
     /// Bytes in a block of ext4: 1024, 2048 or 4096 [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub(super) ext4_block_size: Option<String>,
+    /// Number of ext4 inodes [default: those of the tree and a tenth more, at least one for 16 KiB]
+    #[arg(long, value_name = "N")]
+    pub(super) inodes: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -86,6 +86,17 @@ fn block_size(text: &str) -> Result<u32> {
     }
 }
 
+/// Parses a number of inodes, which ext4 counts with 32 bits.
+fn inodes(text: &str) -> Result<u64> {
+    text.parse::<u32>().map(u64::from).map_err(|_| {
+        Error::parameter(
+            "--inodes",
+            format!("{text:?} is not a number of inodes"),
+            "give a whole number below 2^32",
+        )
+    })
+}
+
 pub(super) fn architecture(typed: &arguments::Architecture) -> Result<Option<Architecture>> {
     typed.architecture.as_deref().map(str::parse).transpose()
 }
@@ -139,6 +150,7 @@ pub(super) fn ext4(typed: &arguments::Ext4, room: &Room) -> Result<disk::Ext4> {
         label: room.label.clone(),
         headroom: room.headroom.as_deref().map(headroom).transpose()?,
         grow_to: typed.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
+        inodes: typed.inodes.as_deref().map(inodes).transpose()?,
     })
 }
 
@@ -149,6 +161,7 @@ impl arguments::Ext4 {
             ("--grow-to", self.grow_to.is_some()),
             ("--ext4-profile", self.ext4_profile.is_some()),
             ("--ext4-block-size", self.ext4_block_size.is_some()),
+            ("--inodes", self.inodes.is_some()),
         ]
     }
 }
@@ -202,6 +215,9 @@ mod tests {
             ("--source-date-epoch", epoch(Some("-2147483649")).map(drop)),
             ("--sector-size", sector_size("--sector-size", "2048").map(drop)),
             ("--ext4-block-size", block_size("8192").map(drop)),
+            ("--inodes", inodes("-1").map(drop)),
+            ("--inodes", inodes("4294967296").map(drop)),
+            ("--inodes", inodes("64K").map(drop)),
             ("--exclude", globs("--exclude", &["a[".to_owned()]).map(drop)),
             ("--seed", uuid("--seed", "11111111-2222").map(drop)),
         ] {

@@ -86,6 +86,9 @@ pub struct Ext4 {
     /// The size in bytes that the file system should be able to grow to; `None` for 1024 times
     /// its own.
     pub grow_to: Option<u64>,
+    /// The number of inodes; `None` for those of the tree with the headroom's share, and at least
+    /// one for 16 KiB.
+    pub inodes: Option<u64>,
 }
 
 impl Default for Ext4 {
@@ -96,11 +99,39 @@ impl Default for Ext4 {
             label: None,
             headroom: None,
             grow_to: None,
+            inodes: None,
         }
     }
 }
 
 impl Ext4 {
+    fn options(&self, uuid: Uuid, epoch: Timestamp, size: Option<u64>) -> ext4::Options {
+        ext4::Options {
+            uuid,
+            // As systemd-repart gives it to mke2fs.
+            hash_seed: uuid,
+            label: self.label.clone().unwrap_or_default().into_bytes(),
+            epoch,
+            block_size: self.block_size,
+            profile: self.profile,
+            size,
+            headroom: self.headroom,
+            multiple: MIB,
+            grow_to: self.grow_to,
+            inodes: self.inodes,
+        }
+    }
+
+    /// Returns the smallest size in bytes that can be given.
+    pub(crate) fn minimal_size(
+        &self,
+        tree: &Arc<Tree>,
+        survey: &Survey,
+        epoch: Timestamp,
+    ) -> Result<u64> {
+        ext4::minimal_size(tree, survey, &self.options(Uuid::nil(), epoch, None))
+    }
+
     pub(crate) fn plan(
         &self,
         tree: &Arc<Tree>,
@@ -109,24 +140,9 @@ impl Ext4 {
         epoch: Timestamp,
         size: Option<u64>,
     ) -> Result<Content> {
+        let options = self.options(uuid, epoch, size);
+        let ext4::Plan { layout, warnings } = ext4::plan(tree, survey, &options)?;
         let label = self.label.clone().unwrap_or_default();
-        let ext4::Plan { layout, warnings } = ext4::plan(
-            tree,
-            survey,
-            &ext4::Options {
-                uuid,
-                // As systemd-repart gives it to mke2fs.
-                hash_seed: uuid,
-                label: label.clone().into_bytes(),
-                epoch,
-                block_size: self.block_size,
-                profile: self.profile,
-                size,
-                headroom: self.headroom,
-                multiple: MIB,
-                grow_to: self.grow_to,
-            },
-        )?;
         let size = layout.size();
         let file_system = FileSystem { format: Format::Ext4, uuid, label, size };
         Ok(Content { layout, file_system, warnings })

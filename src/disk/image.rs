@@ -15,7 +15,7 @@ use crate::btrfs::Reading;
 use crate::error::{Error, Result};
 use crate::gpt::{Geometry, PartitionType, SectorSize};
 use crate::layout::Layout;
-use crate::size::{Headroom, round_up};
+use crate::size::round_up;
 use crate::time::Timestamp;
 use crate::tree::{SurveyOptions, Tree, survey};
 
@@ -165,8 +165,7 @@ impl Placed {
         let root = planner.plan(Some(room), None).or_else(|error| {
             // What is missing is missing in the image: say the size of that.
             let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
-            let least = planner.plan(None, Some(Headroom::Bytes(0)))?.file_system.size;
-            let least = around(sizes) + round_up(least, ALIGNMENT);
+            let least = around(sizes) + round_up(planner.minimal_size()?, ALIGNMENT);
             let remedy = format!("an image of at least {least} bytes holds the tree");
             Err(Error::TooSmall { what, rule, remedy })
         })?;

@@ -56,6 +56,9 @@ pub struct Parameters {
     pub headroom: Option<String>,
     /// The size in bytes that the file system should be able to grow to.
     pub grow_to: Option<u64>,
+    /// The number of ext4 inodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
     /// Bytes in a sector of the disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_size: Option<u32>,
@@ -334,6 +337,7 @@ impl Parameters {
             size: None,
             headroom: headroom(ext4.headroom),
             grow_to: ext4.grow_to,
+            inodes: ext4.inodes,
             sector_size: None,
             esp_size: None,
             esp_sector_size: None,

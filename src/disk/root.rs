@@ -87,6 +87,16 @@ impl Planner {
         }
     }
 
+    /// Returns the smallest size in bytes that can be given.
+    pub(crate) fn minimal_size(&self) -> Result<u64> {
+        match self {
+            Self::Ext4 { ext4, tree, survey, epoch, .. } => ext4.minimal_size(tree, survey, *epoch),
+            Self::Btrfs(prepared) => {
+                Ok(prepared.plan(None, Some(Headroom::Bytes(0)))?.file_system.size)
+            }
+        }
+    }
+
     /// The programs that compressed content, with their versions.
     pub(crate) fn codecs(&self) -> Codecs {
         match self {

@@ -43,9 +43,18 @@ impl Shape {
         8 * self.block_size
     }
 
+    /// Size of a full group, in bytes.
+    pub(super) fn group_bytes(&self) -> u64 {
+        self.blocks_per_group() * self.block_size
+    }
+
+    pub(super) fn inodes_per_block(&self) -> u64 {
+        self.block_size / u64::from(INODE_SIZE)
+    }
+
     /// Inode tables are whole blocks, and bitmaps whole bytes.
     pub(super) fn inode_unit(&self) -> u64 {
-        (self.block_size / u64::from(INODE_SIZE)).max(8)
+        self.inodes_per_block().max(8)
     }
 
     pub(super) fn inode_table_blocks(&self) -> u64 {

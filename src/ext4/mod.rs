@@ -24,6 +24,7 @@ mod xattr;
 
 use uuid::Uuid;
 
+pub(crate) use plan::minimal_size;
 pub use plan::plan;
 pub use profile::Profile;
 
@@ -57,6 +58,9 @@ pub struct Options {
     /// The size in bytes that the file system should be able to grow to; `None` for 1024 times
     /// its own.
     pub grow_to: Option<u64>,
+    /// The number of inodes, rounded up to whole blocks of every group's table; `None` for those of
+    /// the tree with the headroom's share, and at least one for 16 KiB.
+    pub inodes: Option<u64>,
 }
 
 /// A file system that is planned.

@@ -37,48 +37,17 @@ use crate::tree::{FileFlags, Kind, Survey, Tree};
 /// [`Error::Unrepresentable`] names the first path that ext4 can't hold, [`Error::TooSmall`] the
 /// shortfall in blocks and inodes, [`Error::Parameter`] an option out of range.
 pub fn plan(tree: &Arc<Tree>, survey: &Survey, options: &Options) -> Result<Plan> {
-    check_options(options)?;
-    let (tree, warnings) = representable(tree, options)?;
-    let profile = options.profile;
-    let block_size = usize::try_from(options.block_size).expect("one of three sizes");
-
-    let has_lost_found = tree.find(LOST_FOUND).is_some();
-    let made_lost_found = profile.writable() && !has_lost_found;
-    let mut first = FIRST_INO;
-    let mut take = |wanted: bool| {
-        let ino = wanted.then_some(first);
-        first += u32::from(wanted);
-        ino
-    };
-    let lost_found = take(made_lost_found);
-    let orphan_ino = take(profile.orphan_file());
-    let numbers = Arc::new(Numbers {
-        tree: Arc::clone(&tree),
-        first,
-        lost_found,
-        key: seed::generations(options.uuid),
-        seed: FsSeed::new(options.uuid.as_bytes()),
-    });
-    let hash_seed = HashSeed::new(&options.hash_seed);
-    let directories =
-        Arc::new(Directories::new(&numbers, block_size, hash_seed, profile.leaf_fill()));
-    let xattrs = Arc::new(share_xattrs(&tree, block_size)?);
-
-    let sizing = Sizing {
-        demand: Demand {
-            tree: &tree,
-            survey: profile.holes().then_some(survey),
-            directories: Arc::clone(&directories),
-            xattr_blocks: xattrs.blocks.len() as u64,
-            block_size: block_size as u64,
-            resize_inode: profile.writable(),
-        },
-        inodes: u64::from(numbers.last()),
-        options,
-    };
-    let sized = sizing.size()?;
-    let writer = Writer { options, numbers, directories, xattrs, orphan_ino };
+    let (writer, warnings) = Writer::new(tree, survey, options)?;
+    let sized = writer.sizing().size()?;
     Ok(Plan { layout: writer.layout(sized), warnings })
+}
+
+/// Returns the smallest size in bytes that [`plan`] takes.
+///
+/// # Errors
+/// Those of [`plan`], except [`Error::TooSmall`].
+pub(crate) fn minimal_size(tree: &Arc<Tree>, survey: &Survey, options: &Options) -> Result<u64> {
+    Writer::new(tree, survey, options)?.0.sizing().smallest_fixed()
 }
 
 fn check_options(options: &Options) -> Result<()> {
@@ -217,13 +186,67 @@ fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
 /// Everything that is decided before the size.
 struct Writer<'a> {
     options: &'a Options,
+    survey: &'a Survey,
     numbers: Arc<Numbers>,
     directories: Arc<Directories>,
     xattrs: Arc<Xattrs>,
     orphan_ino: Option<u32>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// Decides everything that does not depend on the size.
+    fn new(
+        tree: &Arc<Tree>,
+        survey: &'a Survey,
+        options: &'a Options,
+    ) -> Result<(Self, Vec<Warning>)> {
+        check_options(options)?;
+        let (tree, warnings) = representable(tree, options)?;
+        let profile = options.profile;
+        let block_size = usize::try_from(options.block_size).expect("one of three sizes");
+
+        let has_lost_found = tree.find(LOST_FOUND).is_some();
+        let made_lost_found = profile.writable() && !has_lost_found;
+        let mut first = FIRST_INO;
+        let mut take = |wanted: bool| {
+            let ino = wanted.then_some(first);
+            first += u32::from(wanted);
+            ino
+        };
+        let lost_found = take(made_lost_found);
+        let orphan_ino = take(profile.orphan_file());
+        let numbers = Arc::new(Numbers {
+            tree: Arc::clone(&tree),
+            first,
+            lost_found,
+            key: seed::generations(options.uuid),
+            seed: FsSeed::new(options.uuid.as_bytes()),
+        });
+        let hash_seed = HashSeed::new(&options.hash_seed);
+        let directories =
+            Arc::new(Directories::new(&numbers, block_size, hash_seed, profile.leaf_fill()));
+        let xattrs = Arc::new(share_xattrs(&tree, block_size)?);
+
+        let writer = Self { options, survey, numbers, directories, xattrs, orphan_ino };
+        Ok((writer, warnings))
+    }
+
+    fn sizing(&self) -> Sizing<'_> {
+        let profile = self.options.profile;
+        Sizing {
+            demand: Demand {
+                tree: &self.numbers.tree,
+                survey: profile.holes().then_some(self.survey),
+                directories: Arc::clone(&self.directories),
+                xattr_blocks: self.xattrs.blocks.len() as u64,
+                block_size: self.block_size(),
+                resize_inode: profile.writable(),
+            },
+            inodes: u64::from(self.numbers.last()),
+            options: self.options,
+        }
+    }
+
     fn block_size(&self) -> u64 {
         u64::from(self.options.block_size)
     }

@@ -8,12 +8,14 @@ use super::Options;
 use super::geometry::{Geometry, Shape};
 use super::journal::{JOURNALED_FROM, journal_blocks, orphan_blocks};
 use super::placement::{Demand, Placement, Special};
-use super::spec::DESC_SIZE;
+use super::spec::{DESC_SIZE, INODE_SIZE};
 use crate::error::{Error, Result};
-use crate::size::{Headroom, MIB, round_up};
+use crate::size::{Headroom, MIB, round_down, round_up};
 
-/// One inode for so many bytes, in a file system that is to be written to.
+/// A file system that is to be written to has at least one inode for this many bytes.
 const BYTES_PER_INODE: u64 = 16 << 10;
+/// That ratio takes at most this fraction of a given size for inode tables.
+const TABLES_PER_SIZE: u64 = 16;
 /// Without `grow_to`, a file system can grow by this factor.
 const GROWTH: u64 = 1024;
 
@@ -37,10 +39,62 @@ pub(super) struct Sizing<'a> {
 impl Sizing<'_> {
     /// Finds the size that the options ask for.
     pub(super) fn size(&self) -> Result<Sized> {
+        if let Some(inodes) = self.options.inodes
+            && inodes < self.inodes
+        {
+            return Err(Error::parameter(
+                "--inodes",
+                format!("{inodes} inodes are too few, the tree takes {}", self.inodes),
+                format!("ask for at least {}, or leave it out", self.inodes),
+            ));
+        }
         match self.options.size {
             Some(bytes) => self.fixed(bytes),
-            None => self.smallest(self.headroom(), self.options.multiple),
+            None => {
+                let inodes = |groups| self.wanted_inodes(groups, None);
+                self.smallest(self.headroom(), self.options.multiple, &inodes)
+            }
         }
+    }
+
+    /// Returns how many inodes a file system of `groups` groups must have: those in use, and one
+    /// for [`BYTES_PER_INODE`]. `size` is the one that was given, in bytes.
+    fn least_inodes(&self, groups: u64, size: Option<u64>) -> u64 {
+        let by_ratio = groups * self.inodes_by_ratio(groups, size);
+        self.options.inodes.unwrap_or_else(|| self.inodes.max(by_ratio))
+    }
+
+    /// Returns how many inodes it should have: [`Self::least_inodes`], and those in use with the
+    /// headroom's share.
+    fn wanted_inodes(&self, groups: u64, size: Option<u64>) -> u64 {
+        let least = self.least_inodes(groups, size);
+        if self.options.inodes.is_some() {
+            return least;
+        }
+        let spare = match self.headroom() {
+            headroom @ Headroom::Percent(_) => headroom.bytes(self.inodes),
+            Headroom::Bytes(bytes) => bytes / BYTES_PER_INODE,
+        };
+        self.inodes.saturating_add(spare).max(least)
+    }
+
+    /// Returns how many inodes a group has by the ratio, which is frozen for all groups that are
+    /// added later.
+    fn inodes_by_ratio(&self, groups: u64, size: Option<u64>) -> u64 {
+        if !self.options.profile.writable() {
+            return 0;
+        }
+        let shape = self.shape(groups, 0, 0);
+        // The only group of a file system may be one that never becomes a full one.
+        let group_bytes = match self.options.grow_to {
+            Some(bytes) if groups == 1 => bytes.min(shape.group_bytes()),
+            _ => shape.group_bytes(),
+        };
+        let table_bytes = size.map_or(u64::MAX, |bytes| bytes / TABLES_PER_SIZE);
+        let inodes = (group_bytes / BYTES_PER_INODE)
+            .min(table_bytes / u64::from(INODE_SIZE) / groups)
+            .min(self.most_inodes(groups) / groups);
+        round_down(inodes, shape.inode_unit())
     }
 
     fn headroom(&self) -> Headroom {
@@ -60,17 +114,13 @@ impl Sizing<'_> {
         Shape { block_size, groups, inodes_per_group, reserved_gdt_blocks }
     }
 
-    /// The shape of so many groups with at least `inodes` inodes, which [`Self::most_inodes`]
-    /// allows.
+    /// Returns the shape of `groups` groups with at least `inodes` inodes, or as many as
+    /// [`Self::most_inodes`] allows.
     fn shape_for(&self, groups: u64, inodes: u64) -> Shape {
         let bare = self.shape(groups, 0, 0);
-        let mut per_group = inodes.div_ceil(groups);
         let mut reserved_gdt_blocks = 0;
         if self.options.profile.writable() {
-            // The ratio is frozen for all groups that are added later.
-            let by_ratio = bare.blocks_per_group() * bare.block_size / BYTES_PER_INODE;
-            per_group = per_group.max(by_ratio.min(u64::from(u32::MAX) / groups));
-            let group_bytes = bare.blocks_per_group() * bare.block_size;
+            let group_bytes = bare.group_bytes();
             let to = self.options.grow_to.unwrap_or(groups * group_bytes * GROWTH);
             // A descriptor block is found by a 32-bit number in the resize inode.
             let to = to.min(bare.block_size << 32);
@@ -78,8 +128,8 @@ impl Sizing<'_> {
             let more = descs.div_ceil(bare.block_size).saturating_sub(bare.gdt_blocks());
             reserved_gdt_blocks = more.min(bare.block_size / 4);
         }
-        let unit = bare.inode_unit();
-        let per_group = round_up(per_group, unit).min(self.most_inodes(groups) / groups);
+        let per_group = round_up(inodes.div_ceil(groups), bare.inode_unit());
+        let per_group = per_group.min(self.most_inodes(groups) / groups);
         self.shape(groups, per_group, reserved_gdt_blocks)
     }
 
@@ -99,11 +149,18 @@ impl Sizing<'_> {
         special
     }
 
-    fn smallest(&self, headroom: Headroom, multiple: u64) -> Result<Sized> {
+    /// Finds the smallest size with this headroom. `inodes` is asked how many inodes a number of
+    /// groups should have.
+    fn smallest(
+        &self,
+        headroom: Headroom,
+        multiple: u64,
+        inodes: &dyn Fn(u64) -> u64,
+    ) -> Result<Sized> {
         let mut special = Special::default();
         let mut groups = 1;
         loop {
-            let sized = self.smallest_with(headroom, multiple, special, &mut groups)?;
+            let sized = self.smallest_with(headroom, multiple, inodes, special, &mut groups)?;
             let wanted = self.special(sized.blocks);
             if wanted == special {
                 return Ok(sized);
@@ -120,20 +177,17 @@ impl Sizing<'_> {
         &self,
         headroom: Headroom,
         multiple: u64,
+        inodes: &dyn Fn(u64) -> u64,
         special: Special,
         groups: &mut u64,
     ) -> Result<Sized> {
         let block_size = self.demand.block_size;
-        let spare_inodes = match headroom {
-            Headroom::Percent(_) => headroom.bytes(self.inodes),
-            Headroom::Bytes(bytes) => bytes / BYTES_PER_INODE,
-        };
-        let inodes = self.inodes.saturating_add(spare_inodes);
-        if inodes > u64::from(u32::MAX) {
-            return Err(too_many_inodes(inodes));
-        }
         loop {
             self.check(&self.shape(*groups, 0, 0))?;
+            let inodes = inodes(*groups);
+            if inodes > u64::from(u32::MAX) {
+                return Err(too_many_inodes(inodes));
+            }
             if inodes > self.most_inodes(*groups) {
                 *groups += 1;
                 continue;
@@ -163,37 +217,62 @@ impl Sizing<'_> {
         }
     }
 
+    /// Makes a file system of a given size, with as many inodes as are wanted or as leave space
+    /// for the tree.
     fn fixed(&self, bytes: u64) -> Result<Sized> {
-        let block_size = self.demand.block_size;
+        let blocks = bytes / self.demand.block_size;
         let shape = self.shape(1, 0, 0);
-        let mut blocks = bytes / block_size;
         if blocks <= shape.first_data_block() {
             return Err(self.too_small(bytes, None));
         }
-        let mut groups = shape.groups_of(blocks);
+        let groups = shape.groups_of(blocks);
         self.check(&self.shape(groups, 0, 0))?;
-        if self.inodes > self.most_inodes(groups) {
-            return Err(self.too_small(bytes, None));
+        let least = |groups| self.least_inodes(groups, Some(bytes));
+        let mut fewer = 0;
+        loop {
+            let inodes = |groups| {
+                let wanted = self.wanted_inodes(groups, Some(bytes));
+                wanted.saturating_sub(groups * fewer).max(least(groups))
+            };
+            let missing = match self.fixed_with(blocks, &inodes)? {
+                Ok(sized) => return Ok(sized),
+                Err(missing) => missing,
+            };
+            if inodes(groups) == least(groups) {
+                return Err(self.too_small(bytes, missing.blocks));
+            }
+            // Blocks that the tables do not take are the tree's.
+            let blocks = missing.blocks.unwrap_or(0).div_ceil(groups).max(1);
+            fewer += round_up(blocks * shape.inodes_per_block(), shape.inode_unit());
         }
-        let mut shape = self.shape_for(groups, self.inodes);
+    }
+
+    /// Makes a file system of `blocks` blocks, whose groups have `inodes` inodes.
+    fn fixed_with(
+        &self,
+        mut blocks: u64,
+        inodes: &dyn Fn(u64) -> u64,
+    ) -> Result<std::result::Result<Sized, Missing>> {
+        let mut groups = self.shape(1, 0, 0).groups_of(blocks);
+        let mut shape = self.shape_for(groups, inodes(groups));
         if blocks < shape.group_start(groups - 1) + shape.last_group_minimum() && groups > 1 {
             // A last group that can't hold its own metadata is left out.
             groups -= 1;
             blocks = shape.group_start(groups);
-            if self.inodes > self.most_inodes(groups) {
-                return Err(self.too_small(bytes, None));
-            }
-            shape = self.shape_for(groups, self.inodes);
+            shape = self.shape_for(groups, inodes(groups));
+        }
+        if self.options.inodes.unwrap_or(self.inodes) > self.most_inodes(groups) {
+            return Ok(Err(Missing { blocks: None }));
         }
         self.check(&shape)?;
         let geometry = Geometry::new(shape);
         let special = self.special(blocks);
         let placement = Placement::new(&self.demand, special, &geometry);
         let end = placement.end.max(geometry.end());
-        if end > blocks {
-            return Err(self.too_small(bytes, Some(end - blocks)));
+        match end.saturating_sub(blocks) {
+            0 => Ok(Ok(Sized { geometry, blocks, placement, special })),
+            missing => Ok(Err(Missing { blocks: Some(missing) })),
         }
-        Ok(Sized { geometry, blocks, placement, special })
     }
 
     fn check(&self, shape: &Shape) -> Result<()> {
@@ -212,12 +291,29 @@ impl Sizing<'_> {
         Ok(())
     }
 
-    /// The error for a fixed size, with what would do instead.
+    /// Returns the smallest size in bytes that [`Self::fixed`] takes.
+    pub(super) fn smallest_fixed(&self) -> Result<u64> {
+        // The inodes of the ratio grow with the size, and a size that has the inodes of a smaller
+        // one is too small or the smallest.
+        let mut bytes = 0;
+        loop {
+            let inodes = |groups| self.least_inodes(groups, Some(bytes));
+            let blocks = self.smallest(Headroom::Bytes(0), 1, &inodes)?.blocks;
+            let larger = blocks * self.demand.block_size;
+            if larger == bytes {
+                return Ok(bytes);
+            }
+            bytes = larger;
+        }
+    }
+
+    /// The error for a fixed size, with the size that does instead.
     fn too_small(&self, bytes: u64, missing_blocks: Option<u64>) -> Error {
         let groups = self.shape(1, 0, 0).groups_of((bytes / self.demand.block_size).max(2));
-        let missing_inodes = self.inodes.saturating_sub(self.most_inodes(groups));
-        let smallest = match self.smallest(Headroom::Bytes(0), 1) {
-            Ok(sized) => sized.blocks * self.demand.block_size,
+        let least = self.options.inodes.unwrap_or(self.inodes);
+        let missing_inodes = least.saturating_sub(self.most_inodes(groups));
+        let smallest = match self.smallest_fixed() {
+            Ok(bytes) => bytes,
             Err(error) => return error,
         };
         let missing_blocks = missing_blocks
@@ -235,6 +331,12 @@ impl Sizing<'_> {
             ),
         }
     }
+}
+
+/// What keeps a tree out of a file system of a given size.
+struct Missing {
+    /// The number of missing blocks; `None` if there are too few inodes.
+    blocks: Option<u64>,
 }
 
 fn too_many_inodes(inodes: u64) -> Error {

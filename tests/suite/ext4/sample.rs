@@ -133,6 +133,7 @@ pub fn options() -> Options {
         headroom: None,
         multiple: 1 << 20,
         grow_to: None,
+        inodes: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::ground::Ground;
 use super::side::HERE;
+use crate::ext4::inspect::superblock_field;
 use crate::oracle::{btrfs, e2fsck, fsck_fat, openssl, verity};
 use crate::oracle::{grub_cmp, shell};
 
@@ -47,6 +48,19 @@ fn the_best_size_is_the_smallest() {
         if floor == 0 {
             assert_eq!(size(&ground, &fixed(best - 4096)), None, "{format}");
         }
+    }
+}
+
+/// More files than a group has inodes by the ratio of one for 16 KiB.
+#[test]
+fn inodes_are_left_however_the_size_is_asked_for() {
+    let ground = Ground::new("seq 9000 | xargs touch");
+    for settings in ["SizeMinBytes=60M; SizeMaxBytes=60M", "Minimize=guess"] {
+        size(&ground, &format!("Format=ext4; CopyFiles=/:/; {settings}")).unwrap();
+        let image = ground.part("linux-generic");
+        e2fsck(&image).unwrap();
+        let free: u64 = superblock_field(&image, "Free inodes").parse().unwrap();
+        assert!(free >= 900, "{settings}: {free} free inodes");
     }
 }
 
