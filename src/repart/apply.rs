@@ -97,7 +97,7 @@ impl Job<'_> {
         self.rows.iter().for_each(|placed| self.enter(placed, &mut preview));
         gpt::plan(&preview)?;
 
-        let output = image.into_output(self.grounds.options.discard)?;
+        let output = image.into_output()?;
         for planned in planned {
             self.emit(planned, &output)?;
         }

@@ -29,6 +29,8 @@ pub(super) struct Image {
     table: Option<Table>,
     /// Whether what is written goes through to the disk.
     sync: bool,
+    /// Whether what is zeros takes no space.
+    discard: bool,
 }
 
 enum State {
@@ -79,6 +81,7 @@ impl Image {
             sector_size: options.sector_size.unwrap_or_default(),
             table: None,
             sync: options.sync,
+            discard: options.discard,
         })
     }
 
@@ -131,7 +134,8 @@ impl Image {
         let known = table.as_ref().map(|table| table.geometry.sector_size());
         let sector_size = known.or(options.sector_size).or(of_device).unwrap_or_default();
         let state = if device { State::Device(file) } else { State::File(file) };
-        Ok(Self { path: path.into(), state, size, sector_size, table, sync: options.sync })
+        let (sync, discard) = (options.sync, options.discard);
+        Ok(Self { path: path.into(), state, size, sector_size, table, sync, discard })
     }
 
     /// Makes it as large as is asked for; `least` is what its partitions need.
@@ -184,7 +188,7 @@ impl Image {
         {
             let Gpt { table, old_backup, .. } = *gpt;
             let again = file.try_clone().map_err(|error| Error::output("cannot grow", error))?;
-            let output = Output::update(&self.path, again, self.sync)?;
+            let output = Output::update(&self.path, again, self.sync, self.discard)?;
             write_table(&table, &output)?;
             if let Some(Range { start, end }) = old_backup {
                 let cleared = output.zeros(start, end - start);
@@ -255,7 +259,7 @@ impl Image {
 
     /// Opens it for writing. Of an image that gets a new partition table nothing else stays; of a
     /// device, which may be large and slow, nothing at its ends, where others look for labels.
-    pub(super) fn into_output(self, discard: bool) -> Result<Output> {
+    pub(super) fn into_output(self) -> Result<Output> {
         let size = self.size;
         let cleared = match &self.state {
             _ if self.table.is_some() => [0..0, 0..0],
@@ -265,12 +269,14 @@ impl Image {
         let output = match self.state {
             State::New(destination) => {
                 let output = destination.create(self.size)?;
-                if !discard {
+                if !self.discard {
                     output.allocate(self.size)?;
                 }
                 return Ok(output);
             }
-            State::File(file) | State::Device(file) => Output::update(&self.path, file, self.sync)?,
+            State::File(file) | State::Device(file) => {
+                Output::update(&self.path, file, self.sync, self.discard)?
+            }
         };
         for Range { start, end } in cleared {
             output

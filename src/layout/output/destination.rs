@@ -144,7 +144,7 @@ impl Destination {
                 (file, Kind::File { name, unit, turn: Mutex::default() })
             }
         };
-        Ok(Output { path, file, kind, sync })
+        Ok(Output { path, file, kind, sync, discard: true })
     }
 }
 

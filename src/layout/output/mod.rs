@@ -36,6 +36,8 @@ pub struct Output {
     kind: Kind,
     /// Whether it is written through to the disk.
     sync: bool,
+    /// Whether zeros that replace old content take no space.
+    discard: bool,
 }
 
 #[derive(Debug)]
@@ -58,16 +60,16 @@ impl Output {
     /// An image that is there already, a file or block device that can be read and written, to
     /// write some of it anew. It keeps its size, and what is written when something fails.
     ///
-    /// With `sync` it is written through to the disk.
+    /// With `sync` it is written through to the disk, and with `discard` zeros take no space.
     ///
     /// # Errors
     /// [`Error::Output`] if it can't be looked at.
-    pub fn update(path: &Path, file: File, sync: bool) -> Result<Self> {
+    pub fn update(path: &Path, file: File, sync: bool, discard: bool) -> Result<Self> {
         let kind = file.metadata().map(|metadata| metadata.file_type());
         let kind =
             kind.map_err(|error| Error::output(format!("cannot look at {}", text(path)), error))?;
         let kind = if kind.is_file() { Kind::Existing } else { Kind::Device };
-        Ok(Self { path: path.into(), file, kind, sync })
+        Ok(Self { path: path.into(), file, kind, sync, discard })
     }
 
     /// What is written so far.
@@ -135,8 +137,7 @@ impl Sink for Output {
     fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
         match self.kind {
             Kind::Stream => zero_slices(len).try_for_each(|zeros| (&self.file).write_all(zeros)),
-            Kind::Device => clear(&self.file, FallocateFlags::ZERO_RANGE, offset, len),
-            Kind::Existing => clear(&self.file, FallocateFlags::PUNCH_HOLE, offset, len),
+            Kind::Device | Kind::Existing => clear(&self.file, self.discard, offset, len),
             Kind::File { .. } => Ok(()),
         }
     }

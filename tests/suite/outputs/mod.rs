@@ -4,3 +4,4 @@ mod interrupted;
 mod reports;
 mod signatures;
 mod sync;
+mod thin;
