@@ -1,6 +1,7 @@
 //! The way from a directory to an image, which all subcommands share.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -110,21 +111,20 @@ impl Job<'_> {
 
     fn destination(&self, parameter: &'static str, path: &Path) -> Result<Destination> {
         let destination = Destination::new(path, self.outcome.force)?.synced(!self.outcome.no_sync);
-        if is_stdout(path) {
-            return Ok(destination);
-        }
-        match enclosure::encloses(self.tree, path) {
+        let file = if is_stdout(path) { standard_output_file() } else { Some(path.to_owned()) };
+        let Some(file) = file else { return Ok(destination) };
+        match enclosure::encloses(self.tree, &file) {
             Ok(false) => Ok(destination),
             Ok(true) => Err(Error::parameter(
                 parameter,
-                format!("{} is inside the tree", HostPath(path)),
+                format!("{} is inside the tree", HostPath(&file)),
                 "write it elsewhere",
             )),
             // A tree that can't be opened is found when it is read, and of one that holds a closed
             // directory not all can be read.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(destination),
             Err(error) => {
-                let operation = format!("cannot see whether {} is in the tree", HostPath(path));
+                let operation = format!("cannot see whether {} is in the tree", HostPath(&file));
                 Err(Error::output(operation, error))
             }
         }
@@ -163,4 +163,11 @@ impl Job<'_> {
 
 fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Returns where standard output goes, if that is a file.
+fn standard_output_file() -> Option<PathBuf> {
+    // The kernel's link of something else leads to no file.
+    let path = fs::read_link("/proc/self/fd/1").ok()?;
+    fs::metadata(&path).is_ok_and(|found| found.is_file()).then_some(path)
 }

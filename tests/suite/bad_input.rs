@@ -278,6 +278,25 @@ fn an_output_inside_the_tree() {
 }
 
 #[test]
+fn a_standard_output_inside_the_tree() {
+    let ground = Ground::new("mkdir dir");
+    let inside = ground.tree.join("dir/image");
+    let stdout = || File::create(&inside).unwrap();
+    for mut command in [
+        mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]),
+        mkimage(&ground.tree, Path::new("-"), EPOCH, &["--architecture=x86-64"]),
+    ] {
+        check(command.stdout(stdout()), USAGE, &[inside.to_str().unwrap(), "inside the tree"]);
+        assert_eq!(fs::metadata(&inside).unwrap().len(), 0);
+    }
+    // Elsewhere it is as good as any.
+    let outside = File::create(ground.out()).unwrap();
+    let mut command = mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]);
+    succeed(command.stdout(outside));
+    assert!(fs::metadata(ground.out()).unwrap().len() > 1 << 20);
+}
+
+#[test]
 fn an_output_that_exists() {
     let ground = Ground::new(":");
     fs::write(ground.out(), "precious").unwrap();
