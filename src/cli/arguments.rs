@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use super::format::ImageFormat;
 use super::repart::Repart;
 
 /// Writes disk images that are the same, bit for bit, wherever and whenever they are built.
@@ -386,6 +387,10 @@ pub(super) struct Btrfs {
 /// What becomes of the image.
 #[derive(Debug, Args)]
 pub(super) struct Outcome {
+    /// The format of the image file; needed only under a name that is that of another format, as
+    /// disk.qcow2 or disk.raw.zst [default: raw]
+    #[arg(long, value_enum)]
+    pub(super) format: Option<ImageFormat>,
     /// Write a description of the image with its hashes, as JSON, to this file
     #[arg(long, value_name = "FILE")]
     pub(super) manifest: Option<PathBuf>,

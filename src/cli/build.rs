@@ -7,7 +7,8 @@ use rustix::io::Errno;
 
 use super::normalize::{self, Asked};
 use super::{
-    arguments, complain, enclosure, is_same, meaning, progress, say, say_json, spool, summary,
+    arguments, complain, enclosure, format, is_same, meaning, progress, say, say_json, spool,
+    summary,
 };
 use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
@@ -105,6 +106,7 @@ impl Job<'_> {
         {
             return fault("--manifest", "it is the image", "give each a file of its own");
         }
+        format::check(self.out, self.outcome.format)?;
         let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
         Ok((self.destination("OUT", self.out)?, manifest))
     }

@@ -7,6 +7,7 @@ mod btrfs;
 mod build;
 mod enclosure;
 mod fakeroot;
+mod format;
 mod meaning;
 mod mkfs;
 mod mkimage;

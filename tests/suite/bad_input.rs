@@ -297,6 +297,26 @@ fn a_standard_output_inside_the_tree() {
 }
 
 #[test]
+fn an_output_named_as_another_format() {
+    let ground = Ground::new(":");
+    for name in ["image.qcow2", "image.vhd", "image.VMDK", "image.img.zst", "image.raw.gz"] {
+        let out = ground.results.join(name);
+        let config = ground.scratch.path().join("image.toml");
+        let text = format!("source-date-epoch = 1\n[image]\ntree = \"tree\"\nout = {out:?}\n");
+        fs::write(&config, text).unwrap();
+        let words = [out.to_str().unwrap(), "raw", "--format raw"];
+        let mut mkimage = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
+        ground.refused(&mut mkimage, USAGE, &words);
+        let mut mkfs = mkfs("ext4", &ground.tree, &out, EPOCH, &[]);
+        ground.refused(&mut mkfs, USAGE, &words);
+        ground.refused(detfs(["build"]).arg(&config), USAGE, &words);
+        succeed(mkfs.arg("--format=raw"));
+        succeed(mkimage.args(["--format=raw", "--force"]));
+        fs::remove_file(&out).unwrap();
+    }
+}
+
+#[test]
 fn an_output_that_exists() {
     let ground = Ground::new(":");
     fs::write(ground.out(), "precious").unwrap();
