@@ -151,6 +151,7 @@ fn output_remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::NotFound => "make its directory first",
         io::ErrorKind::IsADirectory => "give the name of a file",
         io::ErrorKind::ResourceBusy => "wait until nothing else uses it",
+        io::ErrorKind::NotConnected => "redirect it to a file or a program",
         io::ErrorKind::BrokenPipe => "keep the reader until the end",
         _ => "check the file system or device that it is on",
     }

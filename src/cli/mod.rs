@@ -22,7 +22,9 @@ mod summary;
 mod terminal;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -62,7 +64,13 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
                 return if is_repart { 1.into() } else { 2.into() };
             }
             // Help and version are not errors.
-            return if error.print().is_ok() { ExitCode::SUCCESS } else { 4.into() };
+            return match error.print() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    fail(&Error::output("cannot write to standard output", error), complain);
+                    4.into()
+                }
+            };
         }
     };
     let stages = match &command {
@@ -96,8 +104,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            // It is no news if it comes from an interrupt.
-            uninterrupted(|| complain(&error));
+            fail(&error, complain);
             error.exit_code().into()
         }
     }
@@ -113,6 +120,15 @@ fn fakeroot(stages: bool) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Prints why the program fails, unless it is interrupted, or its output is a pipe that was closed:
+/// then it ends as others do.
+fn fail(error: &Error, print: fn(&dyn Display)) {
+    if matches!(error, Error::Output { source, .. } if source.kind() == ErrorKind::BrokenPipe) {
+        signals::end_by_closed_pipe();
+    }
+    uninterrupted(|| print(error));
 }
 
 fn done((): ()) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,7 +35,10 @@ pub(super) fn enter(arguments: &[OsString]) -> u8 {
     // It puts away what it has made itself.
     let spawned = spawn(&mut command, Signal::TERM);
     match spawned.and_then(|(mut child, _registration)| child.wait()) {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(4),
+        Ok(status) => {
+            let code = status.code().or(status.signal().map(|signal| 128 + signal));
+            code.and_then(|code| u8::try_from(code).ok()).unwrap_or(4)
+        }
         Err(error) => {
             complain(&format_args!("cannot start unshare: {error}"));
             4

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::mpsc;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -31,6 +31,11 @@ pub(super) fn watch() {
         // Nothing is sent: it ends when the thread is ready, or has given up.
         let _: Result<(), _> = watching.recv();
     }
+}
+
+/// Ends the program as the signal does that Rust programs ignore.
+pub(super) fn end_by_closed_pipe() {
+    let _ = emulate_default_handler(SIGPIPE);
 }
 
 fn is_ignored(signal: c_int) -> bool {

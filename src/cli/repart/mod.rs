@@ -19,9 +19,9 @@ pub(super) use arguments::Repart;
 use environment::Environment;
 use json::Json;
 
+use super::fail;
 use super::terminal::{notice, say, say_json};
 use crate::error::{Error, Result};
-use crate::interrupt::uninterrupted;
 use crate::name::HostPath;
 use crate::repart::config;
 use crate::repart::{self, Outcome};
@@ -49,7 +49,7 @@ pub(super) fn run(typed: &Repart) -> ExitCode {
     match try_run(typed) {
         Ok(code) => code,
         Err(error) => {
-            uninterrupted(|| notice(&error));
+            fail(&error, notice);
             match error {
                 Error::Label { .. } => 77.into(),
                 _ => 1.into(),

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, major, minor, openat};
 
 use super::name::Pending;
 use super::{Kind, Output, device, exists, sharing_unit, text};
@@ -156,5 +156,18 @@ fn is_of_the_system(link: &Path) -> bool {
 
 #[expect(clippy::disallowed_methods, reason = "an image is not for a terminal")]
 fn standard_output() -> io::Result<File> {
-    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    if is_closed(&stdout)? {
+        let reason = "it is closed, or a /dev/null that is open for reading too";
+        return Err(io::Error::new(io::ErrorKind::NotConnected, reason));
+    }
+    Ok(stdout)
+}
+
+/// Whether standard output was closed when the program started: Rust has opened `/dev/null` in its
+/// place then, for reading and writing. A shell's `>/dev/null` is for writing alone.
+fn is_closed(stdout: &File) -> io::Result<bool> {
+    let number = stdout.metadata()?.rdev();
+    let is_null = (major(number), minor(number)) == (1, 3);
+    Ok(is_null && fcntl_getfl(stdout)?.contains(OFlags::RDWR))
 }
