@@ -161,11 +161,12 @@ pub struct Vfat {
 impl Vfat {
     /// `start` is where the file system is in the image, in bytes.
     fn options(&self, uuid: Uuid, epoch: Timestamp, start: u64, size: Option<u64>) -> fat::Options {
-        let hidden_sectors = u32::try_from(start / u64::from(self.sector_size));
+        // Only boot code asks for them, and none of it reaches beyond what 32 bits hold.
+        let hidden_sectors = u32::try_from(start / u64::from(self.sector_size)).unwrap_or(0);
         fat::Options {
             size,
             sector_size: self.sector_size,
-            hidden_sectors: hidden_sectors.expect("FAT comes first on a disk"),
+            hidden_sectors,
             volume_id: seed::fat_volume_id(uuid),
             label: self.label.clone(),
             epoch,
@@ -198,6 +199,18 @@ impl Vfat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::{Metadata, TreeBuilder};
+
+    /// A FAT after more sectors than its boot sector can count.
+    #[test]
+    fn a_fat_can_start_anywhere_on_a_disk() {
+        let tree = Arc::new(TreeBuilder::new(Metadata::default()).unwrap().finish().unwrap());
+        let vfat = Vfat { sector_size: 512, label: None };
+        let start = 3 << 40;
+        let size = Some(40 << 20);
+        let plan = vfat.plan(&tree, Uuid::nil(), Timestamp::default(), start, size).unwrap();
+        assert_eq!(plan.file_system.size, 40 << 20);
+    }
 
     /// As systemd-repart and blkid show the file system of a first ESP.
     #[test]
