@@ -27,8 +27,10 @@ pub(super) enum Command {
 
 /// Make a disk image of a root tree: a GPT with an EFI system partition and the root file system
 ///
-/// The EFI system partition holds what the tree has under /efi, else under /boot when that has a
-/// directory EFI; without such content there is one only if --esp-size asks for it.
+/// The EFI system partition holds what the tree has under /efi, else under /boot/efi, else under
+/// /boot when that has a directory EFI: the first of them that holds files. The root file system
+/// keeps the empty directory. Without such content there is an EFI system partition only if
+/// --esp-from, --esp-tree or --esp-size asks for it.
 #[derive(Debug, Args)]
 pub(super) struct Mkimage {
     /// The directory that holds the root tree
@@ -55,12 +57,27 @@ pub(super) struct Mkimage {
     /// Bytes in a sector of the disk: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value = "512")]
     pub(super) sector_size: String,
+    /// The directory of the tree that is the content of the EFI system partition [default: the first
+    /// of /efi, /boot/efi, and /boot with a directory EFI, that holds files]
+    #[arg(long, value_name = "PATH")]
+    pub(super) esp_from: Option<String>,
+    /// Take the content of the EFI system partition from this directory beside the tree. Rules and
+    /// messages name it as if it were at the mount point
+    #[arg(long, value_name = "DIR", conflicts_with = "esp_from")]
+    pub(super) esp_tree: Option<PathBuf>,
     /// The size of the EFI system partition [default: twice its content, and at least a FAT32]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_size: Option<String>,
-    /// Bytes in a sector of its FAT: 512 or 4096 [default: those of the disk]
+    /// Bytes in a sector of its FAT, and of that of XBOOTLDR: 512 or 4096 [default: those of the disk]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_sector_size: Option<String>,
+    /// Put what the tree has under /boot into an extended boot loader partition (XBOOTLDR), with FAT
+    #[arg(long)]
+    pub(super) xbootldr: bool,
+    /// The size of the XBOOTLDR partition, which also asks for one [default: as of the EFI system
+    /// partition]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) xbootldr_size: Option<String>,
     /// Put a BIOS boot partition of 1 MiB first, for a boot loader to be put into
     #[arg(long)]
     pub(super) bios_boot: bool,

@@ -16,7 +16,9 @@ use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Output, emit, publish};
 use crate::name::HostPath;
 use crate::normalize::Profile;
+use crate::report::Warning;
 use crate::seed::Seed;
+use crate::tree::Tree;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
 
@@ -27,6 +29,8 @@ pub(super) type First<'a> = &'a dyn Fn() -> Result<()>;
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub(super) tree: &'a Path,
+    /// A second tree, for another partition.
+    pub(super) beside: Option<&'a Path>,
     pub(super) out: &'a Path,
     pub(super) source: &'a arguments::Source,
     pub(super) outcome: &'a arguments::Outcome,
@@ -91,6 +95,32 @@ impl Job<'_> {
         publish([output].into_iter().chain(manifest))
     }
 
+    /// Reads the second tree, if there is one.
+    pub(super) fn read_beside(
+        &self,
+        parameter: &'static str,
+    ) -> Result<Option<(Tree, Vec<Warning>)>> {
+        let Some(path) = self.beside else { return Ok(None) };
+        // Trees that can't be opened are found when they are read.
+        let is_inside =
+            |inner: &Path, outer| enclosure::encloses(outer, &inner.join("x")) == Ok(true);
+        if is_inside(path, self.tree) || is_inside(self.tree, path) {
+            return Err(Error::parameter(
+                parameter,
+                format!(
+                    "one of {} and {} is inside the other",
+                    HostPath(path),
+                    HostPath(self.tree)
+                ),
+                "give a directory of its own, or name one of the tree with --esp-from",
+            ));
+        }
+        let threads = meaning::threads(self.source.threads.as_deref())?;
+        let host_xattrs = self.host_xattrs();
+        let options = DirOptions { threads, host_xattrs, ..DirOptions::default() };
+        dir::read(path, &options).map(Some)
+    }
+
     /// Where the image and the manifest go, as far as that can be found wrong beforehand.
     fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
         let manifest = self.outcome.manifest.as_deref();
@@ -115,21 +145,27 @@ impl Job<'_> {
         let destination = Destination::new(path, self.outcome.force)?.synced(!self.outcome.no_sync);
         let file = if is_stdout(path) { standard_output_file() } else { Some(path.to_owned()) };
         let Some(file) = file else { return Ok(destination) };
-        match enclosure::encloses(self.tree, &file) {
-            Ok(false) => Ok(destination),
-            Ok(true) => Err(Error::parameter(
-                parameter,
-                format!("{} is inside the tree", HostPath(&file)),
-                "write it elsewhere",
-            )),
-            // A tree that can't be opened is found when it is read, and of one that holds a closed
-            // directory not all can be read.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(destination),
-            Err(error) => {
-                let operation = format!("cannot see whether {} is in the tree", HostPath(&file));
-                Err(Error::output(operation, error))
+        for tree in [self.tree].into_iter().chain(self.beside) {
+            match enclosure::encloses(tree, &file) {
+                Ok(false) => {}
+                Ok(true) => {
+                    return Err(Error::parameter(
+                        parameter,
+                        format!("{} is inside the tree", HostPath(&file)),
+                        "write it elsewhere",
+                    ));
+                }
+                // A tree that can't be opened is found when it is read, and of one that holds a closed
+                // directory not all can be read.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
+                Err(error) => {
+                    let operation =
+                        format!("cannot see whether {} is in the tree", HostPath(&file));
+                    return Err(Error::output(operation, error));
+                }
             }
         }
+        Ok(destination)
     }
 
     fn host_xattrs(&self) -> HostXattrs {

@@ -27,6 +27,6 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
     let uuid = common.uuid.as_deref().map(|text| meaning::uuid("--uuid", text)).transpose()?;
     let btrfs = matches!(file_system, bare::FileSystem::Btrfs(_));
     let options = bare::Options { file_system, uuid, size: meaning::size(&common.size)? };
-    let job = Job { tree, out, source, outcome, btrfs, canon: None, first: None };
+    let job = Job { tree, beside: None, out, source, outcome, btrfs, canon: None, first: None };
     job.run(architecture, |source| bare::plan(source, &options))
 }

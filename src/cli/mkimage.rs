@@ -1,33 +1,45 @@
 //! `detfs mkimage`.
 
+use std::sync::Arc;
+
 use super::arguments::{Fs, Mkimage};
 use super::build::{First, Job};
 use super::meaning;
-use crate::disk::{Root, image};
+use crate::disk::Root;
+use crate::disk::image::{self, EspSource};
 use crate::error::Result;
 
 /// Makes the image; `first` makes the tree that it is of, if that is not there yet.
 pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let Mkimage { tree, out, source, outcome, canon, .. } = typed;
     meaning::only(typed.fs, &typed.ext4, &typed.btrfs)?;
-    let esp_size = typed.esp_size.as_deref().map(|text| meaning::bytes("--esp-size", text));
+    let size = |parameter, text: &Option<String>| {
+        text.as_deref().map(|text| meaning::bytes(parameter, text)).transpose()
+    };
     let esp_sector_size = typed.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| meaning::sector_size("--esp-sector-size", text));
-    let options = image::Options {
+    let mut options = image::Options {
         root: match typed.fs {
             Fs::Ext4 => Root::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
             Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room)?),
         },
         size: meaning::size(&typed.size)?,
         sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,
-        esp_size: esp_size.transpose()?,
+        esp: match &typed.esp_from {
+            Some(path) => EspSource::Directory(path.clone().into_bytes()),
+            None => EspSource::Detect,
+        },
+        esp_size: size("--esp-size", &typed.esp_size)?,
         esp_sector_size: esp_sector_size.transpose()?,
+        xbootldr: typed.xbootldr,
+        xbootldr_size: size("--xbootldr-size", &typed.xbootldr_size)?,
         bios_boot: typed.bios_boot,
     };
     let architecture = meaning::architecture(&typed.architecture)?;
     let job = Job {
         tree,
+        beside: typed.esp_tree.as_deref(),
         out,
         source,
         outcome,
@@ -35,5 +47,12 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         canon: Some(canon),
         first,
     };
-    job.run(architecture, |source| image::plan(source, &options))
+    let beside = job.read_beside("--esp-tree")?;
+    job.run(architecture, |source| {
+        let Some((esp, warnings)) = beside else { return image::plan(source, &options) };
+        options.esp = EspSource::Tree(Arc::new(esp));
+        let mut plan = image::plan(source, &options)?;
+        plan.warnings.splice(0..0, warnings);
+        Ok(plan)
+    })
 }

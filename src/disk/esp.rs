@@ -1,33 +1,181 @@
-//! The EFI system partition: what goes into it, and how large it is.
+//! The EFI system partition: where its content comes from, and how large it is.
 
 use std::sync::Arc;
 
 use super::Vfat;
-use crate::error::Result;
+use super::boot::{empty_tree, is_at_or_below};
+use crate::error::{Error, Result};
+use crate::name::Escaped;
 use crate::size::{KIB, MIB, round_up};
 use crate::time::Timestamp;
-use crate::tree::{InodeId, Kind, Metadata, Tree, TreeBuilder};
+use crate::tree::{InodeId, Kind, Tree};
 
-/// The directory of the tree that is the ESP's content: `/efi` with anything in it, else `/boot`
-/// with a directory `EFI`.
+/// Where the content of the ESP comes from.
+#[derive(Debug, Clone, Default)]
+pub enum EspSource {
+    /// From the first of `/efi`, `/boot/efi`, and `/boot` with a directory `EFI`, that holds files;
+    /// if none does, from the first of them that holds directories, if any.
+    #[default]
+    Detect,
+    /// From this directory of the tree.
+    Directory(Vec<u8>),
+    /// From a tree beside that of the root file system.
+    Tree(Arc<Tree>),
+}
+
+/// Directories that an ESP is mounted at, in the order in which its content is looked for.
 ///
-/// It is `EFI` in capitals alone: a `/boot/efi` is the mount point of an ESP elsewhere, in a
-/// `/boot` with symlinks and kernels that belong to the root file system.
-pub(super) fn find(tree: &Tree) -> Option<InodeId> {
-    let directory = |path| {
-        let id = tree.find(path)?;
-        (tree.inode(id).kind == Kind::Directory).then_some(id)
-    };
-    match directory(b"efi") {
-        Some(efi) if !tree.entries(efi).is_empty() => Some(efi),
-        _ => directory(b"boot/EFI").map(|marker| tree.parent(marker)),
+/// `/boot` comes last: FAT can't hold both `EFI` and `efi`, so a `/boot` with content in both is
+/// not an ESP, but has one mounted in it.
+const MOUNT_POINTS: [&[u8]; 3] = [b"efi", b"boot/efi", b"boot"];
+
+/// Returns the mount points of an ESP; `/boot` is not one where XBOOTLDR is mounted there.
+pub(super) fn mount_points(has_xbootldr: bool) -> impl Iterator<Item = &'static [u8]> {
+    let count = if has_xbootldr { 2 } else { 3 };
+    MOUNT_POINTS.into_iter().take(count)
+}
+
+/// The directory of the tree that holds the content of the ESP.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EspDirectory {
+    pub(super) path: Vec<u8>,
+    /// Where in the tree the content is from; `None` for that of another tree.
+    pub(super) from: Option<Vec<u8>>,
+    /// Whether the tree that was given does not have the directory.
+    is_added: bool,
+}
+
+/// Brings content of an ESP that was named to a directory where rules of normalization expect it.
+///
+/// # Errors
+/// [`Error::Parameter`] if there is no such directory, or no place for it.
+pub(super) fn mount(
+    tree: &mut Tree,
+    source: &EspSource,
+    has_xbootldr: bool,
+) -> Result<Option<EspDirectory>> {
+    match source {
+        EspSource::Detect => Ok(None),
+        EspSource::Directory(path) => {
+            let directory = named(tree, path, has_xbootldr)?;
+            let path = tree.path(directory);
+            if mount_points(has_xbootldr).any(|place| place == path) {
+                return Ok(Some(EspDirectory { from: Some(path.clone()), path, is_added: false }));
+            }
+            let content = tree.subtree(directory)?;
+            *tree = tree.hollow(&[directory])?;
+            let places = mount_points(has_xbootldr).filter(|&place| !is_at_or_below(&path, place));
+            let mounted = mount_at(tree, &content, "--esp-from", places)?;
+            Ok(Some(EspDirectory { from: Some(path.clone()), ..mounted }))
+        }
+        EspSource::Tree(content) => {
+            mount_at(tree, content, "--esp-tree", mount_points(has_xbootldr)).map(Some)
+        }
     }
 }
 
-/// The content of an ESP that the tree has nothing for.
-pub(super) fn empty(epoch: Timestamp) -> Result<Tree> {
-    let metadata = Metadata { mode: 0o755, mtime: epoch, ..Metadata::default() };
-    TreeBuilder::new(metadata)?.finish()
+/// Finds the directory that was named for the ESP.
+fn named(tree: &Tree, path: &[u8], has_xbootldr: bool) -> Result<InodeId> {
+    let shown = Escaped(path);
+    let (rule, remedy) = match tree.find(path) {
+        None => (format!("the tree has no directory {shown}"), "correct the path"),
+        Some(InodeId::ROOT) => {
+            ("it is the root of the tree".into(), "give a directory below the root")
+        }
+        Some(id) if tree.inode(id).kind != Kind::Directory => {
+            (format!("{shown} is not a directory"), "give a directory")
+        }
+        Some(id) if has_xbootldr && tree.path(id) == b"boot" => (
+            "boot is the content of the XBOOTLDR partition".into(),
+            "give another directory, or leave out --xbootldr",
+        ),
+        Some(id) => return Ok(id),
+    };
+    Err(Error::parameter("--esp-from", rule, remedy))
+}
+
+/// Adds content to the tree at the first of some mount points that holds no files.
+fn mount_at(
+    tree: &mut Tree,
+    content: &Tree,
+    parameter: &'static str,
+    places: impl Iterator<Item = &'static [u8]>,
+) -> Result<EspDirectory> {
+    let [default, ..] = MOUNT_POINTS;
+    let mut free = places.filter_map(|place| Some((place, tree.directory(place)?)));
+    let (path, is_added) = match free.find(|&(_, directory)| !tree.holds_files(directory)) {
+        Some((place, directory)) => {
+            *tree = tree.hollow(&[directory])?;
+            (place, false)
+        }
+        None if tree.find(default).is_none() => (default, true),
+        None => {
+            return Err(Error::parameter(
+                parameter,
+                "the tree has files at every mount point of an ESP",
+                "leave them out, say with --exclude '/efi/*'",
+            ));
+        }
+    };
+    *tree = tree.with_tree(path, content)?;
+    Ok(EspDirectory { path: path.to_vec(), from: None, is_added })
+}
+
+impl EspDirectory {
+    /// The path that messages name.
+    pub(super) fn shown(&self) -> &[u8] {
+        self.from.as_ref().unwrap_or(&self.path)
+    }
+
+    /// Returns what the ESP holds: nothing if rules have removed the directory.
+    pub(super) fn content(&self, tree: &Tree, epoch: Timestamp) -> Result<Tree> {
+        match tree.directory(&self.path) {
+            Some(directory) => Ok(tree.subtree(directory)?.with_prefix(self.shown())),
+            None => empty_tree(epoch),
+        }
+    }
+
+    /// Returns the tree without the content, and with the directory only if it was given with it.
+    pub(super) fn unmount(&self, tree: &Tree) -> Result<Tree> {
+        match tree.directory(&self.path) {
+            Some(directory) if self.is_added => {
+                let (parent, at) = tree.entry_position(directory);
+                let name = tree.entry_range(parent).start + at;
+                tree.without(&[name].into())
+            }
+            Some(directory) => tree.hollow(&[directory]),
+            None => Ok(tree.clone()),
+        }
+    }
+}
+
+/// Finds the directory of the tree that is meant for the ESP.
+pub(super) fn detect(tree: &Tree, has_xbootldr: bool) -> Option<EspDirectory> {
+    let find = |is_content: fn(&Tree, &[u8]) -> bool| {
+        mount_points(has_xbootldr).find(|&place| is_content(tree, place))
+    };
+    let path = find(holds_files).or_else(|| find(holds_anything))?.to_vec();
+    Some(EspDirectory { from: Some(path.clone()), path, is_added: false })
+}
+
+/// The directory in which a mount point has the content of an ESP, if there is any.
+///
+/// `/boot` has it in `EFI` in capitals, and else holds kernels of the root file system.
+fn marker(tree: &Tree, mount_point: &[u8]) -> Option<InodeId> {
+    let path: &[u8] = if mount_point == b"boot" { b"boot/EFI" } else { mount_point };
+    tree.directory(path)
+}
+
+/// Whether a mount point has files of an ESP.
+pub(super) fn holds_files(tree: &Tree, mount_point: &[u8]) -> bool {
+    marker(tree, mount_point).is_some_and(|directory| tree.holds_files(directory))
+}
+
+/// Whether a mount point has directories of an ESP, perhaps without files.
+fn holds_anything(tree: &Tree, mount_point: &[u8]) -> bool {
+    let directory = tree.directory(mount_point);
+    let is_empty = directory.is_none_or(|directory| tree.entries(directory).is_empty());
+    !is_empty && marker(tree, mount_point).is_some()
 }
 
 /// The smallest ESP that is made without being asked for.
@@ -44,49 +192,112 @@ pub(super) fn size(tree: &Arc<Tree>, vfat: &Vfat, epoch: Timestamp) -> Result<u6
     let content = vfat.minimal_size(tree, epoch)?;
     Ok(round_up(content.saturating_mul(2), MIB).max(least(vfat.sector_size)))
 }
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::tree::{Node, NodeId};
+    use crate::tree::{Metadata, Node, TreeBuilder};
 
-    fn add(builder: &mut TreeBuilder, parent: NodeId, name: &str, node: Node) -> NodeId {
-        builder.add(parent, name.as_bytes(), Metadata::default(), node).unwrap()
-    }
-
-    /// A tree of directories; a name that ends in `@` is a symlink to `efi`.
+    /// A tree of paths: a name that ends in `@` is a symlink to `efi`, one that ends in `+` a fifo,
+    /// any other a directory.
     fn tree(paths: &[&str]) -> Tree {
         let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let mut directories = BTreeMap::from([(String::new(), TreeBuilder::ROOT)]);
         for path in paths {
-            let mut parent = TreeBuilder::ROOT;
+            let (mut parent, mut so_far) = (TreeBuilder::ROOT, String::new());
             for name in path.split('/') {
-                parent = match name.strip_suffix('@') {
-                    Some(name) => add(&mut builder, parent, name, Node::Symlink(b"efi".to_vec())),
-                    None => add(&mut builder, parent, name, Node::Directory),
+                so_far = format!("{so_far}/{name}");
+                let node = match name.as_bytes().last() {
+                    Some(b'@') => Node::Symlink(b"efi".to_vec()),
+                    Some(b'+') => Node::Fifo,
+                    _ => Node::Directory,
                 };
+                let name = name.trim_end_matches(['@', '+']).as_bytes();
+                let add = || builder.add(parent, name, Metadata::default(), node).unwrap();
+                parent = *directories.entry(so_far.clone()).or_insert_with(add);
             }
         }
         builder.finish().unwrap()
     }
 
+    fn paths(tree: &Tree) -> Vec<String> {
+        tree.iter().skip(1).map(|(id, _)| String::from_utf8(tree.path(id)).unwrap()).collect()
+    }
+
     #[test]
-    fn the_content_is_what_is_meant_for_it() {
-        for (paths, expected) in [
-            (&["etc"][..], None),
-            (&["efi"], None),
-            (&["efi/loader"], Some("efi")),
-            (&["efi/EFI", "boot/EFI"], Some("efi")),
-            (&["efi", "boot/EFI"], Some("boot")),
-            (&["boot/EFI"], Some("boot")),
-            (&["boot/efi"], None),
-            (&["boot/Efi"], None),
-            (&["boot/grub"], None),
-            (&["boot/EFI@"], None),
-            (&["efi@", "boot/EFI"], Some("boot")),
+    fn the_content_is_where_files_are() {
+        for (paths, expected, with_xbootldr) in [
+            (&["etc"][..], None, None),
+            (&["efi"], None, None),
+            (&["efi/loader/x+"], Some("efi"), Some("efi")),
+            (&["efi/EFI/x+", "boot/EFI/x+"], Some("efi"), Some("efi")),
+            (&["efi", "boot/EFI/x+"], Some("boot"), None),
+            (&["boot/EFI/x+"], Some("boot"), None),
+            (&["boot/efi"], None, None),
+            (&["boot/vmlinuz+", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
+            (&["efi", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
+            (&["boot/EFI/x+", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
+            // Directories are content if there are no files.
+            (&["efi/EFI", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
+            (&["efi/EFI/BOOT"], Some("efi"), Some("efi")),
+            (&["efi/EFI", "boot/EFI"], Some("efi"), Some("efi")),
+            (&["boot/EFI", "boot/vmlinuz+"], Some("boot"), None),
+            (&["boot/grub/x+"], None, None),
+            (&["boot/Efi/x+"], None, None),
+            (&["boot/EFI@"], None, None),
+            (&["efi@", "boot/EFI/x+"], Some("boot"), None),
         ] {
             let tree = tree(paths);
-            let expected = expected.and_then(|path: &str| tree.find(path.as_bytes()));
-            assert_eq!(find(&tree), expected, "{paths:?}");
+            for (has_xbootldr, expected) in [(false, expected), (true, with_xbootldr)] {
+                let found = detect(&tree, has_xbootldr).map(|esp| esp.path);
+                assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{paths:?}");
+            }
+        }
+    }
+
+    /// What is named is brought to a mount point that holds no files, and taken out again.
+    #[test]
+    fn named_content_is_mounted_and_unmounted() {
+        let beside = EspSource::Tree(Arc::new(tree(&["EFI/x+"])));
+        let named = |path: &str| EspSource::Directory(path.into());
+        for (given, source, at, root) in [
+            (&["etc"][..], &beside, "efi", &["etc"][..]),
+            (&["efi"], &beside, "efi", &["efi"]),
+            (&["boot/efi"], &beside, "boot/efi", &["boot", "boot/efi"]),
+            (&["boot"], &beside, "boot", &["boot"]),
+            (&["boot/x+"], &beside, "efi", &["boot", "boot/x"]),
+            (&["boot", "efi/y+"], &beside, "boot", &["boot", "efi", "efi/y"]),
+            (&["efi/EFI/x+", "boot/efi"], &named("/efi"), "efi", &["boot", "boot/efi", "efi"]),
+            (&["srv/esp/EFI/x+", "srv/y+"], &named("srv/esp"), "efi", &["srv", "srv/esp", "srv/y"]),
+            (&["boot", "efi/esp/EFI/x+"], &named("efi/esp"), "boot", &["boot", "efi", "efi/esp"]),
+        ] {
+            let mut whole = tree(given);
+            let esp = mount(&mut whole, source, false).unwrap().unwrap();
+            assert_eq!(esp.path, at.as_bytes(), "{given:?}");
+            let content = esp.content(&whole, Timestamp::default()).unwrap();
+            let shown = String::from_utf8(esp.shown().to_vec()).unwrap();
+            let expected = [format!("{shown}/EFI"), format!("{shown}/EFI/x")];
+            assert_eq!(paths(&content), expected, "{given:?}");
+            assert_eq!(paths(&esp.unmount(&whole).unwrap()), root, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn directories_that_can_not_be_the_esp_are_refused() {
+        let given = ["efi/x+", "boot/x+", "link@", "file+"];
+        let beside = EspSource::Tree(Arc::new(tree(&["EFI/x+"])));
+        let named = |path: &str| EspSource::Directory(path.into());
+        for (source, has_xbootldr, parameter) in [
+            (named("nowhere"), false, "--esp-from"),
+            (named("link"), false, "--esp-from"),
+            (named("file"), false, "--esp-from"),
+            (named("/"), false, "--esp-from"),
+            (named("boot"), true, "--esp-from"),
+            (beside, false, "--esp-tree"),
+        ] {
+            let error = mount(&mut tree(&given), &source, has_xbootldr).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("{parameter}: ")), "{error}");
         }
     }
 

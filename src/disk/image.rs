@@ -1,23 +1,24 @@
 //! The built-in set of partitions: a BIOS boot partition, if it is asked for; an EFI system
-//! partition, if there is something for it; and the root file system.
+//! partition, if there is content for it; an XBOOTLDR partition, if it is asked for; and the root
+//! file system.
 
-use std::sync::Arc;
-
+use super::boot::{self, Divided};
+pub use super::esp::EspSource;
 use super::file_system::Content;
 use super::manifest::Parameters;
 use super::place::{Bounds, Candidate, Demand, Place, Presence, place};
 use super::root::Planner;
 use super::{
-    ALIGNMENT, Definition, Disk, Identity, Partition, Plan, Product, Root, Source, Vfat, esp,
-    identify, source,
+    ALIGNMENT, Definition, Disk, Identity, Partition, Plan, Product, Root, Source, esp, identify,
+    source,
 };
 use crate::btrfs::Reading;
 use crate::error::{Error, Result};
 use crate::gpt::{Geometry, PartitionType, SectorSize};
 use crate::layout::Layout;
+use crate::name::Escaped;
 use crate::size::round_up;
-use crate::time::Timestamp;
-use crate::tree::{SurveyOptions, Tree, survey};
+use crate::tree::{SurveyOptions, survey};
 
 /// The size in bytes of a BIOS boot partition. GRUB's core image takes a tenth of it.
 const BIOS_BOOT: u64 = ALIGNMENT;
@@ -32,26 +33,40 @@ pub struct Options {
     pub size: Option<u64>,
     /// Bytes in a sector of the disk.
     pub sector_size: SectorSize,
+    /// Where the content of the ESP comes from.
+    pub esp: EspSource,
     /// The size of the ESP in bytes, rounded up to MiB, which also asks for one when the tree has
     /// nothing for it; `None` for twice its content and at least a FAT32.
     pub esp_size: Option<u64>,
-    /// Bytes in a sector of the ESP's file system, at least those of the disk; `None` for as many.
+    /// Bytes in a sector of the FAT of an ESP or XBOOTLDR partition, at least those of the disk;
+    /// `None` for as many.
     pub esp_sector_size: Option<SectorSize>,
+    /// Whether there is an XBOOTLDR partition, which holds what the tree has under `/boot`.
+    pub xbootldr: bool,
+    /// The size of the XBOOTLDR partition in bytes, rounded up to MiB, which also asks for one;
+    /// `None` for that of an ESP with the same content.
+    pub xbootldr_size: Option<u64>,
     /// Whether there is a BIOS boot partition: 1 MiB for a boot loader to be put into.
     pub bios_boot: bool,
 }
 
+impl Options {
+    pub(super) fn has_xbootldr(&self) -> bool {
+        self.xbootldr || self.xbootldr_size.is_some()
+    }
+}
+
 /// Plans a disk image.
 ///
-/// The ESP holds what the tree has under `/efi`, else under `/boot` when that has a directory
-/// `EFI`; the root file system keeps the empty directory. Without such content there is an ESP
-/// only if a size is given for it. A BIOS boot partition comes first, then the ESP, then the root,
-/// which can grow when the image is put on a larger disk.
+/// The ESP holds what [`Options::esp`] says; the root file system keeps the empty directory.
+/// Without such content there is an ESP only if a size is given for it. A BIOS boot partition comes
+/// first, then the ESP, then XBOOTLDR, then the root, which can grow when the image is put on a
+/// larger disk.
 ///
 /// # Errors
 /// Those of the file systems, and [`Error::Parameter`] if the architecture can't be told from the
-/// tree, the epoch is out of range, the size is no multiple of the sector size, or sectors of the
-/// ESP are smaller than those of the disk.
+/// tree, the epoch is out of range, the size is no multiple of the sector size, sectors of the
+/// ESP are smaller than those of the disk, or there is no place for the content of the ESP.
 pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     if let Some(sectors) = options.esp_sector_size
         && sectors.bytes() < options.sector_size.bytes()
@@ -64,17 +79,20 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         ));
     }
     let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
+    let esp = esp::mount(&mut tree, &options.esp, options.has_xbootldr())?;
     let (mut basis, normalization, mut warnings) = source::settle(&mut tree, epoch, &rules)?;
     let architecture = source::architecture(&tree, architecture)?;
     basis.architecture = Some(architecture);
     let epoch = basis.epoch.0;
 
-    let (root, esp) = split(tree, epoch, options.esp_size.is_some())?;
+    let divided = boot::divide(tree, esp, architecture.0, epoch, options)?;
+    let Divided { root, boot, esp_from, warnings: of_boot } = divided;
+    warnings.extend(of_boot);
     let wanted = SurveyOptions { threads, digest: seed.is_none() };
     let mut surveys = vec![survey(&root, &wanted)?];
     if wanted.digest {
-        for tree in esp.iter() {
-            surveys.push(survey(tree, &wanted)?);
+        for partition in &boot {
+            surveys.push(survey(&partition.tree, &wanted)?);
         }
     }
     let seed = source::seed(seed, &surveys);
@@ -85,12 +103,9 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         label: options.root.label().cloned(),
         ..Definition::new(PartitionType::root(architecture.0))
     };
-    let before = [
-        options.bios_boot.then_some(PartitionType::BiosBoot),
-        esp.is_some().then_some(PartitionType::Esp),
-    ];
-    let before = before.into_iter().flatten().map(Definition::new);
-    let definitions: Vec<_> = before.chain([definition]).collect();
+    let before = options.bios_boot.then_some(PartitionType::BiosBoot).into_iter();
+    let before = before.chain(boot.iter().map(|partition| partition.partition_type));
+    let definitions: Vec<_> = before.map(Definition::new).chain([definition]).collect();
     let identities = identify(seed.0, &definitions);
 
     let reading = Reading { threads, spool: spool.as_deref() };
@@ -99,8 +114,8 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let planner = options.root.prepare(root, facts, uuid, label, epoch, &reading)?;
     let mut sizes = Vec::new();
     sizes.extend(options.bios_boot.then_some(BIOS_BOOT));
-    if let Some(tree) = &esp {
-        sizes.push(esp_size(tree, epoch, options)?);
+    for partition in &boot {
+        sizes.push(partition.size(epoch, options)?);
     }
     let placed = match options.size {
         Some(total) => Placed::within(total, &identities, &sizes, &planner, options)?,
@@ -110,12 +125,13 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
 
     let mut partitions = Vec::new();
     let mut contents = Vec::new();
-    let mut root = Some(root);
+    let (mut boot, mut root) = (boot.iter(), Some(root));
     for (identity, Place { start, size, .. }) in identities.into_iter().zip(places) {
-        let content = match (identity.partition_type, &esp) {
-            (PartitionType::BiosBoot, _) => None,
-            (PartitionType::Esp, Some(tree)) => {
-                Some(plan_esp(tree, &identity, epoch, start, size, options)?)
+        let content = match identity.partition_type {
+            PartitionType::BiosBoot => None,
+            PartitionType::Esp | PartitionType::Xbootldr => {
+                let partition = boot.next().expect("each has its identity, in the same order");
+                Some(partition.plan(&identity, epoch, start, size, options)?)
             }
             _ => root.take(),
         };
@@ -131,6 +147,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let sector_size = options.sector_size;
     let mut parameters = Parameters::of_image(options);
     parameters.compressed_by(planner.codecs());
+    parameters.esp_from = esp_from.map(|path| Escaped(&path).to_string());
     let disk = Disk { uuid: seed.0.disk(), sector_size, size, partitions };
     Ok(Plan {
         layout: disk.compose(contents)?,
@@ -215,46 +232,4 @@ fn place_all(
     let end = size.saturating_sub(Geometry::tail(options.sector_size));
     let placed = place(ALIGNMENT..end.max(ALIGNMENT), ALIGNMENT, &candidates).ok()?;
     placed.places.into_iter().collect()
-}
-
-/// Takes a tree apart: what the root file system holds, and what the ESP holds, if there is one.
-fn split(tree: Tree, epoch: Timestamp, wanted: bool) -> Result<(Arc<Tree>, Option<Arc<Tree>>)> {
-    match esp::find(&tree) {
-        Some(directory) => {
-            let (root, esp) = (tree.hollow(&[directory])?, tree.subtree(directory)?);
-            Ok((Arc::new(root), Some(Arc::new(esp))))
-        }
-        None if wanted => Ok((Arc::new(tree), Some(Arc::new(esp::empty(epoch)?)))),
-        None => Ok((Arc::new(tree), None)),
-    }
-}
-
-fn vfat(options: &Options) -> Vfat {
-    let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
-    Vfat { sector_size, label: Some("ESP".to_owned()) }
-}
-
-/// The size of the ESP in bytes.
-fn esp_size(tree: &Arc<Tree>, epoch: Timestamp, options: &Options) -> Result<u64> {
-    match options.esp_size {
-        Some(size) => Ok(round_up(size, ALIGNMENT)),
-        None => esp::size(tree, &vfat(options), epoch),
-    }
-}
-
-fn plan_esp(
-    tree: &Arc<Tree>,
-    identity: &Identity,
-    epoch: Timestamp,
-    start: u64,
-    size: u64,
-    options: &Options,
-) -> Result<Content> {
-    let planned = vfat(options).plan(tree, identity.file_system, epoch, start, Some(size));
-    planned.map_err(|error| match error {
-        Error::TooSmall { rule, remedy, .. } => {
-            Error::TooSmall { what: "the ESP's size (--esp-size)".into(), rule, remedy }
-        }
-        error => error,
-    })
 }

@@ -62,11 +62,23 @@ pub struct Parameters {
     /// Bytes in a sector of the disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_size: Option<u32>,
+    /// The directory of the tree that the content of the ESP is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub esp_from: Option<String>,
+    /// Whether the content of the ESP is from a tree of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub esp_tree: bool,
     /// The size in bytes of the ESP.
     pub esp_size: Option<u64>,
-    /// Bytes in a sector of the ESP's file system.
+    /// Bytes in a sector of the FAT of an ESP or XBOOTLDR partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub esp_sector_size: Option<u32>,
+    /// Whether `/boot` is the content of an XBOOTLDR partition.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub xbootldr: bool,
+    /// The size in bytes of the XBOOTLDR partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xbootldr_size: Option<u64>,
     /// Whether there is a BIOS boot partition.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bios_boot: bool,
@@ -339,8 +351,12 @@ impl Parameters {
             grow_to: ext4.grow_to,
             inodes: ext4.inodes,
             sector_size: None,
+            esp_from: None,
+            esp_tree: false,
             esp_size: None,
             esp_sector_size: None,
+            xbootldr: false,
+            xbootldr_size: None,
             bios_boot: false,
             ext4_profile: Some(profile),
             ext4_block_size: Some(ext4.block_size),
@@ -381,8 +397,11 @@ impl Parameters {
         Self {
             size: options.size,
             sector_size: Some(options.sector_size.bytes()),
+            esp_tree: matches!(options.esp, image::EspSource::Tree(_)),
             esp_size: options.esp_size,
             esp_sector_size: options.esp_sector_size.map(SectorSize::bytes),
+            xbootldr: options.has_xbootldr(),
+            xbootldr_size: options.xbootldr_size,
             bios_boot: options.bios_boot,
             ..root
         }

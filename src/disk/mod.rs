@@ -6,6 +6,7 @@
 
 mod architecture;
 pub mod bare;
+mod boot;
 pub(crate) mod btrfs;
 mod definition;
 mod esp;

@@ -326,6 +326,25 @@ impl Tree {
         Some(at)
     }
 
+    /// Finds the directory of a path (no leading slash, no symlink followed).
+    pub(crate) fn directory(&self, path: &[u8]) -> Option<InodeId> {
+        self.find(path).filter(|&id| self.inode(id).kind == Kind::Directory)
+    }
+
+    /// Whether there is anything but directories below a directory.
+    pub(crate) fn holds_files(&self, directory: InodeId) -> bool {
+        let mut pending = vec![directory];
+        while let Some(directory) = pending.pop() {
+            for entry in self.entries(directory) {
+                if self.inode(entry.inode()).kind != Kind::Directory {
+                    return true;
+                }
+                pending.push(entry.inode());
+            }
+        }
+        false
+    }
+
     /// Finds a name in a directory.
     pub(crate) fn child(&self, directory: InodeId, name: &[u8]) -> Option<InodeId> {
         let entries = self.entries(directory);
@@ -364,6 +383,11 @@ impl Tree {
     /// If `root` is not a directory.
     pub fn subtree(&self, root: InodeId) -> Result<Self> {
         self.rebuild(root, &BTreeSet::new(), None)
+    }
+
+    /// The same tree, whose root has this path in the source.
+    pub(crate) fn with_prefix(self, path: &[u8]) -> Self {
+        Self { prefix: path.to_vec(), ..self }
     }
 
     /// The same tree with the given directories empty.

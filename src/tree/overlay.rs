@@ -263,6 +263,27 @@ impl Overlay {
     }
 }
 
+impl Tree {
+    /// Returns this tree with the content of another one in a directory, which is added with the
+    /// metadata of the other's root if this tree does not have it.
+    ///
+    /// # Errors
+    /// Those of [`Overlay::merge`].
+    pub(crate) fn with_tree(&self, directory: &[u8], other: &Self) -> Result<Self> {
+        let mut overlay = Overlay::new();
+        overlay.merge(Overlay::ROOT, self)?;
+        let is_added = overlay.find(directory)?.is_none();
+        let place = overlay.make_directory(directory)?;
+        if is_added {
+            overlay.adopt(place, other, InodeId::ROOT);
+        }
+        overlay.merge(place, other)?;
+        // Last, since it does not matter to the root's time that something was added.
+        overlay.adopt(Overlay::ROOT, self, InodeId::ROOT);
+        overlay.finish(None)
+    }
+}
+
 impl What {
     fn empty() -> Self {
         Self::Directory(BTreeMap::new())

@@ -1,0 +1,214 @@
+//! The boot partitions: directories of the tree that become FAT file systems of their own.
+//!
+//! An ESP holds what firmware reads. An XBOOTLDR partition holds `/boot` if the ESP is mounted
+//! elsewhere. The root file system keeps the directories as empty mount points.
+
+use std::sync::Arc;
+
+use super::esp::{self, EspDirectory, mount_points};
+use super::file_system::Content;
+use super::image::Options;
+use super::{ALIGNMENT, Identity, Vfat};
+use crate::error::{Error, Result};
+use crate::gpt::{Architecture, PartitionType};
+use crate::name::Escaped;
+use crate::report::Warning;
+use crate::size::round_up;
+use crate::time::Timestamp;
+use crate::tree::{InodeId, Kind, Metadata, Tree, TreeBuilder};
+
+/// The content of XBOOTLDR.
+const BOOT: &[u8] = b"boot";
+
+/// A tree divided among the partitions of a disk.
+pub(super) struct Divided {
+    pub(super) root: Arc<Tree>,
+    /// In the order in which the partitions are stored.
+    pub(super) boot: Vec<BootPartition>,
+    /// The directory of the tree that the content of the ESP is from.
+    pub(super) esp_from: Option<Vec<u8>>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Divides a normalized tree. `esp` is the directory that was named for the ESP.
+pub(super) fn divide(
+    mut tree: Tree,
+    esp: Option<EspDirectory>,
+    architecture: Architecture,
+    epoch: Timestamp,
+    options: &Options,
+) -> Result<Divided> {
+    let (mut warnings, mut boot) = (Vec::new(), Vec::new());
+    let is_named = esp.is_some();
+    let esp = esp.or_else(|| esp::detect(&tree, options.has_xbootldr()));
+    if let Some(esp) = &esp {
+        let content = esp.content(&tree, epoch)?;
+        warnings.extend(left_in_root(&tree, esp, options.has_xbootldr()));
+        warnings.extend(empty(&content, is_named, esp.shown(), "EFI system"));
+        boot.push(BootPartition::esp(content, options));
+        tree = esp.unmount(&tree)?;
+    } else if options.esp_size.is_some() {
+        boot.push(BootPartition::esp(empty_tree(epoch)?, options));
+    } else if !options.bios_boot && boots_by_uefi(architecture) {
+        warnings.extend(without_esp(&tree, options.has_xbootldr()));
+    }
+    if options.has_xbootldr() {
+        let content = match tree.directory(BOOT) {
+            Some(directory) => {
+                let content = tree.subtree(directory)?;
+                tree = tree.hollow(&[directory])?;
+                content
+            }
+            None => empty_tree(epoch)?,
+        };
+        warnings.extend(empty(&content, true, BOOT, "XBOOTLDR"));
+        boot.push(BootPartition::xbootldr(content, options));
+    }
+    let esp_from = esp.and_then(|esp| esp.from);
+    Ok(Divided { root: Arc::new(tree), boot, esp_from, warnings })
+}
+
+/// Returns the content of a partition that the tree has nothing for.
+pub(super) fn empty_tree(epoch: Timestamp) -> Result<Tree> {
+    let metadata = Metadata { mode: 0o755, mtime: epoch, ..Metadata::default() };
+    TreeBuilder::new(metadata)?.finish()
+}
+
+/// Warns of a partition that was asked for and has no content.
+fn empty(content: &Tree, is_asked: bool, path: &[u8], name: &str) -> Option<Warning> {
+    let is_empty = content.entries(InodeId::ROOT).is_empty();
+    let message = format!("the tree has nothing there, so the {name} partition is empty");
+    (is_asked && is_empty).then(|| Warning { path: path.to_vec(), message })
+}
+
+/// Warns of other directories that look like the content of an ESP.
+fn left_in_root(tree: &Tree, esp: &EspDirectory, has_xbootldr: bool) -> Vec<Warning> {
+    let others = mount_points(has_xbootldr).filter(|&place| !is_at_or_below(place, &esp.path));
+    let others = others.filter(|&place| esp::holds_files(tree, place));
+    let warning = |place: &[u8]| {
+        let name = Escaped(place);
+        let way = match place == BOOT {
+            true => format!("--xbootldr for a partition of its own, or --esp-from {name}"),
+            false => format!("--esp-from {name} for it"),
+        };
+        let held = match &esp.from {
+            Some(from) => Escaped(from).to_string(),
+            None => "another tree".to_owned(),
+        };
+        let message =
+            format!("it stays in the root file system, because the ESP holds {held}; give {way}");
+        Warning { path: place.to_vec(), message }
+    };
+    others.map(warning).collect()
+}
+
+/// Whether a path is that of a directory or of something below it.
+pub(super) fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
+    let rest = path.strip_prefix(directory);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Whether firmware of this architecture reads an ESP.
+fn boots_by_uefi(architecture: Architecture) -> bool {
+    use Architecture as A;
+    matches!(
+        architecture,
+        A::X86 | A::X86_64 | A::Arm | A::Arm64 | A::Ia64 | A::Loongarch64 | A::Riscv32 | A::Riscv64
+    )
+}
+
+/// Warns of what needs an ESP in an image that has none.
+fn without_esp(tree: &Tree, has_xbootldr: bool) -> Option<Warning> {
+    let (path, what) = match kernel(tree) {
+        Some(kernel) => (tree.path(kernel), "a kernel"),
+        None if has_xbootldr => (BOOT.to_vec(), "the content of XBOOTLDR"),
+        None => return None,
+    };
+    let message = format!(
+        "{what}, but the image has no EFI system partition to boot it from; add a boot loader \
+         under efi or boot/efi, or give --esp-from or --esp-tree"
+    );
+    Some(Warning { path, message })
+}
+
+/// Finds a kernel where distributions install it.
+fn kernel(tree: &Tree) -> Option<InodeId> {
+    const NAMES: [&[u8]; 6] = [b"vmlinuz", b"vmlinux", b"bzImage", b"zImage", b"Image", b"kernel-"];
+    let is_file = |&id: &InodeId| matches!(tree.inode(id).kind, Kind::File { .. });
+    let children = |path| {
+        let directory = tree.directory(path);
+        directory.into_iter().flat_map(|directory| tree.entries(directory))
+    };
+    let named = children(BOOT).filter(|entry| {
+        let name = tree.name(entry);
+        NAMES.iter().any(|start| name.starts_with(start))
+    });
+    let versions = children(b"usr/lib/modules").chain(children(b"lib/modules"));
+    let packaged = versions.filter_map(|version| tree.child(version.inode(), b"vmlinuz"));
+    named.map(|entry| entry.inode()).chain(packaged).find(is_file)
+}
+
+/// An ESP or an XBOOTLDR partition.
+pub(super) struct BootPartition {
+    pub(super) partition_type: PartitionType,
+    pub(super) tree: Arc<Tree>,
+    /// The label of the file system.
+    label: &'static str,
+    /// The size in bytes that was asked for, and how.
+    asked: Option<u64>,
+    parameter: &'static str,
+}
+
+impl BootPartition {
+    fn esp(tree: Tree, options: &Options) -> Self {
+        Self {
+            partition_type: PartitionType::Esp,
+            tree: Arc::new(tree),
+            label: "ESP",
+            asked: options.esp_size,
+            parameter: "--esp-size",
+        }
+    }
+
+    fn xbootldr(tree: Tree, options: &Options) -> Self {
+        Self {
+            partition_type: PartitionType::Xbootldr,
+            tree: Arc::new(tree),
+            label: "XBOOTLDR",
+            asked: options.xbootldr_size,
+            parameter: "--xbootldr-size",
+        }
+    }
+
+    fn vfat(&self, options: &Options) -> Vfat {
+        let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
+        Vfat { sector_size, label: Some(self.label.to_owned()) }
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn size(&self, epoch: Timestamp, options: &Options) -> Result<u64> {
+        match self.asked {
+            Some(size) => Ok(round_up(size, ALIGNMENT)),
+            None => esp::size(&self.tree, &self.vfat(options), epoch),
+        }
+    }
+
+    pub(super) fn plan(
+        &self,
+        identity: &Identity,
+        epoch: Timestamp,
+        start: u64,
+        size: u64,
+        options: &Options,
+    ) -> Result<Content> {
+        let vfat = self.vfat(options);
+        let planned = vfat.plan(&self.tree, identity.file_system, epoch, start, Some(size));
+        planned.map_err(|error| match error {
+            Error::TooSmall { rule, remedy, .. } => {
+                let what = format!("the size of {} ({})", identity.label, self.parameter);
+                Error::TooSmall { what, rule, remedy }
+            }
+            error => error,
+        })
+    }
+}
