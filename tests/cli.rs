@@ -285,6 +285,7 @@ fn help_names_every_option() {
         "--esp-from",
         "--esp-tree",
         "--esp-size",
+        "--esp-fat",
         "--esp-sector-size",
         "--xbootldr",
         "--xbootldr-size",

@@ -68,6 +68,9 @@ pub(super) struct Mkimage {
     /// The size of the EFI system partition [default: twice its content, and at least a FAT32]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_size: Option<String>,
+    /// The variant of its FAT, and of that of XBOOTLDR: some firmware boots FAT32 alone [default: 32]
+    #[arg(long, value_enum)]
+    pub(super) esp_fat: Option<EspFat>,
     /// Bytes in a sector of its FAT, and of that of XBOOTLDR: 512 or 4096 [default: those of the disk]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_sector_size: Option<String>,
@@ -426,6 +429,16 @@ pub(super) struct Outcome {
 pub(super) enum Fs {
     Ext4,
     Btrfs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum EspFat {
+    #[value(name = "12")]
+    Fat12,
+    #[value(name = "16")]
+    Fat16,
+    #[value(name = "32")]
+    Fat32,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

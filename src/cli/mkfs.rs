@@ -19,7 +19,7 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
         MkfsFormat::Vfat(typed) => {
             let headroom = typed.headroom.as_deref().map(meaning::headroom).transpose()?;
             let sector_size = meaning::sector_size("--sector-size", &typed.sector_size)?.bytes();
-            let vfat = Vfat { sector_size, label: typed.label.clone() };
+            let vfat = Vfat { sector_size, label: typed.label.clone(), variant: None };
             (&typed.common, bare::FileSystem::Vfat { vfat, headroom }, None)
         }
     };

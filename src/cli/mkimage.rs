@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::arguments::{Fs, Mkimage};
+use super::arguments::{EspFat, Fs, Mkimage};
 use super::build::{First, Job};
 use super::meaning;
 use crate::disk::Root;
 use crate::disk::image::{self, EspSource};
 use crate::error::Result;
+use crate::fat::Variant;
 
 /// Makes the image; `first` makes the tree that it is of, if that is not there yet.
 pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
@@ -31,6 +32,11 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
             None => EspSource::Detect,
         },
         esp_size: size("--esp-size", &typed.esp_size)?,
+        esp_fat: typed.esp_fat.map(|variant| match variant {
+            EspFat::Fat12 => Variant::Fat12,
+            EspFat::Fat16 => Variant::Fat16,
+            EspFat::Fat32 => Variant::Fat32,
+        }),
         esp_sector_size: esp_sector_size.transpose()?,
         xbootldr: typed.xbootldr,
         xbootldr_size: size("--xbootldr-size", &typed.xbootldr_size)?,

@@ -62,7 +62,8 @@ fn describe(file_system: &FileSystem) -> String {
         "" => String::new(),
         label => format!(" {label:?}"),
     };
-    format!("{} {}{label}", file_system.format.name(), file_system.id())
+    let variant = file_system.variant.map_or(String::new(), |variant| format!(" ({variant})"));
+    format!("{}{variant} {}{label}", file_system.format.name(), file_system.id())
 }
 
 /// A size in the largest unit that says it exactly.

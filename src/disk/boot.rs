@@ -10,6 +10,7 @@ use super::file_system::Content;
 use super::image::Options;
 use super::{ALIGNMENT, Identity, Vfat};
 use crate::error::{Error, Result};
+use crate::fat::{self, Variant};
 use crate::gpt::{Architecture, PartitionType};
 use crate::name::Escaped;
 use crate::report::Warning;
@@ -182,7 +183,7 @@ impl BootPartition {
 
     fn vfat(&self, options: &Options) -> Vfat {
         let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
-        Vfat { sector_size, label: Some(self.label.to_owned()) }
+        Vfat { sector_size, label: Some(self.label.to_owned()), variant: options.esp_fat }
     }
 
     /// Returns the size in bytes.
@@ -201,13 +202,19 @@ impl BootPartition {
         size: u64,
         options: &Options,
     ) -> Result<Content> {
-        let vfat = self.vfat(options);
+        let variant = options.esp_fat.unwrap_or(Variant::Fat32);
+        let vfat = Vfat { variant: Some(variant), ..self.vfat(options) };
         let planned = vfat.plan(&self.tree, identity.file_system, epoch, start, Some(size));
         planned.map_err(|error| match error {
             Error::TooSmall { rule, remedy, .. } => {
                 let what = format!("the size of {} ({})", identity.label, self.parameter);
                 Error::TooSmall { what, rule, remedy }
             }
+            Error::Parameter { parameter: fat::SIZE, rule, remedy } => Error::Parameter {
+                parameter: self.parameter,
+                rule,
+                remedy: format!("{remedy} with --esp-fat"),
+            },
             error => error,
         })
     }

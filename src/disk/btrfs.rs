@@ -220,6 +220,7 @@ impl Prepared {
         let btrfs::Plan { layout, warnings } = btrfs::plan(&self.tree, &self.contents, &options)?;
         let file_system = FileSystem {
             format: Format::Btrfs,
+            variant: None,
             uuid: options.uuid,
             label: self.label.clone(),
             size: layout.size(),

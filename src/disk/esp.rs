@@ -187,10 +187,12 @@ fn least(sector_size: u32) -> u64 {
 }
 
 /// The size in bytes of an ESP that no size was given for: twice what its content takes, since an
-/// update writes the new kernel before it removes the old one, and an ESP can't grow later.
+/// update writes the new kernel before it removes the old one, and an ESP can't grow later. Unless
+/// a variant is asked for, it is that of a FAT32.
 pub(super) fn size(tree: &Arc<Tree>, vfat: &Vfat, epoch: Timestamp) -> Result<u64> {
     let content = vfat.minimal_size(tree, epoch)?;
-    Ok(round_up(content.saturating_mul(2), MIB).max(least(vfat.sector_size)))
+    let least = if vfat.variant.is_some() { 0 } else { least(vfat.sector_size) };
+    Ok(round_up(content.saturating_mul(2), MIB).max(least))
 }
 #[cfg(test)]
 mod tests {

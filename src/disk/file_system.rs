@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::ext4::{self, Profile};
-use crate::fat;
+use crate::fat::{self, Variant};
 use crate::layout::Layout;
 use crate::report::Warning;
 use crate::seed;
@@ -42,6 +42,8 @@ impl Format {
 pub struct FileSystem {
     /// Its format.
     pub format: Format,
+    /// The width of the entries of a FAT; `None` for other formats.
+    pub variant: Option<Variant>,
     /// The UUID; that of FAT is the one its volume id is made of.
     pub uuid: Uuid,
     /// The label; may be empty.
@@ -144,7 +146,7 @@ impl Ext4 {
         let ext4::Plan { layout, warnings } = ext4::plan(tree, survey, &options)?;
         let label = self.label.clone().unwrap_or_default();
         let size = layout.size();
-        let file_system = FileSystem { format: Format::Ext4, uuid, label, size };
+        let file_system = FileSystem { format: Format::Ext4, variant: None, uuid, label, size };
         Ok(Content { layout, file_system, warnings })
     }
 }
@@ -156,6 +158,8 @@ pub struct Vfat {
     pub sector_size: u32,
     /// The label, at most 11 bytes; `None` for none.
     pub label: Option<String>,
+    /// The variant; `None` for FAT32 if the size allows it, else FAT16, else FAT12.
+    pub variant: Option<Variant>,
 }
 
 impl Vfat {
@@ -170,7 +174,7 @@ impl Vfat {
             volume_id: seed::fat_volume_id(uuid),
             label: self.label.clone(),
             epoch,
-            variant: None,
+            variant: self.variant,
         }
     }
 
@@ -188,10 +192,11 @@ impl Vfat {
         size: Option<u64>,
     ) -> Result<Content> {
         let options = self.options(uuid, epoch, start, size);
-        let fat::Plan { layout, warnings, .. } = fat::plan(tree, &options)?;
+        let fat::Plan { layout, variant, warnings } = fat::plan(tree, &options)?;
         let label = self.label.clone().unwrap_or_default();
         let size = layout.size();
-        let file_system = FileSystem { format: Format::Vfat, uuid, label, size };
+        let file_system =
+            FileSystem { format: Format::Vfat, variant: Some(variant), uuid, label, size };
         Ok(Content { layout, file_system, warnings })
     }
 }
@@ -205,7 +210,7 @@ mod tests {
     #[test]
     fn a_fat_can_start_anywhere_on_a_disk() {
         let tree = Arc::new(TreeBuilder::new(Metadata::default()).unwrap().finish().unwrap());
-        let vfat = Vfat { sector_size: 512, label: None };
+        let vfat = Vfat { sector_size: 512, label: None, variant: None };
         let start = 3 << 40;
         let size = Some(40 << 20);
         let plan = vfat.plan(&tree, Uuid::nil(), Timestamp::default(), start, size).unwrap();
@@ -216,7 +221,8 @@ mod tests {
     #[test]
     fn ids_are_shown_as_blkid_shows_them() {
         let uuid = "877a9082-e0a0-4e11-b7cd-6af00e1b357b".parse().unwrap();
-        let vfat = FileSystem { format: Format::Vfat, uuid, label: String::new(), size: 0 };
+        let vfat =
+            FileSystem { format: Format::Vfat, variant: None, uuid, label: String::new(), size: 0 };
         assert_eq!(vfat.id(), "877A-9082");
         let ext4 = FileSystem { format: Format::Ext4, ..vfat };
         assert_eq!(ext4.id(), "877a9082-e0a0-4e11-b7cd-6af00e1b357b");

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::btrfs::Reading;
 use crate::error::{Error, Result};
+use crate::fat::Variant;
 use crate::gpt::{Geometry, PartitionType, SectorSize};
 use crate::layout::Layout;
 use crate::name::Escaped;
@@ -38,6 +39,9 @@ pub struct Options {
     /// The size of the ESP in bytes, rounded up to MiB, which also asks for one when the tree has
     /// nothing for it; `None` for twice its content and at least a FAT32.
     pub esp_size: Option<u64>,
+    /// The variant of the FAT of an ESP or XBOOTLDR partition; `None` for FAT32, which is the one
+    /// that all firmware reads.
+    pub esp_fat: Option<Variant>,
     /// Bytes in a sector of the FAT of an ESP or XBOOTLDR partition, at least those of the disk;
     /// `None` for as many.
     pub esp_sector_size: Option<SectorSize>,

@@ -70,6 +70,9 @@ pub struct Parameters {
     pub esp_tree: bool,
     /// The size in bytes of the ESP.
     pub esp_size: Option<u64>,
+    /// The variant of the FAT of an ESP or XBOOTLDR partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub esp_fat: Option<String>,
     /// Bytes in a sector of the FAT of an ESP or XBOOTLDR partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub esp_sector_size: Option<u32>,
@@ -229,6 +232,9 @@ pub struct FileSystemRecord {
     /// The name that `mount` knows.
     #[serde(rename = "type")]
     pub format: &'static str,
+    /// Of a FAT: `FAT12`, `FAT16` or `FAT32`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The id as `blkid` shows it.
     pub uuid: String,
     /// The label.
@@ -310,6 +316,7 @@ impl From<&FileSystem> for FileSystemRecord {
     fn from(file_system: &FileSystem) -> Self {
         Self {
             format: file_system.format.name(),
+            variant: file_system.variant.map(|variant| variant.to_string()),
             uuid: file_system.id(),
             label: file_system.label.clone(),
             size: file_system.size,
@@ -354,6 +361,7 @@ impl Parameters {
             esp_from: None,
             esp_tree: false,
             esp_size: None,
+            esp_fat: None,
             esp_sector_size: None,
             xbootldr: false,
             xbootldr_size: None,
@@ -399,6 +407,7 @@ impl Parameters {
             sector_size: Some(options.sector_size.bytes()),
             esp_tree: matches!(options.esp, image::EspSource::Tree(_)),
             esp_size: options.esp_size,
+            esp_fat: options.esp_fat.map(|variant| variant.to_string()),
             esp_sector_size: options.esp_sector_size.map(SectorSize::bytes),
             xbootldr: options.has_xbootldr(),
             xbootldr_size: options.xbootldr_size,

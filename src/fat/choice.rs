@@ -4,10 +4,10 @@
 //! with too few clusters, which some tools make, can't be read by firmware and is never made.
 //! Clusters are as large as is common and valid, and smaller if the tree fits only then.
 
-use super::Variant;
 use super::geometry::{CLUSTER_SIZES, Geometry, ROOT_ENTRIES, ROOT_ENTRIES_MAX, Shape, UNIT};
 use super::listing::Listing;
 use super::spec::SLOT;
+use super::{SIZE, Variant};
 use crate::error::{Error, Result};
 use crate::size::round_up;
 use crate::tree::{InodeId, Tree};
@@ -93,7 +93,7 @@ impl Choice<'_> {
     pub(super) fn at(&self, size: u64) -> Result<Geometry> {
         if !size.is_multiple_of(UNIT) {
             return Err(Error::parameter(
-                "FAT size",
+                SIZE,
                 format!("{size} bytes are not a multiple of {UNIT}"),
                 format!("give {} bytes", round_up(size, UNIT)),
             ));
@@ -113,7 +113,7 @@ impl Choice<'_> {
         if !(smallest..=largest).contains(&size) {
             let counts = variant.cluster_counts();
             return Err(Error::parameter(
-                "FAT size",
+                SIZE,
                 format!(
                     "{size} bytes make no valid {variant}, which has {} to {} clusters",
                     counts.start(),

@@ -59,6 +59,9 @@ impl fmt::Display for Variant {
     }
 }
 
+/// The parameter that errors name for [`Options::size`].
+pub(crate) const SIZE: &str = "FAT size";
+
 /// How to make a FAT file system.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -90,7 +90,7 @@ impl Content {
             }
             Some(Format::Vfat) => {
                 let label = Some(label::vfat(label)).filter(|label| !label.is_empty());
-                let vfat = Vfat { sector_size, label };
+                let vfat = Vfat { sector_size, label, variant: None };
                 return Ok(Self::Fat(Fat { tree, vfat, uuid, epoch }));
             }
             Some(Format::Ext4) => Root::Ext4(Ext4 { profile: options.ext4, ..Ext4::default() }),

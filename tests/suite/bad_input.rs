@@ -211,8 +211,8 @@ fn a_file_too_large_for_fat() {
 
 #[test]
 fn an_esp_smaller_than_its_content() {
-    let ground = Ground::new("mkdir -p efi/EFI; head -c 5M /dev/urandom >efi/EFI/large");
-    let mut command = ground.mkimage(&["--esp-size=2M"]);
+    let ground = Ground::new("mkdir -p efi/EFI; truncate -s 40M efi/EFI/large");
+    let mut command = ground.mkimage(&["--esp-size=33M"]);
     ground.refused(&mut command, UNREPRESENTABLE, &["--esp-size"]);
 }
 

@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bad_input::{USAGE, check};
 use crate::detfs::{detfs, mkimage, succeed};
 use crate::oracle::{
-    Comparison, Partition, ext4, extract, extract_fat, fsck_fat, gpt, partitions, sha256, shell,
+    Comparison, Partition, ext4, extract, extract_fat, fsck_fat, gpt, partitions, run, sha256,
+    shell,
 };
 
 const EPOCH: i64 = 1_700_000_000;
@@ -285,4 +286,57 @@ fn a_kernel_without_an_esp_is_worth_a_line() {
     assert_eq!(fixture.make(&[]).1, "");
     let stderr = fixture.make(&["--xbootldr"]).1;
     assert!(stderr.starts_with("detfs: boot: the content of XBOOTLDR, but"), "{stderr}");
+}
+
+/// Some firmware boots FAT32 alone, so another FAT is made only for who asks for it.
+#[test]
+fn an_esp_is_fat32_unless_asked_otherwise() {
+    let fixture = Fixture::new(":");
+    shell(ESP, &[&fixture.tree.join("efi")]);
+    let esp = fixture.path("partition");
+    let has_variant = |options: &[&str], sector_size: u64, bits: &str| {
+        let json = fixture.path("json");
+        let mut command = fixture.command(options);
+        let shown = succeed(command.arg("--manifest").arg(&json)).stdout;
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains(&format!("vfat (FAT{bits}) ")), "{shown}");
+        let manifest: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+        let file_system = &manifest["partition_table"]["partitions"][0]["file_system"];
+        assert_eq!(file_system["variant"], format!("FAT{bits}"), "{options:?}");
+        let found = partitions(&fixture.image, sector_size).unwrap();
+        extract(&fixture.image, &found[0], &esp);
+        fsck_fat(&esp).unwrap();
+        let said = run("fsck.fat", [OsStr::new("-nv"), esp.as_os_str()]).stdout;
+        assert!(said.contains(&format!("2 FATs, {bits} bit entries")), "{options:?}: {said}");
+        let blkid = shell("blkid -p -s VERSION -o value $1", &[&esp]);
+        assert_eq!(blkid.trim(), format!("FAT{bits}"), "{options:?}");
+        found[0].len
+    };
+    for (options, bits, sector_size) in [
+        (&["--esp-size=33M"][..], "32", 512),
+        (&[], "32", 512),
+        (&["--esp-size=257M", "--sector-size=4096"], "32", 4096),
+        (&["--esp-fat=16", "--esp-size=16M"], "16", 512),
+        (&["--esp-fat=16", "--esp-size=256M", "--sector-size=4096"], "16", 4096),
+        (&["--esp-fat=12", "--esp-size=2M"], "12", 512),
+    ] {
+        has_variant(options, sector_size, bits);
+    }
+    // Without a size, twice the content and no more than the variant needs.
+    assert_eq!(has_variant(&["--esp-fat=12"], 512, "12"), 2 << 20);
+    assert_eq!(has_variant(&["--esp-fat=16"], 512, "16"), 5 << 20);
+    for (options, words) in [
+        (&["--esp-size=2M"][..], &["--esp-size", "2097152", "FAT32", "--esp-fat"][..]),
+        (&["--esp-size=32M"], &["--esp-size", "33554432", "FAT32"]),
+        (&["--esp-size=256M", "--sector-size=4096"], &["--esp-size", "268435456", "FAT32"]),
+        (&["--xbootldr-size=2M"], &["--xbootldr-size", "2097152", "FAT32"]),
+        (&["--esp-fat=16", "--esp-size=2M"], &["--esp-size", "2097152", "FAT16"]),
+        (&["--esp-fat=12", "--esp-size=512M"], &["--esp-size", "536870912", "FAT12"]),
+        (&["--esp-fat=24"], &["--esp-fat", "12, 16, 32"]),
+    ] {
+        fs::remove_file(&fixture.image).ok();
+        check(&mut fixture.command(options), USAGE, words);
+    }
+    let parameters = fixture.make(&["--esp-fat=16", "--esp-size=16M"]).0["parameters"].clone();
+    assert_eq!(parameters["esp_fat"], json!("FAT16"));
 }
