@@ -171,6 +171,110 @@ fn options_of_another_file_system_are_refused() {
     }
 }
 
+/// Sizes that contradict each other.
+#[test]
+fn sizes_that_do_not_go_together_are_refused() {
+    let scratch = Scratch::new();
+    for mkfs in ["ext4", "btrfs", "vfat"] {
+        let arguments = ["mkfs", mkfs, "tree", "out/fs", "--size=300M", "--headroom=1M"];
+        scratch.refuses(2, &["detfs: --headroom: ", "--size"], &arguments);
+    }
+    scratch.refuses(2, &["detfs: --headroom: "], &mkimage(&["--size=300M", "--headroom=0"]));
+    let btrfs = mkimage(&["--fs=btrfs", "--size=300M", "--headroom=10%"]);
+    scratch.refuses(2, &["detfs: --headroom: "], &btrfs);
+    for arguments in [
+        &mkimage(&["--grow-to=1M"])[..],
+        &mkimage(&["--size=64M", "--grow-to=61M"]),
+        &["mkfs", "ext4", "tree", "out/fs", "--size=64M", "--grow-to=63M"],
+        &["mkfs", "ext4", "tree", "out/fs", "--grow-to=64K"],
+    ] {
+        scratch.refuses(2, &["detfs: --grow-to: ", "less than"], arguments);
+    }
+    let ro = mkimage(&["--ext4-profile=ro", "--grow-to=1G"]);
+    scratch.refuses(2, &["detfs: --grow-to: ", "profile"], &ro);
+    scratch.refuses(2, &["--source-date-epoch"], &["normalize", "--list", "--source-date-epoch=1"]);
+    fs::write(scratch.path("image.toml"), "[image]\ntree = 'tree'\nout = 'out/disk.raw'\n")
+        .unwrap();
+    scratch.refuses(2, &["--update", "lock"], &["build", "--update", "image.toml"]);
+    let same = ["mkfs", "ext4", "tree", "out/fs", "--size=64M", "--grow-to=64M"];
+    assert_eq!(scratch.run(&same), (0, String::new()));
+}
+
+/// Patterns that match nothing, and options that change nothing, are worth a line each; the image
+/// is the same without them.
+#[test]
+fn what_has_no_effect_is_reported() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("tree/var")).unwrap();
+    fs::write(scratch.path("tree/var/junk"), "junk").unwrap();
+    let image = || fs::read(scratch.path("out/fs")).unwrap();
+    let lines = |arguments: &[&str]| {
+        let arguments = [arguments, &["tree", "out/fs", "--force"]].concat();
+        let (code, stderr) = scratch.run(&arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stderr.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ext4 = ["mkfs", "ext4"];
+    assert_eq!(lines(&[&ext4[..], &["--exclude=var/*"]].concat()), [""; 0]);
+    let plain = image();
+    let options = [
+        "--exclude=/var/*",
+        "--exclude=nowhere/**",
+        "--drop-xattr=user.nothing",
+        "--keep-xattr=trusted.overlay.*",
+    ];
+    assert_eq!(
+        lines(&[&ext4[..], &options].concat()),
+        [
+            "detfs: --exclude: \"nowhere/**\" matches no path that was looked at",
+            "detfs: --drop-xattr: no extended attribute matches \"user.nothing\"",
+            "detfs: --keep-xattr: no extended attribute matches \"trusted.overlay.*\"",
+        ]
+    );
+    assert!(image() == plain);
+
+    // Below what one pattern matches, another one may still match.
+    let btrfs = ["mkfs", "btrfs", "--compress=zstd", "--no-compress=var", "--no-compress=**/junk"];
+    assert_eq!(lines(&btrfs), [""; 0]);
+    let btrfs = ["mkfs", "btrfs", "--no-compress=etc/*.gz", "--copy-links"];
+    assert_eq!(
+        lines(&btrfs),
+        [
+            "detfs: --no-compress: it has no effect without --compress",
+            "detfs: --copy-links: it has no effect without --subvolume",
+            "detfs: --no-compress: \"etc/*.gz\" matches no path that was looked at",
+        ]
+    );
+
+    let uuid = "--uuid=01234567-89ab-4cde-8f01-23456789abcd";
+    let both = [&ext4[..], &[uuid, "--seed=11111111-2222-3333-4444-555555555555"]].concat();
+    assert_eq!(lines(&both), ["detfs: --seed: it has no effect beside --uuid"]);
+    let disk = ["mkimage", "--architecture=x86-64", "--esp-fat=16", "--esp-sector-size=4096"];
+    assert_eq!(
+        lines(&disk),
+        [
+            "detfs: --esp-fat: it has no effect, because the image has no ESP",
+            "detfs: --esp-sector-size: it has no effect, because the image has no ESP",
+        ]
+    );
+    assert_eq!(lines(&[&disk[..], &["--esp-size=20M"]].concat()), [""; 0]);
+}
+
+/// An epoch before 1980 is no news for a FAT without files.
+#[test]
+fn an_empty_esp_loses_nothing() {
+    let scratch = Scratch::new();
+    let epoch = "--source-date-epoch=0";
+    let (code, stderr) = scratch.run(&mkimage(&["--esp-size=33M", epoch]));
+    assert_eq!((code, &*stderr), (0, ""));
+    fs::create_dir_all(scratch.path("tree/efi/EFI")).unwrap();
+    let (code, stderr) = scratch.run(&mkimage(&[epoch, "--force"]));
+    fs::remove_dir_all(scratch.path("tree/efi")).unwrap();
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("1 time is before 1980"), "{stderr}");
+}
+
 #[test]
 fn compressed_bytes_need_a_place() {
     let scratch = Scratch::new();

@@ -117,7 +117,7 @@ pub(super) struct Normalize {
     #[command(flatten)]
     pub(super) canon: Canon,
     /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "list")]
     pub(super) source_date_epoch: Option<String>,
     /// Print it as JSON
     #[arg(long)]

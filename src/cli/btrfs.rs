@@ -1,13 +1,19 @@
 //! What the arguments of btrfs mean.
 
 use super::arguments::{Btrfs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, Room};
-use super::meaning;
+use super::patterns::Patterns;
+use super::{complain, meaning};
 use crate::btrfs::{Checksum, Compat, Compression, Metadata};
 use crate::disk::{self, PathFilter, Subvolume, Swapfile};
 use crate::error::{Error, Result};
 
 impl Btrfs {
-    pub(super) fn meaning(&self, room: &Room) -> Result<disk::Btrfs> {
+    /// Paths that are not compressed.
+    pub(super) fn no_compress(&self) -> Result<Patterns> {
+        Patterns::new("--no-compress", &self.no_compress)
+    }
+
+    pub(super) fn meaning(&self, room: &Room, no_compress: &Patterns) -> Result<disk::Btrfs> {
         let default = disk::Btrfs::default();
         let headroom = room.headroom.as_deref().map(meaning::headroom).transpose()?;
         let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
@@ -37,7 +43,7 @@ impl Btrfs {
                 None => default.compression,
                 Some(text) => compression(text)?,
             },
-            uncompressed: uncompressed(&self.no_compress)?,
+            uncompressed: uncompressed(no_compress),
             dedup: self.dedup,
             subvolumes: subvolumes.collect(),
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
@@ -46,6 +52,17 @@ impl Btrfs {
             label: room.label.clone(),
             headroom,
         })
+    }
+
+    /// Reports options that change nothing beside the others.
+    pub(super) fn report_without_effect(&self) {
+        let is_compressed = self.compress.as_deref().is_some_and(|text| text != "none");
+        if !self.no_compress.is_empty() && !is_compressed {
+            complain(&"--no-compress: it has no effect without --compress");
+        }
+        if self.copy_links && self.subvolume.is_empty() {
+            complain(&"--copy-links: it has no effect without --subvolume");
+        }
     }
 
     /// All options, and whether they were given.
@@ -103,12 +120,9 @@ fn compression(text: &str) -> Result<Option<Compression>> {
     })
 }
 
-fn uncompressed(patterns: &[String]) -> Result<Option<PathFilter>> {
-    if patterns.is_empty() {
-        return Ok(None);
-    }
-    let globs = meaning::globs("--no-compress", patterns)?;
-    Ok(Some(PathFilter::new(patterns.to_vec(), move |path| globs.matches(path))))
+fn uncompressed(patterns: &Patterns) -> Option<PathFilter> {
+    let (given, patterns) = (patterns.given(), patterns.clone());
+    (!given.is_empty()).then(|| PathFilter::new(given, move |path| patterns.matches(path)))
 }
 
 /// Takes options from the end of the path, so that there may be colons in it.
@@ -179,9 +193,10 @@ mod tests {
     #[test]
     fn patterns_stand_for_paths() {
         let patterns = ["**/*.gz".to_owned(), "/boot".to_owned()];
-        let filter = uncompressed(&patterns).unwrap().unwrap();
-        assert_eq!(filter.patterns(), patterns);
-        assert!(uncompressed(&[]).unwrap().is_none());
+        let filter =
+            |given: &[String]| uncompressed(&Patterns::new("--no-compress", given).unwrap());
+        assert_eq!(filter(&patterns).unwrap().patterns(), patterns);
+        assert!(filter(&[]).is_none());
     }
 
     #[test]
@@ -198,7 +213,6 @@ mod tests {
             ("--compress", compression("lzo:1").map(drop)),
             ("--compress", compression("xz").map(drop)),
             ("--compress", compression("").map(drop)),
-            ("--no-compress", uncompressed(&["a[".to_owned()]).map(drop)),
             ("--swapfile", swapfile("/swapfile").map(drop)),
             ("--swapfile", swapfile("/swapfile:").map(drop)),
             ("--swapfile", swapfile("/swapfile:much").map(drop)),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::normalize::{self, Asked};
+use super::patterns::Patterns;
 use super::{
     arguments, complain, enclosure, format, is_same, meaning, progress, say, say_json, spool,
     summary,
@@ -14,7 +15,7 @@ use crate::disk::{Manifest, Plan, Source};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Output, emit, publish};
-use crate::name::HostPath;
+use crate::name::{Escaped, HostPath};
 use crate::normalize::Profile;
 use crate::report::Warning;
 use crate::seed::Seed;
@@ -54,14 +55,15 @@ impl Job<'_> {
         let seed = typed.seed.as_deref().map(|text| meaning::uuid("--seed", text)).transpose()?;
         let seed = seed.map(Seed);
         let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
-        let exclude = meaning::globs("--exclude", &typed.exclude)?;
+        let exclude = Patterns::new("--exclude", &typed.exclude)?;
         let (image, manifest) = self.destinations()?;
         let asked = self.canon.map(Asked::read).transpose()?;
         self.first.map_or(Ok(()), |first| first())?;
 
-        let excluded = move |path: &[u8]| exclude.matches(path);
+        let excluded = |path: &[u8]| exclude.matches(path);
         let host_xattrs = self.host_xattrs();
-        let options = DirOptions { threads, exclude: Some(&excluded), host_xattrs };
+        let options =
+            DirOptions { threads, exclude: Some(&excluded), host_xattrs: host_xattrs.clone() };
         let (tree, warnings) = dir::read(self.tree, &options)?;
         let canon = asked.map(|asked| asked.of(&tree)).transpose()?.unwrap_or_default();
         let rules = canon.rules;
@@ -75,6 +77,11 @@ impl Job<'_> {
         plan.parameters.drop_xattr.clone_from(&typed.drop_xattr);
         plan.parameters.keep_xattr.clone_from(&typed.keep_xattr);
         plan.warnings.iter().for_each(|warning| complain(warning));
+        exclude.report_unmatched();
+        for (pattern, is_kept) in host_xattrs.unmatched() {
+            let option = if is_kept { "--keep-xattr" } else { "--drop-xattr" };
+            complain(&format!("{option}: no extended attribute matches \"{}\"", Escaped(pattern)));
+        }
         normalize::lines(&plan.normalization, plan.basis.epoch.1)
             .iter()
             .for_each(|line| complain(line));

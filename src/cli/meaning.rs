@@ -8,7 +8,6 @@ use super::arguments::{self, Ext4Profile, Fs, Room};
 use crate::disk::{self, EPOCHS};
 use crate::error::{Error, Result};
 use crate::ext4::Profile;
-use crate::glob::Globs;
 use crate::gpt::{Architecture, SectorSize};
 use crate::size::{self, Headroom};
 use crate::time::Timestamp;
@@ -20,13 +19,6 @@ pub(super) fn uuid(parameter: &'static str, text: &str) -> Result<Uuid> {
             format!("{text:?} is not a UUID"),
             "give 32 hexadecimal digits, say 01234567-89ab-4cde-8f01-23456789abcd",
         )
-    })
-}
-
-/// Patterns of paths.
-pub(super) fn globs(parameter: &'static str, patterns: &[String]) -> Result<Globs> {
-    Globs::new(patterns).map_err(|error| {
-        Error::parameter(parameter, error.to_string(), "put a \\ before what is no pattern")
     })
 }
 
@@ -59,6 +51,18 @@ pub(super) fn headroom(text: &str) -> Result<Headroom> {
             "give a whole number before the %",
         )
     })
+}
+
+/// Refuses headroom beside a fixed size, which leaves what it leaves.
+pub(super) fn headroom_or_size(headroom: Option<&str>, size: Option<u64>) -> Result<()> {
+    match (headroom, size) {
+        (Some(_), Some(_)) => Err(Error::parameter(
+            "--headroom",
+            "with a fixed --size, the free space follows from that",
+            "leave out one of them",
+        )),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn sector_size(parameter: &'static str, text: &str) -> Result<SectorSize> {
@@ -138,6 +142,13 @@ fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
 
 pub(super) fn ext4(typed: &arguments::Ext4, room: &Room) -> Result<disk::Ext4> {
     let block_size = typed.ext4_block_size.as_deref().map(block_size).transpose()?;
+    if typed.grow_to.is_some() && matches!(typed.ext4_profile, Some(Ext4Profile::Ro)) {
+        return Err(Error::parameter(
+            "--grow-to",
+            "ext4 of the profile ro has nothing reserved to grow",
+            "leave it out, or take another profile",
+        ));
+    }
     let default = disk::Ext4::default();
     Ok(disk::Ext4 {
         profile: match typed.ext4_profile {
@@ -218,7 +229,6 @@ mod tests {
             ("--inodes", inodes("-1").map(drop)),
             ("--inodes", inodes("4294967296").map(drop)),
             ("--inodes", inodes("64K").map(drop)),
-            ("--exclude", globs("--exclude", &["a[".to_owned()]).map(drop)),
             ("--seed", uuid("--seed", "11111111-2222").map(drop)),
         ] {
             let error = result.unwrap_err();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::arguments::{EspFat, Fs, Mkimage};
 use super::build::{First, Job};
-use super::meaning;
+use super::{complain, meaning};
 use crate::disk::Root;
 use crate::disk::image::{self, EspSource};
 use crate::error::Result;
@@ -20,10 +20,11 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let esp_sector_size = typed.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| meaning::sector_size("--esp-sector-size", text));
+    let no_compress = typed.btrfs.no_compress()?;
     let mut options = image::Options {
         root: match typed.fs {
             Fs::Ext4 => Root::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
-            Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room)?),
+            Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room, &no_compress)?),
         },
         size: meaning::size(&typed.size)?,
         sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,
@@ -42,6 +43,7 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         xbootldr_size: size("--xbootldr-size", &typed.xbootldr_size)?,
         bios_boot: typed.bios_boot,
     };
+    meaning::headroom_or_size(typed.room.headroom.as_deref(), options.size)?;
     let architecture = meaning::architecture(&typed.architecture)?;
     let job = Job {
         tree,
@@ -54,11 +56,28 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         first,
     };
     let beside = job.read_beside("--esp-tree")?;
+    let mut has_fat = false;
     job.run(architecture, |source| {
-        let Some((esp, warnings)) = beside else { return image::plan(source, &options) };
-        options.esp = EspSource::Tree(Arc::new(esp));
+        let mut warnings = Vec::new();
+        if let Some((esp, left_out)) = beside {
+            options.esp = EspSource::Tree(Arc::new(esp));
+            warnings = left_out;
+        }
         let mut plan = image::plan(source, &options)?;
         plan.warnings.splice(0..0, warnings);
+        has_fat = plan.has_fat();
         Ok(plan)
-    })
+    })?;
+    no_compress.report_unmatched();
+    if matches!(typed.fs, Fs::Btrfs) {
+        typed.btrfs.report_without_effect();
+    }
+    let of_fat = [
+        ("--esp-fat", typed.esp_fat.is_some()),
+        ("--esp-sector-size", typed.esp_sector_size.is_some()),
+    ];
+    for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
+        complain(&format!("{option}: it has no effect, because the image has no ESP"));
+    }
+    Ok(())
 }

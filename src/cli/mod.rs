@@ -13,6 +13,7 @@ mod mkfs;
 mod mkimage;
 mod namespace;
 mod normalize;
+mod patterns;
 mod progress;
 mod recipe;
 mod repart;

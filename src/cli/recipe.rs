@@ -27,6 +27,9 @@ struct Recipe {
 pub(super) fn run(typed: &Build) -> Result<()> {
     let Recipe { source_date_epoch, seed, stage, mut image } = read(&typed.config)?;
     let words = Words { config: &typed.config };
+    if typed.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
+        return Err(words.fault("--update: there is no `lock` in [stage] to replace".into()));
+    }
     let elsewhere = [
         ("seed", "stands before the tables"),
         ("source-date-epoch", "stands before the tables"),

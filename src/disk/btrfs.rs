@@ -119,9 +119,9 @@ impl PathFilter {
         let mut selected = BTreeSet::new();
         for (directory, _) in tree.iter() {
             for entry in tree.entries(directory) {
-                if selected.contains(&directory)
-                    || (self.matches)(&tree.path_in(directory, tree.name(entry)))
-                {
+                // Every path is looked at: a filter may count what it matches.
+                let matches = (self.matches)(&tree.path_in(directory, tree.name(entry)));
+                if matches || selected.contains(&directory) {
                     selected.insert(entry.inode());
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ext4::{self, Profile};
 use crate::fat::{self, Variant};
 use crate::layout::Layout;
@@ -146,6 +146,15 @@ impl Ext4 {
         let ext4::Plan { layout, warnings } = ext4::plan(tree, survey, &options)?;
         let label = self.label.clone().unwrap_or_default();
         let size = layout.size();
+        if let Some(to) = self.grow_to
+            && to < size
+        {
+            return Err(Error::parameter(
+                "--grow-to",
+                format!("{to} bytes are less than the {size} bytes that the file system has"),
+                "give a larger size, or leave it out",
+            ));
+        }
         let file_system = FileSystem { format: Format::Ext4, variant: None, uuid, label, size };
         Ok(Content { layout, file_system, warnings })
     }

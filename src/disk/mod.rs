@@ -63,6 +63,14 @@ pub enum Product {
 }
 
 impl Plan {
+    /// Whether any partition of a disk is a FAT.
+    #[must_use]
+    pub fn has_fat(&self) -> bool {
+        let Product::Disk(disk) = &self.product else { return false };
+        let mut file_systems = disk.partitions.iter().filter_map(|part| part.file_system.as_ref());
+        file_systems.any(|file_system| file_system.format == Format::Vfat)
+    }
+
     /// The ranges of the image, in bytes, whose hashes a [`Manifest`] tells: the whole image and
     /// then each partition.
     #[must_use]

@@ -124,7 +124,7 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     let label = label.map(|bytes| Label { bytes, time: epoch });
     placement.lay_tree(&mut layout, number, label.as_ref());
     let cluster_size = geometry.shape.cluster_size;
-    let warnings = warnings::collect(tree, cluster_size, label.map(|label| label.time));
+    let warnings = warnings::collect(tree, cluster_size);
     Ok(Plan { layout, variant: geometry.shape.variant, warnings })
 }
 

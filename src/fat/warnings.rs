@@ -3,11 +3,10 @@
 use super::spec::FILE_MAX;
 use super::time;
 use crate::report::Warning;
-use crate::time::Timestamp;
 use crate::tree::{Inode, InodeId, Kind, Tree};
 
-/// What to tell about a tree on a volume; `label` is the time of the volume's label.
-pub(super) fn collect(tree: &Tree, cluster_size: u64, label: Option<Timestamp>) -> Vec<Warning> {
+/// What to tell about a tree on a volume.
+pub(super) fn collect(tree: &Tree, cluster_size: u64) -> Vec<Warning> {
     let count = |lost: &dyn Fn(&Inode) -> bool| tree.inodes().iter().filter(|i| lost(i)).count();
     let mut warnings = Vec::new();
     let mut warn = |path, count: usize, (one, many): (&str, &str), what: &str| {
@@ -38,9 +37,9 @@ pub(super) fn collect(tree: &Tree, cluster_size: u64, label: Option<Timestamp>) 
     warn(root(), special, nodes, "a setuid, setgid or sticky bit");
     warn(root(), count(&|inode| !inode.flags.is_empty()), nodes, "file flags");
     warn(root(), count(&|inode| inode.xattrs != 0), nodes, "extended attributes");
-    // The root has no slot of its own, but its time is in those of the directories in it.
-    let times = count(&|inode| !time::representable(inode.mtime))
-        + usize::from(label.is_some_and(|time| !time::representable(time)));
+    // The root has no time of its own on FAT, whatever it is.
+    let below_root = tree.inodes().iter().skip(1);
+    let times = below_root.filter(|inode| !time::representable(inode.mtime)).count();
     let what = "before 1980 or after 2107 and moved to the nearest that FAT can hold";
     warn(root(), times, ("time is", "times are"), what);
     warnings

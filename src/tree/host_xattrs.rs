@@ -6,6 +6,8 @@
 //! other namespace are answers of a file system about itself and are never taken over.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Attributes that only the host's file system, kernel or server adds, and what they are. A `*`
 /// stands at the end of a name for anything.
@@ -68,14 +70,20 @@ struct Rule {
     pattern: Cow<'static, [u8]>,
     /// Why it is left out; `None` to keep it.
     reason: Option<&'static str>,
+    /// Whether it has matched a name; `None` for a rule that nobody asked for. Clones share it.
+    matched: Option<Arc<AtomicBool>>,
 }
 
 impl Rule {
     fn matches(&self, name: &[u8]) -> bool {
-        match self.pattern.strip_suffix(b"*") {
+        let matches = match self.pattern.strip_suffix(b"*") {
             Some(start) => name.starts_with(start),
             None => name == &*self.pattern,
+        };
+        if let (true, Some(matched)) = (matches, &self.matched) {
+            matched.store(true, Ordering::Relaxed);
         }
+        matches
     }
 }
 
@@ -95,6 +103,7 @@ impl Default for HostXattrs {
         let rule = |&(pattern, reason): &(&'static str, _)| Rule {
             pattern: Cow::Borrowed(pattern.as_bytes()),
             reason: Some(reason),
+            matched: None,
         };
         Self { rules: HOST_ONLY.iter().map(rule).collect(), btrfs: false }
     }
@@ -103,33 +112,53 @@ impl Default for HostXattrs {
 impl HostXattrs {
     /// Takes over what an image of btrfs holds beside the others: how a file is compressed.
     #[must_use]
-    pub fn for_btrfs(self) -> Self {
-        Self { btrfs: true, ..self.keep(BTRFS_PROPERTY) }
+    pub fn for_btrfs(mut self) -> Self {
+        let pattern = Cow::Borrowed(BTRFS_PROPERTY);
+        self.rules.push(Rule { pattern, reason: None, matched: None });
+        Self { btrfs: true, ..self }
     }
 
     /// Leaves out what matches the pattern.
     #[must_use]
-    pub fn leave_out(mut self, pattern: impl Into<Vec<u8>>) -> Self {
-        let pattern = Cow::Owned(pattern.into());
-        self.rules.push(Rule { pattern, reason: Some("as asked for") });
-        self
+    pub fn leave_out(self, pattern: impl Into<Vec<u8>>) -> Self {
+        self.with(pattern.into(), Some("as asked for"))
     }
 
     /// Takes over what matches the pattern, as far as an image can hold it.
     #[must_use]
-    pub fn keep(mut self, pattern: impl Into<Vec<u8>>) -> Self {
-        self.rules.push(Rule { pattern: Cow::Owned(pattern.into()), reason: None });
+    pub fn keep(self, pattern: impl Into<Vec<u8>>) -> Self {
+        self.with(pattern.into(), None)
+    }
+
+    fn with(mut self, pattern: Vec<u8>, reason: Option<&'static str>) -> Self {
+        let matched = Some(Arc::new(AtomicBool::new(false)));
+        self.rules.push(Rule { pattern: Cow::Owned(pattern), reason, matched });
         self
+    }
+
+    /// The patterns of [`Self::leave_out`] and [`Self::keep`] that have matched no name so far, and
+    /// whether they are of the latter.
+    pub fn unmatched(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let unmatched = self.rules.iter().filter(|rule| {
+            rule.matched.as_ref().is_some_and(|matched| !matched.load(Ordering::Relaxed))
+        });
+        unmatched.map(|rule| (&*rule.pattern, rule.reason.is_none()))
     }
 
     /// Says why an attribute is left out, or `None` for one that is taken over.
     #[must_use]
     pub fn fault(&self, name: &[u8]) -> Option<&'static str> {
-        let rule = self.rules.iter().rev().find(|rule| rule.matches(name));
+        // All rules are asked, so that each knows whether it matches anything.
+        let mut last = None;
+        for rule in &self.rules {
+            if rule.matches(name) {
+                last = Some(rule);
+            }
+        }
         let storable = ACLS.contains(&name)
             || (self.btrfs && name == BTRFS_PROPERTY)
             || NAMESPACES.iter().any(|space| name.len() > space.len() && name.starts_with(space));
-        match rule.and_then(|rule| rule.reason) {
+        match last.and_then(|rule| rule.reason) {
             None if !storable => Some("no image holds attributes of this namespace"),
             reason => reason,
         }
@@ -199,7 +228,10 @@ mod tests {
             .keep("user.mime*")
             .leave_out("user.mime_b")
             .leave_out("system.posix_acl_default")
-            .keep("btrfs.*");
+            .keep("btrfs.*")
+            .leave_out("trusted.none");
+        let unmatched: Vec<_> = host.unmatched().collect();
+        assert_eq!(unmatched.len(), 7);
         for (name, kept) in [
             ("trusted.overlay.opaque", true),
             ("trusted.overlay.opaque.", false),
@@ -215,5 +247,7 @@ mod tests {
         ] {
             assert_eq!(host.fault(name.as_bytes()).is_none(), kept, "{name}");
         }
+        let unmatched: Vec<_> = host.unmatched().collect();
+        assert_eq!(unmatched, [(&b"trusted.none"[..], false)]);
     }
 }

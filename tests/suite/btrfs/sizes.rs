@@ -21,7 +21,7 @@ fn smallest(source: &TempDir, options: &[&str]) -> u64 {
     let with = |size: u64| {
         let size = format!("--size={size}");
         let mut command = mkfs("btrfs", source.path(), &out, LATEST, options);
-        command.args(["--headroom=0", &size, "--uuid", &image.uuid]);
+        command.args([&size, "--uuid", &image.uuid]);
         command
     };
     succeed(&mut with(size));

@@ -1,0 +1,78 @@
+//! Patterns of paths, as an option gives them, which notice if they match nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::complain;
+use crate::error::{Error, Result};
+use crate::glob::Globs;
+
+/// The patterns of one option. Clones share what was matched.
+#[derive(Debug, Clone)]
+pub(super) struct Patterns {
+    option: &'static str,
+    globs: Globs,
+    patterns: Arc<[(String, AtomicBool)]>,
+}
+
+impl Patterns {
+    pub(super) fn new(option: &'static str, patterns: &[String]) -> Result<Self> {
+        let globs = Globs::new(patterns).map_err(|error| {
+            Error::parameter(option, error.to_string(), "put a \\ before what is no pattern")
+        })?;
+        let unmatched = |pattern: &String| (pattern.clone(), AtomicBool::new(false));
+        Ok(Self { option, globs, patterns: patterns.iter().map(unmatched).collect() })
+    }
+
+    /// The patterns as they were given.
+    pub(super) fn given(&self) -> Vec<String> {
+        self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect()
+    }
+
+    /// Whether a path without a leading slash matches any of them.
+    pub(super) fn matches(&self, path: &[u8]) -> bool {
+        let mut numbers = Vec::new();
+        self.globs.matching(path, &mut numbers);
+        for &number in &numbers {
+            self.patterns[number].1.store(true, Ordering::Relaxed);
+        }
+        !numbers.is_empty()
+    }
+
+    fn unmatched(&self) -> impl Iterator<Item = &str> {
+        let unmatched =
+            self.patterns.iter().filter(|(_, matched)| !matched.load(Ordering::Relaxed));
+        unmatched.map(|(pattern, _)| pattern.as_str())
+    }
+
+    /// Warns of each pattern that has matched no path. This is not part of the manifest, since the
+    /// image does not depend on it.
+    pub(super) fn report_unmatched(&self) {
+        for pattern in self.unmatched() {
+            complain(&format!("{}: {pattern:?} matches no path that was looked at", self.option));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_match_nothing_are_known() {
+        let given = ["/etc/*", "var", "**/x"].map(str::to_owned);
+        let patterns = Patterns::new("--exclude", &given).unwrap();
+        assert_eq!(patterns.given(), given);
+        assert_eq!(patterns.unmatched().collect::<Vec<_>>(), given);
+        let shared = patterns.clone();
+        assert!(shared.matches(b"etc/x") && !shared.matches(b"usr"));
+        assert_eq!(patterns.unmatched().collect::<Vec<_>>(), ["var"]);
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_by_name() {
+        let error = Patterns::new("--exclude", &["a[".to_owned()]).unwrap_err();
+        assert!(error.to_string().starts_with("--exclude: "), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}
