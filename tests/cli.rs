@@ -276,6 +276,38 @@ fn an_empty_esp_loses_nothing() {
 }
 
 #[test]
+fn sizes_take_suffixes_everywhere() {
+    let scratch = Scratch::new();
+    let same = |format: &str, pairs: &[(&str, &str)]| {
+        let make = |values: Vec<&str>| {
+            let arguments = [&["mkfs", format, "tree", "out/fs", "--force"], &*values].concat();
+            let (code, stderr) = scratch.run(&arguments);
+            assert_eq!((code, &*stderr), (0, ""), "{arguments:?}");
+            fs::read(scratch.path("out/fs")).unwrap()
+        };
+        let plain = make(pairs.iter().map(|(plain, _)| *plain).collect());
+        let short = make(pairs.iter().map(|(_, short)| *short).collect());
+        assert!(plain == short, "{format}: {pairs:?}");
+    };
+    same("ext4", &[("--ext4-block-size=1024", "--ext4-block-size=1K")]);
+    same("ext4", &[("--grow-to=1073741824", "--grow-to=1GiB"), ("--size=67108864", "--size=64M")]);
+    same(
+        "btrfs",
+        &[
+            ("--btrfs-node-size=65536", "--btrfs-node-size=64K"),
+            ("--btrfs-max-inline=1024", "--btrfs-max-inline=1K"),
+            ("--headroom=1048576", "--headroom=1M"),
+        ],
+    );
+    same("vfat", &[("--sector-size=4096", "--sector-size=4KiB")]);
+    let sectors = ["--sector-size=4K", "--esp-sector-size=4K", "--esp-size=300M"];
+    let (code, stderr) = scratch.run(&mkimage(&[&sectors[..], &["--force"]].concat()));
+    assert_eq!((code, &*stderr), (0, ""));
+    let image = fs::read(scratch.path("out/disk.raw")).unwrap();
+    assert_eq!(&image[4096..4104], b"EFI PART");
+}
+
+#[test]
 fn compressed_bytes_need_a_place() {
     let scratch = Scratch::new();
     fs::write(scratch.path("tree/etc/large"), vec![b'x'; 100_000]).unwrap();

@@ -6,6 +6,7 @@ use super::{complain, meaning};
 use crate::btrfs::{Checksum, Compat, Compression, Metadata};
 use crate::disk::{self, PathFilter, Subvolume, Swapfile};
 use crate::error::{Error, Result};
+use crate::size;
 
 impl Btrfs {
     /// Paths that are not compressed.
@@ -85,12 +86,8 @@ impl Btrfs {
 }
 
 fn node_size(text: &str) -> Result<u32> {
-    match text {
-        "4096" => Ok(4096),
-        "8192" => Ok(8192),
-        "16384" => Ok(16384),
-        "32768" => Ok(32768),
-        "65536" => Ok(65536),
+    match size::parse(text).map(u32::try_from) {
+        Some(Ok(bytes @ (4096 | 8192 | 16384 | 32768 | 65536))) => Ok(bytes),
         _ => Err(Error::parameter(
             "--btrfs-node-size",
             format!("{text:?} is not the size of a tree block"),
@@ -100,8 +97,8 @@ fn node_size(text: &str) -> Result<u32> {
 }
 
 fn max_inline(text: &str) -> Result<u32> {
-    match text.parse() {
-        Ok(bytes) if bytes <= 4095 => Ok(bytes),
+    match size::parse(text).map(u32::try_from) {
+        Some(Ok(bytes)) if bytes <= 4095 => Ok(bytes),
         _ => Err(Error::parameter(
             "--btrfs-max-inline",
             format!("{text:?} is not the length of a file in a tree block"),
@@ -158,7 +155,10 @@ mod tests {
 
     #[test]
     fn values_are_understood() {
-        assert_eq!(node_size("65536").unwrap(), 65536);
+        for text in ["65536", "64K", "64KiB"] {
+            assert_eq!(node_size(text).unwrap(), 65536);
+        }
+        assert_eq!(max_inline("2K").unwrap(), 2048);
         assert_eq!(max_inline("0").unwrap(), 0);
         assert_eq!(max_inline("4095").unwrap(), 4095);
         for (text, expected) in [
@@ -203,9 +203,10 @@ mod tests {
     fn other_values_are_refused_by_name() {
         for (parameter, result) in [
             ("--btrfs-node-size", node_size("2048").map(drop)),
-            ("--btrfs-node-size", node_size("16K").map(drop)),
-            ("--btrfs-node-size", node_size("131072").map(drop)),
-            ("--btrfs-max-inline", max_inline("4096").map(drop)),
+            ("--btrfs-node-size", node_size("16k").map(drop)),
+            ("--btrfs-node-size", node_size("128K").map(drop)),
+            ("--btrfs-node-size", node_size("4T").map(drop)),
+            ("--btrfs-max-inline", max_inline("4K").map(drop)),
             ("--btrfs-max-inline", max_inline("-1").map(drop)),
             ("--compress", compression("zstd:0").map(drop)),
             ("--compress", compression("zstd:16").map(drop)),

@@ -66,9 +66,9 @@ pub(super) fn headroom_or_size(headroom: Option<&str>, size: Option<u64>) -> Res
 }
 
 pub(super) fn sector_size(parameter: &'static str, text: &str) -> Result<SectorSize> {
-    match text {
-        "512" => Ok(SectorSize::B512),
-        "4096" => Ok(SectorSize::B4096),
+    match size::parse(text) {
+        Some(512) => Ok(SectorSize::B512),
+        Some(4096) => Ok(SectorSize::B4096),
         _ => Err(Error::parameter(
             parameter,
             format!("{text:?} is not the size of a sector"),
@@ -78,10 +78,10 @@ pub(super) fn sector_size(parameter: &'static str, text: &str) -> Result<SectorS
 }
 
 fn block_size(text: &str) -> Result<u32> {
-    match text {
-        "1024" => Ok(1024),
-        "2048" => Ok(2048),
-        "4096" => Ok(4096),
+    match size::parse(text) {
+        Some(1024) => Ok(1024),
+        Some(2048) => Ok(2048),
+        Some(4096) => Ok(4096),
         _ => Err(Error::parameter(
             "--ext4-block-size",
             format!("{text:?} is not the size of a block"),
@@ -206,7 +206,10 @@ mod tests {
         assert_eq!(headroom("64M").unwrap(), Headroom::Bytes(64 << 20));
         assert_eq!(threads(Some("3")).unwrap().get(), 3);
         assert_eq!(epoch(Some("-1")).unwrap(), Some(Timestamp::from_seconds(-1)));
-        assert_eq!(sector_size("--sector-size", "4096").unwrap(), SectorSize::B4096);
+        for text in ["4096", "4K", "4KiB", "4096B"] {
+            assert_eq!(sector_size("--sector-size", text).unwrap(), SectorSize::B4096, "{text}");
+            assert_eq!(block_size(text).unwrap(), 4096, "{text}");
+        }
     }
 
     #[test]
@@ -225,7 +228,8 @@ mod tests {
             ("--source-date-epoch", epoch(Some("15032385536")).map(drop)),
             ("--source-date-epoch", epoch(Some("-2147483649")).map(drop)),
             ("--sector-size", sector_size("--sector-size", "2048").map(drop)),
-            ("--ext4-block-size", block_size("8192").map(drop)),
+            ("--sector-size", sector_size("--sector-size", "4k").map(drop)),
+            ("--ext4-block-size", block_size("8K").map(drop)),
             ("--inodes", inodes("-1").map(drop)),
             ("--inodes", inodes("4294967296").map(drop)),
             ("--inodes", inodes("64K").map(drop)),
