@@ -118,7 +118,7 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "BOOL", help_heading = "Partitions")]
     pub(super) defer_partitions_factory_reset: Option<String>,
 
-    /// The private key that root hashes are signed with, as PEM
+    /// The private key that root hashes are signed with, as PEM: RSA, or ECDSA with P-256 or P-384
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Verity")]
     pub(super) private_key: Option<PathBuf>,
     /// What the private key is: file

@@ -6,8 +6,8 @@ use der::asn1::{AnyRef, ObjectIdentifier};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{DecodePrivateKey, EncodePublicKey, PrivateKeyInfoRef};
+use rsa::Pkcs1v15Sign;
 use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::{Pkcs1v15Sign, RsaPrivateKey};
 use sha2::Sha256;
 
 use super::pem::{self, Block};
@@ -21,7 +21,7 @@ const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.84
 pub struct PrivateKey(Kind);
 
 enum Kind {
-    Rsa(Box<RsaPrivateKey>),
+    Rsa(Box<rsa::PrivateKey>),
     P256(p256::SecretKey),
     P384(p384::SecretKey),
 }
@@ -61,7 +61,7 @@ impl PrivateKey {
         let kind = match block.label {
             "PRIVATE KEY" => from_pkcs8(&der)?,
             "RSA PRIVATE KEY" => {
-                Kind::Rsa(Box::new(RsaPrivateKey::from_pkcs1_der(&der).map_err(damaged)?))
+                Kind::Rsa(Box::new(rsa::PrivateKey::from_pkcs1_der(&der).map_err(damaged)?))
             }
             "EC PRIVATE KEY" => match p256::SecretKey::from_sec1_der(&der) {
                 Ok(key) => Kind::P256(key),
@@ -124,7 +124,7 @@ fn from_pkcs8(der: &[u8]) -> Result<Kind> {
     let curve = info.algorithm.parameters_oid().ok();
     match (info.algorithm.oid, curve) {
         (RSA_ENCRYPTION, _) => {
-            let key = RsaPrivateKey::from_pkcs8_der(der).map_err(damaged)?;
+            let key = rsa::PrivateKey::from_pkcs8_der(der).map_err(damaged)?;
             Ok(Kind::Rsa(Box::new(key)))
         }
         (EC_PUBLIC_KEY, Some(<p256::NistP256 as pkcs8::AssociatedOid>::OID)) => {
