@@ -25,7 +25,8 @@ mod terminal;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -151,11 +152,30 @@ fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The longest file of text that an option may name, in bytes: far more than anybody writes, and
+/// little enough to be understood as a whole.
+const TEXT_MAX: u64 = 4 << 20;
+
 /// The text of a file that an option names.
 fn text_of(parameter: &'static str, path: &Path, remedy: &str) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| {
+    text(path).map_err(|error| {
         Error::parameter(parameter, format!("cannot read {}: {error}", HostPath(path)), remedy)
     })
+}
+
+/// Reads a regular file or a pipe of at most [`TEXT_MAX`] bytes. A device may never end.
+fn text(path: &Path) -> io::Result<String> {
+    let file = fs::File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err(io::Error::other("it is neither a regular file nor a pipe"));
+    }
+    let mut text = String::new();
+    file.take(TEXT_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 {
+        ..=TEXT_MAX => Ok(text),
+        _ => Err(io::Error::other(format!("it has more than {TEXT_MAX} bytes"))),
+    }
 }
 
 /// Whether two paths lead to one place.

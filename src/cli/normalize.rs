@@ -53,7 +53,8 @@ impl<'a> Asked<'a> {
         let file = match &typed.rules {
             None => None,
             Some(path) => {
-                let text = text_of("--rules", path, "give a file of rules that you may read")?;
+                let text =
+                    text_of("--rules", path, "give a file of rules that you may read, or a pipe")?;
                 Some((&**path, text))
             }
         };

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::arguments::{self, Arguments, Build, Command, StageCommand};
-use super::{is_same, mkimage, one_line, stage};
+use super::{is_same, mkimage, one_line, stage, text};
 use crate::error::{Error, Result};
 use crate::stage::Scratch;
 
@@ -113,7 +113,7 @@ fn read(config: &Path) -> Result<Recipe> {
         // Whoever is not root reads it again in a namespace.
         return Err(fail(0, "it is no regular file".into()));
     }
-    let text = fs::read_to_string(config).map_err(|error| fail(0, error.to_string()))?;
+    let text = text(config).map_err(|error| fail(0, error.to_string()))?;
     toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         fail(line, error.message().into())

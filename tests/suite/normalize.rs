@@ -101,6 +101,59 @@ fn rules_come_from_anywhere() {
     assert!(named.0.is_string() && named.1.is_string(), "{named:?}");
 }
 
+/// What has no end is not read to its end, and what never was text is not held in memory.
+#[test]
+fn files_of_rules_are_bounded() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (long, longest) = (scratch.path().join("long"), scratch.path().join("longest"));
+    let text = format!("enable = [\"hosts\"]{}", "\n".repeat(4 << 20));
+    fs::write(&long, &text).unwrap();
+    fs::write(&longest, &text[..4 << 20]).unwrap();
+    let list = |rules: &str| {
+        confined(&["normalize", "--list", "--normalize=arch", "--rules", rules].map(OsStr::new))
+    };
+    for (rules, fault) in [
+        ("/dev/zero", "neither a regular file nor a pipe"),
+        ("/dev", "neither a regular file nor a pipe"),
+        (long.to_str().unwrap(), "more than 4194304 bytes"),
+    ] {
+        let output = list(rules);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{rules}: {said}");
+        assert!(said.contains(rules) && said.contains(fault), "{said}");
+    }
+    let output = list(longest.to_str().unwrap());
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("name = \"hosts\""));
+    // A recipe, too.
+    let output = confined(&["build", "/dev/zero"].map(OsStr::new));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn a_replacement_is_bounded() {
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("blown"), vec![b'a'; 20 << 20]).unwrap();
+    let rules = tree.path().with_extension("rules");
+    let image = tree.path().with_extension("image");
+    let options = format!("--rules={}", rules.display());
+    let words =
+        [OsStr::new("mkimage"), tree.path().as_os_str(), image.as_os_str(), options.as_ref()];
+    let more = ["--architecture=x86-64", "--threads=1"].map(OsStr::new);
+    for (pattern, with) in [("a", "b".repeat(550)), ("a*", "$0".repeat(550))] {
+        let rule = format!(
+            "[[rule]]\nname = \"blow\"\npath = \"blown\"\nverb = \"rewrite\"\nreason = \"\"\n\
+             match = \"{pattern}\"\nwith = \"{with}\"\n"
+        );
+        fs::write(&rules, rule).unwrap();
+        let output = confined(&[&words[..], &more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), image.exists()), (Some(3), false), "{said}");
+        assert!(said.contains("blown: refused by the rule blow: rules have 268435456 "), "{said}");
+    }
+    fs::remove_file(rules).unwrap();
+}
+
 #[test]
 fn what_is_done_is_told_with_every_secret() {
     let tree = sketched();
