@@ -18,6 +18,9 @@ pub struct Rule {
     pub paths: Vec<String>,
     /// Patterns of paths to which it does not apply.
     pub except: Vec<String>,
+    /// Whether it does not apply below `/usr`, `/nix/store` and `/gnu/store`: what is there came
+    /// with a distribution.
+    pub outside_usr: bool,
     /// Which nodes it is about.
     pub target: Target,
     /// What it does.
@@ -149,6 +152,8 @@ struct Typed {
     path: OneOrMore,
     #[serde(default)]
     except: Vec<String>,
+    #[serde(default)]
+    outside_usr: bool,
     #[serde(default, rename = "type")]
     target: Target,
     verb: Verb,
@@ -390,6 +395,7 @@ impl Typed {
             name,
             paths: expand(paths),
             except: expand(self.except),
+            outside_usr: self.outside_usr,
             target,
             action,
             when: self.when,

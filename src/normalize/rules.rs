@@ -32,10 +32,42 @@ pub struct Rules {
     profile: Option<Profile>,
     /// Names of rules that a file switched off.
     disabled: Vec<String>,
-    paths: Globs,
-    /// Which rule each pattern of `paths` belongs to.
-    owners: Vec<usize>,
+    anywhere: Patterns,
+    /// Those that match nothing below [`USR`], where most files are.
+    outside_usr: Patterns,
     except: Vec<Globs>,
+}
+
+/// Where distributions have what is theirs.
+const USR: [&str; 3] = ["usr/", "nix/store/", "gnu/store/"];
+
+/// Patterns of several rules.
+#[derive(Debug, Clone, Default)]
+struct Patterns {
+    globs: Globs,
+    /// Which rule each of them belongs to.
+    owners: Vec<usize>,
+}
+
+impl Patterns {
+    fn new(patterns: &[(usize, &String)]) -> Result<Self, String> {
+        let globs = Globs::new(patterns.iter().map(|(_, pattern)| pattern));
+        let globs = globs.map_err(|error| error.to_string())?;
+        Ok(Self { globs, owners: patterns.iter().map(|(owner, _)| *owner).collect() })
+    }
+
+    /// The rules whose patterns a path matches, in ascending order.
+    fn matching(&self, path: &[u8], numbers: &mut Vec<usize>) {
+        self.globs.matching(path, numbers);
+        numbers.iter_mut().for_each(|number| *number = self.owners[*number]);
+    }
+}
+
+/// Whether a pattern may match something below [`USR`].
+fn may_be_in_usr(pattern: &str) -> bool {
+    let path = pattern.trim_start_matches('/');
+    let (first, _) = path.split_once('/').unwrap_or((path, ""));
+    first.contains(['*', '?', '[', '{', '\\']) || USR.iter().any(|usr| usr.starts_with(first))
 }
 
 impl Rules {
@@ -135,19 +167,22 @@ impl Rules {
     }
 
     fn new(rules: Vec<Rule>) -> Result<Self, String> {
-        let globs = |rule: &Rule, patterns: &[String]| {
-            Globs::new(patterns).map_err(|error| format!("rule {:?}: {error}", rule.name))
-        };
-        let mut owners = Vec::new();
-        let mut except = Vec::new();
-        for (at, rule) in rules.iter().enumerate() {
-            globs(rule, &rule.paths)?;
-            owners.extend(rule.paths.iter().map(|_| at));
-            except.push(globs(rule, &rule.except)?);
-        }
-        let patterns = rules.iter().flat_map(|rule| &rule.paths);
-        let paths = Globs::new(patterns).map_err(|error| error.to_string())?;
-        Ok(Self { rules, paths, owners, except, ..Self::default() })
+        let all = rules.iter().enumerate();
+        let all = all.flat_map(|(at, rule)| rule.paths.iter().map(move |path| (at, path)));
+        let (anywhere, outside_usr): (Vec<_>, Vec<_>) =
+            all.partition(|(at, path)| !rules[*at].outside_usr && may_be_in_usr(path));
+        let compiled = Patterns::new(&anywhere).and_then(|anywhere| {
+            let except = rules.iter().map(|rule| Globs::new(&rule.except));
+            let except = except.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+            Ok((anywhere, Patterns::new(&outside_usr)?, except))
+        });
+        // What is wrong with all is wrong with one, perhaps, which is named.
+        let (anywhere, outside_usr, except) = compiled.map_err(|error| {
+            let fault = |rule: &Rule| Globs::new(rule.paths.iter().chain(&rule.except)).err();
+            let mut faults = rules.iter().filter_map(|rule| Some((&rule.name, fault(rule)?)));
+            faults.next().map_or(error, |(name, error)| format!("rule {name:?}: {error}"))
+        })?;
+        Ok(Self { rules, anywhere, outside_usr, except, ..Self::default() })
     }
 
     /// Whether there are none.
@@ -163,8 +198,13 @@ impl Rules {
 
     /// The rules whose patterns a path matches, by number in ascending order, each once.
     pub(super) fn matching(&self, path: &[u8], numbers: &mut Vec<usize>) {
-        self.paths.matching(path, numbers);
-        numbers.iter_mut().for_each(|number| *number = self.owners[*number]);
+        self.anywhere.matching(path, numbers);
+        if !USR.iter().any(|usr| path.starts_with(usr.as_bytes())) {
+            let mut more = Vec::new();
+            self.outside_usr.matching(path, &mut more);
+            numbers.extend(more);
+            numbers.sort_unstable();
+        }
         numbers.dedup();
         numbers.retain(|&number| !self.except[number].matches(path));
     }
@@ -257,6 +297,38 @@ mod tests {
             let rest: Vec<_> = all.iter().filter(|name| *name != "tokens").cloned().collect();
             assert_eq!(watched(&none, text), rest, "{text}");
         }
+    }
+
+    /// Patterns that can't match below `/usr` are not tried there, and all others are.
+    #[test]
+    fn patterns_match_wherever_they_can() {
+        let matches = |pattern: &str, more: &str, path: &str| {
+            let rule = RULE.replace("\"x\"", &format!("{pattern:?}"));
+            let text = format!("{rule}name = \"own\"\n{more}");
+            let mut numbers = Vec::new();
+            let rules = Rules::none().with_file(Path::new("f"), &text).unwrap();
+            rules.matching(path.as_bytes(), &mut numbers);
+            numbers == [0]
+        };
+        for (pattern, path) in [
+            ("**/x", "usr/a/x"),
+            ("*/x", "usr/x"),
+            ("?sr/x", "usr/x"),
+            ("[tu]sr/x", "usr/x"),
+            ("{etc,usr}/x", "usr/x"),
+            ("\\\\usr/x", "usr/x"),
+            ("/usr/x", "usr/x"),
+            ("nix/*/x", "nix/store/x"),
+            ("gnu/store/x", "gnu/store/x"),
+            ("etc/x", "etc/x"),
+            ("usr", "usr"),
+        ] {
+            let pattern = pattern.replace("\\\\", "\\");
+            assert!(matches(&pattern, "", path), "{pattern}");
+            let is_outside = ["etc/x", "usr"].contains(&path);
+            assert_eq!(matches(&pattern, "outside-usr = true\n", path), is_outside, "{pattern}");
+        }
+        assert!(!matches("etc/x", "", "usr/x"));
     }
 
     #[test]
