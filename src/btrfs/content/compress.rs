@@ -4,8 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use miniz_oxide::DataFormat;
-use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compress as deflate};
+use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
 use zstd_safe::{CCtx, CParameter};
 
 use super::COMPRESSED;
@@ -129,7 +128,7 @@ impl FromStr for Compression {
 #[must_use]
 pub fn codecs() -> [(&'static str, &'static str); 3] {
     [
-        ("zlib", "miniz_oxide 0.9.1"),
+        ("zlib", "zlib-rs 0.6.8"),
         ("lzo", "lzokay 2.0.1"),
         // What is linked may be another than what was pinned.
         ("zstd", zstd_safe::version_string()),
@@ -138,20 +137,24 @@ pub fn codecs() -> [(&'static str, &'static str); 3] {
 
 /// Compresses; one for each thread. What it makes does not depend on what it made before.
 pub(super) struct Codecs {
-    zlib: Option<Box<CompressorOxide>>,
     lzo: Option<Lzo>,
     zstd: Option<CCtx<'static>>,
     /// The compressed bytes of the last call, and more.
     output: Vec<u8>,
 }
 
-/// More than the compressed form of an extent ever needs.
+/// The most bytes that are compressed at once.
 #[expect(clippy::cast_possible_truncation, reason = "it is small")]
-const ROOM: usize = COMPRESSED as usize * 5 / 4;
+const RAW: usize = COMPRESSED as usize;
+
+/// More than the compressed form of an extent ever needs.
+const ROOM: usize = RAW * 5 / 4;
+// What zlib writes depends on the space for it if that is less.
+const _: () = assert!(compress_bound(RAW) <= ROOM);
 
 impl Default for Codecs {
     fn default() -> Self {
-        Self { zlib: None, lzo: None, zstd: None, output: vec![0; ROOM] }
+        Self { lzo: None, zstd: None, output: vec![0; ROOM] }
     }
 }
 
@@ -160,20 +163,11 @@ impl Codecs {
     pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> &[u8] {
         debug_assert!(raw.len() as u64 <= COMPRESSED, "that is what an extent may hold");
         let len = match compression {
-            Compression::Zlib { level } => self.zlib(level, raw),
+            Compression::Zlib { level } => zlib(level, raw, &mut self.output),
             Compression::Lzo => self.lzo.get_or_insert_default().compress(raw, &mut self.output),
             Compression::Zstd { level } => self.zstd(level, raw),
         };
         &self.output[..len]
-    }
-
-    fn zlib(&mut self, level: u8, raw: &[u8]) -> usize {
-        let compressor = self.zlib.get_or_insert_default();
-        compressor.set_format_and_level(DataFormat::Zlib, level);
-        compressor.reset();
-        let (status, _, len) = deflate(compressor, raw, &mut self.output, TDEFLFlush::Finish);
-        assert!(status == TDEFLStatus::Done, "the output has room");
-        len
     }
 
     fn zstd(&mut self, level: u8, raw: &[u8]) -> usize {
@@ -183,4 +177,11 @@ impl Codecs {
         // With all of the input at hand, the frame has its size, and the window is no larger.
         context.compress2(&mut self.output[..], raw).expect("the output has room")
     }
+}
+
+/// Compresses in one call: what several calls make depends on how they are cut.
+fn zlib(level: u8, raw: &[u8], output: &mut [u8]) -> usize {
+    let (compressed, code) = compress_slice(output, raw, DeflateConfig::new(level.into()));
+    assert!(code == ReturnCode::Ok, "the output has room");
+    compressed.len()
 }

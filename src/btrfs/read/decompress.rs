@@ -1,5 +1,6 @@
 //! Compressed extents.
 
+use zlib_rs::{InflateConfig, ReturnCode, decompress_slice};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 /// No compressed extent has more bytes than this, on disk or decompressed.
@@ -20,13 +21,21 @@ pub(super) fn decompress(compression: u8, data: &[u8], len: usize) -> Option<Vec
         return None;
     }
     let output = match compression {
-        // With room for one byte more, it looks at what is behind the last one.
-        1 => miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(data, len + 1).ok()?,
+        1 => zlib(data, len)?,
         2 => lzo(data)?,
         3 => zstd(data, len)?,
         _ => return None,
     };
     (output.len() <= len).then_some(output)
+}
+
+fn zlib(data: &[u8], len: usize) -> Option<Vec<u8>> {
+    // With space for one byte more, a stream of more bytes is seen to have them.
+    let mut output = vec![0; len + 1];
+    let (decompressed, code) = decompress_slice(&mut output, data, InflateConfig::default());
+    let len = decompressed.len();
+    output.truncate(len);
+    (code == ReturnCode::Ok).then_some(output)
 }
 
 /// The length of all, then for each sector its compressed length and its LZO1X data. Lengths are

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::files::text;
-use super::image::{Image, fill, judged, tree, unique};
+use super::image::{Image, fill, judged, scratch, tree, unique};
 use super::inspect::{Place, extents, extents_of};
 use crate::oracle::btrfs::{number, superblocks};
 use crate::oracle::{Mounted, grub_cmp, sha256, shell};
@@ -98,6 +98,58 @@ fn every_algorithm() {
     }
 }
 
+/// Writes files of repeated patterns below `boot`, of which a compressor makes trees of few codes;
+/// returns their paths. `units` are lengths of patterns.
+fn repeated(source: &tempfile::TempDir, units: &[usize], lengths: &[usize]) -> Vec<String> {
+    fs::create_dir(source.path().join("boot")).unwrap();
+    let mut paths = Vec::new();
+    for &unit in units {
+        for &len in lengths {
+            let path = format!("boot/{unit}-{len}");
+            let pattern = (b'A'..=b'z').cycle().take(unit);
+            let content: Vec<u8> = pattern.cycle().take(len).collect();
+            fs::write(source.path().join(&path), content).unwrap();
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// Checks that GRUB reads files of an image made with `algorithm`, and that they are compressed.
+fn grub_reads(source: &tempfile::TempDir, algorithm: &str, paths: &[String]) {
+    let image = Image::new(source.path(), &["--headroom=0", &with(algorithm)]);
+    let all = extents(&image.path, FS_TREE);
+    let name = algorithm.split(':').next().unwrap();
+    let compressed = all.values().flatten().filter(|extent| extent.compression == name).count();
+    assert!(compressed >= paths.len(), "{algorithm}: {compressed} compressed extents");
+    for path in paths {
+        grub_cmp(&image.path, path, &source.path().join(path))
+            .unwrap_or_else(|complaint| panic!("{algorithm}: {path}: {complaint:?}"));
+    }
+}
+
+#[test]
+fn grub_reads_repeated_patterns() {
+    let source = scratch();
+    let paths = repeated(&source, &[1, 2, 3, 5, 32], &[6000]);
+    for algorithm in ["zlib:1", "zlib:3", "zlib:6", "zlib:9", "zstd", "lzo"] {
+        grub_reads(&source, algorithm, &paths);
+    }
+}
+
+#[test]
+#[ignore = "deep: takes minutes"]
+fn deep_grub_reads_repeated_patterns_at_every_level() {
+    let source = scratch();
+    let units = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 21, 32, 57, 64, 114, 255, 256, 258, 259];
+    let paths = repeated(&source, &units, &[5000, 6000, 9000, 70_000, 131_072, 140_000]);
+    let levels = (1..=15).map(|level| format!("zstd:{level}"));
+    let levels = levels.chain((1..=9).map(|level| format!("zlib:{level}")));
+    for algorithm in levels.chain(["lzo".to_owned()]) {
+        grub_reads(&source, &algorithm, &paths);
+    }
+}
+
 #[test]
 #[ignore = "takes minutes"]
 fn every_level() {
@@ -124,7 +176,7 @@ fn what_is_not_to_be_compressed_is_not() {
     assert_eq!(kinds(&image, "text-12289"), only("none"));
     assert_eq!(kinds(&image, "same-8192"), only("zstd"));
 
-    let scratch = super::image::scratch();
+    let scratch = scratch();
     let host = scratch.path().join("host");
     shell("truncate -s 256M $1; mkfs.btrfs -q $1 >/dev/null", &[&host]);
     let host = Mounted::new("btrfs", "rw", Some(&host)).unwrap();
