@@ -155,7 +155,6 @@ fn options_of_another_file_system_are_refused() {
         "--subvolume=etc",
         "--default-subvolume=etc",
         "--copy-links",
-        "--swapfile=/swapfile:1M",
     ] {
         let name = option.split('=').next().unwrap();
         let words = [&*format!("detfs: {name}: "), "--fs btrfs"];

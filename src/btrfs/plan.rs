@@ -77,7 +77,13 @@ fn treatment(volumes: &Volumes, options: &Options, id: InodeId, holes: bool) -> 
         _ => None,
     };
     let short = matches!(tree.inode(id).kind, Kind::File { size, .. } if 0 < size && size < SECTOR);
-    Treatment { checksum: !nodatacow, compression, holes, inline: short && !nodatacow }
+    Treatment {
+        checksum: !nodatacow,
+        compression,
+        holes,
+        shared: !volumes.is_preallocated(id),
+        inline: short && !nodatacow,
+    }
 }
 
 /// Plans a btrfs that holds a tree. `contents` is what [`examine`] found with the same options.

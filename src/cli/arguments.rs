@@ -345,6 +345,9 @@ pub(super) struct Room {
     /// The label of the file system and of its partition: of ext4 at most 16 bytes, of btrfs 255
     #[arg(long)]
     pub(super) label: Option<String>,
+    /// Add a swap file in an existing directory
+    #[arg(long, value_name = "PATH:SIZE")]
+    pub(super) swapfile: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -399,9 +402,6 @@ pub(super) struct Btrfs {
     /// Make copies with shared extents of hard links from one subvolume to another
     #[arg(long)]
     pub(super) copy_links: bool,
-    /// Add a swap file in an existing directory
-    #[arg(long, value_name = "PATH:SIZE")]
-    pub(super) swapfile: Option<String>,
 }
 
 /// What becomes of the image.

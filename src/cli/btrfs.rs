@@ -4,7 +4,7 @@ use super::arguments::{Btrfs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, Room};
 use super::patterns::Patterns;
 use super::{complain, meaning};
 use crate::btrfs::{Checksum, Compat, Compression, Metadata};
-use crate::disk::{self, PathFilter, Subvolume, Swapfile};
+use crate::disk::{self, PathFilter, Subvolume};
 use crate::error::{Error, Result};
 use crate::size;
 
@@ -49,7 +49,7 @@ impl Btrfs {
             subvolumes: subvolumes.collect(),
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
             copy_links: self.copy_links,
-            swapfile: self.swapfile.as_deref().map(swapfile).transpose()?,
+            swapfile: room.swapfile.as_deref().map(meaning::swapfile).transpose()?,
             label: room.label.clone(),
             headroom,
         })
@@ -80,7 +80,6 @@ impl Btrfs {
             ("--subvolume", !self.subvolume.is_empty()),
             ("--default-subvolume", self.default_subvolume.is_some()),
             ("--copy-links", self.copy_links),
-            ("--swapfile", self.swapfile.is_some()),
         ]
     }
 }
@@ -136,22 +135,10 @@ fn subvolume(text: &str) -> Subvolume {
     Subvolume { path: path.into(), read_only, nodatacow }
 }
 
-fn swapfile(text: &str) -> Result<Swapfile> {
-    match text.rsplit_once(':') {
-        Some((path, size)) => {
-            Ok(Swapfile { path: path.into(), size: meaning::bytes("--swapfile", size)? })
-        }
-        None => Err(Error::parameter(
-            "--swapfile",
-            format!("{text:?} has no size"),
-            "give it behind a colon, as in /swap/swapfile:512M",
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Swapfile;
 
     #[test]
     fn values_are_understood() {
@@ -186,7 +173,11 @@ mod tests {
         for (text, path, size) in
             [("/swap/file:512M", "/swap/file", 512 << 20), ("a:b:40K", "a:b", 40 << 10)]
         {
-            assert_eq!(swapfile(text).unwrap(), Swapfile { path: path.into(), size }, "{text}");
+            assert_eq!(
+                meaning::swapfile(text).unwrap(),
+                Swapfile { path: path.into(), size },
+                "{text}"
+            );
         }
     }
 
@@ -214,9 +205,9 @@ mod tests {
             ("--compress", compression("lzo:1").map(drop)),
             ("--compress", compression("xz").map(drop)),
             ("--compress", compression("").map(drop)),
-            ("--swapfile", swapfile("/swapfile").map(drop)),
-            ("--swapfile", swapfile("/swapfile:").map(drop)),
-            ("--swapfile", swapfile("/swapfile:much").map(drop)),
+            ("--swapfile", meaning::swapfile("/swapfile").map(drop)),
+            ("--swapfile", meaning::swapfile("/swapfile:").map(drop)),
+            ("--swapfile", meaning::swapfile("/swapfile:much").map(drop)),
         ] {
             let error = result.unwrap_err();
             assert!(error.to_string().starts_with(&format!("{parameter}: ")), "{error}");

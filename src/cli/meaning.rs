@@ -5,7 +5,7 @@ use std::num::NonZero;
 use uuid::Uuid;
 
 use super::arguments::{self, Ext4Profile, Fs, Room};
-use crate::disk::{self, EPOCHS};
+use crate::disk::{self, EPOCHS, Swapfile};
 use crate::error::{Error, Result};
 use crate::ext4::Profile;
 use crate::gpt::{Architecture, SectorSize};
@@ -162,7 +162,20 @@ pub(super) fn ext4(typed: &arguments::Ext4, room: &Room) -> Result<disk::Ext4> {
         headroom: room.headroom.as_deref().map(headroom).transpose()?,
         grow_to: typed.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
         inodes: typed.inodes.as_deref().map(inodes).transpose()?,
+        swapfile: room.swapfile.as_deref().map(swapfile).transpose()?,
     })
+}
+
+/// Parses a path, a colon and a size.
+pub(super) fn swapfile(text: &str) -> Result<Swapfile> {
+    match text.rsplit_once(':') {
+        Some((path, size)) => Ok(Swapfile { path: path.into(), size: bytes("--swapfile", size)? }),
+        None => Err(Error::parameter(
+            "--swapfile",
+            format!("{text:?} has no size"),
+            "give it after a colon, as in /swap/swapfile:512M",
+        )),
+    }
 }
 
 impl arguments::Ext4 {

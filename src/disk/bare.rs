@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::file_system::Content;
 use super::manifest::Parameters;
-use super::{ALIGNMENT, Btrfs, Ext4, Plan, Product, Source, Vfat, source};
+use super::{ALIGNMENT, Btrfs, Ext4, Plan, Product, Source, Vfat, source, swap};
 use crate::btrfs::Reading;
 use crate::error::{Error, Result};
 use crate::gpt::PartitionType;
@@ -84,7 +84,12 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     };
     let mut parameters = Parameters::of_file_system(options);
     let content = match &options.file_system {
-        FileSystem::Ext4(ext4) => ext4.plan(&tree, &surveys[0], uuid, epoch, options.size)?,
+        FileSystem::Ext4(ext4) => {
+            let [survey] = surveys;
+            let swapfile = ext4.swapfile.as_ref();
+            let (tree, survey) = swap::added(swapfile, tree, survey, uuid, epoch)?;
+            ext4.plan(&tree, &survey, uuid, epoch, options.size)?
+        }
         FileSystem::Btrfs(btrfs) => {
             let [survey] = surveys;
             let reading = Reading { threads, spool: spool.as_deref() };

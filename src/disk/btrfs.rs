@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::file_system::Content;
 use super::manifest::Codecs;
-use super::{FileSystem, Format, Swapfile};
+use super::{FileSystem, Format, Swapfile, swap};
 use crate::btrfs::{self, Checksum, Compat, Compression, Contents, Metadata, Reading};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
@@ -148,13 +148,8 @@ impl Btrfs {
         epoch: Timestamp,
         reading: &Reading<'_>,
     ) -> Result<Prepared> {
-        let (mut tree, mut survey) = (Arc::clone(tree), survey);
-        let mut preallocated = BTreeSet::new();
-        if let Some(swapfile) = &self.swapfile {
-            let (with_file, facts, file) = swapfile.add(&tree, survey, uuid, epoch)?;
-            (tree, survey) = (Arc::new(with_file), facts);
-            preallocated.insert(file);
-        }
+        let swapfile = self.swapfile.as_ref();
+        let (tree, survey) = swap::added(swapfile, Arc::clone(tree), survey, uuid, epoch)?;
         let label = self.label.clone().unwrap_or_default();
         let subvolumes = self.subvolumes.iter().map(|asked| {
             Ok(btrfs::Subvolume {
@@ -185,7 +180,7 @@ impl Btrfs {
                 .map(|path| find(&tree, "--default-subvolume", path))
                 .transpose()?,
             copy_links: self.copy_links,
-            preallocated,
+            preallocated: survey.swap_files().clone(),
             size: None,
             headroom: None,
             multiple: MIB,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::Swapfile;
 use crate::error::{Error, Result};
 use crate::ext4::{self, Profile};
 use crate::fat::{self, Variant};
@@ -91,6 +92,8 @@ pub struct Ext4 {
     /// The number of inodes; `None` for those of the tree with the headroom's share, and at least
     /// one for 16 KiB.
     pub inodes: Option<u64>,
+    /// A swap file to be added to the tree.
+    pub swapfile: Option<Swapfile>,
 }
 
 impl Default for Ext4 {
@@ -102,6 +105,7 @@ impl Default for Ext4 {
             headroom: None,
             grow_to: None,
             inodes: None,
+            swapfile: None,
         }
     }
 }

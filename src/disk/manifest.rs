@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Basis, Btrfs, Ext4, FileSystem, Origin, Partition, Plan, Product, Root, bare, image};
+use super::{
+    Basis, Btrfs, Ext4, FileSystem, Origin, Partition, Plan, Product, Root, Swapfile, bare, image,
+};
 use crate::btrfs::{Checksum, Compat, Metadata};
 use crate::ext4::Profile;
 use crate::gpt::SectorSize;
@@ -94,6 +96,9 @@ pub struct Parameters {
     /// What concerns btrfs alone.
     #[serde(flatten)]
     pub btrfs: Option<BtrfsParameters>,
+    /// The swap file that was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swapfile: Option<SwapfileRecord>,
     /// The label.
     pub label: Option<String>,
     /// The profile of normalisation, if any.
@@ -140,8 +145,6 @@ pub struct BtrfsParameters {
     pub default_subvolume: Option<String>,
     /// Whether hard links across subvolumes became copies.
     pub copy_links: bool,
-    /// The swap file.
-    pub swapfile: Option<SwapfileRecord>,
 }
 
 /// A subvolume.
@@ -369,6 +372,7 @@ impl Parameters {
             ext4_profile: Some(profile),
             ext4_block_size: Some(ext4.block_size),
             btrfs: None,
+            swapfile: ext4.swapfile.as_ref().map(SwapfileRecord::new),
             label: ext4.label.clone(),
             normalize: None,
             rules: None,
@@ -385,6 +389,7 @@ impl Parameters {
             ext4_profile: None,
             ext4_block_size: None,
             btrfs: Some(BtrfsParameters::new(btrfs)),
+            swapfile: btrfs.swapfile.as_ref().map(SwapfileRecord::new),
             label: btrfs.label.clone(),
             ..Self::of_ext4(&Ext4::default())
         }
@@ -450,7 +455,6 @@ impl BtrfsParameters {
             nodatacow: subvolume.nodatacow,
         });
         let uncompressed = btrfs.uncompressed.as_ref();
-        let swapfile = btrfs.swapfile.as_ref();
         Self {
             btrfs_compat: match btrfs.compat {
                 Compat::Default => "default",
@@ -475,8 +479,12 @@ impl BtrfsParameters {
             subvolumes: subvolumes.collect(),
             default_subvolume: btrfs.default_subvolume.as_ref().map(shown),
             copy_links: btrfs.copy_links,
-            swapfile: swapfile
-                .map(|file| SwapfileRecord { path: shown(&file.path), size: file.size }),
         }
+    }
+}
+
+impl SwapfileRecord {
+    fn new(swapfile: &Swapfile) -> Self {
+        Self { path: Escaped(&swapfile.path).to_string(), size: swapfile.size }
     }
 }

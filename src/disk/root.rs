@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::btrfs::{Btrfs, Prepared};
 use super::file_system::{Content, Ext4};
 use super::manifest::Codecs;
+use super::swap;
 use crate::btrfs::Reading;
 use crate::error::Result;
 use crate::size::Headroom;
@@ -65,6 +66,8 @@ impl Root {
         match self {
             Self::Ext4(ext4) => {
                 let ext4 = Ext4 { label, ..ext4.clone() };
+                let swapfile = ext4.swapfile.as_ref();
+                let (tree, survey) = swap::added(swapfile, tree, survey, uuid, epoch)?;
                 Ok(Planner::Ext4 { ext4, tree, survey, uuid, epoch })
             }
             Self::Btrfs(btrfs) => {

@@ -93,22 +93,34 @@ pub struct Swapfile {
     pub size: u64,
 }
 
+/// Adds a swap file, if one is asked for, to a tree and to what is known of that.
+///
+/// # Errors
+/// [`Error::Parameter`] if the size or path is not one that a swap file can have.
+pub(super) fn added(
+    swapfile: Option<&Swapfile>,
+    tree: Arc<Tree>,
+    survey: Survey,
+    file_system: Uuid,
+    epoch: Timestamp,
+) -> Result<(Arc<Tree>, Survey)> {
+    let Some(swapfile) = swapfile else { return Ok((tree, survey)) };
+    let (tree, survey) = swapfile.add(&tree, survey, file_system, epoch)?;
+    Ok((Arc::new(tree), survey))
+}
+
 fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
     Err(Error::parameter("--swapfile", rule, remedy))
 }
 
 impl Swapfile {
-    /// Adds the file to a tree and to what is known of that.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] if the size or path is not one that a swap file can have.
-    pub(super) fn add(
+    fn add(
         &self,
         tree: &Tree,
         survey: Survey,
         file_system: Uuid,
         epoch: Timestamp,
-    ) -> Result<(Tree, Survey, InodeId)> {
+    ) -> Result<(Tree, Survey)> {
         let last_page = self.last_page()?;
         let (directory, name) = self.place(tree)?;
         let names = self.path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
@@ -118,8 +130,8 @@ impl Swapfile {
             Metadata { mode: 0o600, mtime: epoch, flags: FileFlags::NOCOW, ..Metadata::default() };
         let head: Arc<[u8]> = header.as_bytes().into();
         let (tree, file) = tree.with_file(directory, name, metadata, head, self.size)?;
-        let survey = survey.with_file(&tree, file)?;
-        Ok((tree, survey, file))
+        let survey = survey.with_swap_file(&tree, file)?;
+        Ok((tree, survey))
     }
 
     fn last_page(&self) -> Result<u32> {
@@ -233,8 +245,9 @@ mod tests {
         for (path, expected) in
             [("/swap/file", "swap/file"), ("swap//file", "swap/file"), ("file", "file")]
         {
-            let (tree, survey, id) = add(path).unwrap();
-            assert_eq!(tree.path(id), expected.as_bytes());
+            let (tree, survey) = add(path).unwrap();
+            let id = tree.find(expected.as_bytes()).unwrap();
+            assert!(survey.swap_files().iter().eq([&id]));
             let inode = tree.inode(id);
             assert_eq!((inode.mode, inode.flags), (0o600, FileFlags::NOCOW));
             assert_eq!(inode.mtime, epoch);

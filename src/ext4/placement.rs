@@ -1,5 +1,6 @@
 //! Gives every block of the file system its owner, in one ascending pass.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::Runs;
@@ -23,6 +24,14 @@ pub(super) struct Demand<'a> {
     pub(super) block_size: u64,
     /// The double-indirect block of the inode that holds the reserved descriptor blocks.
     pub(super) resize_inode: bool,
+}
+
+impl Demand<'_> {
+    /// Where a file that has holes holds data. Swap files have none, whatever they hold.
+    fn holed(&self, file: InodeId) -> Option<&[Range<u64>]> {
+        let survey = self.survey.filter(|survey| !survey.swap_files().contains(&file))?;
+        survey.data(file)
+    }
 }
 
 /// Special files, whose size depends on that of the file system.
@@ -104,7 +113,7 @@ impl Placement {
             if blocks == 0 {
                 continue;
             }
-            if let Some(ranges) = demand.survey.and_then(|survey| survey.data(id)) {
+            if let Some(ranges) = demand.holed(id) {
                 let size = demand.block_size;
                 let ranges = ranges.iter().map(|range| {
                     (range.start / size, range.end.div_ceil(size) - range.start / size)

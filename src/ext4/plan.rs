@@ -1,6 +1,7 @@
 //! From a tree to a layout.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use zerocopy::IntoBytes;
@@ -325,21 +326,29 @@ impl<'a> Writer<'a> {
         root
     }
 
-    /// Places what files and long symlinks hold.
+    /// Places what files and long symlinks hold. Blocks of zeros need not be written.
     fn content(&self, placement: &Placement, layout: &mut Layout) {
         let tree = &self.numbers.tree;
         let number = layout.tree(Arc::clone(tree));
         let block_size = self.block_size();
         for (id, inode) in tree.iter() {
-            match (inode.kind, placement.blocks(id)) {
-                (Kind::File { size, .. }, Blocks::One(start)) => {
-                    layout.content(start * block_size, size, number, id, 0);
+            let mut content = |range: Range<u64>, start: u64| {
+                let data = self.survey.data(id).unwrap_or(std::slice::from_ref(&range));
+                let first = data.partition_point(|data| data.end <= range.start);
+                for data in data[first..].iter().take_while(|data| data.start < range.end) {
+                    let from = data.start.max(range.start);
+                    let len = data.end.min(range.end) - from;
+                    let at = start * block_size + (from - range.start);
+                    layout.content(at, len, number, id, from);
                 }
+            };
+            match (inode.kind, placement.blocks(id)) {
+                (Kind::File { size, .. }, Blocks::One(start)) => content(0..size, start),
                 (Kind::File { size, .. }, Blocks::Many(_, mapping)) => {
                     for extent in &mapping.extents {
                         let from = u64::from(extent.logical) * block_size;
                         let len = (u64::from(extent.len) * block_size).min(size - from);
-                        layout.content(extent.start * block_size, len, number, id, from);
+                        content(from..from + len, extent.start);
                     }
                 }
                 (Kind::Symlink, Blocks::One(start)) => {

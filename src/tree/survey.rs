@@ -3,17 +3,19 @@
 //! Holes are decided by content, so that an image does not depend on how the host stores a copy of
 //! the tree. A file shorter than [`EXAMINED_FROM`] is stored whole. In a longer one, a [`WINDOW`]
 //! that starts with a [`GRANULE`] of data is data, and in one that starts with a granule of zeros
-//! every granule of zeros is a hole.
+//! every granule of zeros is a hole. Swap files of that length are known by their signature: file
+//! systems keep blocks for their zeros.
 //!
 //! Looking into every small file, or at every granule, would cost more than the zeros that it
 //! finds: this way, one small read tells of most windows that they are data.
 
 mod digest;
 mod examine;
+mod swap;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -60,6 +62,7 @@ pub struct Survey {
     /// Files with holes, and where they hold data: sorted, disjoint, not adjacent, within the
     /// file; starts are multiples of [`GRANULE`], ends too or the file's end.
     data: BTreeMap<InodeId, Box<[Range<u64>]>>,
+    swap: BTreeSet<InodeId>,
     digest: Option<[u8; 32]>,
 }
 
@@ -73,6 +76,12 @@ impl Survey {
         self.data.get(&file).map(|ranges| &**ranges)
     }
 
+    /// The swap files: they need blocks for their zeros too.
+    #[must_use]
+    pub fn swap_files(&self) -> &BTreeSet<InodeId> {
+        &self.swap
+    }
+
     /// A SHA-256 that changes with the tree: with all that it holds of metadata, and with all
     /// content by its checksums; `None` if it was not asked for.
     ///
@@ -82,10 +91,10 @@ impl Survey {
         self.digest
     }
 
-    /// The facts after a file was added to the tree ([`Tree::with_file`]), which is looked into.
-    /// The digest stays that of the tree before.
-    pub(crate) fn with_file(self, tree: &Tree, file: InodeId) -> Result<Self> {
-        let Self { mut data, digest } = self;
+    /// Returns the facts after a swap file was added to the tree ([`Tree::with_file`]), which is
+    /// looked into. The digest stays that of the tree before.
+    pub(crate) fn with_swap_file(self, tree: &Tree, file: InodeId) -> Result<Self> {
+        let Self { mut data, mut swap, digest } = self;
         let behind = data.split_off(&file);
         let whole = 0..size_of(tree, file);
         let part = Examiner::new(false).examine(tree, file, whole.clone())?;
@@ -93,7 +102,10 @@ impl Survey {
             data.insert(file, part.data.into());
         }
         data.extend(behind.into_iter().map(|(InodeId(id), ranges)| (InodeId(id + 1), ranges)));
-        Ok(Self { data, digest })
+        let behind = swap.split_off(&file);
+        swap.insert(file);
+        swap.extend(behind.into_iter().map(|InodeId(id)| InodeId(id + 1)));
+        Ok(Self { data, swap, digest })
     }
 }
 
@@ -150,9 +162,9 @@ fn size_of(tree: &Tree, file: InodeId) -> u64 {
 pub fn survey(tree: &Tree, options: &SurveyOptions) -> Result<Survey> {
     let segments = segments(tree, if options.digest { 0 } else { EXAMINED_FROM });
     let sums = options.digest.then(|| segments.iter().map(|_| AtomicU32::new(0)).collect());
-    let holed = examine_all(tree, &segments, sums.as_ref(), options.threads)?;
+    let Found { holed, swap } = examine_all(tree, &segments, sums.as_ref(), options.threads)?;
 
-    let mut survey = Survey::default();
+    let mut survey = Survey { swap, ..Survey::default() };
     let mut holed = holed.into_iter().peekable();
     for group in segments.chunk_by(|a, b| a.file == b.file) {
         let file = group[0].file;
@@ -184,6 +196,13 @@ fn append(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
 /// Where a segment that has a hole holds data.
 type Holed = (Segment, Box<[Range<u64>]>);
 
+/// What was found in segments.
+#[derive(Default)]
+struct Found {
+    holed: Vec<Holed>,
+    swap: BTreeSet<InodeId>,
+}
+
 /// Examines segments, several at a time, and gives those with holes in order; with `sums` also the
 /// CRC-32C of each segment's data.
 fn examine_all(
@@ -191,13 +210,13 @@ fn examine_all(
     segments: &[Segment],
     sums: Option<&Vec<AtomicU32>>,
     threads: NonZero<usize>,
-) -> Result<Vec<Holed>> {
+) -> Result<Found> {
     let next = AtomicUsize::new(0);
     let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
     let failed = AtomicBool::new(false);
     let work = || {
         let mut examiner = Examiner::new(sums.is_some());
-        let mut holed = Vec::new();
+        let mut found = Found::default();
         // All segments before one that fails have been taken by then, so that the first failure
         // of all is found whichever thread meets it.
         while !failed.load(Ordering::Relaxed) {
@@ -210,7 +229,10 @@ fn examine_all(
                         sums[index].store(part.sum, Ordering::Relaxed);
                     }
                     if size >= EXAMINED_FROM && part.data != [segment.range(size)] {
-                        holed.push((segment, part.data.into()));
+                        found.holed.push((segment, part.data.into()));
+                    }
+                    if part.swap {
+                        found.swap.insert(segment.file);
                     }
                 }
                 Err(error) => {
@@ -222,19 +244,21 @@ fn examine_all(
                 }
             }
         }
-        holed
+        found
     };
-    let mut holed: Vec<Holed> = std::thread::scope(|scope| {
+    let mut found = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads.get()).map(|_| scope.spawn(work)).collect();
-        let mut holed = work();
+        let mut found = work();
         for other in others {
-            holed.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            let Found { holed, swap } = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            found.holed.extend(holed);
+            found.swap.extend(swap);
         }
-        holed
+        found
     });
     if let Some((_, error)) = failure.into_inner().expect("no thread panics with the lock") {
         return Err(error);
     }
-    holed.sort_by_key(|&(segment, _)| segment);
-    Ok(holed)
+    found.holed.sort_by_key(|&(segment, _)| segment);
+    Ok(found)
 }

@@ -124,7 +124,7 @@ fn what_is_known_of_content_moves_with_the_files() {
         let head = vec![1; 5000].into();
         let (after, file) =
             before.with_file(InodeId::ROOT, b"b", Metadata::default(), head, size).unwrap();
-        let facts = facts.with_file(&after, file).unwrap();
+        let facts = facts.with_swap_file(&after, file).unwrap();
         for (path, expected) in [
             (&b"a"[..], Some(&[1 << 15..(1 << 15) + (1 << 14)][..])),
             (b"b", expected),

@@ -186,7 +186,8 @@ impl<'a> Examiner<'a> {
             return Ok((stored, true));
         }
         if self.dedup {
-            identities.push(identity(raw, &file.treatment));
+            let only = (!file.treatment.shared).then_some((file.file, part.from));
+            identities.push(identity(raw, &file.treatment, only));
         }
         Ok((stored, false))
     }
@@ -196,8 +197,8 @@ impl<'a> Examiner<'a> {
     }
 }
 
-/// Equal for pieces that may share what is stored.
-fn identity(raw: &[u8], treatment: &Treatment) -> [u8; 32] {
+/// Equal for pieces that may share what is stored. `only` is the place of a piece that may not.
+fn identity(raw: &[u8], treatment: &Treatment, only: Option<(InodeId, u64)>) -> [u8; 32] {
     let (number, level) = treatment
         .compression
         .map_or((0, 0), |compression| (compression.number(), compression.level().unwrap_or(0)));
@@ -205,6 +206,10 @@ fn identity(raw: &[u8], treatment: &Treatment) -> [u8; 32] {
     let mut hash = Sha256::new_with_prefix(raw);
     hash.update((raw.len() as u64).to_le_bytes());
     hash.update([number, level, treatment.checksum.into()]);
+    // No file is the first inode, which is the root.
+    let (file, from) = only.unwrap_or((InodeId::ROOT, 0));
+    hash.update((file.index() as u64).to_le_bytes());
+    hash.update(from.to_le_bytes());
     hash.finalize().into()
 }
 

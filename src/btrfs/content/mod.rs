@@ -42,6 +42,9 @@ pub(crate) struct Treatment {
     pub(crate) compression: Option<Compression>,
     /// Whether its zeros are holes, where the survey found some.
     pub(crate) holes: bool,
+    /// Whether it may share what is stored with equal content. The kernel does not swap to a file
+    /// that does.
+    pub(crate) shared: bool,
     /// Whether it may be stored in a leaf: only for a file shorter than 4096 bytes.
     pub(crate) inline: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::swap::is_swap;
 use super::{EXAMINED_FROM, GRANULE, WINDOW, append, size_of};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
@@ -19,6 +20,8 @@ pub(super) struct Part {
     pub(super) data: Vec<Range<u64>>,
     /// The CRC-32C of the data, if it was asked for.
     pub(super) sum: u32,
+    /// Whether it is the start of a swap file.
+    pub(super) swap: bool,
 }
 
 /// Examines segments, which start at multiples of [`WINDOW`]; one for each thread.
@@ -63,6 +66,8 @@ impl Examiner {
                     self.probe(&*reader, run, &mut part)?;
                 }
             }
+            // The header is not all zeros.
+            part.swap = part.data.first().is_some_and(|data| data.start == 0) && is_swap(&*reader)?;
         }
         reader.verify()?;
         Ok(part)

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::image::{Image, everything, tree};
+use super::image::{Image, everything, judged, tree};
 use super::inspect::{FileExtent, Place, extents, extents_of};
 use crate::oracle::btrfs::{Facts, btrfs_check, grow, swap_on};
 use crate::oracle::{Comparison, run, shell};
@@ -54,6 +54,31 @@ fn it_can_be_swapped_to() {
         assert!(fs::metadata(&image.path).unwrap().blocks() * 512 < 32 * MIB);
         if size >= MIB {
             assert_eq!(swap_on(&image.path, "rw", path).unwrap(), size - 4096);
+        }
+    }
+}
+
+/// What has the signature of swap space is stored as what `--swapfile` adds, with whatever content.
+#[test]
+fn those_of_the_tree_can_be_swapped_to() {
+    let source = tree(
+        "mkdir d; for name in 4096 16384 65536 used; do truncate -s 8M d/$name; done
+        head -c 2M /dev/urandom >half; cat half half | dd of=d/used conv=notrunc status=none
+        for size in 4096 16384 65536; do mkswap -q -p $size d/$size; done
+        mkswap -q d/used; chmod 600 d/*",
+    );
+    for options in [&["--headroom=1G"][..], &["--headroom=1G", "--dedup", "--compress=zstd"]] {
+        let image = judged(source.path(), options);
+        image.mounted(|root| {
+            for name in ["4096", "16384", "65536", "used"] {
+                let file = root.join("d").join(name);
+                assert_eq!(fs::metadata(&file).unwrap().blocks() * 512, 8 * MIB, "{name}");
+                let flags = shell("lsattr $1", &[&file]);
+                assert!(flags.split(' ').next().unwrap().contains('C'), "{flags}");
+            }
+        });
+        for path in ["d/4096", "d/used"] {
+            assert_eq!(swap_on(&image.path, "rw", path).unwrap(), 8 * MIB - 4096, "{path}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod nodes;
 mod sample;
 mod seed;
 mod surroundings;
+mod swapfile;
 mod times;
 mod xattrs;
 

@@ -14,6 +14,7 @@ mod kernel_log;
 mod mount;
 pub mod openssl;
 mod sid;
+mod swap;
 mod tool;
 pub mod verity;
 
@@ -28,6 +29,7 @@ pub use grub::{grub_cmp, grub_ls};
 pub use kernel_log::KernelLog;
 pub use mount::{LoopDevice, Mounted, mount_ext4};
 pub use sid::sid;
+pub use swap::swap_to;
 pub use tool::{require_root, run, sha256, shell};
 
 /// What an oracle found wrong.

@@ -50,7 +50,7 @@ fn file(number: u32) -> InodeId {
 }
 
 const PLAIN: Treatment =
-    Treatment { checksum: true, compression: None, holes: true, inline: false };
+    Treatment { checksum: true, compression: None, holes: true, shared: true, inline: false };
 
 fn options(threads: usize) -> ContentOptions<'static> {
     ContentOptions {
@@ -214,6 +214,7 @@ fn equal_pieces() {
             7 => Some(other),
             _ => Some(ZSTD),
         },
+        shared: true,
         inline: number == 12,
     };
     let expected = [
@@ -247,6 +248,16 @@ fn equal_pieces() {
     assert_eq!(facts(&files, &plain, &ContentOptions { spool: None, ..dedup }), expected);
 }
 
+#[test]
+fn swap_files_share_nothing() {
+    let files =
+        [words(256 * K, 1), words(256 * K, 1), [noise(128 * K, 1), noise(128 * K, 1)].concat()];
+    let rule = |number| Treatment { shared: number == 0, ..PLAIN };
+    let dedup = ContentOptions { dedup: true, ..options(2) };
+    let found = facts(&files, &rule, &dedup);
+    assert!(found.len() == 6 && found.iter().all(|fact| !fact.contains(" as ")), "{found:?}");
+}
+
 /// Many files of every kind and some that several threads share.
 #[test]
 fn threads_change_nothing() {
@@ -258,6 +269,7 @@ fn threads_change_nothing() {
         holes: true,
         checksum: number % 5 != 0,
         compression: [Some(ZSTD), Some(Compression::Lzo), None][number as usize % 3],
+        shared: true,
         inline: files[number as usize].len() < 4096,
     };
     for dedup in [false, true] {

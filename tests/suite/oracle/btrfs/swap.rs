@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::tool::run;
-use super::super::{Verdict, complain};
+use super::super::Verdict;
+use super::super::swap::swap_to;
 use super::mount::session;
 use super::{btrfs_check, copied};
 
@@ -11,24 +11,7 @@ use super::{btrfs_check, copied};
 /// kernel took for swapping, which is a page less than the file has.
 pub fn swap_on(image: &Path, options: &str, path: &str) -> Verdict<u64> {
     let (_scratch, copy) = copied(image);
-    let size = session(&copy, options, |root| {
-        let file = root.join(path);
-        let on = run("swapon", ["--fixpgsz".as_ref(), file.as_os_str()]);
-        if !on.ok || !on.stderr.is_empty() {
-            return complain(format!("swapon: {}", on.all()));
-        }
-        let shown = run("swapon", ["--show=NAME,SIZE", "--bytes", "--noheadings", "--raw"]);
-        let off = run("swapoff", [file.as_os_str()]);
-        if !off.ok {
-            return complain(format!("swapoff: {}", off.all()));
-        }
-        let name = file.to_str().unwrap();
-        let size = shown.stdout.lines().find_map(|line| line.strip_prefix(name));
-        match size.and_then(|size| size.trim().parse().ok()) {
-            Some(size) => Ok(size),
-            None => complain(format!("swapon shows {}", shown.all())),
-        }
-    })??;
+    let size = session(&copy, options, |root| swap_to(&root.join(path)))??;
     btrfs_check(&copy)?;
     Ok(size)
 }
