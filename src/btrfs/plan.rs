@@ -260,7 +260,7 @@ impl Planner<'_> {
         let total_bytes = self.size(settled.end)?;
         let mut room = total_bytes - settled.end;
         // Spare room has its own items in the trees, for which there may be no room then.
-        while let Some(spare) = Spare::within(room, options.metadata) {
+        while let Some(spare) = Spare::within(room, total_bytes, options.metadata) {
             let roomy = settle(spare)?;
             if roomy.end <= total_bytes {
                 settled = roomy;
@@ -573,11 +573,11 @@ struct Spare {
 }
 
 impl Spare {
-    /// Divides room, if there is enough to be divided.
+    /// Divides `room` of a device, if there is enough to be divided.
     ///
-    /// With less than 12 MiB of free metadata Linux 6.18 refuses to make a file: it keeps several
+    /// Metadata takes a quarter, but no more than a tenth of the device. With less than 12 MiB of free metadata Linux 6.18 refuses to make a file: it keeps several
     /// MiB for itself.
-    fn within(room: u64, metadata: Metadata) -> Option<Self> {
+    fn within(room: u64, device: u64, metadata: Metadata) -> Option<Self> {
         const LEAST: u64 = 4 * MIB;
         if room < LEAST {
             return None;
@@ -588,7 +588,8 @@ impl Spare {
         };
         let whole = |bytes: u64| bytes / STRIPE_LEN * STRIPE_LEN;
         let each = room / copies;
-        let metadata = whole((each / 4).clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
+        let share = (each / 4).min(device / 10 / copies);
+        let metadata = whole(share.clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
         let system = whole((each / 64).min(MIB));
         let rest = room - copies * (metadata + system);
         // To balance, a kernel needs room for a chunk that is in none.

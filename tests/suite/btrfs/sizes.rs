@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use rustix::fs::XattrFlags;
 use tempfile::TempDir;
 
-use super::image::{Image, fill, judged, tree};
+use super::image::{Image, everything, fill, judged, tree};
 use crate::bad_input::{UNREPRESENTABLE, check};
 use crate::detfs::{mkfs, succeed};
-use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, number, superblocks};
-use crate::oracle::{Mounted, sha256};
+use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, first_boot, number, superblocks};
+use crate::oracle::{Mounted, sha256, shell};
 use crate::tree::{LATEST, debian, stressed};
 
 /// Judges an image of the size that is found, which must be enough when it is given, and the least.
@@ -131,6 +132,40 @@ fn a_node_that_is_full_and_one_leaf_more() {
     }
 }
 
+/// Writes zeros to a new file until a file system is full; returns how many bytes it took.
+fn filled(image: &Path) -> u64 {
+    let mounted = Mounted::new("btrfs", "rw,nodatasum", Some(image)).unwrap();
+    let file = mounted.path().join("fill");
+    shell("dd if=/dev/zero of=$1 bs=1M conv=fsync status=none 2>/dev/null || :", &[&file]);
+    fs::metadata(&file).unwrap().len()
+}
+
+/// Checks that an empty file system has about as much space for data as one that mkfs.btrfs made.
+fn has_the_space_of_mkfs(size: &str) {
+    let source = tree(":");
+    let image = Image::new(source.path(), &[&format!("--size={size}")]);
+    first_boot(&image.path, |root| everything().compare(source.path(), root)).unwrap();
+    let theirs = image.beside("theirs");
+    let script = "truncate -s $2 $1; mkfs.btrfs -q $1 >/dev/null";
+    shell(script, &[&theirs, Path::new(size)]);
+    let (ours, theirs) = (filled(&image.path), filled(&theirs));
+    assert!(ours >= theirs / 100 * 99, "{size}: {ours} bytes, and {theirs} by mkfs.btrfs");
+    btrfs_check(&image.path).unwrap();
+}
+
+#[test]
+fn a_small_device_has_the_space_of_mkfs() {
+    has_the_space_of_mkfs("1G");
+}
+
+#[test]
+#[ignore = "deep: writes 10 GiB"]
+fn deep_devices_of_many_sizes_have_the_space_of_mkfs() {
+    for size in ["512M", "900M", "1536M", "2G", "3G"] {
+        has_the_space_of_mkfs(size);
+    }
+}
+
 /// An image is its data, its metadata, and little else.
 #[test]
 fn an_exact_fit_is_tight() {
@@ -211,7 +246,7 @@ fn half_of_what_mkfs_btrfs_makes() {
     let ours = Image::new(source.path(), &["--headroom=0", "--btrfs-metadata=single"]);
     let theirs = ours.beside("theirs");
     let script = "truncate -s 4G $1; mkfs.btrfs -q -m single --shrink --rootdir $2 $1 >/dev/null";
-    crate::oracle::shell(script, &[&theirs, source.path()]);
+    shell(script, &[&theirs, source.path()]);
     let theirs = fs::metadata(&theirs).unwrap().len();
     assert!(ours.size() * 2 <= theirs, "{} against {theirs}", ours.size());
     let image = Image::new(debian(), &["--headroom=0", "--btrfs-metadata=single"]);
