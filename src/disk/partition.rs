@@ -24,15 +24,22 @@ pub struct Identity {
 }
 
 /// Gives ids and names to all partitions of a disk, as systemd-repart does: by the seed, the type,
-/// and how many of the same type come before.
+/// and how many of the same type come before. An id that another partition has is passed over for
+/// the next one.
 #[must_use]
 pub fn identify(seed: Seed, definitions: &[Definition]) -> Vec<Identity> {
+    let given: Vec<_> = definitions.iter().filter_map(|definition| definition.uuid).collect();
     let mut identities: Vec<Identity> = Vec::with_capacity(definitions.len());
     for definition in definitions {
         let Definition { partition_type, label, uuid, attributes, .. } = definition;
         let guid = partition_type.guid();
         let nth = identities.iter().filter(|other| other.partition_type.guid() == guid).count();
-        let uuid = uuid.unwrap_or_else(|| seed.partition(guid, nth as u64));
+        let is_free =
+            |uuid: &Uuid| !given.contains(uuid) && identities.iter().all(|one| one.uuid != *uuid);
+        let uuid = uuid.unwrap_or_else(|| {
+            let mut derived = (nth as u64..).map(|nth| seed.partition(guid, nth));
+            derived.find(is_free).expect("there are more ids than partitions")
+        });
         let taken = |label: &str| identities.iter().any(|other| other.label == label);
         let label = label.clone().unwrap_or_else(|| {
             let name = partition_type.name();

@@ -7,7 +7,7 @@ use super::{Definition, Options, Verity};
 use crate::disk::{self, Identity, identify};
 use crate::gpt::{self, PartitionType};
 use crate::name::HostPath;
-use crate::seed::{self, Seed};
+use crate::seed::Seed;
 
 /// A partition that is defined, or is there, or both.
 #[derive(Debug, Clone)]
@@ -48,6 +48,14 @@ impl Partition {
     /// What it was made of, if that still has a say.
     pub(super) fn managed(&self) -> Option<&Definition> {
         self.definition.as_ref().filter(|_| !self.left_alone)
+    }
+
+    /// The id that it has whatever others have: that on the disk, or that of `UUID=`.
+    fn fixed_uuid(&self) -> Option<Uuid> {
+        let given = |uuid: &Uuid| !uuid.is_nil();
+        let there = self.existing.as_ref().map(|(_, there)| there.uuid).filter(given);
+        let defined = self.definition.as_ref().filter(|one| one.blocks.is_none());
+        there.or_else(|| defined?.partition.uuid.filter(given))
     }
 
     pub(super) fn verity(&self) -> Verity {
@@ -92,14 +100,20 @@ pub(super) fn list(
     partitions
 }
 
-/// Gives every partition of a list its ids: those that are there keep theirs.
+/// Gives every partition of a list its ids: those that are there keep theirs. A copied partition
+/// whose id is in use has a derived one.
 pub(super) fn identities(seed: Seed, partitions: &[Partition]) -> Vec<Identity> {
+    let mut used: Vec<_> = partitions.iter().filter_map(Partition::fixed_uuid).collect();
     let definitions: Vec<_> = partitions
         .iter()
         .map(|partition| {
             let defined = partition.definition.as_ref().map(|one| one.partition.clone());
             let mut definition =
                 defined.unwrap_or_else(|| disk::Definition::new(partition.partition_type()));
+            if partition.fixed_uuid().is_none() {
+                definition.uuid = definition.uuid.filter(|uuid| !used.contains(uuid));
+                used.extend(definition.uuid);
+            }
             if let Some((_, there)) = &partition.existing {
                 if !there.uuid.is_nil() || partition.definition.is_none() {
                     definition.uuid = Some(there.uuid);
@@ -116,26 +130,34 @@ pub(super) fn identities(seed: Seed, partitions: &[Partition]) -> Vec<Identity> 
         })
         .collect();
     let mut identities = identify(seed, &definitions);
-    for ((partition, identity), nth) in partitions.iter().zip(&mut identities).zip(nths(partitions))
-    {
+    for (partition, identity) in partitions.iter().zip(&mut identities) {
         let given = partition.definition.as_ref().and_then(|one| one.partition.uuid);
         let of_root_hash = matches!(partition.verity(), Verity::Data | Verity::Hash);
         let has_uuid = partition.existing.as_ref().is_some_and(|(_, there)| !there.uuid.is_nil());
         if of_root_hash && !has_uuid && given.is_none() {
-            // It becomes a half of the root hash; what is derived is derived of another one.
-            let derived = seed.partition(identity.partition_type.guid(), nth);
-            identity.file_system = seed::file_system(derived);
+            // It becomes a half of the root hash; other ids stay derived from this one.
             identity.uuid = Uuid::nil();
         }
     }
     identities
 }
 
-/// For each partition, how many of its type come before.
-fn nths(partitions: &[Partition]) -> impl Iterator<Item = u64> {
-    let guid = |partition: &Partition| partition.partition_type().guid();
-    partitions.iter().enumerate().map(move |(at, partition)| {
-        let before = &partitions[..at];
-        before.iter().filter(|other| guid(other) == guid(partition)).count() as u64
+/// Returns the new partitions that do not have their regular ids since others have them, each with
+/// that id.
+pub(super) fn displaced(
+    seed: Seed,
+    partitions: &[Partition],
+    identities: &[Identity],
+) -> impl Iterator<Item = (usize, Uuid)> {
+    let regular = move |(at, partition): (usize, &Partition)| {
+        let guid = partition.partition_type().guid();
+        let before = partitions[..at].iter().filter(|one| one.partition_type().guid() == guid);
+        let given = partition.definition.as_ref().and_then(|one| one.partition.uuid);
+        (at, given.unwrap_or_else(|| seed.partition(guid, before.count() as u64)))
+    };
+    let new = partitions.iter().enumerate().filter(|(_, partition)| partition.existing.is_none());
+    new.map(regular).filter(|&(at, regular)| {
+        let uuid = identities[at].uuid;
+        !uuid.is_nil() && uuid != regular
     })
 }

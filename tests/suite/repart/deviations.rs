@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
+use detfs::gpt::PartitionType;
+use detfs::seed::Seed;
 use serde_json::Value;
 
 use super::ground::Ground;
@@ -15,7 +18,7 @@ use crate::oracle::{mount_ext4, shell};
 const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
 
 /// What `sfdisk` says of each partition, by its type or name.
-fn table(image: &std::path::Path) -> Vec<Value> {
+fn table(image: &Path) -> Vec<Value> {
     let json = shell("sfdisk --json $1", &[image]);
     let table: Value = serde_json::from_str(&json).unwrap();
     table["partitiontable"]["partitions"].as_array().unwrap().clone()
@@ -59,7 +62,7 @@ fn names(ground: &Ground, settings: &str, compat: &str) -> Vec<String> {
     ground.define(&[&format!("10-part Type=srv; CopyFiles=/; {settings}")]);
     ground.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
     let list = "find . -mindepth 1 -not -path './lost+found' -not -path './etc*' | sort";
-    let list = |at: &std::path::Path| shell(&format!("cd $1; {list}"), &[at]);
+    let list = |at: &Path| shell(&format!("cd $1; {list}"), &[at]);
     let names = mount_ext4(&ground.part("srv"), list).unwrap();
     names.lines().map(|name| name.trim_start_matches("./").to_owned()).collect()
 }
@@ -118,6 +121,66 @@ fn ids_are_given_once() {
     ground.define(&["05-swap Type=swap; SizeMaxBytes=1M", &one, &two]);
     assert_eq!(ground.run(&["--dry-run=no"], &[]).code, Some(1));
     assert!(fs::read(&path).unwrap() == before, "the image was written to");
+}
+
+/// The ids of `srv` partitions by their numbers in the derivation.
+fn srv(nth: u64) -> String {
+    let seed = Seed(SEED.parse().unwrap());
+    seed.partition(PartitionType::Srv.guid(), nth).to_string()
+}
+
+fn sorted<const N: usize>(mut ids: [String; N]) -> [String; N] {
+    ids.sort();
+    ids
+}
+
+/// The ids in a table, sorted.
+fn ids(image: &Path) -> Vec<String> {
+    assert!(shell("sgdisk --verify $1", &[image]).contains("No problems found"));
+    let id = |entry: &Value| entry["uuid"].as_str().unwrap().to_lowercase();
+    let mut ids: Vec<_> = table(image).iter().map(id).collect();
+    ids.sort();
+    ids
+}
+
+/// An image whose first partition was deleted gets another one: the id that is derived for the
+/// second one is in use.
+#[test]
+fn an_id_in_use_is_passed_over() {
+    let ground = Ground::new("");
+    let path = ground.side.path("image.raw");
+    let definitions = ["10", "20", "30"].map(|name| {
+        format!("{name}-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M; SplitName={name}")
+    });
+    let [one, two, three] = definitions.each_ref().map(String::as_str);
+    ground.define(&[one, two]);
+    ground.make(&["--empty=create", "--size=20M"], &[]);
+    assert_eq!(ids(&path), sorted([srv(0), srv(1)]));
+    shell("sfdisk -q --delete $1 1", &[&path]);
+    ground.define(&[one, two, three]);
+    let answer = ground.run(&["--dry-run=no"], &[]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    assert!(answer.stderr.contains(&format!("{} is in use, so it has {}", srv(1), srv(2))));
+    // The third one finds its own id in use by the second.
+    assert_eq!(ids(&path), sorted([srv(1), srv(2), srv(3)]));
+    let before = fs::read(&path).unwrap();
+    assert_eq!(ground.make(&["--dry-run=no"], &[]).len(), 1);
+    assert!(fs::read(&path).unwrap() == before);
+}
+
+/// A partition that is copied twice keeps its id once.
+#[test]
+fn an_id_is_copied_once() {
+    let ground = Ground::new("");
+    ground
+        .define(&["10-part Type=srv; SizeMinBytes=1M; UUID=01020304-0506-4708-890a-0b0c0d0e0f10"]);
+    ground.make(&["--empty=create", "--size=20M"], &[]);
+    let from = format!("--copy-from={HERE}/image.raw");
+    let copy = format!("{HERE}/copy.raw");
+    let args = ["--empty=create", "--size=auto", "--definitions=/", &from, &from, &copy];
+    ground.make(&args, &[]);
+    let expected = sorted(["01020304-0506-4708-890a-0b0c0d0e0f10".to_owned(), srv(1)]);
+    assert_eq!(ids(&ground.side.path("copy.raw")), expected);
 }
 
 /// Without a seed and a machine id the content decides, and not chance.
@@ -210,6 +273,30 @@ fn the_real_one_has_these_traps() {
     assert_eq!(rows[1]["attrs"], Value::Null);
     assert_eq!(rows[3]["name"], Value::Null);
     assert_eq!(rows[4]["uuid"], rows[5]["uuid"]);
-    let two = |at: &std::path::Path| at.join("two").exists();
+    let two = |at: &Path| at.join("two").exists();
     assert!(!mount_ext4(&side.path("image.srv.raw"), two).unwrap());
+    // An id in use becomes a random one, or is there twice.
+    fs::remove_dir_all(side.path("repart.d")).unwrap();
+    for name in ["10", "20"] {
+        let text = "[Partition]\nType=srv\nSizeMinBytes=1M\n";
+        side.write(&format!("repart.d/{name}.conf"), text);
+    }
+    let run = |args: &[&str]| {
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        let common =
+            ["--offline=yes".to_owned(), format!("--seed={SEED}"), format!("--root={HERE}/tree")];
+        let answer = side.repart(&args.chain(common).collect::<Vec<_>>(), &[]);
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        answer.stderr
+    };
+    let (image, copy) = (format!("{HERE}/a.raw"), format!("{HERE}/copy.raw"));
+    let definitions = format!("--definitions={HERE}/repart.d");
+    run(&["--empty=create", "--size=20M", &definitions, &image]);
+    shell("sfdisk -q --delete $1 1", &[&side.path("a.raw")]);
+    let said = run(&["--dry-run=no", &definitions, &image]);
+    assert!(said.contains("reverting to randomized"), "{said}");
+    let from = format!("--copy-from={image}");
+    run(&["--empty=create", "--size=auto", "--definitions=/", &from, &from, &copy]);
+    let rows = table(&side.path("copy.raw"));
+    assert_eq!(rows[0]["uuid"], rows[2]["uuid"]);
 }
