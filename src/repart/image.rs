@@ -315,7 +315,7 @@ pub(super) fn write_table(table: &Table, output: &Output) -> Result<()> {
     Ok(())
 }
 
-fn device_sector_size(device: &File) -> Result<Option<SectorSize>> {
+pub(super) fn device_sector_size(device: &File) -> Result<Option<SectorSize>> {
     let bytes = rustix::fs::ioctl_blksszget(device);
     let bytes = bytes.map_err(|error| Error::output("cannot learn its sector size", error))?;
     SectorSize::new(bytes).map(Some)

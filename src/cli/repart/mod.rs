@@ -91,7 +91,8 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
     };
     warnings.iter().for_each(|warning| notice(warning));
     let mut all = Vec::new();
-    for image in &typed.copy_from {
+    // Those of the last image come first, as in systemd-repart.
+    for image in typed.copy_from.iter().rev() {
         if let Some(target) = &options.image
             && is_same(image, target)?
         {
@@ -101,7 +102,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
                 "write another one",
             ));
         }
-        all.extend(repart::copy_from(image, options.sector_size, &context.filter)?);
+        all.extend(repart::copy_from(image, &context.filter, &|line| notice(line))?);
     }
     let within = |path: &mut PathBuf| {
         // As systemd-repart tells of those that it found in a root.

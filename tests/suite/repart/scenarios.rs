@@ -130,6 +130,41 @@ fn partitions_are_copied_from_an_image() {
 
 #[test]
 #[ignore = "makes a Debian sid"]
+fn partitions_are_copied_with_the_gaps_between_them() {
+    // Before the first, of less than a grain, of one, of many, and after the last.
+    let table = "label: gpt\nstart=4096,size=100\nstart=4200,size=2048,name=x\n\
+        start=8192,size=9000\nstart=34816,size=2048\n";
+    let both = Both::new();
+    for side in &both.sides {
+        let script = "truncate -s 40M $1; printf '%s' \"$2\" | sfdisk -q $1
+            printf content | dd of=$1 bs=1 seek=17825792 conv=notrunc status=none
+            sfdisk -q --disk-id $1 11111111-2222-4333-8444-555555555555";
+        shell(script, &[&side.path("source.raw"), std::path::Path::new(table)]);
+        for number in 1..5 {
+            let script = "sfdisk -q --part-uuid $1 $2 11111111-2222-4333-8444-00000000000$2";
+            let number = number.to_string();
+            shell(script, &[&side.path("source.raw"), std::path::Path::new(&number)]);
+        }
+    }
+    let from = format!("--copy-from={HERE}/source.raw");
+    for grain in ["512", "4096", "65536", "1M", "4M"] {
+        let grain = format!("--grain-size={grain}");
+        for size in ["--size=auto", "--size=60M"] {
+            both.run(&["--empty=create", size, &from, "--definitions=/", &grain]);
+            both.sides.iter().for_each(|side| fs::remove_file(side.path("image.raw")).unwrap());
+        }
+    }
+    // Those of the last image come first.
+    both.define(&["10-swap Type=swap SizeMaxBytes=1M"]);
+    let other = format!("{HERE}/other.raw");
+    both.run(&["--empty=create", "--size=20M", &other]);
+    let other = format!("--copy-from={other}");
+    let image = format!("{HERE}/both.raw");
+    both.run(&["--empty=create", "--size=auto", &from, &other, "--definitions=/", &image]);
+}
+
+#[test]
+#[ignore = "makes a Debian sid"]
 fn the_boot_catalog_is_the_same() {
     for (sector, extra) in [("512", None), ("4096", None), ("2048", Some("--grain-size=64K"))] {
         let mut both = Both::new();
