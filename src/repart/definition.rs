@@ -192,12 +192,16 @@ pub struct Symlink {
 /// One of `Subvolumes=`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subvolume {
-    /// Its path.
+    /// Its path; empty for the top level, which is a subvolume in any case.
     pub path: TreePath,
     /// Whether nothing in it can be changed.
     pub read_only: bool,
     /// Whether content in it is written in place.
     pub nodatacow: bool,
+    /// The file that names it.
+    pub file: PathBuf,
+    /// The line in that, from 1.
+    pub line: u32,
 }
 
 /// `Minimize=`.

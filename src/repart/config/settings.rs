@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::words::{ESCAPED, LIST, PARTS, Syntax, split};
+use super::words::{BARE_PARTS, LIST, Malformed, OPTIONS, PARTS, QUOTED_PARTS, Words};
 use super::{At, Context, ini, specifiers, values};
 use crate::disk::{self, WEIGHT_MAX};
 use crate::error::{Error, Result};
 use crate::gpt::PartitionType;
+use crate::name::Escaped;
 use crate::repart::{
     CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, Subvolume, Symlink, TreePath,
     Verity,
@@ -178,13 +179,13 @@ impl Setting<'_> {
                 self.excludes(|definition| &mut definition.exclude_files_target)
             }
             // An empty value of these three adds nothing, and takes nothing away.
-            "MakeDirectories" => self.each(LIST, |setting, word| {
+            "MakeDirectories" => self.each(|setting, word| {
                 let path = setting.path(word)?;
                 setting.draft.definition.make_directories.push(path);
                 Ok(())
             }),
-            "MakeSymlinks" => self.each(LIST, Self::symlink),
-            "Subvolumes" => self.each(LIST, Self::subvolume),
+            "MakeSymlinks" => self.each(Self::symlink),
+            "Subvolumes" => self.each(Self::subvolume),
             "DefaultSubvolume" if empty => put(&mut definition.default_subvolume, Ok(None)),
             "DefaultSubvolume" => {
                 let path = self.path(value);
@@ -307,7 +308,7 @@ impl Setting<'_> {
         if rounded != size {
             let (key, way) = (self.key, if up { "up" } else { "down" });
             let text = format!("{key}= is rounded {way} to {rounded}, a multiple of 4096");
-            self.warnings.push(self.at.warning(text));
+            self.warn(text);
         }
         Ok(rounded)
     }
@@ -327,30 +328,37 @@ impl Setting<'_> {
     }
 
     fn copy_files(&mut self) -> Taken {
+        let (at, value) = (self.at, self.value);
         let fault = |rule: &str| {
             let remedy = "write source, source:target or source:target:options";
-            self.at.error(format!("CopyFiles={}: {rule}", self.value), remedy)
+            at.error(format!("CopyFiles={value}: {rule}"), remedy)
         };
-        let parts =
-            split(self.value, PARTS).ok_or_else(|| fault("a backslash stands for nothing"))?;
-        let [source, rest @ ..] = &*parts else { return Err(fault("there is no source").into()) };
-        if rest.len() > 2 {
+        let mut parts = Words::new(self.value.as_bytes(), BARE_PARTS);
+        let mut part = || parts.next().transpose();
+        let (source, target, options) = (part(), part(), part());
+        let malformed = |_| fault("a backslash stands for nothing");
+        let source = source.map_err(malformed)?.unwrap_or_default();
+        let target = target.map_err(malformed)?.unwrap_or_else(|| source.clone());
+        let options = options.map_err(malformed)?.unwrap_or_default();
+        if parts.has_more() {
             return Err(fault("there are more than three parts").into());
         }
-        let target = rest.first().filter(|target| !target.is_empty()).unwrap_or(source);
-        let options = rest.get(1).map(Vec::as_slice).unwrap_or_default();
-        let fsverity = match options {
-            b"" | b"fsverity=off" => false,
-            b"fsverity=copy" => true,
-            _ => return Err("its only option is fsverity=off or fsverity=copy".into()),
-        };
-        let (source, target) = (self.bytes_path(source)?, self.bytes_path(target)?);
+        let mut fsverity = false;
+        for option in Words::new(&options, OPTIONS) {
+            match &*option.map_err(malformed)? {
+                b"" => {}
+                b"fsverity=off" => fsverity = false,
+                b"fsverity=copy" => fsverity = true,
+                other => self.warn(format!("there is no option {}", Escaped(other))),
+            }
+        }
+        let (source, target) = (self.bytes_path(&source)?, self.bytes_path(&target)?);
         self.draft.definition.copy_files.push(CopyFiles { source, target, fsverity });
         Ok(())
     }
 
     fn excludes(&mut self, list: fn(&mut Definition) -> &mut Vec<(TreePath, bool)>) -> Taken {
-        self.each(ESCAPED, |setting, word| {
+        self.each(|setting, word| {
             let content = word.ends_with('/');
             let path = setting.path(word)?;
             list(&mut setting.draft.definition).push((path, content));
@@ -359,31 +367,55 @@ impl Setting<'_> {
     }
 
     fn symlink(&mut self, word: &str) -> Taken {
-        let Some((path, target)) = word.split_once(':').filter(|(_, target)| !target.is_empty())
-        else {
-            return Err(format!("{word:?} is not a path, a colon and a target").into());
-        };
-        let path = self.path(path)?;
-        let target = self.expand(target, "")?.into_bytes();
+        let (path, target) = self.two_parts(word)?;
+        let target = target.ok_or("it is not a path, a colon and a target")?;
+        let path = self.path(&path)?;
+        if target.is_empty() {
+            let rule = format!("MakeSymlinks={word}: the target is empty");
+            return Err(self.at.error(rule, "write path:target").into());
+        }
+        let target = self.expand(&target, "")?.into_bytes();
         self.draft.definition.make_symlinks.push(Symlink { path, target });
         Ok(())
     }
 
     fn subvolume(&mut self, word: &str) -> Taken {
-        let (path, flags) = word.split_once(':').unwrap_or((word, ""));
-        let path = self.path(path)?;
+        let (path, flags) = self.two_parts(word)?;
+        let path = self.path(&path)?;
+        let subvolumes = &mut self.draft.definition.subvolumes;
+        let at = subvolumes.iter().position(|other| other.path == path).unwrap_or_else(|| {
+            let (file, line) = (self.at.file.into(), self.at.line);
+            let new = Subvolume { path, read_only: false, nodatacow: false, file, line };
+            subvolumes.push(new);
+            subvolumes.len() - 1
+        });
+        let Some(flags) = flags else { return Ok(()) };
         let (mut read_only, mut nodatacow) = (false, false);
-        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
+        for flag in flags.split(',') {
             match flag {
                 "ro" => read_only = true,
                 "nodatacow" => nodatacow = true,
-                _ => return Err(format!("a subvolume has no flag {flag:?}").into()),
+                // The subvolume stays, with the flags that it has.
+                _ => {
+                    self.warn(format!("a subvolume has no flag {flag:?}; {flags:?} is left out"));
+                    return Ok(());
+                }
             }
         }
-        let subvolumes = &mut self.draft.definition.subvolumes;
-        subvolumes.retain(|other| other.path != path);
-        subvolumes.push(Subvolume { path, read_only, nodatacow });
+        let subvolume = &mut subvolumes[at];
+        (subvolume.read_only, subvolume.nodatacow) = (read_only, nodatacow);
         Ok(())
+    }
+
+    /// Returns the two parts of a word of a list, of which the second may be missing.
+    fn two_parts(&mut self, word: &str) -> Taken<(String, Option<String>)> {
+        let mut parts = Words::new(word.as_bytes(), PARTS);
+        let first = parts.next().map_or(Ok(String::new()), text)?;
+        let second = parts.next().map(text).transpose()?;
+        if parts.has_more() {
+            self.warn(format!("{word}: what follows the second part is left out"));
+        }
+        Ok((first, second))
     }
 
     fn split_name(&mut self) -> Taken {
@@ -400,52 +432,62 @@ impl Setting<'_> {
     }
 
     fn mount_point(&mut self) -> Taken {
-        let [path, options @ ..] = &*self.texts(PARTS)? else {
-            return Err("there is no path".into());
-        };
-        if options.len() > 1 {
-            return Err("there are more than two parts".into());
-        }
-        let path = self.path(path)?;
+        let parts = self.parts::<2>()?;
+        let [Some(path), options] = parts else { return Err("there is no path".into()) };
+        let path = absolute(&path)?;
         let path = String::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
-        let options = options.first().cloned().unwrap_or_default();
+        let options = options.unwrap_or_default();
         let point = MountPoint { path: format!("/{path}"), options };
         self.draft.definition.mount_points.push(point);
         Ok(())
     }
 
     fn encrypted_volume(&mut self) -> Taken {
-        let [name, rest @ ..] = &*self.texts(PARTS)? else {
-            return Err("there is no name".into());
-        };
-        let given =
-            |at: usize| rest.get(at).filter(|text| !text.is_empty() && *text != "-").cloned();
-        self.draft.definition.encrypted_volume =
-            Some(EncryptedVolume { name: name.clone(), key_file: given(0), options: given(1) });
+        let [name, key_file, options, extra] = self.parts::<4>()?;
+        let name = name.unwrap_or_default();
+        if !name.is_empty() && crate::name::fault(name.as_bytes()).is_some() {
+            return Err("its name can't be that of a file".into());
+        }
+        let given = |part: Option<String>| part.filter(|text| !text.is_empty() && text != "-");
+        let (key_file, options) = (given(key_file), given(options));
+        if extra.is_some_and(|extra| !extra.is_empty()) {
+            self.warn("fixate-volume-key and the like need a running system".into());
+        }
+        self.draft.definition.encrypted_volume = Some(EncryptedVolume { name, key_file, options });
         Ok(())
     }
 
-    fn texts(&self, syntax: Syntax) -> Taken<Vec<String>> {
-        let words = split(self.value, syntax)
-            .ok_or("there is an open quote, or a backslash for nothing")?;
-        let text = |word| String::from_utf8(word).map_err(|_| "it is not UTF-8".into());
-        words.into_iter().map(text).collect()
+    /// The parts of the value, of which there may be fewer.
+    fn parts<const N: usize>(&self) -> Taken<[Option<String>; N]> {
+        let mut words = Words::new(self.value.as_bytes(), QUOTED_PARTS);
+        let mut parts = [const { None }; N];
+        for part in &mut parts {
+            *part = words.next().map(text).transpose()?;
+        }
+        match words.has_more() {
+            true => Err(format!("there are more than {N} parts").into()),
+            false => Ok(parts),
+        }
     }
 
-    /// Takes each word of a list.
-    fn each(&mut self, syntax: Syntax, mut take: impl FnMut(&mut Self, &str) -> Taken) -> Taken {
-        for word in self.texts(syntax)? {
-            // One word that is wrong does not spoil the others.
+    /// Takes each word of a list, up to the first that is malformed. One that is not taken does not
+    /// spoil the others.
+    fn each(&mut self, mut take: impl FnMut(&mut Self, &str) -> Taken) -> Taken {
+        for word in Words::new(self.value.as_bytes(), LIST) {
+            let word = text(word)?;
             match take(self, &word) {
                 Ok(()) => {}
                 Err(Refusal::Ignored(rule)) => {
-                    let text = format!("{}={word}: {rule}; it is left out", self.key);
-                    self.warnings.push(self.at.warning(text));
+                    self.warn(format!("{}={word}: {rule}; it is left out", self.key));
                 }
                 Err(fatal) => return Err(fatal),
             }
         }
         Ok(())
+    }
+
+    fn warn(&mut self, text: String) {
+        self.warnings.push(self.at.warning(text));
     }
 
     fn expand(&mut self, text: &str, kept: &str) -> Taken<String> {
@@ -464,25 +506,35 @@ impl Setting<'_> {
         self.path(text)
     }
 
-    /// An absolute path in its normal form.
+    /// An absolute path in its normal form, after specifiers were replaced.
     fn path(&mut self, text: &str) -> Taken<TreePath> {
         let text = self.expand(text, "")?;
-        if !text.starts_with('/') {
-            return Err("it is not an absolute path".into());
-        }
-        if text.contains('\0') {
-            return Err("there is a NUL in the path".into());
-        }
-        let mut names = Vec::new();
-        for name in text.split('/') {
-            match name {
-                "" | "." => {}
-                ".." => return Err("there is a `..` in the path".into()),
-                name => names.push(name),
-            }
-        }
-        Ok(names.join("/").into_bytes())
+        absolute(&text)
     }
+}
+
+/// An absolute path in its normal form.
+fn absolute(text: &str) -> Taken<TreePath> {
+    if !text.starts_with('/') {
+        return Err("it is not an absolute path".into());
+    }
+    if text.contains('\0') {
+        return Err("there is a NUL in the path".into());
+    }
+    let mut names = Vec::new();
+    for name in text.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => return Err("there is a `..` in the path".into()),
+            name => names.push(name),
+        }
+    }
+    Ok(names.join("/").into_bytes())
+}
+
+fn text(word: Result<Vec<u8>, Malformed>) -> Taken<String> {
+    let word = word.map_err(|Malformed| "there is an open quote, or a backslash for nothing")?;
+    String::from_utf8(word).map_err(|_| "it is not UTF-8".into())
 }
 
 /// Sets a field to a value, if it is one.

@@ -1,69 +1,125 @@
-//! Lists of words with quotes and escapes.
+//! Words with quotes and escapes, as systemd extracts them.
 
-/// How words are told apart.
+/// How words are separated and written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Syntax {
-    /// What stands between words; white space of any length, or one colon.
-    pub(super) colon: bool,
+    separators: &'static [u8],
+    /// Whether several separators are one, and those at the ends are none.
+    coalesce: bool,
     /// Whether quotes are taken off.
-    pub(super) unquote: bool,
-    /// Whether backslashes stand for bytes as in C.
-    pub(super) unescape: bool,
+    unquote: bool,
+    escapes: Escapes,
 }
 
-/// Words between white space, quoted or not.
-pub(super) const LIST: Syntax = Syntax { colon: false, unquote: true, unescape: false };
-/// Words between white space, quoted or not, with escapes.
-pub(super) const ESCAPED: Syntax = Syntax { colon: false, unquote: true, unescape: true };
-/// Parts between colons, with escapes.
-pub(super) const PARTS: Syntax = Syntax { colon: true, unquote: false, unescape: true };
+/// What a backslash does, in quotes of either kind too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    /// It is left out.
+    Any,
+    /// It begins an escape of C.
+    C,
+    /// It is left out before a separator or another one, and an error elsewhere.
+    Separators,
+}
 
-/// The words of a text; `None` for one with an open quote or an escape that is none.
-pub(super) fn split(text: &str, syntax: Syntax) -> Option<Vec<Vec<u8>>> {
-    let is_separator = |byte: u8| match syntax.colon {
-        true => byte == b':',
-        false => byte.is_ascii_whitespace(),
-    };
-    let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = syntax.colon.then(Vec::new);
-    let mut quote = None;
-    let mut bytes = text.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        match (byte, quote) {
-            (b'\\', _) if quote != Some(b'\'') || syntax.unescape => {
-                let word = word.get_or_insert_default();
-                let next = bytes.next()?;
-                match (syntax.unescape, next) {
-                    (true, b':') if syntax.colon => word.push(b':'),
-                    (true, next) => unescape(next, &mut bytes, word)?,
-                    (false, next) => word.push(next),
-                }
-            }
-            (_, Some(end)) if byte == end => quote = None,
-            (_, Some(_)) => word.get_or_insert_default().push(byte),
-            (b'"' | b'\'', None) if syntax.unquote => {
-                quote = Some(byte);
-                word.get_or_insert_default();
-            }
-            (_, None) if is_separator(byte) => {
-                words.extend(word.take());
-                if syntax.colon {
-                    word = Some(Vec::new());
-                }
-            }
-            (_, None) => word.get_or_insert_default().push(byte),
-        }
+/// Words between white space.
+pub(super) const LIST: Syntax =
+    Syntax { separators: b" \t\n\r", coalesce: true, unquote: true, escapes: Escapes::Any };
+/// Parts of such a word, between colons.
+pub(super) const PARTS: Syntax =
+    Syntax { separators: b":", coalesce: false, unquote: true, escapes: Escapes::Any };
+/// Parts of a value, between colons.
+pub(super) const QUOTED_PARTS: Syntax = Syntax { escapes: Escapes::C, ..PARTS };
+/// Parts of a value in which quotes are characters like any other.
+pub(super) const BARE_PARTS: Syntax = Syntax { unquote: false, ..QUOTED_PARTS };
+/// Options between commas.
+pub(super) const OPTIONS: Syntax =
+    Syntax { separators: b",", coalesce: false, unquote: false, escapes: Escapes::Separators };
+
+/// A word with an open quote, or an escape that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The words of a text, up to the first that is malformed.
+pub(super) struct Words<'a> {
+    syntax: Syntax,
+    /// What was not extracted yet; `None` after the last word.
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(text: &'a [u8], syntax: Syntax) -> Self {
+        Self { syntax, rest: Some(text) }
     }
-    words.extend(word);
-    quote.is_none().then_some(words)
+
+    /// Whether there is more than a separator after the last word that was extracted.
+    pub(super) fn has_more(&self) -> bool {
+        self.rest.is_some_and(|rest| !rest.is_empty())
+    }
+
+    fn without_separators(&self, text: &'a [u8]) -> &'a [u8] {
+        let is_separator = |byte: &&u8| self.syntax.separators.contains(byte);
+        &text[text.iter().take_while(is_separator).count()..]
+    }
+
+    fn extract(&mut self, text: &'a [u8]) -> Result<Vec<u8>, Malformed> {
+        let Syntax { separators, coalesce, unquote, escapes } = self.syntax;
+        let (mut rest, mut word, mut quote) = (text, Vec::new(), None);
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            match (byte, quote) {
+                (b'\\', _) => rest = escapes.take(rest, separators, &mut word).ok_or(Malformed)?,
+                (byte, Some(end)) if byte == end => quote = None,
+                (b'"' | b'\'', None) if unquote => quote = Some(byte),
+                (byte, None) if separators.contains(byte) => {
+                    self.rest = match coalesce {
+                        true => Some(self.without_separators(rest)).filter(|rest| !rest.is_empty()),
+                        false => Some(rest),
+                    };
+                    return Ok(word);
+                }
+                (byte, _) => word.push(*byte),
+            }
+        }
+        quote.map_or(Ok(word), |_| Err(Malformed))
+    }
 }
 
-/// One escape, whose first character is given.
-fn unescape(first: u8, rest: &mut impl Iterator<Item = u8>, word: &mut Vec<u8>) -> Option<()> {
-    let mut number = |count: usize, radix: u32, start: u32| {
-        (0..count).try_fold(start, |value, _| {
-            Some(value * radix + char::from(rest.next()?).to_digit(radix)?)
-        })
+impl Iterator for Words<'_> {
+    type Item = Result<Vec<u8>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut text = self.rest.take()?;
+        if self.syntax.coalesce {
+            text = self.without_separators(text);
+            if text.is_empty() {
+                return None;
+            }
+        }
+        Some(self.extract(text))
+    }
+}
+
+impl Escapes {
+    /// Adds what an escape stands for to a word; returns what comes after it, and `None` if it is
+    /// none. `text` begins after the backslash.
+    fn take<'a>(self, text: &'a [u8], separators: &[u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+        let (first, rest) = text.split_first()?;
+        match self {
+            Self::C => return unescape(*first, rest, word),
+            Self::Separators if *first != b'\\' && !separators.contains(first) => return None,
+            Self::Any | Self::Separators => word.push(*first),
+        }
+        Some(rest)
+    }
+}
+
+/// Adds what an escape of C stands for to a word; returns what comes after it.
+fn unescape<'a>(first: u8, rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let number = |digits: &[u8], radix| {
+        let text = std::str::from_utf8(digits).ok()?;
+        let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u32::from_str_radix(text, radix).ok().filter(|&number| plain && number != 0)
     };
     let byte = match first {
         b'a' => 7,
@@ -75,21 +131,27 @@ fn unescape(first: u8, rest: &mut impl Iterator<Item = u8>, word: &mut Vec<u8>) 
         b'v' => 11,
         b's' => b' ',
         b'\\' | b'"' | b'\'' => first,
-        b'x' => u8::try_from(number(2, 16, 0)?).ok().filter(|&byte| byte != 0)?,
+        b'x' => {
+            let (digits, rest) = rest.split_at_checked(2)?;
+            word.push(u8::try_from(number(digits, 16)?).ok()?);
+            return Some(rest);
+        }
         b'0'..=b'7' => {
-            let start = u32::from(first - b'0');
-            u8::try_from(number(2, 8, start)?).ok().filter(|&byte| byte != 0)?
+            let (digits, rest) = rest.split_at_checked(2)?;
+            let digits = [&[first], digits].concat();
+            word.push(u8::try_from(number(&digits, 8)?).ok()?);
+            return Some(rest);
         }
         b'u' | b'U' => {
-            let digits = if first == b'u' { 4 } else { 8 };
-            let value = char::from_u32(number(digits, 16, 0)?).filter(|&value| value != '\0')?;
-            word.extend(value.encode_utf8(&mut [0; 4]).bytes());
-            return Some(());
+            let (digits, rest) = rest.split_at_checked(if first == b'u' { 4 } else { 8 })?;
+            let c = char::from_u32(number(digits, 16)?)?;
+            word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(rest);
         }
         _ => return None,
     };
     word.push(byte);
-    Some(())
+    Some(rest)
 }
 
 #[cfg(test)]
@@ -97,27 +159,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_split() {
+    fn words_are_extracted() {
+        let bad = Err(Malformed);
         for (text, syntax, expected) in [
-            ("", LIST, Some(&[][..])),
-            ("  /a  /b ", LIST, Some(&["/a", "/b"])),
-            (r#""/a b" '/c"d' /e"f"g"#, LIST, Some(&["/a b", "/c\"d", "/efg"])),
-            (r"/a\ b", LIST, Some(&["/a b"])),
-            ("'open", LIST, None),
-            (r"/a\x20b\n", ESCAPED, Some(&["/a b\n"])),
-            (r"/a\u00e4", ESCAPED, Some(&["/aä"])),
-            (r"/a\101", ESCAPED, Some(&["/aA"])),
-            (r"/a\q", ESCAPED, None),
-            (r"/a\x00", ESCAPED, None),
-            (r"/a\", ESCAPED, None),
-            ("/a", PARTS, Some(&["/a"])),
-            ("/a:/b:o", PARTS, Some(&["/a", "/b", "o"])),
-            ("/a::o", PARTS, Some(&["/a", "", "o"])),
-            (r"/a\:b:/c d", PARTS, Some(&["/a:b", "/c d"])),
+            ("", LIST, &[][..]),
+            ("  /a  /b ", LIST, &[Ok("/a"), Ok("/b")]),
+            (r#""/a b" '/c"d' /e"f"g"#, LIST, &[Ok("/a b"), Ok("/c\"d"), Ok("/efg")]),
+            (r"/a\ b '\'\x20'", LIST, &[Ok("/a b"), Ok("'x20")]),
+            (r#"/a """#, LIST, &[Ok("/a"), Ok("")]),
+            ("/a 'open", LIST, &[Ok("/a"), bad]),
+            (r"/a\", LIST, &[bad]),
+            ("/a:ro", PARTS, &[Ok("/a"), Ok("ro")]),
+            (r#"/a\:b:"c:d""#, PARTS, &[Ok("/a:b"), Ok("c:d")]),
+            ("", PARTS, &[Ok("")]),
+            (":", PARTS, &[Ok(""), Ok("")]),
+            (r#"/a\x20b\n:"subvol=@:,'""#, QUOTED_PARTS, &[Ok("/a b\n"), Ok("subvol=@:,'")]),
+            (r"/a\u00e4\U0001f427\101", QUOTED_PARTS, &[Ok("/aä🐧A")]),
+            (r"/a:\q", QUOTED_PARTS, &[Ok("/a"), bad]),
+            (r"/a\x00", QUOTED_PARTS, &[bad]),
+            (r"/a\x+1", QUOTED_PARTS, &[bad]),
+            (r"/a\777", QUOTED_PARTS, &[bad]),
+            (r"/a\ud800", QUOTED_PARTS, &[bad]),
+            (r#""/a b":/c"#, BARE_PARTS, &[Ok("\"/a b\""), Ok("/c")]),
+            (r"/a\:b", BARE_PARTS, &[bad]),
+            (r"/a::o:", BARE_PARTS, &[Ok("/a"), Ok(""), Ok("o"), Ok("")]),
+            (r"a,b\,c,,d\\", OPTIONS, &[Ok("a"), Ok("b,c"), Ok(""), Ok("d\\")]),
+            (r"a\b", OPTIONS, &[bad]),
         ] {
-            let expected: Option<Vec<Vec<u8>>> =
-                expected.map(|words| words.iter().map(|word| word.as_bytes().to_vec()).collect());
-            assert_eq!(split(text, syntax), expected, "{text}");
+            let found = Words::new(text.as_bytes(), syntax).map(|word| {
+                word.map(|word| String::from_utf8(word).expect("the words of these are UTF-8"))
+            });
+            let found: Vec<_> = found.collect();
+            let found: Vec<_> = found.iter().map(|word| word.as_deref().map_err(|&e| e)).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_last_word_is_seen() {
+        for (text, expected) in [("a", false), ("a:", false), ("a:b", true), ("", false)] {
+            let mut words = Words::new(text.as_bytes(), PARTS);
+            words.next();
+            assert_eq!(words.has_more(), expected, "{text}");
         }
     }
 }

@@ -10,5 +10,6 @@ mod ground;
 mod image;
 mod minimize;
 mod scenarios;
+mod settings;
 mod side;
 mod unreadable;
