@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::chase::{beneath, join, resolve, resolve_directory, split, strip};
-use super::{CopyFiles, Definition, Format, TreePath};
+use super::{CopyFiles, Definition, Format, Subvolume, TreePath};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::name::Escaped;
@@ -20,7 +20,7 @@ use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{InodeId, Overlay, Taken, Tree, Xattr};
+use crate::tree::{InodeId, Kind, Overlay, Taken, Tree, Xattr};
 
 /// What is on these directories of a running system is of no use in an image.
 const TRANSIENT: [&[u8]; 6] = [b"proc", b"sys", b"dev", b"tmp", b"run", b"var/tmp"];
@@ -84,21 +84,45 @@ pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
         }
     }
     let Work { overlay, mut warnings, .. } = work;
-    let mut subvolumes = Vec::new();
-    for subvolume in &definition.subvolumes {
-        match overlay.find(&subvolume.path)? {
-            Some(_) => subvolumes.push(disk::Subvolume {
-                path: subvolume.path.clone(),
-                read_only: subvolume.read_only,
-                nodatacow: subvolume.nodatacow,
+    let tree = overlay.finish(population.epoch)?;
+    let mut subvolumes: Vec<disk::Subvolume> = Vec::new();
+    let wanted = match definition.format {
+        Some(Format::Btrfs) => &*definition.subvolumes,
+        _ => &[],
+    };
+    for subvolume in wanted {
+        let Subvolume { path, read_only, nodatacow, .. } = subvolume;
+        let is_directory = tree.find(path).map(|id| tree.inode(id).kind == Kind::Directory);
+        match is_directory {
+            Some(true) if path.is_empty() => {
+                if *read_only || *nodatacow {
+                    let message = "flags of Subvolumes=/ mean nothing: it is the top level".into();
+                    warnings.push(Warning { path: Vec::new(), message });
+                }
+            }
+            // Two definitions may name it that are merged.
+            Some(true) if subvolumes.iter().any(|other| other.path == *path) => {}
+            Some(true) => subvolumes.push(disk::Subvolume {
+                path: path.clone(),
+                read_only: *read_only,
+                nodatacow: *nodatacow,
             }),
-            None => warnings.push(Warning {
-                path: subvolume.path.clone(),
-                message: "there is no such directory, so it is no subvolume".into(),
-            }),
+            Some(false) => return Err(subvolume.fault("is not a directory")),
+            None => return Err(subvolume.fault("is not in the file system")),
         }
     }
-    Ok(Populated { tree: overlay.finish(population.epoch)?, warnings, subvolumes })
+    Ok(Populated { tree, warnings, subvolumes })
+}
+
+impl Subvolume {
+    fn fault(&self, rule: &str) -> Error {
+        Error::Definition {
+            file: self.file.clone(),
+            line: self.line,
+            rule: format!("Subvolumes=: /{} {rule}", Escaped(&self.path)),
+            remedy: "copy it, make it with MakeDirectories=, or leave it out".into(),
+        }
+    }
 }
 
 /// A path of a source that is left out.

@@ -29,3 +29,50 @@ fn quotes_are_taken_off() {
         assert!(mounted.path().join(path).exists(), "{path}");
     }
 }
+
+/// The subvolumes of a partition, and the default one.
+fn subvolumes(ground: &Ground, settings: &str) -> (String, String) {
+    clear(ground);
+    ground.define(&[&format!("10-part Type=srv; Format=btrfs; CopyFiles=/; {settings}")]);
+    let answer = ground.run(&CREATE, &[]);
+    assert_eq!(answer.code, Some(0), "{settings}: {}", answer.stderr);
+    let mounted = Mounted::new("btrfs", "ro,subvolid=5", Some(&ground.part("srv"))).unwrap();
+    let script = "cd $1; btrfs subvolume list . | sed 's/.* path //' | while read -r path; do
+            printf '%s ' \"$path\"; btrfs property get $path ro; done
+        btrfs subvolume get-default . | sed 's/.* path /default /'";
+    (shell(script, &[mounted.path()]), answer.stderr)
+}
+
+#[test]
+fn the_top_level_is_a_subvolume() {
+    let ground = Ground::new("mkdir -p var/lib home");
+    for (settings, expected) in [
+        ("Subvolumes=/ /var", "var ro=false\nID 5 (FS_TREE)\n"),
+        ("Subvolumes=/:ro", "ID 5 (FS_TREE)\n"),
+        ("Subvolumes=/ /var; DefaultSubvolume=/", "var ro=false\nID 5 (FS_TREE)\n"),
+        ("Subvolumes=/ /var:ro; DefaultSubvolume=/var", "var ro=true\ndefault var\n"),
+        ("Subvolumes=/var:bogus /home:ro,bogus", "home ro=false\nvar ro=false\nID 5 (FS_TREE)\n"),
+        ("Subvolumes=/var:ro; Subvolumes=/var", "var ro=true\nID 5 (FS_TREE)\n"),
+        ("Subvolumes=\"/var\":'ro'", "var ro=true\nID 5 (FS_TREE)\n"),
+    ] {
+        let (found, said) = subvolumes(&ground, settings);
+        assert_eq!(found, expected, "{settings}");
+        assert_eq!(settings.contains("bogus"), said.contains("has no flag \"bogus\""), "{said}");
+        assert_eq!(settings.contains("/:ro"), said.contains("the top level"), "{said}");
+    }
+}
+
+#[test]
+fn a_subvolume_is_a_directory() {
+    let ground = Ground::new("echo x >file");
+    for (path, rule) in [("/missing", "is not in the file system"), ("/file", "is not a directory")]
+    {
+        ground.define(&[&format!(
+            "10-part Type=srv; Format=btrfs; CopyFiles=/; Subvolumes=/etc {path}"
+        )]);
+        let answer = ground.run(&CREATE, &[]);
+        assert_eq!(answer.code, Some(1), "{}", answer.stderr);
+        let line = format!("10-part.conf:5: Subvolumes=: {path} {rule}; ");
+        assert!(answer.stderr.contains(&line), "{}", answer.stderr);
+    }
+}
