@@ -102,7 +102,8 @@ pub fn prepare(
     let candidates = grounds.candidates(&sizes);
     let least = place::minimal_size(grain, sector_size, &candidates);
 
-    if options.size == Size::Auto {
+    // Without an image there is nothing else to do.
+    if options.size == Size::Auto || image.is_none() {
         let text = shown(least);
         report(&format_args!("Automatically determined minimal disk image size as {text}."));
     }

@@ -334,8 +334,17 @@ pub(super) fn options(
             false,
         )?,
     };
+    let split = flag("--split", typed.split.as_deref(), false)?;
+    let image = image(typed);
+    if split && image.is_none() {
+        return Err(Error::parameter(
+            "--split",
+            "there is no image to take apart",
+            "give the path of the image",
+        ));
+    }
     Ok(Options {
-        image: image(typed),
+        image,
         empty,
         // A new image that is not written would be none.
         dry_run: dry_run && empty != Empty::Create,
@@ -346,7 +355,7 @@ pub(super) fn options(
         sector_size: sector_size.transpose()?,
         grain: grain.transpose()?,
         deferred,
-        split: flag("--split", typed.split.as_deref(), false)?,
+        split,
         signer: signer(typed)?,
         joined: joined(typed)?,
         fstab: generated(typed)?,

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::ground::Ground;
+use super::side::HERE;
 use crate::oracle::{Mounted, shell};
 
 const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
@@ -75,4 +76,20 @@ fn a_subvolume_is_a_directory() {
         let line = format!("10-part.conf:5: Subvolumes=: {path} {rule}; ");
         assert!(answer.stderr.contains(&line), "{}", answer.stderr);
     }
+}
+
+#[test]
+fn without_an_image_there_is_its_size() {
+    let ground = Ground::new("");
+    ground.define(&["10-part Type=srv; SizeMinBytes=3M"]);
+    for args in [&["-"][..], &["-", "--size=50M"], &["-", "--json=pretty"], &["", "--size=auto"]] {
+        let definitions = format!("--definitions={HERE}/repart.d");
+        let answer = ground.side.repart(&[args, &[&definitions]].concat(), &[]);
+        assert_eq!((answer.code, &*answer.stdout), (Some(0), ""), "{args:?}: {}", answer.stderr);
+        let line = "Automatically determined minimal disk image size as 4M.\n";
+        assert!(answer.stderr.ends_with(line), "{args:?}: {}", answer.stderr);
+    }
+    let answer = ground.side.repart(&["-", "--split=yes", "--definitions=/"], &[]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.stderr.contains("--split: there is no image"), "{}", answer.stderr);
 }
