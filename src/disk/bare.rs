@@ -9,10 +9,11 @@ use super::manifest::Parameters;
 use super::{ALIGNMENT, Btrfs, Ext4, Plan, Product, Source, Vfat, source, swap};
 use crate::btrfs::Reading;
 use crate::error::{Error, Result};
+use crate::fat::LeaveOut;
 use crate::gpt::PartitionType;
 use crate::seed;
 use crate::size::{Headroom, round_up};
-use crate::tree::{Survey, SurveyOptions, survey};
+use crate::tree::{InodeId, Survey, SurveyOptions, survey};
 
 /// How to make a file system of a tree.
 #[derive(Debug, Clone)]
@@ -51,6 +52,11 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
     let (mut basis, normalization, mut warnings) = source::settle(&mut tree, epoch, &rules)?;
     let epoch = basis.epoch.0;
+    let mut left_out = Vec::new();
+    if let FileSystem::Vfat { .. } = &options.file_system {
+        let leave_out = LeaveOut { locate: &|_| None, all: false };
+        (tree, left_out) = leave_out.apply(tree, InodeId::ROOT)?;
+    }
     let tree = Arc::new(tree);
 
     let partition_type = match &options.file_system {
@@ -110,7 +116,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         }
     };
     let Content { layout, file_system, warnings: of_content } = content;
-    warnings.extend(of_content);
+    warnings.extend(left_out.into_iter().chain(of_content));
     Ok(Plan {
         layout: layout.seal(),
         product: Product::FileSystem(file_system),

@@ -10,7 +10,7 @@ use super::file_system::Content;
 use super::image::Options;
 use super::{ALIGNMENT, Identity, Vfat};
 use crate::error::{Error, Result};
-use crate::fat::{self, Variant};
+use crate::fat::{self, LeaveOut, Variant};
 use crate::gpt::{Architecture, PartitionType};
 use crate::name::Escaped;
 use crate::report::Warning;
@@ -43,6 +43,9 @@ pub(super) fn divide(
     let is_named = esp.is_some();
     let esp = esp.or_else(|| esp::detect(&tree, options.has_xbootldr()));
     if let Some(esp) = &esp {
+        let left_out;
+        (tree, left_out) = without_links(tree, &esp.path)?;
+        warnings.extend(left_out);
         let content = esp.content(&tree, epoch)?;
         warnings.extend(left_in_root(&tree, esp, options.has_xbootldr()));
         warnings.extend(empty(&content, is_named, esp.shown(), "EFI system"));
@@ -54,6 +57,9 @@ pub(super) fn divide(
         warnings.extend(without_esp(&tree, options.has_xbootldr()));
     }
     if options.has_xbootldr() {
+        let left_out;
+        (tree, left_out) = without_links(tree, BOOT)?;
+        warnings.extend(left_out);
         let content = match tree.directory(BOOT) {
             Some(directory) => {
                 let content = tree.subtree(directory)?;
@@ -67,6 +73,14 @@ pub(super) fn divide(
     }
     let esp_from = esp.and_then(|esp| esp.from);
     Ok(Divided { root: Arc::new(tree), boot, esp_from, warnings })
+}
+
+/// Returns the tree without the symlinks of a future FAT whose targets are on it too, and a warning
+/// for each.
+fn without_links(tree: Tree, path: &[u8]) -> Result<(Tree, Vec<Warning>)> {
+    let Some(directory) = tree.directory(path) else { return Ok((tree, Vec::new())) };
+    let leave_out = LeaveOut { locate: &|target| Some(target.to_vec()), all: false };
+    leave_out.apply(tree, directory)
 }
 
 /// Returns the content of a partition that the tree has nothing for.

@@ -16,6 +16,7 @@ mod boot;
 mod choice;
 mod geometry;
 mod label;
+mod links;
 mod listing;
 mod names;
 mod plan;
@@ -26,6 +27,8 @@ mod warnings;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub(crate) use links::LeaveOut;
 
 use boot::Identity;
 use choice::Choice;

@@ -146,6 +146,9 @@ pub struct Options {
     pub sync: bool,
     /// Whether all hard links of an excluded file are excluded.
     pub excludes_by_inode: bool,
+    /// Whether symlinks, pipes, sockets and devices are left out of FAT wherever they lead, and not
+    /// only symlinks to what is in the partition.
+    pub vfat_leaves_out: bool,
     /// How many threads work. The image does not depend on it.
     pub threads: NonZero<usize>,
     /// A directory for what is compressed until it is written. The image does not depend on it.
@@ -179,6 +182,7 @@ impl Options {
             discard: true,
             sync: true,
             excludes_by_inode: false,
+            vfat_leaves_out: false,
             threads: NonZero::<usize>::MIN,
             spool: "/var/tmp".into(),
         }

@@ -15,6 +15,7 @@ use super::chase::{beneath, join, resolve, resolve_directory, split, strip};
 use super::{CopyFiles, Definition, Format, Subvolume, TreePath};
 use crate::disk;
 use crate::error::{Error, Result};
+use crate::fat::LeaveOut;
 use crate::name::Escaped;
 use crate::report::Warning;
 use crate::time::Timestamp;
@@ -45,6 +46,8 @@ pub(super) struct Population<'a> {
     pub(super) threads: NonZero<usize>,
     /// Whether all names of an excluded file are excluded.
     pub(super) excludes_by_inode: bool,
+    /// Whether FAT is spared all that it can't hold.
+    pub(super) vfat_leaves_out: bool,
 }
 
 /// A tree, and what there is to say of it.
@@ -84,7 +87,12 @@ pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
         }
     }
     let Work { overlay, mut warnings, .. } = work;
-    let tree = overlay.finish(population.epoch)?;
+    let mut tree = overlay.finish(population.epoch)?;
+    if definition.format == Some(Format::Vfat) {
+        let left_out = population.leave_out(tree)?;
+        tree = left_out.0;
+        warnings.extend(left_out.1);
+    }
     let mut subvolumes: Vec<disk::Subvolume> = Vec::new();
     let wanted = match definition.format {
         Some(Format::Btrfs) => &*definition.subvolumes,
@@ -314,6 +322,16 @@ impl Population<'_> {
             all.extend(mounts.chain(transient).filter(|_| is_root).map(content_of));
         }
         Ok(all)
+    }
+
+    /// Leaves out what FAT can't hold and does without.
+    fn leave_out(&self, tree: Tree) -> Result<(Tree, Vec<Warning>)> {
+        let locate = |target: &[u8]| {
+            let target = target.strip_prefix(b"/")?;
+            let lines = &self.definition.copy_files;
+            lines.iter().find_map(|line| Some(join(&line.target, strip(target, &line.source)?)))
+        };
+        LeaveOut { locate: &locate, all: self.vfat_leaves_out }.apply(tree, InodeId::ROOT)
     }
 
     fn is_root(&self) -> bool {

@@ -92,10 +92,10 @@ pub fn prepare(
     let (seed, identities) = grounds.identities()?;
     if !options.dry_run && image.is_some() {
         generate::write(partitions, &identities, options, report)?;
-    for (at, regular) in partition::displaced(seed, partitions, &identities) {
-        let (name, uuid) = (partitions[at].name(), identities[at].uuid);
-        report(&format_args!("{name}: the UUID {regular} is in use, so it has {uuid}"));
-    }
+        for (at, regular) in partition::displaced(seed, partitions, &identities) {
+            let (name, uuid) = (partitions[at].name(), identities[at].uuid);
+            report(&format_args!("{name}: the UUID {regular} is in use, so it has {uuid}"));
+        }
     }
     let mut contents = grounds.contents(&identities)?;
     let sizes = grounds.sizes(&contents)?;
@@ -252,6 +252,7 @@ impl Grounds<'_> {
             epoch: self.options.epoch,
             threads: self.options.threads,
             excludes_by_inode: self.options.excludes_by_inode,
+            vfat_leaves_out: self.options.vfat_leaves_out,
         })?;
         let wanted = SurveyOptions { threads: self.options.threads, digest };
         let survey = match definition.format {

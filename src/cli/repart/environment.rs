@@ -28,6 +28,8 @@ pub(super) struct Environment {
     pub(super) excludes: bool,
     /// Nothing is written through to the disk.
     pub(super) no_sync: bool,
+    /// What FAT can't hold is left out.
+    pub(super) vfat: bool,
     /// The format of whatever has one.
     pub(super) format: Option<String>,
     /// The formats of partitions by what they are for, in lower case.
@@ -80,6 +82,7 @@ impl Environment {
                         "grow" => self.grow = true,
                         "flags" => self.flags = true,
                         "excludes" => self.excludes = true,
+                        "vfat" => self.vfat = true,
                         _ => self.warn(name, part),
                     }
                 }

@@ -367,6 +367,7 @@ pub(super) fn options(
         discard: flag("--discard", typed.discard.as_deref(), true)?,
         sync: !environment.no_sync,
         excludes_by_inode: environment.excludes,
+        vfat_leaves_out: environment.vfat,
         threads: meaning::threads(None)?,
         spool: environment.spool.clone(),
     })

@@ -1,10 +1,12 @@
 //! Settings as systemd-repart takes them, where detfs once did not.
 
 use std::fs;
+use std::path::Path;
 
 use super::ground::Ground;
 use super::side::HERE;
-use crate::oracle::{Mounted, shell};
+use crate::detfs::{mkfs, mkimage};
+use crate::oracle::{Mounted, fsck_fat, run, shell};
 
 const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
 
@@ -92,4 +94,75 @@ fn without_an_image_there_is_its_size() {
     let answer = ground.side.repart(&["-", "--split=yes", "--definitions=/"], &[]);
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("--split: there is no image"), "{}", answer.stderr);
+}
+
+/// A boot directory as Ubuntu has it, with one more node.
+fn boot(more: &str) -> Ground {
+    Ground::new(&format!(
+        "mkdir -p boot/EFI usr/lib; cd boot; echo kernel >vmlinuz-1; ln -s vmlinuz-1 vmlinuz
+        ln -s /boot/vmlinuz EFI/absolute; ln -s ../vmlinuz EFI/chain; echo x >../usr/lib/kernel
+        {more}"
+    ))
+}
+
+/// The files of a FAT.
+fn names(image: &Path) -> String {
+    fsck_fat(image).unwrap();
+    let said = run("mdir", ["-i".as_ref(), image.as_os_str(), "-/".as_ref(), "-b".as_ref()]);
+    assert!(said.ok, "{}", said.all());
+    said.stdout
+}
+
+const WITHOUT_LINKS: &str = "::/EFI/\n::/vmlinuz-1\n";
+
+#[test]
+fn links_to_what_is_in_a_fat_are_left_out() {
+    let ground = boot("");
+    ground.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
+    let answer = ground.run(&CREATE, &[]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    for (path, target) in [("vmlinuz", ""), ("EFI/absolute", ""), ("EFI/chain", "")] {
+        let line =
+            format!("{path}: a symlink is left out of FAT; its target /vmlinuz-1 stays{target}");
+        assert!(answer.stderr.contains(&line), "{}", answer.stderr);
+    }
+    assert_eq!(names(&ground.part("esp")), WITHOUT_LINKS);
+    // mkimage and mkfs make the same choice; what is absolute is known to mkimage alone.
+    let (tree, out) = (ground.side.path("tree"), ground.side.path("out"));
+    let options = ["--force", "--architecture=x86-64"];
+    let output = mkimage(&tree, &out, 1, &options).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("its target /boot/vmlinuz-1 stays").count(), 3, "{said}");
+    let boot = tree.join("boot");
+    let refused = mkfs("vfat", &boot, &out, 1, &["--force"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    fs::remove_file(boot.join("EFI/absolute")).unwrap();
+    let output = mkfs("vfat", &boot, &out, 1, &["--force"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(names(&out), WITHOUT_LINKS);
+}
+
+#[test]
+fn other_nodes_are_refused_or_left_out_as_systemd_repart_does() {
+    for (script, what) in [
+        ("ln -s ../usr/lib/kernel outside", "a symbolic link"),
+        ("ln -s /usr/lib/kernel outside", "a symbolic link"),
+        ("ln -s nothing outside", "a symbolic link"),
+        ("ln -s outside outside", "a symbolic link"),
+        ("mkfifo outside", "a named pipe"),
+        ("mknod outside c 1 3", "a character device"),
+    ] {
+        let ground = boot(script);
+        ground.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
+        let answer = ground.run(&CREATE, &[]);
+        assert_eq!(answer.code, Some(1), "{script}: {}", answer.stderr);
+        let line = format!("outside: FAT can't hold {what}");
+        assert!(answer.stderr.contains(&line), "{script}: {}", answer.stderr);
+        let answer = ground.run(&CREATE, &[("DETFS_REPART_COMPAT", "vfat")]);
+        assert_eq!(answer.code, Some(0), "{script}: {}", answer.stderr);
+        let line = "outside: FAT can't hold it, so it is left out";
+        assert!(answer.stderr.contains(line), "{script}: {}", answer.stderr);
+        assert_eq!(names(&ground.part("esp")), WITHOUT_LINKS, "{script}");
+    }
 }

@@ -1,0 +1,152 @@
+//! Symlinks that nothing is lost without, since their targets are on the volume too.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::name::Escaped;
+use crate::report::Warning;
+use crate::tree::{InodeId, Kind, Tree};
+
+/// Which nodes are left out that FAT can't hold. All others are refused when the volume is planned.
+pub(crate) struct LeaveOut<'a> {
+    /// Returns where the absolute target of a symlink is in the tree; `None` for elsewhere.
+    pub(crate) locate: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
+    /// Whether all are left out, and not only symlinks to what is on the volume.
+    pub(crate) all: bool,
+}
+
+impl LeaveOut<'_> {
+    /// Returns the tree without such nodes below the directory that becomes a volume, with a warning
+    /// for each.
+    pub(crate) fn apply(&self, tree: Tree, volume: InodeId) -> Result<(Tree, Vec<Warning>)> {
+        let (mut names, mut warnings) = (BTreeSet::new(), Vec::new());
+        let within = within(&tree, volume);
+        for (id, inode) in tree.iter() {
+            if inode.kind != Kind::Directory || !within[id.index()] {
+                continue;
+            }
+            for (position, entry) in tree.entry_range(id).zip(tree.entries(id)) {
+                let node = entry.inode();
+                let target = match tree.inode(node).kind {
+                    Kind::Directory | Kind::File { .. } => continue,
+                    Kind::Symlink => self.target(&tree, id, node),
+                    _ => None,
+                };
+                let message = match target.filter(|target| within[target.index()]) {
+                    Some(target) => {
+                        let target = tree.path(target);
+                        format!(
+                            "a symlink is left out of FAT; its target /{} stays",
+                            Escaped(&target)
+                        )
+                    }
+                    None if self.all => "FAT can't hold it, so it is left out".to_owned(),
+                    None => continue,
+                };
+                names.insert(position);
+                warnings.push(Warning { path: tree.path_in(id, tree.name(entry)), message });
+            }
+        }
+        let tree = if names.is_empty() { tree } else { tree.without(&names)? };
+        Ok((tree, warnings))
+    }
+
+    /// The file or directory that a symlink in a directory leads to, if that is in the tree.
+    fn target(&self, tree: &Tree, directory: InodeId, link: InodeId) -> Option<InodeId> {
+        let target = tree.target(link);
+        let path = match target.strip_prefix(b"/") {
+            Some(_) => (self.locate)(target)?,
+            None => {
+                let path = tree.path_in(directory, target);
+                stays_inside(&path).then_some(path)?
+            }
+        };
+        let found = tree.resolve(&path)?;
+        matches!(tree.inode(found).kind, Kind::File { .. } | Kind::Directory).then_some(found)
+    }
+}
+
+/// Whether a path leads nowhere above where it begins.
+fn stays_inside(path: &[u8]) -> bool {
+    let mut depth = 0_u64;
+    path.split(|&byte| byte == b'/').all(|name| {
+        match name {
+            b"" | b"." => {}
+            b".." if depth == 0 => return false,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+        true
+    })
+}
+
+/// For each inode, whether it is a directory or in it.
+fn within(tree: &Tree, directory: InodeId) -> Vec<bool> {
+    let mut within = vec![false; tree.inodes().len()];
+    for (id, _) in tree.iter() {
+        within[id.index()] = id == directory || within[tree.parent(id).index()];
+    }
+    within
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Metadata, Node, TreeBuilder};
+
+    #[test]
+    fn only_links_to_what_is_there_are_left_out() {
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        let mut add = |parent, name: &str, node| {
+            builder.add(parent, name.as_bytes(), Metadata::default(), node).unwrap()
+        };
+        let link = |target: &str| Node::Symlink(target.as_bytes().to_vec());
+        let boot = add(TreeBuilder::ROOT, "boot", Node::Directory);
+        add(TreeBuilder::ROOT, "usr", Node::Directory);
+        add(TreeBuilder::ROOT, "link", link("boot"));
+        let deep = add(boot, "deep", Node::Directory);
+        for (name, target) in [
+            ("absolute", "/boot/deep"),
+            ("chain", "relative"),
+            ("dangling", "nothing"),
+            ("loop", "loop"),
+            ("outside", "../usr"),
+            ("relative", "./deep"),
+            ("up", "../../boot/deep"),
+        ] {
+            add(boot, name, link(target));
+        }
+        add(deep, "back", link("../deep"));
+        add(boot, "pipe", Node::Fifo);
+        let tree = builder.finish().unwrap();
+        for (all, expected) in [
+            (false, &["boot/absolute", "boot/chain", "boot/deep/back", "boot/relative"][..]),
+            (
+                true,
+                &[
+                    "boot/absolute",
+                    "boot/chain",
+                    "boot/dangling",
+                    "boot/deep/back",
+                    "boot/loop",
+                    "boot/outside",
+                    "boot/pipe",
+                    "boot/relative",
+                    "boot/up",
+                ],
+            ),
+        ] {
+            let volume = tree.find(b"boot").unwrap();
+            let leave_out = LeaveOut { locate: &|target| Some(target.to_vec()), all };
+            let before = tree.subtree(InodeId::ROOT).unwrap();
+            let (after, warnings) = leave_out.apply(before, volume).unwrap();
+            let mut paths: Vec<_> =
+                warnings.iter().map(|one| Escaped(&one.path).to_string()).collect();
+            paths.sort();
+            assert_eq!(paths, expected);
+            assert!(expected.iter().all(|path| after.find(path.as_bytes()).is_none()));
+            let kept = tree.iter().filter(|(id, _)| after.find(&tree.path(*id)).is_some()).count();
+            assert_eq!(kept, tree.inodes().len() - expected.len());
+        }
+    }
+}
