@@ -1,12 +1,13 @@
 //! What goes into a new partition: prepared until its least size is known, then planned.
 
 use std::fs::File;
+use std::io::{self, Seek};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{SeekFrom, major, minor, seek};
 use rustix::io::Errno;
 use uuid::Uuid;
 
@@ -22,10 +23,15 @@ use crate::size::Headroom;
 use crate::time::Timestamp;
 use crate::tree::{Survey, Tree};
 
+/// The major and minor number of `/dev/zero`.
+const ZERO: (u32, u32) = (1, 5);
+
 /// What goes into a partition, of any size.
 pub(super) enum Content {
-    /// Zeros.
+    /// None: what is there is of no account.
     Nothing,
+    /// Zeros that are copied from a device.
+    Zeros,
     /// Bytes of a file.
     Blocks(Blocks),
     /// Swap space.
@@ -109,7 +115,7 @@ impl Content {
         Ok(Self::Planned(root.prepare(tree, survey, uuid, label, epoch, &reading)?))
     }
 
-    /// Whether there is anything but zeros.
+    /// Whether anything is to be in the partition.
     pub(super) fn is_some(&self) -> bool {
         !matches!(self, Self::Nothing)
     }
@@ -119,7 +125,7 @@ impl Content {
     pub(super) fn minimal(&self, minimize: Minimize) -> Result<Option<u64>> {
         match (self, minimize) {
             (Self::Blocks(blocks), _) => Ok(Some(blocks.range.end - blocks.range.start)),
-            (_, Minimize::Off) | (Self::Nothing | Self::Swap { .. }, _) => Ok(None),
+            (_, Minimize::Off) | (Self::Nothing | Self::Zeros | Self::Swap { .. }, _) => Ok(None),
             (Self::Fat(Fat { tree, vfat, epoch, .. }), _) => {
                 let least = vfat.minimal_size(tree, *epoch)?;
                 let room = match minimize {
@@ -141,7 +147,7 @@ impl Content {
     /// Plans it for a partition of so many bytes at an offset of the disk.
     pub(super) fn plan(&self, size: u64, start: u64) -> Result<(Layout, Vec<Warning>)> {
         let planned = match self {
-            Self::Nothing => return Ok((Layout::new(size), Vec::new())),
+            Self::Nothing | Self::Zeros => return Ok((Layout::new(size), Vec::new())),
             Self::Blocks(blocks) => return Ok((blocks.layout(size)?, Vec::new())),
             Self::Swap { uuid, label } => {
                 return Ok((swap::partition(size, *uuid, label)?, Vec::new()));
@@ -168,29 +174,44 @@ fn compression(definition: &Definition) -> Result<Option<crate::btrfs::Compressi
 }
 
 /// What a definition copies as it is, if it does.
-pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Option<Blocks>> {
-    let Some(path) = &definition.copy_blocks else { return Ok(definition.blocks.clone()) };
-    let root = options.root.as_deref().unwrap_or(Path::new("/"));
-    let (file, path) = chase::open(root, path)?;
-    let size = match file.metadata() {
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        Ok(_) => {
-            return Err(definition.fault(
-                format!("CopyBlocks={} is not a regular file", HostPath(&path)),
-                "give the path of an image",
-            ));
-        }
-        Err(error) => {
-            return Err(Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error));
-        }
+pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Option<Content>> {
+    let Some(path) = &definition.copy_blocks else {
+        return Ok(definition.blocks.clone().map(Content::Blocks));
     };
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
+    let (mut file, path) = chase::open(root, path)?;
+    let fail = |error| Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error);
+    let refuse = |rule: &str, remedy: &str| {
+        Err(definition.fault(format!("CopyBlocks={} {rule}", HostPath(&path)), remedy))
+    };
+    let metadata = file.metadata().map_err(fail)?;
+    let kind = metadata.file_type();
+    if (kind.is_block_device() || kind.is_char_device()) && options.root.is_some() {
+        return refuse(
+            "is a device, and --root= is given",
+            "copy it to a file, or leave --root= out",
+        );
+    }
+    if kind.is_char_device() && (major(metadata.rdev()), minor(metadata.rdev())) == ZERO {
+        return Ok(Some(Content::Zeros));
+    }
+    if kind.is_char_device() {
+        return refuse(
+            "is a device that gives other bytes each time",
+            "fill a file from it, and keep that",
+        );
+    }
+    if !kind.is_file() && !kind.is_block_device() {
+        return refuse("is not a regular file", "give the path of an image");
+    }
+    let size = file.seek(io::SeekFrom::End(0)).map_err(fail)?;
     if size == 0 || !size.is_multiple_of(512) {
         return Err(definition.fault(
             format!("CopyBlocks={} has {size} bytes", HostPath(&path)),
             "give a file of a multiple of 512 bytes, and more than none",
         ));
     }
-    Ok(Some(Blocks::range(Arc::new(file), 0..size, &path)))
+    Ok(Some(Content::Blocks(Blocks::range(Arc::new(file), 0..size, &path))))
 }
 
 impl Blocks {

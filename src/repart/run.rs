@@ -334,8 +334,8 @@ impl Grounds<'_> {
     }
 
     fn content(&self, at: usize, definition: &Definition, ids: &[Identity]) -> Result<Content> {
-        if let Some(blocks) = content::blocks(definition, self.options)? {
-            return Ok(Content::Blocks(blocks));
+        if let Some(copied) = content::blocks(definition, self.options)? {
+            return Ok(copied);
         }
         let identity = &ids[at];
         if definition.format == Some(Format::Swap) {

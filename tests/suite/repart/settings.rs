@@ -1,6 +1,7 @@
 //! Settings as systemd-repart takes them, where detfs once did not.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::ground::Ground;
@@ -165,4 +166,43 @@ fn other_nodes_are_refused_or_left_out_as_systemd_repart_does() {
         assert!(answer.stderr.contains(line), "{script}: {}", answer.stderr);
         assert_eq!(names(&ground.part("esp")), WITHOUT_LINKS, "{script}");
     }
+}
+
+/// Runs without a root, as only then systemd-repart copies from devices.
+fn copy_blocks(ground: &Ground, path: &Path, more: &str) -> (Option<i32>, String) {
+    clear(ground);
+    ground.define(&[&format!("10-part Type=srv; CopyBlocks={}; {more}", path.to_str().unwrap())]);
+    let mut args = CREATE.map(str::to_owned).to_vec();
+    args.push(format!("--definitions={HERE}/repart.d"));
+    args.push("--seed=11111111-2222-3333-4444-555555555555".to_owned());
+    args.push(format!("{HERE}/image.raw"));
+    let answer = ground.side.repart(&args, &[]);
+    (answer.code, answer.stderr)
+}
+
+#[test]
+fn blocks_are_copied_from_devices() {
+    let ground = Ground::new("head -c 1M /dev/urandom >../blocks");
+    let blocks = ground.side.path("blocks");
+    let device = shell("losetup --find --show --read-only $1", &[&blocks]);
+    let device = Path::new(device.trim());
+    assert!(fs::metadata(device).unwrap().file_type().is_block_device());
+    let (code, said) = copy_blocks(&ground, device, "SizeMaxBytes=1M");
+    shell("losetup --detach $1", &[device]);
+    assert_eq!(code, Some(0), "{said}");
+    let part = fs::read(ground.part("srv")).unwrap();
+    assert!(part[..1 << 20] == fs::read(&blocks).unwrap());
+    let (code, said) = copy_blocks(&ground, Path::new("/dev/zero"), "SizeMinBytes=2M");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(fs::read(ground.part("srv")).unwrap().iter().all(|&byte| byte == 0));
+    for device in ["/dev/urandom", "/dev/null"] {
+        let (code, said) = copy_blocks(&ground, Path::new(device), "");
+        assert_eq!(code, Some(1));
+        assert!(said.contains("other bytes each time; fill a file from it"), "{said}");
+    }
+    shell("mkdir $1/dev; mknod $1/dev/zero c 1 5", &[&ground.side.path("tree")]);
+    ground.define(&["10-part Type=srv; CopyBlocks=/dev/zero"]);
+    let answer = ground.run(&CREATE, &[]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.stderr.contains("is a device, and --root= is given"), "{}", answer.stderr);
 }
