@@ -11,7 +11,9 @@ use super::image::Image;
 use super::outcome::{Activity, Outcome, Row};
 use super::partition::{self, Partition};
 use super::populate::{Population, Validate, populate};
-use super::{Definition, Format, Minimize, Options, Size, Verity, generate, relations, shown};
+use super::{
+    Definition, Format, Minimize, Options, Size, Verity, config, generate, relations, shown,
+};
 use crate::disk::place::{self, Candidate, Demand, Extent, Merge, Place, Presence};
 use crate::disk::{Identity, source};
 use crate::error::Result;
@@ -172,7 +174,8 @@ fn refuse(partition: &Partition) -> Result<()> {
     if let Some(encrypt) = &definition.encrypt {
         return Err(definition.fault(
             format!("Encrypt={encrypt} can't be done"),
-            "leave it out, or encrypt on first boot",
+            "leave the definition out, and put it into /usr/lib/repart.d of the image: \
+             systemd-repart makes and encrypts that partition on first boot",
         ));
     }
     if let Some(online) = definition.online {
@@ -184,7 +187,12 @@ fn refuse(partition: &Partition) -> Result<()> {
     match &definition.format {
         Some(Format::Other(name)) => Err(definition.fault(
             format!("Format={name} can't be written"),
-            "use ext4, btrfs, vfat, swap or empty",
+            format!(
+                "use ext4, btrfs, vfat, swap or empty; without a change of definitions, with \
+                 SYSTEMD_REPART_OVERRIDE_FSTYPE{}=ext4 in the environment",
+                config::designator(definition.partition.partition_type)
+                    .map_or_else(String::new, |name| format!("_{}", name.to_ascii_uppercase())),
+            ),
         )),
         _ => Ok(()),
     }

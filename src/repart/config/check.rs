@@ -67,7 +67,14 @@ fn settle(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> R
 /// The format that is asked for, here or by the environment.
 fn format(draft: &Draft, context: &Context) -> Option<String> {
     let overrides = &context.overrides;
-    let designator = match draft.definition.partition.partition_type {
+    let given = draft.format.as_ref().map(|given| overrides.all.as_ref().unwrap_or(given));
+    let designator = designator(draft.definition.partition.partition_type);
+    designator.and_then(|name| overrides.designators.get(name)).or(given).cloned()
+}
+
+/// What variables of the environment call the use of a partition.
+pub(in crate::repart) fn designator(partition_type: PartitionType) -> Option<&'static str> {
+    Some(match partition_type {
         PartitionType::Of(Role::Root, _) => "root",
         PartitionType::Of(Role::Usr, _) => "usr",
         PartitionType::Home => "home",
@@ -76,10 +83,8 @@ fn format(draft: &Draft, context: &Context) -> Option<String> {
         PartitionType::Xbootldr => "xbootldr",
         PartitionType::Tmp => "tmp",
         PartitionType::Var => "var",
-        _ => "",
-    };
-    let given = draft.format.as_ref().map(|given| overrides.all.as_ref().unwrap_or(given));
-    overrides.designators.get(designator).or(given).cloned()
+        _ => return None,
+    })
 }
 
 fn by_name(name: &str) -> Format {

@@ -15,6 +15,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub(super) use check::designator;
 pub use types::of as type_of;
 
 use super::{Definition, Filter};

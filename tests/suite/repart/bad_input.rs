@@ -77,8 +77,14 @@ fn definitions_that_are_wrong() {
         ("Type=srv; SupplementFor=10-part", &["SupplementFor=10-part", "itself"]),
         ("Type=srv; Format=erofs; CopyFiles=/usr", &["Format=erofs can't be written", "use ext4"]),
         ("Type=srv; Format=squashfs; CopyFiles=/usr", &["Format=squashfs can't be written"]),
-        ("Type=srv; Format=xfs", &["Format=xfs can't be written"]),
-        ("Type=srv; Format=ext4; Encrypt=key-file", &["Encrypt=key-file can't be done"]),
+        ("Type=srv; Format=xfs", &["SYSTEMD_REPART_OVERRIDE_FSTYPE_SRV=ext4 in the environment"]),
+        ("Type=root; Format=xfs", &["SYSTEMD_REPART_OVERRIDE_FSTYPE_ROOT=ext4"]),
+        ("Type=linux-generic; Format=xfs", &["SYSTEMD_REPART_OVERRIDE_FSTYPE=ext4"]),
+        (
+            "Type=srv; Format=ext4; Encrypt=key-file",
+            &["Encrypt=key-file can't be done", "first boot"],
+        ),
+        ("Type=srv; Format=ext4; MakeSymlinks=/a:", &["10-part.conf:4: MakeSymlinks=/a:", "empty"]),
         ("Type=srv; Format=ext4; Integrity=inline", &["Integrity= needs a running system"]),
         ("Type=root-verity-sig; Verity=signature; VerityMatchKey=x; SizeMinBytes=1M", &["Size"]),
     ] {
