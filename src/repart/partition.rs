@@ -111,7 +111,8 @@ pub(super) fn identities(seed: Seed, partitions: &[Partition]) -> Vec<Identity> 
             let mut definition =
                 defined.unwrap_or_else(|| disk::Definition::new(partition.partition_type()));
             if partition.fixed_uuid().is_none() {
-                definition.uuid = definition.uuid.filter(|uuid| !used.contains(uuid));
+                let is_free = |uuid: &Uuid| uuid.is_nil() || !used.contains(uuid);
+                definition.uuid = definition.uuid.filter(is_free);
                 used.extend(definition.uuid);
             }
             if let Some((_, there)) = &partition.existing {

@@ -168,6 +168,18 @@ fn an_id_in_use_is_passed_over() {
     assert!(fs::read(&path).unwrap() == before);
 }
 
+/// Any number of partitions can have none.
+#[test]
+fn no_id_is_not_in_use() {
+    let ground = Ground::new("");
+    let [one, two] = ["10", "20"]
+        .map(|name| format!("{name}-part Type=srv; UUID=null; SizeMinBytes=1M; SplitName={name}"));
+    ground.define(&[&one, &two]);
+    let answer = ground.run(&["--empty=create", "--size=auto"], &[]);
+    let nil = "00000000-0000-0000-0000-000000000000";
+    assert_eq!(answer.stdout.matches(nil).count(), 2, "{}", answer.stderr);
+}
+
 /// A partition that is copied twice keeps its id once.
 #[test]
 fn an_id_is_copied_once() {
