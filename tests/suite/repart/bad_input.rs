@@ -111,6 +111,8 @@ fn sources_that_are_wrong() {
     for (settings, words) in [
         ("CopyBlocks=/nothing", &["nothing", "cannot open"][..]),
         ("CopyBlocks=/dir", &["is not a regular file"]),
+        ("CopyFiles=/usr/file/x", &["usr/file/x: cannot find it: Not a directory"]),
+        ("CopyFiles=/usr; ExcludeFiles=/usr/file/x/y", &["usr/file/x"]),
         ("CopyBlocks=/empty", &["has 0 bytes", "512"]),
         ("CopyBlocks=/odd", &["has 1000 bytes", "512"]),
         ("CopyFiles=/usr/file:/x; CopyFiles=/usr/file:/x", &["makes /x of two files"]),
