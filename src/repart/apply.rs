@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,12 +98,18 @@ impl Job<'_> {
         self.rows.iter().for_each(|placed| self.enter(placed, &mut preview));
         gpt::plan(&preview)?;
 
+        let discard = self.grounds.options.discard;
+        let gaps =
+            if discard && image.has_table() { self.gaps(&image.usable()?) } else { Vec::new() };
         let output = image.into_output()?;
         for planned in planned {
             self.emit(planned, &output)?;
         }
         self.sign(&output)?;
         let fail = |error| Error::output(format!("cannot write {}", output.name()), error);
+        for Range { start, end } in gaps {
+            output.zeros(start, end - start).map_err(fail)?;
+        }
         if let Some(catalog) = catalog {
             output.write(el_torito::OFFSET, &catalog).map_err(fail)?;
         }
@@ -113,6 +120,20 @@ impl Job<'_> {
         let splits = self.splits(&path)?;
         let splits = self.split(&splits, output.file())?;
         Completion::new(Some((output, table)), splits)
+    }
+
+    /// Returns the free ranges of the disk before the first partition and after each that is made:
+    /// a partition that was deleted may have left something there.
+    fn gaps(&self, usable: &Range<u64>) -> Vec<Range<u64>> {
+        let starts = || self.rows.iter().map(|placed| placed.row.offset).chain([usable.end]);
+        let is_made = |placed: &&Placed| self.grounds.partitions[placed.at].is_new();
+        let made = self.rows.iter().filter(is_made);
+        let ends = made.map(|Placed { row, .. }| row.offset + row.size).chain([usable.start]);
+        ends.filter_map(|end| {
+            let next = starts().filter(|&start| start >= end).min()?;
+            (next > end).then_some(end..next)
+        })
+        .collect()
     }
 
     /// Plans the content of all partitions that are to be made, or only of those whose hash

@@ -206,3 +206,26 @@ fn blocks_are_copied_from_devices() {
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("is a device, and --root= is given"), "{}", answer.stderr);
 }
+
+/// What a deleted partition left is cleared where it borders on what is made.
+#[test]
+fn deleted_partitions_leave_nothing() {
+    let ground = Ground::new("head -c 1M /dev/urandom >blocks");
+    let path = ground.side.path("image.raw");
+    let first = |path: &Path| fs::read(path).unwrap()[1 << 20..2 << 20].to_vec();
+    for (discard, cleared) in [("--discard=yes", true), ("--discard=no", false)] {
+        clear(&ground);
+        ground.define(&[
+            "10-part Type=srv; CopyBlocks=/blocks; SizeMinBytes=1M; SizeMaxBytes=1M",
+            "20-part Type=home; SizeMinBytes=1M; SizeMaxBytes=1M",
+        ]);
+        ground.make(&["--empty=create", "--size=20M"], &[]);
+        let blocks = fs::read(ground.side.path("tree/blocks")).unwrap();
+        assert!(first(&path) == blocks);
+        shell("sfdisk -q --delete $1 1", &[&path]);
+        ground.define(&["10-part Type=swap; SizeMinBytes=4M"]);
+        ground.make(&["--dry-run=no", discard], &[]);
+        assert_eq!(first(&path) == [0; 1 << 20], cleared, "{discard}");
+        assert_eq!(first(&path) == blocks, !cleared, "{discard}");
+    }
+}
