@@ -82,6 +82,7 @@ pub fn prepare(
     let existing = image.as_ref().map(Image::partitions).unwrap_or_default();
     let partitions = partition::list(definitions, existing, options);
     partitions.iter().try_for_each(refuse)?;
+    refuse_lone_trees(&partitions)?;
     let sector_size = match &image {
         Some(image) => image.sector_size(),
         None => options.sector_size.unwrap_or_default(),
@@ -195,6 +196,23 @@ fn refuse(partition: &Partition) -> Result<()> {
             ),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Refuses hash trees of data that is there already: they are made while that is written.
+fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
+    let is_there = |key| {
+        let mut others = partitions.iter().filter(|other| other.match_key() == key);
+        others.any(|other| other.verity() == Verity::Data && other.existing.is_some())
+    };
+    let mut trees = partitions.iter().filter(|one| one.is_new() && one.verity() == Verity::Hash);
+    let lone = trees.find(|tree| is_there(tree.match_key()));
+    match lone.and_then(|tree| tree.definition.as_ref()) {
+        Some(definition) => Err(definition.fault(
+            "the data of this hash tree is in the image already, and the tree is not",
+            "delete the partition of the data too, so that both are made",
+        )),
+        None => Ok(()),
     }
 }
 

@@ -246,6 +246,25 @@ fn refusals_come_before_changes() {
     assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
 }
 
+/// A hash tree is made with its data, and not left empty where that is there already.
+#[test]
+fn a_hash_tree_is_whole() {
+    let ground = Ground::new("head -c 1M /dev/urandom >blocks");
+    ground.define(&[
+        "10-data Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks; SizeMaxBytes=1M",
+        "20-hash Type=usr-verity; Verity=hash; VerityMatchKey=x; SizeMinBytes=1M",
+    ]);
+    ground.make(&["--empty=create", "--size=20M"], &[]);
+    let path = ground.side.path("image.raw");
+    shell("sfdisk -q --delete $1 2", &[&path]);
+    let before = fs::read(&path).unwrap();
+    let answer = ground.run(&["--dry-run=no"], &[]);
+    assert_eq!(answer.code, Some(1), "{}", answer.stderr);
+    let rule = "20-hash.conf: the data of this hash tree is in the image already";
+    assert!(answer.stderr.contains(rule), "{}", answer.stderr);
+    assert!(fs::read(&path).unwrap() == before);
+}
+
 /// What systemd-repart makes of the same.
 #[test]
 #[ignore = "makes a Debian sid"]
