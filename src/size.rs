@@ -49,7 +49,8 @@ pub fn shown(bytes: u64) -> String {
     let Some((shift, unit)) = UNITS.into_iter().find(|&(shift, _)| bytes >> shift > 0) else {
         return format!("{bytes}B");
     };
-    let tenth = (u128::from(bytes) * 10) >> shift;
+    // Cut to a whole number of the next smaller unit first, as systemd does.
+    let tenth = ((bytes >> (shift - 10)) * 10) >> 10;
     match tenth % 10 {
         0 => format!("{}{unit}", tenth / 10),
         part => format!("{}.{part}{unit}", tenth / 10),
@@ -93,6 +94,8 @@ mod tests {
             (20_971_520, "20M"),
             (62_550_016, "59.6M"),
             (208_568_320, "198.9M"),
+            (2_254_857_831, "2G"),
+            (2_255_486_976, "2.1G"),
             (u64::MAX, "15.9E"),
         ] {
             assert_eq!(shown(bytes), expected);
