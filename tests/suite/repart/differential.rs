@@ -11,7 +11,7 @@ use detfs::gpt::spec::{ENTRIES, ENTRY_SIZE};
 use serde_json::Value;
 
 use super::draw::{Case, Run, case};
-use super::image::{bytes_differ, differences};
+use super::image::{bytes_differ, delete_entry, differences};
 use super::side::{Answer, HERE, Side, Tool};
 use crate::oracle::{shell, sid};
 use crate::tree::Random;
@@ -65,10 +65,15 @@ impl Sources {
         side.write("tree/certificate", &self.certificate);
         side.write("tree/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
         side.write("tree/etc/os-release", "ID=test\nVERSION_ID=7\n");
+        side.write("tree/links/file", &self.small);
+        for (target, name) in [("file", "relative"), ("/links/file", "absolute")] {
+            let link = side.path("tree/links").join(name);
+            std::os::unix::fs::symlink(target, link).unwrap();
+        }
     }
 }
 
-fn prepare(side: &Side, run: &Run) {
+fn prepare(side: &Side, run: &Run, sector: u64) {
     let directory = side.path("repart.d");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir(&directory).unwrap();
@@ -80,6 +85,14 @@ fn prepare(side: &Side, run: &Run) {
         if image.metadata().unwrap().len() < size {
             image.set_len(size).unwrap();
         }
+    }
+    if let Some(nth) = run.delete {
+        delete_entry(&side.path("image.raw"), sector, nth);
+    }
+    if let Some(script) = &run.source {
+        let make = "rm -f $1; truncate -s 60M $1; printf '%s' \"$2\" | sfdisk -q $1
+            yes source | dd of=$1 bs=64K seek=1 count=100 conv=notrunc iflag=fullblock status=none";
+        shell(make, &[&side.path("source.raw"), Path::new(script)]);
     }
 }
 
@@ -128,6 +141,21 @@ fn has_double(answer: &Value) -> bool {
     let mut ids: Vec<_> = ids.filter(|id| !id.starts_with("00000000")).collect();
     ids.sort_unstable();
     ids.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// Whether a hash tree is made of data that is there already. systemd-repart leaves its partition
+/// empty, and detfs refuses it.
+fn has_lone_tree(answer: &Value) -> bool {
+    let entries = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    let is = |entry: &Value, kind: &str, created: bool| {
+        let is_tree = entry.get("roothash").is_some_and(|hash| !hash.is_null());
+        is_tree && entry["type"] == *kind && (entry["activity"] == "create") == created
+    };
+    ["root-x86-64", "usr-x86-64"].iter().any(|data| {
+        let tree = format!("{data}-verity");
+        entries.iter().any(|entry| is(entry, &tree, true))
+            && entries.iter().any(|entry| is(entry, data, false))
+    })
 }
 
 /// How two answers differ.
@@ -191,7 +219,7 @@ fn judge(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
     for (number, run) in case.runs.iter().enumerate() {
         except.extend(backup(&sides[0].path("image.raw"), case.sector));
         let answer_of = |side: &Side, run: &Run| {
-            prepare(side, run);
+            prepare(side, run, case.sector);
             side.repart(&run.args, &run.env)
         };
         let real = &answer_of(&sides[0], run);
@@ -200,6 +228,7 @@ fn judge(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
         except.extend(file_systems(run, &answer));
         if is_behind(&sides[0].path("image.raw"), case.sector)
             || has_double(&answer)
+            || has_lone_tree(&answer)
             || real.stderr.contains("reverting to randomized UUID")
         {
             counts.excused += 1;
@@ -282,8 +311,8 @@ fn judge_all(numbers: Range<u64>) -> Counts {
 }
 
 /// The numbers of cases: `REPART_CASES=17..18` repeats one that failed.
-fn numbers() -> Range<u64> {
-    let Ok(text) = std::env::var("REPART_CASES") else { return 0..600 };
+pub(super) fn numbers(count: u64) -> Range<u64> {
+    let Ok(text) = std::env::var("REPART_CASES") else { return 0..count };
     let (first, last) = text.split_once("..").expect("REPART_CASES is FIRST..LAST");
     first.parse().unwrap()..last.parse().unwrap()
 }
@@ -291,7 +320,7 @@ fn numbers() -> Range<u64> {
 #[test]
 #[ignore = "makes a Debian sid, and takes minutes"]
 fn random_definitions_have_one_outcome() {
-    let numbers = numbers();
+    let numbers = numbers(600);
     let total = judge_all(numbers.clone());
     if numbers.count() >= 500 {
         let Counts { runs, refused, excused, partitions, .. } = total;

@@ -26,7 +26,7 @@ impl Definition {
 
     /// Whether the bytes in the partition depend on who wrote the file system.
     pub fn has_file_system(&self) -> bool {
-        matches!(self.get("Format"), Some("ext4" | "vfat"))
+        matches!(self.get("Format"), Some("ext4" | "vfat" | "btrfs"))
     }
 }
 
@@ -36,6 +36,10 @@ pub struct Run {
     pub definitions: Vec<Definition>,
     /// To how many bytes the image is enlarged before, if it is not of that size.
     pub enlarge: Option<u64>,
+    /// The number among the used entries of the table of one that is deleted before.
+    pub delete: Option<u64>,
+    /// What `sfdisk` makes `source.raw` of, which partitions are copied from.
+    pub source: Option<String>,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
 }
@@ -73,6 +77,8 @@ impl Case {
         let run = Run {
             definitions: vec![Definition { name: "10-part.conf".to_owned(), settings }],
             enlarge: None,
+            delete: None,
+            source: None,
             args: args.map(str::to_owned).to_vec(),
             env: Vec::new(),
         };
@@ -85,6 +91,12 @@ impl fmt::Display for Case {
         for run in &self.runs {
             if let Some(size) = run.enlarge {
                 writeln!(f, "truncate -s '>{size}' image.raw")?;
+            }
+            if let Some(nth) = run.delete {
+                writeln!(f, "entry {nth} is deleted")?;
+            }
+            if let Some(script) = &run.source {
+                writeln!(f, "sfdisk source.raw <<END\n{script}END")?;
             }
             for definition in &run.definitions {
                 writeln!(f, "--- {}\n{}", definition.name, definition.text().trim_end())?;
@@ -212,13 +224,7 @@ fn content(random: &mut Random, taste: Taste, settings: &mut Vec<(&'static str, 
     match random.below(100) {
         0..15 => settings.push(("Format", "empty".to_owned())),
         15..22 if !taste.tiny && !swap => {
-            let fixed = format!("{}M", 40 + random.below(40));
-            settings.push(("Format", random.pick(&["ext4", "vfat"]).to_owned()));
-            settings.push(("SizeMinBytes", fixed.clone()));
-            settings.push(("SizeMaxBytes", fixed));
-            if chance(random, 30) {
-                settings.push(("MakeDirectories", "/a/b /c".to_owned()));
-            }
+            file_system(random, settings);
             return;
         }
         22..26 => settings.push(("Format", "swap".to_owned())),
@@ -226,6 +232,63 @@ fn content(random: &mut Random, taste: Taste, settings: &mut Vec<(&'static str, 
         _ => {}
     }
     room(random, taste, settings);
+}
+
+fn file_system(random: &mut Random, settings: &mut Vec<(&'static str, String)>) {
+    let format = random.pick(&["ext4", "ext4", "vfat", "vfat", "btrfs"]);
+    let least = if format == "btrfs" { 300 } else { 40 };
+    let fixed = format!("{}M", least + random.below(40));
+    settings.push(("Format", format.to_owned()));
+    settings.push(("SizeMinBytes", fixed.clone()));
+    settings.push(("SizeMaxBytes", fixed));
+    if format == "btrfs" || chance(random, 30) {
+        settings.push(("MakeDirectories", "/a/b \"/c\" '/d e'".to_owned()));
+    }
+    match format {
+        "vfat" if chance(random, 60) => {
+            let line = random.pick(&["/links", "/links:/", "/links:/EFI/x"]);
+            settings.push(("CopyFiles", line.to_owned()));
+        }
+        "btrfs" => {
+            let lists = [
+                "/a",
+                "/ /c",
+                "/c:ro \"/d e\"",
+                "/a/b:nodatacow /a",
+                "/c:bogus",
+                "/:ro",
+                "/missing",
+            ];
+            settings.push(("Subvolumes", random.pick(&lists).to_owned()));
+            if chance(random, 20) {
+                settings.push(("Subvolumes", "/c".to_owned()));
+                settings.push(("DefaultSubvolume", "/c".to_owned()));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A disk with gaps between its partitions, and perhaps before the first and after the last.
+fn source(random: &mut Random) -> String {
+    let mut text = format!("label: gpt\nlabel-id: {}\nfirst-lba: 34\n", uuid(random));
+    let grain = random.pick(&[1, 8, 2048]);
+    let mut at = random.pick(&[34, 40, 2048, 2048, 2048, 6144]);
+    let types = [
+        "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
+        "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
+        "933AC7E1-2EB4-4F13-B844-0E14E2AEF915",
+        "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
+        "12345678-9ABC-4DEF-8123-456789ABCDEF",
+    ];
+    for _ in 0..1 + random.below(5) {
+        at = (at + if chance(random, 50) { random.below(9000) } else { 0 }).next_multiple_of(grain);
+        let size = (1 + random.below(9000)).next_multiple_of(grain);
+        let (kind, id, name) = (random.pick(&types), uuid(random), random.pick(&["", "a", "b c"]));
+        text += &format!("start={at}, size={size}, type={kind}, uuid={id}, name=\"{name}\"\n");
+        at += size;
+    }
+    text
 }
 
 fn partition(random: &mut Random, taste: Taste, name: String) -> Definition {
@@ -412,8 +475,12 @@ fn first_run(
         let auto = chance(random, 40);
         args.push(if auto { "--size=auto".to_owned() } else { format!("--size={size}") });
     }
+    let source = (!taste.tiny && chance(random, 12)).then(|| source(random));
+    if source.is_some() {
+        args.push(format!("--copy-from={HERE}/source.raw"));
+    }
     args.push(format!("{HERE}/image.raw"));
-    Run { definitions, enlarge, args, env }
+    Run { definitions, enlarge, delete: None, source, args, env }
 }
 
 fn next_run(
@@ -465,5 +532,6 @@ fn next_run(
         _ => {}
     }
     args.push(format!("{HERE}/image.raw"));
-    Run { definitions, enlarge, args, env }
+    let delete = chance(random, 20).then(|| random.below(100));
+    Run { definitions, enlarge, delete, source: None, args, env }
 }

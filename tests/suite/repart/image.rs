@@ -94,6 +94,34 @@ fn read(file: &File, at: u64, len: u64) -> Vec<u8> {
     bytes
 }
 
+/// Deletes one of the used entries of a table, in both copies.
+pub fn delete_entry(image: &Path, sector: u64, nth: u64) {
+    let Ok(file) = File::options().read(true).write(true).open(image) else { return };
+    let primary: Header = record(&read(&file, sector, 512));
+    if primary.signature != *b"EFI PART" {
+        return;
+    }
+    let entries_len = u64::from(ENTRIES * ENTRY_SIZE);
+    let mut entries = read(&file, primary.partition_entry_lba.get() * sector, entries_len);
+    let count = entries.chunks(128).filter(|entry| entry[..16] != [0; 16]).count() as u64;
+    if count == 0 {
+        return;
+    }
+    let mut used = entries.chunks_mut(128).filter(|entry| entry[..16] != [0; 16]);
+    used.nth(usize::try_from(nth % count).unwrap()).unwrap().fill(0);
+    let entries_crc = crc32fast::hash(&entries).to_le_bytes();
+    for lba in [1, primary.alternate_lba.get()] {
+        let mut bytes = read(&file, lba * sector, 92);
+        let header: Header = record(&bytes);
+        file.write_all_at(&entries, header.partition_entry_lba.get() * sector).unwrap();
+        bytes[88..92].copy_from_slice(&entries_crc);
+        bytes[16..20].fill(0);
+        let crc = crc32fast::hash(&bytes).to_le_bytes();
+        bytes[16..20].copy_from_slice(&crc);
+        file.write_all_at(&bytes, lba * sector).unwrap();
+    }
+}
+
 fn record<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> T {
     T::read_from_prefix(bytes).unwrap().0
 }

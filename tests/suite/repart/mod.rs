@@ -12,4 +12,5 @@ mod minimize;
 mod scenarios;
 mod settings;
 mod side;
+mod spellings;
 mod unreadable;
