@@ -151,6 +151,7 @@ fn options_of_another_file_system_are_refused() {
         "--btrfs-max-inline=0",
         "--compress=none",
         "--no-compress=a",
+        "--nodatacow=a",
         "--dedup",
         "--subvolume=etc",
         "--default-subvolume=etc",

@@ -180,6 +180,7 @@ fn a_btrfs_is_described() {
         "--btrfs-max-inline=0",
         "--compress=zstd:1",
         "--no-compress=/etc",
+        "--nodatacow=/srv/db",
         "--dedup",
         "--subvolume=/swap:nodatacow",
         "--subvolume=var:ro",
@@ -199,6 +200,7 @@ fn a_btrfs_is_described() {
         ("btrfs_max_inline", serde_json::json!(0)),
         ("compress", serde_json::json!("zstd:1")),
         ("no_compress", serde_json::json!(["/etc"])),
+        ("nodatacow", serde_json::json!(["/srv/db"])),
         ("dedup", serde_json::json!(true)),
         (
             "subvolumes",

@@ -66,6 +66,8 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Files that are not compressed.
     pub uncompressed: BTreeSet<InodeId>,
+    /// Files and directories whose content is written in place, without checksums or compression.
+    pub nodatacow: BTreeSet<InodeId>,
     /// Whether equal content is stored once.
     pub dedup: bool,
     /// Directories that are subvolumes, in any order.

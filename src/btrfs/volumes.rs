@@ -48,6 +48,8 @@ pub(super) struct Volumes {
     names: BTreeMap<InodeId, Vec<Name>>,
     /// Volumes, by their number in `all`, in which nothing is copied on write.
     nodatacow: Vec<bool>,
+    /// Files and directories that nothing of is copied on write.
+    in_place: BTreeSet<InodeId>,
     /// Files that have their room beforehand.
     preallocated: BTreeSet<InodeId>,
 }
@@ -76,6 +78,7 @@ impl Volumes {
             home: Vec::new(),
             names: names(tree),
             nodatacow,
+            in_place: options.nodatacow.clone(),
             preallocated: options.preallocated.clone(),
         };
         volumes.settle(options.copy_links)?;
@@ -231,7 +234,10 @@ impl Volumes {
                     && self.homes(id).into_iter().any(|home| self.nodatacow[home])
             }
         };
-        inherited || inode.flags.contains(FileFlags::NOCOW) || self.is_preallocated(id)
+        inherited
+            || inode.flags.contains(FileFlags::NOCOW)
+            || self.in_place.contains(&id)
+            || self.is_preallocated(id)
     }
 
     /// Whether a file has a name below the directory `boot` of a volume. GRUB 2.06 can't read files

@@ -390,6 +390,10 @@ pub(super) struct Btrfs {
     /// Don't compress what matches, with all below it; as --exclude
     #[arg(long, value_name = "GLOB")]
     pub(super) no_compress: Vec<String>,
+    /// Write the content of matching files and directories in place, without checksums or
+    /// compression, with all below them; as --exclude
+    #[arg(long, value_name = "GLOB")]
+    pub(super) nodatacow: Vec<String>,
     /// Store equal content once
     #[arg(long)]
     pub(super) dedup: bool,

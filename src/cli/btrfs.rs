@@ -8,13 +8,30 @@ use crate::disk::{self, PathFilter, Subvolume};
 use crate::error::{Error, Result};
 use crate::size;
 
+/// Patterns of paths whose content is stored in another way.
+pub(super) struct BtrfsPatterns {
+    no_compress: Patterns,
+    nodatacow: Patterns,
+}
+
+impl BtrfsPatterns {
+    /// Warns of each pattern that has matched no path.
+    pub(super) fn report_unmatched(&self) {
+        self.no_compress.report_unmatched();
+        self.nodatacow.report_unmatched();
+    }
+}
+
 impl Btrfs {
-    /// Paths that are not compressed.
-    pub(super) fn no_compress(&self) -> Result<Patterns> {
-        Patterns::new("--no-compress", &self.no_compress)
+    /// The patterns of all options that take some.
+    pub(super) fn patterns(&self) -> Result<BtrfsPatterns> {
+        Ok(BtrfsPatterns {
+            no_compress: Patterns::new("--no-compress", &self.no_compress)?,
+            nodatacow: Patterns::new("--nodatacow", &self.nodatacow)?,
+        })
     }
 
-    pub(super) fn meaning(&self, room: &Room, no_compress: &Patterns) -> Result<disk::Btrfs> {
+    pub(super) fn meaning(&self, room: &Room, patterns: &BtrfsPatterns) -> Result<disk::Btrfs> {
         let default = disk::Btrfs::default();
         let headroom = room.headroom.as_deref().map(meaning::headroom).transpose()?;
         let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
@@ -44,7 +61,8 @@ impl Btrfs {
                 None => default.compression,
                 Some(text) => compression(text)?,
             },
-            uncompressed: uncompressed(no_compress),
+            uncompressed: filter(&patterns.no_compress),
+            nodatacow: filter(&patterns.nodatacow),
             dedup: self.dedup,
             subvolumes: subvolumes.collect(),
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
@@ -76,6 +94,7 @@ impl Btrfs {
             ("--btrfs-max-inline", self.btrfs_max_inline.is_some()),
             ("--compress", self.compress.is_some()),
             ("--no-compress", !self.no_compress.is_empty()),
+            ("--nodatacow", !self.nodatacow.is_empty()),
             ("--dedup", self.dedup),
             ("--subvolume", !self.subvolume.is_empty()),
             ("--default-subvolume", self.default_subvolume.is_some()),
@@ -116,7 +135,7 @@ fn compression(text: &str) -> Result<Option<Compression>> {
     })
 }
 
-fn uncompressed(patterns: &Patterns) -> Option<PathFilter> {
+fn filter(patterns: &Patterns) -> Option<PathFilter> {
     let (given, patterns) = (patterns.given(), patterns.clone());
     (!given.is_empty()).then(|| PathFilter::new(given, move |path| patterns.matches(path)))
 }
@@ -184,8 +203,7 @@ mod tests {
     #[test]
     fn patterns_stand_for_paths() {
         let patterns = ["**/*.gz".to_owned(), "/boot".to_owned()];
-        let filter =
-            |given: &[String]| uncompressed(&Patterns::new("--no-compress", given).unwrap());
+        let filter = |given: &[String]| filter(&Patterns::new("--no-compress", given).unwrap());
         assert_eq!(filter(&patterns).unwrap().patterns(), patterns);
         assert!(filter(&[]).is_none());
     }

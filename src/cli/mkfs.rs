@@ -1,14 +1,14 @@
 //! `detfs mkfs`.
 
 use super::arguments::{Mkfs, MkfsCommon, MkfsFormat};
+use super::btrfs::BtrfsPatterns;
 use super::build::Job;
-use super::patterns::Patterns;
 use super::{complain, meaning};
 use crate::disk::{Vfat, bare};
 use crate::error::Result;
 
 pub(super) fn run(typed: &Mkfs) -> Result<()> {
-    let mut no_compress = None;
+    let mut btrfs_patterns = None;
     let (common, headroom, file_system, architecture) = match &typed.format {
         MkfsFormat::Ext4(typed) => {
             let ext4 = bare::FileSystem::Ext4(meaning::ext4(&typed.ext4, &typed.room)?);
@@ -16,7 +16,7 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
             (&typed.common, &typed.room.headroom, ext4, architecture)
         }
         MkfsFormat::Btrfs(typed) => {
-            let patterns = no_compress.insert(typed.btrfs.no_compress()?);
+            let patterns = btrfs_patterns.insert(typed.btrfs.patterns()?);
             let btrfs = bare::FileSystem::Btrfs(typed.btrfs.meaning(&typed.room, patterns)?);
             let architecture = meaning::architecture(&typed.architecture)?;
             (&typed.common, &typed.room.headroom, btrfs, architecture)
@@ -39,7 +39,7 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
     if let MkfsFormat::Btrfs(typed) = &typed.format {
         typed.btrfs.report_without_effect();
     }
-    no_compress.iter().for_each(Patterns::report_unmatched);
+    btrfs_patterns.iter().for_each(BtrfsPatterns::report_unmatched);
     let of_uuid = [("--seed", source.seed.is_some()), ("--architecture", architecture.is_some())];
     for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && uuid.is_some()) {
         complain(&format!("{option}: it has no effect beside --uuid"));

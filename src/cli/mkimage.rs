@@ -20,11 +20,11 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let esp_sector_size = typed.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| meaning::sector_size("--esp-sector-size", text));
-    let no_compress = typed.btrfs.no_compress()?;
+    let patterns = typed.btrfs.patterns()?;
     let mut options = image::Options {
         root: match typed.fs {
             Fs::Ext4 => Root::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
-            Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room, &no_compress)?),
+            Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room, &patterns)?),
         },
         size: meaning::size(&typed.size)?,
         sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,
@@ -68,7 +68,7 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         has_fat = plan.has_fat();
         Ok(plan)
     })?;
-    no_compress.report_unmatched();
+    patterns.report_unmatched();
     if matches!(typed.fs, Fs::Btrfs) {
         typed.btrfs.report_without_effect();
     }

@@ -33,6 +33,9 @@ pub struct Btrfs {
     pub compression: Option<Compression>,
     /// What is not compressed; a directory with all that is in it.
     pub uncompressed: Option<PathFilter>,
+    /// Files and directories whose content is written in place, without checksums or compression;
+    /// a directory with all that is in it.
+    pub nodatacow: Option<PathFilter>,
     /// Whether equal content is stored once.
     pub dedup: bool,
     /// Directories that are subvolumes, in any order.
@@ -62,6 +65,7 @@ impl Default for Btrfs {
             max_inline: 2048,
             compression: None,
             uncompressed: None,
+            nodatacow: None,
             dedup: false,
             subvolumes: Vec::new(),
             default_subvolume: None,
@@ -159,6 +163,9 @@ impl Btrfs {
             })
         });
         let default_subvolume = self.default_subvolume.as_deref();
+        let select = |filter: Option<&PathFilter>| {
+            filter.map(|filter| filter.select(&tree)).unwrap_or_default()
+        };
         let options = btrfs::Options {
             uuid,
             label: label.clone().into_bytes(),
@@ -169,11 +176,8 @@ impl Btrfs {
             compat: self.compat,
             max_inline: self.max_inline,
             compression: self.compression,
-            uncompressed: self
-                .uncompressed
-                .as_ref()
-                .map(|filter| filter.select(&tree))
-                .unwrap_or_default(),
+            uncompressed: select(self.uncompressed.as_ref()),
+            nodatacow: select(self.nodatacow.as_ref()),
             dedup: self.dedup,
             subvolumes: subvolumes.collect::<Result<_>>()?,
             default_subvolume: default_subvolume

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Basis, Btrfs, Ext4, FileSystem, Origin, Partition, Plan, Product, Root, Swapfile, bare, image,
+    Basis, Btrfs, Ext4, FileSystem, Origin, Partition, PathFilter, Plan, Product, Root, Swapfile,
+    bare, image,
 };
 use crate::btrfs::{Checksum, Compat, Metadata};
 use crate::ext4::Profile;
@@ -134,6 +135,8 @@ pub struct BtrfsParameters {
     pub compress: Option<String>,
     /// Patterns of paths that are not compressed.
     pub no_compress: Vec<String>,
+    /// Patterns of paths whose content is written in place.
+    pub nodatacow: Vec<String>,
     /// What compressed, with its version: other versions make other bytes. Empty if nothing was to
     /// be compressed.
     pub codecs: BTreeMap<&'static str, &'static str>,
@@ -454,7 +457,8 @@ impl BtrfsParameters {
             read_only: subvolume.read_only,
             nodatacow: subvolume.nodatacow,
         });
-        let uncompressed = btrfs.uncompressed.as_ref();
+        let patterns =
+            |filter: Option<&PathFilter>| filter.map_or_else(Vec::new, |f| f.patterns().to_vec());
         Self {
             btrfs_compat: match btrfs.compat {
                 Compat::Default => "default",
@@ -473,7 +477,8 @@ impl BtrfsParameters {
             },
             btrfs_max_inline: btrfs.max_inline,
             compress: btrfs.compression.map(|compression| compression.to_string()),
-            no_compress: uncompressed.map_or_else(Vec::new, |filter| filter.patterns().to_vec()),
+            no_compress: patterns(btrfs.uncompressed.as_ref()),
+            nodatacow: patterns(btrfs.nodatacow.as_ref()),
             codecs: Codecs::new(),
             dedup: btrfs.dedup,
             subvolumes: subvolumes.collect(),

@@ -1,10 +1,11 @@
 //! What `chattr` sets on the host's file system is set in the image.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use super::image::{Image, judged, scratch};
+use super::image::{Image, judged, scratch, tree};
 use super::inspect::{Place, extents, extents_of};
 use crate::oracle::btrfs::{btrfs_check, dump_tree, exercise, session};
 use crate::oracle::{Comparison, Mounted, shell};
@@ -72,6 +73,39 @@ fn every_flag() {
             assert_eq!(summed(at), path == "d/file", "{path}");
         }
     }
+}
+
+/// Files and directories by pattern, with all below them.
+#[test]
+fn nodatacow_by_pattern() {
+    let source = tree(
+        "mkdir -p var/lib/db/deep plain; for file in \\
+        var/lib/db/data var/lib/db/deep/data plain/file plain/disk.img; do seq 30000 >$file; done; seq 9 >plain/short.img
+        ln -s data var/lib/db/link; ln var/lib/db/data plain/linked",
+    );
+    let options = ["--nodatacow=/var/lib/db", "--nodatacow=**/*.img", "--compress=zstd"];
+    let image = judged(source.path(), &options);
+    let expected = " ./plain\nC ./plain/disk.img\n ./plain/file\nC ./plain/linked
+C ./plain/short.img\n ./var\n ./var/lib\nC ./var/lib/db\nC ./var/lib/db/data
+C ./var/lib/db/deep\nC ./var/lib/db/deep/data\n";
+    let found = image.mounted(listed);
+    assert_eq!(found, expected);
+    let all = extents(&image.path, 5);
+    let kinds = |path: &str| {
+        let list = image.mounted(|root| extents_of(&all, root, path));
+        list.iter().map(|extent| extent.compression.clone()).collect::<BTreeSet<_>>()
+    };
+    for path in ["var/lib/db/data", "var/lib/db/deep/data", "plain/disk.img", "plain/short.img"] {
+        assert_eq!(kinds(path), BTreeSet::from(["none".to_owned()]), "{path}");
+    }
+    assert_eq!(kinds("plain/file"), BTreeSet::from(["zstd".to_owned()]));
+    // What is made in such a directory is written in place too.
+    session(&image.path, "rw", |root| {
+        fs::write(root.join("var/lib/db/new"), "x").unwrap();
+        assert!(listed(root).contains("C ./var/lib/db/new\n"));
+    })
+    .unwrap();
+    btrfs_check(&image.path).unwrap();
 }
 
 /// The flags are more than a picture of themselves.

@@ -106,6 +106,7 @@ impl BtrfsSketch {
                 Codec::Zstd(level) => Some(Compression::Zstd { level: 1 + level % 15 }),
             },
             uncompressed: uncompressed.map(|((id, _), _)| id).collect(),
+            nodatacow: BTreeSet::new(),
             dedup: self.dedup,
             subvolumes,
             default_subvolume,

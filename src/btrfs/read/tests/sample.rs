@@ -154,6 +154,7 @@ pub(super) fn options(tree: &Tree) -> Options {
         max_inline: 2048,
         compression: Some("zstd".parse().unwrap()),
         uncompressed: BTreeSet::new(),
+        nodatacow: BTreeSet::new(),
         dedup: true,
         subvolumes: vec![subvolume(b"volume", false), subvolume(b"volume/nested", true)],
         default_subvolume: tree.find(b"volume"),
