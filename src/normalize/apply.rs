@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     fn report(mut self) -> Result<(Report, Edits)> {
-        self.directory(InodeId::ROOT, &mut Vec::new(), &mut Vec::new())?;
+        self.names()?;
         self.spare_other_names();
         let fired = self.rules.iter().zip(self.fired).map(|(rule, paths)| Fired {
             rule: rule.name.clone(),
@@ -148,30 +148,34 @@ impl<'a> Walk<'a> {
         Ok((Report { fired: fired.collect() }, self.edits))
     }
 
-    fn directory(
-        &mut self,
-        directory: InodeId,
-        path: &mut Vec<u8>,
-        matching: &mut Vec<usize>,
-    ) -> Result<()> {
+    /// Goes over all names, those below a directory right after its own.
+    fn names(&mut self) -> Result<()> {
         let tree = self.tree;
-        for (at, entry) in tree.entry_range(directory).zip(tree.entries(directory)) {
-            let length = path.len();
-            if length > 0 {
+        let listing = |id| tree.entry_range(id).zip(tree.entries(id));
+        let (mut path, mut matching) = (Vec::new(), Vec::new());
+        // A tree may be deeper than a stack of calls: the directories on the way, each with the
+        // length of its path.
+        let mut directories = vec![(listing(InodeId::ROOT), 0)];
+        while let Some((entries, length)) = directories.last_mut() {
+            path.truncate(*length);
+            let Some((at, entry)) = entries.next() else {
+                directories.pop();
+                continue;
+            };
+            if !path.is_empty() {
                 path.push(b'/');
             }
             path.extend_from_slice(tree.name(entry));
             let id = entry.inode();
-            match self.node(id, path, matching)? {
+            match self.node(id, &path, &mut matching)? {
                 Fate::Goes => {
                     self.edits.removed.insert(at);
                 }
                 Fate::Stays if tree.inode(id).kind == Kind::Directory => {
-                    self.directory(id, path, matching)?;
+                    directories.push((listing(id), path.len()));
                 }
                 Fate::Stays => {}
             }
-            path.truncate(length);
         }
         Ok(())
     }

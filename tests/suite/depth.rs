@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 
-use crate::detfs::PROGRAM;
-use crate::oracle::{run, shell};
+use crate::detfs::{PROGRAM, detfs, mkfs, mkimage, succeed};
+use crate::oracle::{btrfs, e2fsck, run, shell};
+
+const EPOCH: i64 = 1_700_000_000;
 
 /// A directory with one chain of directories, each of which has a file.
 struct Deep(PathBuf);
@@ -55,4 +57,32 @@ fn time_grows_with_the_depth_and_not_with_its_square() {
     let ratio = seconds(&high.0, arguments) / seconds(&low.0, arguments);
     // 4, and 16 if it were the square.
     assert!(ratio < 8.0, "four times as deep took {ratio} times as long");
+}
+
+/// Makes the directory a Debian, so that all rules are about it.
+fn make_debian(tree: &Path) {
+    shell("mkdir $1/etc; echo ID=debian >$1/etc/os-release", &[tree]);
+}
+
+#[test]
+fn rules_go_to_any_depth() {
+    let tree = Deep::new("/dev/shm", 20_000);
+    make_debian(&tree.0);
+    succeed(detfs(["normalize", "--check"]).arg(&tree.0));
+}
+
+#[test]
+#[ignore = "deep: makes a hundred thousand levels"]
+fn deep_a_hundred_thousand_levels() {
+    let tree = Deep::new("/dev/shm", 100_000);
+    make_debian(&tree.0);
+    let image = tree.0.with_extension("image");
+    succeed(&mut mkfs("ext4", &tree.0, &image, EPOCH, &["--force"]));
+    e2fsck(&image).unwrap();
+    succeed(&mut mkfs("btrfs", &tree.0, &image, EPOCH, &["--force"]));
+    btrfs::btrfs_check(&image).unwrap();
+    for fs in ["--fs=ext4", "--fs=btrfs"] {
+        succeed(&mut mkimage(&tree.0, &image, EPOCH, &[fs, "--architecture=x86-64", "--force"]));
+    }
+    fs::remove_file(&image).unwrap();
 }
