@@ -1,18 +1,41 @@
 //! The program under test, run as its users run it.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The seed of all test images.
 pub const SEED: &str = "11111111-2222-3333-4444-555555555555";
 
-/// Where the program is.
+/// The program that is built along with the tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_detfs");
+
+/// The variable that names another program to test, for example one for another architecture.
+const OTHER: &str = "DETFS";
+
+/// Returns the path of the program under test.
+fn program() -> PathBuf {
+    match std::env::var_os(OTHER) {
+        Some(path) => fs::canonicalize(&path).unwrap_or_else(|error| panic!("{path:?}: {error}")),
+        None => PROGRAM.into(),
+    }
+}
 
 /// A command of the program with nothing in its environment but a PATH.
 pub fn detfs(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let mut command = Command::new(PROGRAM);
+    run(&program(), args)
+}
+
+/// Returns the same command of [`PROGRAM`], whatever the program under test is.
+pub fn native(command: &Command) -> Command {
+    let mut native = run(Path::new(PROGRAM), command.get_args());
+    native.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    native
+}
+
+fn run(program: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/bin:/bin").args(args);
     command
 }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 use super::files::text;
 use super::image::{Image, fill, judged, scratch, tree, unique};
 use super::inspect::{Place, extents, extents_of};
+use crate::detfs::{mkfs, native, succeed};
 use crate::oracle::btrfs::{number, superblocks};
 use crate::oracle::{Mounted, grub_cmp, sha256, shell};
-use crate::tree::Random;
+use crate::tree::{LATEST, Random};
 
 const FS_TREE: u64 = 5;
 
@@ -157,6 +159,32 @@ fn every_level() {
     let levels = (1..=15).map(|level| format!("zstd:{level}"));
     for algorithm in levels.chain((1..=9).map(|level| format!("zlib:{level}"))) {
         judged(source.path(), &[&with(&algorithm)]);
+    }
+}
+
+/// Every level gives one image, whatever the number of threads and the processor.
+#[test]
+#[ignore = "deep: compresses a hundred times, under an emulator too"]
+fn deep_same_image_from_another_program_at_every_level() {
+    let source = source();
+    let out = source.path().with_extension("image");
+    let hash = |command: &mut Command| {
+        succeed(command);
+        let hash = sha256(&out);
+        fs::remove_file(&out).unwrap();
+        hash
+    };
+    let levels = (1..=15).map(|level| format!("zstd:{level}"));
+    let levels = levels.chain((1..=9).map(|level| format!("zlib:{level}")));
+    for algorithm in levels.chain(["lzo".to_owned()]) {
+        let command = |threads| {
+            let options = [&*with(&algorithm), "--threads", threads];
+            mkfs("btrfs", source.path(), &out, LATEST, &options)
+        };
+        let expected = hash(&mut native(&command("1")));
+        for threads in ["1", "2", "3", "8"] {
+            assert_eq!(hash(&mut command(threads)), expected, "{algorithm}, {threads} threads");
+        }
     }
 }
 

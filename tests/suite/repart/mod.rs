@@ -1,5 +1,6 @@
 //! `detfs repart` before systemd-repart itself, and before what mkosi asks of it.
 
+mod another_program;
 mod bad_input;
 mod captures;
 mod content;
