@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("DETFS", REPOSITORY / "target/debug/detfs")).resolve()
@@ -47,6 +48,8 @@ class Case:
         # Content of an image that is there before.
         self.old = old
         self.expected = None
+        # Seconds that an undisturbed run takes.
+        self.duration = None
 
     def command(self):
         return [PROGRAM, *self.arguments]
@@ -62,7 +65,9 @@ class Case:
     def learn(self, out):
         """Runs the command undisturbed, to know what it writes."""
         before = self.prepare(out)
+        started = time.monotonic()
         run = subprocess.run(self.command(), capture_output=True, text=True)
+        self.duration = time.monotonic() - started
         assert run.returncode == 0, f"{self.name}: {run.stderr}"
         self.expected = hashes(out)
         assert self.expected != before and len(self.expected) >= 1, self.name
