@@ -92,7 +92,7 @@ fn repart(ground: &Path, out: &Path) -> Command {
 /// The same command under strace with a fault injected.
 fn with_fault(command: &Command, fault: &str) -> Command {
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-o", "/dev/null", "-e", "trace=linkat,renameat2", "-e"]);
+    strace.args(["-f", "-o", "/dev/null", "-e", "trace=linkat,renameat,renameat2", "-e"]);
     strace.arg(format!("inject={fault}")).arg(PROGRAM).args(command.get_args());
     strace.env_clear().env("PATH", "/usr/bin:/bin");
     strace.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -158,7 +158,7 @@ fn what_a_killed_run_left_is_taken_over() {
     fs::create_dir(ground.path().join("out")).unwrap();
     fs::write(&image, "old").unwrap();
     let replace = crate::detfs::mkfs("ext4", &tree, &image, EPOCH, &["--force"]);
-    with_fault(&replace, "renameat2:signal=KILL").output().unwrap();
+    with_fault(&replace, "renameat,renameat2:signal=KILL").output().unwrap();
     assert_eq!(fs::read(&image).unwrap(), b"old");
     assert_eq!(temporary(image.parent().unwrap()).len(), 1);
     fs::remove_file(&image).unwrap();

@@ -56,7 +56,7 @@ fn a_pipe_that_is_closed_early() {
     let scratch = tempfile::tempdir().unwrap();
     let tree = tree(scratch.path());
     for mut command in [
-        mkimage(&tree, Path::new("-"), EPOCH, &["--architecture=x86-64"]),
+        mkimage(&tree, Path::new("-"), EPOCH, &["--architecture=x86-64", "--normalize=none"]),
         mkfs("btrfs", &tree, Path::new("-"), EPOCH, &[]),
     ] {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
