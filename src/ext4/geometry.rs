@@ -1,8 +1,6 @@
 //! Where the fixed metadata of every block group stands: pure arithmetic.
 //!
 //! A flexible group of sixteen block groups keeps all its bitmaps and inode tables at its start.
-//! The orphan file is between them: it is after the first group's table, which every file system
-//! has that this one can be shrunk to.
 //! Copies of the superblock and of the group descriptors stand at the start of groups 0, 1 and the
 //! powers of 3, 5 and 7 (`sparse_super`), followed by the descriptor blocks reserved for growth.
 
@@ -118,15 +116,12 @@ pub(super) struct Geometry {
     pub(super) shape: Shape,
     /// By group.
     pub(super) places: Vec<GroupPlace>,
-    /// The blocks of the orphan file.
-    pub(super) orphan: Range<u64>,
-    /// Every block that the fixed metadata and the orphan file take: sorted, disjoint, not
-    /// adjacent.
+    /// Every block that the fixed metadata takes: sorted, disjoint, not adjacent.
     pub(super) reserved: Vec<Range<u64>>,
 }
 
 impl Geometry {
-    pub(super) fn new(shape: Shape, orphan_blocks: u64) -> Self {
+    pub(super) fn new(shape: Shape) -> Self {
         let mut supers = Vec::new();
         if shape.first_data_block() == 1 {
             supers.push(0..1);
@@ -138,7 +133,6 @@ impl Geometry {
 
         let mut places = Vec::with_capacity(usize::try_from(shape.groups).unwrap_or_default());
         let mut reserved = supers.clone();
-        let mut orphan = 0..0;
         let mut flex = 0;
         while flex < shape.groups {
             let members = GROUPS_PER_FLEX.min(shape.groups - flex);
@@ -162,10 +156,6 @@ impl Geometry {
             for (&block_bitmap, &inode_bitmap) in block_bitmaps.iter().zip(inode_bitmaps) {
                 let inode_table = take(shape.inode_table_blocks());
                 places.push(GroupPlace { block_bitmap, inode_bitmap, inode_table });
-                if places.len() == 1 && orphan_blocks > 0 {
-                    let start = take(orphan_blocks);
-                    orphan = start..start + orphan_blocks;
-                }
             }
             flex += members;
         }
@@ -178,7 +168,7 @@ impl Geometry {
             }
             adjacent
         });
-        Self { shape, places, orphan, reserved }
+        Self { shape, places, reserved }
     }
 
     /// The end of the last block that the fixed metadata takes.
@@ -213,7 +203,7 @@ mod tests {
                 for inodes_per_group in [16, 512, 8 * block_size] {
                     let shape =
                         Shape { block_size, groups, inodes_per_group, reserved_gdt_blocks: 100 };
-                    let geometry = Geometry::new(shape, 32);
+                    let geometry = Geometry::new(shape);
                     assert_eq!(geometry.places.len() as u64, groups);
                     for pair in geometry.reserved.windows(2) {
                         assert!(pair[0].end < pair[1].start, "{shape:?} {pair:?}");
@@ -221,8 +211,7 @@ mod tests {
                     let total: u64 = geometry.reserved.iter().map(|r| r.end - r.start).sum();
                     let supers: u64 = (0..groups).map(|group| shape.super_blocks(group)).sum();
                     let tables = groups * (2 + shape.inode_table_blocks());
-                    let all = shape.first_data_block() + supers + tables + 32;
-                    assert_eq!(total, all, "{shape:?}");
+                    assert_eq!(total, shape.first_data_block() + supers + tables, "{shape:?}");
                     for place in &geometry.places {
                         let table = place.inode_table..place.inode_table + 1;
                         assert_eq!(geometry.reserved_in(table).count(), 1);

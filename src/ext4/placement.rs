@@ -86,8 +86,7 @@ impl Placement {
             space.take(1, |start, _| placed.resize = Some(start));
         }
         placed.journal = space.mapping([(0, special.journal_blocks)], |_, _| {});
-        let orphan = &geometry.orphan;
-        placed.orphan.add(0, orphan.start, orphan.end - orphan.start);
+        placed.orphan = space.mapping([(0, special.orphan_blocks)], |_, _| {});
 
         let mut count = 0;
         for position in 0..demand.directories.len() {

@@ -116,29 +116,3 @@ fn shrunk_to_the_smallest() {
         }
     }
 }
-
-/// resize2fs 1.47.0 does not mend the checksums of an orphan file that it moves. The second time it
-/// goes below where the tables of groups ended that it removed the first time.
-#[test]
-fn shrunk_twice() {
-    // Without a file of many extents, whose tree resize2fs makes deeper than e2fsck likes.
-    let mut sample = Sample::new();
-    for number in 0..300 {
-        sample.file(&number.to_string(), vec![7; number * 37]);
-    }
-    let tree = sample.finish();
-    for (block_size, inodes) in
-        [(1024, None), (2048, None), (4096, None), (1024, Some(64_000)), (4096, Some(100_000))]
-    {
-        let profile = Profile::Modern;
-        let size = Some(if block_size == 4096 { 600 << 20 } else { 200 << 20 });
-        let options = Options { profile, block_size, size, inodes, ..options() };
-        let image = Image::new(&tree, &options);
-        run("e2fsck", ["-fy", image.path.to_str().unwrap()]);
-        for _ in 0..3 {
-            resize(&image.path, &["-M"]);
-        }
-        let read = |root: &Path| fs::read(root.join("299")).unwrap();
-        assert!(image.judged(read).unwrap() == [7; 299 * 37]);
-    }
-}
