@@ -54,13 +54,15 @@ fn drafts() -> impl Strategy<Value = Draft> {
     })
 }
 
-/// Writes the image of a tree; gives its size, or nothing if the tree does not fit the size that
-/// the options say.
+/// Writes the image of a tree; returns its size, or nothing if the tree does not fit the size or
+/// the number of inodes that the options say.
 fn write(grown: &Grown, options: &Options, image: &Path) -> Option<u64> {
     let survey = survey(&grown.tree, &SurveyOptions::default()).unwrap();
     let layout = match plan(&grown.tree, &survey, options) {
         Ok(plan) => plan.layout.seal(),
-        Err(Error::TooSmall { .. }) => return None,
+        Err(Error::TooSmall { .. } | Error::Parameter { parameter: "--inodes", .. }) => {
+            return None;
+        }
         Err(error) => panic!("{error}"),
     };
     let output = Destination::new(image, true).unwrap().create(layout.size()).unwrap();
