@@ -9,6 +9,7 @@
 //! length and times, or not at all. (A change that keeps the length and falls within one tick of
 //! the kernel's clock, a few milliseconds, leaves no trace to see.)
 
+mod mounts;
 mod node;
 mod owners;
 mod source;
@@ -19,7 +20,7 @@ mod walker;
 
 use std::ffi::CStr;
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, take};
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -36,7 +37,7 @@ use walker::{CurrentPath, Walker};
 use super::host_xattrs::HostXattrs;
 use super::{Tree, TreeBuilder};
 use crate::error::{Error, Result};
-use crate::name::HostPath;
+use crate::name::{Escaped, HostPath};
 use crate::report::Warning;
 
 /// Says whether a path, without a leading slash, is left out of the tree.
@@ -67,7 +68,8 @@ impl fmt::Debug for DirOptions<'_> {
 
 /// Reads a directory and all below it, and what of it was left out.
 ///
-/// A mount point in it is read like any directory. Content stays where it is, to be read when it
+/// A mount point in it is read like any directory and reported, but not one of a file system that
+/// the kernel makes up, as `proc`. Content stays where it is, to be read when it
 /// is needed; until then the tree holds one descriptor, of the root.
 ///
 /// # Errors
@@ -110,6 +112,10 @@ fn failure(path: Vec<u8>, fault: &Fault) -> Error {
             rule: "it was removed or replaced while the tree was listed".into(),
         },
         Fault::Refused(operation, error) => Error::source(path, operation, *error),
+        Fault::Kernel(name) => {
+            let remedy = format!("unmount it, or leave out what is in it: {}/**", Escaped(&path));
+            Error::unrepresentable(path, format!("{name} is mounted inside the tree"), remedy)
+        }
     }
 }
 
@@ -190,11 +196,12 @@ impl Scan<'_> {
         let Pending { number, parent } = *pending;
         let route = |from| self.state().route(from, number);
         let (fd, path) = walker.go(number, route).map_err(refused("cannot open"))?;
-        let place = match parent {
-            None => Place::Added(TreeBuilder::ROOT),
+        let (place, mut is_mounted) = match parent {
+            None => (Place::Added(TreeBuilder::ROOT), false),
             Some(parent) => {
                 let (facts, identity) = reader.directory(fd)?;
-                Place::Beneath(parent, facts, identity)
+                let is_mounted = facts.is_mounted;
+                (Place::Beneath(parent, facts, identity), is_mounted)
             }
         };
         let mut directory = Directory { number, place };
@@ -203,6 +210,14 @@ impl Scan<'_> {
             match entry {
                 Ok(entry) => {
                     let (name, kind) = (entry.file_name(), entry.file_type());
+                    if self.is_left_out(path, name.to_bytes()) {
+                        continue;
+                    }
+                    // Only now, since a mount point may be left empty.
+                    if take(&mut is_mounted) {
+                        mounts::check(fd)?;
+                        self.state().mounted(path.as_bytes().to_vec());
+                    }
                     self.entry(fd, path, name, kind, reader, batch);
                 }
                 Err(error) => {
@@ -220,22 +235,21 @@ impl Scan<'_> {
         Ok(())
     }
 
+    fn is_left_out(&self, path: &mut CurrentPath, name: &[u8]) -> bool {
+        matches!(name, b"." | b"..")
+            || self.options.exclude.is_some_and(|exclude| path.with(name, exclude))
+    }
+
     fn entry(
         &self,
         directory: BorrowedFd<'_>,
-        path: &mut CurrentPath,
+        path: &CurrentPath,
         entry: &CStr,
         listed: FileType,
         reader: &mut NodeReader<'_>,
         batch: &mut Batch,
     ) {
         let name = entry.to_bytes();
-        if matches!(name, b"." | b"..") {
-            return;
-        }
-        if self.options.exclude.is_some_and(|exclude| path.with(name, exclude)) {
-            return;
-        }
         let start = batch.names.len();
         batch.names.extend_from_slice(name);
         let range = start..batch.names.len();

@@ -19,6 +19,7 @@ mod ext4;
 mod fakeroot;
 mod golden;
 mod images;
+mod mounts;
 mod normalize;
 mod oracle;
 mod outputs;

@@ -10,6 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as SysResult};
 
+use super::mounts::is_mounted;
 use super::source::{READ, identity, stamp, status};
 use super::walker::{Identity, open_entry};
 use crate::time::Timestamp;
@@ -23,6 +24,8 @@ pub(super) enum Fault {
     Replaced,
     /// What was being done when the system refused, and what it said.
     Refused(&'static str, Errno),
+    /// A file system of the kernel is mounted on it.
+    Kernel(&'static str),
 }
 
 /// Makes a fault of what the system says.
@@ -48,6 +51,8 @@ pub(super) enum What {
 pub(super) struct Facts {
     pub(super) metadata: Metadata,
     pub(super) left_out: Vec<LeftOut>,
+    /// Whether it is what another file system has for it.
+    pub(super) is_mounted: bool,
 }
 
 /// The largest list of extended attributes and the largest value (`XATTR_LIST_MAX`,
@@ -236,7 +241,7 @@ impl<'a> NodeReader<'a> {
             flags: flags(status.stx_attributes) | attributes.flags()?,
             xattrs,
         };
-        Ok(Facts { metadata, left_out })
+        Ok(Facts { metadata, left_out, is_mounted: is_mounted(status) })
     }
 }
 

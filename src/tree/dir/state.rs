@@ -1,7 +1,7 @@
 //! What the threads that read a directory share: the tree that grows, and what is still to do.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub(super) struct State {
     /// How many threads are reading a directory, and may find more.
     pub(super) busy: usize,
     left_out: BTreeMap<Box<[u8]>, LeftOutOf>,
+    /// What other file systems have in place of the tree's own.
+    mounted: BTreeSet<Vec<u8>>,
     /// The error with the smallest path so far.
     failure: Option<(Vec<u8>, Error)>,
 }
@@ -70,6 +72,7 @@ impl State {
             pending: vec![Pending { number: Records::ROOT, parent: None }],
             busy: 0,
             left_out: BTreeMap::new(),
+            mounted: BTreeSet::new(),
             failure: None,
         };
         state.leave_out(root.left_out, true, Vec::new);
@@ -84,8 +87,13 @@ impl State {
         self.records.shrink_to_fit();
         let source = DirSource::new(root, self.records);
         self.builder.set_source(self.source, Arc::new(source));
-        let warnings = self.left_out.into_iter().map(|(name, left_out)| left_out.warning(&name));
-        Ok((self.builder.finish()?, warnings.collect()))
+        let mounted = self.mounted.into_iter().map(|path| Warning {
+            path,
+            message: "another file system is mounted here, and its content is in the image".into(),
+        });
+        let left_out = self.left_out.into_iter().map(|(name, left_out)| left_out.warning(&name));
+        let warnings = mounted.chain(left_out).collect();
+        Ok((self.builder.finish()?, warnings))
     }
 
     /// Takes the next directory to read; the caller will be busy with it.
@@ -93,6 +101,11 @@ impl State {
         let pending = self.pending.pop()?;
         self.busy += 1;
         Some(pending)
+    }
+
+    /// Notes a mount point.
+    pub(super) fn mounted(&mut self, path: Vec<u8>) {
+        self.mounted.insert(path);
     }
 
     /// Returns the way from a directory that was read to another one.
@@ -186,6 +199,9 @@ impl State {
         let Found { facts, what, key, .. } = found;
         let known = key.and_then(|key| self.links.get(&key)).copied();
         self.leave_out(facts.left_out, known.is_none(), || join(path, name));
+        if facts.is_mounted {
+            self.mounted(join(path, name));
+        }
         if let Some(known) = known {
             return self.builder.link(node, name, known);
         }

@@ -1,0 +1,98 @@
+//! File systems that are mounted inside the tree, and directories that move while it is read.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::bad_input::{UNREPRESENTABLE, check};
+use crate::detfs::{PROGRAM, mkfs};
+use crate::oracle::{require_root, run};
+
+const EPOCH: i64 = 1_700_000_000;
+
+/// Runs a script in a mount namespace of its own, with the directory as `$1` and the program as
+/// `$2`.
+fn with_mounts(script: &str, directory: &Path) -> Command {
+    require_root();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, "sh"]).arg(directory).arg(PROGRAM);
+    command
+}
+
+#[test]
+fn a_file_system_of_the_kernel_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::create_dir_all(scratch.path().join("tree/proc")).unwrap();
+    for kind in ["proc", "sysfs", "devpts"] {
+        for format in ["ext4", "btrfs"] {
+            let script = format!(
+                "cd $1; mount -t {kind} none tree/proc; exec $2 mkfs {format} tree out.img"
+            );
+            let mut command = with_mounts(&script, scratch.path());
+            check(&mut command, UNREPRESENTABLE, &["proc: ", kind, "mounted", "unmount"]);
+        }
+    }
+    assert!(!scratch.path().join("out.img").exists());
+    // The remedy of the message.
+    let script =
+        "cd $1; mount -t proc none tree/proc; exec $2 mkfs ext4 tree out.img --exclude 'proc/**'";
+    let output = with_mounts(script, scratch.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(listed(&scratch.path().join("out.img"), "/proc"), [""; 0]);
+}
+
+#[test]
+fn other_mount_points_are_reported() {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::create_dir_all(scratch.path().join("tree/data")).unwrap();
+    fs::write(scratch.path().join("tree/file"), "").unwrap();
+    let script = "cd $1; mount -t tmpfs none tree/data; touch tree/data/inner; \
+                  mount --bind /etc/hostname tree/file; exec $2 mkfs ext4 tree out.img";
+    let output: Output = with_mounts(script, scratch.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    let message = "another file system is mounted here, and its content is in the image";
+    assert_eq!(lines, [format!("detfs: data: {message}"), format!("detfs: file: {message}")]);
+    assert_eq!(listed(&scratch.path().join("out.img"), "/data"), ["inner"]);
+}
+
+/// Whatever the moment, the tree has changed, and the file system it is on has no fault.
+#[test]
+fn a_directory_that_moves_has_changed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name);
+    fs::create_dir_all(path("tree/moving/deep/deeper")).unwrap();
+    for number in 0..50 {
+        fs::create_dir(path(&format!("tree/moving/deep/deeper/{number}"))).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::rename(path("tree/moving"), path("outside")).unwrap();
+                fs::rename(path("outside"), path("tree/moving")).unwrap();
+            }
+        });
+        for _ in 0..50 {
+            let out = path("out.img");
+            let output = mkfs("ext4", &path("tree"), &out, EPOCH, &["--force"]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let changed = said.contains("removed or replaced while");
+            assert!(output.status.success() || changed, "{said}");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// The names in a directory of an ext4 image, by debugfs.
+fn listed(image: &Path, directory: &str) -> Vec<String> {
+    let request = format!("ls -p {directory}");
+    let said = run("debugfs", ["-R".as_ref(), request.as_ref(), image.as_os_str()]);
+    assert!(said.ok, "{}", said.all());
+    let names = said.stdout.lines().filter_map(|line| line.split('/').nth(5));
+    let mut names: Vec<_> = names.filter(|name| !matches!(*name, "." | "..")).collect();
+    names.sort();
+    names.into_iter().map(str::to_owned).collect()
+}
