@@ -2,7 +2,7 @@
 //!
 //! Destructors don't run when a signal ends a program. So what must not be left behind is also
 //! registered here: files under temporary names, directories of work, and programs that were
-//! started. Whoever handles signals calls [`put_away`] and then ends the program.
+//! started. A signal handler calls [`put_away`] and then ends the program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Held by whoever must not be interrupted, and by whoever interrupts to the end.
+/// Held by code that must not be interrupted, and by the signal handler to the end.
 static GATE: Mutex<()> = Mutex::new(());
 
 static REGISTER: Mutex<Register> = Mutex::new(Register { next: 0, cleanups: BTreeMap::new() });

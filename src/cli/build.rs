@@ -97,7 +97,7 @@ impl Job<'_> {
         bar.iter().for_each(|bar| bar.finish_and_clear());
         let digests = emitted?;
         output.flush()?;
-        // Whoever learns that this failed must not find an image.
+        // A caller that learns of a failure must not find an image.
         let manifest = self.report(&plan, &digests, manifest)?;
         publish([output].into_iter().chain(manifest))
     }

@@ -1,7 +1,7 @@
 //! Signatures on a disk: file systems, partition tables, encryption, volumes and RAID members.
 //!
 //! The places and bytes are those that libblkid knows, and so are the names. Checksums are not
-//! verified: a damaged file system may still be somebody's data.
+//! verified: a damaged file system may still hold data.
 
 mod checked;
 mod ends;

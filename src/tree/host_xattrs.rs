@@ -70,7 +70,7 @@ struct Rule {
     pattern: Cow<'static, [u8]>,
     /// Why it is left out; `None` to keep it.
     reason: Option<&'static str>,
-    /// Whether it has matched a name; `None` for a rule that nobody asked for. Clones share it.
+    /// Whether it has matched a name; `None` for a default rule. Clones share it.
     matched: Option<Arc<AtomicBool>>,
 }
 

@@ -119,7 +119,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
 
     let prepared = repart::prepare(all, &options, &|line| notice(line))?;
     let Outcome { rows } = prepared.outcome();
-    // Whoever learns that this failed must not find a new image.
+    // A caller that learns of a failure must not find a new image.
     if let (Some(rows), Some(image)) = (rows, &options.image) {
         let arrow = shown::Arrow(if environment.ascii { "->" } else { "→" });
         if json != Json::Off {

@@ -1,4 +1,4 @@
-//! Block devices, whose content is somebody's unless nothing is known of it.
+//! Block devices, which may hold data that must not be lost.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};

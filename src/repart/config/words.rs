@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Syntax {
     separators: &'static [u8],
-    /// Whether several separators are one, and those at the ends are none.
+    /// Whether several separators count as one, and those at the ends are ignored.
     coalesce: bool,
     /// Whether quotes are taken off.
     unquote: bool,
@@ -36,7 +36,7 @@ pub(super) const BARE_PARTS: Syntax = Syntax { unquote: false, ..QUOTED_PARTS };
 pub(super) const OPTIONS: Syntax =
     Syntax { separators: b",", coalesce: false, unquote: false, escapes: Escapes::Separators };
 
-/// A word with an open quote, or an escape that is none.
+/// A word with an open quote, or an invalid escape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 

@@ -183,7 +183,7 @@ mod tests {
         let acl = |id: [u8; 4]| [&[2, 0, 0, 0, 2, 0, 4, 0][..], &id].concat();
         let known = tree(&[(0, 0)], Some(&acl([7, 0, 0, 0])));
         let unknown = tree(&[(0, 0)], Some(&acl([0xff; 4])));
-        // Entries that name nobody by their tag have this id too.
+        // Entries whose tag names no user or group have this id too.
         let owner = tree(&[(0, 0)], Some(&[&[2, 0, 0, 0, 1, 0, 4, 0][..], &[0xff; 4]].concat()));
         let map = ids("0 1000 1\n");
         for tree in [known, owner] {
