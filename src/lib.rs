@@ -64,6 +64,7 @@ pub mod stage;
 pub mod time;
 pub mod tree;
 pub mod verity;
+mod workers;
 
 pub use disk::{Manifest, Source, bare, image};
 pub use error::{Error, Result};

@@ -323,7 +323,7 @@ pub(super) struct Source {
     /// Take over extended attributes that are left out by default or by --drop-xattr
     #[arg(long, value_name = "PATTERN")]
     pub(super) keep_xattr: Vec<String>,
-    /// How many threads work [default: as many as there are processors]
+    /// How many threads work, up to 64 [default: as many as there are processors]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<String>,
 }

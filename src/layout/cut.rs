@@ -52,11 +52,6 @@ impl<'a> Item<'a> {
         self.regions.first().is_none_or(|region| region.offset >= self.range.end)
     }
 
-    /// Whether it has bytes in a range of the image.
-    pub(super) fn overlaps(&self, range: &Range<u64>) -> bool {
-        self.range.start < range.end && range.start < self.range.end
-    }
-
     /// Its parts, in order and without gaps.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part> + use<'a> {
         let Range { start: mut offset, end } = self.range;

@@ -19,22 +19,33 @@ impl fmt::Display for Digest {
 }
 
 /// Hashes what consecutive blocks have in a range of the image.
-pub(super) fn hash(range: &Range<u64>, blocks: impl Iterator<Item = impl AsRef<Block>>) -> Digest {
-    let mut state = Sha256::new();
-    for block in blocks {
-        match block.as_ref() {
+pub(super) struct Hasher {
+    range: Range<u64>,
+    state: Sha256,
+}
+
+impl Hasher {
+    pub(super) fn new(range: Range<u64>) -> Self {
+        Self { range, state: Sha256::new() }
+    }
+
+    pub(super) fn update(&mut self, block: &Block) {
+        match block {
             Block::Zeros(zeros) => {
-                let len = zeros.end.min(range.end) - zeros.start.max(range.start);
-                zero_slices(len).for_each(|slice| state.update(slice));
+                let len = zeros.end.min(self.range.end) - zeros.start.max(self.range.start);
+                zero_slices(len).for_each(|slice| self.state.update(slice));
             }
             Block::Bytes { offset, bytes } => {
                 let bound = |at: u64| {
                     let at = usize::try_from(at.saturating_sub(*offset)).unwrap_or(usize::MAX);
                     at.min(bytes.len())
                 };
-                state.update(&bytes[bound(range.start)..bound(range.end)]);
+                self.state.update(&bytes[bound(self.range.start)..bound(self.range.end)]);
             }
         }
     }
-    Digest(state.finalize().into())
+
+    pub(super) fn finish(self) -> Digest {
+        Digest(self.state.finalize().into())
+    }
 }

@@ -6,10 +6,8 @@
 
 use std::num::NonZero;
 use std::ops::Range;
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
 
 use super::cut::{Cut, LARGE};
 use super::digest::Digest;
@@ -17,6 +15,7 @@ use super::gather::{Gather, cannot_write};
 use super::sink::Sink;
 use super::{Layout, ordered};
 use crate::error::{Error, Result};
+use crate::workers::share;
 
 /// How to write an image.
 #[derive(Clone, Copy)]
@@ -95,19 +94,6 @@ fn emit_part(layout: &Layout, cut: Cut<'_>, sink: &dyn Sink, options: &Options<'
         }
         Ok(())
     };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..options.threads.get()).map(|_| scope.spawn(work)).collect();
-        first_failure(threads.into_iter().map(join))
-    })
-}
-
-/// Waits for a thread; its panic becomes the caller's.
-pub(super) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-}
-
-/// The failure with the lowest number.
-pub(super) fn first_failure(results: impl Iterator<Item = Result<(), Failure>>) -> Result<()> {
-    let failures = results.filter_map(Result::err);
+    let failures = share(options.threads, work).into_iter().filter_map(Result::err);
     failures.min_by_key(|&(number, _)| number).map_or(Ok(()), |(_, error)| Err(error))
 }

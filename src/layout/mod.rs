@@ -3,7 +3,6 @@
 mod cut;
 mod digest;
 mod emit;
-mod gate;
 mod gather;
 mod ordered;
 mod output;

@@ -1,30 +1,31 @@
 //! Writes a layout where somebody needs the bytes in order: a pipe, or a digest.
 //!
-//! The items go round robin to the workers, and each worker has a short channel to each consumer.
-//! A consumer takes its next block from the channel of the worker whose turn it is. So the blocks
-//! come in order, memory is bounded by the channels, and nothing but the channels is locked. It
-//! can't come to a standstill: of all blocks that somebody waits for, the first one in the image
-//! has room in every channel that it goes through, since all before it have been taken out.
+//! Every thread does what can be done next: it gives a finished block to a consumer that waits for
+//! it, or else makes the block of the next item. A consumer, the sink or a digest, takes the
+//! blocks in order, one at a time, in whichever thread. Items are taken in order too, and not far
+//! ahead of the slowest consumer, so memory is bounded. No number of threads comes to a
+//! standstill, not even one: the first block that is missing is being made, or is the next to be.
 //!
-//! A worker that fails drops its channels, and the consumers and then the other workers stop when
-//! they come to the missing block, but not before: the first failure is always found.
+//! Before the end of what is observed, all of it is made: an item behind it is not taken before.
+//!
+//! When an item fails none behind it is taken any more; those before it were, and still reach
+//! their consumers: the first failure is always found.
 
-use std::iter::{Enumerate, Flatten};
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::{thread, vec};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::vec;
 
 use super::Layout;
-use super::cut::{Cut, PIECE};
-use super::digest::{self, Digest};
-use super::emit::{Failure, Options, first_failure, join};
-use super::gate::Gate;
+use super::cut::{Cut, Item, PIECE};
+use super::digest::{Digest, Hasher};
+use super::emit::{Failure, Options};
 use super::gather::{Gather, cannot_write};
 use super::sink::Sink;
 use crate::error::Result;
+use crate::workers::share;
 
-/// How many blocks of a worker may wait for a consumer.
+/// How many blocks may be made for each thread before the first of them is consumed.
 const AHEAD: usize = 4;
 
 /// Finished bytes of the image.
@@ -40,105 +41,273 @@ pub(super) enum Block {
     },
 }
 
-/// All items with their numbers.
-type Items<'a> = Enumerate<Flatten<vec::IntoIter<Cut<'a>>>>;
-
-/// The blocks that a consumer gets, in order; they end early when a worker failed.
-struct Blocks<'a> {
-    items: Items<'a>,
-    range: Range<u64>,
-    workers: Vec<Receiver<Arc<Block>>>,
-    number: usize,
-}
-
-impl Iterator for Blocks<'_> {
-    type Item = Arc<Block>;
-
-    fn next(&mut self) -> Option<Arc<Block>> {
-        let (number, _) = self.items.find(|(_, item)| item.overlaps(&self.range))?;
-        self.number = number;
-        self.workers[number % self.workers.len()].recv().ok()
+impl Block {
+    fn range(&self) -> Range<u64> {
+        match self {
+            Self::Zeros(range) => range.clone(),
+            Self::Bytes { offset, bytes } => *offset..*offset + bytes.len() as u64,
+        }
     }
 }
 
-/// A worker's channel to a consumer, and the range of the image that this one wants.
-type Channel = (Range<u64>, SyncSender<Arc<Block>>);
-
-pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<Vec<Digest>> {
-    let items: Items<'_> = Cut::new(layout, PIECE).into_iter().flatten().enumerate();
-    let gate = Gate::new(layout.barriers(), options.threads.get());
-    let mut channels: Vec<Vec<Channel>> = vec![Vec::new(); options.threads.get()];
-    let mut consumer = |range: Range<u64>| {
-        let connect = |channels: &mut Vec<Channel>| {
-            let (sender, receiver) = sync_channel(AHEAD);
-            channels.push((range.clone(), sender));
-            receiver
-        };
-        let workers = channels.iter_mut().map(connect).collect();
-        Blocks { items: items.clone(), range, workers, number: 0 }
-    };
-    let in_order = sink.in_order().then(|| consumer(0..layout.size()));
-    let hashed: Vec<_> = options.digests.iter().map(|range| consumer(range.clone())).collect();
-
-    thread::scope(|scope| {
-        let start = |(number, channels): (usize, Vec<Channel>)| {
-            let items = items.clone().skip(number).step_by(options.threads.get());
-            let gate = &gate;
-            scope.spawn(move || work(layout, sink, options, items, gate, &channels))
-        };
-        let workers: Vec<_> = channels.into_iter().enumerate().map(start).collect();
-        let hash = |blocks: Blocks<'_>| digest::hash(&blocks.range.clone(), blocks);
-        let hash = |blocks| scope.spawn(move || hash(blocks));
-        let hashers: Vec<_> = hashed.into_iter().map(hash).collect();
-        let written = in_order.map_or(Ok(()), |blocks| write(sink, blocks));
-        let workers = workers.into_iter().map(join).collect::<Vec<_>>();
-        let digests = hashers.into_iter().map(join).collect();
-        first_failure(workers.into_iter().chain([written])).map(|()| digests)
-    })
+/// What takes blocks in order.
+enum Consumer<'a> {
+    Sink(&'a dyn Sink),
+    Digest(Hasher),
 }
 
-fn work<'a>(
-    layout: &'a Layout,
-    sink: &'a dyn Sink,
-    options: &Options<'_>,
-    items: impl Iterator<Item = (usize, super::cut::Item<'a>)>,
-    gate: &Gate,
-    channels: &[Channel],
-) -> Result<(), Failure> {
-    let mut passage = gate.enter();
-    let direct = (!sink.in_order()).then_some(sink);
-    let mut gather = Gather::to_memory(layout, direct);
-    for (number, item) in items {
-        passage.reach(item.range.start);
-        let failed = |error| (number, error);
-        let block = if item.is_zeros() {
-            if let Some(sink) = direct {
-                let written = sink.zeros(item.range.start, item.len());
-                written.map_err(cannot_write(sink)).map_err(failed)?;
+impl Consumer<'_> {
+    fn take(&mut self, block: &Block) -> Result<()> {
+        match (self, block) {
+            (Self::Digest(hasher), block) => {
+                hasher.update(block);
+                Ok(())
             }
-            Block::Zeros(item.range.clone())
-        } else {
-            gather.item(&item).map_err(failed)?;
-            Block::Bytes { offset: item.range.start, bytes: gather.take() }
-        };
-        let block = Arc::new(block);
-        for (range, channel) in channels {
-            if item.overlaps(range) && channel.send(Arc::clone(&block)).is_err() {
-                return Ok(());
+            (Self::Sink(sink), Block::Zeros(range)) => {
+                sink.zeros(range.start, range.end - range.start).map_err(cannot_write(*sink))
+            }
+            (Self::Sink(sink), Block::Bytes { offset, bytes }) => {
+                sink.write(*offset, bytes).map_err(cannot_write(*sink))
             }
         }
-        options.done(item.len());
     }
-    Ok(())
 }
 
-fn write(sink: &dyn Sink, mut blocks: Blocks<'_>) -> Result<(), Failure> {
-    while let Some(block) = blocks.next() {
-        let written = match &*block {
-            Block::Zeros(range) => sink.zeros(range.start, range.end - range.start),
-            Block::Bytes { offset, bytes } => sink.write(*offset, bytes),
-        };
-        written.map_err(cannot_write(sink)).map_err(|error| (blocks.number, error))?;
+/// A consumer in the queue for blocks.
+struct Place<'a> {
+    /// The bytes of the image that it wants.
+    range: Range<u64>,
+    /// The number of the next block that it may want.
+    next: usize,
+    /// Nothing while a thread gives it a block.
+    consumer: Option<Consumer<'a>>,
+}
+
+/// What a thread can do.
+enum Step<'a> {
+    /// Make the block of an item.
+    Make(usize, Item<'a>),
+    /// Give a block to a consumer.
+    Consume {
+        place: usize,
+        consumer: Consumer<'a>,
+        number: usize,
+        block: Arc<Block>,
+    },
+    /// Wait for other threads.
+    Wait,
+    End,
+}
+
+struct State<'a> {
+    /// The items that are not taken yet, up to the end of what is observed, and behind it.
+    items: Cut<'a>,
+    cuts: vec::IntoIter<Cut<'a>>,
+    /// The number of the first block that is held.
+    first: usize,
+    /// The blocks of all items that were taken, from that one on; nothing for unfinished ones.
+    blocks: VecDeque<Option<Arc<Block>>>,
+    /// How many blocks are being made.
+    making: usize,
+    /// How many blocks may be held.
+    ahead: usize,
+    places: Vec<Place<'a>>,
+    /// The number of blocks, as soon as it is known, or of the first one that failed.
+    end: usize,
+    failure: Option<Failure>,
+    /// Whether a thread panicked, so that what it was doing will never be finished.
+    is_abandoned: bool,
+}
+
+impl<'a> State<'a> {
+    fn step(&mut self) -> Step<'a> {
+        if self.is_abandoned {
+            return Step::End;
+        }
+        if let Some(step) = self.consume() {
+            return step;
+        }
+        let needed = self.places.iter().map(|place| place.next).min().unwrap_or(self.end);
+        while self.first < needed && self.blocks.front().is_some_and(Option::is_some) {
+            self.blocks.pop_front();
+            self.first += 1;
+        }
+        if let Some(step) = self.make() {
+            return step;
+        }
+        let is_idle = self.places.iter().all(|place| place.consumer.is_some());
+        match is_idle && self.making == 0 && self.first + self.blocks.len() >= self.end {
+            true => Step::End,
+            false => Step::Wait,
+        }
     }
-    Ok(())
+
+    fn consume(&mut self) -> Option<Step<'a>> {
+        for (index, place) in self.places.iter_mut().enumerate() {
+            while place.consumer.is_some() && place.next < self.end {
+                let number = place.next;
+                let Some(Some(block)) = self.blocks.get(number - self.first) else { break };
+                place.next += 1;
+                let range = block.range();
+                if range.start < place.range.end && place.range.start < range.end {
+                    let (consumer, block) = (place.consumer.take()?, Arc::clone(block));
+                    return Some(Step::Consume { place: index, consumer, number, block });
+                }
+            }
+        }
+        None
+    }
+
+    fn make(&mut self) -> Option<Step<'a>> {
+        let number = self.first + self.blocks.len();
+        while number < self.end && self.blocks.len() < self.ahead {
+            if let Some(item) = self.items.next() {
+                self.blocks.push_back(None);
+                self.making += 1;
+                return Some(Step::Make(number, item));
+            }
+            if self.making > 0 {
+                break;
+            }
+            match self.cuts.next() {
+                Some(items) => self.items = items,
+                None => self.end = number,
+            }
+        }
+        None
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if failure.0 < self.end {
+            self.end = failure.0;
+            self.failure = Some(failure);
+        }
+    }
+}
+
+struct Line<'a> {
+    layout: &'a Layout,
+    sink: &'a dyn Sink,
+    options: &'a Options<'a>,
+    state: Mutex<State<'a>>,
+    /// Told whenever a step was done.
+    done: Condvar,
+}
+
+/// A step that is being done; if it panics the other threads still come to an end.
+struct Doing<'a, 'b>(&'a Line<'b>);
+
+impl Drop for Doing<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().is_abandoned = true;
+        }
+        self.0.done.notify_all();
+    }
+}
+
+pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<Vec<Digest>> {
+    let place = |range, consumer| Place { range, next: 0, consumer: Some(consumer) };
+    let sinks = sink.in_order().then(|| place(0..layout.size(), Consumer::Sink(sink)));
+    let digests = options.digests.iter().map(|range| {
+        let hasher = Hasher::new(range.clone());
+        place(range.clone(), Consumer::Digest(hasher))
+    });
+    let places = sinks.into_iter().chain(digests).collect();
+    let mut cuts = Cut::new(layout, PIECE).into_iter();
+    let state = State {
+        items: cuts.next().expect("a layout has an end"),
+        cuts,
+        first: 0,
+        blocks: VecDeque::new(),
+        making: 0,
+        ahead: 0,
+        places,
+        end: usize::MAX,
+        failure: None,
+        is_abandoned: false,
+    };
+    let line = Line { layout, sink, options, state: Mutex::new(state), done: Condvar::new() };
+    share(options.threads, || line.work());
+
+    let state = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, error)) = state.failure {
+        return Err(error);
+    }
+    let consumers = state.places.into_iter().filter_map(|place| place.consumer);
+    Ok(consumers
+        .filter_map(|consumer| match consumer {
+            Consumer::Digest(hasher) => Some(hasher.finish()),
+            Consumer::Sink(_) => None,
+        })
+        .collect())
+}
+
+impl<'a> Line<'a> {
+    fn state(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does steps until there are no more.
+    fn work(&self) {
+        let direct = (!self.sink.in_order()).then_some(self.sink);
+        let mut gather = Gather::to_memory(self.layout, direct);
+        self.state().ahead += AHEAD;
+        loop {
+            let mut state = self.state();
+            let step = loop {
+                match state.step() {
+                    Step::Wait => {
+                        state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    }
+                    step => break step,
+                }
+            };
+            drop(state);
+            let _doing = Doing(self);
+            match step {
+                Step::Make(number, item) => self.make(number, &item, &mut gather, direct),
+                Step::Consume { place, mut consumer, number, block } => {
+                    let taken = consumer.take(&block);
+                    let mut state = self.state();
+                    state.places[place].consumer = Some(consumer);
+                    if let Err(error) = taken {
+                        state.fail((number, error));
+                    }
+                }
+                Step::Wait | Step::End => return,
+            }
+        }
+    }
+
+    fn make(
+        &self,
+        number: usize,
+        item: &Item<'a>,
+        gather: &mut Gather<'a>,
+        direct: Option<&dyn Sink>,
+    ) {
+        let made = match (item.is_zeros(), direct) {
+            (false, _) => gather
+                .item(item)
+                .map(|()| Block::Bytes { offset: item.range.start, bytes: gather.take() }),
+            (true, None) => Ok(Block::Zeros(item.range.clone())),
+            (true, Some(sink)) => sink
+                .zeros(item.range.start, item.len())
+                .map_err(cannot_write(sink))
+                .map(|()| Block::Zeros(item.range.clone())),
+        };
+        if made.is_ok() {
+            self.options.done(item.len());
+        }
+        let mut state = self.state();
+        state.making -= 1;
+        match made {
+            Ok(block) => {
+                let place = number - state.first;
+                state.blocks[place] = Some(Arc::new(block));
+            }
+            Err(error) => state.fail((number, error)),
+        }
+    }
 }

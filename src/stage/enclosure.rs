@@ -1,9 +1,11 @@
 //! Where package managers run: the same for all hosts, and without a way to the host's state.
 
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::Signal;
 
@@ -132,31 +134,33 @@ pub(super) enum Output {
 /// Runs a command to its end. What it says on standard error is shown and kept.
 #[expect(clippy::disallowed_methods, reason = "the program prints by itself")]
 pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
+    let failed = |error: io::Error| Error::output("cannot read what a program says", error);
+    let mut taken = None;
     match output {
         Output::Shown => {
             let stderr = fcntl_dupfd_cloexec(io::stderr(), 0);
             let stderr = stderr.map_err(|error| Error::output("cannot write messages", error))?;
             command.stdout(stderr);
         }
+        // In memory, since one thread can't read two pipes.
         Output::Taken => {
-            command.stdout(Stdio::piped());
+            let file = memfd_create(c"output", MemfdFlags::CLOEXEC).map(File::from);
+            let file = taken.insert(file.map_err(|error| failed(error.into()))?);
+            command.stdout(file.try_clone().map_err(failed)?);
         }
     }
     command.stderr(Stdio::piped());
     let spawned = spawn(command, Signal::KILL);
     let (mut child, _registration) = spawned.map_err(|error| no_setpriv(error.to_string()))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (output, errors) = std::thread::scope(|scope| {
-        let errors = scope.spawn(move || stderr.map(shown).unwrap_or_default());
-        let mut bytes = Vec::new();
-        let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes));
-        (read.map(|_| bytes), errors.join().expect("reading does not panic"))
-    });
-    let failed = |error: io::Error| Error::output("cannot read what a program says", error);
+    let errors = child.stderr.take().map(shown).unwrap_or_default();
     let status = child.wait().map_err(failed)?;
+    let mut output = Vec::new();
+    if let Some(mut file) = taken {
+        file.rewind().and_then(|()| file.read_to_end(&mut output)).map_err(failed)?;
+    }
     Ok(Done {
         success: status.success(),
-        output: String::from_utf8_lossy(&output.map_err(failed)?).into_owned(),
+        output: String::from_utf8_lossy(&output).into_owned(),
         errors: String::from_utf8_lossy(&errors).into_owned(),
     })
 }

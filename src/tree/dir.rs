@@ -39,6 +39,7 @@ use super::{Tree, TreeBuilder};
 use crate::error::{Error, Result};
 use crate::name::{Escaped, HostPath};
 use crate::report::Warning;
+use crate::workers::share;
 
 /// Says whether a path, without a leading slash, is left out of the tree.
 pub type Exclude<'a> = dyn Fn(&[u8]) -> bool + Sync + 'a;
@@ -92,12 +93,7 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     let (facts, identity) = facts.map_err(|fault| failure(given(), &fault))?;
     let state = Mutex::new(State::new(facts, identity)?);
     let scan = Scan { options, root: Arc::new(fd), state, more: Condvar::new() };
-    std::thread::scope(|scope| {
-        for _ in 1..options.threads.get() {
-            scope.spawn(|| scan.work());
-        }
-        scan.work();
-    });
+    share(options.threads, || scan.work());
 
     let state = scan.state.into_inner().expect("a panic of a thread has come through");
     let (tree, mut warnings) = state.finish(scan.root)?;

@@ -18,12 +18,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::ops::Range;
-use std::panic::resume_unwind;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{InodeId, Kind, Tree};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::workers::{Queue, share};
 use examine::Examiner;
 
 /// Holes are made of pieces of this many bytes; the last one of a file may be shorter.
@@ -211,17 +210,12 @@ fn examine_all(
     sums: Option<&Vec<AtomicU32>>,
     threads: NonZero<usize>,
 ) -> Result<Found> {
-    let next = AtomicUsize::new(0);
-    let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
-    let failed = AtomicBool::new(false);
+    let queue = Queue::new(segments.len());
     let work = || {
         let mut examiner = Examiner::new(sums.is_some());
         let mut found = Found::default();
-        // All segments before one that fails have been taken by then, so that the first failure
-        // of all is found whichever thread meets it.
-        while !failed.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&segment) = segments.get(index) else { break };
+        while let Some(index) = queue.next() {
+            let segment = segments[index];
             let size = size_of(tree, segment.file);
             match examiner.examine(tree, segment.file, segment.range(size)) {
                 Ok(part) => {
@@ -235,30 +229,17 @@ fn examine_all(
                         found.swap.insert(segment.file);
                     }
                 }
-                Err(error) => {
-                    failed.store(true, Ordering::Relaxed);
-                    let mut failure = failure.lock().expect("no thread panics with the lock");
-                    if failure.as_ref().is_none_or(|(first, _)| index < *first) {
-                        *failure = Some((index, error));
-                    }
-                }
+                Err(error) => queue.fail(index, error),
             }
         }
         found
     };
-    let mut found = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.get()).map(|_| scope.spawn(work)).collect();
-        let mut found = work();
-        for other in others {
-            let Found { holed, swap } = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-            found.holed.extend(holed);
-            found.swap.extend(swap);
-        }
-        found
-    });
-    if let Some((_, error)) = failure.into_inner().expect("no thread panics with the lock") {
-        return Err(error);
+    let mut found = Found::default();
+    for Found { holed, swap } in share(threads, work) {
+        found.holed.extend(holed);
+        found.swap.extend(swap);
     }
+    queue.finish()?;
     found.holed.sort_by_key(|&(segment, _)| segment);
     Ok(found)
 }

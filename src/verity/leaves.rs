@@ -6,14 +6,14 @@ use std::mem;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use super::hasher::{Hasher, Head};
 use super::parameters::Parameters;
 use super::spec::DIGEST;
-use super::tree::{HashTree, share};
+use super::tree::{HashTree, PORTION};
 use crate::error::Result;
 use crate::layout::Observer;
+use crate::workers::for_each;
 
 /// A block that does not come in one part.
 #[derive(Default)]
@@ -95,15 +95,9 @@ impl Leaves {
     pub fn finish(&self, threads: NonZero<usize>) -> HashTree {
         let mut partials = self.partials.lock().unwrap_or_else(PoisonError::into_inner);
         let mut partials: Vec<_> = mem::take(&mut *partials).into_iter().collect();
-        thread::scope(|scope| {
-            while !partials.is_empty() {
-                let rest = partials.len().saturating_sub(share(partials.len(), threads));
-                let own = partials.split_off(rest);
-                scope.spawn(|| {
-                    for (block, partial) in own {
-                        self.set(block, partial.finish(&self.hasher));
-                    }
-                });
+        for_each(threads, partials.chunks_mut(PORTION), |portion| {
+            for (block, partial) in portion {
+                self.set(*block, mem::take(partial).finish(&self.hasher));
             }
         });
         let hashes = self.hashes.iter().flat_map(|hash| {

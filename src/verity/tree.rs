@@ -1,21 +1,16 @@
 //! The hash tree: blocks of hashes of the blocks one level below.
 
 use std::num::NonZero;
-use std::thread;
 
 use super::hasher::Hasher;
 use super::parameters::Parameters;
 use super::spec::DIGEST;
 use crate::seed;
+use crate::workers::for_each;
 use uuid::Uuid;
 
-/// The fewest blocks that a thread is worth.
-const BLOCKS_MIN: usize = 256;
-
-/// How many of `blocks` blocks each thread takes.
-pub(super) fn share(blocks: usize, threads: NonZero<usize>) -> usize {
-    blocks.div_ceil(threads.get()).max(BLOCKS_MIN)
-}
+/// How many blocks a thread hashes at a time.
+pub(super) const PORTION: usize = 256;
 
 /// What is on the hash partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,15 +68,10 @@ impl HashTree {
 /// Hashes blocks; `out` takes the hashes one after the other and may be longer.
 fn hash_blocks(hasher: &Hasher, blocks: &[u8], out: &mut [u8], threads: NonZero<usize>) {
     let block_size = hasher.block_size();
-    let share = share(blocks.len() / block_size, threads);
-    let work = |(blocks, out): (&[u8], &mut [u8])| {
+    let portions = blocks.chunks(PORTION * block_size).zip(out.chunks_mut(PORTION * DIGEST));
+    for_each(threads, portions, |(blocks, out)| {
         for (block, out) in blocks.chunks(block_size).zip(out.chunks_mut(DIGEST)) {
             out.copy_from_slice(&hasher.block(block));
-        }
-    };
-    thread::scope(|scope| {
-        for part in blocks.chunks(share * block_size).zip(out.chunks_mut(share * DIGEST)) {
-            scope.spawn(move || work(part));
         }
     });
 }

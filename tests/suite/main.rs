@@ -29,5 +29,6 @@ mod repart;
 mod secrets;
 mod stage;
 mod terminal;
+mod threads;
 mod tree;
 mod verity;

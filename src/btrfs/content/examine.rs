@@ -1,8 +1,6 @@
 //! Reads the parts of files: compresses and identifies them.
 
-use std::panic::resume_unwind;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::num::NonZero;
 
 use sha2::{Digest, Sha256};
 
@@ -10,8 +8,9 @@ use super::compress::Codecs;
 use super::parts::{Part, Parts};
 use super::spool::Appender;
 use super::{COMPRESSED, ContentOptions, SECTOR, Spool, Stored, Treatment};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
+use crate::workers::{Queue, share};
 
 /// What a part is found to be.
 #[derive(Debug)]
@@ -36,46 +35,25 @@ pub(super) fn examine_all(
     options: &ContentOptions<'_>,
     spool: Option<&Spool>,
 ) -> Result<Vec<Examined>> {
-    let next = AtomicUsize::new(0);
-    let failure: Mutex<Option<(usize, Error)>> = Mutex::new(None);
-    let failed = AtomicBool::new(false);
-    let fail = |index, error| {
-        failed.store(true, Ordering::Relaxed);
-        let mut failure = failure.lock().expect("no thread panics with the lock");
-        if failure.as_ref().is_none_or(|(first, _)| index < *first) {
-            *failure = Some((index, error));
-        }
-    };
+    let queue = Queue::new(parts.batches.len());
     let work = || {
         let mut examiner = Examiner::new(tree, treatment, options, spool);
         let mut done = Vec::new();
-        // All batches before one that fails have been taken by then, so that the first failure of
-        // all is found whichever thread meets it.
-        while !failed.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(batch) = parts.batches.get(index) else { break };
-            match examiner.batch(&parts.list[batch.clone()]) {
+        while let Some(index) = queue.next() {
+            match examiner.batch(&parts.list[parts.batches[index].clone()]) {
                 Ok(examined) => done.push((index, examined)),
-                Err(error) => fail(index, error),
+                Err(error) => queue.fail(index, error),
             }
         }
         if let Err(error) = examiner.finish() {
-            fail(parts.batches.len(), error);
+            queue.fail(parts.batches.len(), error);
         }
         done
     };
-    let mut done: Vec<(usize, Examined)> = std::thread::scope(|scope| {
-        let others = options.threads.get().min(parts.batches.len());
-        let others: Vec<_> = (1..others).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        done
-    });
-    if let Some((_, error)) = failure.into_inner().expect("no thread panics with the lock") {
-        return Err(error);
-    }
+    let batches = NonZero::new(parts.batches.len()).unwrap_or(NonZero::<usize>::MIN);
+    let mut done: Vec<_> =
+        share(options.threads.min(batches), work).into_iter().flatten().collect();
+    queue.finish()?;
     done.sort_by_key(|&(index, _)| index);
     Ok(done.into_iter().map(|(_, examined)| examined).collect())
 }

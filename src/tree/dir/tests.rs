@@ -519,7 +519,7 @@ fn as_nobody<T: Send>(function: impl FnOnce() -> T + Send) -> T {
             rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
             function()
         };
-        scope.spawn(nobody).join().unwrap()
+        std::thread::Builder::new().spawn_scoped(scope, nobody).unwrap().join().unwrap()
     })
 }
 

@@ -20,7 +20,8 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Strin
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
         // A program that has seen enough may end before it has read all.
-        scope.spawn(move || stdin.write_all(input).err());
+        let write = move || stdin.write_all(input).err();
+        std::thread::Builder::new().spawn_scoped(scope, write).unwrap();
         child.wait_with_output().unwrap()
     });
     match output.status.success() {

@@ -1,0 +1,152 @@
+//! Threads that share work: as many as are wanted, or as the system lets be made.
+//!
+//! A limit on processes is no reason to fail, so work is always done by the calling thread and by
+//! those that could be made to help it, and never depends on how many there are.
+
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, scope};
+
+use crate::error::{Error, Result};
+
+/// The most threads that work at once. More would wait for the same disk, and each that reads a
+/// tree holds some descriptors, of which a process has 1024 by default.
+const MOST: usize = 64;
+
+/// Works in up to `threads` threads at once; gives what comes out in each.
+///
+/// `work` ends when there is no more to do for any thread.
+pub(crate) fn share<T: Send>(threads: NonZero<usize>, work: impl Fn() -> T + Sync) -> Vec<T> {
+    scope(|scope| {
+        let help = |_| Builder::new().spawn_scoped(scope, &work).ok();
+        let helpers: Vec<_> = (1..threads.get().min(MOST)).map_while(help).collect();
+        let mut done = vec![work()];
+        for helper in helpers {
+            done.push(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done
+    })
+}
+
+/// Works on each of `items`, on several at once and in no order.
+pub(crate) fn for_each<T: Send>(
+    threads: NonZero<usize>,
+    items: impl ExactSizeIterator<Item = T> + Send,
+    work: impl Fn(T) + Sync,
+) {
+    let Some(most) = NonZero::new(items.len()) else { return };
+    let items = Mutex::new(items);
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    share(threads.min(most), || {
+        while let Some(item) = next() {
+            work(item);
+        }
+    });
+}
+
+/// Numbers that threads take in ascending order until there are no more or work on one fails.
+///
+/// All numbers before one that fails have been taken by then, so that the first failure of all is
+/// found whichever thread meets it.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    next: AtomicUsize,
+    len: usize,
+    has_failed: AtomicBool,
+    failure: Mutex<Option<(usize, Error)>>,
+}
+
+impl Queue {
+    /// The numbers below `len`.
+    pub(crate) fn new(len: usize) -> Self {
+        let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { next, len, has_failed, failure: Mutex::new(None) }
+    }
+
+    pub(crate) fn next(&self) -> Option<usize> {
+        if self.has_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < self.len)
+    }
+
+    /// Reports that work on a number failed.
+    pub(crate) fn fail(&self, number: usize, error: Error) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.as_ref().is_none_or(|&(first, _)| number < first) {
+            *failure = Some((number, error));
+        }
+    }
+
+    /// The failure with the lowest number, if there is one.
+    pub(crate) fn finish(self) -> Result<()> {
+        let failure = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failure.map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    const THREE: NonZero<usize> = NonZero::new(3).unwrap();
+
+    #[test]
+    fn as_many_as_are_wanted_work_at_once() {
+        let all = Barrier::new(3);
+        let leaders = share(THREE, || all.wait().is_leader());
+        assert_eq!(leaders.len(), 3);
+        assert_eq!(leaders.into_iter().filter(|&is_leader| is_leader).count(), 1);
+        assert_eq!(share(NonZero::<usize>::MAX, || ()).len(), MOST);
+    }
+
+    #[test]
+    fn a_panic_of_a_helper_comes_through() {
+        let all = Barrier::new(2);
+        let caller = std::thread::current().id();
+        let work = || {
+            all.wait();
+            assert_eq!(std::thread::current().id(), caller, "a helper");
+        };
+        let two = NonZero::new(2).unwrap();
+        assert!(catch_unwind(|| share(two, work)).is_err());
+    }
+
+    #[test]
+    fn each_item_is_worked_on_once() {
+        let seen = Mutex::new(Vec::new());
+        for_each(THREE, 0..100, |item| seen.lock().unwrap().push(item));
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(0..100));
+        for_each(THREE, 0..0, |_| panic!("there is no item"));
+    }
+
+    #[test]
+    fn the_first_failure_is_the_one_with_the_lowest_number() {
+        let queue = Queue::new(100);
+        let all = Barrier::new(3);
+        share(THREE, || {
+            // All three have taken a number before one fails.
+            let number = queue.next().unwrap();
+            all.wait();
+            queue.fail(
+                number,
+                Error::source(number.to_string(), "cannot read", rustix::io::Errno::IO),
+            );
+            assert_eq!(queue.next(), None);
+        });
+        let error = queue.finish().unwrap_err().to_string();
+        assert!(error.contains("0: cannot read"), "{error}");
+
+        let queue = Queue::new(2);
+        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(0), Some(1), None]);
+        queue.finish().unwrap();
+    }
+}
