@@ -142,14 +142,21 @@ impl Pending {
         }
     }
 
-    /// Writes the name through to the disk.
-    pub(super) fn flush(&self, file: &File) -> Result<(), Errno> {
+    /// Opens the directory for [`flush`](Self::flush); `None` if it is closed to reading.
+    pub(super) fn open_directory(&self) -> Result<Option<OwnedFd>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let flushed = openat(&self.directory, c".", flags, Mode::empty()).and_then(fsync);
-        match flushed {
-            // A directory may be closed to reading, or of a file system that has no such call.
-            Err(Errno::ACCESS | Errno::INVAL) => syncfs(file),
-            flushed => flushed,
+        match openat(&self.directory, c".", flags, Mode::empty()) {
+            Err(Errno::ACCESS) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Writes the name through to the disk, with its directory or the whole file system.
+    pub(super) fn flush(file: &File, directory: Option<&OwnedFd>) -> Result<(), Errno> {
+        match directory.map(fsync) {
+            // Some file systems have no such call.
+            None | Some(Err(Errno::INVAL)) => syncfs(file),
+            Some(flushed) => flushed,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Finished images get their names.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
+use super::name::Pending;
 use super::{Kind, Output, exists, text};
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
@@ -18,8 +20,12 @@ use crate::interrupt::uninterrupted;
 pub fn publish(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
     let mut outputs: Vec<_> = outputs.into_iter().collect();
     outputs.iter().try_for_each(Output::flush)?;
+    // What can fail is done before there are names.
+    let directories: Vec<_> = outputs.iter().map(Output::open_directory).collect::<Result<_>>()?;
     uninterrupted(|| take_names(&mut outputs))?;
-    outputs.iter().try_for_each(Output::flush_name)
+    outputs.iter().zip(directories).try_for_each(|(output, directory)| {
+        directory.map_or(Ok(()), |directory| output.flush_name(directory.as_ref()))
+    })
 }
 
 /// Names all or none.
@@ -48,12 +54,20 @@ impl Output {
         }
     }
 
-    fn flush_name(&self) -> Result<()> {
-        let Kind::File { name, .. } = &self.kind else { return Ok(()) };
+    /// Opens the directory that its name is written through with, if it has one that is to be.
+    fn open_directory(&self) -> Result<Option<Option<OwnedFd>>> {
+        let Kind::File { name, .. } = &self.kind else { return Ok(None) };
         if !self.sync {
-            return Ok(());
+            return Ok(None);
         }
-        name.flush(&self.file).map_err(|error| {
+        let opened = name.open_directory().map(Some);
+        opened.map_err(|error| {
+            Error::output(format!("cannot open the directory of {}", text(&self.path)), error)
+        })
+    }
+
+    fn flush_name(&self, directory: Option<&OwnedFd>) -> Result<()> {
+        Pending::flush(&self.file, directory).map_err(|error| {
             let path = text(&self.path);
             Error::output(
                 format!("{path} is whole, but its name can't be written to the disk"),
