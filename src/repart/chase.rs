@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::TreePath;
 use crate::error::{Error, Result};
 
@@ -69,8 +71,10 @@ pub(super) fn resolve_directory(root: &Path, path: &[u8]) -> Result<Option<TreeP
 pub(super) fn open(root: &Path, path: &[u8]) -> Result<(File, PathBuf)> {
     let missing = || Error::source(path, "cannot open", rustix::io::Errno::NOENT);
     let path = beneath(root, &resolve(root, path)?.ok_or_else(missing)?);
-    match File::open(&path) {
-        Ok(file) => Ok((file, path)),
+    // A FIFO without a writer does not keep the caller waiting.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match rustix::fs::open(&path, flags, Mode::empty()) {
+        Ok(file) => Ok((file.into(), path)),
         Err(error) => Err(Error::source(path.as_os_str().as_bytes(), "cannot open", error)),
     }
 }

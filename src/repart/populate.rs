@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use crate::disk;
 use crate::error::{Error, Result};
 use crate::fat::LeaveOut;
 use crate::name::Escaped;
+use crate::place;
 use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
@@ -38,6 +40,8 @@ pub(super) struct Population<'a> {
     pub(super) definition: &'a Definition,
     /// The root that is copied from.
     pub(super) copy_source: &'a Path,
+    /// Where the image is, or will be, without symlinks: it can't hold itself.
+    pub(super) image: Option<PathBuf>,
     /// The directories of a root file system that are left empty.
     pub(super) hollow: &'a [TreePath],
     pub(super) validate: Option<&'a Validate>,
@@ -208,6 +212,12 @@ impl Work<'_> {
             };
             excluded.iter().any(|excluded| excluded.takes(&path)) || hides()
         };
+        if let Some(image) = self.image_within(source)?
+            && !image.iter().enumerate().any(|(at, &byte)| byte == b'/' && exclude(&image[..at]))
+            && !exclude(&image)
+        {
+            return Err(self.holds_itself(line));
+        }
         let (tree, warnings) = self.read(source, &exclude)?;
         let unknown = unknown.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some((path, error)) = unknown.into_iter().next() {
@@ -226,6 +236,9 @@ impl Work<'_> {
 
     /// Copies a file to a path where there is none.
     fn file(&mut self, line: &CopyFiles, source: &[u8], name: &[u8]) -> Result<()> {
+        if self.image_within(source)?.is_some_and(|image| image == name) {
+            return Err(self.holds_itself(line));
+        }
         let (tree, warnings) = self.read(source, &|path| path != name)?;
         self.warnings.extend(warnings);
         let (definition, target) = (self.population.definition, Escaped(&line.target));
@@ -248,6 +261,24 @@ impl Work<'_> {
                 "copy one of both elsewhere",
             )),
         }
+    }
+
+    /// Returns the path of the image in a directory of the source, if it is there.
+    fn image_within(&self, source: &[u8]) -> Result<Option<TreePath>> {
+        let Population { copy_source, image: Some(image), .. } = self.population else {
+            return Ok(None);
+        };
+        let directory = place::real(&beneath(copy_source, source))
+            .map_err(|error| Error::source(source, "cannot find it", error))?;
+        let path = image.strip_prefix(directory).ok();
+        Ok(path.map(|path| path.as_os_str().as_bytes().to_vec()))
+    }
+
+    fn holds_itself(&self, line: &CopyFiles) -> Error {
+        self.population.definition.fault(
+            format!("the image is in what CopyFiles=/{} copies", Escaped(&line.source)),
+            "write it elsewhere, or leave it out with ExcludeFiles=",
+        )
     }
 
     fn read(

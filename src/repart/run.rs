@@ -16,9 +16,10 @@ use super::{
 };
 use crate::disk::place::{self, Candidate, Demand, Extent, Merge, Place, Presence};
 use crate::disk::{Identity, source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpt::{PartitionType, Role, SectorSize};
 use crate::normalize::{self, Rules};
+use crate::place::real;
 use crate::seed::Seed;
 use crate::size::{round_down, round_up};
 use crate::tree::{Survey, SurveyOptions, survey};
@@ -270,9 +271,11 @@ impl Grounds<'_> {
             return Ok(None);
         }
         let validate = definition.add_validate_fs.then(|| self.validate(at, identities));
+        let image = self.options.image.as_deref().map(real).transpose();
         let populated = populate(&Population {
             definition,
             copy_source: self.options.copy_source(),
+            image: image.map_err(|error| Error::output("cannot find the image", error))?,
             hollow: &self.hollow(at),
             validate: validate.as_ref(),
             epoch: self.options.epoch,

@@ -11,7 +11,7 @@ use super::side::HERE;
 use crate::oracle::{run, shell};
 
 const TREE: &str = "mkdir -p usr dir; echo x >usr/file; head -c 8192 /dev/zero >blocks; : >empty; \
-    head -c 1000 /dev/zero >odd";
+    head -c 1000 /dev/zero >odd; mkfifo fifo";
 
 /// All files of a directory with their content.
 fn files(at: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -115,6 +115,7 @@ fn sources_that_are_wrong() {
         ("CopyFiles=/usr; ExcludeFiles=/usr/file/x/y", &["usr/file/x"]),
         ("CopyBlocks=/empty", &["has 0 bytes", "512"]),
         ("CopyBlocks=/odd", &["has 1000 bytes", "512"]),
+        ("CopyBlocks=/fifo", &["is not a regular file"]),
         ("CopyFiles=/usr/file:/x; CopyFiles=/usr/file:/x", &["makes /x of two files"]),
         ("CopyFiles=/usr/file:/", &["is a file, and no root"]),
         ("CopyFiles=/dir:/x; CopyFiles=/usr/file:/x", &["makes /x of two files"]),
@@ -129,6 +130,25 @@ fn sources_that_are_wrong() {
     let answer = ground.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert!(answer.stderr.contains("nothing: there is nothing to copy"), "{}", answer.stderr);
+}
+
+#[test]
+fn an_image_does_not_hold_itself() {
+    let ground = Ground::new("mkdir -p usr/images; echo x >usr/file; ln -s usr/images link");
+    let image = |at: &str| format!("{HERE}/tree/{at}");
+    let rule = "the image is in what CopyFiles=/usr copies";
+    for at in ["usr/new.raw", "usr/images/new.raw", "link/new.raw"] {
+        ground.define(&["10-part Type=srv; CopyFiles=/usr"]);
+        refused(&ground, &[CREATE[0], CREATE[1], &image(at)], 1, &["10-part.conf: ", rule]);
+    }
+    ground.define(&["10-part Type=srv; CopyFiles=/usr/images/disk.raw:/file"]);
+    shell("truncate -s 64M $1", &[&ground.side.path("tree/usr/images/disk.raw")]);
+    let there = ["--dry-run=no", "--empty=force", &image("link/disk.raw")];
+    refused(&ground, &there, 1, &["10-part.conf: ", "CopyFiles=/usr/images/disk.raw"]);
+    for settings in ["CopyFiles=/usr; ExcludeFiles=/usr/images/", "CopyFiles=/usr/file:/file"] {
+        ground.define(&[&format!("10-part Type=srv; {settings}")]);
+        ground.make(&there, &[]);
+    }
 }
 
 #[test]
