@@ -95,7 +95,9 @@ impl<'a> Appender<'a> {
     }
 }
 
-const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC);
+/// In a static program `O_TMPFILE` is a bare system call, to which nobody else adds `O_LARGEFILE`:
+/// one of 32 bits could not write beyond 2 GiB.
+const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::LARGEFILE);
 
 /// Nobody else has any business with it.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);

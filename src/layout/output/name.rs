@@ -37,7 +37,9 @@ struct Temporary {
     _registration: Registration,
 }
 
-const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC);
+/// In a static program `O_TMPFILE` is a bare system call, to which nobody else adds `O_LARGEFILE`:
+/// one of 32 bits could not write beyond 2 GiB.
+const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::LARGEFILE);
 
 /// As any program makes a file: less the umask.
 const MODE: Mode = Mode::from_raw_mode(0o666);
