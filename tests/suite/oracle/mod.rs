@@ -27,7 +27,7 @@ pub use fat::{extract_fat, fsck_fat};
 pub use gpt::{Partition, extract, gpt, partitions};
 pub use grub::{grub_cmp, grub_ls};
 pub use kernel_log::KernelLog;
-pub use mount::{LoopDevice, Mounted, mount_ext4};
+pub use mount::{LoopDevice, Mounted, fingerprint, mount_ext4};
 pub use sid::sid;
 pub use swap::swap_to;
 pub use tool::{require_root, run, sha256, shell};

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::super::mount::fingerprint;
+use super::super::fingerprint;
 use super::super::tool::run;
 use super::super::{KernelLog, LoopDevice, Mounted, Verdict, complain};
 
