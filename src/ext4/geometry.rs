@@ -3,9 +3,11 @@
 //! A flexible group of sixteen block groups keeps all its bitmaps and inode tables at its start.
 //! Copies of the superblock and of the group descriptors stand at the start of groups 0, 1 and the
 //! powers of 3, 5 and 7 (`sparse_super`), followed by the descriptor blocks reserved for growth.
+//! The orphan file has a fixed place among them, with the block of the resize inode.
 
 use std::ops::Range;
 
+use super::journal::Special;
 use super::spec::{DESC_SIZE, INODE_SIZE};
 
 /// `s_log_groups_per_flex`
@@ -82,6 +84,26 @@ impl Shape {
         }
     }
 
+    /// Where the blocks start that resize2fs must not have to move: behind the first group's own
+    /// metadata and the journal. What is of other groups is behind them.
+    ///
+    /// resize2fs 1.47.0 does not mend the checksums of an orphan file that it moves, and gives up
+    /// where the block of the resize inode has to go beyond the old end.
+    ///
+    /// - Shrinking moves what is beyond the new end. All that is before these blocks stays in use,
+    ///   whatever the size, so the new end is behind them.
+    /// - Growing beyond the reserved descriptor blocks moves what is behind those: bitmaps and
+    ///   tables to the first blocks that are not metadata, and elsewhere what has these. That is
+    ///   the journal, which can be moved and is long.
+    fn pinned_start(&self, special: Special) -> u64 {
+        // Where groups go, their descriptor blocks are kept as reserved ones, up to a limit.
+        let descs = (self.gdt_blocks() + self.reserved_gdt_blocks).min(1 + self.block_size / 4);
+        let metadata = self.first_data_block() + 1 + descs + 2 + self.inode_table_blocks();
+        // The next group starts with descriptors too.
+        let last = self.group_start(1) - special.pinned_blocks();
+        last.min(metadata + special.journal_blocks)
+    }
+
     /// The groups after the first that hold a copy of the superblock.
     pub(super) fn backups(&self) -> impl Iterator<Item = u64> {
         (1..self.groups).filter(|&group| has_super(group))
@@ -116,12 +138,14 @@ pub(super) struct Geometry {
     pub(super) shape: Shape,
     /// By group.
     pub(super) places: Vec<GroupPlace>,
-    /// Every block that the fixed metadata takes: sorted, disjoint, not adjacent.
+    /// If there is an orphan file, the block of the resize inode and then the orphan file.
+    pub(super) pinned: Range<u64>,
+    /// Every block that these and the fixed metadata take: sorted, disjoint, not adjacent.
     pub(super) reserved: Vec<Range<u64>>,
 }
 
 impl Geometry {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(super) fn new(shape: Shape, special: Special) -> Self {
         let mut supers = Vec::new();
         if shape.first_data_block() == 1 {
             supers.push(0..1);
@@ -133,11 +157,17 @@ impl Geometry {
 
         let mut places = Vec::with_capacity(usize::try_from(shape.groups).unwrap_or_default());
         let mut reserved = supers.clone();
-        let mut flex = 0;
-        while flex < shape.groups {
-            let members = GROUPS_PER_FLEX.min(shape.groups - flex);
-            let mut at = shape.group_start(flex);
-            let mut take = |blocks: u64| {
+        let mut pinned = 0..0;
+        let mut at = 0;
+        let mut first = 0;
+        while first < shape.groups {
+            let flex = first - first % GROUPS_PER_FLEX;
+            let alone = first == 0 && special.pinned_blocks() > 0;
+            let end = if alone { 1 } else { flex + GROUPS_PER_FLEX };
+            let members = end.min(shape.groups) - first;
+            at = at.max(shape.group_start(flex));
+            let mut take = |from: u64, blocks: u64| {
+                at = at.max(from);
                 // A table is never split: it goes past a copy of the superblock in its way.
                 let next = supers.partition_point(|range| range.end <= at);
                 for range in &supers[next..] {
@@ -151,13 +181,17 @@ impl Geometry {
                 reserved.push(start..at);
                 start
             };
-            let bitmaps: Vec<u64> = (0..2 * members).map(|_| take(1)).collect();
+            let bitmaps: Vec<u64> = (0..2 * members).map(|_| take(0, 1)).collect();
             let (block_bitmaps, inode_bitmaps) = bitmaps.split_at(bitmaps.len() / 2);
             for (&block_bitmap, &inode_bitmap) in block_bitmaps.iter().zip(inode_bitmaps) {
-                let inode_table = take(shape.inode_table_blocks());
+                let inode_table = take(0, shape.inode_table_blocks());
                 places.push(GroupPlace { block_bitmap, inode_bitmap, inode_table });
             }
-            flex += members;
+            if alone {
+                let start = take(shape.pinned_start(special), special.pinned_blocks());
+                pinned = start..start + special.pinned_blocks();
+            }
+            first += members;
         }
 
         reserved.sort_by_key(|range| range.start);
@@ -168,7 +202,7 @@ impl Geometry {
             }
             adjacent
         });
-        Self { shape, places, reserved }
+        Self { shape, places, pinned, reserved }
     }
 
     /// The end of the last block that the fixed metadata takes.
@@ -198,12 +232,13 @@ mod tests {
 
     #[test]
     fn metadata_is_disjoint_and_complete() {
+        let special = Special { journal_blocks: 4096, orphan_blocks: 32 };
         for block_size in [1024, 2048, 4096] {
             for groups in [1, 2, 15, 16, 17, 40, 300] {
                 for inodes_per_group in [16, 512, 8 * block_size] {
                     let shape =
                         Shape { block_size, groups, inodes_per_group, reserved_gdt_blocks: 100 };
-                    let geometry = Geometry::new(shape);
+                    let geometry = Geometry::new(shape, special);
                     assert_eq!(geometry.places.len() as u64, groups);
                     for pair in geometry.reserved.windows(2) {
                         assert!(pair[0].end < pair[1].start, "{shape:?} {pair:?}");
@@ -211,7 +246,8 @@ mod tests {
                     let total: u64 = geometry.reserved.iter().map(|r| r.end - r.start).sum();
                     let supers: u64 = (0..groups).map(|group| shape.super_blocks(group)).sum();
                     let tables = groups * (2 + shape.inode_table_blocks());
-                    assert_eq!(total, shape.first_data_block() + supers + tables, "{shape:?}");
+                    let all = shape.first_data_block() + supers + tables + special.pinned_blocks();
+                    assert_eq!(total, all, "{shape:?}");
                     for place in &geometry.places {
                         let table = place.inode_table..place.inode_table + 1;
                         assert_eq!(geometry.reserved_in(table).count(), 1);

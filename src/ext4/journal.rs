@@ -7,6 +7,23 @@ use super::spec::{
     JBD2_MAGIC, JBD2_SUPERBLOCK_V2, JournalSuperBlock, ORPHAN_BLOCK_MAGIC, OrphanBlockTail,
 };
 
+/// Special files, whose size depends on that of the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Special {
+    pub(super) journal_blocks: u64,
+    pub(super) orphan_blocks: u64,
+}
+
+impl Special {
+    /// The blocks of the orphan file, if there is one, and of the resize inode.
+    pub(super) fn pinned_blocks(self) -> u64 {
+        match self.orphan_blocks {
+            0 => 0,
+            blocks => 1 + blocks,
+        }
+    }
+}
+
 /// File systems of at least so many blocks have a journal.
 pub(super) const JOURNALED_FROM: u64 = 2048;
 

@@ -7,6 +7,7 @@ use super::blocks::Runs;
 use super::dir::Directories;
 use super::extent::{IN_INODE, Mapping, tree_blocks};
 use super::geometry::Geometry;
+use super::journal::Special;
 use super::space::Space;
 use super::spec::EXTENT_LEN_MAX;
 use crate::tree::{InodeId, Kind, Survey, Tree};
@@ -32,13 +33,6 @@ impl Demand<'_> {
         let survey = self.survey.filter(|survey| !survey.swap_files().contains(&file))?;
         survey.data(file)
     }
-}
-
-/// Special files, whose size depends on that of the file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Special {
-    pub(super) journal_blocks: u64,
-    pub(super) orphan_blocks: u64,
 }
 
 /// The blocks of one inode of the tree.
@@ -82,11 +76,14 @@ impl Placement {
             block_size: usize::try_from(demand.block_size).expect("at most 4096"),
             end: 0,
         };
-        if demand.resize_inode {
+        let pinned = &geometry.pinned;
+        if !pinned.is_empty() {
+            placed.resize = Some(pinned.start);
+            placed.orphan.add(0, pinned.start + 1, special.orphan_blocks);
+        } else if demand.resize_inode {
             space.take(1, |start, _| placed.resize = Some(start));
         }
         placed.journal = space.mapping([(0, special.journal_blocks)], |_, _| {});
-        placed.orphan = space.mapping([(0, special.orphan_blocks)], |_, _| {});
 
         let mut count = 0;
         for position in 0..demand.directories.len() {

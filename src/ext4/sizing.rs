@@ -6,8 +6,8 @@
 
 use super::Options;
 use super::geometry::{Geometry, Shape};
-use super::journal::{JOURNALED_FROM, journal_blocks, orphan_blocks};
-use super::placement::{Demand, Placement, Special};
+use super::journal::{JOURNALED_FROM, Special, journal_blocks, orphan_blocks};
+use super::placement::{Demand, Placement};
 use super::spec::{DESC_SIZE, INODE_SIZE};
 use crate::error::{Error, Result};
 use crate::size::{Headroom, MIB, round_down, round_up};
@@ -194,7 +194,7 @@ impl Sizing<'_> {
             }
             let shape = self.shape_for(*groups, inodes);
             self.check(&shape)?;
-            let geometry = Geometry::new(shape);
+            let geometry = Geometry::new(shape, special);
             let placement = Placement::new(&self.demand, special, &geometry);
             let room = headroom.bytes(placement.tree_blocks * block_size).div_ceil(block_size);
             let last_start = shape.group_start(*groups - 1);
@@ -265,8 +265,8 @@ impl Sizing<'_> {
             return Ok(Err(Missing { blocks: None }));
         }
         self.check(&shape)?;
-        let geometry = Geometry::new(shape);
         let special = self.special(blocks);
+        let geometry = Geometry::new(shape, special);
         let placement = Placement::new(&self.demand, special, &geometry);
         let end = placement.end.max(geometry.end());
         match end.saturating_sub(blocks) {

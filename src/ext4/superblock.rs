@@ -1,5 +1,7 @@
 //! The superblock and the group descriptors.
 
+use std::ops::Range;
+
 use zerocopy::FromZeros;
 
 use super::Options;
@@ -85,7 +87,9 @@ pub(super) fn superblock(options: &Options, usage: &Usage, facts: &Facts<'_>) ->
     let profile = options.profile;
     let free_blocks: u64 = (0..shape.groups).map(|group| usage.free_blocks(group)).sum();
     let inodes = low_32(shape.inodes_per_group * shape.groups);
-    let reserved: u64 = usage.geometry.reserved.iter().map(|range| range.end - range.start).sum();
+    let len = |range: &Range<u64>| range.end - range.start;
+    let reserved: u64 = usage.geometry.reserved.iter().map(len).sum();
+    let metadata = reserved - len(&usage.geometry.pinned);
     // The field counts from 1970 and has 40 bits.
     let epoch = options.epoch.seconds.max(0).cast_unsigned();
     let (time, time_hi) = (low_32(epoch), (high_32(epoch) & 0xFF) as u8);
@@ -132,7 +136,7 @@ pub(super) fn superblock(options: &Options, usage: &Usage, facts: &Facts<'_>) ->
         s_want_extra_isize: EXTRA_ISIZE.into(),
         s_log_groups_per_flex: LOG_GROUPS_PER_FLEX,
         s_checksum_type: CRC32C_CHKSUM,
-        s_overhead_clusters: low_32(reserved + facts.journal_blocks).into(),
+        s_overhead_clusters: low_32(metadata + facts.journal_blocks).into(),
         ..SuperBlock::new_zeroed()
     };
     sb.s_volume_name[..options.label.len()].copy_from_slice(&options.label);

@@ -116,3 +116,63 @@ fn shrunk_to_the_smallest() {
         }
     }
 }
+
+/// A tree without a file of many extents, whose tree resize2fs makes deeper than e2fsck likes.
+fn plain_tree() -> Arc<Tree> {
+    let mut sample = Sample::new();
+    for number in 0..300 {
+        sample.file(&number.to_string(), vec![7; number * 37]);
+    }
+    sample.finish()
+}
+
+fn resize_often(image: &Image, sizes: &[&str]) {
+    for size in sizes {
+        run("e2fsck", ["-fy", image.path.to_str().unwrap()]);
+        resize(&image.path, &[size]);
+    }
+}
+
+fn check_plain(image: &Image) {
+    let read = |root: &Path| fs::read(root.join("299")).unwrap();
+    assert!(image.judged(read).unwrap() == [7; 299 * 37]);
+}
+
+/// The second time, resize2fs goes below the tables of groups that it removed the first time.
+#[test]
+fn shrunk_again_and_again() {
+    let empty = Sample::new().finish();
+    for (block_size, mib, inodes) in [
+        (1024, 64, None),
+        (1024, 200, None),
+        (1024, 300, None),
+        (2048, 200, None),
+        (4096, 200, None),
+        (1024, 200, Some(64_000)),
+        (4096, 600, Some(100_000)),
+    ] {
+        let size = Some(mib << 20);
+        let profile = Profile::Modern;
+        let options = Options { profile, block_size, size, inodes, ..options() };
+        let image = Image::new(&plain_tree(), &options);
+        resize_often(&image, &["-M"; 3]);
+        check_plain(&image);
+        resize_often(&Image::new(&empty, &options), &["-M"; 3]);
+    }
+}
+
+#[test]
+#[ignore = "takes seconds"]
+fn shrunk_and_grown_in_turn() {
+    for (mib, sizes) in [
+        (64, ["-M", "-M", "-M", "64G", "-M", "-M"]),
+        (64, ["64G", "-M", "-M", "-M", "64G", "-M"]),
+        (300, ["-M", "-M", "64G", "-M", "-M", "64G"]),
+    ] {
+        let (profile, size) = (Profile::Modern, Some(mib << 20));
+        let options = Options { profile, block_size: 1024, size, ..options() };
+        let image = Image::new(&plain_tree(), &options);
+        resize_often(&image, &sizes);
+        check_plain(&image);
+    }
+}
