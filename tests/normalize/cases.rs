@@ -424,7 +424,7 @@ pub(crate) const CASES: &[Case] = &[
     same(
         "caches",
         differs!("var/cache/a/b/c" "var/cache/d"),
-        &[("var/cache/debconf/config.dat", b"", 5), ("var/cache/cracklib/cracklib_dict.pwd", b"", 5), ("var/cache/dictionaries-common/x.el", b"", 5), ("var/cache/a/", b"", 5), ("var/cache/b@", b"/srv/b", 5)],
+        &[("var/cache/debconf/config.dat", b"", 5), ("var/cache/cracklib/cracklib_dict.pwd", b"", 5), ("var/cache/dictionaries-common/x.el", b"", 5), ("var/cache/postgresql/dicts/en_us.dict", b"", 5), ("var/cache/a/", b"", 5), ("var/cache/b@", b"/srv/b", 5)],
     ),
     same("vlc-plugins", differs!("usr/lib/x86_64-linux-gnu/vlc/plugins/plugins.dat" "usr/lib64/vlc/plugins/plugins.dat"), &[("usr/lib/vlc/plugins/a.so", b"", 5)]),
     text(
