@@ -575,8 +575,8 @@ struct Spare {
 impl Spare {
     /// Divides `room` of a device, if there is enough to be divided.
     ///
-    /// Metadata takes a quarter, but no more than a tenth of the device. With less than 12 MiB of free metadata Linux 6.18 refuses to make a file: it keeps several
-    /// MiB for itself.
+    /// Metadata takes a quarter, but no more than a tenth of the device. With less than 12 MiB of
+    /// free metadata Linux 6.18 refuses to make a file: it keeps several MiB for itself.
     fn within(room: u64, device: u64, metadata: Metadata) -> Option<Self> {
         const LEAST: u64 = 4 * MIB;
         if room < LEAST {
@@ -592,8 +592,11 @@ impl Spare {
         let metadata = whole(share.clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
         let system = whole((each / 64).min(MIB));
         let rest = room - copies * (metadata + system);
-        // To balance, a kernel needs room for a chunk that is in none.
-        let chunks = if room < 512 * MIB { rest } else { rest / 2 };
+        // To balance, a kernel needs room for a chunk that is in none. On a device that is mostly
+        // empty it makes of that room what is wanted: many small files need more metadata. Of a
+        // few MiB it makes nothing.
+        let halved = room >= 512 * MIB || room >= 64 * MIB && room > device / 5 * 2;
+        let chunks = if halved { rest / 2 } else { rest };
         Some(Self { data: whole(chunks).min(DATA_CHUNK), metadata, system })
     }
 }

@@ -165,6 +165,22 @@ fn deep_devices_of_many_sizes_have_the_space_of_mkfs() {
     }
 }
 
+/// Files so small that they are all metadata take room that was in no chunk.
+#[test]
+fn a_small_device_takes_many_small_files() {
+    let source = tree(":");
+    // Behind it no place of a superblock parts a chunk.
+    fs::write(source.path().join("large"), vec![b'x'; 80 << 20]).unwrap();
+    let image = Image::new(source.path(), &["--size=400M"]);
+    let mounted = Mounted::new("btrfs", "rw", Some(&image.path)).unwrap();
+    for number in 0..25_000 {
+        let written = fs::write(mounted.path().join(number.to_string()), [b'x'; 1000]);
+        written.unwrap_or_else(|error| panic!("{number}: {error}"));
+    }
+    drop(mounted);
+    btrfs_check(&image.path).unwrap();
+}
+
 /// An image is its data, its metadata, and little else.
 #[test]
 fn an_exact_fit_is_tight() {
