@@ -188,7 +188,7 @@ impl Image {
         {
             let Gpt { table, old_backup, .. } = *gpt;
             let again = file.try_clone().map_err(|error| Error::output("cannot grow", error))?;
-            let output = Output::update(&self.path, again, self.sync, self.discard)?;
+            let output = Output::update(&self.path, again, self.sync, self.discard);
             write_table(&table, &output)?;
             if let Some(Range { start, end }) = old_backup {
                 let cleared = output.zeros(start, end - start);
@@ -275,7 +275,7 @@ impl Image {
                 return Ok(output);
             }
             State::File(file) | State::Device(file) => {
-                Output::update(&self.path, file, self.sync, self.discard)?
+                Output::update(&self.path, file, self.sync, self.discard)
             }
         };
         for Range { start, end } in cleared {

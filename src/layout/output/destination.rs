@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, major, minor, openat};
 
+use super::head::Head;
 use super::name::Pending;
 use super::{Kind, Output, device, exists, sharing_unit, text};
 use crate::error::{Error, Result};
@@ -134,7 +135,14 @@ impl Destination {
                     remedy: format!("take a device of at least {size} bytes"),
                 });
             }
-            Place::Device { file, .. } => (file, Kind::Device),
+            Place::Device { file, .. } => {
+                let fail = |error| Error::output(format!("cannot write {}", text(&path)), error);
+                let head = Head::clear(&file, size).map_err(fail)?;
+                if sync {
+                    file.sync_all().map_err(fail)?;
+                }
+                (file, Kind::Device(head))
+            }
             Place::File { directory, name, force } => {
                 let fail = |error| Error::output(format!("cannot create {}", text(&path)), error);
                 let mut name = Pending::new(directory, name, force);

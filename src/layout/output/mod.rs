@@ -8,6 +8,7 @@
 mod clear;
 mod destination;
 mod device;
+mod head;
 mod name;
 mod publish;
 
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::name::Escaped;
 use clear::clear;
 pub use destination::Destination;
+use head::Head;
 use name::Pending;
 pub use publish::publish;
 
@@ -43,8 +45,9 @@ pub struct Output {
 #[derive(Debug)]
 enum Kind {
     Stream,
-    Device,
-    /// A regular file that was there before.
+    /// A device that is written over as a whole.
+    Device(Head),
+    /// A file or device of which a part is written anew.
     Existing,
     File {
         name: Pending,
@@ -61,15 +64,9 @@ impl Output {
     /// write some of it anew. It keeps its size, and what is written when something fails.
     ///
     /// With `sync` it is written through to the disk, and with `discard` zeros take no space.
-    ///
-    /// # Errors
-    /// [`Error::Output`] if it can't be looked at.
-    pub fn update(path: &Path, file: File, sync: bool, discard: bool) -> Result<Self> {
-        let kind = file.metadata().map(|metadata| metadata.file_type());
-        let kind =
-            kind.map_err(|error| Error::output(format!("cannot look at {}", text(path)), error))?;
-        let kind = if kind.is_file() { Kind::Existing } else { Kind::Device };
-        Ok(Self { path: path.into(), file, kind, sync, discard })
+    #[must_use]
+    pub fn update(path: &Path, file: File, sync: bool, discard: bool) -> Self {
+        Self { path: path.into(), file, kind: Kind::Existing, sync, discard }
     }
 
     /// What is written so far.
@@ -102,7 +99,7 @@ impl Output {
     /// [`Error::Output`] if it can't be written to the disk.
     pub fn barrier(&self) -> Result<()> {
         match self.kind {
-            Kind::Device | Kind::Existing => self.flush(),
+            Kind::Device(_) | Kind::Existing => self.flush(),
             Kind::Stream | Kind::File { .. } => Ok(()),
         }
     }
@@ -126,7 +123,11 @@ impl Sink for Output {
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self.kind {
             Kind::Stream => (&self.file).write_all(bytes),
-            Kind::Device | Kind::Existing => self.file.write_all_at(bytes, offset),
+            Kind::Existing => self.file.write_all_at(bytes, offset),
+            Kind::Device(ref head) => {
+                let taken = head.take(offset, bytes);
+                self.file.write_all_at(&bytes[taken..], offset + taken as u64)
+            }
             Kind::File { ref turn, .. } => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                 self.file.write_all_at(bytes, offset)
@@ -137,7 +138,11 @@ impl Sink for Output {
     fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
         match self.kind {
             Kind::Stream => zero_slices(len).try_for_each(|zeros| (&self.file).write_all(zeros)),
-            Kind::Device | Kind::Existing => clear(&self.file, self.discard, offset, len),
+            Kind::Existing => clear(&self.file, self.discard, offset, len),
+            Kind::Device(ref head) => {
+                let cleared = head.covers(offset, len);
+                clear(&self.file, self.discard, offset + cleared, len - cleared)
+            }
             Kind::File { .. } => Ok(()),
         }
     }

@@ -41,7 +41,16 @@ fn take_names(outputs: &mut [Output]) -> Result<()> {
 
 impl Output {
     fn take_name(&mut self) -> Result<()> {
-        let Kind::File { name, .. } = &mut self.kind else { return Ok(()) };
+        let name = match &mut self.kind {
+            Kind::File { name, .. } => name,
+            Kind::Device(head) => {
+                let failed =
+                    |error| Error::output(format!("cannot finish {}", text(&self.path)), error);
+                head.write(&self.file).map_err(failed)?;
+                return self.flush();
+            }
+            Kind::Stream | Kind::Existing => return Ok(()),
+        };
         name.publish(&self.file).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => exists(&self.path),
             _ => Error::output(format!("cannot finish {}", text(&self.path)), error),

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::bad_input::check;
 use crate::detfs::{PROGRAM, SEED, detfs, mkfs, mkimage, succeed};
-use crate::oracle::{gpt, run, sha256, shell};
+use crate::oracle::{LoopDevice, gpt, run, sha256, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
@@ -250,4 +250,46 @@ fn deep_kills_at_random_moments() {
         assert_eq!(names(&directory), expected);
     }
     assert!(ended >= 50, "only {ended} runs were ended by their signals");
+}
+
+/// Nothing on the device can be taken for an image, new or old, until all of it is there.
+#[test]
+fn a_device_holds_nothing_until_all_is_written() {
+    let ground = ground(8);
+    let tree = ground.path().join("tree");
+    let disk = ground.path().join("disk");
+    shell("truncate -s 256M $1", &[&disk]);
+    let device = LoopDevice::attach(&disk, &[]);
+    let size = ["--size=256M", "--force"];
+    let image = ["--size=256M", "--force", "--architecture=x86-64"];
+    for command in [
+        mkfs("ext4", &tree, device.path(), EPOCH, &size),
+        mkfs("vfat", &tree, device.path(), EPOCH, &size),
+        mkfs(
+            "btrfs",
+            &tree,
+            device.path(),
+            EPOCH,
+            &["--size=256M", "--force", "--btrfs-metadata=single"],
+        ),
+        mkimage(&tree, device.path(), EPOCH, &image),
+    ] {
+        let mut killed = 0;
+        for number in [2, 3, 4, 5, 7, 9] {
+            shell("mkfs.ext4 -q -F $1", &[device.path()]);
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e"]);
+            strace.arg(format!("inject=pwrite64:signal=KILL:when={number}"));
+            strace.arg(PROGRAM).args(command.get_args()).arg("--threads=1");
+            let status = strace.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            let probed = run("blkid", ["-p".as_ref(), device.path().as_os_str()]);
+            if status.success() {
+                assert!(probed.ok, "{command:?}: {}", probed.all());
+            } else {
+                killed += 1;
+                assert!(!probed.ok, "{command:?}, write {number}: {}", probed.all());
+            }
+        }
+        assert!(killed > 3, "{command:?} was killed {killed} times");
+    }
 }
