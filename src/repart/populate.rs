@@ -180,6 +180,12 @@ impl Work<'_> {
         if line.fsverity {
             self.warn(&line.source, "fs-verity is not taken over; the files are copied without");
         }
+        if TRANSIENT.contains(&&*source) {
+            self.warn(
+                &line.source,
+                "nothing of it is copied: a running system makes what is in it",
+            );
+        }
         let kind = fs::metadata(beneath(copy_source, &source))
             .map_err(|error| Error::source(&*source, "cannot read its status", error))?
             .file_type();
@@ -333,7 +339,10 @@ impl Population<'_> {
     /// What is left out of a directory that is copied.
     fn excluded(&self, line: &CopyFiles, source: &[u8]) -> Result<Vec<Excluded>> {
         let content_of = |path: TreePath| Excluded { path, content: true };
-        let mut all: Vec<_> = TRANSIENT.map(|path| content_of(path.to_vec())).into();
+        // What is copied from below one of them is wanted.
+        let is_above = |path: &[u8]| path != source && strip(source, path).is_some();
+        let transient = TRANSIENT.into_iter().filter(|path| !is_above(path));
+        let mut all: Vec<_> = transient.map(|path| content_of(path.to_vec())).collect();
         // What is excluded as an inode is so under this path too.
         let by_path = self.definition.exclude_files.iter().filter(|_| !self.excludes_by_inode);
         for (path, content) in by_path {

@@ -52,14 +52,19 @@ fn named(directories: &[PathBuf], root: &Path) -> Result<BTreeMap<OsString, Opti
     let mut files = BTreeMap::new();
     for directory in directories {
         for name in names(directory, root)? {
-            if !name.as_bytes().ends_with(b".conf") || files.contains_key(&name) {
+            // As for systemd, hidden files are those of editors.
+            let is_hidden = name.as_bytes().starts_with(b".");
+            if is_hidden || !name.as_bytes().ends_with(b".conf") || files.contains_key(&name) {
                 continue;
             }
             let path = directory.join(&name);
             match node(&path, root)? {
                 Node::Masked => files.insert(name, None),
                 Node::File(target) => files.insert(name, Some(ConfigFile { path, target })),
-                Node::Directory(_) | Node::Missing => continue,
+                Node::Directory(_) => {
+                    return Err(unreadable(&path, ErrorKind::IsADirectory.into()));
+                }
+                Node::Missing => continue,
             };
         }
     }

@@ -47,7 +47,7 @@ const DEFINITIONS: [(&str, &str); 5] = [
         "Type=usr\nFormat=ext4\nSizeMinBytes=64M\nSizeMaxBytes=64M\nMountPoint=/b\nMountPoint=/a\n\
          CopyFiles=/usr:/\nCopyFiles=/lib/x:/second/x\nCopyFiles=/etc:/share\n\
          CopyFiles=/absolute/file:/single/file\nCopyFiles=/etc/link:/single/link\n\
-         CopyFiles=/missing:/nothing\nExcludeFiles=/lib/x/",
+         CopyFiles=/missing:/nothing\nCopyFiles=/tmp/t:/transient\nExcludeFiles=/lib/x/",
     ),
     (
         "30-home",

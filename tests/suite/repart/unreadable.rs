@@ -94,3 +94,22 @@ fn symlinks_of_a_root_stay_in_it() {
     assert_eq!(rows["srv"]["label"], "test");
     assert_eq!(Path::new(rows["srv"]["file"].as_str().unwrap()).extension().unwrap(), "conf");
 }
+
+#[test]
+fn hidden_files_are_no_definitions() {
+    let ground = Ground::new(":");
+    ground.define(&["10-part Type=srv; SizeMinBytes=1M", ".20-part Type=home; SizeMinBytes=1M"]);
+    ground.side.write("repart.d/10-part.conf.d/.x.conf", "[Partition]\nType=tmp\n");
+    shell("ln -s nobody@nowhere.1:1 $1/.#10-part.conf", &[&ground.side.path("repart.d")]);
+    let made = ground.make(&["--empty=create", "--size=auto"], &[]);
+    assert_eq!(made.keys().collect::<Vec<_>>(), ["srv"]);
+
+    fs::create_dir(ground.side.path("repart.d/30-part.conf")).unwrap();
+    let answer = ground.run(&["--empty=create", "--size=auto"], &[]);
+    assert_eq!(answer.code, Some(1));
+    assert!(
+        answer.stderr.contains("30-part.conf: cannot read: is a directory"),
+        "{}",
+        answer.stderr
+    );
+}
