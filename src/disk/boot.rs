@@ -28,6 +28,8 @@ pub(super) struct Divided {
     pub(super) boot: Vec<BootPartition>,
     /// The directory of the tree that the content of the ESP is from.
     pub(super) esp_from: Option<Vec<u8>>,
+    /// The directories of the root file system that a boot partition is mounted on.
+    pub(super) mount_points: Vec<Vec<u8>>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -39,7 +41,7 @@ pub(super) fn divide(
     epoch: Timestamp,
     options: &Options,
 ) -> Result<Divided> {
-    let (mut warnings, mut boot) = (Vec::new(), Vec::new());
+    let (mut warnings, mut boot, mut mount_points) = (Vec::new(), Vec::new(), Vec::new());
     let is_named = esp.is_some();
     let esp = esp.or_else(|| esp::detect(&tree, options.has_xbootldr()));
     if let Some(esp) = &esp {
@@ -51,6 +53,7 @@ pub(super) fn divide(
         warnings.extend(empty(&content, is_named, esp.shown(), "EFI system"));
         boot.push(BootPartition::esp(content, options));
         tree = esp.unmount(&tree)?;
+        mount_points.push(esp.path.clone());
     } else if options.esp_size.is_some() {
         boot.push(BootPartition::esp(empty_tree(epoch)?, options));
     } else if !options.bios_boot && boots_by_uefi(architecture) {
@@ -70,9 +73,10 @@ pub(super) fn divide(
         };
         warnings.extend(empty(&content, true, BOOT, "XBOOTLDR"));
         boot.push(BootPartition::xbootldr(content, options));
+        mount_points.push(BOOT.to_vec());
     }
     let esp_from = esp.and_then(|esp| esp.from);
-    Ok(Divided { root: Arc::new(tree), boot, esp_from, warnings })
+    Ok(Divided { root: Arc::new(tree), boot, esp_from, mount_points, warnings })
 }
 
 /// Returns the tree without the symlinks of a future FAT whose targets are on it too, and a warning

@@ -153,6 +153,9 @@ impl Btrfs {
         reading: &Reading<'_>,
     ) -> Result<Prepared> {
         let swapfile = self.swapfile.as_ref();
+        if let Some(swapfile) = swapfile {
+            swapfile.check_writable(&self.subvolumes)?;
+        }
         let (tree, survey) = swap::added(swapfile, Arc::clone(tree), survey, uuid, epoch)?;
         let label = self.label.clone().unwrap_or_default();
         let subvolumes = self.subvolumes.iter().map(|asked| {

@@ -90,7 +90,10 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let epoch = basis.epoch.0;
 
     let divided = boot::divide(tree, esp, architecture.0, epoch, options)?;
-    let Divided { root, boot, esp_from, warnings: of_boot } = divided;
+    let Divided { root, boot, esp_from, mount_points, warnings: of_boot } = divided;
+    if let Some(swapfile) = options.root.swapfile() {
+        swapfile.check_reachable(&mount_points)?;
+    }
     warnings.extend(of_boot);
     let wanted = SurveyOptions { threads, digest: seed.is_none() };
     let mut surveys = vec![survey(&root, &wanted)?];

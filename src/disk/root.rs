@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::btrfs::{Btrfs, Prepared};
 use super::file_system::{Content, Ext4};
 use super::manifest::Codecs;
-use super::swap;
+use super::swap::{self, Swapfile};
 use crate::btrfs::Reading;
 use crate::error::Result;
 use crate::size::Headroom;
@@ -49,6 +49,14 @@ impl Root {
         match self {
             Self::Ext4(ext4) => ext4.headroom,
             Self::Btrfs(btrfs) => btrfs.headroom,
+        }
+    }
+
+    /// The swap file, if one is asked for.
+    pub(crate) fn swapfile(&self) -> Option<&Swapfile> {
+        match self {
+            Self::Ext4(ext4) => ext4.swapfile.as_ref(),
+            Self::Btrfs(btrfs) => btrfs.swapfile.as_ref(),
         }
     }
 

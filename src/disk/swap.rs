@@ -6,6 +6,8 @@ use uuid::Uuid;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
 
+use super::Subvolume;
+use super::boot::is_at_or_below;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::name;
@@ -114,6 +116,31 @@ fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
 }
 
 impl Swapfile {
+    /// Refuses a swap file that a mounted partition would hide.
+    pub(super) fn check_reachable(&self, mount_points: &[Vec<u8>]) -> Result<()> {
+        let path = normal(&self.path);
+        match mount_points.iter().find(|place| is_at_or_below(&path, place)) {
+            Some(place) => refuse(
+                format!("a partition of its own is mounted on {}", name::Escaped(place)),
+                "give a path that is in the root file system",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a swap file in a subvolume where it could not be used.
+    pub(super) fn check_writable(&self, subvolumes: &[Subvolume]) -> Result<()> {
+        let path = normal(&self.path);
+        let holding = subvolumes.iter().filter(|one| is_at_or_below(&path, &normal(&one.path)));
+        match holding.max_by_key(|one| normal(&one.path).len()) {
+            Some(subvolume) if subvolume.read_only => refuse(
+                format!("the subvolume {} is read-only", name::Escaped(&subvolume.path)),
+                "give a path in another subvolume, or make this one writable",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn add(
         &self,
         tree: &Tree,
@@ -123,8 +150,7 @@ impl Swapfile {
     ) -> Result<(Tree, Survey)> {
         let last_page = self.last_page()?;
         let (directory, name) = self.place(tree)?;
-        let names = self.path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
-        let path = names.collect::<Vec<_>>().join(&b'/');
+        let path = normal(&self.path);
         let header = Header::new(seed::swap(file_system, &path), "", last_page);
         let metadata =
             Metadata { mode: 0o600, mtime: epoch, flags: FileFlags::NOCOW, ..Metadata::default() };
@@ -170,6 +196,12 @@ impl Swapfile {
             ),
         }
     }
+}
+
+/// A path without needless slashes.
+fn normal(path: &[u8]) -> Vec<u8> {
+    let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+    names.collect::<Vec<_>>().join(&b'/')
 }
 
 #[cfg(test)]

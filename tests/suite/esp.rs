@@ -215,6 +215,13 @@ fn an_esp_that_can_not_be_is_refused() {
     ] {
         check(&mut fixture.command(options), USAGE, words);
     }
+    for (options, place) in [
+        (&["--esp-from=boot", "--swapfile=/boot/y:1M"][..], "boot"),
+        (&["--xbootldr", "--swapfile=boot/y:1M", "--fs=btrfs"], "boot"),
+    ] {
+        let words = ["--swapfile", "is mounted on", place];
+        check(&mut fixture.command(options), USAGE, &words);
+    }
     fs::remove_file(fixture.tree.join("efi")).unwrap();
     check(&mut fixture.command(&[&beside]), 3, &["efi/loader/link"]);
     check(&mut fixture.command(&[&tree(&fixture.path("nowhere"))]), 4, &["nowhere"]);

@@ -67,6 +67,10 @@ fn paths_that_are_none() {
         (&["--swapfile=missing/file:1M"], &["missing"]),
         (&["--swapfile=directory/file/swap:1M"], &["directory/file"]),
         (&["--swapfile=directory:1M"], &["directory"]),
+        (
+            &["--subvolume=/directory:ro", "--swapfile=directory//swap:1M"],
+            &["--swapfile", "directory is read-only"],
+        ),
     ] {
         let mut command = mkfs_btrfs(source.path(), &out, options);
         let code = command.output().unwrap().status.code().unwrap();
