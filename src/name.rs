@@ -29,7 +29,7 @@ impl Display for Escaped<'_> {
             return f.write_char('/');
         }
         for chunk in self.0.utf8_chunks() {
-            escape(f, chunk.valid(), |c| c.is_control() || c == '\\')?;
+            escape(f, chunk.valid(), |c| is_unprintable(c) || c == '\\')?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
@@ -57,8 +57,16 @@ pub struct Printable<'a>(pub &'a str);
 
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(f, self.0, char::is_control)
+        escape(f, self.0, is_unprintable)
     }
+}
+
+/// Whether a terminal would obey a character: a control character, or one that changes the direction
+/// of text or ends a line.
+fn is_unprintable(c: char) -> bool {
+    let is_direction = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
+    let is_isolate = matches!(c, '\u{2066}'..='\u{2069}');
+    c.is_control() || is_direction || is_isolate || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn escape(
@@ -102,6 +110,7 @@ mod tests {
             ("Größe \\ 1", "Größe \\ 1"),
             ("a\n\t\u{7}", "a\\n\\t\\u{7}"),
             ("\u{1b}[31m\u{9b}31m\u{7f}", "\\u{1b}[31m\\u{9b}31m\\u{7f}"),
+            ("a\u{202e}b\u{2066}\u{2028}", "a\\u{202e}b\\u{2066}\\u{2028}"),
         ] {
             assert_eq!(Printable(text).to_string(), expected);
         }
