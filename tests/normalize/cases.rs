@@ -538,6 +538,33 @@ pub(crate) const CASES: &[Case] = &[
         ],
     ),
     refused(
+        "login-secrets",
+        (
+            &[
+                ("etc/apt/auth.conf", b"machine example.org login a password b\n", 5),
+                ("etc/apt/auth.conf.d/a.conf", b"machine example.org\nlogin a\npassword b\n", 5),
+                ("etc/ipsec.d/a.secrets", b"@a @b : EAP \"x\"\n", 5),
+                ("etc/ipsec.secrets", b": PSK \"x\"\n", 5),
+                ("etc/ppp/chap-secrets", b"a * \"b\"\n", 5),
+                ("etc/ppp/pap-secrets", b"# x\na * b *\n", 5),
+            ],
+            &[],
+            &["etc/apt/auth.conf", "etc/apt/auth.conf.d/a.conf", "etc/ipsec.d/a.secrets", "etc/ipsec.secrets", "etc/ppp/chap-secrets", "etc/ppp/pap-secrets"],
+        ),
+        &[
+            ("etc/apt/auth.conf", b"# machine x login a password b\n", 5),
+            ("etc/ipsec.d/a.secrets", b": RSA key.pem\n@a @b : RSA key.pem\na : RSA key.pem\n", 5),
+            ("etc/ipsec.secrets", b"# : PSK x\ninclude /var/lib/strongswan/ipsec.secrets.inc\n", 5),
+            ("etc/ppp/chap-secrets", b"# client\tserver\tsecret\tIP addresses\n", 5),
+            ("etc/ppp/pap-secrets", b"*\thost\t\"\"\t*\nguest\thost\t\"*\"\t-\n", 5),
+        ],
+    ),
+    refused(
+        "bluetooth-keys",
+        (&[("var/lib/bluetooth/a/b/info", b"[LinkKey]\nKey=00112233445566778899AABBCCDDEEFF\n", 5)], &[], &["var/lib/bluetooth/a/b/info"]),
+        &[("var/lib/bluetooth/a/b/info", b"[General]\nName=Some Key\n", 5)],
+    ),
+    refused(
         "network-secrets",
         (
             &[
