@@ -321,7 +321,7 @@ impl Sizing<'_> {
         Error::TooSmall {
             what: "ext4".into(),
             rule: format!(
-                "a size of {bytes} bytes is too small by {missing_blocks} blocks of {} bytes and \
+                "a file system of {bytes} bytes is too small by {missing_blocks} blocks of {} bytes and \
                  {missing_inodes} inodes",
                 self.demand.block_size
             ),
