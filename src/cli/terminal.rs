@@ -20,7 +20,8 @@ pub(super) fn notice(line: &dyn Display) {
     let _ = writeln!(io::stderr(), "{}", Printable(&line.to_string()));
 }
 
-/// Prints lines to standard output.
+/// Prints lines to standard output. Where that is closed nothing is lost: Rust opens `/dev/null` in
+/// its place, and other programs start this one with such a `/dev/null` on purpose.
 pub(super) fn say(text: &str) -> Result<()> {
     let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
         Some(line) => format!("{}\n", Printable(line)),
