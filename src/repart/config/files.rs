@@ -155,7 +155,6 @@ mod tests {
         let [a, b, _] = &directories;
         fs::create_dir_all(a.join("20.conf.d")).unwrap();
         fs::create_dir_all(b.join("20.conf.d")).unwrap();
-        fs::create_dir_all(b.join("05.conf")).unwrap();
         let content = "[Partition]\n";
         for path in ["a/20.conf", "b/20.conf", "b/10.conf", "b/30.conf", "b/40.conf", "b/not"] {
             fs::write(root.path().join(path), content).unwrap();
