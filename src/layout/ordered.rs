@@ -6,10 +6,10 @@
 //! ahead of the slowest consumer, so memory is bounded. No number of threads comes to a
 //! standstill, not even one: the first block that is missing is being made, or is the next to be.
 //!
-//! Before the end of what is observed, all of it is made: an item behind it is not taken before.
+//! An item after the end of an observed range is not taken before the whole range is made.
 //!
-//! When an item fails none behind it is taken any more; those before it were, and still reach
-//! their consumers: the first failure is always found.
+//! When an item fails, no later item is taken. Earlier items were taken already and still reach
+//! their consumers, so the first failure is always found.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -100,7 +100,7 @@ enum Step<'a> {
 }
 
 struct State<'a> {
-    /// The items that are not taken yet, up to the end of what is observed, and behind it.
+    /// The items that are not taken yet: up to the end of the observed range, and those after it.
     items: Cut<'a>,
     cuts: vec::IntoIter<Cut<'a>>,
     /// The number of the first block that is held.

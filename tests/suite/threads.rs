@@ -13,7 +13,7 @@ use crate::oracle::{sha256, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// Whoever has this id runs nothing else.
+/// A user who runs nothing else.
 const USER: u32 = 12_345;
 
 /// A tree that gives every kind of thread something to do, and definitions of two partitions with

@@ -47,7 +47,7 @@ enum Kind {
     Stream,
     /// A device that is written over as a whole.
     Device(Head),
-    /// A file or device of which a part is written anew.
+    /// A file or device of which a part is overwritten.
     Existing,
     File {
         name: Pending,

@@ -37,8 +37,8 @@ struct Temporary {
     _registration: Registration,
 }
 
-/// In a static program `O_TMPFILE` is a bare system call, to which nobody else adds `O_LARGEFILE`:
-/// one of 32 bits could not write beyond 2 GiB.
+/// In a static program `O_TMPFILE` is a bare system call, to which the C library does not
+/// add `O_LARGEFILE`: a 32-bit program could not write beyond 2 GiB.
 const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::LARGEFILE);
 
 /// As any program makes a file: less the umask.

@@ -169,7 +169,7 @@ fn deep_devices_of_many_sizes_have_the_space_of_mkfs() {
 #[test]
 fn a_small_device_takes_many_small_files() {
     let source = tree(":");
-    // Behind it no place of a superblock parts a chunk.
+    // No superblock after it splits a chunk.
     fs::write(source.path().join("large"), vec![b'x'; 80 << 20]).unwrap();
     let image = Image::new(source.path(), &["--size=400M"]);
     let mounted = Mounted::new("btrfs", "rw", Some(&image.path)).unwrap();
