@@ -156,7 +156,7 @@ fn size_of(tree: &Tree, file: InodeId) -> u64 {
 /// Reads the content of a tree as far as needed.
 ///
 /// # Errors
-/// [`Error::Source`] or [`Error::Changed`] for the first file, in the order of the tree, that
+/// [`Error::Source`](crate::Error::Source) or [`Error::Changed`](crate::Error::Changed) for the first file, in the order of the tree, that
 /// can't be read or was changed.
 pub fn survey(tree: &Tree, options: &SurveyOptions) -> Result<Survey> {
     let segments = segments(tree, if options.digest { 0 } else { EXAMINED_FROM });

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::detfs::{PROGRAM, detfs, mkfs, mkimage, succeed};
+use crate::detfs::{copy_program, detfs, mkfs, mkimage, succeed};
 use crate::oracle::{Mounted, require_root, shell};
 
 const EPOCH: i64 = 1_700_000_000;
@@ -150,7 +150,7 @@ fn an_unreadable_file() {
     fs::set_permissions(ground.scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&ground.results, fs::Permissions::from_mode(0o777)).unwrap();
     let program = ground.scratch.path().join("detfs");
-    fs::copy(PROGRAM, &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(program);
     command.env_clear().args(ground.mkimage(&[]).get_args()).uid(65_534).gid(65_534);
     ground.refused(&mut command, INPUT_OUTPUT, &["dir/secret", "permission denied"]);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::detfs::{PROGRAM, SEED, detfs, mkfs, mkimage, native, succeed};
+use crate::detfs::{SEED, copy_program, detfs, mkfs, mkimage, native, succeed};
 use crate::oracle::{LoopDevice, Mounted, fingerprint, sha256, shell};
 use crate::tree::{LATEST, Sparseness, Stress, add_efi, copy, debian, make, set_mtime, stress};
 
@@ -117,7 +117,7 @@ fn the_surroundings_do_not_matter(target: Target) {
 
     // Where another user can run it.
     let program = ground.scratch.path().join("detfs");
-    fs::copy(PROGRAM, &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(program);
     command.args(ground.command(tree).get_args()).uid(65_534).gid(65_534);
     check("user", &mut command);

@@ -22,6 +22,14 @@ fn program() -> PathBuf {
     }
 }
 
+/// A copy of [`PROGRAM`], for example for a user who can't go to where it is.
+///
+/// Another process writes it: a file that this process has open for writing may be inherited by
+/// what another test starts at that moment, and can't be run for so long.
+pub fn copy_program(to: &Path) {
+    succeed(Command::new("cp").arg(PROGRAM).arg(to));
+}
+
 /// A command of the program with nothing in its environment but a PATH.
 pub fn detfs(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     run(&program(), args)

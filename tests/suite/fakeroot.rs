@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::bad_input::USAGE;
-use crate::detfs::{PROGRAM, SEED};
+use crate::detfs::{PROGRAM, SEED, copy_program};
 use crate::oracle::{require_root, sha256, shell};
 
 /// Makes a tree of everything that only root can make, and images of it in every way.
@@ -61,7 +61,7 @@ impl Ground {
         require_root();
         let ground = Self(tempfile::tempdir_in("/var/tmp").unwrap());
         ground.open_to_all("");
-        fs::copy(PROGRAM, ground.path("detfs")).unwrap();
+        copy_program(&ground.path("detfs"));
         ground
     }
 
