@@ -75,15 +75,13 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
             };
         }
     };
-    let stages = match &command {
-        Command::Stage(_) => true,
-        Command::Build(build) => recipe::stages(&build.config),
-        _ => false,
+    let stages = match stages(&command) {
+        Ok(stages) => stages,
+        Err(error) => {
+            complain(&error);
+            return if is_repart { 1 } else { error.exit_code() }.into();
+        }
     };
-    if let Err(error) = fakeroot(stages) {
-        complain(&error);
-        return if is_repart { 1 } else { error.exit_code() }.into();
-    }
     let needs_root = stages && !rustix::process::geteuid().is_root();
     if needs_root {
         let code = namespace::enter(&words);
@@ -112,15 +110,23 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Refuses to work with a library for faked owners that does not, or where none can help.
-fn fakeroot(stages: bool) -> Result<()> {
-    match fakeroot::library()? {
+/// Whether the command stages packages. Refuses to work with a library for faked owners that does
+/// not answer, or where none can help.
+fn stages(command: &Command) -> Result<bool> {
+    // Before any file is read.
+    let library = fakeroot::library()?;
+    let stages = match command {
+        Command::Stage(_) => true,
+        Command::Build(build) => recipe::stages(&build.config),
+        _ => false,
+    };
+    match library {
         Some(library) if stages => Err(Error::parameter(
             "LD_PRELOAD",
             format!("{library} is loaded, and packages are staged with real owners"),
             "run it without fakeroot: an ordinary user gets a user namespace",
         )),
-        _ => Ok(()),
+        _ => Ok(stages),
     }
 }
 
