@@ -10,7 +10,7 @@ use crate::size::{KIB, MIB};
 
 /// What is gathered in memory and written at once. More is not faster, and less fits a processor's
 /// second level cache better, where the bytes stay between their reading and their writing.
-pub(super) const PIECE: u64 = MIB;
+pub(super) const WRITE_SIZE: u64 = MIB;
 
 /// How much of one large file is one item where nothing has to be kept in memory. Each item opens
 /// the file again.
@@ -116,12 +116,12 @@ impl<'a> Iterator for Cut<'a> {
                 end += gap;
                 break;
             }
-            if gap >= HOLE || end + gap > start + PIECE {
+            if gap >= HOLE || end + gap > start + WRITE_SIZE {
                 break;
             }
             end += gap;
             let Some(region) = next else { break };
-            let (rest, room) = (region.end() - end, start + PIECE - end);
+            let (rest, room) = (region.end() - end, start + WRITE_SIZE - end);
             if rest <= room {
                 end = region.end();
                 self.regions = &self.regions[1..];

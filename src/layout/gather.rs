@@ -1,6 +1,6 @@
 //! Makes the bytes of one item of work and writes them.
 
-use super::cut::{Item, PIECE};
+use super::cut::{Item, WRITE_SIZE};
 use super::sink::Sink;
 use super::{Fill, Layout};
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ impl<'a> Gather<'a> {
     }
 
     fn new(layout: &'a Layout, sink: Option<&'a dyn Sink>, keep: bool) -> Self {
-        let buffer = vec![0; small(PIECE)];
+        let buffer = vec![0; small(WRITE_SIZE)];
         Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, shown: 0, keep }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Gather<'a> {
 
     /// The bytes of the last item.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::replace(&mut self.buffer, vec![0; small(PIECE)]);
+        let mut bytes = std::mem::replace(&mut self.buffer, vec![0; small(WRITE_SIZE)]);
         bytes.truncate(self.filled);
         bytes
     }

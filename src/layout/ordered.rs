@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 use super::Layout;
-use super::cut::{Cut, Item, PIECE};
+use super::cut::{Cut, Item, WRITE_SIZE};
 use super::digest::{Digest, Hasher};
 use super::emit::{Failure, Options};
 use super::gather::{Gather, cannot_write};
@@ -214,7 +214,7 @@ pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> R
         place(range.clone(), Consumer::Digest(hasher))
     });
     let places = sinks.into_iter().chain(digests).collect();
-    let mut cuts = Cut::new(layout, PIECE).into_iter();
+    let mut cuts = Cut::new(layout, WRITE_SIZE).into_iter();
     let state = State {
         items: cuts.next().expect("a layout has an end"),
         cuts,

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sha2::{Digest as _, Sha256};
 
-use super::cut::{Cut, LARGE, PIECE};
+use super::cut::{Cut, LARGE, WRITE_SIZE};
 use super::*;
 use crate::error::{Error, Result};
 use crate::size::MIB;
@@ -127,7 +127,7 @@ enum What {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let len = prop_oneof![1..5000u64, Just(4096), Just(PIECE), 1..600_000u64];
+    let len = prop_oneof![1..5000u64, Just(4096), Just(WRITE_SIZE), 1..600_000u64];
     let content = (0..18usize, any::<u64>(), any::<u64>(), any::<bool>());
     prop_oneof![
         len.clone().prop_map(What::Bytes),
@@ -145,7 +145,7 @@ fn gap() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => Just(0),
         1 => 1..5000u64,
-        1 => prop::sample::select(vec![4096, 65_535, 65_536, 65_537, PIECE, 900_000]),
+        1 => prop::sample::select(vec![4096, 65_535, 65_536, 65_537, WRITE_SIZE, 900_000]),
     ]
 }
 
