@@ -47,10 +47,10 @@ fn image(directory: &Path) -> Layout {
     let tree: Arc<Tree> = Arc::new(builder.finish().unwrap());
     let blocks = |size: u64| size.next_multiple_of(4096);
     let mut layout = Layout::new(MIB + sizes.iter().map(|&size| blocks(size)).sum::<u64>());
-    let number = layout.tree(tree);
+    let number = layout.add_tree(tree);
     let mut offset = MIB;
     for (inode, &size) in (1..).zip(&sizes) {
-        layout.content(offset, size, number, InodeId::new(inode), 0);
+        layout.push_content(offset, size, number, InodeId::new(inode), 0);
         offset += blocks(size);
     }
     layout.seal()

@@ -29,8 +29,8 @@ impl Render for Fives {
 /// Bytes, a long gap, bytes that end within a sector, and a gap.
 fn image() -> (Layout, Vec<u8>) {
     let mut layout = Layout::new(3 * MIB);
-    layout.bytes(0, vec![3; 700]);
-    layout.render(MIB, 600 * KIB + 5, Arc::new(Fives));
+    layout.push_bytes(0, vec![3; 700]);
+    layout.push_render(MIB, 600 * KIB + 5, Arc::new(Fives));
     let mut bytes = vec![0; 3 << 20];
     bytes[..700].fill(3);
     bytes[1 << 20..][..600 * 1024 + 5].fill(5);
@@ -207,7 +207,7 @@ fn write_forever() {
         }
     }
     let mut layout = Layout::new(4 * MIB);
-    layout.render(0, 4 * MIB, Arc::new(Forever));
+    layout.push_render(0, 4 * MIB, Arc::new(Forever));
     write(&layout.seal(), Path::new("out"), true).unwrap();
 }
 

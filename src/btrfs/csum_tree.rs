@@ -12,7 +12,7 @@ use super::items::{Item, Items};
 use super::key::Key;
 use super::spec::{ItemHead, SECTOR, item_type, objectid};
 use crate::error::Result;
-use crate::layout::Observer;
+use crate::layout::ByteObserver;
 
 /// Consecutive sectors that have checksums.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl Sums {
     }
 }
 
-impl Observer for Sums {
+impl ByteObserver for Sums {
     /// Bytes that do not start with a sector start with zeros behind the end of a file, and those
     /// that do not end with one go on with such zeros.
     fn observe(&self, offset: u64, bytes: &[u8]) {

@@ -270,11 +270,11 @@ impl Planner<'_> {
         }
         let mut layout = Layout::new(total_bytes);
         // The first tree and the first that is rendered, as the regions have it.
-        layout.tree(Arc::clone(&volumes.tree));
+        layout.add_tree(Arc::clone(&volumes.tree));
         if let Some(spool) = self.contents.spool() {
             layout.add_render(Arc::clone(spool) as _);
         }
-        content.into_iter().for_each(|region| layout.push(region));
+        content.into_iter().for_each(|region| layout.push_region(region));
         let is_data = |chunk: &&Chunk| chunk.flags.contains(BlockGroupFlags::DATA);
         if let Some(last) = settled.chunks.iter().rfind(is_data) {
             layout.observe(0..last.start + last.len, sums);
@@ -480,7 +480,7 @@ impl Planner<'_> {
             label: &self.options.label,
         };
         for (offset, superblock) in facts.superblocks() {
-            layout.bytes(offset, superblock.as_bytes());
+            layout.push_bytes(offset, superblock.as_bytes());
         }
         let mut writer = Writer { layout, format: &self.format, space: &space, trees: &trees };
         fixed.volumes.into_iter().for_each(|tree| writer.write(tree));
@@ -552,7 +552,7 @@ impl Writer<'_> {
         };
         let fill = self.layout.add_render(Arc::new(tree));
         for (from, offset, len) in self.space.places(first, count) {
-            self.layout.push(Region { offset, len, from, fill });
+            self.layout.push_region(Region { offset, len, from, fill });
         }
     }
 }

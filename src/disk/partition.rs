@@ -112,7 +112,7 @@ impl Disk {
         })?;
         for (partition, content) in self.partitions.iter().zip(contents) {
             assert!(content.size() <= partition.size, "contents are planned for their partition");
-            layout.place(partition.start, content);
+            layout.add_layout(partition.start, content);
         }
         Ok(layout.seal())
     }

@@ -82,7 +82,7 @@ pub(crate) fn partition(size: u64, uuid: Uuid, label: &str) -> Result<Layout> {
     };
     let header = Header::new(uuid, label, last_page);
     let mut layout = Layout::new(size);
-    layout.bytes(0, header.as_bytes().to_vec());
+    layout.push_bytes(0, header.as_bytes().to_vec());
     Ok(layout)
 }
 

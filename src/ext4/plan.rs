@@ -273,7 +273,7 @@ impl<'a> Writer<'a> {
         let directories: Arc<Directories> = Arc::clone(&self.directories);
         let fill = layout.add_render(directories);
         for (from, offset, len) in placement.directories.bytes(block_size) {
-            layout.push(Region { offset, len, from, fill });
+            layout.push_region(Region { offset, len, from, fill });
         }
         let fill = layout.add_render(Arc::new(XattrBlocks {
             numbers: Arc::clone(&self.numbers),
@@ -282,7 +282,7 @@ impl<'a> Writer<'a> {
             block_size: usize::try_from(block_size).expect("at most 4096"),
         }));
         for (from, offset, len) in placement.xattrs.bytes(block_size) {
-            layout.push(Region { offset, len, from, fill });
+            layout.push_region(Region { offset, len, from, fill });
         }
         let fill = layout.add_render(Arc::new(Inodes {
             numbers: Arc::clone(&self.numbers),
@@ -295,7 +295,7 @@ impl<'a> Writer<'a> {
         }));
         let inode_size = u64::from(INODE_SIZE);
         for (group, place) in (0..).zip(&usage.geometry.places) {
-            layout.push(Region {
+            layout.push_region(Region {
                 offset: place.inode_table * block_size,
                 len: usage.used_inodes(group) * inode_size,
                 from: group * usage.geometry.shape.inodes_per_group * inode_size,
@@ -321,7 +321,7 @@ impl<'a> Writer<'a> {
         let block_size = usize::try_from(self.block_size()).expect("at most 4096");
         let (root, blocks) = mapping.encode(block_size, seed);
         for (block, bytes) in blocks {
-            layout.bytes(block * self.block_size(), bytes);
+            layout.push_bytes(block * self.block_size(), bytes);
         }
         root
     }
@@ -329,7 +329,7 @@ impl<'a> Writer<'a> {
     /// Places what files and long symlinks hold. Blocks of zeros need not be written.
     fn content(&self, placement: &Placement, layout: &mut Layout) {
         let tree = &self.numbers.tree;
-        let number = layout.tree(Arc::clone(tree));
+        let number = layout.add_tree(Arc::clone(tree));
         let block_size = self.block_size();
         for (id, inode) in tree.iter() {
             let mut content = |range: Range<u64>, start: u64| {
@@ -339,7 +339,7 @@ impl<'a> Writer<'a> {
                     let from = data.start.max(range.start);
                     let len = data.end.min(range.end) - from;
                     let at = start * block_size + (from - range.start);
-                    layout.content(at, len, number, id, from);
+                    layout.push_content(at, len, number, id, from);
                 }
             };
             match (inode.kind, placement.blocks(id)) {
@@ -353,7 +353,7 @@ impl<'a> Writer<'a> {
                 }
                 (Kind::Symlink, Blocks::One(start)) => {
                     debug_assert!(tree.target(id).len() > FAST_SYMLINK_MAX);
-                    layout.bytes(start * block_size, tree.target(id));
+                    layout.push_bytes(start * block_size, tree.target(id));
                 }
                 _ => {}
             }
@@ -388,7 +388,7 @@ impl<'a> Writer<'a> {
         if let Some(first) = placement.journal.extents.first() {
             let blocks: u64 =
                 placement.journal.extents.iter().map(|extent| u64::from(extent.len)).sum();
-            layout.bytes(first.start * block_size, journal_superblock(blocks, block_size));
+            layout.push_bytes(first.start * block_size, journal_superblock(blocks, block_size));
             file(&placement.journal, JOURNAL_INO, S_IFREG | 0o600, 0, layout);
         }
         if let Some(ino) = self.orphan_ino {
@@ -398,7 +398,7 @@ impl<'a> Writer<'a> {
                 for block in extent.start..extent.start + u64::from(extent.len) {
                     let tail = orphan_tail(seed, block, size);
                     let offset = (block + 1) * block_size - tail.as_bytes().len() as u64;
-                    layout.bytes(offset, tail.as_bytes());
+                    layout.push_bytes(offset, tail.as_bytes());
                 }
             }
             file(&placement.orphan, ino, S_IFREG | 0o600, 0, layout);
@@ -431,9 +431,9 @@ impl<'a> Writer<'a> {
                 .iter()
                 .flat_map(|&group| low(shape.group_start(group) + within_group).to_le_bytes())
                 .collect();
-            layout.bytes(at * block_size, copies);
+            layout.push_bytes(at * block_size, copies);
         }
-        layout.bytes(block * block_size, indirect);
+        layout.push_bytes(block * block_size, indirect);
 
         let mut record = new_record(self.options.epoch);
         record.i_mode = (S_IFREG | 0o600).into();
@@ -475,15 +475,20 @@ impl<'a> Writer<'a> {
             seed: self.numbers.seed,
         };
         let sb = superblock(self.options, usage, &facts);
-        layout.bytes(SUPER_OFFSET, sb.as_bytes());
+        layout.push_bytes(SUPER_OFFSET, sb.as_bytes());
         let fill: Fill = layout.add_bytes(descs.as_bytes());
         let len = descs.as_bytes().len() as u64;
         for group in std::iter::once(0).chain(shape.backups()) {
             let start = shape.group_start(group);
             if group > 0 {
-                layout.bytes(start * self.block_size(), backup(&sb, group).as_bytes());
+                layout.push_bytes(start * self.block_size(), backup(&sb, group).as_bytes());
             }
-            layout.push(Region { offset: (start + 1) * self.block_size(), len, from: 0, fill });
+            layout.push_region(Region {
+                offset: (start + 1) * self.block_size(),
+                len,
+                from: 0,
+                fill,
+            });
         }
     }
 
@@ -494,7 +499,12 @@ impl<'a> Writer<'a> {
         for (group, place) in (0..).zip(&usage.geometry.places) {
             let from = group * block_size;
             let mut push = |block, fill| {
-                layout.push(Region { offset: block * block_size, len: block_size, from, fill });
+                layout.push_region(Region {
+                    offset: block * block_size,
+                    len: block_size,
+                    from,
+                    fill,
+                });
             };
             if !usage.is_untouched(group) {
                 push(place.block_bitmap, blocks);

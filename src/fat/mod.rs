@@ -120,10 +120,10 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     let &Options { hidden_sectors, volume_id, epoch, .. } = options;
     let identity = Identity { hidden_sectors, volume_id, label };
     for (offset, sector) in boot::sectors(&geometry, &identity, placement.used) {
-        layout.bytes(offset, sector);
+        layout.push_bytes(offset, sector);
     }
     placement.lay_tables(&mut layout);
-    let number = layout.tree(Arc::clone(tree));
+    let number = layout.add_tree(Arc::clone(tree));
     let label = label.map(|bytes| Label { bytes, time: epoch });
     placement.lay_tree(&mut layout, number, label.as_ref());
     let cluster_size = geometry.shape.cluster_size;

@@ -93,7 +93,7 @@ impl<'a> Placement<'a> {
     pub(super) fn lay_tables(&self, layout: &mut Layout) {
         for number in 0..FATS {
             let offset = self.geometry.fat_offset(number);
-            layout.render(offset, self.table.len(), self.table.clone());
+            layout.push_render(offset, self.table.len(), self.table.clone());
         }
     }
 
@@ -105,14 +105,14 @@ impl<'a> Placement<'a> {
                 0 => self.geometry.root_offset(),
                 cluster => self.geometry.cluster_offset(cluster),
             };
-            layout.bytes(offset, self.encode_directory(position, label));
+            layout.push_bytes(offset, self.encode_directory(position, label));
             for (entry, name) in self.tree.entries(directory.id).iter().zip(directory.names.clone())
             {
                 if let Kind::File { size, .. } = self.tree.inode(entry.inode()).kind
                     && size > 0
                 {
                     let offset = self.geometry.cluster_offset(self.names[name]);
-                    layout.content(offset, size, number, entry.inode(), 0);
+                    layout.push_content(offset, size, number, entry.inode(), 0);
                 }
             }
         }

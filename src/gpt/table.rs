@@ -100,7 +100,7 @@ pub fn plan(table: &Table) -> Result<Layout> {
     let (first, second) = (geometry.primary_entries(), geometry.backup_entries());
 
     let mut layout = Layout::new(geometry.size());
-    let mut place = |at: Lba, bytes: &[u8]| layout.bytes(at.offset(sector_size), bytes);
+    let mut place = |at: Lba, bytes: &[u8]| layout.push_bytes(at.offset(sector_size), bytes);
     place(Lba(0), encode_mbr(&geometry, table.mbr.as_deref()).as_bytes());
     place(primary, header(primary, backup, first).as_bytes());
     place(first, entries.as_bytes());

@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::cut::{Cut, LARGE};
 use super::digest::Digest;
-use super::gather::{Gather, cannot_write};
 use super::sink::Sink;
+use super::work::{LARGE, WorkItems};
+use super::write_buffer::{WriteBuffer, cannot_write};
 use super::{Layout, ordered};
 use crate::error::{Error, Result};
 use crate::workers::share;
@@ -67,17 +67,22 @@ pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<V
     if sink.in_order() || !options.digests.is_empty() {
         return ordered::emit(layout, sink, options);
     }
-    for cut in Cut::new(layout, LARGE) {
+    for cut in WorkItems::new(layout, LARGE) {
         emit_part(layout, cut, sink, options)?;
     }
     Ok(Vec::new())
 }
 
-fn emit_part(layout: &Layout, cut: Cut<'_>, sink: &dyn Sink, options: &Options<'_>) -> Result<()> {
+fn emit_part(
+    layout: &Layout,
+    cut: WorkItems<'_>,
+    sink: &dyn Sink,
+    options: &Options<'_>,
+) -> Result<()> {
     let cut = Mutex::new(cut.enumerate());
     let failed = AtomicBool::new(false);
     let work = || -> Result<(), Failure> {
-        let mut gather = Gather::to_sink(layout, sink);
+        let mut gather = WriteBuffer::to_sink(layout, sink);
         // An item is only taken when all before it are: the first failure is always among them.
         while !failed.load(Ordering::Relaxed) {
             let next = cut.lock().unwrap_or_else(PoisonError::into_inner).next();

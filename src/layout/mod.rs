@@ -1,14 +1,14 @@
 //! What byte goes where: the value that every planner makes and the emitter writes.
 
-mod cut;
 mod digest;
 mod emit;
-mod gather;
 mod ordered;
 mod output;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod work;
+mod write_buffer;
 
 use std::fmt;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use digest::Digest;
 pub use emit::{Options, emit};
 pub use output::{Destination, Output, publish};
-pub use sink::{Discard, Sink, Within, WriteAtSink};
+pub use sink::{Discard, OffsetSink, Sink, WriteAtSink};
 
 use crate::error::Result;
 use crate::tree::{InodeId, Tree};
@@ -36,7 +36,7 @@ pub trait Render: Send + Sync {
 }
 
 /// Sees bytes when they are written, so that others that are made of them can come after.
-pub trait Observer: Send + Sync {
+pub trait ByteObserver: Send + Sync {
     /// Bytes of the layout from `offset` on. It is called from several threads and in any order,
     /// with each byte that a region covers once. What is not covered is zeros, and may be left
     /// out.
@@ -48,11 +48,11 @@ pub trait Observer: Send + Sync {
 
 /// A part of the image that somebody observes.
 #[derive(Clone)]
-struct Observed {
+struct ObservedRange {
     range: Range<u64>,
     /// Where the observer's layout starts in this one.
     base: u64,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn ByteObserver>,
 }
 
 /// Where the bytes of a region come from.
@@ -100,7 +100,7 @@ pub struct Layout {
     bytes: Vec<Box<[u8]>>,
     renders: Vec<Arc<dyn Render>>,
     trees: Vec<Arc<Tree>>,
-    observed: Vec<Observed>,
+    observed: Vec<ObservedRange>,
     sorted: bool,
 }
 
@@ -159,7 +159,7 @@ impl Layout {
     }
 
     /// Adds a tree for [`Layout::content`] to refer to; gives its number.
-    pub fn tree(&mut self, tree: Arc<Tree>) -> u16 {
+    pub fn add_tree(&mut self, tree: Arc<Tree>) -> u16 {
         self.trees.push(tree);
         u16::try_from(self.trees.len() - 1).expect("a layout has a handful of trees")
     }
@@ -177,32 +177,32 @@ impl Layout {
     }
 
     /// Places finished bytes.
-    pub fn bytes(&mut self, offset: u64, bytes: impl Into<Box<[u8]>>) {
+    pub fn push_bytes(&mut self, offset: u64, bytes: impl Into<Box<[u8]>>) {
         let bytes = bytes.into();
         let len = bytes.len() as u64;
         let fill = self.add_bytes(bytes);
-        self.push(Region { offset, len, from: 0, fill });
+        self.push_region(Region { offset, len, from: 0, fill });
     }
 
     /// Places `len` bytes that are made on demand.
-    pub fn render(&mut self, offset: u64, len: u64, render: Arc<dyn Render>) {
+    pub fn push_render(&mut self, offset: u64, len: u64, render: Arc<dyn Render>) {
         let fill = self.add_render(render);
-        self.push(Region { offset, len, from: 0, fill });
+        self.push_region(Region { offset, len, from: 0, fill });
     }
 
     /// Places `len` bytes of a file's content, from the file's offset `from` on.
-    pub fn content(&mut self, offset: u64, len: u64, tree: u16, inode: InodeId, from: u64) {
-        self.push(Region { offset, len, from, fill: Fill::Content { tree, inode } });
+    pub fn push_content(&mut self, offset: u64, len: u64, tree: u16, inode: InodeId, from: u64) {
+        self.push_region(Region { offset, len, from, fill: Fill::Content { tree, inode } });
     }
 
     /// Has all bytes of a range seen before any byte behind it is made.
-    pub fn observe(&mut self, range: Range<u64>, observer: Arc<dyn Observer>) {
-        self.observed.push(Observed { range, base: 0, observer });
+    pub fn observe(&mut self, range: Range<u64>, observer: Arc<dyn ByteObserver>) {
+        self.observed.push(ObservedRange { range, base: 0, observer });
     }
 
     /// Shows bytes to those who observe them.
-    fn show(&self, offset: u64, bytes: &[u8]) {
-        for Observed { range, base, observer } in &self.observed {
+    fn notify(&self, offset: u64, bytes: &[u8]) {
+        for ObservedRange { range, base, observer } in &self.observed {
             let start = offset.max(range.start);
             let end = (offset + bytes.len() as u64).min(range.end);
             if start < end {
@@ -226,8 +226,8 @@ impl Layout {
     }
 
     /// Places another layout, sealed or not, inside this one.
-    pub fn place(&mut self, offset: u64, inner: Self) {
-        self.observed.extend(inner.observed.into_iter().map(|observed| Observed {
+    pub fn add_layout(&mut self, offset: u64, inner: Self) {
+        self.observed.extend(inner.observed.into_iter().map(|observed| ObservedRange {
             range: observed.range.start + offset..observed.range.end + offset,
             base: observed.base + offset,
             ..observed
@@ -242,7 +242,7 @@ impl Layout {
                 Fill::Render(number) => *number += renders,
                 Fill::Content { tree, .. } => *tree += trees,
             }
-            self.push(region);
+            self.push_region(region);
         }
         self.bytes.extend(inner.bytes);
         self.renders.extend(inner.renders);
@@ -250,7 +250,7 @@ impl Layout {
     }
 
     /// Places a region; one without bytes is left out.
-    pub fn push(&mut self, region: Region) {
+    pub fn push_region(&mut self, region: Region) {
         if region.len > 0 {
             self.sorted = false;
             self.regions.push(region);

@@ -17,11 +17,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 use super::Layout;
-use super::cut::{Cut, Item, WRITE_SIZE};
 use super::digest::{Digest, Hasher};
 use super::emit::{Failure, Options};
-use super::gather::{Gather, cannot_write};
 use super::sink::Sink;
+use super::work::{WRITE_SIZE, WorkItem, WorkItems};
+use super::write_buffer::{WriteBuffer, cannot_write};
 use crate::error::Result;
 use crate::workers::share;
 
@@ -86,7 +86,7 @@ struct Place<'a> {
 /// What a thread can do.
 enum Step<'a> {
     /// Make the block of an item.
-    Make(usize, Item<'a>),
+    Make(usize, WorkItem<'a>),
     /// Give a block to a consumer.
     Consume {
         place: usize,
@@ -101,8 +101,8 @@ enum Step<'a> {
 
 struct State<'a> {
     /// The items that are not taken yet: up to the end of the observed range, and those after it.
-    items: Cut<'a>,
-    cuts: vec::IntoIter<Cut<'a>>,
+    items: WorkItems<'a>,
+    cuts: vec::IntoIter<WorkItems<'a>>,
     /// The number of the first block that is held.
     first: usize,
     /// The blocks of all items that were taken, from that one on; nothing for unfinished ones.
@@ -214,7 +214,7 @@ pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> R
         place(range.clone(), Consumer::Digest(hasher))
     });
     let places = sinks.into_iter().chain(digests).collect();
-    let mut cuts = Cut::new(layout, WRITE_SIZE).into_iter();
+    let mut cuts = WorkItems::new(layout, WRITE_SIZE).into_iter();
     let state = State {
         items: cuts.next().expect("a layout has an end"),
         cuts,
@@ -251,7 +251,7 @@ impl<'a> Line<'a> {
     /// Does steps until there are no more.
     fn work(&self) {
         let direct = (!self.sink.in_order()).then_some(self.sink);
-        let mut gather = Gather::to_memory(self.layout, direct);
+        let mut gather = WriteBuffer::to_memory(self.layout, direct);
         self.state().ahead += AHEAD;
         loop {
             let mut state = self.state();
@@ -283,8 +283,8 @@ impl<'a> Line<'a> {
     fn make(
         &self,
         number: usize,
-        item: &Item<'a>,
-        gather: &mut Gather<'a>,
+        item: &WorkItem<'a>,
+        gather: &mut WriteBuffer<'a>,
         direct: Option<&dyn Sink>,
     ) {
         let made = match (item.is_zeros(), direct) {

@@ -94,20 +94,20 @@ impl<W: WriteAt + Send> Sink for WriteAtSink<W> {
 }
 
 /// A part of another sink: from an offset on.
-pub struct Within<'a> {
+pub struct OffsetSink<'a> {
     /// What the bytes go to; not [in order](Sink::in_order).
     pub sink: &'a dyn Sink,
     /// Where the part starts in it, in bytes.
     pub base: u64,
 }
 
-impl fmt::Debug for Within<'_> {
+impl fmt::Debug for OffsetSink<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Within").field("base", &self.base).finish_non_exhaustive()
     }
 }
 
-impl Sink for Within<'_> {
+impl Sink for OffsetSink<'_> {
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.sink.write(self.base + offset, bytes)
     }

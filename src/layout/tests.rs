@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sha2::{Digest as _, Sha256};
 
-use super::cut::{Cut, LARGE, WRITE_SIZE};
+use super::work::{LARGE, WRITE_SIZE, WorkItems};
 use super::*;
 use crate::error::{Error, Result};
 use crate::size::MIB;
@@ -172,13 +172,13 @@ fn build(contents: &Contents, parts: &[(u64, What)], tail: u64) -> (Layout, Vec<
     }
     bytes.resize(bytes.len() + tail as usize, 0);
     let mut layout = Layout::new(bytes.len() as u64);
-    let tree = layout.tree(Arc::clone(&contents.tree));
+    let tree = layout.add_tree(Arc::clone(&contents.tree));
     for (seed, offset, what) in places.into_iter().rev() {
         match what {
-            What::Bytes(len) => layout.bytes(offset, patterned(seed, *len)),
-            What::Render(len) => layout.render(offset, *len, Arc::new(Pattern(seed))),
+            What::Bytes(len) => layout.push_bytes(offset, patterned(seed, *len)),
+            What::Render(len) => layout.push_render(offset, *len, Arc::new(Pattern(seed))),
             What::Content { file, from, len } => {
-                layout.content(offset, *len, tree, contents.files[*file].0, *from);
+                layout.push_content(offset, *len, tree, contents.files[*file].0, *from);
             }
         }
     }
@@ -335,7 +335,7 @@ fn all_ways_give_the_same_bytes() {
 /// What was observed, and what is made of that.
 struct Recorder(Mutex<Vec<u8>>);
 
-impl Observer for Recorder {
+impl ByteObserver for Recorder {
     fn observe(&self, offset: u64, bytes: &[u8]) {
         let at = offset as usize;
         self.0.lock().unwrap()[at..at + bytes.len()].copy_from_slice(bytes);
@@ -366,11 +366,11 @@ fn what_is_observed_comes_first() {
             let size = inner.size();
             let recorder = Arc::new(Recorder(Mutex::new(vec![0; size as usize])));
             let mut twice = Layout::new(2 * size);
-            twice.place(0, inner);
+            twice.add_layout(0, inner);
             twice.observe(0..size, Arc::clone(&recorder) as _);
-            twice.render(size, size, recorder);
+            twice.push_render(size, size, recorder);
             let mut whole = Layout::new(MIB + 2 * size);
-            whole.place(MIB, twice);
+            whole.add_layout(MIB, twice);
             let whole = whole.seal();
             let expected = [vec![0; MIB as usize], bytes.clone(), bytes].concat();
             let range = 4096..whole.size();
@@ -392,7 +392,7 @@ fn len_of(number: u64) -> u64 {
     if number % 2 == 1 { 300 } else { 9000 }
 }
 
-impl Observer for WholeSectors {
+impl ByteObserver for WholeSectors {
     fn observe(&self, offset: u64, bytes: &[u8]) {
         let skipped = (offset.next_multiple_of(4096) - offset) as usize;
         assert!(bytes.iter().take(skipped).all(|&byte| byte == 0), "{offset}");
@@ -406,11 +406,11 @@ impl Observer for WholeSectors {
 fn observers_see_whole_sectors() {
     let mut layout = Layout::new(1000 * STRIDE);
     for number in 0..1000 {
-        layout.render(number * STRIDE, len_of(number), Arc::new(Pattern(number)));
+        layout.push_render(number * STRIDE, len_of(number), Arc::new(Pattern(number)));
     }
     layout.observe(0..1000 * STRIDE, Arc::new(WholeSectors));
     let layout = layout.seal();
-    let mut items = Cut::new(&layout, LARGE).into_iter().flatten();
+    let mut items = WorkItems::new(&layout, LARGE).into_iter().flatten();
     assert!(items.any(|item| item.range.start % 4096 > 0), "this test needs such pieces");
     for (number, digests) in [(1, &[][..]), (3, std::slice::from_ref(&(0..100)))] {
         emit(&layout, &Discard, &Options { digests, ..threads(number) }).unwrap();
@@ -423,13 +423,13 @@ fn a_failure_before_what_is_observed_ends() {
     let (tree, files) = failing(&[30]);
     for (number, in_order) in [(1, true), (3, true), (8, true), (1, false), (4, false)] {
         let mut layout = Layout::new(65 * 8192);
-        let number_of_tree = layout.tree(Arc::clone(&tree));
+        let number_of_tree = layout.add_tree(Arc::clone(&tree));
         for (at, &file) in (0u64..).zip(&files) {
-            layout.content(at * 8192, 8192, number_of_tree, file, 0);
+            layout.push_content(at * 8192, 8192, number_of_tree, file, 0);
         }
         let recorder = Arc::new(Recorder(Mutex::new(vec![0; 64 * 8192])));
         layout.observe(0..64 * 8192, Arc::clone(&recorder) as _);
-        layout.render(64 * 8192, 8192, recorder);
+        layout.push_render(64 * 8192, 8192, recorder);
         let sink = Checked::new(layout.size(), None, in_order);
         let error = emit(&layout.seal(), &sink, &threads(number)).unwrap_err().to_string();
         assert!(error.starts_with("30: "), "{error}");
@@ -440,7 +440,7 @@ fn a_failure_before_what_is_observed_ends() {
 #[should_panic(expected = "across the end of what is observed")]
 fn a_region_across_the_end_of_what_is_observed_is_a_mistake() {
     let mut layout = Layout::new(100);
-    layout.bytes(10, vec![1; 20]);
+    layout.push_bytes(10, vec![1; 20]);
     layout.observe(0..20, Arc::new(Recorder(Mutex::default())));
     drop(layout.seal());
 }
@@ -461,7 +461,7 @@ fn a_large_file_is_cut() {
     let (layout, bytes) = build(&contents, &parts, 3 * MIB);
     check(&layout, &bytes, std::slice::from_ref(&(4096..16 * MIB)));
     let lens: Vec<_> =
-        Cut::new(&layout, LARGE).into_iter().flatten().map(|item| item.len()).collect();
+        WorkItems::new(&layout, LARGE).into_iter().flatten().map(|item| item.len()).collect();
     assert_eq!(lens, [4096, 16 * MIB, MIB + 123, 3, 3 * MIB]);
 }
 
@@ -469,11 +469,11 @@ fn a_large_file_is_cut() {
 fn small_things_are_gathered() {
     let mut layout = Layout::new(8 * MIB);
     for block in 0..1024 {
-        layout.bytes(block * 4096, vec![1; 4000]);
+        layout.push_bytes(block * 4096, vec![1; 4000]);
     }
-    layout.bytes(6 * MIB + 7, vec![1; 1]);
+    layout.push_bytes(6 * MIB + 7, vec![1; 1]);
     let layout = layout.seal();
-    let items: Vec<_> = Cut::new(&layout, LARGE).into_iter().flatten().collect();
+    let items: Vec<_> = WorkItems::new(&layout, LARGE).into_iter().flatten().collect();
     let expected = [
         (0, MIB, false),
         (MIB, 2 * MIB, false),
@@ -517,10 +517,10 @@ fn the_first_failure_is_reported() {
     let (tree, files) = failing(&[30, 31, 33, 40]);
     let mut contents = Layout::new(64 * MIB);
     let mut renders = Layout::new(64 * MIB);
-    let number = contents.tree(Arc::clone(&tree));
+    let number = contents.add_tree(Arc::clone(&tree));
     for (at, file) in (0..).zip(files) {
-        contents.content(at * MIB, 8192, number, file, 0);
-        renders.render(at * MIB, 8192, Arc::new(Copied(Arc::clone(&tree), file)));
+        contents.push_content(at * MIB, 8192, number, file, 0);
+        renders.push_render(at * MIB, 8192, Arc::new(Copied(Arc::clone(&tree), file)));
     }
     fails_at_30(&contents.seal());
     fails_at_30(&renders.seal());
@@ -556,7 +556,7 @@ fn a_failing_sink_is_named() {
         }
     }
     let mut layout = Layout::new(8 * MIB);
-    layout.bytes(MIB, vec![1; 100]);
+    layout.push_bytes(MIB, vec![1; 100]);
     let layout = layout.seal();
     let start = 0..MIB;
     let digest = std::slice::from_ref(&start);
@@ -635,11 +635,11 @@ fn laid_out(directory: &Path, count: u64, size: u64) -> (Layout, Vec<u8>) {
     let step = size.next_multiple_of(4096);
     let mut layout = Layout::new(MIB + count * step);
     let mut bytes = vec![0; layout.size() as usize];
-    let number = layout.tree(Arc::clone(&tree));
+    let number = layout.add_tree(Arc::clone(&tree));
     for file in 0..count {
         let inode = tree.find(format!("{file:04}").as_bytes()).unwrap();
         let offset = MIB + file * step;
-        layout.content(offset, size, number, inode, 0);
+        layout.push_content(offset, size, number, inode, 0);
         pattern(file, 0, &mut bytes[offset as usize..(offset + size) as usize]);
     }
     (layout.seal(), bytes)

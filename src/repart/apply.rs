@@ -15,7 +15,7 @@ use super::run::{Grounds, Placed};
 use super::{Verity, el_torito, split};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
-use crate::layout::{self, Layout, Output, Sink, Within, emit, publish};
+use crate::layout::{self, Layout, OffsetSink, Output, Sink, emit, publish};
 use crate::seed::Seed;
 use crate::verity::signature::Signature;
 use crate::verity::{HashTree, Leaves, Parameters};
@@ -162,7 +162,7 @@ impl Job<'_> {
             let (inner, warnings) = self.contents[at].plan(content, placed.row.offset)?;
             warnings.iter().for_each(|warning| (grounds.report)(warning));
             let mut layout = Layout::new(size);
-            layout.place(0, inner);
+            layout.add_layout(0, inner);
             let leaves = match hash {
                 Some(hash) => {
                     let parameters = grounds.verity(hash, content, self.seed);
@@ -197,7 +197,7 @@ impl Job<'_> {
         let Planned { row, layout, leaves } = planned;
         let threads = self.grounds.options.threads;
         let (at, base) = (self.rows[row].at, self.rows[row].row.offset);
-        emit(&layout, &Within { sink: output, base }, &layout::Options::new(threads))?;
+        emit(&layout, &OffsetSink { sink: output, base }, &layout::Options::new(threads))?;
         let Some(leaves) = leaves else { return Ok(()) };
         let HashTree { root_hash, bytes } = leaves.finish(threads);
         let key = self.grounds.partitions[at].match_key();
@@ -381,7 +381,7 @@ impl Grounds<'_> {
     /// Writes bytes to a partition, and zeros behind them.
     fn fill(&self, output: &dyn Sink, row: &Row, bytes: &[u8]) -> Result<()> {
         let len = bytes.len() as u64;
-        let sink = Within { sink: output, base: row.offset };
+        let sink = OffsetSink { sink: output, base: row.offset };
         let written = sink.write(0, bytes).and_then(|()| sink.zeros(len, row.size - len));
         written
             .map_err(|error| Error::output(format!("cannot write {}", row.identity.label), error))

@@ -243,7 +243,7 @@ impl Blocks {
                 Err(error) => return Err(fail(error)),
             };
             let (offset, len) = (data - start, hole - data);
-            layout.push(crate::layout::Region { offset, len, from: offset, fill });
+            layout.push_region(crate::layout::Region { offset, len, from: offset, fill });
             at = hole.max(data + 1);
         }
         Ok(layout)

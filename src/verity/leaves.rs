@@ -12,7 +12,7 @@ use super::parameters::Parameters;
 use super::spec::DIGEST;
 use super::tree::{HashTree, PORTION};
 use crate::error::Result;
-use crate::layout::Observer;
+use crate::layout::ByteObserver;
 use crate::workers::for_each;
 
 /// A block that does not come in one part.
@@ -112,7 +112,7 @@ fn words(hash: [u8; DIGEST]) -> [u64; 4] {
     std::array::from_fn(|n| u64::from_le_bytes(words[n]))
 }
 
-impl Observer for Leaves {
+impl ByteObserver for Leaves {
     fn observe(&self, offset: u64, bytes: &[u8]) {
         let left = self.parameters.data_size.saturating_sub(offset);
         let mut rest = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];

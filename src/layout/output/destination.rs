@@ -149,7 +149,7 @@ impl Destination {
                 let file = uninterrupted(|| create(&mut name)).map_err(fail)?;
                 file.set_len(size).map_err(fail)?;
                 let unit = sharing_unit(&file);
-                (file, Kind::File { name, unit, turn: Mutex::default() })
+                (file, Kind::File { name, unit, write_lock: Mutex::default() })
             }
         };
         Ok(Output { path, file, kind, sync, discard: true })

@@ -55,7 +55,7 @@ enum Kind {
         unit: Option<u64>,
         /// The kernel lets one thread at a time write to a file, and the others spin. Here they
         /// sleep, which takes a quarter less of the processors' time.
-        turn: Mutex<()>,
+        write_lock: Mutex<()>,
     },
 }
 
@@ -128,7 +128,7 @@ impl Sink for Output {
                 let taken = head.take(offset, bytes);
                 self.file.write_all_at(&bytes[taken..], offset + taken as u64)
             }
-            Kind::File { ref turn, .. } => {
+            Kind::File { write_lock: ref turn, .. } => {
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                 self.file.write_all_at(bytes, offset)
             }

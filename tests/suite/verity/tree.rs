@@ -55,7 +55,7 @@ fn trees_are_those_of_veritysetup() {
         for blocks in [1, 2, per_block, per_block + 1, 5 * per_block + 3] {
             check(blocks * data, block_sizes, |size| {
                 let mut layout = Layout::new(size);
-                layout.bytes(0, Random::new(blocks).bytes(size));
+                layout.push_bytes(0, Random::new(blocks).bytes(size));
                 layout
             });
         }
@@ -69,7 +69,7 @@ fn sparse_data_has_a_tree_of_three_levels() {
         check(blocks * u64::from(block_sizes.0), block_sizes, |size| {
             let mut layout = Layout::new(size);
             for part in [0, size / 3, size / 2 + 1, size - 3000] {
-                layout.bytes(part, Random::new(part).bytes(2999));
+                layout.push_bytes(part, Random::new(part).bytes(2999));
             }
             layout
         });
@@ -82,7 +82,7 @@ fn the_end_of_a_partition_may_be_left_out() {
     let scratch = tempfile::tempdir().unwrap();
     let [data, hash] = ["data", "hash"].map(|name| scratch.path().join(name));
     let mut layout = Layout::new(1 << 20);
-    layout.bytes(0, Random::new(1).bytes(1 << 20));
+    layout.push_bytes(0, Random::new(1).bytes(1 << 20));
     let tree = write(layout, &parameters(300 << 10, (4096, 4096)), &data, 1);
     fs::write(&hash, &tree.bytes).unwrap();
     verity::verify(&data, &hash, &hex(tree.root_hash)).unwrap();

@@ -1,7 +1,7 @@
 //! Makes the bytes of one item of work and writes them.
 
-use super::cut::{Item, WRITE_SIZE};
 use super::sink::Sink;
+use super::work::{WRITE_SIZE, WorkItem};
 use super::{Fill, Layout};
 use crate::error::{Error, Result};
 use crate::tree::InodeId;
@@ -12,7 +12,7 @@ pub(super) fn cannot_write(sink: &dyn Sink) -> impl FnOnce(std::io::Error) -> Er
 }
 
 /// A buffer for the bytes that come next in the image.
-pub(super) struct Gather<'a> {
+pub(super) struct WriteBuffer<'a> {
     layout: &'a Layout,
     sink: Option<&'a dyn Sink>,
     buffer: Vec<u8>,
@@ -33,7 +33,7 @@ fn small(len: u64) -> usize {
     usize::try_from(len).expect("memory has no more bytes than a usize counts")
 }
 
-impl<'a> Gather<'a> {
+impl<'a> WriteBuffer<'a> {
     /// For a sink alone.
     pub(super) fn to_sink(layout: &'a Layout, sink: &'a dyn Sink) -> Self {
         Self::new(layout, Some(sink), false)
@@ -51,10 +51,10 @@ impl<'a> Gather<'a> {
     }
 
     /// Makes the bytes of an item and writes them to the sink.
-    pub(super) fn item(&mut self, item: &Item<'_>) -> Result<()> {
+    pub(super) fn item(&mut self, item: &WorkItem<'_>) -> Result<()> {
         self.restart(item.range.start);
         let layout = self.layout;
-        for part in item.parts() {
+        for part in item.segments() {
             match part.fill {
                 None => self.fill(part.len, |_, out| {
                     out.fill(0);
@@ -113,7 +113,7 @@ impl<'a> Gather<'a> {
                     for at in (0..shared).step_by(self.buffer.len()) {
                         let take = small((shared - at).min(self.buffer.len() as u64));
                         reader.read(from + at, &mut self.buffer[..take])?;
-                        layout.show(offset + at, &self.buffer[..take]);
+                        layout.notify(offset + at, &self.buffer[..take]);
                     }
                 }
                 self.restart(offset + shared);
@@ -145,7 +145,7 @@ impl<'a> Gather<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.layout.show(self.start + self.shown as u64, &self.buffer[self.shown..self.filled]);
+        self.layout.notify(self.start + self.shown as u64, &self.buffer[self.shown..self.filled]);
         self.shown = self.filled;
         let bytes = &self.buffer[self.sent..self.filled];
         if let Some(sink) = self.sink

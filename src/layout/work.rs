@@ -25,7 +25,7 @@ const SECTOR: u64 = 4 * KIB;
 
 /// Consecutive bytes of the image.
 #[derive(Clone)]
-pub(super) struct Item<'a> {
+pub(super) struct WorkItem<'a> {
     /// Where they are in the image.
     pub(super) range: Range<u64>,
     /// The layout's regions from the first one on that ends after the start of the range.
@@ -34,14 +34,14 @@ pub(super) struct Item<'a> {
 
 /// Bytes of an item that come from one region, or from none.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Segment {
     pub(super) offset: u64,
     pub(super) len: u64,
     /// What fills it, and from where on; nothing for zeros.
     pub(super) fill: Option<(Fill, u64)>,
 }
 
-impl<'a> Item<'a> {
+impl<'a> WorkItem<'a> {
     /// How many bytes it has.
     pub(super) fn len(&self) -> u64 {
         self.range.end - self.range.start
@@ -53,7 +53,7 @@ impl<'a> Item<'a> {
     }
 
     /// Its parts, in order and without gaps.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Part> + use<'a> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment> + use<'a> {
         let Range { start: mut offset, end } = self.range;
         let mut regions = self.regions.iter();
         std::iter::from_fn(move || {
@@ -69,7 +69,7 @@ impl<'a> Item<'a> {
                 Some(region) => (region.offset.min(end), None),
                 None => (end, None),
             };
-            let part = Part { offset, len: stop - offset, fill };
+            let part = Segment { offset, len: stop - offset, fill };
             offset = stop;
             Some(part)
         })
@@ -78,14 +78,14 @@ impl<'a> Item<'a> {
 
 /// The items of a part of a layout, in ascending order.
 #[derive(Clone)]
-pub(super) struct Cut<'a> {
+pub(super) struct WorkItems<'a> {
     regions: &'a [Region],
     at: u64,
     size: u64,
     large: u64,
 }
 
-impl<'a> Cut<'a> {
+impl<'a> WorkItems<'a> {
     /// The items of a layout up to the end of the first range that is observed, then from there
     /// to the next, and so on.
     ///
@@ -103,10 +103,10 @@ impl<'a> Cut<'a> {
     }
 }
 
-impl<'a> Iterator for Cut<'a> {
-    type Item = Item<'a>;
+impl<'a> Iterator for WorkItems<'a> {
+    type Item = WorkItem<'a>;
 
-    fn next(&mut self) -> Option<Item<'a>> {
+    fn next(&mut self) -> Option<WorkItem<'a>> {
         let (start, regions) = (self.at, self.regions);
         let mut end = start;
         loop {
@@ -141,6 +141,6 @@ impl<'a> Iterator for Cut<'a> {
             break;
         }
         self.at = end;
-        (end > start).then_some(Item { range: start..end, regions })
+        (end > start).then_some(WorkItem { range: start..end, regions })
     }
 }
