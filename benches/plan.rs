@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use detfs::time::Timestamp;
-use detfs::tree::{Metadata, Node, Survey, Tree, TreeBuilder, Xattr};
+use detfs::tree::{HoleScan, Metadata, Node, Tree, TreeBuilder, Xattr};
 use detfs::{ext4, fat};
 use uuid::Uuid;
 
@@ -89,7 +89,7 @@ fn benches(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(size.into()));
         group.bench_with_input(BenchmarkId::new(name, size), &tree, |b, tree| {
             // Sealed, since no one has a use for a plan that is not.
-            let plan = || ext4::plan(tree, &Survey::default(), &ext4_options()).unwrap();
+            let plan = || ext4::plan(tree, &HoleScan::default(), &ext4_options()).unwrap();
             b.iter(|| black_box(plan().layout.seal()));
         });
     };

@@ -24,7 +24,7 @@ mod tests;
 use arbitrary::Arbitrary;
 use detfs::ext4::Profile;
 use detfs::size::Headroom;
-use detfs::tree::{SurveyOptions, survey};
+use detfs::tree::{HoleScanOptions, scan_holes};
 
 pub use definitions::BytesToDefinitions;
 use ext4_sketch::{Ext4Sketch, adapt};
@@ -72,8 +72,8 @@ impl TreeToExt4 {
             Ok(grown) => grown,
             Err(error) => return refused(&error),
         };
-        let survey = survey(&grown.tree, &SurveyOptions::default()).expect("content in memory");
-        let plan = |options: &_| detfs::ext4::plan(&grown.tree, &survey, options);
+        let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).expect("content in memory");
+        let plan = |options: &_| detfs::ext4::plan(&grown.tree, &scan, options);
         let layout = match plan(&options) {
             Ok(plan) => plan.layout.seal(),
             Err(error) => return refused(&error),

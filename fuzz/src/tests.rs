@@ -5,7 +5,7 @@ use detfs::ext4;
 use detfs::fat;
 use detfs::size::Headroom;
 use detfs::time::Timestamp;
-use detfs::tree::{Survey, SurveyOptions, survey};
+use detfs::tree::{HoleScan, HoleScanOptions, scan_holes};
 use uuid::Uuid;
 
 use crate::bytes::{u16_at, u32_at};
@@ -25,15 +25,15 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-fn grow(taste: Taste) -> (Grown, Survey) {
+fn grow(taste: Taste) -> (Grown, HoleScan) {
     let bytes = bytes(24, 700);
     let grown = Sketch::arbitrary(&mut Unstructured::new(&bytes)).unwrap().grow(taste).unwrap();
-    let survey = survey(&grown.tree, &SurveyOptions::default()).unwrap();
-    (grown, survey)
+    let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
+    (grown, scan)
 }
 
 fn ext4_image() -> (Vec<u8>, Grown) {
-    let (mut grown, survey) = grow(Taste::Unix);
+    let (mut grown, scan) = grow(Taste::Unix);
     let options = ext4::Options {
         uuid: Uuid::from_u128(1),
         hash_seed: Uuid::from_u128(2),
@@ -47,7 +47,7 @@ fn ext4_image() -> (Vec<u8>, Grown) {
         grow_to: None,
         inodes: None,
     };
-    let plan = ext4::plan(&grown.tree, &survey, &options).unwrap();
+    let plan = ext4::plan(&grown.tree, &scan, &options).unwrap();
     adapt(&mut grown, &options);
     (image_of(&plan.layout.seal()), grown)
 }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::content::{Compression, Contents, Stored};
+use super::chunks::{Chunk, Device};
+use super::content::{Compression, Contents, Encoding};
 use super::hash;
-use super::space::{Chunk, Device};
 use super::spec::{BlockGroupFlags, MAX_EXTENT_SIZE, SECTOR};
-use super::volumes::Volumes;
+use super::subvolumes::Subvolumes;
 use super::{DATA_CHUNK, Options};
 use crate::layout::{Fill, Region};
 use crate::size::round_up;
@@ -93,7 +93,7 @@ impl Data {
     /// Places all content on a device. Gives also where it goes in the image: content of a file
     /// as that of the first tree, and what is compressed as the first that is rendered.
     pub(super) fn place(
-        volumes: &Volumes,
+        volumes: &Subvolumes,
         contents: &Contents,
         options: &Options,
         device: &mut Device,
@@ -109,7 +109,7 @@ impl Data {
             let preallocated = volumes.is_preallocated(id);
             let summed = !volumes.is_nodatacow(id);
             let mut end = 0;
-            for (number, piece) in (contents.first_piece(id)..).zip(contents.pieces(id)) {
+            for (number, piece) in (contents.first_candidate(id)..).zip(contents.candidates(id)) {
                 if preallocated {
                     placer.preallocate(end, piece.from);
                 }
@@ -118,10 +118,10 @@ impl Data {
                     placer.again(piece.same_as, piece.from, piece.len);
                     continue;
                 }
-                let content = Content { file: id, from: piece.from, len: piece.len, summed };
+                let content = FileData { file: id, from: piece.from, len: piece.len, summed };
                 let (extent, start) = match piece.stored {
-                    Stored::Plain => placer.plain(&content, options.dedup),
-                    Stored::Compressed { at, len, compression } => {
+                    Encoding::Plain => placer.plain(&content, options.dedup),
+                    Encoding::Compressed { at, len, compression } => {
                         (placer.compressed(&content, at, len, compression), 0)
                     }
                 };
@@ -143,10 +143,10 @@ impl Data {
     }
 
     /// Finds all references.
-    fn refer(&mut self, volumes: &Volumes) {
+    fn refer(&mut self, volumes: &Subvolumes) {
         let mut refs = Vec::with_capacity(self.parts.len());
         for (number, volume) in volumes.all.iter().enumerate() {
-            for (position, id) in (0u64..).zip(volumes.members(number)) {
+            for (position, id) in (0u64..).zip(volumes.inodes(number)) {
                 let objectid = super::spec::objectid::FIRST_FREE + position;
                 for part in self.parts(id) {
                     let offset = part.from.wrapping_sub(part.offset.into());
@@ -177,7 +177,7 @@ fn small(len: u64) -> u32 {
 }
 
 /// A piece of a file's content.
-struct Content {
+struct FileData {
     file: InodeId,
     from: u64,
     /// In bytes, not rounded.
@@ -198,7 +198,7 @@ struct Placer<'a> {
 
 impl Placer<'_> {
     /// Room for up to `len` bytes; for exactly so many if they are not to be divided.
-    fn room(&mut self, len: u64, whole: bool) -> (u64, u64) {
+    fn allocate(&mut self, len: u64, whole: bool) -> (u64, u64) {
         let least = if whole { len } else { SECTOR };
         loop {
             if let Some(chunk) = self.data.chunks.last_mut() {
@@ -225,12 +225,12 @@ impl Placer<'_> {
 
     /// Places content as it is; with deduplication undivided, so that it can be found again in one
     /// place. Gives where that is: the extent, and where in its content.
-    fn plain(&mut self, content: &Content, whole: bool) -> (u32, u32) {
+    fn plain(&mut self, content: &FileData, whole: bool) -> (u32, u32) {
         let mut start = (0, 0);
         let mut done = 0;
         while done < content.len {
             let wanted = round_up(content.len - done, SECTOR).min(MAX_EXTENT_SIZE);
-            let (address, len) = self.room(wanted, whole);
+            let (address, len) = self.allocate(wanted, whole);
             let from = content.from + done;
             self.fill(Region {
                 offset: address,
@@ -299,13 +299,13 @@ impl Placer<'_> {
 
     fn compressed(
         &mut self,
-        content: &Content,
+        content: &FileData,
         at: u64,
         len: u32,
         compression: Compression,
     ) -> u32 {
         let disk_len = round_up(len.into(), SECTOR);
-        let (address, _) = self.room(disk_len, true);
+        let (address, _) = self.allocate(disk_len, true);
         let fill = Fill::Render(0);
         self.regions.push(Region { offset: address, len: len.into(), from: at, fill });
         let extent = Extent {
@@ -342,7 +342,7 @@ impl Placer<'_> {
     /// Keeps room for a part of a file that reads as zeros.
     fn preallocate(&mut self, mut from: u64, to: u64) {
         while from < to {
-            let (address, len) = self.room((to - from).min(MAX_EXTENT_SIZE), false);
+            let (address, len) = self.allocate((to - from).min(MAX_EXTENT_SIZE), false);
             let len32 = small(len);
             let extent = Extent {
                 address,

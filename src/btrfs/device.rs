@@ -4,10 +4,10 @@ use uuid::Uuid;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::chunks::{Chunk, copies};
 use super::extent_tree::block_group_item;
-use super::items::Listed;
+use super::items::ItemList;
 use super::key::Key;
-use super::space::{Chunk, copies};
 use super::spec::{
     Chunk as ChunkItem, DevExtent, DevItem, DevStatsItem, FreeSpaceInfo, SECTOR, STRIPE_LEN,
     Stripe, item_type, objectid,
@@ -72,8 +72,8 @@ pub(super) fn chunk_item(ids: Ids, chunk: &Chunk) -> (Key, Vec<u8>) {
 }
 
 /// The chunk tree.
-pub(super) fn chunk_items(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> Listed {
-    let mut items = Listed::default();
+pub(super) fn chunk_items(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> ItemList {
+    let mut items = ItemList::default();
     let device = dev_item(ids, total_bytes, chunks);
     items.push(Key::new(objectid::DEV_ITEMS, item_type::DEV_ITEM, DEVID), device.as_bytes());
     for chunk in chunks {
@@ -84,8 +84,8 @@ pub(super) fn chunk_items(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> Liste
 }
 
 /// The device tree.
-pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> Listed {
-    let mut items = Listed::default();
+pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> ItemList {
+    let mut items = ItemList::default();
     let stats = DevStatsItem::new_zeroed();
     let key = Key::new(objectid::DEV_STATS, item_type::PERSISTENT_ITEM, DEVID);
     items.push(key, stats.as_bytes());
@@ -105,8 +105,8 @@ pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> Listed {
 }
 
 /// The block group tree.
-pub(super) fn block_group_items(chunks: &[Chunk]) -> Listed {
-    let mut items = Listed::default();
+pub(super) fn block_group_items(chunks: &[Chunk]) -> ItemList {
+    let mut items = ItemList::default();
     for chunk in chunks {
         let key = Key::new(chunk.start, item_type::BLOCK_GROUP_ITEM, chunk.len);
         items.push(key, block_group_item(chunk).as_bytes());
@@ -115,8 +115,8 @@ pub(super) fn block_group_items(chunks: &[Chunk]) -> Listed {
 }
 
 /// The free space tree. All that is free in a chunk is behind what is used.
-pub(super) fn free_space_items(chunks: &[Chunk]) -> Listed {
-    let mut items = Listed::default();
+pub(super) fn free_space_items(chunks: &[Chunk]) -> ItemList {
+    let mut items = ItemList::default();
     for chunk in chunks {
         let free = chunk.len - chunk.used;
         let extent_count = U32::new(u32::from(free > 0));

@@ -7,10 +7,10 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use super::GENERATION;
+use super::chunks::{Chunk, TreeBlockMap};
 use super::data::{Data, DataRef};
 use super::items::{Item, Items};
 use super::key::Key;
-use super::space::{Chunk, Space};
 use super::spec::{
     BlockGroupItem, ExtentDataRef, ExtentFlags, ExtentInlineRef, ExtentItem, ItemHead, item_type,
     objectid,
@@ -30,14 +30,14 @@ pub(super) struct TreeBlocks {
 
 /// References to extents that do not fit into the extents' own items.
 #[derive(Debug)]
-pub(super) struct Spilled {
+pub(super) struct KeyedDataRefs {
     /// The most references in the item of an extent.
     most: usize,
     /// By extent; with the offsets of their keys, in ascending order.
     refs: BTreeMap<u32, Box<[(u64, DataRef)]>>,
 }
 
-impl Spilled {
+impl KeyedDataRefs {
     pub(super) fn new(data: &Data, leaf_data_size: usize) -> Self {
         // The kernel's BTRFS_MAX_EXTENT_ITEM_SIZE.
         let max = (leaf_data_size >> 4) - size_of::<ItemHead>();
@@ -71,9 +71,9 @@ const INLINE_DATA_REF: usize = 1 + size_of::<ExtentDataRef>();
 /// The items of the extent tree.
 pub(super) struct ExtentItems {
     pub(super) data: Arc<Data>,
-    pub(super) spilled: Arc<Spilled>,
+    pub(super) spilled: Arc<KeyedDataRefs>,
     pub(super) trees: Arc<[TreeBlocks]>,
-    pub(super) space: Arc<Space>,
+    pub(super) space: Arc<TreeBlockMap>,
     /// Block groups that have their items here.
     pub(super) groups: Arc<[Chunk]>,
 }
@@ -88,17 +88,17 @@ pub(super) struct Cursor {
     group: u32,
 }
 
-enum Body<'a> {
+enum ItemKind<'a> {
     Extent(usize),
     Ref(&'a DataRef),
     Block(&'a TreeBlocks),
     Group(&'a Chunk),
 }
 
-type Found<'a> = (Key, usize, Cursor, Body<'a>);
+type FoundItem<'a> = (Key, usize, Cursor, ItemKind<'a>);
 
 impl ExtentItems {
-    fn of_extent(&self, at: Cursor) -> Option<Found<'_>> {
+    fn of_extent(&self, at: Cursor) -> Option<FoundItem<'_>> {
         let number = at.extent as usize;
         let extent = self.data.extents.get(number)?;
         let spilled = self.spilled.refs.get(&at.extent).map_or(&[][..], |refs| refs);
@@ -110,14 +110,14 @@ impl ExtentItems {
             let inline = self.data.refs(number).len().min(self.spilled.most);
             let size = size_of::<ExtentItem>() + inline * INLINE_DATA_REF;
             let key = Key::new(extent.address, item_type::EXTENT_ITEM, extent.len.into());
-            return Some((key, size, next, Body::Extent(number)));
+            return Some((key, size, next, ItemKind::Extent(number)));
         }
         let (offset, one) = &spilled[at.within as usize - 1];
         let key = Key::new(extent.address, item_type::EXTENT_DATA_REF, *offset);
-        Some((key, size_of::<ExtentDataRef>(), next, Body::Ref(one)))
+        Some((key, size_of::<ExtentDataRef>(), next, ItemKind::Ref(one)))
     }
 
-    fn of_block(&self, at: Cursor) -> Option<Found<'_>> {
+    fn of_block(&self, at: Cursor) -> Option<FoundItem<'_>> {
         let tree = self.trees.partition_point(|tree| tree.first <= at.block).checked_sub(1)?;
         let tree = &self.trees[tree];
         let mut within = at.block - tree.first;
@@ -134,17 +134,17 @@ impl ExtentItems {
         }
         let key = Key::new(self.space.address(at.block), item_type::METADATA_ITEM, level);
         let size = size_of::<ExtentItem>() + size_of::<ExtentInlineRef>();
-        Some((key, size, Cursor { block: at.block + 1, ..at }, Body::Block(tree)))
+        Some((key, size, Cursor { block: at.block + 1, ..at }, ItemKind::Block(tree)))
     }
 
-    fn of_group(&self, at: Cursor) -> Option<Found<'_>> {
+    fn of_group(&self, at: Cursor) -> Option<FoundItem<'_>> {
         let group = self.groups.get(at.group as usize)?;
         let key = Key::new(group.start, item_type::BLOCK_GROUP_ITEM, group.len);
         let next = Cursor { group: at.group + 1, ..at };
-        Some((key, size_of::<BlockGroupItem>(), next, Body::Group(group)))
+        Some((key, size_of::<BlockGroupItem>(), next, ItemKind::Group(group)))
     }
 
-    fn find(&self, at: Cursor) -> Option<Found<'_>> {
+    fn find(&self, at: Cursor) -> Option<FoundItem<'_>> {
         let all = [self.of_extent(at), self.of_block(at), self.of_group(at)];
         all.into_iter().flatten().min_by_key(|(key, ..)| *key)
     }
@@ -187,7 +187,7 @@ impl Items for ExtentItems {
     fn write(&self, at: Cursor, out: &mut [u8]) -> Result<()> {
         let (.., body) = self.find(at).expect("an item is there when it is written");
         match body {
-            Body::Extent(number) => {
+            ItemKind::Extent(number) => {
                 let refs = self.data.refs(number);
                 let total = refs.iter().map(|one| u64::from(one.count)).sum();
                 let (head, inline) = out.split_at_mut(size_of::<ExtentItem>());
@@ -197,15 +197,15 @@ impl Items for ExtentItems {
                     slot[1..].copy_from_slice(data_ref(one).as_bytes());
                 }
             }
-            Body::Ref(one) => out.copy_from_slice(data_ref(one).as_bytes()),
-            Body::Block(tree) => {
+            ItemKind::Ref(one) => out.copy_from_slice(data_ref(one).as_bytes()),
+            ItemKind::Block(tree) => {
                 let (head, inline) = out.split_at_mut(size_of::<ExtentItem>());
                 head.copy_from_slice(extent_item(1, ExtentFlags::TREE_BLOCK).as_bytes());
                 let owner = U64::new(tree.owner);
                 let one = ExtentInlineRef { ref_type: item_type::TREE_BLOCK_REF, offset: owner };
                 inline.copy_from_slice(one.as_bytes());
             }
-            Body::Group(group) => out.copy_from_slice(block_group_item(group).as_bytes()),
+            ItemKind::Group(group) => out.copy_from_slice(block_group_item(group).as_bytes()),
         }
         Ok(())
     }

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U64};
 
-use super::content::{Contents, Stored};
+use super::content::{Contents, Encoding};
 use super::data::Data;
 use super::inode::inode_item;
 use super::items::{Item, Items};
 use super::key::Key;
-use super::names::{Names, Part, collisions, dot_dot, dot_dot_key, push_entry, push_ref};
+use super::names::{NameItem, Names, collisions, dot_dot, dot_dot_key, push_entry, push_ref};
 use super::spec::DirItem;
 use super::spec::{FileExtentHead, FileExtentItem, InodeRef, extent_type, item_type, objectid};
-use super::volumes::{Name, Volumes};
+use super::subvolumes::{Name, Subvolumes};
 use super::{Compression, GENERATION};
 use crate::error::Result;
 use crate::tree::{InodeId, Kind};
 
 /// The items of one volume.
 pub(super) struct FsItems {
-    pub(super) volumes: Arc<Volumes>,
+    pub(super) volumes: Arc<Subvolumes>,
     pub(super) names: Arc<Names>,
     pub(super) data: Arc<Data>,
     pub(super) contents: Arc<Contents>,
@@ -30,7 +30,7 @@ pub(super) struct FsItems {
 
 /// A kind of items that an inode has, in the order of their types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Stage {
+enum ItemGroup {
     #[default]
     Inode,
     Refs,
@@ -45,17 +45,17 @@ enum Stage {
 pub(super) struct Cursor {
     /// The position in the volume.
     member: u32,
-    stage: Stage,
+    stage: ItemGroup,
     /// How many of that kind come before. For directory items these are names.
     at: u32,
 }
 
 /// An item as it is written.
-enum Body<'a> {
+enum ItemKind<'a> {
     Inode,
     Ref(Name),
     Root,
-    Part(&'a Part),
+    Part(&'a NameItem),
     /// The entries of a directory at these positions.
     Entries(&'a [u32]),
     Entry(u32),
@@ -67,38 +67,38 @@ enum Body<'a> {
 impl FsItems {
     /// What a cursor points to, if there is anything of its stage left: the rest of the key, the
     /// size, and how many names it covers.
-    fn body(&self, at: Cursor, id: InodeId) -> Option<(u8, u64, usize, u32, Body<'_>)> {
+    fn body(&self, at: Cursor, id: InodeId) -> Option<(u8, u64, usize, u32, ItemKind<'_>)> {
         let tree = &self.volumes.tree;
         let index = at.at as usize;
-        let part = |part: &Part| (part.item_type, part.offset, part.data.len(), 1);
+        let part = |part: &NameItem| (part.item_type, part.offset, part.data.len(), 1);
         let with =
             |(item_type, offset, size, count), body| Some((item_type, offset, size, count, body));
         match at.stage {
-            Stage::Inode if index == 0 => {
+            ItemGroup::Inode if index == 0 => {
                 let size = size_of::<super::spec::InodeItem>();
-                Some((item_type::INODE_ITEM, 0, size, 1, Body::Inode))
+                Some((item_type::INODE_ITEM, 0, size, 1, ItemKind::Inode))
             }
-            Stage::Inode => None,
-            Stage::Refs if self.volumes.has_names(id) => {
+            ItemGroup::Inode => None,
+            ItemGroup::Refs if self.volumes.has_names(id) => {
                 let found = self.names.links(self.volume, id).get(index)?;
-                with(part(found), Body::Part(found))
+                with(part(found), ItemKind::Part(found))
             }
-            Stage::Refs if index > 0 => None,
-            Stage::Refs if at.member == 0 => {
+            ItemGroup::Refs if index > 0 => None,
+            ItemGroup::Refs if at.member == 0 => {
                 let size = dot_dot().len();
-                Some((item_type::INODE_REF, objectid::FIRST_FREE, size, 1, Body::Root))
+                Some((item_type::INODE_REF, objectid::FIRST_FREE, size, 1, ItemKind::Root))
             }
-            Stage::Refs => {
+            ItemGroup::Refs => {
                 let name = self.volumes.first_name(id);
                 let parent = self.volumes.ino(self.volume, name.directory);
                 let size = size_of::<InodeRef>() + self.text(name).len();
-                Some((item_type::INODE_REF, parent, size, 1, Body::Ref(name)))
+                Some((item_type::INODE_REF, parent, size, 1, ItemKind::Ref(name)))
             }
-            Stage::Xattrs => {
+            ItemGroup::Xattrs => {
                 let found = self.names.xattrs(tree, id).get(index)?;
-                with(part(found), Body::Part(found))
+                with(part(found), ItemKind::Part(found))
             }
-            Stage::DirItems => {
+            ItemGroup::DirItems => {
                 if tree.inode(id).kind != Kind::Directory {
                     return None;
                 }
@@ -108,39 +108,39 @@ impl FsItems {
                 let group = &left[..count];
                 let size = group.iter().map(|&position| self.entry_size(id, position)).sum();
                 let covered = u32::try_from(count).expect("within a directory");
-                Some((item_type::DIR_ITEM, hash, size, covered, Body::Entries(group)))
+                Some((item_type::DIR_ITEM, hash, size, covered, ItemKind::Entries(group)))
             }
-            Stage::DirIndexes => {
+            ItemGroup::DirIndexes => {
                 if index >= tree.entries(id).len() {
                     return None;
                 }
                 let name = Name { directory: id, position: at.at };
                 let size = self.entry_size(id, at.at);
-                Some((item_type::DIR_INDEX, name.index(), size, 1, Body::Entry(at.at)))
+                Some((item_type::DIR_INDEX, name.index(), size, 1, ItemKind::Entry(at.at)))
             }
-            Stage::Extents => self.extent(id, index),
+            ItemGroup::Extents => self.extent(id, index),
         }
     }
 
-    fn extent(&self, id: InodeId, index: usize) -> Option<(u8, u64, usize, u32, Body<'_>)> {
+    fn extent(&self, id: InodeId, index: usize) -> Option<(u8, u64, usize, u32, ItemKind<'_>)> {
         let tree = &self.volumes.tree;
         let inline = |len: usize, body| {
             let size = size_of::<FileExtentHead>() + len;
             Some((item_type::EXTENT_DATA, 0, size, 1, body))
         };
         match tree.inode(id).kind {
-            Kind::Symlink if index == 0 => inline(tree.target(id).len(), Body::Target),
+            Kind::Symlink if index == 0 => inline(tree.target(id).len(), ItemKind::Target),
             Kind::File { size, .. } => {
                 if let Some(found) = self.contents.inline(id) {
                     let len = match found.stored {
-                        Stored::Plain => usize::try_from(size).expect("it fits a leaf"),
-                        Stored::Compressed { len, .. } => len as usize,
+                        Encoding::Plain => usize::try_from(size).expect("it fits a leaf"),
+                        Encoding::Compressed { len, .. } => len as usize,
                     };
-                    return if index == 0 { inline(len, Body::Inline) } else { None };
+                    return if index == 0 { inline(len, ItemKind::Inline) } else { None };
                 }
                 let part = self.data.parts(id).get(index)?;
                 let size = size_of::<FileExtentItem>();
-                Some((item_type::EXTENT_DATA, part.from, size, 1, Body::Extent(index)))
+                Some((item_type::EXTENT_DATA, part.from, size, 1, ItemKind::Extent(index)))
             }
             _ => None,
         }
@@ -156,19 +156,19 @@ impl FsItems {
     }
 
     /// The next cursor that points to something, from this one on.
-    fn settle(&self, mut at: Cursor) -> Option<(Cursor, InodeId)> {
+    fn next_item(&self, mut at: Cursor) -> Option<(Cursor, InodeId)> {
         loop {
-            let id = self.volumes.member(self.volume, at.member as usize)?;
+            let id = self.volumes.inode(self.volume, at.member as usize)?;
             if self.body(at, id).is_some() {
                 return Some((at, id));
             }
             let (member, stage) = match at.stage {
-                Stage::Inode => (at.member, Stage::Refs),
-                Stage::Refs => (at.member, Stage::Xattrs),
-                Stage::Xattrs => (at.member, Stage::DirItems),
-                Stage::DirItems => (at.member, Stage::DirIndexes),
-                Stage::DirIndexes => (at.member, Stage::Extents),
-                Stage::Extents => (at.member + 1, Stage::Inode),
+                ItemGroup::Inode => (at.member, ItemGroup::Refs),
+                ItemGroup::Refs => (at.member, ItemGroup::Xattrs),
+                ItemGroup::Xattrs => (at.member, ItemGroup::DirItems),
+                ItemGroup::DirItems => (at.member, ItemGroup::DirIndexes),
+                ItemGroup::DirIndexes => (at.member, ItemGroup::Extents),
+                ItemGroup::Extents => (at.member + 1, ItemGroup::Inode),
             };
             at = Cursor { member, stage, at: 0 };
         }
@@ -193,13 +193,13 @@ impl FsItems {
         let found = self.contents.inline(id).expect("it was found when it was sized");
         let (head_out, content) = out.split_at_mut(size_of::<FileExtentHead>());
         let compression = match found.stored {
-            Stored::Plain => {
+            Encoding::Plain => {
                 let reader = tree.open(id)?;
                 reader.read(0, content)?;
                 reader.verify()?;
                 None
             }
-            Stored::Compressed { at, compression, .. } => {
+            Encoding::Compressed { at, compression, .. } => {
                 self.contents.spool().expect("it holds what is compressed").read_at(at, content)?;
                 Some(compression)
             }
@@ -224,7 +224,7 @@ impl Items for FsItems {
     type Cursor = Cursor;
 
     fn item(&self, at: Cursor, _: usize) -> Option<Item<Cursor>> {
-        let (at, id) = self.settle(at)?;
+        let (at, id) = self.next_item(at)?;
         let (item_type, offset, size, count, _) = self.body(at, id)?;
         let key = Key::new(objectid::FIRST_FREE + u64::from(at.member), item_type, offset);
         let next = Cursor { at: at.at + count, ..at };
@@ -232,12 +232,12 @@ impl Items for FsItems {
     }
 
     fn write(&self, at: Cursor, out: &mut [u8]) -> Result<()> {
-        let (at, id) = self.settle(at).expect("an item is there when it is written");
+        let (at, id) = self.next_item(at).expect("an item is there when it is written");
         let (.., body) = self.body(at, id).expect("it is settled on an item");
         let tree = &self.volumes.tree;
         let mut bytes = Vec::new();
         match body {
-            Body::Inode => {
+            ItemKind::Inode => {
                 let links = match tree.inode(id).kind {
                     Kind::Directory => 1,
                     _ if self.volumes.has_names(id) => self.volumes.names(self.volume, id).len(),
@@ -247,28 +247,28 @@ impl Items for FsItems {
                 out.copy_from_slice(item.as_bytes());
                 return Ok(());
             }
-            Body::Part(part) => {
+            ItemKind::Part(part) => {
                 out.copy_from_slice(&part.data);
                 return Ok(());
             }
-            Body::Inline => return self.write_inline(id, out),
-            Body::Extent(index) => {
+            ItemKind::Inline => return self.write_inline(id, out),
+            ItemKind::Extent(index) => {
                 out.copy_from_slice(self.extent_item(id, index).as_bytes());
                 return Ok(());
             }
-            Body::Root => bytes = dot_dot(),
-            Body::Ref(name) => push_ref(&mut bytes, name.index(), self.text(name)),
-            Body::Entries(positions) => {
+            ItemKind::Root => bytes = dot_dot(),
+            ItemKind::Ref(name) => push_ref(&mut bytes, name.index(), self.text(name)),
+            ItemKind::Entries(positions) => {
                 for &position in positions {
                     let name = Name { directory: id, position };
                     push_entry(&mut bytes, &self.volumes, self.volume, name);
                 }
             }
-            Body::Entry(position) => {
+            ItemKind::Entry(position) => {
                 let name = Name { directory: id, position };
                 push_entry(&mut bytes, &self.volumes, self.volume, name);
             }
-            Body::Target => {
+            ItemKind::Target => {
                 let target = tree.target(id);
                 let head = head(target.len() as u64, None, extent_type::INLINE);
                 bytes.extend_from_slice(head.as_bytes());
@@ -281,8 +281,8 @@ impl Items for FsItems {
 }
 
 /// The tree that relocation keeps its data in: a directory without anything.
-pub(super) fn reloc_items(epoch: crate::time::Timestamp) -> super::items::Listed {
-    let mut items = super::items::Listed::default();
+pub(super) fn reloc_items(epoch: crate::time::Timestamp) -> super::items::ItemList {
+    let mut items = super::items::ItemList::default();
     let inode = super::inode::made_directory(epoch);
     let key = Key::new(objectid::FIRST_FREE, item_type::INODE_ITEM, 0);
     items.push(key, inode.as_bytes());

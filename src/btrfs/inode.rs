@@ -7,7 +7,7 @@ use super::content::Contents;
 use super::data::Data;
 use super::names::COMPRESSION;
 use super::spec::{InodeFlags, InodeItem, Timespec};
-use super::volumes::Volumes;
+use super::subvolumes::Subvolumes;
 use super::{Compression, GENERATION};
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, InodeId, Kind, Tree};
@@ -45,7 +45,7 @@ pub(super) fn made_directory(epoch: Timestamp) -> InodeItem {
 
 /// Makes the item of an inode that has `links` names in its volume.
 pub(super) fn inode_item(
-    volumes: &Volumes,
+    volumes: &Subvolumes,
     contents: &Contents,
     data: &Data,
     id: InodeId,
@@ -146,7 +146,7 @@ pub(super) fn property(tree: &Tree, id: InodeId) -> Result<Option<Property>, &[u
     Ok(Some(Property::Compress(compression)))
 }
 
-fn flags(volumes: &Volumes, contents: &Contents, id: InodeId) -> InodeFlags {
+fn flags(volumes: &Subvolumes, contents: &Contents, id: InodeId) -> InodeFlags {
     let inode = volumes.tree.inode(id);
     let mut flags = InodeFlags::empty();
     for (given, stored) in [

@@ -34,9 +34,9 @@ pub(super) struct Item<C> {
 
 /// Items that are few enough to be held in memory.
 #[derive(Debug, Default)]
-pub(super) struct Listed(Vec<(Key, Box<[u8]>)>);
+pub(super) struct ItemList(Vec<(Key, Box<[u8]>)>);
 
-impl Listed {
+impl ItemList {
     /// Adds an item, in any order.
     pub(super) fn push(&mut self, key: Key, data: impl Into<Box<[u8]>>) {
         self.0.push((key, data.into()));
@@ -53,7 +53,7 @@ impl Listed {
     }
 }
 
-impl Items for Listed {
+impl Items for ItemList {
     type Cursor = u32;
 
     fn item(&self, at: u32, _: usize) -> Option<Item<u32>> {

@@ -1,6 +1,7 @@
 //! btrfs: from a tree to a whole file system, every address decided before a byte is written.
 
 mod checksum;
+mod chunks;
 mod content;
 mod csum_tree;
 mod data;
@@ -16,10 +17,9 @@ mod node;
 mod plan;
 pub mod read;
 mod roots;
-mod space;
 mod spec;
+mod subvolumes;
 mod superblock;
-mod volumes;
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub use checksum::Checksum;
 pub use content::{Compression, Contents, codecs};
-pub use plan::{Reading, examine, plan};
+pub use plan::{PrepassOptions, plan, prepass};
 
 use crate::layout::Layout;
 use crate::report::Warning;
@@ -71,7 +71,7 @@ pub struct Options {
     /// Whether equal content is stored once.
     pub dedup: bool,
     /// Directories that are subvolumes, in any order.
-    pub subvolumes: Vec<Subvolume>,
+    pub subvolumes: Vec<SubvolumeOptions>,
     /// The subvolume that is mounted where none is asked for; `None` for the top level.
     pub default_subvolume: Option<InodeId>,
     /// Whether a file with names in several subvolumes becomes a copy in each, with shared
@@ -90,7 +90,7 @@ pub struct Options {
 
 /// A directory that is a subvolume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subvolume {
+pub struct SubvolumeOptions {
     /// The directory.
     pub directory: InodeId,
     /// Whether nothing in it can be changed.

@@ -12,14 +12,14 @@ use super::key::Key;
 use super::spec::{
     DirItem, InodeExtref, InodeRef, LINK_MAX, NAME_LEN, file_type, item_type, objectid,
 };
-use super::volumes::{Name, Volumes};
+use super::subvolumes::{Name, Subvolumes};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::tree::{InodeId, Kind, Tree, Xattr};
 
 /// An item without its inode.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct NameItem {
     pub(super) item_type: u8,
     /// The offset of its key.
     pub(super) offset: u64,
@@ -33,13 +33,13 @@ pub(super) struct Names {
     /// that the tree has the entries at.
     by_hash: Vec<u32>,
     /// By the tree's number of the set.
-    xattrs: Vec<Box<[Part]>>,
+    xattrs: Vec<Box<[NameItem]>>,
     /// Volumes and inodes with several names.
-    links: BTreeMap<(usize, InodeId), Box<[Part]>>,
+    links: BTreeMap<(usize, InodeId), Box<[NameItem]>>,
 }
 
 impl Names {
-    pub(super) fn new(volumes: &Volumes, max_item_size: usize) -> Result<Self> {
+    pub(super) fn new(volumes: &Subvolumes, max_item_size: usize) -> Result<Self> {
         Ok(Self {
             by_hash: by_hash(&volumes.tree, max_item_size)?,
             xattrs: xattrs(&volumes.tree, max_item_size)?,
@@ -53,12 +53,12 @@ impl Names {
     }
 
     /// The attributes of an inode.
-    pub(super) fn xattrs(&self, tree: &Tree, id: InodeId) -> &[Part] {
+    pub(super) fn xattrs(&self, tree: &Tree, id: InodeId) -> &[NameItem] {
         &self.xattrs[tree.inode(id).xattrs as usize]
     }
 
     /// The names of an inode that has several.
-    pub(super) fn links(&self, volume: usize, id: InodeId) -> &[Part] {
+    pub(super) fn links(&self, volume: usize, id: InodeId) -> &[NameItem] {
         &self.links[&(volume, id)]
     }
 }
@@ -104,8 +104,8 @@ fn by_hash(tree: &Tree, max_item_size: usize) -> Result<Vec<u32>> {
 /// The only attribute outside the namespaces of all file systems.
 pub(super) const COMPRESSION: &[u8] = b"btrfs.compression";
 
-fn xattrs(tree: &Tree, max_item_size: usize) -> Result<Vec<Box<[Part]>>> {
-    let mut sets: Vec<Option<Box<[Part]>>> = Vec::new();
+fn xattrs(tree: &Tree, max_item_size: usize) -> Result<Vec<Box<[NameItem]>>> {
+    let mut sets: Vec<Option<Box<[NameItem]>>> = Vec::new();
     sets.resize_with(tree.xattr_sets().len(), || None);
     for (id, inode) in tree.iter() {
         let set = &mut sets[inode.xattrs as usize];
@@ -121,7 +121,7 @@ fn xattrs(tree: &Tree, max_item_size: usize) -> Result<Vec<Box<[Part]>>> {
 fn xattr_items(
     xattrs: &[Xattr],
     max_item_size: usize,
-) -> Result<Box<[Part]>, (String, &'static str)> {
+) -> Result<Box<[NameItem]>, (String, &'static str)> {
     let mut items: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     for Xattr { name, value } in xattrs {
         let shown = Escaped(name);
@@ -161,7 +161,7 @@ fn xattr_items(
         item.extend_from_slice(name);
         item.extend_from_slice(value);
     }
-    let part = |(offset, data): (u64, Vec<u8>)| Part {
+    let part = |(offset, data): (u64, Vec<u8>)| NameItem {
         item_type: item_type::XATTR_ITEM,
         offset,
         data: data.into(),
@@ -180,12 +180,12 @@ pub(super) fn name_len(name: &[u8]) -> u16 {
     u16::try_from(name.len()).expect("a name has at most 255 bytes")
 }
 
-type Links = BTreeMap<(usize, InodeId), Box<[Part]>>;
+type Links = BTreeMap<(usize, InodeId), Box<[NameItem]>>;
 
-fn links(volumes: &Volumes, max_item_size: usize) -> Result<Links> {
+fn links(volumes: &Subvolumes, max_item_size: usize) -> Result<Links> {
     let mut links = Links::new();
     for volume in 0..volumes.all.len() {
-        for id in volumes.members(volume).filter(|&id| volumes.has_names(id)) {
+        for id in volumes.inodes(volume).filter(|&id| volumes.has_names(id)) {
             let names = volumes.names(volume, id);
             if names.len() > LINK_MAX as usize {
                 return Err(Error::unrepresentable(
@@ -203,11 +203,11 @@ fn links(volumes: &Volumes, max_item_size: usize) -> Result<Links> {
 /// The names of an inode in one volume. Those in one directory share an item, and what does not
 /// fit into that has an item of its own, found by the hash of directory and name.
 fn link_items(
-    volumes: &Volumes,
+    volumes: &Subvolumes,
     volume: usize,
     names: &[Name],
     max_item_size: usize,
-) -> Box<[Part]> {
+) -> Box<[NameItem]> {
     let tree = &volumes.tree;
     let mut refs: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
     for name in names {
@@ -228,7 +228,7 @@ fn link_items(
         data.extend_from_slice(head.as_bytes());
         data.extend_from_slice(text);
     }
-    let part = |((item_type, offset), data): ((u8, u64), Vec<u8>)| Part {
+    let part = |((item_type, offset), data): ((u8, u64), Vec<u8>)| NameItem {
         item_type,
         offset,
         data: data.into(),
@@ -237,7 +237,7 @@ fn link_items(
 }
 
 /// Appends the entry that a name has in its directory, under its hash and under its index alike.
-pub(super) fn push_entry(data: &mut Vec<u8>, volumes: &Volumes, volume: usize, name: Name) {
+pub(super) fn push_entry(data: &mut Vec<u8>, volumes: &Subvolumes, volume: usize, name: Name) {
     let tree = &volumes.tree;
     let entry = tree.entries(name.directory)[name.position as usize];
     let text = tree.name(&entry);

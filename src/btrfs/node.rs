@@ -13,9 +13,9 @@ use zerocopy::little_endian::{U32, U64};
 
 use super::GENERATION;
 use super::checksum::Checksum;
+use super::chunks::TreeBlockMap;
 use super::items::{Item, Items};
 use super::key::Key;
-use super::space::Space;
 use super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr};
 use crate::error::Result;
 use crate::layout::Render;
@@ -26,7 +26,7 @@ const POINTER: usize = size_of::<KeyPtr>();
 
 /// What all tree blocks of a file system have in common.
 #[derive(Debug, Clone)]
-pub(super) struct Format {
+pub(super) struct NodeFormat {
     /// Bytes in a tree block.
     pub(super) node_size: usize,
     pub(super) checksum: Checksum,
@@ -34,7 +34,7 @@ pub(super) struct Format {
     pub(super) chunk_tree_uuid: Uuid,
 }
 
-impl Format {
+impl NodeFormat {
     /// The room for items and their heads in a leaf, in bytes.
     pub(super) fn leaf_data_size(&self) -> usize {
         self.node_size - HEADER
@@ -77,7 +77,7 @@ struct Leaf<C> {
 
 /// How items are spread over blocks.
 #[derive(Debug)]
-pub(super) struct Shape<C> {
+pub(super) struct TreeShape<C> {
     leaves: Vec<Leaf<C>>,
     /// How many blocks each level has, leaves first.
     levels: Vec<usize>,
@@ -86,7 +86,7 @@ pub(super) struct Shape<C> {
 /// The items of the leaf that starts at a cursor.
 fn leaf<I: Items>(
     items: &I,
-    format: &Format,
+    format: &NodeFormat,
     start: I::Cursor,
 ) -> impl Iterator<Item = (I::Cursor, Item<I::Cursor>)> {
     let (mut at, mut room) = (start, format.leaf_data_size());
@@ -99,12 +99,12 @@ fn leaf<I: Items>(
     })
 }
 
-impl<C: Copy + Default> Shape<C> {
+impl<C: Copy + Default> TreeShape<C> {
     /// Spreads items over blocks.
     ///
     /// # Panics
     /// If an item is longer than [`Format::max_item_size`]; whoever makes items refuses that.
-    pub(super) fn new<I: Items<Cursor = C>>(items: &I, format: &Format) -> Self {
+    pub(super) fn new<I: Items<Cursor = C>>(items: &I, format: &NodeFormat) -> Self {
         let mut leaves = Vec::new();
         let mut next = Some(C::default());
         while let Some(at) = next {
@@ -135,18 +135,18 @@ impl<C: Copy + Default> Shape<C> {
 }
 
 /// A tree whose blocks have their places.
-pub(super) struct Tree<I: Items> {
+pub(super) struct PlacedTree<I: Items> {
     pub(super) items: I,
-    pub(super) shape: Shape<I::Cursor>,
-    pub(super) format: Arc<Format>,
-    pub(super) space: Arc<Space>,
+    pub(super) shape: TreeShape<I::Cursor>,
+    pub(super) format: Arc<NodeFormat>,
+    pub(super) space: Arc<TreeBlockMap>,
     /// The tree's own id.
     pub(super) owner: u64,
     /// The number of its first block among all tree blocks.
     pub(super) first: u64,
 }
 
-impl<I: Items> Tree<I> {
+impl<I: Items> PlacedTree<I> {
     fn address(&self, block: usize) -> u64 {
         self.space.address(self.first + block as u64)
     }
@@ -206,7 +206,7 @@ impl<I: Items> Tree<I> {
     }
 }
 
-impl<I: Items> Render for Tree<I> {
+impl<I: Items> Render for PlacedTree<I> {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         let size = self.format.node_size;
         let start = usize::try_from(offset).expect("metadata is addressable");
@@ -232,7 +232,7 @@ impl<I: Items> Render for Tree<I> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::space::Chunk;
+    use super::super::chunks::Chunk;
     use super::super::spec::BlockGroupFlags;
     use super::*;
 
@@ -253,8 +253,8 @@ mod tests {
         }
     }
 
-    fn format(node_size: usize) -> Format {
-        Format {
+    fn format(node_size: usize) -> NodeFormat {
+        NodeFormat {
             node_size,
             checksum: Checksum::Crc32c,
             fsid: Uuid::nil(),
@@ -278,20 +278,20 @@ mod tests {
             (vec![full; 493 * 493 + 1], vec![493 * 493 + 1, 494, 2, 1]),
         ] {
             let count = sizes.len();
-            let shape = Shape::new(&Fake(sizes), &format(16384));
+            let shape = TreeShape::new(&Fake(sizes), &format(16384));
             assert_eq!(shape.levels(), levels, "{count} items");
         }
     }
 
-    fn tree(sizes: Vec<usize>, node_size: usize) -> Tree<Fake> {
+    fn tree(sizes: Vec<usize>, node_size: usize) -> PlacedTree<Fake> {
         let format = format(node_size);
-        let shape = Shape::new(&Fake(sizes.clone()), &format);
+        let shape = TreeShape::new(&Fake(sizes.clone()), &format);
         let used = shape.blocks() * node_size as u64;
         let chunk = Chunk { flags: BlockGroupFlags::METADATA, start: 1 << 20, len: used, used };
-        Tree {
+        PlacedTree {
             items: Fake(sizes),
             shape,
-            space: Arc::new(Space::new(node_size, [chunk])),
+            space: Arc::new(TreeBlockMap::new(node_size, [chunk])),
             format: Arc::new(format),
             owner: 5,
             first: 0,

@@ -7,34 +7,34 @@ use std::sync::Arc;
 use uuid::Uuid;
 use zerocopy::IntoBytes;
 
-use super::content::{self, ContentOptions, Contents, Stored, Treatment};
+use super::chunks::{Chunk, Device, TreeBlockMap};
+use super::content::{self, ContentOptions, Contents, DataPolicy, Encoding};
 use super::csum_tree::{Csums, Sums};
 use super::data::Data;
 use super::device::{Ids, block_group_items, chunk_items, dev_items, free_space_items};
-use super::extent_tree::{ExtentItems, Spilled, TreeBlocks};
+use super::extent_tree::{ExtentItems, KeyedDataRefs, TreeBlocks};
 use super::fs_tree::{FsItems, reloc_items};
 use super::inode::{MAJOR_MAX, MINOR_MAX, Property, property};
-use super::items::{Items, Listed};
+use super::items::{ItemList, Items};
 use super::names::Names;
-use super::node::{Format, Shape, Tree as BTree};
+use super::node::{NodeFormat, PlacedTree as BTree, TreeShape};
 use super::roots::{Root, Roots, uuid_items};
-use super::space::{Chunk, Device, Space};
 use super::spec::{
     BlockGroupFlags, CompatRo, FileExtentHead, Incompat, LABEL_SIZE, SECTOR, STRIPE_LEN, objectid,
 };
-use super::superblock::{self, Facts};
-use super::volumes::Volumes;
+use super::subvolumes::Subvolumes;
+use super::superblock::{self, SuperblockInputs};
 use super::{Compat, Compression, DATA_CHUNK, METADATA_CHUNK, Metadata, Options, Plan};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Region};
 use crate::name::Escaped;
 use crate::seed;
 use crate::size::{Headroom, MIB, round_up};
-use crate::tree::{FileFlags, InodeId, Kind, Survey, Tree};
+use crate::tree::{FileFlags, HoleScan, InodeId, Kind, Tree};
 
 /// How to read content.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading<'a> {
+pub struct PrepassOptions<'a> {
     /// How many threads read. The image does not depend on it.
     pub threads: NonZero<usize>,
     /// A directory for what is compressed until it is written; needed if anything is.
@@ -46,16 +46,16 @@ pub struct Reading<'a> {
 /// # Errors
 /// Those of [`plan`] that concern options, [`Error::Source`] and [`Error::Changed`] for content
 /// that can't be read or was changed, and [`Error::Output`] if the spool can't be written.
-pub fn examine(
+pub fn prepass(
     tree: &Arc<Tree>,
-    survey: &Survey,
+    scan: &HoleScan,
     options: &Options,
-    reading: &Reading<'_>,
+    reading: &PrepassOptions<'_>,
 ) -> Result<Contents> {
     check(tree, options)?;
-    let volumes = Volumes::new(tree, options)?;
+    let volumes = Subvolumes::new(tree, options)?;
     let treatment = |id| {
-        let holes = survey.data(id).is_some() && !volumes.is_below_boot(id);
+        let holes = scan.data(id).is_some() && !volumes.is_below_boot(id);
         treatment(&volumes, options, id, holes)
     };
     let options = ContentOptions {
@@ -64,10 +64,10 @@ pub fn examine(
         max_inline: options.max_inline,
         spool: reading.spool,
     };
-    content::examine(tree, survey, &treatment, &options)
+    content::encode(tree, scan, &treatment, &options)
 }
 
-fn treatment(volumes: &Volumes, options: &Options, id: InodeId, holes: bool) -> Treatment {
+fn treatment(volumes: &Subvolumes, options: &Options, id: InodeId, holes: bool) -> DataPolicy {
     let tree = &volumes.tree;
     let nodatacow = volumes.is_nodatacow(id);
     let compression = match property(tree, id) {
@@ -77,7 +77,7 @@ fn treatment(volumes: &Volumes, options: &Options, id: InodeId, holes: bool) -> 
         _ => None,
     };
     let short = matches!(tree.inode(id).kind, Kind::File { size, .. } if 0 < size && size < SECTOR);
-    Treatment {
+    DataPolicy {
         checksum: !nodatacow,
         compression,
         holes,
@@ -93,8 +93,8 @@ fn treatment(volumes: &Volumes, options: &Options, id: InodeId, holes: bool) -> 
 /// size that would do, [`Error::Parameter`] an option out of range.
 pub fn plan(tree: &Arc<Tree>, contents: &Arc<Contents>, options: &Options) -> Result<Plan> {
     check(tree, options)?;
-    let volumes = Arc::new(Volumes::new(tree, options)?);
-    let format = Arc::new(Format {
+    let volumes = Arc::new(Subvolumes::new(tree, options)?);
+    let format = Arc::new(NodeFormat {
         node_size: usize::try_from(options.node_size).expect("at most 64 KiB"),
         checksum: options.checksum,
         fsid: options.uuid,
@@ -182,8 +182,8 @@ fn most_inline(node_size: u32) -> u64 {
 
 struct Planner<'a> {
     options: &'a Options,
-    format: Arc<Format>,
-    volumes: Arc<Volumes>,
+    format: Arc<NodeFormat>,
+    volumes: Arc<Subvolumes>,
     names: Arc<Names>,
     data: Arc<Data>,
     contents: &'a Arc<Contents>,
@@ -193,21 +193,21 @@ struct Planner<'a> {
 struct Sized<I: Items> {
     owner: u64,
     items: I,
-    shape: Shape<I::Cursor>,
+    shape: TreeShape<I::Cursor>,
 }
 
 impl<I: Items> Sized<I> {
-    fn new(owner: u64, items: I, format: &Format) -> Self {
-        let shape = Shape::new(&items, format);
+    fn new(owner: u64, items: I, format: &NodeFormat) -> Self {
+        let shape = TreeShape::new(&items, format);
         Self { owner, items, shape }
     }
 }
 
 /// Gives trees their numbers, one after the other.
 #[derive(Default)]
-struct Numbering(Vec<TreeBlocks>);
+struct BlockNumbering(Vec<TreeBlocks>);
 
-impl Numbering {
+impl BlockNumbering {
     fn add(&mut self, owner: u64, levels: &[usize]) {
         self.0.push(TreeBlocks { owner, first: self.blocks(), levels: levels.to_vec() });
     }
@@ -220,18 +220,18 @@ impl Numbering {
 /// What the trees that describe themselves come down to.
 struct Settled {
     chunks: Vec<Chunk>,
-    space: Arc<Space>,
+    space: Arc<TreeBlockMap>,
     trees: Arc<[TreeBlocks]>,
     extents: Sized<ExtentItems>,
     end: u64,
 }
 
 /// Trees that depend on file content alone.
-struct Fixed {
+struct ContentTrees {
     volumes: Vec<Sized<FsItems>>,
     csums: Sized<Csums>,
-    uuids: Sized<Listed>,
-    reloc: Sized<Listed>,
+    uuids: Sized<ItemList>,
+    reloc: Sized<ItemList>,
 }
 
 impl Planner<'_> {
@@ -254,13 +254,13 @@ impl Planner<'_> {
             })
             .collect();
         let sums = Arc::new(Sums::new(&self.data.extents, options.checksum));
-        let fixed = self.fixed(&uuids, &sums);
-        let settle = |spare| self.settle(ids, &uuids, &fixed, device, spare);
-        let mut settled = settle(Spare::default())?;
+        let fixed = self.content_trees(&uuids, &sums);
+        let settle = |spare| self.solve_tree_sizes(ids, &uuids, &fixed, device, spare);
+        let mut settled = settle(FreeReserve::default())?;
         let total_bytes = self.size(settled.end)?;
         let mut room = total_bytes - settled.end;
         // Spare room has its own items in the trees, for which there may be no room then.
-        while let Some(spare) = Spare::within(room, total_bytes, options.metadata) {
+        while let Some(spare) = FreeReserve::within(room, total_bytes, options.metadata) {
             let roomy = settle(spare)?;
             if roomy.end <= total_bytes {
                 settled = roomy;
@@ -282,7 +282,7 @@ impl Planner<'_> {
         Ok(self.layout(ids, &uuids, fixed, settled, layout))
     }
 
-    fn fixed(&self, uuids: &[Uuid], sums: &Arc<Sums>) -> Fixed {
+    fn content_trees(&self, uuids: &[Uuid], sums: &Arc<Sums>) -> ContentTrees {
         let Self { options, format, volumes, names, data, contents } = self;
         let of_volume = |volume: usize| {
             let items = FsItems {
@@ -295,7 +295,7 @@ impl Planner<'_> {
             Sized::new(volumes.all[volume].id, items, format)
         };
         let csums = Csums::new(sums, format.leaf_data_size());
-        Fixed {
+        ContentTrees {
             volumes: (0..volumes.all.len()).map(of_volume).collect(),
             csums: Sized::new(objectid::CSUM_TREE, csums, format),
             uuids: Sized::new(objectid::UUID_TREE, uuid_items(volumes, uuids), format),
@@ -306,20 +306,20 @@ impl Planner<'_> {
     /// Finds how many tree blocks there are. The extent tree lists them all, its own too, and each
     /// chunk for them has its items in other trees; everything only grows, so that the first
     /// agreement is the smallest.
-    fn settle(
+    fn solve_tree_sizes(
         &self,
         ids: Ids,
         uuids: &[Uuid],
-        fixed: &Fixed,
+        fixed: &ContentTrees,
         device: &Device,
-        spare: Spare,
+        spare: FreeReserve,
     ) -> Result<Settled> {
         let Self { options, format, data, .. } = self;
         let profile = match options.metadata {
             Metadata::Dup => BlockGroupFlags::DUP,
             Metadata::Single => BlockGroupFlags::empty(),
         };
-        let spilled = Arc::new(Spilled::new(data, format.leaf_data_size()));
+        let spilled = Arc::new(KeyedDataRefs::new(data, format.leaf_data_size()));
         let mut extent_levels = vec![1];
         let (mut blocks, mut chunk_blocks) = (1, 1);
         loop {
@@ -339,8 +339,8 @@ impl Planner<'_> {
             let bytes = chunk_blocks * u64::from(options.node_size);
             chunks.extend(allocate(&mut device, system, bytes, spare.system));
 
-            let listed = |items: Listed| Shape::new(&items, format).levels().to_vec();
-            let mut numbering = Numbering::default();
+            let listed = |items: ItemList| TreeShape::new(&items, format).levels().to_vec();
+            let mut numbering = BlockNumbering::default();
             for tree in &fixed.volumes {
                 numbering.add(tree.owner, tree.shape.levels());
             }
@@ -367,7 +367,7 @@ impl Planner<'_> {
             let trees: Arc<[TreeBlocks]> = numbering.0.into();
             let is_tree = |chunk: &&Chunk| !chunk.flags.contains(BlockGroupFlags::DATA);
             let tree_chunks = chunks.iter().filter(is_tree).copied();
-            let space = Arc::new(Space::new(format.node_size, tree_chunks));
+            let space = Arc::new(TreeBlockMap::new(format.node_size, tree_chunks));
             let items = ExtentItems {
                 data: Arc::clone(data),
                 spilled: Arc::clone(&spilled),
@@ -417,7 +417,7 @@ impl Planner<'_> {
         }
     }
 
-    fn root_items(&self, uuids: &[Uuid], roots: &[(u64, Root)]) -> Listed {
+    fn root_items(&self, uuids: &[Uuid], roots: &[(u64, Root)]) -> ItemList {
         let default = match self.options.default_subvolume {
             Some(directory) => self.volumes.at(directory).map_or(objectid::FS_TREE, |at| at.id),
             None => objectid::FS_TREE,
@@ -436,7 +436,7 @@ impl Planner<'_> {
         self,
         ids: Ids,
         uuids: &[Uuid],
-        fixed: Fixed,
+        fixed: ContentTrees,
         settled: Settled,
         mut layout: Layout,
     ) -> Plan {
@@ -463,7 +463,7 @@ impl Planner<'_> {
             (objectid::ROOT_TREE, self.root_items(uuids, &roots)),
             (objectid::CHUNK_TREE, chunk_items(ids, total_bytes, &chunks)),
         ];
-        let facts = Facts {
+        let facts = SuperblockInputs {
             ids,
             total_bytes,
             chunks: &chunks,
@@ -482,7 +482,8 @@ impl Planner<'_> {
         for (offset, superblock) in facts.superblocks() {
             layout.push_bytes(offset, superblock.as_bytes());
         }
-        let mut writer = Writer { layout, format: &self.format, space: &space, trees: &trees };
+        let mut writer =
+            LayoutWriter { layout, format: &self.format, space: &space, trees: &trees };
         fixed.volumes.into_iter().for_each(|tree| writer.write(tree));
         writer.write(fixed.csums);
         writer.write(fixed.uuids);
@@ -504,9 +505,9 @@ impl Planner<'_> {
         incompat.set(Incompat::DEFAULT_SUBVOL, default.is_some_and(|id| id != InodeId::ROOT));
         for (id, _) in self.volumes.tree.iter() {
             let inline = self.contents.inline(id).map(|inline| inline.stored);
-            let pieces = self.contents.pieces(id).iter().map(|piece| piece.stored);
+            let pieces = self.contents.candidates(id).iter().map(|piece| piece.stored);
             for stored in inline.into_iter().chain(pieces) {
-                if let Stored::Compressed { compression, .. } = stored {
+                if let Encoding::Compressed { compression, .. } = stored {
                     incompat |= match compression {
                         Compression::Zlib { .. } => Incompat::empty(),
                         Compression::Lzo => Incompat::COMPRESS_LZO,
@@ -528,14 +529,14 @@ impl Planner<'_> {
 }
 
 /// Puts trees into their places.
-struct Writer<'a> {
+struct LayoutWriter<'a> {
     layout: Layout,
-    format: &'a Arc<Format>,
-    space: &'a Arc<Space>,
+    format: &'a Arc<NodeFormat>,
+    space: &'a Arc<TreeBlockMap>,
     trees: &'a [TreeBlocks],
 }
 
-impl Writer<'_> {
+impl LayoutWriter<'_> {
     /// A tree that was given no blocks is left out.
     fn write<I: Items + 'static>(&mut self, tree: Sized<I>) {
         let Sized { owner, items, shape } = tree;
@@ -566,13 +567,13 @@ const LEAST_HEADROOM: u64 = 128 * MIB;
 /// A kernel that finds nothing free in any chunk makes new ones, first of all for metadata, and
 /// these take a tenth of the device each. On a device with little left there is none for data then.
 #[derive(Debug, Clone, Copy, Default)]
-struct Spare {
+struct FreeReserve {
     data: u64,
     metadata: u64,
     system: u64,
 }
 
-impl Spare {
+impl FreeReserve {
     /// Divides `room` of a device, if there is enough to be divided.
     ///
     /// Metadata takes a quarter, but no more than a tenth of the device. With less than 12 MiB of

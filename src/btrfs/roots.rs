@@ -7,14 +7,14 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::GENERATION;
 use super::hash;
 use super::inode::{S_IFDIR, made_directory, timespec};
-use super::items::Listed;
+use super::items::ItemList;
 use super::key::Key;
 use super::names::{name_len, push_ref};
 use super::spec::{
     DirItem, InodeFlags, InodeItem, ROOT_SUBVOL_RDONLY, RootItem, RootRef, file_type, item_type,
     objectid,
 };
-use super::volumes::Volumes;
+use super::subvolumes::Subvolumes;
 use crate::time::Timestamp;
 
 /// Where a tree is.
@@ -51,7 +51,7 @@ impl Root {
 
 /// What the root tree is made of.
 pub(super) struct Roots<'a> {
-    pub(super) volumes: &'a Volumes,
+    pub(super) volumes: &'a Subvolumes,
     /// The ids of the volumes, in their order.
     pub(super) uuids: &'a [Uuid],
     /// The volume that is mounted where none is asked for.
@@ -66,11 +66,11 @@ const DEFAULT: &[u8] = b"default";
 impl Roots<'_> {
     /// The root tree, of the trees with their ids. The tree of chunks is not in it, nor is the
     /// root tree itself.
-    pub(super) fn items(&self, roots: &[(u64, Root)]) -> Listed {
-        let mut items = Listed::default();
+    pub(super) fn items(&self, roots: &[(u64, Root)]) -> ItemList {
+        let mut items = ItemList::default();
         for &(id, root) in roots {
             let item = root.item(self.node_size);
-            let item = self.as_volume(id, item);
+            let item = self.subvolume_root_item(id, item);
             items.push(Key::new(id, item_type::ROOT_ITEM, 0), item.as_bytes());
         }
         self.directory(&mut items);
@@ -81,7 +81,7 @@ impl Roots<'_> {
     }
 
     /// What a root item of files and directories has beyond others.
-    fn as_volume(&self, id: u64, mut item: RootItem) -> RootItem {
+    fn subvolume_root_item(&self, id: u64, mut item: RootItem) -> RootItem {
         let number = self.volumes.all.iter().position(|volume| volume.id == id);
         if number.is_some() || id == objectid::DATA_RELOC_TREE {
             item.root_dirid = U64::new(objectid::FIRST_FREE);
@@ -101,7 +101,7 @@ impl Roots<'_> {
     }
 
     /// The directory that names the default subvolume.
-    fn directory(&self, items: &mut Listed) {
+    fn directory(&self, items: &mut ItemList) {
         let directory = objectid::ROOT_TREE_DIR;
         let inode = made_directory(self.epoch);
         items.push(Key::new(directory, item_type::INODE_ITEM, 0), inode.as_bytes());
@@ -123,7 +123,7 @@ impl Roots<'_> {
     }
 
     /// The two items that tie a subvolume to the one that it is seen in.
-    fn link(&self, number: usize, items: &mut Listed) {
+    fn link(&self, number: usize, items: &mut ItemList) {
         let volume = &self.volumes.all[number];
         let (parent, name) = volume.parent.expect("all but the top level have one");
         let tree = &self.volumes.tree;
@@ -141,8 +141,8 @@ impl Roots<'_> {
 }
 
 /// The tree that finds a subvolume by its id.
-pub(super) fn uuid_items(volumes: &Volumes, uuids: &[Uuid]) -> Listed {
-    let mut items = Listed::default();
+pub(super) fn uuid_items(volumes: &Subvolumes, uuids: &[Uuid]) -> ItemList {
+    let mut items = ItemList::default();
     for (volume, uuid) in volumes.all.iter().zip(uuids) {
         let half = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight of them"));
         let (high, low) = uuid.as_bytes().split_at(8);

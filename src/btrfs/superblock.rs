@@ -5,9 +5,9 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::GENERATION;
 use super::checksum::Checksum;
+use super::chunks::Chunk;
 use super::device::{Ids, chunk_item, dev_item};
 use super::roots::Root;
-use super::space::Chunk;
 use super::spec::DiskKey;
 use super::spec::{
     BlockGroupFlags, CompatRo, Incompat, LABEL_SIZE, MAGIC, RootBackup, SECTOR, SUPER_FLAGS,
@@ -15,7 +15,7 @@ use super::spec::{
 };
 
 /// What a superblock says.
-pub(super) struct Facts<'a> {
+pub(super) struct SuperblockInputs<'a> {
     pub(super) ids: Ids,
     pub(super) total_bytes: u64,
     pub(super) chunks: &'a [Chunk],
@@ -48,7 +48,7 @@ fn sys_chunk_array(ids: Ids, chunks: &[Chunk]) -> Vec<u8> {
     array
 }
 
-impl Facts<'_> {
+impl SuperblockInputs<'_> {
     fn backup(&self) -> RootBackup {
         let generation = U64::new(GENERATION);
         RootBackup {

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::file_system::Content;
 use super::manifest::Parameters;
 use super::{ALIGNMENT, Btrfs, Ext4, Plan, Product, Source, Vfat, source, swap};
-use crate::btrfs::Reading;
+use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
 use crate::fat::LeaveOut;
 use crate::gpt::PartitionType;
 use crate::seed;
 use crate::size::{Headroom, round_up};
-use crate::tree::{InodeId, Survey, SurveyOptions, survey};
+use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 
 /// How to make a file system of a tree.
 #[derive(Debug, Clone)]
@@ -75,15 +75,15 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     // Content is looked into only for what needs it: a seed, and the holes of ext4 and
     // btrfs.
     let digest = seed.is_none() && options.uuid.is_none();
-    let survey = match options.file_system {
-        FileSystem::Vfat { .. } if !digest => Survey::default(),
-        _ => survey(&tree, &SurveyOptions { threads, digest })?,
+    let scan = match options.file_system {
+        FileSystem::Vfat { .. } if !digest => HoleScan::default(),
+        _ => scan_holes(&tree, &HoleScanOptions { threads, digest })?,
     };
-    let surveys = [survey];
+    let scans = [scan];
     let uuid = match options.uuid {
         Some(uuid) => uuid,
         None => {
-            let seed = source::seed(seed, &surveys);
+            let seed = source::seed(seed, &scans);
             basis.seed = Some(seed);
             seed::file_system(seed.0.partition(partition_type.guid(), 0))
         }
@@ -91,15 +91,15 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let mut parameters = Parameters::of_file_system(options);
     let content = match &options.file_system {
         FileSystem::Ext4(ext4) => {
-            let [survey] = surveys;
+            let [scan] = scans;
             let swapfile = ext4.swapfile.as_ref();
-            let (tree, survey) = swap::added(swapfile, tree, survey, uuid, epoch)?;
-            ext4.plan(&tree, &survey, uuid, epoch, options.size)?
+            let (tree, scan) = swap::added(swapfile, tree, scan, uuid, epoch)?;
+            ext4.plan(&tree, &scan, uuid, epoch, options.size)?
         }
         FileSystem::Btrfs(btrfs) => {
-            let [survey] = surveys;
-            let reading = Reading { threads, spool: spool.as_deref() };
-            let prepared = btrfs.prepare(&tree, survey, uuid, epoch, &reading)?;
+            let [scan] = scans;
+            let reading = PrepassOptions { threads, spool: spool.as_deref() };
+            let prepared = btrfs.prepare(&tree, scan, uuid, epoch, &reading)?;
             parameters.compressed_by(prepared.codecs());
             prepared.plan(options.size, btrfs.headroom)?
         }

@@ -66,7 +66,7 @@ pub(super) fn divide(
         let content = match tree.directory(BOOT) {
             Some(directory) => {
                 let content = tree.subtree(directory)?;
-                tree = tree.hollow(&[directory])?;
+                tree = tree.with_empty_dirs(&[directory])?;
                 content
             }
             None => empty_tree(epoch)?,

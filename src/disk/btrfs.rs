@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::file_system::Content;
 use super::manifest::Codecs;
 use super::{FileSystem, Format, Swapfile, swap};
-use crate::btrfs::{self, Checksum, Compat, Compression, Contents, Metadata, Reading};
+use crate::btrfs::{self, Checksum, Compat, Compression, Contents, Metadata, PrepassOptions};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::size::{Headroom, MIB};
 use crate::time::Timestamp;
-use crate::tree::{InodeId, Survey, Tree};
+use crate::tree::{HoleScan, InodeId, Tree};
 
 /// How to make a btrfs of a tree.
 #[derive(Debug, Clone)]
@@ -147,19 +147,19 @@ impl Btrfs {
     pub(super) fn prepare(
         &self,
         tree: &Arc<Tree>,
-        survey: Survey,
+        scan: HoleScan,
         uuid: Uuid,
         epoch: Timestamp,
-        reading: &Reading<'_>,
+        reading: &PrepassOptions<'_>,
     ) -> Result<Prepared> {
         let swapfile = self.swapfile.as_ref();
         if let Some(swapfile) = swapfile {
             swapfile.check_writable(&self.subvolumes)?;
         }
-        let (tree, survey) = swap::added(swapfile, Arc::clone(tree), survey, uuid, epoch)?;
+        let (tree, scan) = swap::added(swapfile, Arc::clone(tree), scan, uuid, epoch)?;
         let label = self.label.clone().unwrap_or_default();
         let subvolumes = self.subvolumes.iter().map(|asked| {
-            Ok(btrfs::Subvolume {
+            Ok(btrfs::SubvolumeOptions {
                 directory: find(&tree, "--subvolume", &asked.path)?,
                 read_only: asked.read_only,
                 nodatacow: asked.nodatacow,
@@ -187,12 +187,12 @@ impl Btrfs {
                 .map(|path| find(&tree, "--default-subvolume", path))
                 .transpose()?,
             copy_links: self.copy_links,
-            preallocated: survey.swap_files().clone(),
+            preallocated: scan.swap_files().clone(),
             size: None,
             headroom: None,
             multiple: MIB,
         };
-        let contents = Arc::new(btrfs::examine(&tree, &survey, &options, reading)?);
+        let contents = Arc::new(btrfs::prepass(&tree, &scan, &options, reading)?);
         Ok(Prepared { tree, contents, options, label })
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn mount(
                 return Ok(Some(EspDirectory { from: Some(path.clone()), path, is_added: false }));
             }
             let content = tree.subtree(directory)?;
-            *tree = tree.hollow(&[directory])?;
+            *tree = tree.with_empty_dirs(&[directory])?;
             let places = mount_points(has_xbootldr).filter(|&place| !is_at_or_below(&path, place));
             let mounted = mount_at(tree, &content, "--esp-from", places)?;
             Ok(Some(EspDirectory { from: Some(path.clone()), ..mounted }))
@@ -105,7 +105,7 @@ fn mount_at(
     let mut free = places.filter_map(|place| Some((place, tree.directory(place)?)));
     let (path, is_added) = match free.find(|&(_, directory)| !tree.holds_files(directory)) {
         Some((place, directory)) => {
-            *tree = tree.hollow(&[directory])?;
+            *tree = tree.with_empty_dirs(&[directory])?;
             (place, false)
         }
         None if tree.find(default).is_none() => (default, true),
@@ -141,9 +141,9 @@ impl EspDirectory {
             Some(directory) if self.is_added => {
                 let (parent, at) = tree.entry_position(directory);
                 let name = tree.entry_range(parent).start + at;
-                tree.without(&[name].into())
+                tree.without_entries(&[name].into())
             }
-            Some(directory) => tree.hollow(&[directory]),
+            Some(directory) => tree.with_empty_dirs(&[directory]),
             None => Ok(tree.clone()),
         }
     }

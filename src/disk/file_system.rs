@@ -13,7 +13,7 @@ use crate::report::Warning;
 use crate::seed;
 use crate::size::{Headroom, MIB};
 use crate::time::Timestamp;
-use crate::tree::{Survey, Tree};
+use crate::tree::{HoleScan, Tree};
 
 /// The format of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,22 +132,22 @@ impl Ext4 {
     pub(crate) fn minimal_size(
         &self,
         tree: &Arc<Tree>,
-        survey: &Survey,
+        scan: &HoleScan,
         epoch: Timestamp,
     ) -> Result<u64> {
-        ext4::minimal_size(tree, survey, &self.options(Uuid::nil(), epoch, None))
+        ext4::minimal_size(tree, scan, &self.options(Uuid::nil(), epoch, None))
     }
 
     pub(crate) fn plan(
         &self,
         tree: &Arc<Tree>,
-        survey: &Survey,
+        scan: &HoleScan,
         uuid: Uuid,
         epoch: Timestamp,
         size: Option<u64>,
     ) -> Result<Content> {
         let options = self.options(uuid, epoch, size);
-        let ext4::Plan { layout, warnings } = ext4::plan(tree, survey, &options)?;
+        let ext4::Plan { layout, warnings } = ext4::plan(tree, scan, &options)?;
         let label = self.label.clone().unwrap_or_default();
         let size = layout.size();
         if let Some(to) = self.grow_to

@@ -12,14 +12,14 @@ use super::{
     ALIGNMENT, Definition, Disk, Identity, Partition, Plan, Product, Root, Source, esp, identify,
     source,
 };
-use crate::btrfs::Reading;
+use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
 use crate::fat::Variant;
 use crate::gpt::{Geometry, PartitionType, SectorSize};
 use crate::layout::Layout;
 use crate::name::Escaped;
 use crate::size::round_up;
-use crate::tree::{SurveyOptions, survey};
+use crate::tree::{HoleScanOptions, scan_holes};
 
 /// The size in bytes of a BIOS boot partition. GRUB's core image takes a tenth of it.
 const BIOS_BOOT: u64 = ALIGNMENT;
@@ -95,15 +95,15 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
         swapfile.check_reachable(&mount_points)?;
     }
     warnings.extend(of_boot);
-    let wanted = SurveyOptions { threads, digest: seed.is_none() };
-    let mut surveys = vec![survey(&root, &wanted)?];
+    let wanted = HoleScanOptions { threads, digest: seed.is_none() };
+    let mut scans = vec![scan_holes(&root, &wanted)?];
     if wanted.digest {
         for partition in &boot {
-            surveys.push(survey(&partition.tree, &wanted)?);
+            scans.push(scan_holes(&partition.tree, &wanted)?);
         }
     }
-    let seed = source::seed(seed, &surveys);
-    let facts = surveys.swap_remove(0);
+    let seed = source::seed(seed, &scans);
+    let facts = scans.swap_remove(0);
     basis.seed = Some(seed);
 
     let definition = Definition {
@@ -115,7 +115,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
     let definitions: Vec<_> = before.map(Definition::new).chain([definition]).collect();
     let identities = identify(seed.0, &definitions);
 
-    let reading = Reading { threads, spool: spool.as_deref() };
+    let reading = PrepassOptions { threads, spool: spool.as_deref() };
     let identity = identities.last().expect("the root is the last partition");
     let (uuid, label) = (identity.file_system, identity.label.clone());
     let planner = options.root.prepare(root, facts, uuid, label, epoch, &reading)?;

@@ -8,11 +8,11 @@ use super::btrfs::{Btrfs, Prepared};
 use super::file_system::{Content, Ext4};
 use super::manifest::Codecs;
 use super::swap::{self, Swapfile};
-use crate::btrfs::Reading;
+use crate::btrfs::PrepassOptions;
 use crate::error::Result;
 use crate::size::Headroom;
 use crate::time::Timestamp;
-use crate::tree::{Survey, Tree};
+use crate::tree::{HoleScan, Tree};
 
 /// How to make the root file system.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Default for Root {
 
 /// A root file system of which all is known but its size.
 pub(crate) enum Planner {
-    Ext4 { ext4: Ext4, tree: Arc<Tree>, survey: Survey, uuid: Uuid, epoch: Timestamp },
+    Ext4 { ext4: Ext4, tree: Arc<Tree>, scan: HoleScan, uuid: Uuid, epoch: Timestamp },
     Btrfs(Prepared),
 }
 
@@ -64,23 +64,23 @@ impl Root {
     pub(crate) fn prepare(
         &self,
         tree: Arc<Tree>,
-        survey: Survey,
+        scan: HoleScan,
         uuid: Uuid,
         label: String,
         epoch: Timestamp,
-        reading: &Reading<'_>,
+        reading: &PrepassOptions<'_>,
     ) -> Result<Planner> {
         let label = Some(label);
         match self {
             Self::Ext4(ext4) => {
                 let ext4 = Ext4 { label, ..ext4.clone() };
                 let swapfile = ext4.swapfile.as_ref();
-                let (tree, survey) = swap::added(swapfile, tree, survey, uuid, epoch)?;
-                Ok(Planner::Ext4 { ext4, tree, survey, uuid, epoch })
+                let (tree, scan) = swap::added(swapfile, tree, scan, uuid, epoch)?;
+                Ok(Planner::Ext4 { ext4, tree, scan, uuid, epoch })
             }
             Self::Btrfs(btrfs) => {
                 let btrfs = Btrfs { label, ..btrfs.clone() };
-                btrfs.prepare(&tree, survey, uuid, epoch, reading).map(Planner::Btrfs)
+                btrfs.prepare(&tree, scan, uuid, epoch, reading).map(Planner::Btrfs)
             }
         }
     }
@@ -90,9 +90,9 @@ impl Planner {
     /// Plans it with this size, or with the smallest that leaves the headroom.
     pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
         match self {
-            Self::Ext4 { ext4, tree, survey, uuid, epoch } => {
+            Self::Ext4 { ext4, tree, scan, uuid, epoch } => {
                 let ext4 = Ext4 { headroom, ..ext4.clone() };
-                ext4.plan(tree, survey, *uuid, *epoch, size)
+                ext4.plan(tree, scan, *uuid, *epoch, size)
             }
             Self::Btrfs(prepared) => prepared.plan(size, headroom),
         }
@@ -101,7 +101,7 @@ impl Planner {
     /// Returns the smallest size in bytes that can be given.
     pub(crate) fn minimal_size(&self) -> Result<u64> {
         match self {
-            Self::Ext4 { ext4, tree, survey, epoch, .. } => ext4.minimal_size(tree, survey, *epoch),
+            Self::Ext4 { ext4, tree, scan, epoch, .. } => ext4.minimal_size(tree, scan, *epoch),
             Self::Btrfs(prepared) => {
                 Ok(prepared.plan(None, Some(Headroom::Bytes(0)))?.file_system.size)
             }

@@ -13,7 +13,7 @@ use crate::normalize::{self, Report, Rules};
 use crate::report::Warning;
 use crate::seed::Seed;
 use crate::time::Timestamp;
-use crate::tree::{Survey, Tree};
+use crate::tree::{HoleScan, Tree};
 
 /// The seconds that an epoch can have: those of an ext4 time stamp, 1901-12-13 to 2446-05-10.
 pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
@@ -124,13 +124,13 @@ pub(super) fn architecture(
 }
 
 /// Settles the seed, of all trees that go into the image if it is not given.
-pub(crate) fn seed(given: Option<Seed>, surveys: &[Survey]) -> (Seed, Origin) {
+pub(crate) fn seed(given: Option<Seed>, scans: &[HoleScan]) -> (Seed, Origin) {
     if let Some(seed) = given {
         return (seed, Origin::Given);
     }
     let mut hash = Sha256::new();
-    for survey in surveys {
-        hash.update(survey.digest().expect("it is asked for where no seed is given"));
+    for scan in scans {
+        hash.update(scan.digest().expect("it is asked for where no seed is given"));
     }
     (Seed::from_digest(hash.finalize().into()), Origin::Tree)
 }

@@ -14,7 +14,7 @@ use crate::name;
 use crate::seed;
 use crate::size::KIB;
 use crate::time::Timestamp;
-use crate::tree::{FileFlags, InodeId, Kind, Metadata, Survey, Tree};
+use crate::tree::{FileFlags, HoleScan, InodeId, Kind, Metadata, Tree};
 
 /// Bytes in a page of nearly every machine. One with larger pages does not take such a file for
 /// swap space.
@@ -102,13 +102,13 @@ pub struct Swapfile {
 pub(super) fn added(
     swapfile: Option<&Swapfile>,
     tree: Arc<Tree>,
-    survey: Survey,
+    scan: HoleScan,
     file_system: Uuid,
     epoch: Timestamp,
-) -> Result<(Arc<Tree>, Survey)> {
-    let Some(swapfile) = swapfile else { return Ok((tree, survey)) };
-    let (tree, survey) = swapfile.add(&tree, survey, file_system, epoch)?;
-    Ok((Arc::new(tree), survey))
+) -> Result<(Arc<Tree>, HoleScan)> {
+    let Some(swapfile) = swapfile else { return Ok((tree, scan)) };
+    let (tree, scan) = swapfile.add(&tree, scan, file_system, epoch)?;
+    Ok((Arc::new(tree), scan))
 }
 
 fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
@@ -144,10 +144,10 @@ impl Swapfile {
     fn add(
         &self,
         tree: &Tree,
-        survey: Survey,
+        scan: HoleScan,
         file_system: Uuid,
         epoch: Timestamp,
-    ) -> Result<(Tree, Survey)> {
+    ) -> Result<(Tree, HoleScan)> {
         let last_page = self.last_page()?;
         let (directory, name) = self.place(tree)?;
         let path = normal(&self.path);
@@ -156,8 +156,8 @@ impl Swapfile {
             Metadata { mode: 0o600, mtime: epoch, flags: FileFlags::NOCOW, ..Metadata::default() };
         let head: Arc<[u8]> = header.as_bytes().into();
         let (tree, file) = tree.with_file(directory, name, metadata, head, self.size)?;
-        let survey = survey.with_swap_file(&tree, file)?;
-        Ok((tree, survey))
+        let scan = scan.with_swap_file(&tree, file)?;
+        Ok((tree, scan))
     }
 
     fn last_page(&self) -> Result<u32> {
@@ -271,19 +271,19 @@ mod tests {
         let epoch = Timestamp::from_seconds(9);
         let add = |path: &str| {
             let swapfile = Swapfile { path: path.as_bytes().to_vec(), size: MIB };
-            swapfile.add(&tree, Survey::default(), uuid, epoch)
+            swapfile.add(&tree, HoleScan::default(), uuid, epoch)
         };
         let mut headers = Vec::new();
         for (path, expected) in
             [("/swap/file", "swap/file"), ("swap//file", "swap/file"), ("file", "file")]
         {
-            let (tree, survey) = add(path).unwrap();
+            let (tree, scan) = add(path).unwrap();
             let id = tree.find(expected.as_bytes()).unwrap();
-            assert!(survey.swap_files().iter().eq([&id]));
+            assert!(scan.swap_files().iter().eq([&id]));
             let inode = tree.inode(id);
             assert_eq!((inode.mode, inode.flags), (0o600, FileFlags::NOCOW));
             assert_eq!(inode.mtime, epoch);
-            assert_eq!(survey.data(id), Some(from_ref(&(0..16 * KIB))));
+            assert_eq!(scan.data(id), Some(from_ref(&(0..16 * KIB))));
             let mut header = vec![0; 4096];
             tree.open(id).unwrap().read(0, &mut header).unwrap();
             headers.push(header);

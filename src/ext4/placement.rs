@@ -10,7 +10,7 @@ use super::geometry::Geometry;
 use super::journal::Special;
 use super::space::Space;
 use super::spec::EXTENT_LEN_MAX;
-use crate::tree::{InodeId, Kind, Survey, Tree};
+use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// The longest symlink target that the inode holds itself.
 pub(super) const FAST_SYMLINK_MAX: usize = 59;
@@ -19,7 +19,7 @@ pub(super) const FAST_SYMLINK_MAX: usize = 59;
 pub(super) struct Demand<'a> {
     pub(super) tree: &'a Tree,
     /// Where files hold data; `None` maps every block.
-    pub(super) survey: Option<&'a Survey>,
+    pub(super) scan: Option<&'a HoleScan>,
     pub(super) directories: Arc<Directories>,
     pub(super) xattr_blocks: u64,
     pub(super) block_size: u64,
@@ -30,8 +30,8 @@ pub(super) struct Demand<'a> {
 impl Demand<'_> {
     /// Where a file that has holes holds data. Swap files have none, whatever they hold.
     fn holed(&self, file: InodeId) -> Option<&[Range<u64>]> {
-        let survey = self.survey.filter(|survey| !survey.swap_files().contains(&file))?;
-        survey.data(file)
+        let scan = self.scan.filter(|scan| !scan.swap_files().contains(&file))?;
+        scan.data(file)
     }
 }
 

@@ -30,15 +30,15 @@ use crate::layout::{Fill, Layout, Region};
 use crate::report::Warning;
 use crate::seed;
 use crate::time::Timestamp;
-use crate::tree::{FileFlags, Kind, Survey, Tree};
+use crate::tree::{FileFlags, HoleScan, Kind, Tree};
 
 /// Plans an ext4 file system that holds a tree.
 ///
 /// # Errors
 /// [`Error::Unrepresentable`] names the first path that ext4 can't hold, [`Error::TooSmall`] the
 /// shortfall in blocks and inodes, [`Error::Parameter`] an option out of range.
-pub fn plan(tree: &Arc<Tree>, survey: &Survey, options: &Options) -> Result<Plan> {
-    let (writer, warnings) = Writer::new(tree, survey, options)?;
+pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan> {
+    let (writer, warnings) = Writer::new(tree, scan, options)?;
     let sized = writer.sizing().size()?;
     Ok(Plan { layout: writer.layout(sized), warnings })
 }
@@ -47,8 +47,8 @@ pub fn plan(tree: &Arc<Tree>, survey: &Survey, options: &Options) -> Result<Plan
 ///
 /// # Errors
 /// Those of [`plan`], except [`Error::TooSmall`].
-pub(crate) fn minimal_size(tree: &Arc<Tree>, survey: &Survey, options: &Options) -> Result<u64> {
-    Writer::new(tree, survey, options)?.0.sizing().smallest_fixed()
+pub(crate) fn minimal_size(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<u64> {
+    Writer::new(tree, scan, options)?.0.sizing().smallest_fixed()
 }
 
 fn check_options(options: &Options) -> Result<()> {
@@ -145,7 +145,7 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
             ),
         });
         let mut clamped = Tree::clone(tree);
-        clamped.bring_times_into(TIME_MIN, TIME_MAX);
+        clamped.clamp_times_to(TIME_MIN, TIME_MAX);
         within = Arc::new(clamped);
     }
     Ok((within, warnings))
@@ -187,7 +187,7 @@ fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
 /// Everything that is decided before the size.
 struct Writer<'a> {
     options: &'a Options,
-    survey: &'a Survey,
+    scan: &'a HoleScan,
     numbers: Arc<Numbers>,
     directories: Arc<Directories>,
     xattrs: Arc<Xattrs>,
@@ -198,7 +198,7 @@ impl<'a> Writer<'a> {
     /// Decides everything that does not depend on the size.
     fn new(
         tree: &Arc<Tree>,
-        survey: &'a Survey,
+        scan: &'a HoleScan,
         options: &'a Options,
     ) -> Result<(Self, Vec<Warning>)> {
         check_options(options)?;
@@ -228,7 +228,7 @@ impl<'a> Writer<'a> {
             Arc::new(Directories::new(&numbers, block_size, hash_seed, profile.leaf_fill()));
         let xattrs = Arc::new(share_xattrs(&tree, block_size)?);
 
-        let writer = Self { options, survey, numbers, directories, xattrs, orphan_ino };
+        let writer = Self { options, scan, numbers, directories, xattrs, orphan_ino };
         Ok((writer, warnings))
     }
 
@@ -237,7 +237,7 @@ impl<'a> Writer<'a> {
         Sizing {
             demand: Demand {
                 tree: &self.numbers.tree,
-                survey: profile.holes().then_some(self.survey),
+                scan: profile.holes().then_some(self.scan),
                 directories: Arc::clone(&self.directories),
                 xattr_blocks: self.xattrs.blocks.len() as u64,
                 block_size: self.block_size(),
@@ -333,7 +333,7 @@ impl<'a> Writer<'a> {
         let block_size = self.block_size();
         for (id, inode) in tree.iter() {
             let mut content = |range: Range<u64>, start: u64| {
-                let data = self.survey.data(id).unwrap_or(std::slice::from_ref(&range));
+                let data = self.scan.data(id).unwrap_or(std::slice::from_ref(&range));
                 let first = data.partition_point(|data| data.end <= range.start);
                 for data in data[first..].iter().take_while(|data| data.start < range.end) {
                     let from = data.start.max(range.start);

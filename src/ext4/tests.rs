@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Options, Profile, plan};
 use crate::size::Headroom;
 use crate::time::Timestamp;
-use crate::tree::{FileFlags, Metadata, Node, Survey, Tree, TreeBuilder, Xattr};
+use crate::tree::{FileFlags, HoleScan, Metadata, Node, Tree, TreeBuilder, Xattr};
 
 fn options() -> Options {
     Options {
@@ -61,7 +61,7 @@ fn check(image: &[u8], case: &str) {
 }
 
 fn image(tree: &Arc<Tree>, options: &Options) -> Vec<u8> {
-    plan(tree, &Survey::default(), options).unwrap().layout.seal().to_bytes()
+    plan(tree, &HoleScan::default(), options).unwrap().layout.seal().to_bytes()
 }
 
 #[test]
@@ -93,13 +93,13 @@ fn the_smallest_size_fits_and_one_block_less_is_refused() {
                     inodes: Some(4000),
                     ..options()
                 };
-                let smallest = plan(&tree, &Survey::default(), &exact).unwrap().layout;
+                let smallest = plan(&tree, &HoleScan::default(), &exact).unwrap().layout;
                 let size = smallest.size();
                 let fixed = |size| Options { size: Some(size), ..exact.clone() };
-                let again = plan(&tree, &Survey::default(), &fixed(size)).unwrap().layout;
+                let again = plan(&tree, &HoleScan::default(), &fixed(size)).unwrap().layout;
                 assert!(smallest.seal().to_bytes() == again.seal().to_bytes(), "{size}");
                 let less = fixed(size - u64::from(block_size));
-                let error = plan(&tree, &Survey::default(), &less).unwrap_err().to_string();
+                let error = plan(&tree, &HoleScan::default(), &less).unwrap_err().to_string();
                 assert!(error.contains("too small by 1 blocks"), "{error}");
                 assert!(error.contains(&size.to_string()), "{error}");
             }
@@ -152,7 +152,7 @@ fn options_out_of_range_are_refused() {
         }
     }
     for (name, options) in cases {
-        let error = plan(&tree, &Survey::default(), &options).expect_err(&name).to_string();
+        let error = plan(&tree, &HoleScan::default(), &options).expect_err(&name).to_string();
         assert!(!error.contains("too small"), "{name}: {error}");
     }
 }
@@ -174,7 +174,7 @@ fn flags_are_for_files_and_directories() {
             match kept || !(FileFlags::IMMUTABLE | FileFlags::APPEND).contains(flags) {
                 true => check(&image(&tree, &options()), &case),
                 false => {
-                    let error = plan(&tree, &Survey::default(), &options()).expect_err(&case);
+                    let error = plan(&tree, &HoleScan::default(), &options()).expect_err(&case);
                     assert!(error.to_string().starts_with("node: "), "{error}");
                 }
             }

@@ -47,7 +47,7 @@ impl LeaveOut<'_> {
                 warnings.push(Warning { path: tree.path_in(id, tree.name(entry)), message });
             }
         }
-        let tree = if names.is_empty() { tree } else { tree.without(&names)? };
+        let tree = if names.is_empty() { tree } else { tree.without_entries(&names)? };
         Ok((tree, warnings))
     }
 

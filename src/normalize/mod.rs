@@ -80,7 +80,7 @@ fn apply(tree: &mut Tree, edits: Edits) -> Result<()> {
     }
     mtimes.into_iter().for_each(|(id, mtime)| tree.set_mtime(id, mtime));
     if !removed.is_empty() {
-        *tree = tree.without(&removed)?;
+        *tree = tree.without_entries(&removed)?;
     }
     Ok(())
 }

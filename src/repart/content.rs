@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use super::{Definition, Format, Minimize, Options, chase, label};
-use crate::btrfs::Reading;
+use crate::btrfs::PrepassOptions;
 use crate::disk::root::Planner;
 use crate::disk::{Btrfs, Ext4, Identity, Root, Subvolume, Vfat, source, swap};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::name::HostPath;
 use crate::report::Warning;
 use crate::size::Headroom;
 use crate::time::Timestamp;
-use crate::tree::{Survey, Tree};
+use crate::tree::{HoleScan, Tree};
 
 /// The major and minor number of `/dev/zero`.
 const ZERO: (u32, u32) = (1, 5);
@@ -62,7 +62,7 @@ pub(super) struct Fat {
 /// What all formats are made of.
 pub(super) struct Ingredients<'a> {
     pub(super) tree: Tree,
-    pub(super) survey: Survey,
+    pub(super) scan: HoleScan,
     pub(super) subvolumes: Vec<Subvolume>,
     pub(super) identity: &'a Identity,
     /// Bytes in a sector of the file system.
@@ -85,11 +85,11 @@ impl Content {
         ingredients: Ingredients<'_>,
         options: &Options,
     ) -> Result<Self> {
-        let Ingredients { mut tree, survey, subvolumes, identity, sector_size } = ingredients;
+        let Ingredients { mut tree, scan, subvolumes, identity, sector_size } = ingredients;
         let (uuid, label) = (identity.file_system, &identity.label);
         let epoch = source::clamp(&mut tree, options.epoch)?.epoch.0;
         let tree = Arc::new(tree);
-        let reading = Reading { threads: options.threads, spool: Some(&options.spool) };
+        let reading = PrepassOptions { threads: options.threads, spool: Some(&options.spool) };
         let root = match &definition.format {
             None | Some(Format::Empty | Format::Swap | Format::Other(_)) => {
                 return Ok(Self::Nothing);
@@ -112,7 +112,7 @@ impl Content {
             Root::Ext4(_) => label::ext4(label).to_owned(),
             Root::Btrfs(_) => label.clone(),
         };
-        Ok(Self::Planned(root.prepare(tree, survey, uuid, label, epoch, &reading)?))
+        Ok(Self::Planned(root.prepare(tree, scan, uuid, label, epoch, &reading)?))
     }
 
     /// Whether anything is to be in the partition.

@@ -23,7 +23,7 @@ use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{InodeId, Kind, Overlay, Taken, Tree, Xattr};
+use crate::tree::{InodeId, Kind, NameTaken, Tree, TreeMerge, Xattr};
 
 /// What is on these directories of a running system is of no use in an image.
 const TRANSIENT: [&[u8]; 6] = [b"proc", b"sys", b"dev", b"tmp", b"run", b"var/tmp"];
@@ -69,7 +69,7 @@ pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
     let definition = population.definition;
     let mut work = Work {
         population,
-        overlay: Overlay::new(),
+        overlay: TreeMerge::new(),
         warnings: Vec::new(),
         has_root: false,
         hidden: population.hidden_inodes()?,
@@ -84,7 +84,7 @@ pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
         work.symlink(&link.path, &link.target)?;
     }
     if let Some(validate) = population.validate {
-        let xattrs = &mut work.overlay.metadata(Overlay::ROOT).xattrs;
+        let xattrs = &mut work.overlay.metadata(TreeMerge::ROOT).xattrs;
         for xattr in validate.xattrs() {
             xattrs.retain(|there| there.name != xattr.name);
             xattrs.push(xattr);
@@ -156,7 +156,7 @@ type Hidden = BTreeSet<(u64, u64, bool)>;
 
 struct Work<'a> {
     population: &'a Population<'a>,
-    overlay: Overlay,
+    overlay: TreeMerge,
     warnings: Vec<Warning>,
     /// Whether the root has the metadata of a directory that was copied.
     has_root: bool,
@@ -262,7 +262,7 @@ impl Work<'_> {
         let taken = self.overlay.find(&line.target)?.is_some();
         match self.overlay.file(directory, new_name, &tree, file) {
             Ok(()) if !taken => Ok(()),
-            Ok(()) | Err(Taken) => Err(definition.fault(
+            Ok(()) | Err(NameTaken) => Err(definition.fault(
                 format!("CopyFiles= makes /{target} of two files"),
                 "copy one of both elsewhere",
             )),
@@ -331,7 +331,9 @@ impl Work<'_> {
             return Err(fault("there is no such directory", "make it with MakeDirectories="));
         };
         let made = self.overlay.symlink(directory, name, target);
-        made.map_err(|Taken| fault("there is something already", "leave it out, or exclude that"))
+        made.map_err(|NameTaken| {
+            fault("there is something already", "leave it out, or exclude that")
+        })
     }
 }
 

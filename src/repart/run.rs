@@ -22,7 +22,7 @@ use crate::normalize::{self, Rules};
 use crate::place::real;
 use crate::seed::Seed;
 use crate::size::{round_down, round_up};
-use crate::tree::{Survey, SurveyOptions, survey};
+use crate::tree::{HoleScan, HoleScanOptions, scan_holes};
 use crate::verity;
 
 /// Takes what a run has to say while it goes on, a line each.
@@ -228,7 +228,7 @@ pub(super) struct Grounds<'a> {
 /// A tree with what is known of it.
 struct Source {
     populated: super::populate::Populated,
-    survey: Survey,
+    scan: HoleScan,
 }
 
 impl Grounds<'_> {
@@ -240,14 +240,14 @@ impl Grounds<'_> {
                 // Labels do not depend on the seed, so any will do until there is one.
                 let any = Seed(Uuid::nil());
                 let identities = partition::identities(any, self.partitions);
-                let mut surveys = Vec::new();
+                let mut scans = Vec::new();
                 for (at, partition) in self.partitions.iter().enumerate() {
                     if let Some(definition) = &partition.definition {
                         let source = self.source(at, definition, &identities, true)?;
-                        surveys.extend(source.map(|source| source.survey));
+                        scans.extend(source.map(|source| source.scan));
                     }
                 }
-                source::seed(None, &surveys).0
+                source::seed(None, &scans).0
             }
         };
         Ok((seed, partition::identities(seed, self.partitions)))
@@ -283,12 +283,12 @@ impl Grounds<'_> {
             excludes_by_inode: self.options.excludes_by_inode,
             vfat_leaves_out: self.options.vfat_leaves_out,
         })?;
-        let wanted = SurveyOptions { threads: self.options.threads, digest };
-        let survey = match definition.format {
-            Some(Format::Vfat) if !digest => Survey::default(),
-            _ => survey(&populated.tree, &wanted)?,
+        let wanted = HoleScanOptions { threads: self.options.threads, digest };
+        let scan = match definition.format {
+            Some(Format::Vfat) if !digest => HoleScan::default(),
+            _ => scan_holes(&populated.tree, &wanted)?,
         };
-        Ok(Some(Source { populated, survey }))
+        Ok(Some(Source { populated, scan }))
     }
 
     /// What the root inode of a file system says of its partition.
@@ -370,7 +370,7 @@ impl Grounds<'_> {
         if definition.format == Some(Format::Swap) {
             return Ok(Content::swap(identity));
         }
-        let Some(Source { populated, survey }) = self.source(at, definition, ids, false)? else {
+        let Some(Source { populated, scan }) = self.source(at, definition, ids, false)? else {
             return Ok(Content::Nothing);
         };
         populated.warnings.iter().for_each(|warning| (self.report)(warning));
@@ -379,7 +379,7 @@ impl Grounds<'_> {
         secrets.iter().for_each(|warning| (self.report)(warning));
         let ingredients = Ingredients {
             tree: populated.tree,
-            survey,
+            scan,
             subvolumes: populated.subvolumes,
             identity,
             sector_size: self.file_system_sector_size(definition),

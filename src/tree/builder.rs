@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use positioned_io::ReadAt;
 
-use super::content::Supplied;
+use super::content::UserContent;
 use super::{ContentId, ContentSource, Entry, Inode, InodeId, Kind, Metadata, Tree, Xattr};
 use crate::error::{Error, Result};
 use crate::name;
@@ -52,7 +52,7 @@ pub struct TreeBuilder {
     names: Vec<Name>,
     arena: Vec<u8>,
     xattrs: BTreeMap<Box<[Xattr]>, u32>,
-    supplied: Supplied,
+    supplied: UserContent,
     sources: Vec<Option<Arc<dyn ContentSource>>>,
     prefix: Vec<u8>,
 }
@@ -64,7 +64,7 @@ impl fmt::Debug for TreeBuilder {
 }
 
 /// The source that [`TreeBuilder::content`] adds to.
-const SUPPLIED: u16 = 0;
+const USER_CONTENT: u16 = 0;
 
 impl TreeBuilder {
     /// The root directory.
@@ -80,7 +80,7 @@ impl TreeBuilder {
             names: Vec::new(),
             arena: Vec::new(),
             xattrs: BTreeMap::from([(Box::default(), 0)]),
-            supplied: Supplied::default(),
+            supplied: UserContent::default(),
             sources: vec![None],
             prefix: Vec::new(),
         };
@@ -96,7 +96,7 @@ impl TreeBuilder {
     pub fn content(&mut self, reader: Arc<dyn ReadAt + Send + Sync>) -> Result<ContentId> {
         let index = u32::try_from(self.supplied.0.len()).map_err(|_| too_large(Vec::new()))?;
         self.supplied.0.push(reader);
-        Ok(ContentId { source: SUPPLIED, index })
+        Ok(ContentId { source: USER_CONTENT, index })
     }
 
     /// Reserves a number for a source, to be given to [`Self::set_source`] before the end.
@@ -321,7 +321,7 @@ impl TreeBuilder {
                 number.swap(at, to);
             }
         }
-        self.sources[usize::from(SUPPLIED)] = Some(Arc::new(self.supplied));
+        self.sources[usize::from(USER_CONTENT)] = Some(Arc::new(self.supplied));
         let sources = self.sources.into_iter().map(|source| source.expect("reserved and set"));
         let tree = Tree {
             inodes,

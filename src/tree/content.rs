@@ -48,21 +48,21 @@ pub(crate) trait ContentReader {
 
 /// Content that a caller of the library supplies.
 #[derive(Default)]
-pub(crate) struct Supplied(pub(crate) Vec<Arc<dyn ReadAt + Send + Sync>>);
+pub(crate) struct UserContent(pub(crate) Vec<Arc<dyn ReadAt + Send + Sync>>);
 
-struct SuppliedReader {
+struct UserReader {
     reader: Arc<dyn ReadAt + Send + Sync>,
     path: Vec<u8>,
 }
 
-impl ContentSource for Supplied {
+impl ContentSource for UserContent {
     fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
         let reader = Arc::clone(&self.0[index as usize]);
-        Ok(Box::new(SuppliedReader { reader, path: path() }))
+        Ok(Box::new(UserReader { reader, path: path() }))
     }
 }
 
-impl ContentReader for SuppliedReader {
+impl ContentReader for UserReader {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.reader
             .read_exact_at(offset, buffer)
@@ -71,15 +71,15 @@ impl ContentReader for SuppliedReader {
 }
 
 /// One file of these bytes and of zeros from there on.
-pub(crate) struct Padded(pub(crate) Arc<[u8]>);
+pub(crate) struct ZeroPaddedContent(pub(crate) Arc<[u8]>);
 
-impl ContentSource for Padded {
+impl ContentSource for ZeroPaddedContent {
     fn open(&self, _: u32, _: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>> {
         Ok(Box::new(Self(Arc::clone(&self.0))))
     }
 }
 
-impl ContentReader for Padded {
+impl ContentReader for ZeroPaddedContent {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
         let bytes = &self.0[start..];

@@ -30,8 +30,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, open};
 use rustix::io::Errno;
 
-use node::{Fault, NodeReader, refused, type_of};
-use state::{Batch, Directory, Found, Pending, Place, State};
+use node::{NodeError, NodeReader, refused, type_of};
+use state::{Batch, Directory, DirectoryPlace, FoundNode, Pending, WalkState};
 use walker::{CurrentPath, Walker};
 
 use super::host_xattrs::HostXattrs;
@@ -91,8 +91,8 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
 
     let facts = NodeReader::new(&options.host_xattrs).directory(fd.as_fd());
     let (facts, identity) = facts.map_err(|fault| failure(given(), &fault))?;
-    let state = Mutex::new(State::new(facts, identity)?);
-    let scan = Scan { options, root: Arc::new(fd), state, more: Condvar::new() };
+    let state = Mutex::new(WalkState::new(facts, identity)?);
+    let scan = DirWalk { options, root: Arc::new(fd), state, more: Condvar::new() };
     share(options.threads, || scan.work());
 
     let state = scan.state.into_inner().expect("a panic of a thread has come through");
@@ -101,14 +101,14 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     Ok((tree, warnings))
 }
 
-fn failure(path: Vec<u8>, fault: &Fault) -> Error {
+fn failure(path: Vec<u8>, fault: &NodeError) -> Error {
     match fault {
-        Fault::Replaced => Error::Changed {
+        NodeError::Replaced => Error::Changed {
             path,
             rule: "it was removed or replaced while the tree was listed".into(),
         },
-        Fault::Refused(operation, error) => Error::source(path, operation, *error),
-        Fault::Kernel(name) => {
+        NodeError::Refused(operation, error) => Error::source(path, operation, *error),
+        NodeError::Kernel(name) => {
             let remedy = format!("unmount it, or leave out what is in it: {}/**", Escaped(&path));
             Error::unrepresentable(path, format!("{name} is mounted inside the tree"), remedy)
         }
@@ -131,18 +131,18 @@ const BATCH: usize = 1024;
 /// Room for the entries that one system call lists.
 const LISTING: usize = 32 << 10;
 
-struct Scan<'a> {
+struct DirWalk<'a> {
     options: &'a DirOptions<'a>,
     root: Arc<OwnedFd>,
-    state: Mutex<State>,
+    state: Mutex<WalkState>,
     /// Told when there are more directories to read, or no more at all.
     more: Condvar,
 }
 
 /// Marks a thread as busy; when a caller's function panics the other threads still come to an end.
-struct Busy<'a, 'b>(&'a Scan<'b>);
+struct BusyGuard<'a, 'b>(&'a DirWalk<'b>);
 
-impl Drop for Busy<'_, '_> {
+impl Drop for BusyGuard<'_, '_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.busy -= 1;
@@ -152,7 +152,7 @@ impl Drop for Busy<'_, '_> {
     }
 }
 
-impl Scan<'_> {
+impl DirWalk<'_> {
     /// Reads directories until there are no more.
     fn work(&self) {
         let mut reader = NodeReader::new(&self.options.host_xattrs);
@@ -170,15 +170,15 @@ impl Scan<'_> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WalkState> {
         self.state.lock().expect("no thread panics with the lock")
     }
 
-    fn next(&self) -> Option<(Pending, Busy<'_, '_>)> {
-        let idle = |state: &mut State| state.pending.is_empty() && state.busy > 0;
+    fn next(&self) -> Option<(Pending, BusyGuard<'_, '_>)> {
+        let idle = |state: &mut WalkState| state.pending.is_empty() && state.busy > 0;
         let mut state =
             self.more.wait_while(self.state(), idle).expect("no thread panics with the lock");
-        Some((state.next()?, Busy(self)))
+        Some((state.next()?, BusyGuard(self)))
     }
 
     fn directory(
@@ -188,16 +188,16 @@ impl Scan<'_> {
         reader: &mut NodeReader<'_>,
         listing: &mut [MaybeUninit<u8>],
         batch: &mut Batch,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), NodeError> {
         let Pending { number, parent } = *pending;
         let route = |from| self.state().route(from, number);
         let (fd, path) = walker.go(number, route).map_err(refused("cannot open"))?;
         let (place, mut is_mounted) = match parent {
-            None => (Place::Added(TreeBuilder::ROOT), false),
+            None => (DirectoryPlace::Added(TreeBuilder::ROOT), false),
             Some(parent) => {
                 let (facts, identity) = reader.directory(fd)?;
                 let is_mounted = facts.is_mounted;
-                (Place::Beneath(parent, facts, identity), is_mounted)
+                (DirectoryPlace::Below(parent, facts, identity), is_mounted)
             }
         };
         let mut directory = Directory { number, place };
@@ -256,7 +256,9 @@ impl Scan<'_> {
         match listed {
             Ok(FileType::Directory) => batch.directories.push(range),
             listed => match listed.and_then(|listed| reader.entry(directory, entry, listed)) {
-                Ok((facts, what, key)) => batch.found.push(Found { name: range, facts, what, key }),
+                Ok((facts, what, key)) => {
+                    batch.found.push(FoundNode { name: range, facts, what, key })
+                }
                 Err(fault) => {
                     let path = join(path.as_bytes(), name);
                     batch.failures.push((path.clone(), failure(path, &fault)));

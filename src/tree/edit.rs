@@ -73,7 +73,7 @@ impl Tree {
 
     /// The same tree without some names and all that is only below them. The names are positions in
     /// the list of [all entries](Tree::entry_range).
-    pub(crate) fn without(&self, names: &BTreeSet<usize>) -> Result<Self> {
+    pub(crate) fn without_entries(&self, names: &BTreeSet<usize>) -> Result<Self> {
         self.rebuild(InodeId::ROOT, names, None)
     }
 }
@@ -94,15 +94,15 @@ impl ContentSource for EditedSource {
         let Edited { bytes, is_whole, source, index } = &self.0[index as usize];
         let bytes = Arc::clone(bytes);
         if *is_whole {
-            return Ok(Box::new(Whole(bytes)));
+            return Ok(Box::new(BytesReader(bytes)));
         }
-        Ok(Box::new(Patched { head: bytes, rest: source.open(*index, path)? }))
+        Ok(Box::new(PatchedReader { head: bytes, rest: source.open(*index, path)? }))
     }
 }
 
-struct Whole(Arc<[u8]>);
+struct BytesReader(Arc<[u8]>);
 
-impl ContentReader for Whole {
+impl ContentReader for BytesReader {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let start = usize::try_from(offset).expect("it is in memory");
         buffer.copy_from_slice(&self.0[start..start + buffer.len()]);
@@ -110,12 +110,12 @@ impl ContentReader for Whole {
     }
 }
 
-struct Patched {
+struct PatchedReader {
     head: Arc<[u8]>,
     rest: Box<dyn ContentReader>,
 }
 
-impl ContentReader for Patched {
+impl ContentReader for PatchedReader {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.rest.read(offset, buffer)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.head.len());
@@ -154,7 +154,7 @@ mod tests {
             (b, Replacement::Whole(b"new".to_vec())),
         ]);
         tree.set_mtime(b, Timestamp::from_seconds(7));
-        let tree = tree.without(&BTreeSet::from([0, 2])).unwrap();
+        let tree = tree.without_entries(&BTreeSet::from([0, 2])).unwrap();
         assert!(tree.find(b"a").is_none() && tree.find(b"c").is_none());
         let (d, b) = (find(&tree, b"d"), find(&tree, b"b"));
         assert_eq!(tree.inode(d).links, 1);

@@ -8,9 +8,9 @@ mod content;
 pub mod dir;
 mod edit;
 pub mod host_xattrs;
-mod overlay;
+mod merge;
 mod resolve;
-mod survey;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +24,11 @@ use bitflags::bitflags;
 use builder::Addition;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
-use content::Padded;
+use content::ZeroPaddedContent;
 pub(crate) use content::{ContentReader, ContentSource};
 pub(crate) use edit::Replacement;
-pub(crate) use overlay::{Overlay, Taken};
-pub use survey::{EXAMINED_FROM, GRANULE, Survey, SurveyOptions, WINDOW, survey};
+pub(crate) use merge::{NameTaken, TreeMerge};
+pub use scan::{GRANULE, HoleScan, HoleScanOptions, SCAN_MIN_SIZE, WINDOW, scan_holes};
 
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -370,7 +370,7 @@ impl Tree {
     }
 
     /// Sets every modification time outside a range to the nearest within it.
-    pub(crate) fn bring_times_into(&mut self, min: Timestamp, max: Timestamp) {
+    pub(crate) fn clamp_times_to(&mut self, min: Timestamp, max: Timestamp) {
         for inode in &mut self.inodes {
             inode.mtime = inode.mtime.clamp(min, max);
         }
@@ -394,9 +394,9 @@ impl Tree {
     ///
     /// # Errors
     /// None for directories of this tree.
-    pub fn hollow(&self, directories: &[InodeId]) -> Result<Self> {
+    pub fn with_empty_dirs(&self, directories: &[InodeId]) -> Result<Self> {
         let names = directories.iter().flat_map(|&directory| self.entry_range(directory));
-        self.without(&names.collect())
+        self.without_entries(&names.collect())
     }
 
     /// The same tree with one more file, and which that is: of the bytes of `head`, and of zeros
@@ -417,7 +417,7 @@ impl Tree {
         let node = Node::File { size, content: ContentId { source, index: 0 } };
         let addition = Addition { directory, name, metadata, node };
         let mut tree = self.rebuild(InodeId::ROOT, &BTreeSet::new(), Some(addition))?;
-        tree.sources.push(Arc::new(Padded(head)));
+        tree.sources.push(Arc::new(ZeroPaddedContent(head)));
         let file = tree.child(directory, name).expect("directories stand before their entries");
         Ok((tree, file))
     }

@@ -118,8 +118,8 @@ fn what_is_known_of_content_moves_with_the_files() {
     }
     let before = builder.finish().unwrap();
     for (size, expected) in [(1 << 40, Some(&[0..1 << 14][..])), (1 << 14, None)] {
-        let options = SurveyOptions { digest: true, ..SurveyOptions::default() };
-        let facts = survey(&before, &options).unwrap();
+        let options = HoleScanOptions { digest: true, ..HoleScanOptions::default() };
+        let facts = scan_holes(&before, &options).unwrap();
         let digest = facts.digest();
         let head = vec![1; 5000].into();
         let (after, file) =

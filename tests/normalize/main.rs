@@ -13,13 +13,13 @@ use std::sync::Arc;
 use cases::{CASES, Case};
 use detfs::Timestamp;
 use detfs::normalize::{Profile, Report, Rules, examine, normalize};
-use detfs::tree::{Metadata, Node, SurveyOptions, Tree, TreeBuilder, survey};
+use detfs::tree::{HoleScanOptions, Metadata, Node, Tree, TreeBuilder, scan_holes};
 use globset::GlobBuilder;
 use sketch::{EPOCH, Put, sketch};
 
 fn digest(tree: &Tree) -> [u8; 32] {
-    let options = SurveyOptions { threads: NonZero::<usize>::MIN, digest: true };
-    survey(tree, &options).unwrap().digest().unwrap()
+    let options = HoleScanOptions { threads: NonZero::<usize>::MIN, digest: true };
+    scan_holes(tree, &options).unwrap().digest().unwrap()
 }
 
 fn epoch() -> Timestamp {

@@ -18,7 +18,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use detfs::error::Error;
 use detfs::ext4::{Options, plan};
 use detfs::layout::{Destination, emit};
-use detfs::tree::{FileFlags, SurveyOptions, survey};
+use detfs::tree::{FileFlags, HoleScanOptions, scan_holes};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
@@ -57,8 +57,8 @@ fn drafts() -> impl Strategy<Value = Draft> {
 /// Writes the image of a tree; returns its size, or nothing if the tree does not fit the size or
 /// the number of inodes that the options say.
 fn write(grown: &Grown, options: &Options, image: &Path) -> Option<u64> {
-    let survey = survey(&grown.tree, &SurveyOptions::default()).unwrap();
-    let layout = match plan(&grown.tree, &survey, options) {
+    let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
+    let layout = match plan(&grown.tree, &scan, options) {
         Ok(plan) => plan.layout.seal(),
         Err(Error::TooSmall { .. } | Error::Parameter { parameter: "--inodes", .. }) => {
             return None;

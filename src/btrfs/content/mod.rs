@@ -1,14 +1,14 @@
 //! What must be known about file content before a btrfs can be planned: its compressed form, and
 //! which pieces of it are equal.
 //!
-//! This is one parallel pass between the survey and the plan, over the content of which anything
+//! This is one parallel pass between the scan and the plan, over the content of which anything
 //! of that is wanted. All that it finds depends on the content alone, but for the places in the
 //! [`Spool`].
 
 mod compress;
-mod examine;
+mod encode;
 mod lzo;
-mod parts;
+mod ranges;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -23,9 +23,9 @@ pub use compress::{Compression, codecs};
 pub(crate) use spool::Spool;
 
 use crate::error::Result;
-use crate::tree::{InodeId, Survey, Tree};
-use examine::Examined;
-use parts::Parts;
+use crate::tree::{HoleScan, InodeId, Tree};
+use encode::EncodedBatch;
+use ranges::FileRanges;
 
 /// Data is stored, and checksummed, in units of so many bytes.
 const SECTOR: usize = 4096;
@@ -35,12 +35,12 @@ const COMPRESSED: u64 = 128 << 10;
 
 /// What is done with the content of one file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Treatment {
+pub(crate) struct DataPolicy {
     /// Whether its data has checksums.
     pub(crate) checksum: bool,
     /// How it is compressed, where that saves something.
     pub(crate) compression: Option<Compression>,
-    /// Whether its zeros are holes, where the survey found some.
+    /// Whether its zeros are holes, where the scan found some.
     pub(crate) holes: bool,
     /// Whether it may share what is stored with equal content. The kernel does not swap to a file
     /// that does.
@@ -64,7 +64,7 @@ pub(crate) struct ContentOptions<'a> {
 
 /// In what form bytes of a file are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub(crate) enum Encoding {
     /// As they are in the file.
     Plain,
     /// As they are in the spool.
@@ -80,13 +80,13 @@ pub(crate) enum Stored {
 
 /// A part of a file that is stored as one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Piece {
+pub(crate) struct ExtentCandidate {
     /// Where it is in the file; a multiple of 4096.
     pub(crate) from: u64,
     /// How many bytes of the file it is, not rounded. All but a file's last are whole sectors.
     pub(crate) len: u64,
     /// Its form.
-    pub(crate) stored: Stored,
+    pub(crate) stored: Encoding,
     /// The number of the first piece, in the order of the tree, with the same content that is
     /// stored in the same way; its own if there is none. All else but the place in the file is
     /// equal then.
@@ -97,13 +97,13 @@ pub(crate) struct Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inline {
     /// Its form.
-    pub(crate) stored: Stored,
+    pub(crate) stored: Encoding,
 }
 
 /// The facts about the content of a tree; the default has no file.
 #[derive(Default)]
 pub struct Contents {
-    pieces: Vec<Piece>,
+    pieces: Vec<ExtentCandidate>,
     /// The number of the first piece of each inode, and of no inode.
     first: Vec<u32>,
     /// Sorted.
@@ -124,12 +124,12 @@ impl fmt::Debug for Contents {
 
 impl Contents {
     /// The pieces of a file, in its order; none of what is not a file or stored in a leaf.
-    pub(crate) fn pieces(&self, file: InodeId) -> &[Piece] {
-        &self.pieces[self.first_piece(file) as usize..self.first[file.index() + 1] as usize]
+    pub(crate) fn candidates(&self, file: InodeId) -> &[ExtentCandidate] {
+        &self.pieces[self.first_candidate(file) as usize..self.first[file.index() + 1] as usize]
     }
 
     /// The number of a file's first piece; the others follow.
-    pub(crate) fn first_piece(&self, file: InodeId) -> u32 {
+    pub(crate) fn first_candidate(&self, file: InodeId) -> u32 {
         self.first[file.index()]
     }
 
@@ -164,24 +164,24 @@ impl Contents {
 /// [`Error::Changed`]: crate::Error::Changed
 /// [`Error::Output`]: crate::Error::Output
 /// [`Error::Parameter`]: crate::Error::Parameter
-pub(crate) fn examine(
+pub(crate) fn encode(
     tree: &Tree,
-    survey: &Survey,
-    treatment: &(dyn Fn(InodeId) -> Treatment + Sync),
+    scan: &HoleScan,
+    treatment: &(dyn Fn(InodeId) -> DataPolicy + Sync),
     options: &ContentOptions<'_>,
 ) -> Result<Contents> {
-    let parts = Parts::of(tree, survey, treatment, options)?;
+    let parts = FileRanges::of(tree, scan, treatment, options)?;
     let spool = match parts.compressed {
         true => Some(Arc::new(Spool::new(options.spool)?)),
         false => None,
     };
-    let examined = examine::examine_all(tree, &parts, treatment, options, spool.as_deref())?;
-    let mut contents = gather(tree, &parts, examined);
+    let examined = encode::encode_all(tree, &parts, treatment, options, spool.as_deref())?;
+    let mut contents = assemble(tree, &parts, examined);
     if spool.is_some() {
         let in_vain = |&file: &InodeId| {
-            let pieces = contents.pieces(file);
+            let pieces = contents.candidates(file);
             !pieces.is_empty()
-                && pieces.iter().all(|piece| piece.stored == Stored::Plain)
+                && pieces.iter().all(|piece| piece.stored == Encoding::Plain)
                 && treatment(file).compression.is_some()
         };
         contents.incompressible = tree.iter().map(|(id, _)| id).filter(in_vain).collect();
@@ -191,7 +191,7 @@ pub(crate) fn examine(
 }
 
 /// Puts together what was found out about the parts, in their order.
-fn gather(tree: &Tree, parts: &Parts, examined: Vec<Examined>) -> Contents {
+fn assemble(tree: &Tree, parts: &FileRanges, examined: Vec<EncodedBatch>) -> Contents {
     let mut contents = Contents {
         pieces: Vec::new(),
         first: Vec::with_capacity(tree.inodes().len() + 1),
@@ -219,7 +219,12 @@ fn gather(tree: &Tree, parts: &Parts, examined: Vec<Examined>) -> Contents {
                 Some(same) => same.stored,
                 None => outcome.stored,
             };
-            contents.pieces.push(Piece { from: part.from, len: part.len, stored, same_as });
+            contents.pieces.push(ExtentCandidate {
+                from: part.from,
+                len: part.len,
+                stored,
+                same_as,
+            });
         }
     }
     let count = u32::try_from(contents.pieces.len()).expect("parts are counted by u32");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::checksum::Checksum;
 use super::super::key::Key;
 use super::super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr, SECTOR};
-use super::items::{Id, Shown, prefix};
+use super::items::{DisplayKey, Id, prefix};
 use super::{Result, Violation};
 
 /// What is known of a block before it is read, from what points to it.
@@ -134,17 +134,19 @@ impl Parsing<'_> {
         for pair in keys.windows(2) {
             if let [one, next] = pair {
                 require(one < next, || {
-                    format!("key {} comes before {}", Shown(*one), Shown(*next))
+                    format!("key {} comes before {}", DisplayKey(*one), DisplayKey(*next))
                 })?;
             }
         }
         if let Some(first) = self.expected.first {
             require(keys.first() == Some(&first), || {
-                format!("its first key is not {}, as the block above has it", Shown(first))
+                format!("its first key is not {}, as the block above has it", DisplayKey(first))
             })?;
         }
         if let (Some(last), Some(end)) = (keys.last(), self.expected.end) {
-            require(*last < end, || format!("key {} belongs behind {}", Shown(*last), Shown(end)))?;
+            require(*last < end, || {
+                format!("key {} belongs behind {}", DisplayKey(*last), DisplayKey(end))
+            })?;
         }
         Ok(())
     }

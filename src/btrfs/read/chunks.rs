@@ -7,7 +7,7 @@ use super::super::spec::{
     BlockGroupFlags, Chunk as ChunkItem, DiskKey, SECTOR, STRIPE_LEN, SYSTEM_CHUNK_ARRAY_SIZE,
     Stripe, SuperBlock, item_type, objectid,
 };
-use super::items::{Place, prefix};
+use super::items::{ItemPlace, prefix};
 use super::tree::Root;
 use super::{Reader, Result, Violation};
 
@@ -129,7 +129,7 @@ impl Chunks {
         for leaf in reader.leaves(root, Key::MIN..=Key::MAX) {
             let leaf = leaf?;
             for (key, data) in leaf.items().filter(|(key, _)| key.objectid != objectid::DEV_ITEMS) {
-                let place = Place { tree: root.id, key };
+                let place = ItemPlace { tree: root.id, key };
                 let parsed = Chunk::parse(key, data, &reader.superblock.record);
                 let (chunk, rest) = parsed.map_err(|rule| place.breaks(rule))?;
                 if !rest.is_empty() {

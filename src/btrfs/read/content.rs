@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::spec::{FileExtentItem, extent_type, item_type};
 use super::decompress::{MOST, decompress};
-use super::items::{FileExtent, Place, file_extent};
+use super::items::{FileExtent, ItemPlace, file_extent};
 use super::node::Node;
 use super::{Reader, Result};
 
@@ -13,7 +13,7 @@ pub struct Content<'r> {
     reader: &'r Reader<'r>,
     tree: u64,
     size: u64,
-    extents: Vec<(Place, Extent)>,
+    extents: Vec<(ItemPlace, Extent)>,
 }
 
 impl fmt::Debug for Content<'_> {
@@ -48,7 +48,7 @@ impl Reader<'_> {
         let size = self.inode(node)?.size;
         let mut extents = Vec::new();
         for (key, data) in self.items_of(node, item_type::EXTENT_DATA)? {
-            let place = Place { tree: node.subvolume, key };
+            let place = ItemPlace { tree: node.subvolume, key };
             let extent = file_extent(&data).ok_or_else(|| place.breaks("it is not an extent"))?;
             match extent {
                 FileExtent::Inline(head, bytes) if head.compression == 0 => {
@@ -114,7 +114,7 @@ impl Content<'_> {
         let Some(buffer) = buffer.get_mut(..len) else { return Ok(0) };
         buffer.fill(0);
         let end = offset.saturating_add(len as u64);
-        let behind = |(place, extent): &&(Place, Extent)| {
+        let behind = |(place, extent): &&(ItemPlace, Extent)| {
             place.key.offset.saturating_add(extent.len()) > offset
         };
         for (place, extent) in self.extents.iter().filter(behind) {
@@ -133,7 +133,7 @@ impl Content<'_> {
     }
 
     /// Fills a buffer with bytes of an extent.
-    fn fill(&self, place: Place, extent: &Extent, within: u64, out: &mut [u8]) -> Result<()> {
+    fn fill(&self, place: ItemPlace, extent: &Extent, within: u64, out: &mut [u8]) -> Result<()> {
         let slice = |bytes: &[u8], at: u64| {
             let at = usize::try_from(at).ok()?;
             bytes.get(at..at.checked_add(out.len())?).map(<[u8]>::to_vec)

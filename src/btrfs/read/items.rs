@@ -13,12 +13,12 @@ use super::{Result, Violation};
 
 /// Where an item is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct ItemPlace {
     pub(super) tree: u64,
     pub(super) key: Key,
 }
 
-impl Place {
+impl ItemPlace {
     pub(super) fn breaks(self, rule: impl Display) -> Violation {
         Violation::new(self, rule)
     }
@@ -29,17 +29,17 @@ impl Place {
     }
 }
 
-impl Display for Place {
+impl Display for ItemPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tree {}, item {}", Id(self.tree), Shown(self.key))
+        write!(f, "tree {}, item {}", Id(self.tree), DisplayKey(self.key))
     }
 }
 
 /// A key as `btrfs inspect-internal dump-tree` shows it, but for the names of objects.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown(pub(super) Key);
+pub(super) struct DisplayKey(pub(super) Key);
 
-impl Display for Shown {
+impl Display for DisplayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Key { objectid, item_type, offset } = self.0;
         write!(f, "({} ", Id(objectid))?;

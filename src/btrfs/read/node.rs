@@ -2,7 +2,7 @@
 
 use super::super::key::Key;
 use super::super::spec::{InodeItem, RootItem, Timespec, item_type, objectid};
-use super::items::{Place, dir_entries, exact};
+use super::items::{ItemPlace, dir_entries, exact};
 use super::tree::Root;
 use super::{Reader, Result};
 use crate::time::Timestamp;
@@ -101,7 +101,7 @@ impl Reader<'_> {
     pub fn entries(&self, node: Node) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for (key, data) in self.items_of(node, item_type::DIR_INDEX)? {
-            let place = Place { tree: node.subvolume, key };
+            let place = ItemPlace { tree: node.subvolume, key };
             let names = dir_entries(&data).ok_or_else(|| place.breaks("it is not an entry"))?;
             for entry in names {
                 let location = Key::from(entry.item.location);
@@ -125,7 +125,7 @@ impl Reader<'_> {
     pub fn xattrs(&self, node: Node) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut xattrs = Vec::new();
         for (key, data) in self.items_of(node, item_type::XATTR_ITEM)? {
-            let place = Place { tree: node.subvolume, key };
+            let place = ItemPlace { tree: node.subvolume, key };
             let entries = dir_entries(&data).ok_or_else(|| place.breaks("it is no attribute"))?;
             xattrs.extend(entries.iter().map(|entry| (entry.name.to_vec(), entry.data.to_vec())));
         }
@@ -141,7 +141,7 @@ impl Reader<'_> {
     /// The tree of a subvolume.
     fn subvolume(&self, id: u64) -> Result<Root> {
         let key = Key::new(id, item_type::ROOT_ITEM, 0);
-        let place = Place { tree: objectid::ROOT_TREE, key };
+        let place = ItemPlace { tree: objectid::ROOT_TREE, key };
         let data = self.item(self.superblock.root_tree(), key)?;
         let data = data.ok_or_else(|| place.breaks("there is none"))?;
         let item = exact::<RootItem>(&data).ok_or_else(|| place.breaks("it is not a root"))?;
@@ -158,6 +158,6 @@ pub(super) fn root(id: u64, item: &RootItem) -> std::result::Result<Root, String
     Ok(Root { id, address, level: item.level, generation })
 }
 
-fn place(node: Node, item_type: u8, offset: u64) -> Place {
-    Place { tree: node.subvolume, key: Key::new(node.ino, item_type, offset) }
+fn place(node: Node, item_type: u8, offset: u64) -> ItemPlace {
+    ItemPlace { tree: node.subvolume, key: Key::new(node.ino, item_type, offset) }
 }

@@ -3,7 +3,7 @@
 use rustix::fd::BorrowedFd;
 use rustix::fs::{Statx, StatxAttributes, fstatfs};
 
-use super::node::{Fault, refused};
+use super::node::{NodeError, refused};
 
 /// File systems whose files the running kernel makes up, by the magic numbers of `linux/magic.h`.
 const KERNEL: [(i128, &str); 18] = [
@@ -33,11 +33,11 @@ pub(super) fn is_mounted(status: &Statx) -> bool {
 }
 
 /// Refuses to read a file system of the kernel.
-pub(super) fn check(directory: BorrowedFd<'_>) -> Result<(), Fault> {
+pub(super) fn check(directory: BorrowedFd<'_>) -> Result<(), NodeError> {
     let found = fstatfs(directory).map_err(refused("cannot see what is mounted on it"))?;
     let magic = i128::from(found.f_type) & 0xffff_ffff;
     match KERNEL.iter().find(|(number, _)| *number == magic) {
-        Some((_, name)) => Err(Fault::Kernel(name)),
+        Some((_, name)) => Err(NodeError::Kernel(name)),
         None => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ use crate::tree::{FileFlags, Metadata, Node, Xattr};
 
 /// Why a node can't be read.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum NodeError {
     /// It is not what its directory listed, or not there.
     Replaced,
     /// What was being done when the system refused, and what it said.
@@ -29,18 +29,18 @@ pub(super) enum Fault {
 }
 
 /// Makes a fault of what the system says.
-pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> Fault {
+pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> NodeError {
     move |error| match error {
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => Fault::Replaced,
-        _ => Fault::Refused(operation, error),
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => NodeError::Replaced,
+        _ => NodeError::Refused(operation, error),
     }
 }
 
 /// An extended attribute that is not taken over, and why.
-pub(super) type LeftOut = (Box<[u8]>, &'static str);
+pub(super) type DroppedXattr = (Box<[u8]>, &'static str);
 
 /// What a new node of the tree is, as far as it is known without its place in the tree.
-pub(super) enum What {
+pub(super) enum NodeContent {
     /// A regular file.
     File { size: u64, stamp: u64 },
     /// Anything else that is not a directory.
@@ -48,9 +48,9 @@ pub(super) enum What {
 }
 
 /// What every node has.
-pub(super) struct Facts {
+pub(super) struct NodeStat {
     pub(super) metadata: Metadata,
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) left_out: Vec<DroppedXattr>,
     /// Whether it is what another file system has for it.
     pub(super) is_mounted: bool,
 }
@@ -102,7 +102,7 @@ impl Attributes<'_> {
     }
 
     /// The flags of which `statx` does not tell. Linux has none for what is not opened.
-    fn flags(&self) -> Result<FileFlags, Fault> {
+    fn flags(&self) -> Result<FileFlags, NodeError> {
         let Self::Direct(fd) = self else { return Ok(FileFlags::empty()) };
         match ioctl_getflags(fd) {
             Ok(flags) => Ok(chosen(
@@ -118,7 +118,7 @@ impl Attributes<'_> {
             Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                 Ok(FileFlags::empty())
             }
-            Err(error) => Err(Fault::Refused("cannot read its flags", error)),
+            Err(error) => Err(NodeError::Refused("cannot read its flags", error)),
         }
     }
 }
@@ -133,7 +133,7 @@ fn fill(buffer: &mut [u8], call: impl Fn(&mut [u8]) -> SysResult<usize>) -> SysR
 }
 
 /// What an entry is whose directory does not say.
-pub(super) fn type_of(directory: impl AsFd, name: &CStr) -> Result<FileType, Fault> {
+pub(super) fn type_of(directory: impl AsFd, name: &CStr) -> Result<FileType, NodeError> {
     let status = statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
         .map_err(refused("cannot read its status"))?;
     Ok(type_in(&status))
@@ -155,9 +155,12 @@ impl<'a> NodeReader<'a> {
     }
 
     /// Reads an open directory's metadata, and which directory it is.
-    pub(super) fn directory(&mut self, fd: BorrowedFd<'_>) -> Result<(Facts, Identity), Fault> {
+    pub(super) fn directory(
+        &mut self,
+        fd: BorrowedFd<'_>,
+    ) -> Result<(NodeStat, Identity), NodeError> {
         let status = status(fd).map_err(refused("cannot read its status"))?;
-        Ok((self.facts(&status, &Attributes::Direct(fd))?, identity(&status)))
+        Ok((self.stat(&status, &Attributes::Direct(fd))?, identity(&status)))
     }
 
     /// Reads an entry that is not a directory; for one with several names also which it is.
@@ -170,58 +173,60 @@ impl<'a> NodeReader<'a> {
         directory: BorrowedFd<'_>,
         name: &CStr,
         listed: FileType,
-    ) -> Result<(Facts, What, Option<Identity>), Fault> {
+    ) -> Result<(NodeStat, NodeContent, Option<Identity>), NodeError> {
         let flags = if listed == FileType::RegularFile { READ } else { OFlags::PATH };
         let fd = open_entry(directory, name, flags).map_err(refused("cannot open"))?;
         let status = status(&fd).map_err(refused("cannot read its status"))?;
         let kind = type_in(&status);
         let faked = listed == FileType::RegularFile && is_special(kind);
         if kind != listed && !faked {
-            return Err(Fault::Replaced);
+            return Err(NodeError::Replaced);
         }
         let attributes = match listed {
             FileType::RegularFile => Attributes::Direct(fd.as_fd()),
             _ => Attributes::ByName(format!("/proc/self/fd/{}", fd.as_raw_fd())),
         };
-        let mut facts = self.facts(&status, &attributes)?;
+        let mut facts = self.stat(&status, &attributes)?;
         if faked {
             // They are those of the file that stands for it.
             facts.metadata.flags = FileFlags::empty();
         }
         let what = match kind {
-            FileType::RegularFile => What::File { size: status.stx_size, stamp: stamp(&status) },
+            FileType::RegularFile => {
+                NodeContent::File { size: status.stx_size, stamp: stamp(&status) }
+            }
             FileType::Symlink => {
                 let len = readlinkat_raw(&fd, c"", &mut self.value[..TARGET_MAX])
                     .map_err(refused("cannot read the target"))?;
-                What::Other(Node::Symlink(self.value[..len].to_vec()))
+                NodeContent::Other(Node::Symlink(self.value[..len].to_vec()))
             }
-            FileType::Fifo => What::Other(Node::Fifo),
-            FileType::Socket => What::Other(Node::Socket),
+            FileType::Fifo => NodeContent::Other(Node::Fifo),
+            FileType::Socket => NodeContent::Other(Node::Socket),
             FileType::CharacterDevice => {
-                What::Other(Node::CharDevice(status.stx_rdev_major, status.stx_rdev_minor))
+                NodeContent::Other(Node::CharDevice(status.stx_rdev_major, status.stx_rdev_minor))
             }
             FileType::BlockDevice => {
-                What::Other(Node::BlockDevice(status.stx_rdev_major, status.stx_rdev_minor))
+                NodeContent::Other(Node::BlockDevice(status.stx_rdev_major, status.stx_rdev_minor))
             }
             FileType::Directory | FileType::Unknown => {
-                return Err(Fault::Refused("cannot tell what it is", Errno::OPNOTSUPP));
+                return Err(NodeError::Refused("cannot tell what it is", Errno::OPNOTSUPP));
             }
         };
         Ok((facts, what, (status.stx_nlink > 1).then_some(identity(&status))))
     }
 
-    fn facts(&mut self, status: &Statx, attributes: &Attributes<'_>) -> Result<Facts, Fault> {
+    fn stat(&mut self, status: &Statx, attributes: &Attributes<'_>) -> Result<NodeStat, NodeError> {
         let mut xattrs = Vec::new();
         let mut left_out = Vec::new();
         let list = match fill(&mut self.list, |buffer| attributes.list(buffer)) {
             // A file system that has none.
             Err(Errno::OPNOTSUPP) => &[],
             // Not `refused`: without /proc the name is not there, but the node is.
-            result => result.map_err(|error| Fault::Refused(attributes.listing(), error))?,
+            result => result.map_err(|error| NodeError::Refused(attributes.listing(), error))?,
         };
         for name in list.split_inclusive(|&byte| byte == 0) {
             let name = CStr::from_bytes_with_nul(name)
-                .map_err(|_| Fault::Refused(attributes.listing(), Errno::INVAL))?;
+                .map_err(|_| NodeError::Refused(attributes.listing(), Errno::INVAL))?;
             if let Some(reason) = self.host_xattrs.fault(name.to_bytes()) {
                 left_out.push((name.to_bytes().into(), reason));
                 continue;
@@ -241,7 +246,7 @@ impl<'a> NodeReader<'a> {
             flags: flags(status.stx_attributes) | attributes.flags()?,
             xattrs,
         };
-        Ok(Facts { metadata, left_out, is_mounted: is_mounted(status) })
+        Ok(NodeStat { metadata, left_out, is_mounted: is_mounted(status) })
     }
 }
 

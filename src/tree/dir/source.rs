@@ -68,7 +68,7 @@ struct Place {
 
 /// The tree has more directories, files or bytes of names than the records can count.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) struct TooManyNodes;
 
 impl Records {
     /// The number of the root directory.
@@ -81,8 +81,12 @@ impl Records {
         Self { directories: vec![root], files: Vec::new(), names: Vec::new() }
     }
 
-    pub(super) fn add_directory(&mut self, directory: u32, name: &[u8]) -> Result<u32, Full> {
-        let index = u32::try_from(self.directories.len()).map_err(|_| Full)?;
+    pub(super) fn add_directory(
+        &mut self,
+        directory: u32,
+        name: &[u8],
+    ) -> Result<u32, TooManyNodes> {
+        let index = u32::try_from(self.directories.len()).map_err(|_| TooManyNodes)?;
         let place = self.place(directory, name)?;
         let depth = self.directories[directory as usize].depth + 1;
         self.directories.push(DirectoryRecord { place, depth, identity: Identity::default() });
@@ -98,16 +102,16 @@ impl Records {
         directory: u32,
         name: &[u8],
         stamp: u64,
-    ) -> Result<u32, Full> {
-        let index = u32::try_from(self.files.len()).map_err(|_| Full)?;
+    ) -> Result<u32, TooManyNodes> {
+        let index = u32::try_from(self.files.len()).map_err(|_| TooManyNodes)?;
         let place = self.place(directory, name)?;
         self.files.push((stamp, place));
         Ok(index)
     }
 
-    fn place(&mut self, directory: u32, name: &[u8]) -> Result<Place, Full> {
-        let at = u32::try_from(self.names.len()).map_err(|_| Full)?;
-        self.names.push(u8::try_from(name.len()).map_err(|_| Full)?);
+    fn place(&mut self, directory: u32, name: &[u8]) -> Result<Place, TooManyNodes> {
+        let at = u32::try_from(self.names.len()).map_err(|_| TooManyNodes)?;
+        self.names.push(u8::try_from(name.len()).map_err(|_| TooManyNodes)?);
         self.names.extend_from_slice(name);
         Ok(Place { directory, name: at })
     }

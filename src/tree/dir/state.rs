@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustix::fd::OwnedFd;
 
 use super::join;
-use super::node::{Facts, LeftOut, What};
-use super::source::{DirSource, Full, Records};
+use super::node::{DroppedXattr, NodeContent, NodeStat};
+use super::source::{DirSource, Records, TooManyNodes};
 use super::walker::{Identity, Route};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
@@ -27,13 +27,13 @@ pub(super) struct Pending {
 }
 
 /// All nodes that have an attribute which is not taken over.
-struct LeftOutOf {
+struct DroppedXattrs {
     count: u64,
     first: Vec<u8>,
     reason: &'static str,
 }
 
-impl LeftOutOf {
+impl DroppedXattrs {
     fn warning(self, name: &[u8]) -> Warning {
         let Self { count, first, reason } = self;
         let name = Escaped(name);
@@ -44,7 +44,7 @@ impl LeftOutOf {
 }
 
 /// What the threads share.
-pub(super) struct State {
+pub(super) struct WalkState {
     builder: TreeBuilder,
     /// The builder's number of the source.
     source: u16,
@@ -53,16 +53,16 @@ pub(super) struct State {
     pub(super) pending: Vec<Pending>,
     /// How many threads are reading a directory, and may find more.
     pub(super) busy: usize,
-    left_out: BTreeMap<Box<[u8]>, LeftOutOf>,
+    left_out: BTreeMap<Box<[u8]>, DroppedXattrs>,
     /// What other file systems have in place of the tree's own.
     mounted: BTreeSet<Vec<u8>>,
     /// The error with the smallest path so far.
     failure: Option<(Vec<u8>, Error)>,
 }
 
-impl State {
+impl WalkState {
     /// Starts with the root, which is the first directory to be read.
-    pub(super) fn new(root: Facts, identity: Identity) -> Result<Self> {
+    pub(super) fn new(root: NodeStat, identity: Identity) -> Result<Self> {
         let mut builder = TreeBuilder::new(root.metadata)?;
         let mut state = Self {
             source: builder.reserve_source(),
@@ -118,12 +118,12 @@ impl State {
     }
 
     /// Counts attributes that are left out of a node; only once for a node with several names.
-    fn leave_out(&mut self, names: Vec<LeftOut>, new: bool, path: impl Fn() -> Vec<u8>) {
+    fn leave_out(&mut self, names: Vec<DroppedXattr>, new: bool, path: impl Fn() -> Vec<u8>) {
         for (name, reason) in names {
             let path = path();
             match self.left_out.entry(name) {
                 btree_map::Entry::Vacant(entry) => {
-                    entry.insert(LeftOutOf { count: u64::from(new), first: path, reason });
+                    entry.insert(DroppedXattrs { count: u64::from(new), first: path, reason });
                 }
                 btree_map::Entry::Occupied(mut entry) => {
                     let left_out = entry.get_mut();
@@ -156,15 +156,15 @@ impl State {
 
     fn node_of(&mut self, directory: &mut Directory, path: &[u8]) -> Result<NodeId> {
         let (parent, facts, identity) = match &mut directory.place {
-            Place::Added(node) => return Ok(*node),
-            Place::Beneath(parent, facts, identity) => (*parent, facts, *identity),
+            DirectoryPlace::Added(node) => return Ok(*node),
+            DirectoryPlace::Below(parent, facts, identity) => (*parent, facts, *identity),
         };
         self.records.set_identity(directory.number, identity);
         let name = self.records.name_of_directory(directory.number);
         let metadata = take(&mut facts.metadata);
         let node = self.builder.add(parent, name, metadata, Node::Directory)?;
         self.leave_out(take(&mut facts.left_out), true, || path.to_vec());
-        directory.place = Place::Added(node);
+        directory.place = DirectoryPlace::Added(node);
         Ok(node)
     }
 
@@ -173,7 +173,7 @@ impl State {
             let name = &batch.names[range];
             match self.records.add_directory(number, name) {
                 Ok(number) => self.pending.push(Pending { number, parent: Some(node) }),
-                Err(Full) => {
+                Err(TooManyNodes) => {
                     let path = join(path, name);
                     self.fail(path.clone(), too_large(path));
                 }
@@ -194,9 +194,9 @@ impl State {
         path: &[u8],
         node: NodeId,
         name: &[u8],
-        found: Found,
+        found: FoundNode,
     ) -> Result<()> {
-        let Found { facts, what, key, .. } = found;
+        let FoundNode { facts, what, key, .. } = found;
         let known = key.and_then(|key| self.links.get(&key)).copied();
         self.leave_out(facts.left_out, known.is_none(), || join(path, name));
         if facts.is_mounted {
@@ -206,10 +206,10 @@ impl State {
             return self.builder.link(node, name, known);
         }
         let what = match what {
-            What::Other(node) => node,
-            What::File { size, stamp } => {
+            NodeContent::Other(node) => node,
+            NodeContent::File { size, stamp } => {
                 let index = self.records.add_file(number, name, stamp);
-                let index = index.map_err(|Full| too_large(name.to_vec()))?;
+                let index = index.map_err(|TooManyNodes| too_large(name.to_vec()))?;
                 Node::File { size, content: ContentId { source: self.source, index } }
             }
         };
@@ -224,21 +224,21 @@ impl State {
 /// A directory that a thread reads.
 pub(super) struct Directory {
     pub(super) number: u32,
-    pub(super) place: Place,
+    pub(super) place: DirectoryPlace,
 }
 
-pub(super) enum Place {
+pub(super) enum DirectoryPlace {
     /// It is in the tree.
     Added(NodeId),
     /// It will be, beneath this node.
-    Beneath(NodeId, Facts, Identity),
+    Below(NodeId, NodeStat, Identity),
 }
 
 /// A node that was found in a directory, itself not a directory.
-pub(super) struct Found {
+pub(super) struct FoundNode {
     pub(super) name: Range<usize>,
-    pub(super) facts: Facts,
-    pub(super) what: What,
+    pub(super) facts: NodeStat,
+    pub(super) what: NodeContent,
     pub(super) key: Option<Identity>,
 }
 
@@ -246,7 +246,7 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) names: Vec<u8>,
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<FoundNode>,
     pub(super) directories: Vec<Range<usize>>,
     pub(super) failures: Vec<(Vec<u8>, Error)>,
 }

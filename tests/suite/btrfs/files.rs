@@ -115,7 +115,7 @@ fn data_of(file: &Path) -> Vec<(u64, u64)> {
     found
 }
 
-/// What is all zeros is a hole by the rule of the survey, whether it is one in the source or not.
+/// What is all zeros is a hole by the rule of the scan, whether it is one in the source or not.
 #[test]
 fn holes_at_every_place() {
     const GRANULE: u64 = 4096;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use arbitrary::Arbitrary;
 use detfs::Uuid;
-use detfs::btrfs::{Checksum, Compat, Compression, Metadata, Options, Subvolume};
+use detfs::btrfs::{Checksum, Compat, Compression, Metadata, Options, SubvolumeOptions};
 use detfs::size::{Headroom, MIB};
 use detfs::tree::{InodeId, Kind, Tree};
 
@@ -124,7 +124,7 @@ impl BtrfsSketch {
     }
 
     /// Directories of the tree, none twice and not the root.
-    fn subvolumes(&self, tree: &Tree) -> Vec<Subvolume> {
+    fn subvolumes(&self, tree: &Tree) -> Vec<SubvolumeOptions> {
         let directories = tree.iter().filter(|(_, inode)| inode.kind == Kind::Directory);
         let directories: Vec<InodeId> = directories.map(|(id, _)| id).skip(1).collect();
         let mut taken = BTreeSet::new();
@@ -132,7 +132,7 @@ impl BtrfsSketch {
             let which = usize::from(volume.directory).checked_rem(directories.len())?;
             let directory = directories[which];
             let (read_only, nodatacow) = (volume.read_only, volume.nodatacow < 32);
-            taken.insert(directory).then_some(Subvolume { directory, read_only, nodatacow })
+            taken.insert(directory).then_some(SubvolumeOptions { directory, read_only, nodatacow })
         });
         volumes.collect()
     }

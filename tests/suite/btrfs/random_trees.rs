@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use arbitrary::{Arbitrary, Unstructured};
-use detfs::btrfs::{Options, Reading, examine, plan};
+use detfs::btrfs::{Options, PrepassOptions, plan, prepass};
 use detfs::error::Error;
 use detfs::layout::{Destination, emit};
-use detfs::tree::{SurveyOptions, survey};
+use detfs::tree::{HoleScanOptions, scan_holes};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
@@ -55,10 +55,10 @@ enum Without {
 }
 
 fn write(grown: &Grown, options: &Options, image: &Path) -> Result<(), Without> {
-    let survey = survey(&grown.tree, &SurveyOptions::default()).unwrap();
+    let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
     let threads = NonZero::<usize>::MIN;
-    let reading = Reading { threads, spool: image.parent() };
-    let planned = examine(&grown.tree, &survey, options, &reading)
+    let reading = PrepassOptions { threads, spool: image.parent() };
+    let planned = prepass(&grown.tree, &scan, options, &reading)
         .and_then(|contents| plan(&grown.tree, &Arc::new(contents), options));
     let layout = match planned {
         Ok(plan) => plan.layout.seal(),

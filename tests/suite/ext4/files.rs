@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use detfs::ReadAt;
 use detfs::ext4::{Options, Profile, plan};
-use detfs::tree::Survey;
+use detfs::tree::HoleScan;
 use detfs::tree::dir::{self, DirOptions};
 use rustix::fs::{SeekFrom, seek};
 
@@ -191,7 +191,7 @@ fn files_of_terabytes() {
     let mut sample = Sample::new();
     sample.content("file", 16 * TIB - 4095, Arc::new(Solid));
     let tree = sample.finish();
-    let message = plan(&tree, &Survey::default(), &options()).unwrap_err().to_string();
+    let message = plan(&tree, &HoleScan::default(), &options()).unwrap_err().to_string();
     assert!(message.starts_with("file: ") && message.contains("17592186040320"), "{message}");
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use detfs::ext4::{Options, Profile, plan};
 use detfs::size::Headroom;
-use detfs::tree::{Node, Survey, Tree};
+use detfs::tree::{HoleScan, Node, Tree};
 
 use super::inspect::{inode_field, superblock_field};
 use super::sample::{Image, ROOT, Sample, metadata, options, refusal};
@@ -212,7 +212,7 @@ fn the_journal_is_that_of_the_size_to_come() {
 #[test]
 fn parameters_out_of_range() {
     let tree = small();
-    let refused = |options: &Options| plan(&tree, &Survey::default(), options).unwrap_err();
+    let refused = |options: &Options| plan(&tree, &HoleScan::default(), options).unwrap_err();
     for block_size in [0, 512, 1000, 4095, 8192, 65_536, u32::MAX] {
         assert_eq!(refused(&Options { block_size, ..options() }).exit_code(), 2, "{block_size}");
     }

@@ -10,7 +10,8 @@ use detfs::ext4::{Options, Plan, Profile, plan};
 use detfs::layout::{Destination, emit};
 use detfs::report::Warning;
 use detfs::tree::{
-    ContentId, Metadata, Node, NodeId, Survey, SurveyOptions, Tree, TreeBuilder, Xattr, survey,
+    ContentId, HoleScan, HoleScanOptions, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr,
+    scan_holes,
 };
 use detfs::{ReadAt, Timestamp, Uuid};
 use tempfile::TempDir;
@@ -145,8 +146,8 @@ pub struct Image {
 }
 
 fn planned(tree: &Arc<Tree>, options: &Options) -> detfs::Result<Plan> {
-    let survey: Survey = survey(tree, &SurveyOptions::default()).unwrap();
-    plan(tree, &survey, options)
+    let scan: HoleScan = scan_holes(tree, &HoleScanOptions::default()).unwrap();
+    plan(tree, &scan, options)
 }
 
 /// Writes an image to a path, and returns the warnings.

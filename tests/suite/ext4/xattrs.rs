@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use detfs::ext4::{Options, plan};
-use detfs::tree::{Metadata, Node, Survey, Xattr};
+use detfs::tree::{HoleScan, Metadata, Node, Xattr};
 
 use super::BLOCK_SIZES;
 use super::inspect::{inode_field, inode_fields};
@@ -105,7 +105,7 @@ fn a_block_that_is_full_and_one_that_is_too_full() {
             for word in ["user.x", &len.to_string(), &(block_size - 36).to_string()] {
                 assert!(message.contains(word), "{message}");
             }
-            let error = plan(&tree, &Survey::default(), &options).unwrap_err();
+            let error = plan(&tree, &HoleScan::default(), &options).unwrap_err();
             assert_eq!(error.exit_code(), 3);
         }
     }

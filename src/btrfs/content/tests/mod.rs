@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::compress::Codecs;
 use super::*;
 use crate::tree::dir::{self, DirOptions};
-use crate::tree::{Metadata, Node, SurveyOptions, TreeBuilder, survey};
+use crate::tree::{HoleScanOptions, Metadata, Node, TreeBuilder, scan_holes};
 
 const K: usize = 1 << 10;
 
@@ -49,8 +49,8 @@ fn file(number: u32) -> InodeId {
     InodeId::new(number + 1)
 }
 
-const PLAIN: Treatment =
-    Treatment { checksum: true, compression: None, holes: true, shared: true, inline: false };
+const PLAIN: DataPolicy =
+    DataPolicy { checksum: true, compression: None, holes: true, shared: true, inline: false };
 
 fn options(threads: usize) -> ContentOptions<'static> {
     ContentOptions {
@@ -68,8 +68,8 @@ fn plain_content_is_one_piece_for_each_range() {
     let files =
         [noise(1, 2), Vec::new(), noise(4096, 3), holed, noise(5000 * K + 7, 4), noise(4097, 5)];
     let tree = tree(&files);
-    let survey = survey(&tree, &SurveyOptions::default()).unwrap();
-    let contents = examine(&tree, &survey, &|_| PLAIN, &options(2)).unwrap();
+    let scan = scan_holes(&tree, &HoleScanOptions::default()).unwrap();
+    let contents = encode(&tree, &scan, &|_| PLAIN, &options(2)).unwrap();
     let expected: [&[(u64, u64)]; 6] = [
         &[(0, 1)],
         &[],
@@ -80,38 +80,38 @@ fn plain_content_is_one_piece_for_each_range() {
     ];
     let mut count = 0;
     for (number, expected) in (0..).zip(expected) {
-        let pieces = contents.pieces(file(number));
+        let pieces = contents.candidates(file(number));
         let found: Vec<_> = pieces.iter().map(|p| (p.from, p.len)).collect();
         assert_eq!(found, expected, "{number}");
-        assert_eq!(contents.first_piece(file(number)), count);
+        assert_eq!(contents.first_candidate(file(number)), count);
         assert_eq!(contents.inline(file(number)), None);
         for piece in pieces {
-            assert_eq!((piece.same_as, piece.stored), (count, Stored::Plain));
+            assert_eq!((piece.same_as, piece.stored), (count, Encoding::Plain));
             count += 1;
         }
     }
     assert!(contents.spool().is_none());
-    assert!(contents.pieces(InodeId::ROOT).is_empty());
-    let no_holes = |_| Treatment { holes: false, ..PLAIN };
-    let contents = examine(&tree, &survey, &no_holes, &options(2)).unwrap();
-    assert_eq!(contents.pieces(file(3)).len(), 1);
+    assert!(contents.candidates(InodeId::ROOT).is_empty());
+    let no_holes = |_| DataPolicy { holes: false, ..PLAIN };
+    let contents = encode(&tree, &scan, &no_holes, &options(2)).unwrap();
+    assert_eq!(contents.candidates(file(3)).len(), 1);
 }
 
 const ZSTD: Compression = Compression::Zstd { level: 3 };
 
-type Rule<'a> = &'a (dyn Fn(u32) -> Treatment + Sync);
+type Rule<'a> = &'a (dyn Fn(u32) -> DataPolicy + Sync);
 
 /// Examines files, each treated as its number says, and gives what is found, one line for a piece.
 /// Checked here: what is in the spool is the compressed form.
 fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec<String> {
     let tree = tree(files);
-    let survey = survey(&tree, &SurveyOptions::default()).unwrap();
+    let scan = scan_holes(&tree, &HoleScanOptions::default()).unwrap();
     let treatment = |id: InodeId| rule(u32::try_from(id.index()).unwrap() - 1);
-    let contents = examine(&tree, &survey, &treatment, options).unwrap();
+    let contents = encode(&tree, &scan, &treatment, options).unwrap();
     let mut codecs = Codecs::default();
     let mut form = |stored, raw: &[u8]| match stored {
-        Stored::Plain => "plain".to_owned(),
-        Stored::Compressed { at, len, compression } => {
+        Encoding::Plain => "plain".to_owned(),
+        Encoding::Compressed { at, len, compression } => {
             let mut compressed = vec![0; usize::try_from(len).unwrap()];
             contents.spool().unwrap().read_at(at, &mut compressed).unwrap();
             assert!(codecs.compress(compression, raw) == compressed);
@@ -123,7 +123,7 @@ fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec
         if let Some(inline) = contents.inline(file(number)) {
             facts.push(format!("{number}: inline {}", form(inline.stored, content)));
         }
-        for piece in contents.pieces(file(number)) {
+        for piece in contents.candidates(file(number)) {
             let at = |offset| usize::try_from(offset).unwrap();
             let raw = &content[at(piece.from)..at(piece.from + piece.len)];
             let mut fact = format!("{number}: {}+{} ", piece.from, piece.len);
@@ -163,7 +163,7 @@ fn what_is_compressed() {
     ];
     let files = cases.each_ref().map(|(content, ..)| content.clone());
     for compression in [ZSTD, Compression::Lzo, Compression::Zlib { level: 6 }] {
-        let rule = |number: u32| Treatment {
+        let rule = |number: u32| DataPolicy {
             compression: Some(compression),
             inline: cases[number as usize].1,
             ..PLAIN
@@ -206,7 +206,7 @@ fn equal_pieces() {
         vec![0; 10],
     ];
     let other = Compression::Zstd { level: 1 };
-    let rule = |number| Treatment {
+    let rule = |number| DataPolicy {
         holes: true,
         checksum: number != 5,
         compression: match number {
@@ -239,7 +239,7 @@ fn equal_pieces() {
     ];
     let dedup = ContentOptions { dedup: true, spool: Some(spool.path()), ..options(3) };
     assert_eq!(facts(&files, &rule, &dedup), expected);
-    let plain = |number| Treatment { compression: None, ..rule(number) };
+    let plain = |number| DataPolicy { compression: None, ..rule(number) };
     let expected = expected.map(|fact| match fact {
         // Without compression, all but the one without checksums are equal.
         "6: 0+8192 plain" | "7: 0+8192 zstd:1" => format!("{}: 0+8192 plain as 8", &fact[..1]),
@@ -252,7 +252,7 @@ fn equal_pieces() {
 fn swap_files_share_nothing() {
     let files =
         [words(256 * K, 1), words(256 * K, 1), [noise(128 * K, 1), noise(128 * K, 1)].concat()];
-    let rule = |number| Treatment { shared: number == 0, ..PLAIN };
+    let rule = |number| DataPolicy { shared: number == 0, ..PLAIN };
     let dedup = ContentOptions { dedup: true, ..options(2) };
     let found = facts(&files, &rule, &dedup);
     assert!(found.len() == 6 && found.iter().all(|fact| !fact.contains(" as ")), "{found:?}");
@@ -265,7 +265,7 @@ fn threads_change_nothing() {
     let mut files: Vec<_> = (0..200u8).map(|n| words(usize::from(n) * 97, n % 50)).collect();
     files.push([words(5000 * K, 1), noise(300 * K, 2), words(200 * K, 1)].concat());
     files.extend((0..200u8).map(|n| noise(usize::from(n) * 97, n % 50)));
-    let rule = |number| Treatment {
+    let rule = |number| DataPolicy {
         holes: true,
         checksum: number % 5 != 0,
         compression: [Some(ZSTD), Some(Compression::Lzo), None][number as usize % 3],
@@ -298,20 +298,20 @@ fn removed() -> (tempfile::TempDir, Tree) {
 #[test]
 fn the_first_file_that_fails_is_named() {
     let (spool, tree) = removed();
-    let treatment = |id: InodeId| Treatment { inline: id.index() == 2, ..PLAIN };
-    let compress = |id| Treatment { compression: Some(ZSTD), ..treatment(id) };
+    let treatment = |id: InodeId| DataPolicy { inline: id.index() == 2, ..PLAIN };
+    let compress = |id| DataPolicy { compression: Some(ZSTD), ..treatment(id) };
     for threads in [1, 2, 8] {
         let options = ContentOptions { spool: Some(spool.path()), ..options(threads) };
-        let survey = Survey::default();
-        let error = examine(&tree, &survey, &compress, &options).unwrap_err().to_string();
+        let scan = HoleScan::default();
+        let error = encode(&tree, &scan, &compress, &options).unwrap_err().to_string();
         assert!(error.starts_with("01: it was removed"), "{error}");
         // What is stored in a leaf as it is need not be read for equal content.
         let dedup = ContentOptions { dedup: true, ..options };
-        let error = examine(&tree, &survey, &treatment, &dedup).unwrap_err().to_string();
+        let error = encode(&tree, &scan, &treatment, &dedup).unwrap_err().to_string();
         assert!(error.starts_with("17: it was removed"), "{error}");
         // Nor anything if nothing is asked.
-        let contents = examine(&tree, &survey, &treatment, &options).unwrap();
-        assert_eq!(contents.pieces(file(59)).len(), 1);
+        let contents = encode(&tree, &scan, &treatment, &options).unwrap();
+        assert_eq!(contents.candidates(file(59)).len(), 1);
         assert!(contents.spool().is_none());
     }
 }
@@ -324,7 +324,7 @@ fn a_file_that_changes_is_found() {
     let (tree, _) = dir::read(host.path(), &DirOptions::default()).unwrap();
     fs::write(&path, vec![b'y'; 9000]).unwrap();
     let dedup = ContentOptions { dedup: true, ..options(1) };
-    let error = examine(&tree, &Survey::default(), &|_| PLAIN, &dedup).unwrap_err();
+    let error = encode(&tree, &HoleScan::default(), &|_| PLAIN, &dedup).unwrap_err();
     assert!(matches!(error, crate::Error::Changed { .. }), "{error}");
 }
 
@@ -332,9 +332,9 @@ fn a_file_that_changes_is_found() {
 fn what_can_not_be_is_refused() {
     let tree = tree(&[words(10 * K, 1)]);
     let refused = |compression, spool| {
-        let treatment = |_| Treatment { compression: Some(compression), ..PLAIN };
+        let treatment = |_| DataPolicy { compression: Some(compression), ..PLAIN };
         let options = ContentOptions { spool, ..options(1) };
-        examine(&tree, &Survey::default(), &treatment, &options).unwrap_err().to_string()
+        encode(&tree, &HoleScan::default(), &treatment, &options).unwrap_err().to_string()
     };
     for (compression, spool, message) in [
         (Compression::Zstd { level: 16 }, None, "the compression: zstd has no level 16; give"),

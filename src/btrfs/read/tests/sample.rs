@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::image::Image;
 use crate::btrfs::{
-    Checksum, Compat, Contents, Metadata as Copies, Options, Reading, Subvolume, examine, hash,
-    plan,
+    Checksum, Compat, Contents, Metadata as Copies, Options, PrepassOptions, SubvolumeOptions,
+    hash, plan, prepass,
 };
 use crate::layout::{self, Sink, emit};
 use crate::size::Headroom;
 use crate::time::Timestamp;
 use crate::tree::{
-    FileFlags, Metadata, Node, NodeId, SurveyOptions, Tree, TreeBuilder, Xattr, survey,
+    FileFlags, HoleScanOptions, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr, scan_holes,
 };
 
 const K: usize = 1 << 10;
@@ -138,7 +138,7 @@ impl Sink for Memory {
 
 /// How a sample is made.
 pub(super) fn options(tree: &Tree) -> Options {
-    let subvolume = |path: &[u8], read_only| Subvolume {
+    let subvolume = |path: &[u8], read_only| SubvolumeOptions {
         directory: tree.find(path).unwrap(),
         read_only,
         nodatacow: false,
@@ -172,10 +172,10 @@ pub(super) fn write(change: impl FnOnce(&mut Options)) -> Vec<u8> {
     let mut options = options(&tree);
     change(&mut options);
     let threads = NonZero::<usize>::MIN;
-    let surveyed = survey(&tree, &SurveyOptions { threads, digest: false }).unwrap();
+    let scan = scan_holes(&tree, &HoleScanOptions { threads, digest: false }).unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let reading = Reading { threads, spool: Some(scratch.path()) };
-    let contents: Arc<Contents> = Arc::new(examine(&tree, &surveyed, &options, &reading).unwrap());
+    let reading = PrepassOptions { threads, spool: Some(scratch.path()) };
+    let contents: Arc<Contents> = Arc::new(prepass(&tree, &scan, &options, &reading).unwrap());
     let layout = plan(&tree, &contents, &options).unwrap().layout.seal();
     let memory = Memory(Mutex::new(vec![0; usize::try_from(layout.size()).unwrap()]));
     emit(&layout, &memory, &layout::Options::new(threads)).unwrap();

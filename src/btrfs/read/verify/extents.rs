@@ -5,7 +5,7 @@ use super::super::super::key::Key;
 use super::super::super::spec::{
     BlockGroupFlags, ExtentDataRef, ExtentFlags, ExtentInlineRef, ExtentItem, SECTOR, item_type,
 };
-use super::super::items::{Id, Place, exact, prefix};
+use super::super::items::{Id, ItemPlace, exact, prefix};
 use super::super::superblock::Super;
 use super::super::tree::MAX_LEVEL;
 use super::super::{Reader, Result, Violation};
@@ -43,7 +43,7 @@ pub(super) struct Extents {
 
 #[derive(Debug)]
 struct Last {
-    place: Place,
+    place: ItemPlace,
     refs: u64,
     found: u64,
     /// The key of the last reference that is an item of its own.
@@ -52,7 +52,7 @@ struct Last {
 }
 
 impl Extents {
-    pub(super) fn item(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         match place.key.item_type {
             item_type::EXTENT_ITEM | item_type::METADATA_ITEM => {
                 let before = self.check_last();
@@ -69,7 +69,7 @@ impl Extents {
         place.require(refs == found, || format!("refs is {refs}, and {found} are listed"))
     }
 
-    fn extent(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+    fn extent(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid: start, item_type, offset } = place.key;
         let (item, mut rest) =
             prefix::<ExtentItem>(data).ok_or_else(|| place.breaks("it is not an extent"))?;
@@ -138,7 +138,7 @@ impl Extents {
         Ok(())
     }
 
-    fn keyed_ref(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    fn keyed_ref(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let record = exact::<ExtentDataRef>(data);
         let record = record.ok_or_else(|| place.breaks("it is not a reference"))?;
         let hash = self.data_ref(place, record)?;
@@ -161,7 +161,7 @@ impl Extents {
     }
 
     /// Notes a reference to data. Returns its hash.
-    fn data_ref(&mut self, place: Place, record: &ExtentDataRef) -> Result<u64> {
+    fn data_ref(&mut self, place: ItemPlace, record: &ExtentDataRef) -> Result<u64> {
         let (root, ino, offset) = (record.root.get(), record.objectid.get(), record.offset.get());
         let count = u64::from(record.count.get());
         place.require(count > 0, || "the count of a reference is 0")?;

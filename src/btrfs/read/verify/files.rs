@@ -5,7 +5,7 @@ use super::super::super::spec::{
     extent_type, file_type,
 };
 use super::super::decompress::{MOST, decompress};
-use super::super::items::{FileExtent, Place, file_extent};
+use super::super::items::{FileExtent, ItemPlace, file_extent};
 use super::super::superblock::Super;
 use super::super::{Reader, Result};
 use super::Report;
@@ -16,7 +16,7 @@ use crate::size::round_up;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use {
     /// The item, whose extent is not a hole.
-    pub(super) place: Place,
+    pub(super) place: ItemPlace,
     pub(super) item: FileExtentItem,
     /// Whether its inode says that its data has no checksums.
     pub(super) nodatasum: bool,
@@ -62,7 +62,7 @@ impl FileState {
     pub(super) fn finish(
         &self,
         superblock: &Super,
-        place: Place,
+        place: ItemPlace,
         item: &InodeItem,
         kind: u8,
     ) -> Result<()> {
@@ -92,7 +92,7 @@ impl Files {
     pub(super) fn extent(
         &mut self,
         superblock: &Super,
-        place: Place,
+        place: ItemPlace,
         data: &[u8],
         inode: &InodeItem,
         kind: u8,
@@ -129,7 +129,7 @@ impl Files {
     }
 }
 
-fn check_head(superblock: &Super, place: Place, head: &FileExtentHead) -> Result<()> {
+fn check_head(superblock: &Super, place: ItemPlace, head: &FileExtentHead) -> Result<()> {
     place.require(head.generation.get() <= superblock.generation(), || {
         format!("generation is {}, newer than all", head.generation)
     })?;
@@ -147,7 +147,7 @@ fn check_head(superblock: &Super, place: Place, head: &FileExtentHead) -> Result
 }
 
 fn inline(
-    place: Place,
+    place: ItemPlace,
     head: &FileExtentHead,
     bytes: &[u8],
     inode: &InodeItem,
@@ -176,7 +176,7 @@ fn inline(
 }
 
 fn regular(
-    place: Place,
+    place: ItemPlace,
     item: &FileExtentItem,
     inode: &InodeItem,
     file: &mut FileState,

@@ -4,6 +4,7 @@
 //! First every block of every tree is walked, and every item is checked by itself, or against the
 //! one before. If all that is right, what the trees say of each other is compared.
 
+mod device;
 mod extents;
 mod files;
 mod names;
@@ -12,18 +13,17 @@ mod roots;
 mod space;
 mod sums;
 mod superblocks;
-mod volumes;
 mod walk;
 
 use super::super::spec::objectid;
 use super::{Reader, Result, Violation};
+use device::DeviceRecords;
 use extents::Extents;
 use files::Files;
-use names::Volume;
+use names::SubvolumeCheck;
 use roots::Roots;
 use space::FreeSpace;
 use sums::Sums;
-use volumes::Volumes;
 use walk::Trees;
 
 /// No more violations than this are kept.
@@ -61,7 +61,7 @@ impl Report {
 pub(super) fn verify(reader: &Reader<'_>, rules: Rules) -> Vec<Violation> {
     let mut report = Report::default();
     superblocks::check(reader, &mut report);
-    let facts = Facts::collect(reader, &mut report);
+    let facts = Findings::collect(reader, &mut report);
     if report.0.is_empty() {
         facts.compare(reader, rules, &mut report);
     }
@@ -70,9 +70,9 @@ pub(super) fn verify(reader: &Reader<'_>, rules: Rules) -> Vec<Violation> {
 
 /// What the trees say.
 #[derive(Debug, Default)]
-struct Facts {
+struct Findings {
     trees: Trees,
-    volumes: Volumes,
+    volumes: DeviceRecords,
     roots: Roots,
     extents: Extents,
     sums: Sums,
@@ -80,7 +80,7 @@ struct Facts {
     files: Files,
 }
 
-impl Facts {
+impl Findings {
     fn collect(reader: &Reader<'_>, report: &mut Report) -> Self {
         let superblock = &reader.superblock;
         let mut facts = Self::default();
@@ -113,7 +113,7 @@ impl Facts {
                 objectid::UUID_TREE => trees
                     .walk(reader, root, report, |place, data| roots.uuid_tree_item(place, data)),
                 _ => {
-                    let mut volume = Volume::new(superblock, root.id, files);
+                    let mut volume = SubvolumeCheck::new(superblock, root.id, files);
                     trees.walk(reader, root, report, |place, data| volume.item(place, data));
                     volume.finish(report);
                 }

@@ -8,7 +8,7 @@ use super::super::super::spec::{
     DirItem, Incompat, InodeFlags, InodeItem, NAME_LEN, SECTOR, file_type, item_type, objectid,
 };
 use super::super::items::{
-    DirEntry, Id, NameOf, Place, Shown, dir_entries, exact, inode_extrefs, inode_refs,
+    DirEntry, DisplayKey, Id, ItemPlace, NameOf, dir_entries, exact, inode_extrefs, inode_refs,
 };
 use super::super::superblock::Super;
 use super::super::{Result, Violation};
@@ -37,7 +37,7 @@ struct Named {
 /// An inode whose items are being read.
 #[derive(Debug)]
 struct Current {
-    place: Place,
+    place: ItemPlace,
     item: InodeItem,
     /// As directory entries have it.
     file_type: u8,
@@ -51,7 +51,7 @@ struct Current {
 
 /// A subvolume whose items are being read.
 #[derive(Debug)]
-pub(super) struct Volume<'a> {
+pub(super) struct SubvolumeCheck<'a> {
     superblock: &'a Super,
     tree: u64,
     files: &'a mut Files,
@@ -65,7 +65,7 @@ pub(super) struct Volume<'a> {
     broken: bool,
 }
 
-impl<'a> Volume<'a> {
+impl<'a> SubvolumeCheck<'a> {
     pub(super) fn new(superblock: &'a Super, tree: u64, files: &'a mut Files) -> Self {
         Self {
             superblock,
@@ -79,13 +79,13 @@ impl<'a> Volume<'a> {
         }
     }
 
-    pub(super) fn item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let result = self.take(place, data);
         self.broken |= result.is_err();
         result
     }
 
-    fn take(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    fn take(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let ino = place.key.objectid;
         if self.current.as_ref().is_some_and(|current| current.place.key.objectid == ino) {
             return self.item_of_inode(place, data);
@@ -94,7 +94,7 @@ impl<'a> Volume<'a> {
         self.start(place, data).and(finished)
     }
 
-    fn start(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    fn start(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid: ino, item_type, .. } = place.key;
         let valid = objectid::FIRST_FREE..=objectid::FIRST_FREE.wrapping_neg();
         place.require(valid.contains(&ino), || "it does not belong here, or can't be read")?;
@@ -118,7 +118,7 @@ impl<'a> Volume<'a> {
         Ok(())
     }
 
-    fn item_of_inode(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    fn item_of_inode(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
         let Key { objectid: ino, item_type, offset } = place.key;
         match item_type {
@@ -294,28 +294,28 @@ impl<'a> Volume<'a> {
     }
 }
 
-fn link(place: Place, child: u64, name: NameOf<'_>) -> Result<Link> {
+fn link(place: ItemPlace, child: u64, name: NameOf<'_>) -> Result<Link> {
     let NameOf { parent, index, name } = name;
     check_name(place, name)?;
     Ok(Link { parent, index, child, name: name.into() })
 }
 
 /// Checks a name of a directory.
-pub(super) fn check_name(place: Place, name: &[u8]) -> Result<()> {
+pub(super) fn check_name(place: ItemPlace, name: &[u8]) -> Result<()> {
     match fault(name) {
         None => Ok(()),
         Some(fault) => Err(place.breaks(format_args!("`{}`: {fault}", Escaped(name)))),
     }
 }
 
-fn check_hash(place: Place, name: &[u8]) -> Result<()> {
+fn check_hash(place: ItemPlace, name: &[u8]) -> Result<()> {
     place.require(hash::name(name) == place.key.offset, || {
         format!("the hash of `{}` is another one", Escaped(name))
     })
 }
 
 /// The entries or attributes of an item.
-fn entries<'a>(superblock: &Super, place: Place, data: &'a [u8]) -> Result<Vec<DirEntry<'a>>> {
+fn entries<'a>(superblock: &Super, place: ItemPlace, data: &'a [u8]) -> Result<Vec<DirEntry<'a>>> {
     let entries = dir_entries(data);
     let entries = entries.ok_or_else(|| place.breaks("it is not a list of entries"))?;
     for entry in &entries {
@@ -331,7 +331,7 @@ pub(super) fn is_root(location: Key) -> bool {
     location.item_type == item_type::ROOT_ITEM && [0, u64::MAX].contains(&location.offset)
 }
 
-fn named(place: Place, entry: &DirEntry<'_>) -> Result<Named> {
+fn named(place: ItemPlace, entry: &DirEntry<'_>) -> Result<Named> {
     let DirEntry { item, name, data } = *entry;
     let DirItem { location, file_type, .. } = *item;
     check_name(place, name)?;
@@ -345,12 +345,12 @@ fn named(place: Place, entry: &DirEntry<'_>) -> Result<Named> {
         _ => false,
     };
     place.require(right && location.objectid >= objectid::FIRST_FREE, || {
-        format!("location is {}", Shown(location))
+        format!("location is {}", DisplayKey(location))
     })?;
     Ok(Named { name: name.into(), location, file_type })
 }
 
-fn check_xattrs(superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+fn check_xattrs(superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
     let entries = entries(superblock, place, data)?;
     for (number, DirEntry { item, name, .. }) in entries.iter().enumerate() {
         check_hash(place, name)?;
@@ -358,7 +358,7 @@ fn check_xattrs(superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
             format!("`{}` is not a name", Escaped(name))
         })?;
         place.require(Key::from(item.location) == Key::MIN, || {
-            format!("location is {}", Shown(item.location.into()))
+            format!("location is {}", DisplayKey(item.location.into()))
         })?;
         place.require(item.file_type == file_type::XATTR, || {
             format!("type is {}", item.file_type)
@@ -372,7 +372,7 @@ fn check_xattrs(superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
 }
 
 /// Checks an inode by itself. Returns its type, as directory entries have it.
-pub(super) fn check_inode(superblock: &Super, place: Place, item: &InodeItem) -> Result<u8> {
+pub(super) fn check_inode(superblock: &Super, place: ItemPlace, item: &InodeItem) -> Result<u8> {
     let newest = superblock.generation();
     place.require(place.key.offset == 0, || "the offset of an inode's key is not 0")?;
     place.require(item.generation <= newest && item.transid <= newest, || {

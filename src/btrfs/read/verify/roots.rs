@@ -11,7 +11,9 @@ use super::super::super::spec::{
     CompatRo, DiskKey, Incompat, InodeItem, ROOT_SUBVOL_RDONLY, RootItem, SECTOR, SuperBlock,
     file_type, item_type, objectid,
 };
-use super::super::items::{Id, NameOf, Place, Shown, dir_entries, exact, inode_refs, root_ref};
+use super::super::items::{
+    DisplayKey, Id, ItemPlace, NameOf, dir_entries, exact, inode_refs, root_ref,
+};
 use super::super::node;
 use super::super::superblock::Super;
 use super::super::tree::Root;
@@ -60,7 +62,7 @@ fn is_subvolume(id: u64) -> bool {
 }
 
 impl Roots {
-    pub(super) fn item(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid, item_type, offset } = place.key;
         match (objectid, item_type) {
             (_, item_type::ROOT_ITEM) => self.root(superblock, place, data),
@@ -82,7 +84,7 @@ impl Roots {
         }
     }
 
-    fn root(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+    fn root(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let item = exact::<RootItem>(data).ok_or_else(|| place.breaks("it is not a root"))?;
         let Key { objectid: id, offset, .. } = place.key;
         let newest = superblock.generation();
@@ -127,13 +129,13 @@ impl Roots {
         Ok(())
     }
 
-    fn name(&self, place: Place, data: &[u8], id: u64, parent: u64) -> Result<Seen> {
+    fn name(&self, place: ItemPlace, data: &[u8], id: u64, parent: u64) -> Result<Seen> {
         let name = root_ref(data).ok_or_else(|| place.breaks("it is not a name of a subvolume"))?;
         check_name(place, name.name)?;
         Ok(Seen::new(id, parent, name))
     }
 
-    fn directory_item(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+    fn directory_item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid, item_type, offset } = place.key;
         match (item_type, offset) {
             (item_type::INODE_ITEM, 0) => {
@@ -161,7 +163,7 @@ impl Roots {
                 let location = Key::from(entry.item.location);
                 let right = is_root(location) && is_subvolume(location.objectid);
                 place.require(right, || {
-                    format!("location is {}, which is not a subvolume", Shown(location))
+                    format!("location is {}, which is not a subvolume", DisplayKey(location))
                 })?;
                 self.default = Some(location.objectid);
                 Ok(())
@@ -170,7 +172,7 @@ impl Roots {
         }
     }
 
-    pub(super) fn uuid_tree_item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn uuid_tree_item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         place.require(
             place.key.item_type == item_type::UUID_KEY_SUBVOL,
             || "it does not belong here, or can't be read",
@@ -282,7 +284,7 @@ impl Roots {
             Key::new(objectid::FS_TREE, item_type::INODE_REF, dir),
         ]);
         for key in expected.difference(&self.directory) {
-            let rule = format!("item {} is not there", Shown(*key));
+            let rule = format!("item {} is not there", DisplayKey(*key));
             report.add(Violation::new("root tree", rule));
         }
         let place = "root tree, default subvolume";

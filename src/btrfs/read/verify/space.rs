@@ -7,11 +7,11 @@ use super::super::super::spec::{
     CompatRo, FreeSpaceInfo, SECTOR, STRIPE_LEN, SUPER_OFFSETS, item_type,
 };
 use super::super::chunks::Chunk;
-use super::super::items::{Place, exact};
+use super::super::items::{ItemPlace, exact};
 use super::super::{Reader, Result, Violation};
+use super::device::{BlockGroup, DeviceRecords};
 use super::extents::Extents;
 use super::ranges::Ranges;
-use super::volumes::{Group, Volumes};
 use super::{Report, Rules};
 
 /// `flags` of a `FREE_SPACE_INFO`.
@@ -19,8 +19,8 @@ const USING_BITMAPS: u32 = 1;
 
 /// What the free space tree says of a block group.
 #[derive(Debug)]
-struct Listed {
-    place: Place,
+struct GroupFreeSpace {
+    place: ItemPlace,
     len: u64,
     count: u32,
     bitmaps: bool,
@@ -32,10 +32,10 @@ struct Listed {
 
 /// What the free space tree says.
 #[derive(Debug, Default)]
-pub(super) struct FreeSpace(BTreeMap<u64, Listed>);
+pub(super) struct FreeSpace(BTreeMap<u64, GroupFreeSpace>);
 
 impl FreeSpace {
-    pub(super) fn item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid: start, item_type, offset: len } = place.key;
         if item_type == item_type::FREE_SPACE_INFO {
             let info = exact::<FreeSpaceInfo>(data);
@@ -43,7 +43,7 @@ impl FreeSpace {
             let (count, flags) = (info.extent_count.get(), info.flags.get());
             place.require(flags & !USING_BITMAPS == 0, || format!("flags are {flags:#x}"))?;
             let (free, bitmaps) = (Vec::new(), flags == USING_BITMAPS);
-            let listed = Listed { place, len, count, bitmaps, free, end: start };
+            let listed = GroupFreeSpace { place, len, count, bitmaps, free, end: start };
             place.require(self.0.insert(start, listed).is_none(), || "it is there twice")?;
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl FreeSpace {
     }
 }
 
-impl Listed {
+impl GroupFreeSpace {
     fn bitmap(&mut self, start: u64, sectors: u64, data: &[u8]) {
         let bits = data.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
         for (sector, free) in (0..sectors).zip(bits) {
@@ -96,7 +96,7 @@ impl Listed {
 /// Compares block groups, what is allocated and what is free.
 pub(super) fn compare(
     reader: &Reader<'_>,
-    volumes: &Volumes,
+    volumes: &DeviceRecords,
     extents: &Extents,
     free_space: &FreeSpace,
     rules: Rules,
@@ -144,7 +144,7 @@ fn superblocks(chunk: &Chunk) -> Ranges {
 }
 
 /// The sum of what is used is right, and none of it is where a superblock is.
-fn check_used(start: u64, group: Group, chunk: &Chunk, used: &[(u64, u64)]) -> Result<()> {
+fn check_used(start: u64, group: BlockGroup, chunk: &Chunk, used: &[(u64, u64)]) -> Result<()> {
     let superblocks = superblocks(chunk);
     for (at, len) in used {
         if superblocks.overlap(&(*at..at.saturating_add(*len))).is_some() {
@@ -162,7 +162,12 @@ fn check_used(start: u64, group: Group, chunk: &Chunk, used: &[(u64, u64)]) -> R
 
 /// What is used and what is free fill a block group. What is free is listed in as few ranges as
 /// there are; the kernel passes over the place of a superblock in them, so it may be missing.
-fn check_free(start: u64, chunk: &Chunk, used: &[(u64, u64)], listed: &Listed) -> Result<()> {
+fn check_free(
+    start: u64,
+    chunk: &Chunk,
+    used: &[(u64, u64)],
+    listed: &GroupFreeSpace,
+) -> Result<()> {
     let breaks = |rule: String| Err(listed.place.breaks(rule));
     if listed.free.len() as u64 != u64::from(listed.count) {
         let rule = format!("extent_count is {}, and there are {}", listed.count, listed.free.len());
@@ -227,7 +232,7 @@ mod tests {
             (&[MIB, 256 * GIB - 2 * MIB], 2 * MIB + 15 * SECTOR, false),
         ];
         for (stripes, at, right) in cases {
-            let group = Group { len: 8 * MIB, used: SECTOR, flags: 0 };
+            let group = BlockGroup { len: 8 * MIB, used: SECTOR, flags: 0 };
             let checked = check_used(0, group, &chunk(stripes), &[(at, SECTOR)]);
             assert_eq!(checked.is_ok(), right, "{stripes:?} {at}");
         }
@@ -237,7 +242,7 @@ mod tests {
     fn bitmaps_are_ranges() {
         let key = |item_type, offset| Key::new(MIB, item_type, offset);
         let mut free_space = FreeSpace::default();
-        let item = |key| Place { tree: 10, key };
+        let item = |key| ItemPlace { tree: 10, key };
         let info = [3, 0, 0, 0, 1, 0, 0, 0];
         let place = item(key(item_type::FREE_SPACE_INFO, 24 * SECTOR));
         free_space.item(place, &info).unwrap();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::super::key::Key;
 use super::super::super::spec::{SECTOR, extent_type, item_type, objectid};
-use super::super::items::Place;
+use super::super::items::ItemPlace;
 use super::super::superblock::Super;
 use super::super::tree::Root;
 use super::super::{Reader, Result, Violation};
@@ -23,7 +23,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn item(&mut self, superblock: &Super, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid, item_type, offset: start } = place.key;
         let belongs = objectid == objectid::EXTENT_CSUM && item_type == item_type::EXTENT_CSUM;
         place.require(belongs, || "it does not belong here")?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::super::key::Key;
 use super::super::super::spec::{BlockGroupFlags, objectid};
 use super::super::block::{Block, Expected};
-use super::super::items::{Id, Place};
+use super::super::items::{Id, ItemPlace};
 use super::super::tree::Root;
 use super::super::{Reader, Result, Violation};
 use super::Report;
@@ -35,7 +35,7 @@ impl Trees {
         reader: &Reader<'_>,
         root: Root,
         report: &mut Report,
-        mut look: impl FnMut(Place, &[u8]) -> Result<()>,
+        mut look: impl FnMut(ItemPlace, &[u8]) -> Result<()>,
     ) {
         for visit in reader.walk(root, Key::MIN..=Key::MAX) {
             let Some((visited, block)) = report.keep(visit) else { continue };
@@ -46,7 +46,7 @@ impl Trees {
                 report.keep(check_empty(&visited));
             }
             for (key, data) in items {
-                report.keep(look(Place { tree: root.id, key }, data));
+                report.keep(look(ItemPlace { tree: root.id, key }, data));
             }
         }
     }

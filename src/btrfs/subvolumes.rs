@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::spec::objectid;
-use super::{Options, Subvolume};
+use super::{Options, SubvolumeOptions};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::tree::{FileFlags, InodeId, Kind, Tree};
@@ -25,7 +25,7 @@ impl Name {
 
 /// A tree of files, directories and other nodes that begins at a directory.
 #[derive(Debug)]
-pub(super) struct Volume {
+pub(super) struct Subvolume {
     /// The number of its tree.
     pub(super) id: u64,
     /// The directory that it begins at.
@@ -39,9 +39,9 @@ pub(super) struct Volume {
 
 /// All subvolumes; the first one is the top level.
 #[derive(Debug)]
-pub(super) struct Volumes {
+pub(super) struct Subvolumes {
     pub(super) tree: Arc<Tree>,
-    pub(super) all: Vec<Volume>,
+    pub(super) all: Vec<Subvolume>,
     /// The volume of every inode's first name, by the inode; nothing if there is but one.
     home: Vec<u32>,
     /// All names of inodes that have several, in the order of the directories.
@@ -54,11 +54,11 @@ pub(super) struct Volumes {
     preallocated: BTreeSet<InodeId>,
 }
 
-impl Volumes {
+impl Subvolumes {
     pub(super) fn new(tree: &Arc<Tree>, options: &Options) -> Result<Self> {
         let asked = in_order(tree, &options.subvolumes)?;
         let mut all = Vec::with_capacity(asked.len() + 1);
-        all.push(Volume {
+        all.push(Subvolume {
             id: objectid::FS_TREE,
             root: InodeId::ROOT,
             parent: None,
@@ -66,9 +66,9 @@ impl Volumes {
             members: Vec::new(),
         });
         let ids = objectid::FIRST_FREE..;
-        for (id, Subvolume { directory, read_only, .. }) in ids.zip(&asked) {
+        for (id, SubvolumeOptions { directory, read_only, .. }) in ids.zip(&asked) {
             let (root, read_only) = (*directory, *read_only);
-            all.push(Volume { id, root, parent: None, read_only, members: Vec::new() });
+            all.push(Subvolume { id, root, parent: None, read_only, members: Vec::new() });
         }
         let mut nodatacow = vec![false];
         nodatacow.extend(asked.iter().map(|subvolume| subvolume.nodatacow));
@@ -81,12 +81,12 @@ impl Volumes {
             in_place: options.nodatacow.clone(),
             preallocated: options.preallocated.clone(),
         };
-        volumes.settle(options.copy_links)?;
+        volumes.assign_roots(options.copy_links)?;
         Ok(volumes)
     }
 
     /// Finds the volume of everything.
-    fn settle(&mut self, copy_links: bool) -> Result<()> {
+    fn assign_roots(&mut self, copy_links: bool) -> Result<()> {
         let tree = Arc::clone(&self.tree);
         if self.all.len() > 1 {
             let roots: BTreeMap<_, _> =
@@ -101,11 +101,11 @@ impl Volumes {
         for number in 1..self.all.len() {
             let root = self.all[number].root;
             let name = first_name(&tree, root);
-            self.all[number].parent = Some((self.home(name.directory), name));
+            self.all[number].parent = Some((self.subvolume_of(name.directory), name));
         }
         for (id, inode) in tree.iter().skip(1) {
             if inode.kind == Kind::Directory {
-                let home = self.home(id);
+                let home = self.subvolume_of(id);
                 if self.all[home].root != id {
                     self.all[home].members.push(id);
                 }
@@ -126,7 +126,7 @@ impl Volumes {
 
     fn crosses(&self, id: InodeId, first: usize, other: usize) -> Error {
         let names = &self.names[&id];
-        let name = names.iter().find(|name| self.home(name.directory) == other);
+        let name = names.iter().find(|name| self.subvolume_of(name.directory) == other);
         let name = name.expect("it has a name in each of its volumes");
         let path = |name: &Name| self.path(*name);
         let subvolume = |number: usize| match number {
@@ -146,17 +146,17 @@ impl Volumes {
     }
 
     /// The volume that holds what a directory lists, or an inode's first name.
-    pub(super) fn home(&self, id: InodeId) -> usize {
+    pub(super) fn subvolume_of(&self, id: InodeId) -> usize {
         self.home.get(id.index()).map_or(0, |&number| number as usize)
     }
 
     /// The volumes that an inode that is no directory has names in, in ascending order.
     fn homes(&self, id: InodeId) -> Vec<usize> {
         match self.names.get(&id) {
-            None => vec![self.home(id)],
+            None => vec![self.subvolume_of(id)],
             Some(names) => {
                 let mut homes: Vec<_> =
-                    names.iter().map(|name| self.home(name.directory)).collect();
+                    names.iter().map(|name| self.subvolume_of(name.directory)).collect();
                 homes.sort_unstable();
                 homes.dedup();
                 homes
@@ -171,13 +171,13 @@ impl Volumes {
     }
 
     /// All that a volume holds, its root first.
-    pub(super) fn members(&self, volume: usize) -> impl Iterator<Item = InodeId> {
+    pub(super) fn inodes(&self, volume: usize) -> impl Iterator<Item = InodeId> {
         let count = self.all[volume].members.len() + 1;
-        (0..count).map(move |position| self.member(volume, position).expect("below the count"))
+        (0..count).map(move |position| self.inode(volume, position).expect("below the count"))
     }
 
     /// What has the number 256 and `position` in a volume.
-    pub(super) fn member(&self, volume: usize, position: usize) -> Option<InodeId> {
+    pub(super) fn inode(&self, volume: usize, position: usize) -> Option<InodeId> {
         let volume = &self.all[volume];
         match position {
             0 => Some(volume.root),
@@ -205,7 +205,7 @@ impl Volumes {
         match self.names.get(&id) {
             None => vec![first_name(&self.tree, id)],
             Some(names) => {
-                let here = names.iter().filter(|name| self.home(name.directory) == volume);
+                let here = names.iter().filter(|name| self.subvolume_of(name.directory) == volume);
                 here.copied().collect()
             }
         }
@@ -217,8 +217,8 @@ impl Volumes {
     }
 
     /// The subvolume that begins at a directory.
-    pub(super) fn at(&self, directory: InodeId) -> Option<&Volume> {
-        let volume = &self.all[self.home(directory)];
+    pub(super) fn at(&self, directory: InodeId) -> Option<&Subvolume> {
+        let volume = &self.all[self.subvolume_of(directory)];
         (volume.root == directory).then_some(volume)
     }
 
@@ -228,7 +228,7 @@ impl Volumes {
     pub(super) fn is_nodatacow(&self, id: InodeId) -> bool {
         let inode = self.tree.inode(id);
         let inherited = match inode.kind {
-            Kind::Directory => self.nodatacow[self.home(id)],
+            Kind::Directory => self.nodatacow[self.subvolume_of(id)],
             _ => {
                 self.nodatacow.contains(&true)
                     && self.homes(id).into_iter().any(|home| self.nodatacow[home])
@@ -269,10 +269,10 @@ impl Volumes {
 }
 
 /// The subvolumes in the order of their directories, which their numbers follow.
-fn in_order(tree: &Tree, asked: &[Subvolume]) -> Result<Vec<Subvolume>> {
+fn in_order(tree: &Tree, asked: &[SubvolumeOptions]) -> Result<Vec<SubvolumeOptions>> {
     let mut asked = asked.to_vec();
     asked.sort_by_key(|subvolume| subvolume.directory);
-    let refuse = |subvolume: &Subvolume, rule: &str, remedy: &str| {
+    let refuse = |subvolume: &SubvolumeOptions, rule: &str, remedy: &str| {
         let path = tree.path(subvolume.directory);
         Err(Error::parameter("--subvolume", format!("{} {rule}", Escaped(&path)), remedy))
     };

@@ -14,7 +14,7 @@ const SYMLINKS_MAX: usize = 40;
 
 /// A node of an [`Overlay`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OverlayId(usize);
+pub(crate) struct MergeId(usize);
 
 struct Made {
     metadata: Metadata,
@@ -25,20 +25,20 @@ struct Made {
 }
 
 enum What {
-    Directory(BTreeMap<Box<[u8]>, OverlayId>),
+    Directory(BTreeMap<Box<[u8]>, MergeId>),
     Other(Node),
 }
 
 /// Collects what several trees have. A directory that is put where there is one is merged with it,
 /// and anything else is replaced by what is put in its place.
-pub(crate) struct Overlay {
+pub(crate) struct TreeMerge {
     made: Vec<Made>,
     /// Those of the trees; in the new tree each has a number higher by one.
     sources: Vec<Arc<dyn ContentSource>>,
 }
 
-impl Overlay {
-    pub(crate) const ROOT: OverlayId = OverlayId(0);
+impl TreeMerge {
+    pub(crate) const ROOT: MergeId = MergeId(0);
 
     /// Starts with a root that the system made, of the mode 0755.
     pub(crate) fn new() -> Self {
@@ -47,19 +47,19 @@ impl Overlay {
     }
 
     /// Gives a directory the metadata of one in another tree.
-    pub(crate) fn adopt(&mut self, directory: OverlayId, tree: &Tree, from: InodeId) {
+    pub(crate) fn adopt(&mut self, directory: MergeId, tree: &Tree, from: InodeId) {
         let made = &mut self.made[directory.0];
         (made.metadata, made.timeless) = (tree.metadata(from), false);
     }
 
     /// The metadata of a node, to be extended.
-    pub(crate) fn metadata(&mut self, node: OverlayId) -> &mut Metadata {
+    pub(crate) fn metadata(&mut self, node: MergeId) -> &mut Metadata {
         &mut self.made[node.0].metadata
     }
 
     /// Finds what a path leads to, over symlinks too; `None` if there is nothing.
-    pub(crate) fn find(&self, path: &[u8]) -> Result<Option<OverlayId>> {
-        let mut way = Way::new(path);
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Option<MergeId>> {
+        let mut way = PathWalk::new(path);
         while let Some(name) = way.next() {
             let Some(child) = self.child(way.at(), &name) else { return Ok(None) };
             self.step(&mut way, child, path)?;
@@ -68,8 +68,8 @@ impl Overlay {
     }
 
     /// Finds the directory that a path leads to; what of it is missing is made with mode 0755.
-    pub(crate) fn make_directory(&mut self, path: &[u8]) -> Result<OverlayId> {
-        let mut way = Way::new(path);
+    pub(crate) fn make_directory(&mut self, path: &[u8]) -> Result<MergeId> {
+        let mut way = PathWalk::new(path);
         while let Some(name) = way.next() {
             match self.child(way.at(), &name) {
                 Some(child) => self.step(&mut way, child, path)?,
@@ -90,14 +90,14 @@ impl Overlay {
     /// Puts a symlink into a directory that has no such name yet.
     pub(crate) fn symlink(
         &mut self,
-        directory: OverlayId,
+        directory: MergeId,
         name: &[u8],
         target: &[u8],
-    ) -> Result<(), Taken> {
+    ) -> Result<(), NameTaken> {
         let what = What::Other(Node::Symlink(target.to_vec()));
         let link = Made { metadata: made(0o777), timeless: true, what };
         if self.child(directory, name).is_some() {
-            return Err(Taken);
+            return Err(NameTaken);
         }
         self.put(directory, name, link);
         Ok(())
@@ -107,7 +107,7 @@ impl Overlay {
     ///
     /// # Errors
     /// [`Error::Unrepresentable`] for a directory where there is something else, and the reverse.
-    pub(crate) fn merge(&mut self, directory: OverlayId, tree: &Tree) -> Result<()> {
+    pub(crate) fn merge(&mut self, directory: MergeId, tree: &Tree) -> Result<()> {
         let first = self.take_sources(tree);
         let mut links = BTreeMap::new();
         let mut pending = vec![(InodeId::ROOT, directory)];
@@ -151,13 +151,13 @@ impl Overlay {
     /// Puts the one file that is in a tree into a directory that has no such name yet.
     pub(crate) fn file(
         &mut self,
-        directory: OverlayId,
+        directory: MergeId,
         name: &[u8],
         tree: &Tree,
         file: InodeId,
-    ) -> Result<(), Taken> {
+    ) -> Result<(), NameTaken> {
         if self.child(directory, name).is_some() {
-            return Err(Taken);
+            return Err(NameTaken);
         }
         let first = self.take_sources(tree);
         let copied = self.copied(tree, file, first);
@@ -172,7 +172,7 @@ impl Overlay {
         let copied = made.iter().filter(|made| !made.timeless);
         let newest = || copied.map(|made| made.metadata.mtime).max().unwrap_or_default();
         let time = time.unwrap_or_else(newest);
-        let metadata = |at: OverlayId| {
+        let metadata = |at: MergeId| {
             let Made { metadata, timeless, .. } = &made[at.0];
             let mtime = if *timeless { time } else { metadata.mtime };
             Metadata { mtime, ..metadata.clone() }
@@ -203,13 +203,13 @@ impl Overlay {
         builder.finish()
     }
 
-    fn add(&mut self, made: Made) -> OverlayId {
+    fn add(&mut self, made: Made) -> MergeId {
         self.made.push(made);
-        OverlayId(self.made.len() - 1)
+        MergeId(self.made.len() - 1)
     }
 
     /// Puts a node into a directory, to which that is a change.
-    fn put(&mut self, directory: OverlayId, name: &[u8], made: Made) -> OverlayId {
+    fn put(&mut self, directory: MergeId, name: &[u8], made: Made) -> MergeId {
         let node = self.add(made);
         self.entries(directory).insert(name.into(), node);
         self.made[directory.0].timeless = true;
@@ -234,14 +234,14 @@ impl Overlay {
         Made { metadata: tree.metadata(id), timeless: false, what }
     }
 
-    fn child(&self, directory: OverlayId, name: &[u8]) -> Option<OverlayId> {
+    fn child(&self, directory: MergeId, name: &[u8]) -> Option<MergeId> {
         match &self.made[directory.0].what {
             What::Directory(entries) => entries.get(name).copied(),
             What::Other(_) => None,
         }
     }
 
-    fn entries(&mut self, directory: OverlayId) -> &mut BTreeMap<Box<[u8]>, OverlayId> {
+    fn entries(&mut self, directory: MergeId) -> &mut BTreeMap<Box<[u8]>, MergeId> {
         match &mut self.made[directory.0].what {
             What::Directory(entries) => entries,
             What::Other(_) => unreachable!("only directories are asked for entries"),
@@ -249,7 +249,7 @@ impl Overlay {
     }
 
     /// Goes on to a node that a name on the way stands for.
-    fn step(&self, way: &mut Way, child: OverlayId, path: &[u8]) -> Result<()> {
+    fn step(&self, way: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
         match &self.made[child.0].what {
             What::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
                 Error::unrepresentable(path, "too many symlinks lead to it", "give another path")
@@ -270,8 +270,8 @@ impl Tree {
     /// # Errors
     /// Those of [`Overlay::merge`].
     pub(crate) fn with_tree(&self, directory: &[u8], other: &Self) -> Result<Self> {
-        let mut overlay = Overlay::new();
-        overlay.merge(Overlay::ROOT, self)?;
+        let mut overlay = TreeMerge::new();
+        overlay.merge(TreeMerge::ROOT, self)?;
         let is_added = overlay.find(directory)?.is_none();
         let place = overlay.make_directory(directory)?;
         if is_added {
@@ -279,7 +279,7 @@ impl Tree {
         }
         overlay.merge(place, other)?;
         // Last, since it does not matter to the root's time that something was added.
-        overlay.adopt(Overlay::ROOT, self, InodeId::ROOT);
+        overlay.adopt(TreeMerge::ROOT, self, InodeId::ROOT);
         overlay.finish(None)
     }
 }
@@ -292,7 +292,7 @@ impl What {
 
 /// A directory has a name already.
 #[derive(Debug)]
-pub(crate) struct Taken;
+pub(crate) struct NameTaken;
 
 fn made(mode: u16) -> Metadata {
     Metadata { mode, ..Metadata::default() }
@@ -311,22 +311,22 @@ fn clash(tree: &Tree, directory: InodeId, entry: &Entry, there: &str) -> Error {
 }
 
 /// The way along a path.
-struct Way {
+struct PathWalk {
     /// The directories that were passed, the root first; last where the way has come to.
-    directories: Vec<OverlayId>,
+    directories: Vec<MergeId>,
     rest: VecDeque<Box<[u8]>>,
     symlinks: usize,
 }
 
 struct TooLong;
 
-impl Way {
+impl PathWalk {
     fn new(path: &[u8]) -> Self {
         let rest = names(path).collect();
-        Self { directories: vec![Overlay::ROOT], rest, symlinks: 0 }
+        Self { directories: vec![TreeMerge::ROOT], rest, symlinks: 0 }
     }
 
-    fn at(&self) -> OverlayId {
+    fn at(&self) -> MergeId {
         *self.directories.last().expect("the root stays")
     }
 
@@ -403,10 +403,10 @@ mod tests {
 
     #[test]
     fn later_trees_replace_files_and_keep_directories() {
-        let mut overlay = Overlay::new();
-        overlay.adopt(Overlay::ROOT, &tree("", 3), InodeId::ROOT);
-        overlay.merge(Overlay::ROOT, &tree("first", 5)).unwrap();
-        overlay.merge(Overlay::ROOT, &tree("second", 7)).unwrap();
+        let mut overlay = TreeMerge::new();
+        overlay.adopt(TreeMerge::ROOT, &tree("", 3), InodeId::ROOT);
+        overlay.merge(TreeMerge::ROOT, &tree("first", 5)).unwrap();
+        overlay.merge(TreeMerge::ROOT, &tree("second", 7)).unwrap();
         let d = overlay.make_directory(b"link/e/../f").unwrap();
         assert_eq!(overlay.find(b"d/f").unwrap(), Some(d));
         let third = tree("third", 6);
@@ -434,29 +434,29 @@ mod tests {
     #[test]
     fn directories_and_files_do_not_replace_each_other() {
         for path in [&b"link"[..], b"d/one"] {
-            let mut overlay = Overlay::new();
-            overlay.merge(Overlay::ROOT, &tree("", 0)).unwrap();
-            let mut other = Overlay::new();
+            let mut overlay = TreeMerge::new();
+            overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap();
+            let mut other = TreeMerge::new();
             other.make_directory(path).unwrap();
             let other = other.finish(None).unwrap();
-            let error = overlay.merge(Overlay::ROOT, &other).unwrap_err().to_string();
+            let error = overlay.merge(TreeMerge::ROOT, &other).unwrap_err().to_string();
             assert!(error.contains("where no directory is"), "{error}");
         }
-        let mut overlay = Overlay::new();
+        let mut overlay = TreeMerge::new();
         overlay.make_directory(b"d/one").unwrap();
-        let error = overlay.merge(Overlay::ROOT, &tree("", 0)).unwrap_err().to_string();
+        let error = overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap_err().to_string();
         assert!(error.starts_with("d/one: ") && error.contains("where a directory is"), "{error}");
         assert!(overlay.make_directory(b"d/one/x").is_ok());
     }
 
     #[test]
     fn symlinks_come_to_an_end() {
-        let mut overlay = Overlay::new();
-        overlay.symlink(Overlay::ROOT, b"a", b"b").unwrap();
-        overlay.symlink(Overlay::ROOT, b"b", b"../../a").unwrap();
+        let mut overlay = TreeMerge::new();
+        overlay.symlink(TreeMerge::ROOT, b"a", b"b").unwrap();
+        overlay.symlink(TreeMerge::ROOT, b"b", b"../../a").unwrap();
         assert!(overlay.find(b"a").is_err());
         assert_eq!(overlay.find(b"c").unwrap(), None);
-        overlay.merge(Overlay::ROOT, &tree("", 0)).unwrap();
+        overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap();
         assert!(overlay.make_directory(b"d/one").is_err());
         assert!(overlay.make_directory(b"d/one/x").is_err());
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::swap::is_swap;
-use super::{EXAMINED_FROM, GRANULE, WINDOW, append, size_of};
+use super::{GRANULE, SCAN_MIN_SIZE, WINDOW, append, size_of};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 
@@ -15,7 +15,7 @@ const PROBE: usize = 64;
 
 /// What is known of a segment.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(super) struct SegmentData {
     /// Where it holds data.
     pub(super) data: Vec<Range<u64>>,
     /// The CRC-32C of the data, if it was asked for.
@@ -25,7 +25,7 @@ pub(super) struct Part {
 }
 
 /// Examines segments, which start at multiples of [`WINDOW`]; one for each thread.
-pub(super) struct Examiner {
+pub(super) struct SegmentScanner {
     sums: bool,
     buffer: Vec<u8>,
 }
@@ -36,21 +36,21 @@ fn is_zero(bytes: &[u8]) -> bool {
         && rest.iter().all(|&byte| byte == 0)
 }
 
-impl Examiner {
+impl SegmentScanner {
     pub(super) fn new(sums: bool) -> Self {
         Self { sums, buffer: vec![0; CHUNK] }
     }
 
     /// Examines a segment: it starts at a multiple of [`WINDOW`] and ends there or with the file.
-    pub(super) fn examine(
+    pub(super) fn scan(
         &mut self,
         tree: &Tree,
         file: InodeId,
         segment: Range<u64>,
-    ) -> Result<Part> {
+    ) -> Result<SegmentData> {
         let reader = tree.open(file)?;
-        let mut part = Part::default();
-        if size_of(tree, file) < EXAMINED_FROM {
+        let mut part = SegmentData::default();
+        if size_of(tree, file) < SCAN_MIN_SIZE {
             let content = &mut self.buffer[..length(&segment)];
             reader.read(segment.start, content)?;
             part.sum = crc32c::crc32c(content);
@@ -73,15 +73,20 @@ impl Examiner {
         Ok(part)
     }
 
-    fn read(&mut self, reader: &dyn ContentReader, run: Range<u64>, part: &mut Part) -> Result<()> {
-        for chunk in pieces(run, CHUNK as u64) {
+    fn read(
+        &mut self,
+        reader: &dyn ContentReader,
+        run: Range<u64>,
+        part: &mut SegmentData,
+    ) -> Result<()> {
+        for chunk in chunks(run, CHUNK as u64) {
             let content = &mut self.buffer[..length(&chunk)];
             reader.read(chunk.start, content)?;
             let bytes = |range: &Range<u64>| {
                 let from = length(&(chunk.start..range.start));
                 &content[from..from + length(range)]
             };
-            for window in pieces(chunk.clone(), WINDOW) {
+            for window in chunks(chunk.clone(), WINDOW) {
                 for data in data_of(window, |granule| Ok(is_zero(bytes(granule))))? {
                     if self.sums {
                         part.sum = crc32c::crc32c_append(part.sum, bytes(&data));
@@ -97,9 +102,9 @@ impl Examiner {
         &mut self,
         reader: &dyn ContentReader,
         run: Range<u64>,
-        part: &mut Part,
+        part: &mut SegmentData,
     ) -> Result<()> {
-        for window in pieces(run, WINDOW) {
+        for window in chunks(run, WINDOW) {
             let zero = |granule: &Range<u64>| {
                 let len = length(granule);
                 let (probe, rest) = self.buffer[..len].split_at_mut(len.min(PROBE));
@@ -123,7 +128,7 @@ fn data_of(
     mut zero: impl FnMut(&Range<u64>) -> Result<bool>,
 ) -> Result<impl Iterator<Item = Range<u64>>> {
     let mut data = Vec::new();
-    let mut granules = pieces(window.clone(), GRANULE);
+    let mut granules = chunks(window.clone(), GRANULE);
     let starts_with_zeros = match granules.next() {
         Some(first) => zero(&first)?,
         None => false,
@@ -141,7 +146,7 @@ fn data_of(
 }
 
 /// Cuts a range into pieces of a length, the last one perhaps shorter.
-fn pieces(range: Range<u64>, len: u64) -> impl Iterator<Item = Range<u64>> {
+fn chunks(range: Range<u64>, len: u64) -> impl Iterator<Item = Range<u64>> {
     let Range { start, end } = range;
     let count = (end - start).div_ceil(len);
     (0..count).map(move |n| start + n * len).map(move |at| at..end.min(at.saturating_add(len)))

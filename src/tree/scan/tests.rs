@@ -12,8 +12,8 @@ use crate::tree::{FileFlags, Metadata, Node, NodeId, TreeBuilder, Xattr};
 const K: u64 = 1 << 10;
 const M: u64 = 1 << 20;
 
-fn options(threads: usize, digest: bool) -> SurveyOptions {
-    SurveyOptions { threads: NonZero::new(threads).unwrap(), digest }
+fn options(threads: usize, digest: bool) -> HoleScanOptions {
+    HoleScanOptions { threads: NonZero::new(threads).unwrap(), digest }
 }
 
 /// A file of zeros with bytes of one where the ranges say.
@@ -93,11 +93,11 @@ fn holes_are_decided_by_content() {
         for (tree, digest, threads) in
             trees.iter().flat_map(|tree| [(tree, false, 1), (tree, true, 1), (tree, true, 3)])
         {
-            let survey = survey(tree, &options(threads, digest)).unwrap();
-            assert_eq!(survey.data(FILE), expected, "{name}");
-            assert_eq!(survey.data(InodeId::ROOT), None, "{name}");
-            assert_eq!(survey.digest().is_some(), digest, "{name}");
-            digests.extend(survey.digest());
+            let scan = scan_holes(tree, &options(threads, digest)).unwrap();
+            assert_eq!(scan.data(FILE), expected, "{name}");
+            assert_eq!(scan.data(InodeId::ROOT), None, "{name}");
+            assert_eq!(scan.digest().is_some(), digest, "{name}");
+            digests.extend(scan.digest());
         }
         // The files of the host belong to who runs the test.
         let (host, supplied) = digests.split_at(4);
@@ -118,8 +118,8 @@ fn a_hole_costs_nothing_however_large() {
     file.write_all_at(b"x", 10 << 40).unwrap();
     let (tree, _) = dir::read(host.path(), &DirOptions::default()).unwrap();
     for digest in [false, true] {
-        let survey = survey(&tree, &options(2, digest)).unwrap();
-        assert_eq!(survey.data(FILE), Some(&[10 << 40..(10 << 40) + WINDOW][..]));
+        let scan = scan_holes(&tree, &options(2, digest)).unwrap();
+        assert_eq!(scan.data(FILE), Some(&[10 << 40..(10 << 40) + WINDOW][..]));
     }
 }
 
@@ -148,11 +148,11 @@ fn the_first_file_that_fails_is_named() {
         fs::remove_file(host.path().join(format!("{n:02}"))).unwrap();
     }
     for threads in [1, 2, 8] {
-        let error = survey(&tree, &options(threads, true)).unwrap_err().to_string();
+        let error = scan_holes(&tree, &options(threads, true)).unwrap_err().to_string();
         assert!(error.starts_with("17: it was removed"), "{error}");
     }
     // Nothing of short files matters for the plan.
-    survey(&tree, &options(2, false)).unwrap();
+    scan_holes(&tree, &options(2, false)).unwrap();
 }
 
 fn metadata() -> Metadata {
@@ -185,7 +185,7 @@ fn digest_of(
     builder.add(root, b"node", Metadata::default(), device).unwrap();
     more(&mut builder, file);
     let tree = builder.finish().unwrap();
-    survey(&tree, &options(1, true)).unwrap().digest().unwrap()
+    scan_holes(&tree, &options(1, true)).unwrap().digest().unwrap()
 }
 
 /// Made of the description of the format by a program in another language.

@@ -10,7 +10,7 @@
 //! finds: this way, one small read tells of most windows that they are data.
 
 mod digest;
-mod examine;
+mod segment;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::{InodeId, Kind, Tree};
 use crate::error::Result;
 use crate::workers::{Queue, share};
-use examine::Examiner;
+use segment::SegmentScanner;
 
 /// Holes are made of pieces of this many bytes; the last one of a file may be shorter.
 pub const GRANULE: u64 = 4096;
@@ -32,7 +32,7 @@ pub const GRANULE: u64 = 4096;
 pub const WINDOW: u64 = 16 << 10;
 
 /// Files of at least this many bytes may have holes.
-pub const EXAMINED_FROM: u64 = 64 << 10;
+pub const SCAN_MIN_SIZE: u64 = 64 << 10;
 
 /// The shortest segment; see [`segment_len`].
 const SEGMENT: u64 = 16 << 20;
@@ -42,14 +42,14 @@ const SEGMENTS: u64 = 1024;
 
 /// How to look into content.
 #[derive(Debug, Clone, Copy)]
-pub struct SurveyOptions {
+pub struct HoleScanOptions {
     /// How many threads read. The facts do not depend on it.
     pub threads: NonZero<usize>,
     /// Whether to make the [`Survey::digest`], for which all content is read.
     pub digest: bool,
 }
 
-impl Default for SurveyOptions {
+impl Default for HoleScanOptions {
     fn default() -> Self {
         Self { threads: NonZero::<usize>::MIN, digest: false }
     }
@@ -57,7 +57,7 @@ impl Default for SurveyOptions {
 
 /// The facts about a tree's content. The default is that of a tree without holes.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct HoleScan {
     /// Files with holes, and where they hold data: sorted, disjoint, not adjacent, within the
     /// file; starts are multiples of [`GRANULE`], ends too or the file's end.
     data: BTreeMap<InodeId, Box<[Range<u64>]>>,
@@ -65,7 +65,7 @@ pub struct Survey {
     digest: Option<[u8; 32]>,
 }
 
-impl Survey {
+impl HoleScan {
     /// Where a file holds data, in bytes; `None` if it has no hole.
     ///
     /// The ranges are sorted, disjoint and not adjacent. They start at multiples of [`GRANULE`]
@@ -96,8 +96,8 @@ impl Survey {
         let Self { mut data, mut swap, digest } = self;
         let behind = data.split_off(&file);
         let whole = 0..size_of(tree, file);
-        let part = Examiner::new(false).examine(tree, file, whole.clone())?;
-        if whole.end >= EXAMINED_FROM && part.data != [whole] {
+        let part = SegmentScanner::new(false).scan(tree, file, whole.clone())?;
+        if whole.end >= SCAN_MIN_SIZE && part.data != [whole] {
             data.insert(file, part.data.into());
         }
         data.extend(behind.into_iter().map(|(InodeId(id), ranges)| (InodeId(id + 1), ranges)));
@@ -158,12 +158,12 @@ fn size_of(tree: &Tree, file: InodeId) -> u64 {
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) or [`Error::Changed`](crate::Error::Changed) for the first file, in the order of the tree, that
 /// can't be read or was changed.
-pub fn survey(tree: &Tree, options: &SurveyOptions) -> Result<Survey> {
-    let segments = segments(tree, if options.digest { 0 } else { EXAMINED_FROM });
+pub fn scan_holes(tree: &Tree, options: &HoleScanOptions) -> Result<HoleScan> {
+    let segments = segments(tree, if options.digest { 0 } else { SCAN_MIN_SIZE });
     let sums = options.digest.then(|| segments.iter().map(|_| AtomicU32::new(0)).collect());
-    let Found { holed, swap } = examine_all(tree, &segments, sums.as_ref(), options.threads)?;
+    let Found { holed, swap } = scan_segments(tree, &segments, sums.as_ref(), options.threads)?;
 
-    let mut survey = Survey { swap, ..Survey::default() };
+    let mut scan = HoleScan { swap, ..HoleScan::default() };
     let mut holed = holed.into_iter().peekable();
     for group in segments.chunk_by(|a, b| a.file == b.file) {
         let file = group[0].file;
@@ -178,10 +178,10 @@ pub fn survey(tree: &Tree, options: &SurveyOptions) -> Result<Survey> {
                 None => append(&mut data, segment.range(size)),
             }
         }
-        survey.data.insert(file, data.into());
+        scan.data.insert(file, data.into());
     }
-    survey.digest = sums.map(|sums| digest::digest(tree, &survey, &segments, &sums));
-    Ok(survey)
+    scan.digest = sums.map(|sums| digest::digest(tree, &scan, &segments, &sums));
+    Ok(scan)
 }
 
 /// Adds a range at the end, or to the last one if that ends where it starts.
@@ -193,18 +193,18 @@ fn append(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
 }
 
 /// Where a segment that has a hole holds data.
-type Holed = (Segment, Box<[Range<u64>]>);
+type SparseSegment = (Segment, Box<[Range<u64>]>);
 
 /// What was found in segments.
 #[derive(Default)]
 struct Found {
-    holed: Vec<Holed>,
+    holed: Vec<SparseSegment>,
     swap: BTreeSet<InodeId>,
 }
 
 /// Examines segments, several at a time, and gives those with holes in order; with `sums` also the
 /// CRC-32C of each segment's data.
-fn examine_all(
+fn scan_segments(
     tree: &Tree,
     segments: &[Segment],
     sums: Option<&Vec<AtomicU32>>,
@@ -212,17 +212,17 @@ fn examine_all(
 ) -> Result<Found> {
     let queue = Queue::new(segments.len());
     let work = || {
-        let mut examiner = Examiner::new(sums.is_some());
+        let mut examiner = SegmentScanner::new(sums.is_some());
         let mut found = Found::default();
         while let Some(index) = queue.next() {
             let segment = segments[index];
             let size = size_of(tree, segment.file);
-            match examiner.examine(tree, segment.file, segment.range(size)) {
+            match examiner.scan(tree, segment.file, segment.range(size)) {
                 Ok(part) => {
                     if let Some(sums) = sums {
                         sums[index].store(part.sum, Ordering::Relaxed);
                     }
-                    if size >= EXAMINED_FROM && part.data != [segment.range(size)] {
+                    if size >= SCAN_MIN_SIZE && part.data != [segment.range(size)] {
                         found.holed.push((segment, part.data.into()));
                     }
                     if part.swap {

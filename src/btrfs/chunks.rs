@@ -89,12 +89,12 @@ struct Run {
 
 /// Where the tree blocks are, by their numbers.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(super) struct TreeBlockMap {
     node_size: u64,
     runs: Vec<Run>,
 }
 
-impl Space {
+impl TreeBlockMap {
     /// The tree blocks that are in the used parts of these chunks.
     pub(super) fn new(node_size: usize, chunks: impl IntoIterator<Item = Chunk>) -> Self {
         let node_size = node_size as u64;
@@ -175,7 +175,7 @@ mod tests {
         let chunk = |start, used, flags| Chunk { flags, start, len: 128 * KIB, used };
         let dup = BlockGroupFlags::METADATA | BlockGroupFlags::DUP;
         let chunks = [chunk(MIB, 48 * KIB, dup), chunk(3 * MIB, 16 * KIB, BlockGroupFlags::SYSTEM)];
-        let space = Space::new(16 << 10, chunks);
+        let space = TreeBlockMap::new(16 << 10, chunks);
         assert_eq!(space.address(0), MIB);
         assert_eq!(space.address(2), MIB + 32 * KIB);
         assert_eq!(space.address(3), 3 * MIB);

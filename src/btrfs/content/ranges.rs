@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::slice;
 
-use super::{COMPRESSED, ContentOptions, Treatment};
+use super::{COMPRESSED, ContentOptions, DataPolicy};
 use crate::error::{Error, Result};
-use crate::tree::{InodeId, Kind, Survey, Tree};
+use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// A batch ends as soon as it has so many bytes: short enough for threads to
 /// end together when compression is slow, long enough for opening the file again to cost nothing.
@@ -17,7 +17,7 @@ const OPENING: u64 = 16 << 10;
 
 /// A part of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct FileRange {
     pub(super) file: InodeId,
     pub(super) from: u64,
     pub(super) len: u64,
@@ -25,19 +25,19 @@ pub(super) struct Part {
 
 /// All parts, in the order of the tree.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
-    pub(super) list: Vec<Part>,
+pub(super) struct FileRanges {
+    pub(super) list: Vec<FileRange>,
     /// Positions in the list.
     pub(super) batches: Vec<Range<usize>>,
     /// Whether any part is to be compressed.
     pub(super) compressed: bool,
 }
 
-impl Parts {
+impl FileRanges {
     pub(super) fn of(
         tree: &Tree,
-        survey: &Survey,
-        treatment: &dyn Fn(InodeId) -> Treatment,
+        scan: &HoleScan,
+        treatment: &dyn Fn(InodeId) -> DataPolicy,
         options: &ContentOptions<'_>,
     ) -> Result<Self> {
         let mut parts = Self::default();
@@ -50,7 +50,7 @@ impl Parts {
             }
             let cut = treatment.compression.is_some() || options.dedup;
             let whole = 0..size;
-            let data = survey.data(file).filter(|_| treatment.holes);
+            let data = scan.data(file).filter(|_| treatment.holes);
             for range in data.unwrap_or(slice::from_ref(&whole)) {
                 parts.range(file, range, cut);
             }
@@ -72,7 +72,7 @@ impl Parts {
         let mut from = range.start;
         while from < range.end {
             let len = most.min(range.end - from);
-            self.list.push(Part { file, from, len });
+            self.list.push(FileRange { file, from, len });
             from += len;
         }
     }

@@ -5,39 +5,39 @@ use std::num::NonZero;
 use sha2::{Digest, Sha256};
 
 use super::compress::Codecs;
-use super::parts::{Part, Parts};
+use super::ranges::{FileRange, FileRanges};
 use super::spool::Appender;
-use super::{COMPRESSED, ContentOptions, SECTOR, Spool, Stored, Treatment};
+use super::{COMPRESSED, ContentOptions, DataPolicy, Encoding, SECTOR, Spool};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 use crate::workers::{Queue, share};
 
 /// What a part is found to be.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) stored: Stored,
+pub(super) struct EncodedRange {
+    pub(super) stored: Encoding,
     pub(super) inline: bool,
 }
 
 /// What is known of a batch.
 #[derive(Debug, Default)]
-pub(super) struct Examined {
-    pub(super) outcomes: Vec<Outcome>,
+pub(super) struct EncodedBatch {
+    pub(super) outcomes: Vec<EncodedRange>,
     /// With deduplication, the identity of each outcome that is not inline.
     pub(super) identities: Vec<[u8; 32]>,
 }
 
 /// Examines all batches, several at a time.
-pub(super) fn examine_all(
+pub(super) fn encode_all(
     tree: &Tree,
-    parts: &Parts,
-    treatment: &(dyn Fn(InodeId) -> Treatment + Sync),
+    parts: &FileRanges,
+    treatment: &(dyn Fn(InodeId) -> DataPolicy + Sync),
     options: &ContentOptions<'_>,
     spool: Option<&Spool>,
-) -> Result<Vec<Examined>> {
+) -> Result<Vec<EncodedBatch>> {
     let queue = Queue::new(parts.batches.len());
     let work = || {
-        let mut examiner = Examiner::new(tree, treatment, options, spool);
+        let mut examiner = Encoder::new(tree, treatment, options, spool);
         let mut done = Vec::new();
         while let Some(index) = queue.next() {
             match examiner.batch(&parts.list[parts.batches[index].clone()]) {
@@ -59,9 +59,9 @@ pub(super) fn examine_all(
 }
 
 /// Examines parts; one for each thread.
-struct Examiner<'a> {
+struct Encoder<'a> {
     tree: &'a Tree,
-    treatment: &'a (dyn Fn(InodeId) -> Treatment + Sync),
+    treatment: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
     dedup: bool,
     max_inline: u64,
     buffer: Vec<u8>,
@@ -73,7 +73,7 @@ struct Examiner<'a> {
 struct Current<'a> {
     tree: &'a Tree,
     file: InodeId,
-    treatment: Treatment,
+    treatment: DataPolicy,
     reader: Option<Box<dyn ContentReader>>,
 }
 
@@ -93,10 +93,10 @@ impl Current<'_> {
     }
 }
 
-impl<'a> Examiner<'a> {
+impl<'a> Encoder<'a> {
     fn new(
         tree: &'a Tree,
-        treatment: &'a (dyn Fn(InodeId) -> Treatment + Sync),
+        treatment: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
         options: &ContentOptions<'_>,
         spool: Option<&'a Spool>,
     ) -> Self {
@@ -111,15 +111,15 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    fn batch(&mut self, parts: &[Part]) -> Result<Examined> {
-        let mut examined = Examined::default();
+    fn batch(&mut self, parts: &[FileRange]) -> Result<EncodedBatch> {
+        let mut examined = EncodedBatch::default();
         for parts in parts.chunk_by(|a, b| a.file == b.file) {
             let file = parts[0].file;
             let treatment = (self.treatment)(file);
             let mut current = Current { tree: self.tree, file, treatment, reader: None };
             for part in parts {
                 let (stored, inline) = self.part(&mut current, part, &mut examined.identities)?;
-                examined.outcomes.push(Outcome { stored, inline });
+                examined.outcomes.push(EncodedRange { stored, inline });
             }
             current.verify()?;
         }
@@ -129,13 +129,13 @@ impl<'a> Examiner<'a> {
     fn part(
         &mut self,
         file: &mut Current<'_>,
-        part: &Part,
+        part: &FileRange,
         identities: &mut Vec<[u8; 32]>,
-    ) -> Result<(Stored, bool)> {
-        let Treatment { compression, inline, .. } = file.treatment;
+    ) -> Result<(Encoding, bool)> {
+        let DataPolicy { compression, inline, .. } = file.treatment;
         let fits = inline && part.len <= self.max_inline;
         if compression.is_none() && (fits || !self.dedup) {
-            return Ok((Stored::Plain, fits));
+            return Ok((Encoding::Plain, fits));
         }
 
         assert!(part.len <= COMPRESSED, "such ranges are cut");
@@ -144,7 +144,7 @@ impl<'a> Examiner<'a> {
         file.read(part.from, &mut self.buffer[..len])?;
         let raw = &self.buffer[..len];
 
-        let mut stored = Stored::Plain;
+        let mut stored = Encoding::Plain;
         let mut inlined = fits;
         if let Some(compression) = compression {
             let compressed = self.codecs.compress(compression, raw);
@@ -157,7 +157,7 @@ impl<'a> Examiner<'a> {
             if saves {
                 let spool = self.spool.as_mut().expect("there is one if anything is compressed");
                 let len = u32::try_from(short).expect("a part is at most 128 KiB");
-                stored = Stored::Compressed { at: spool.append(compressed)?, len, compression };
+                stored = Encoding::Compressed { at: spool.append(compressed)?, len, compression };
             }
         }
         if inlined {
@@ -176,7 +176,7 @@ impl<'a> Examiner<'a> {
 }
 
 /// Equal for pieces that may share what is stored. `only` is the place of a piece that may not.
-fn identity(raw: &[u8], treatment: &Treatment, only: Option<(InodeId, u64)>) -> [u8; 32] {
+fn identity(raw: &[u8], treatment: &DataPolicy, only: Option<(InodeId, u64)>) -> [u8; 32] {
     let (number, level) = treatment
         .compression
         .map_or((0, 0), |compression| (compression.number(), compression.level().unwrap_or(0)));

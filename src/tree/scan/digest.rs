@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::{Segment, Survey};
+use super::{HoleScan, Segment};
 use crate::tree::{Inode, InodeId, Kind, Tree};
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Writer {
 /// Makes the digest. `sums` has the CRC-32C of the data in each segment, holes left out.
 pub(super) fn digest(
     tree: &Tree,
-    survey: &Survey,
+    scan: &HoleScan,
     segments: &[Segment],
     sums: &[AtomicU32],
 ) -> [u8; 32] {
@@ -88,7 +88,7 @@ pub(super) fn digest(
             Kind::File { size, .. } => {
                 writer.u8(b'f');
                 writer.u64(size);
-                match survey.data(id) {
+                match scan.data(id) {
                     Some(ranges) => writer.ranges(ranges),
                     None => writer.ranges(std::slice::from_ref(&(0..size))),
                 }

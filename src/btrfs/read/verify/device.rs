@@ -7,7 +7,7 @@ use super::super::super::spec::{
     DevStatsItem, SECTOR, STRIPE_LEN, SUPER_OFFSETS, item_type, objectid,
 };
 use super::super::chunks::copies;
-use super::super::items::{Place, exact};
+use super::super::items::{ItemPlace, exact};
 use super::super::superblock::Super;
 use super::super::{Reader, Result, Violation};
 use super::{Report, Rules, unmatched};
@@ -22,7 +22,7 @@ struct Stripe {
 
 /// A block group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct BlockGroup {
     pub(super) len: u64,
     pub(super) used: u64,
     pub(super) flags: u64,
@@ -30,21 +30,21 @@ pub(super) struct Group {
 
 /// What the trees say of the device.
 #[derive(Debug, Default)]
-pub(super) struct Volumes {
+pub(super) struct DeviceRecords {
     device: Option<DevItem>,
     /// By their offsets, without overlap.
     stripes: Vec<Stripe>,
-    groups: BTreeMap<u64, Group>,
+    groups: BTreeMap<u64, BlockGroup>,
 }
 
-impl Volumes {
+impl DeviceRecords {
     /// All block groups, by their addresses.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (u64, Group)> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = (u64, BlockGroup)> {
         self.groups.iter().map(|(start, group)| (*start, *group))
     }
 
     /// Chunks were checked when the file system was opened.
-    pub(super) fn chunk_tree_item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn chunk_tree_item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         if place.key.objectid != objectid::DEV_ITEMS {
             return Ok(());
         }
@@ -59,7 +59,7 @@ impl Volumes {
     pub(super) fn dev_tree_item(
         &mut self,
         superblock: &Super,
-        place: Place,
+        place: ItemPlace,
         data: &[u8],
     ) -> Result<()> {
         let key = place.key;
@@ -80,7 +80,7 @@ impl Volumes {
         }
     }
 
-    fn stripe(&mut self, superblock: &Super, place: Place, item: &DevExtent) -> Result<()> {
+    fn stripe(&mut self, superblock: &Super, place: ItemPlace, item: &DevExtent) -> Result<()> {
         place.require(item.chunk_tree == objectid::CHUNK_TREE, || {
             format!("chunk_tree is {}", item.chunk_tree)
         })?;
@@ -103,7 +103,7 @@ impl Volumes {
         Ok(())
     }
 
-    pub(super) fn block_group_tree_item(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    pub(super) fn block_group_tree_item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let known = place.key.item_type == item_type::BLOCK_GROUP_ITEM;
         place.require(known, || "it does not belong here")?;
         self.group(place, data)
@@ -113,7 +113,7 @@ impl Volumes {
     pub(super) fn extent_tree_item(
         &mut self,
         superblock: &Super,
-        place: Place,
+        place: ItemPlace,
         data: &[u8],
     ) -> Result<bool> {
         if place.key.item_type != item_type::BLOCK_GROUP_ITEM {
@@ -125,7 +125,7 @@ impl Volumes {
         Ok(true)
     }
 
-    fn group(&mut self, place: Place, data: &[u8]) -> Result<()> {
+    fn group(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let item = exact::<BlockGroupItem>(data);
         let item = item.ok_or_else(|| place.breaks("it is not a block group"))?;
         let (start, len) = (place.key.objectid, place.key.offset);
@@ -138,7 +138,7 @@ impl Volumes {
         place.require(copies(BlockGroupFlags::from_bits_retain(flags)).is_some(), || {
             format!("flags are {flags:#x}, not one type with a profile that can be read")
         })?;
-        self.groups.insert(start, Group { len, used, flags });
+        self.groups.insert(start, BlockGroup { len, used, flags });
         Ok(())
     }
 
@@ -212,7 +212,8 @@ impl Volumes {
     fn compare_groups(&self, reader: &Reader<'_>, report: &mut Report) {
         for chunk in reader.chunks.iter() {
             let group = self.groups.get(&chunk.start);
-            let same = |group: &&Group| group.len == chunk.len && group.flags == chunk.flags.bits();
+            let same =
+                |group: &&BlockGroup| group.len == chunk.len && group.flags == chunk.flags.bits();
             if group.filter(same).is_none() {
                 let rule = "there is no block group of the same length and type";
                 report.add(Violation::new(format_args!("chunk {}", chunk.start), rule));
