@@ -56,7 +56,7 @@ pub fn prepass(
     let volumes = Subvolumes::new(tree, options)?;
     let treatment = |id| {
         let holes = scan.data(id).is_some() && !volumes.is_below_boot(id);
-        treatment(&volumes, options, id, holes)
+        data_policy(&volumes, options, id, holes)
     };
     let options = ContentOptions {
         threads: reading.threads,
@@ -67,7 +67,7 @@ pub fn prepass(
     content::encode(tree, scan, &treatment, &options)
 }
 
-fn treatment(volumes: &Subvolumes, options: &Options, id: InodeId, holes: bool) -> DataPolicy {
+fn data_policy(volumes: &Subvolumes, options: &Options, id: InodeId, holes: bool) -> DataPolicy {
     let tree = &volumes.tree;
     let nodatacow = volumes.is_nodatacow(id);
     let compression = match property(tree, id) {
@@ -190,13 +190,13 @@ struct Planner<'a> {
 }
 
 /// A tree that has its items but no places yet.
-struct Sized<I: Items> {
+struct SizedTree<I: Items> {
     owner: u64,
     items: I,
     shape: TreeShape<I::Cursor>,
 }
 
-impl<I: Items> Sized<I> {
+impl<I: Items> SizedTree<I> {
     fn new(owner: u64, items: I, format: &NodeFormat) -> Self {
         let shape = TreeShape::new(&items, format);
         Self { owner, items, shape }
@@ -218,20 +218,20 @@ impl BlockNumbering {
 }
 
 /// What the trees that describe themselves come down to.
-struct Settled {
+struct SolvedTrees {
     chunks: Vec<Chunk>,
     space: Arc<TreeBlockMap>,
     trees: Arc<[TreeBlocks]>,
-    extents: Sized<ExtentItems>,
+    extents: SizedTree<ExtentItems>,
     end: u64,
 }
 
 /// Trees that depend on file content alone.
 struct ContentTrees {
-    volumes: Vec<Sized<FsItems>>,
-    csums: Sized<Csums>,
-    uuids: Sized<ItemList>,
-    reloc: Sized<ItemList>,
+    volumes: Vec<SizedTree<FsItems>>,
+    csums: SizedTree<Csums>,
+    uuids: SizedTree<ItemList>,
+    reloc: SizedTree<ItemList>,
 }
 
 impl Planner<'_> {
@@ -292,14 +292,14 @@ impl Planner<'_> {
                 contents: Arc::clone(contents),
                 volume,
             };
-            Sized::new(volumes.all[volume].id, items, format)
+            SizedTree::new(volumes.all[volume].id, items, format)
         };
         let csums = Csums::new(sums, format.leaf_data_size());
         ContentTrees {
             volumes: (0..volumes.all.len()).map(of_volume).collect(),
-            csums: Sized::new(objectid::CSUM_TREE, csums, format),
-            uuids: Sized::new(objectid::UUID_TREE, uuid_items(volumes, uuids), format),
-            reloc: Sized::new(objectid::DATA_RELOC_TREE, reloc_items(options.epoch), format),
+            csums: SizedTree::new(objectid::CSUM_TREE, csums, format),
+            uuids: SizedTree::new(objectid::UUID_TREE, uuid_items(volumes, uuids), format),
+            reloc: SizedTree::new(objectid::DATA_RELOC_TREE, reloc_items(options.epoch), format),
         }
     }
 
@@ -313,7 +313,7 @@ impl Planner<'_> {
         fixed: &ContentTrees,
         device: &Device,
         spare: FreeReserve,
-    ) -> Result<Settled> {
+    ) -> Result<SolvedTrees> {
         let Self { options, format, data, .. } = self;
         let profile = match options.metadata {
             Metadata::Dup => BlockGroupFlags::DUP,
@@ -378,7 +378,7 @@ impl Planner<'_> {
                     Compat::Old => chunks.as_slice().into(),
                 },
             };
-            let extents = Sized::new(objectid::EXTENT_TREE, items, format);
+            let extents = SizedTree::new(objectid::EXTENT_TREE, items, format);
             if extents.shape.levels() != extent_levels {
                 extent_levels = extents.shape.levels().to_vec();
                 continue;
@@ -390,7 +390,7 @@ impl Planner<'_> {
                     "use larger nodes",
                 ));
             }
-            return Ok(Settled { chunks, space, trees, extents, end: device.end() });
+            return Ok(SolvedTrees { chunks, space, trees, extents, end: device.end() });
         }
     }
 
@@ -437,10 +437,10 @@ impl Planner<'_> {
         ids: Ids,
         uuids: &[Uuid],
         fixed: ContentTrees,
-        settled: Settled,
+        settled: SolvedTrees,
         mut layout: Layout,
     ) -> Plan {
-        let Settled { chunks, space, trees, extents, .. } = settled;
+        let SolvedTrees { chunks, space, trees, extents, .. } = settled;
         let total_bytes = layout.size();
         let root_of = |owner| {
             let tree = trees.iter().find(|tree| tree.owner == owner);
@@ -490,7 +490,7 @@ impl Planner<'_> {
         writer.write(fixed.reloc);
         writer.write(extents);
         for (owner, items) in listed {
-            writer.write(Sized::new(owner, items, &self.format));
+            writer.write(SizedTree::new(owner, items, &self.format));
         }
         Plan { layout: writer.layout, warnings: Vec::new() }
     }
@@ -538,8 +538,8 @@ struct LayoutWriter<'a> {
 
 impl LayoutWriter<'_> {
     /// A tree that was given no blocks is left out.
-    fn write<I: Items + 'static>(&mut self, tree: Sized<I>) {
-        let Sized { owner, items, shape } = tree;
+    fn write<I: Items + 'static>(&mut self, tree: SizedTree<I>) {
+        let SizedTree { owner, items, shape } = tree;
         let Some(blocks) = self.trees.iter().find(|tree| tree.owner == owner) else { return };
         assert_eq!(shape.levels(), blocks.levels, "a tree has the blocks that it was given");
         let (first, count) = (blocks.first, shape.blocks());

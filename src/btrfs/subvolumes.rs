@@ -111,7 +111,7 @@ impl Subvolumes {
                 }
                 continue;
             }
-            let homes = self.homes(id);
+            let homes = self.subvolumes_of(id);
             if let [first, other, ..] = homes[..]
                 && !copy_links
             {
@@ -151,7 +151,7 @@ impl Subvolumes {
     }
 
     /// The volumes that an inode that is no directory has names in, in ascending order.
-    fn homes(&self, id: InodeId) -> Vec<usize> {
+    fn subvolumes_of(&self, id: InodeId) -> Vec<usize> {
         match self.names.get(&id) {
             None => vec![self.subvolume_of(id)],
             Some(names) => {
@@ -231,7 +231,7 @@ impl Subvolumes {
             Kind::Directory => self.nodatacow[self.subvolume_of(id)],
             _ => {
                 self.nodatacow.contains(&true)
-                    && self.homes(id).into_iter().any(|home| self.nodatacow[home])
+                    && self.subvolumes_of(id).into_iter().any(|home| self.nodatacow[home])
             }
         };
         inherited

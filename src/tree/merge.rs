@@ -16,15 +16,15 @@ const SYMLINKS_MAX: usize = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MergeId(usize);
 
-struct Made {
+struct MergedNode {
     metadata: Metadata,
     /// Whether the system made it, or made something in it, and so its time is that of the whole
     /// tree.
     timeless: bool,
-    what: What,
+    what: MergedKind,
 }
 
-enum What {
+enum MergedKind {
     Directory(BTreeMap<Box<[u8]>, MergeId>),
     Other(Node),
 }
@@ -32,7 +32,7 @@ enum What {
 /// Collects what several trees have. A directory that is put where there is one is merged with it,
 /// and anything else is replaced by what is put in its place.
 pub(crate) struct TreeMerge {
-    made: Vec<Made>,
+    made: Vec<MergedNode>,
     /// Those of the trees; in the new tree each has a number higher by one.
     sources: Vec<Arc<dyn ContentSource>>,
 }
@@ -42,7 +42,7 @@ impl TreeMerge {
 
     /// Starts with a root that the system made, of the mode 0755.
     pub(crate) fn new() -> Self {
-        let root = Made { metadata: made(0o755), timeless: true, what: What::empty() };
+        let root = MergedNode { metadata: made(0o755), timeless: true, what: MergedKind::empty() };
         Self { made: vec![root], sources: Vec::new() }
     }
 
@@ -74,16 +74,16 @@ impl TreeMerge {
             match self.child(way.at(), &name) {
                 Some(child) => self.step(&mut way, child, path)?,
                 None => {
-                    let what = What::empty();
-                    let made = Made { metadata: made(0o755), timeless: true, what };
+                    let what = MergedKind::empty();
+                    let made = MergedNode { metadata: made(0o755), timeless: true, what };
                     let directory = self.put(way.at(), &name, made);
                     way.directories.push(directory);
                 }
             }
         }
         match self.made[way.at().0].what {
-            What::Directory(_) => Ok(way.at()),
-            What::Other(_) => Err(not_a_directory(path)),
+            MergedKind::Directory(_) => Ok(way.at()),
+            MergedKind::Other(_) => Err(not_a_directory(path)),
         }
     }
 
@@ -94,8 +94,8 @@ impl TreeMerge {
         name: &[u8],
         target: &[u8],
     ) -> Result<(), NameTaken> {
-        let what = What::Other(Node::Symlink(target.to_vec()));
-        let link = Made { metadata: made(0o777), timeless: true, what };
+        let what = MergedKind::Other(Node::Symlink(target.to_vec()));
+        let link = MergedNode { metadata: made(0o777), timeless: true, what };
         if self.child(directory, name).is_some() {
             return Err(NameTaken);
         }
@@ -117,14 +117,14 @@ impl TreeMerge {
                 let is_directory = tree.inode(id).kind == Kind::Directory;
                 let there = self.child(to, name);
                 match there.map(|there| (there, &self.made[there.0].what)) {
-                    Some((there, What::Directory(_))) if is_directory => {
+                    Some((there, MergedKind::Directory(_))) if is_directory => {
                         pending.push((id, there));
                         continue;
                     }
-                    Some((_, What::Directory(_))) => {
+                    Some((_, MergedKind::Directory(_))) => {
                         return Err(clash(tree, from, entry, "a directory"));
                     }
-                    Some((_, What::Other(_))) if is_directory => {
+                    Some((_, MergedKind::Other(_))) if is_directory => {
                         return Err(clash(tree, from, entry, "no directory"));
                     }
                     Some(_) | None => {}
@@ -173,7 +173,7 @@ impl TreeMerge {
         let newest = || copied.map(|made| made.metadata.mtime).max().unwrap_or_default();
         let time = time.unwrap_or_else(newest);
         let metadata = |at: MergeId| {
-            let Made { metadata, timeless, .. } = &made[at.0];
+            let MergedNode { metadata, timeless, .. } = &made[at.0];
             let mtime = if *timeless { time } else { metadata.mtime };
             Metadata { mtime, ..metadata.clone() }
         };
@@ -185,15 +185,15 @@ impl TreeMerge {
         let mut nodes: BTreeMap<usize, NodeId> = BTreeMap::new();
         let mut pending = vec![(Self::ROOT, TreeBuilder::ROOT)];
         while let Some((from, to)) = pending.pop() {
-            let What::Directory(entries) = &made[from.0].what else { continue };
+            let MergedKind::Directory(entries) = &made[from.0].what else { continue };
             for (name, &id) in entries {
                 if let Some(&node) = nodes.get(&id.0) {
                     builder.link(to, name, node)?;
                     continue;
                 }
                 let node = match &made[id.0].what {
-                    What::Directory(_) => Node::Directory,
-                    What::Other(node) => node.clone(),
+                    MergedKind::Directory(_) => Node::Directory,
+                    MergedKind::Other(node) => node.clone(),
                 };
                 let node = builder.add(to, name, metadata(id), node)?;
                 nodes.insert(id.0, node);
@@ -203,13 +203,13 @@ impl TreeMerge {
         builder.finish()
     }
 
-    fn add(&mut self, made: Made) -> MergeId {
+    fn add(&mut self, made: MergedNode) -> MergeId {
         self.made.push(made);
         MergeId(self.made.len() - 1)
     }
 
     /// Puts a node into a directory, to which that is a change.
-    fn put(&mut self, directory: MergeId, name: &[u8], made: Made) -> MergeId {
+    fn put(&mut self, directory: MergeId, name: &[u8], made: MergedNode) -> MergeId {
         let node = self.add(made);
         self.entries(directory).insert(name.into(), node);
         self.made[directory.0].timeless = true;
@@ -222,39 +222,41 @@ impl TreeMerge {
         u16::try_from(first).expect("a tree is put together of a handful of trees")
     }
 
-    fn copied(&self, tree: &Tree, id: InodeId, first: u16) -> Made {
+    fn copied(&self, tree: &Tree, id: InodeId, first: u16) -> MergedNode {
         let what = match tree.node(id) {
-            Node::Directory => What::empty(),
-            Node::File { size, content: ContentId { index, source } } => What::Other(Node::File {
-                size,
-                content: ContentId { index, source: source + first },
-            }),
-            node => What::Other(node),
+            Node::Directory => MergedKind::empty(),
+            Node::File { size, content: ContentId { index, source } } => {
+                MergedKind::Other(Node::File {
+                    size,
+                    content: ContentId { index, source: source + first },
+                })
+            }
+            node => MergedKind::Other(node),
         };
-        Made { metadata: tree.metadata(id), timeless: false, what }
+        MergedNode { metadata: tree.metadata(id), timeless: false, what }
     }
 
     fn child(&self, directory: MergeId, name: &[u8]) -> Option<MergeId> {
         match &self.made[directory.0].what {
-            What::Directory(entries) => entries.get(name).copied(),
-            What::Other(_) => None,
+            MergedKind::Directory(entries) => entries.get(name).copied(),
+            MergedKind::Other(_) => None,
         }
     }
 
     fn entries(&mut self, directory: MergeId) -> &mut BTreeMap<Box<[u8]>, MergeId> {
         match &mut self.made[directory.0].what {
-            What::Directory(entries) => entries,
-            What::Other(_) => unreachable!("only directories are asked for entries"),
+            MergedKind::Directory(entries) => entries,
+            MergedKind::Other(_) => unreachable!("only directories are asked for entries"),
         }
     }
 
     /// Goes on to a node that a name on the way stands for.
     fn step(&self, way: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
         match &self.made[child.0].what {
-            What::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
+            MergedKind::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
                 Error::unrepresentable(path, "too many symlinks lead to it", "give another path")
             }),
-            What::Other(_) if !way.rest.is_empty() => Err(not_a_directory(path)),
+            MergedKind::Other(_) if !way.rest.is_empty() => Err(not_a_directory(path)),
             _ => {
                 way.directories.push(child);
                 Ok(())
@@ -284,7 +286,7 @@ impl Tree {
     }
 }
 
-impl What {
+impl MergedKind {
     fn empty() -> Self {
         Self::Directory(BTreeMap::new())
     }

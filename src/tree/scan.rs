@@ -161,7 +161,8 @@ fn size_of(tree: &Tree, file: InodeId) -> u64 {
 pub fn scan_holes(tree: &Tree, options: &HoleScanOptions) -> Result<HoleScan> {
     let segments = segments(tree, if options.digest { 0 } else { SCAN_MIN_SIZE });
     let sums = options.digest.then(|| segments.iter().map(|_| AtomicU32::new(0)).collect());
-    let Found { holed, swap } = scan_segments(tree, &segments, sums.as_ref(), options.threads)?;
+    let SegmentScan { holed, swap } =
+        scan_segments(tree, &segments, sums.as_ref(), options.threads)?;
 
     let mut scan = HoleScan { swap, ..HoleScan::default() };
     let mut holed = holed.into_iter().peekable();
@@ -197,7 +198,7 @@ type SparseSegment = (Segment, Box<[Range<u64>]>);
 
 /// What was found in segments.
 #[derive(Default)]
-struct Found {
+struct SegmentScan {
     holed: Vec<SparseSegment>,
     swap: BTreeSet<InodeId>,
 }
@@ -209,11 +210,11 @@ fn scan_segments(
     segments: &[Segment],
     sums: Option<&Vec<AtomicU32>>,
     threads: NonZero<usize>,
-) -> Result<Found> {
+) -> Result<SegmentScan> {
     let queue = Queue::new(segments.len());
     let work = || {
         let mut examiner = SegmentScanner::new(sums.is_some());
-        let mut found = Found::default();
+        let mut found = SegmentScan::default();
         while let Some(index) = queue.next() {
             let segment = segments[index];
             let size = size_of(tree, segment.file);
@@ -234,8 +235,8 @@ fn scan_segments(
         }
         found
     };
-    let mut found = Found::default();
-    for Found { holed, swap } in share(threads, work) {
+    let mut found = SegmentScan::default();
+    for SegmentScan { holed, swap } in share(threads, work) {
         found.holed.extend(holed);
         found.swap.extend(swap);
     }

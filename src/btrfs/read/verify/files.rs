@@ -9,7 +9,7 @@ use super::super::items::{FileExtent, ItemPlace, file_extent};
 use super::super::superblock::Super;
 use super::super::{Reader, Result};
 use super::Report;
-use super::roots::Seen;
+use super::roots::RootRecord;
 use crate::size::round_up;
 
 /// A range of a file that is stored in an extent.
@@ -40,7 +40,7 @@ pub(super) struct Files {
     /// Where their bytes are.
     pub(super) uses: Vec<Use>,
     /// The subvolumes that their directories show.
-    pub(super) subvolumes: Vec<Seen>,
+    pub(super) subvolumes: Vec<RootRecord>,
 }
 
 /// What was found of one file.

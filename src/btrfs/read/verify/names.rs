@@ -13,7 +13,7 @@ use super::super::items::{
 use super::super::superblock::Super;
 use super::super::{Result, Violation};
 use super::files::{FileState, Files};
-use super::roots::Seen;
+use super::roots::RootRecord;
 use super::{Report, unmatched};
 use crate::name::{Escaped, fault};
 
@@ -191,7 +191,7 @@ impl<'a> SubvolumeCheck<'a> {
         let (parent, name) = (dir, named.name.clone());
         if named.location.item_type == item_type::ROOT_ITEM {
             let id = named.location.objectid;
-            self.files.subvolumes.push(Seen { id, parent: self.tree, dir, index, name });
+            self.files.subvolumes.push(RootRecord { id, parent: self.tree, dir, index, name });
         } else {
             let link = Link { parent, index, child: named.location.objectid, name };
             self.entries.push((link, named.file_type));

@@ -24,7 +24,7 @@ use super::{Report, Rules, unmatched};
 
 /// Where a subvolume is seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seen {
+pub(super) struct RootRecord {
     /// The subvolume.
     pub(super) id: u64,
     /// The one it is seen in.
@@ -35,7 +35,7 @@ pub(super) struct Seen {
     pub(super) name: Box<[u8]>,
 }
 
-impl Seen {
+impl RootRecord {
     fn new(id: u64, parent: u64, name: NameOf<'_>) -> Self {
         Self { id, parent, dir: name.parent, index: name.index, name: name.name.into() }
     }
@@ -45,8 +45,8 @@ impl Seen {
 #[derive(Debug, Default)]
 pub(super) struct Roots {
     roots: BTreeMap<u64, RootItem>,
-    refs: Vec<Seen>,
-    backrefs: Vec<Seen>,
+    refs: Vec<RootRecord>,
+    backrefs: Vec<RootRecord>,
     /// Items of the directory of the tree.
     directory: BTreeSet<Key>,
     /// The subvolume that is mounted if nothing is said.
@@ -129,10 +129,10 @@ impl Roots {
         Ok(())
     }
 
-    fn name(&self, place: ItemPlace, data: &[u8], id: u64, parent: u64) -> Result<Seen> {
+    fn name(&self, place: ItemPlace, data: &[u8], id: u64, parent: u64) -> Result<RootRecord> {
         let name = root_ref(data).ok_or_else(|| place.breaks("it is not a name of a subvolume"))?;
         check_name(place, name.name)?;
-        Ok(Seen::new(id, parent, name))
+        Ok(RootRecord::new(id, parent, name))
     }
 
     fn directory_item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
@@ -214,7 +214,7 @@ impl Roots {
         &mut self,
         reader: &Reader<'_>,
         trees: &Trees,
-        seen: &mut [Seen],
+        seen: &mut [RootRecord],
         rules: Rules,
         report: &mut Report,
     ) {
@@ -225,8 +225,8 @@ impl Roots {
         for list in [&mut self.refs[..], &mut self.backrefs[..], seen] {
             list.sort();
         }
-        let place = |seen: &Seen| {
-            let Seen { id, parent, dir, index, .. } = seen;
+        let place = |seen: &RootRecord| {
+            let RootRecord { id, parent, dir, index, .. } = seen;
             format!("subvolume {id} at index {index} of inode {dir} of tree {parent}")
         };
         for (list, what) in [(&self.refs, "ROOT_REF"), (&self.backrefs, "ROOT_BACKREF")] {
