@@ -13,7 +13,7 @@ use crate::layout::Render;
 /// Blocks are handed out in ascending order, so all up to an end are, and behind it the fixed
 /// metadata; inodes are numbered without a gap.
 #[derive(Debug)]
-pub(super) struct Usage {
+pub(super) struct AllocationMap {
     pub(super) geometry: Arc<Geometry>,
     /// Blocks of the file system.
     pub(super) blocks: u64,
@@ -23,7 +23,7 @@ pub(super) struct Usage {
     pub(super) last_ino: u32,
 }
 
-impl Usage {
+impl AllocationMap {
     /// The blocks of a group.
     pub(super) fn group(&self, group: u64) -> Range<u64> {
         let start = self.geometry.shape.group_start(group);
@@ -91,13 +91,13 @@ fn set(bitmap: &mut [u8], bits: Range<u64>) {
 
 /// The block bitmaps of all groups, one after the other.
 #[derive(Debug)]
-pub(super) struct BlockBitmaps(pub(super) Arc<Usage>);
+pub(super) struct BlockBitmaps(pub(super) Arc<AllocationMap>);
 
 /// The inode bitmaps of all groups, one after the other.
 #[derive(Debug)]
-pub(super) struct InodeBitmaps(pub(super) Arc<Usage>);
+pub(super) struct InodeBitmaps(pub(super) Arc<AllocationMap>);
 
-fn block_size(usage: &Usage) -> usize {
+fn block_size(usage: &AllocationMap) -> usize {
     usize::try_from(usage.geometry.shape.block_size).expect("at most 4096")
 }
 

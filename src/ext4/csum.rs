@@ -11,9 +11,9 @@ pub(super) fn crc(seed: u32, bytes: &[u8]) -> u32 {
 
 /// The file system's seed, from which every checksum but the superblock's starts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FsSeed(pub(super) u32);
+pub(super) struct CsumSeed(pub(super) u32);
 
-impl FsSeed {
+impl CsumSeed {
     pub(super) fn new(uuid: &[u8; 16]) -> Self {
         Self(crc(!0, uuid))
     }

@@ -6,7 +6,7 @@ use super::blocks::render_blocks;
 use super::csum::crc;
 use super::dirhash::HashSeed;
 use super::htree::Htree;
-use super::numbers::{Name, Numbers};
+use super::inode_numbers::{InodeNumbers, Name};
 use super::spec::{DIR_ENTRY, DIR_TAIL, DirEntry, DirEntryTail, FT_DIR, ROOT_INO};
 use crate::error::Result;
 use crate::layout::Render;
@@ -32,7 +32,7 @@ struct Directory {
 /// All directories, their blocks one after the other.
 #[derive(Debug)]
 pub(super) struct Directories {
-    numbers: Arc<Numbers>,
+    numbers: Arc<InodeNumbers>,
     block_size: usize,
     list: Vec<Directory>,
     blocks: u64,
@@ -40,7 +40,7 @@ pub(super) struct Directories {
 
 /// What of a directory the inode and the allocation need.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
+pub(super) struct DirectoryInfo {
     pub(super) id: Option<InodeId>,
     pub(super) blocks: u64,
     pub(super) indexed: bool,
@@ -49,7 +49,7 @@ pub(super) struct Extent {
 impl Directories {
     /// Packs all directories. `fill` is the share of an indexed leaf that is used, in percent.
     pub(super) fn new(
-        numbers: &Arc<Numbers>,
+        numbers: &Arc<InodeNumbers>,
         block_size: usize,
         hash_seed: HashSeed,
         fill: usize,
@@ -65,7 +65,7 @@ impl Directories {
             if inode.kind != Kind::Directory {
                 continue;
             }
-            let listing = numbers.listing(id);
+            let listing = numbers.entries(id);
             let dots = record_len(b".") + record_len(b"..");
             let len = listing.iter().map(|name| record_len(name.name)).sum::<usize>() + dots;
             if len <= block_size - DIR_TAIL {
@@ -93,10 +93,10 @@ impl Directories {
         self.list.len()
     }
 
-    pub(super) fn get(&self, position: usize) -> Extent {
+    pub(super) fn get(&self, position: usize) -> DirectoryInfo {
         let dir = &self.list[position];
         let end = self.list.get(position + 1).map_or(self.blocks, |next| next.start);
-        Extent { id: dir.id, blocks: end - dir.start, indexed: dir.htree.is_some() }
+        DirectoryInfo { id: dir.id, blocks: end - dir.start, indexed: dir.htree.is_some() }
     }
 
     /// The position of a directory of the tree.
@@ -111,7 +111,7 @@ impl Directories {
             None => (self.numbers.lost_found.expect("listed only then"), ROOT_INO),
             Some(id) => (self.numbers.ino(id), self.numbers.ino(self.numbers.tree.parent(id))),
         };
-        let seed = self.numbers.checksum_seed(ino);
+        let seed = self.numbers.csum_seed(ino);
         let dots = [
             Name { name: b".", ino, file_type: FT_DIR },
             Name { name: b"..", ino: parent, file_type: FT_DIR },
@@ -120,12 +120,12 @@ impl Directories {
             (None, _) if block == 0 => leaf(dots.into_iter(), seed, out),
             (None, _) => leaf(std::iter::empty(), seed, out),
             (Some(id), None) => {
-                leaf(dots.into_iter().chain(self.numbers.listing(id).iter()), seed, out);
+                leaf(dots.into_iter().chain(self.numbers.entries(id).iter()), seed, out);
             }
             (Some(id), Some(htree)) => match htree.leaf(block) {
                 None => htree.make_index(block, dots, seed, out),
                 Some(order) => {
-                    let listing = self.numbers.listing(id);
+                    let listing = self.numbers.entries(id);
                     leaf(order.iter().map(|&index| listing.get(index as usize)), seed, out);
                 }
             },

@@ -20,7 +20,7 @@ pub(super) struct Extent {
 
 /// All extents of a file, with the blocks of the tree that does not fit the inode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Mapping {
+pub(super) struct ExtentMap {
     pub(super) extents: Vec<Extent>,
     /// Level by level from the leaves up, each in order of the file.
     pub(super) tree: Vec<u64>,
@@ -47,7 +47,7 @@ pub(super) fn tree_blocks(extents: usize, block_size: usize) -> usize {
     total
 }
 
-impl Mapping {
+impl ExtentMap {
     /// Adds a run of blocks, cut where an extent can't be longer.
     pub(super) fn add(&mut self, mut logical: u64, mut start: u64, mut len: u64) {
         while len > 0 {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn long_runs_are_cut() {
-        let mut mapping = Mapping::default();
+        let mut mapping = ExtentMap::default();
         mapping.add(0, 1000, 32_769);
         assert_eq!(
             mapping.extents,
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_root_is_as_the_kernel_reads_it() {
-        let mut mapping = Mapping::default();
+        let mut mapping = ExtentMap::default();
         mapping.add(0, 0x1_0000_0002, 3);
         let (root, blocks) = mapping.encode(4096, 0);
         assert!(blocks.is_empty());

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::journal::Special;
+use super::journal::SpecialFiles;
 use super::spec::{DESC_SIZE, INODE_SIZE};
 
 /// `s_log_groups_per_flex`
@@ -24,7 +24,7 @@ pub(super) struct GroupPlace {
 
 /// What a geometry is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct GeometryParams {
     /// 1024, 2048 or 4096 bytes.
     pub(super) block_size: u64,
     /// Number of block groups, at least 1.
@@ -35,7 +35,7 @@ pub(super) struct Shape {
     pub(super) reserved_gdt_blocks: u64,
 }
 
-impl Shape {
+impl GeometryParams {
     /// Block 0 holds nothing but the boot sector where blocks are of 1024 bytes.
     pub(super) fn first_data_block(&self) -> u64 {
         u64::from(self.block_size == 1024)
@@ -95,7 +95,7 @@ impl Shape {
     /// - Growing beyond the reserved descriptor blocks moves what is behind those: bitmaps and
     ///   tables to the first blocks that are not metadata, and elsewhere what has these. That is
     ///   the journal, which can be moved and is long.
-    fn pinned_start(&self, special: Special) -> u64 {
+    fn pinned_start(&self, special: SpecialFiles) -> u64 {
         // Where groups go, their descriptor blocks are kept as reserved ones, up to a limit.
         let descs = (self.gdt_blocks() + self.reserved_gdt_blocks).min(1 + self.block_size / 4);
         let metadata = self.first_data_block() + 1 + descs + 2 + self.inode_table_blocks();
@@ -135,7 +135,7 @@ fn has_super(group: u64) -> bool {
 /// All fixed metadata of a file system.
 #[derive(Debug)]
 pub(super) struct Geometry {
-    pub(super) shape: Shape,
+    pub(super) shape: GeometryParams,
     /// By group.
     pub(super) places: Vec<GroupPlace>,
     /// If there is an orphan file, the block of the resize inode and then the orphan file.
@@ -145,7 +145,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn new(shape: Shape, special: Special) -> Self {
+    pub(super) fn new(shape: GeometryParams, special: SpecialFiles) -> Self {
         let mut supers = Vec::new();
         if shape.first_data_block() == 1 {
             supers.push(0..1);
@@ -232,12 +232,16 @@ mod tests {
 
     #[test]
     fn metadata_is_disjoint_and_complete() {
-        let special = Special { journal_blocks: 4096, orphan_blocks: 32 };
+        let special = SpecialFiles { journal_blocks: 4096, orphan_blocks: 32 };
         for block_size in [1024, 2048, 4096] {
             for groups in [1, 2, 15, 16, 17, 40, 300] {
                 for inodes_per_group in [16, 512, 8 * block_size] {
-                    let shape =
-                        Shape { block_size, groups, inodes_per_group, reserved_gdt_blocks: 100 };
+                    let shape = GeometryParams {
+                        block_size,
+                        groups,
+                        inodes_per_group,
+                        reserved_gdt_blocks: 100,
+                    };
                     let geometry = Geometry::new(shape, special);
                     assert_eq!(geometry.places.len() as u64, groups);
                     for pair in geometry.reserved.windows(2) {

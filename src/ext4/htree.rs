@@ -7,7 +7,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::csum::crc;
 use super::dir::{record_len, write_entry};
 use super::dirhash::HashSeed;
-use super::numbers::{Listing, Name};
+use super::inode_numbers::{DirectoryEntries, Name};
 use super::spec::{
     DIR_TAIL, DX_ENTRY, DX_TAIL, DxCountLimit, DxEntry, DxRootInfo, DxTail, HASH_HALF_MD4,
 };
@@ -39,7 +39,7 @@ pub(super) struct Htree {
 impl Htree {
     /// Sorts and packs the names of a directory, leaving room in each leaf beyond `fill` percent.
     pub(super) fn new(
-        listing: &Listing<'_>,
+        listing: &DirectoryEntries<'_>,
         block_size: usize,
         seed: HashSeed,
         fill: usize,

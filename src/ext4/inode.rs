@@ -8,8 +8,8 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::blocks::{Runs, render_blocks};
 use super::csum::{high_16, high_32, low_16, low_32};
 use super::dir::Directories;
-use super::extent::Mapping;
-use super::numbers::Numbers;
+use super::extent::ExtentMap;
+use super::inode_numbers::InodeNumbers;
 use super::placement::{Blocks, FAST_SYMLINK_MAX, Placement};
 use super::spec::{
     EXTRA_ISIZE, FT_DIR, INODE_SIZE, InodeFlags, InodeRecord, LINK_MAX, S_IFBLK, S_IFCHR, S_IFDIR,
@@ -32,7 +32,7 @@ pub(super) const MINOR_MAX: u32 = (1 << 20) - 1;
 
 /// The inode tables of all groups, one after the other.
 pub(super) struct Inodes {
-    pub(super) numbers: Arc<Numbers>,
+    pub(super) numbers: Arc<InodeNumbers>,
     pub(super) directories: Arc<Directories>,
     pub(super) placement: Arc<Placement>,
     /// The roots of the extent trees of `placement.mappings`.
@@ -63,7 +63,7 @@ impl Xattrs {
 
 /// The blocks of attributes.
 pub(super) struct XattrBlocks {
-    pub(super) numbers: Arc<Numbers>,
+    pub(super) numbers: Arc<InodeNumbers>,
     pub(super) xattrs: Arc<Xattrs>,
     pub(super) placement: Arc<Placement>,
     pub(super) block_size: usize,
@@ -113,7 +113,7 @@ impl Inodes {
                 size = dir.blocks * self.block_size;
                 flags |= InodeFlags::EXTENTS;
                 flags.set(InodeFlags::INDEX, dir.indexed);
-                let listing = self.numbers.listing(id);
+                let listing = self.numbers.entries(id);
                 let directories = listing.iter().filter(|name| name.file_type == FT_DIR).count();
                 links = u32::try_from(2 + directories).unwrap_or(u32::MAX);
                 S_IFDIR
@@ -185,9 +185,9 @@ impl Inodes {
     /// The extent tree's root of an inode of some bytes, and how many blocks it has.
     fn extents(&self, id: InodeId, size: u64) -> ([u8; 60], u64) {
         match self.placement.blocks(id) {
-            Blocks::None => (Mapping::default().root(), 0),
+            Blocks::None => (ExtentMap::default().root(), 0),
             Blocks::One(start) => {
-                let mut mapping = Mapping::default();
+                let mut mapping = ExtentMap::default();
                 mapping.add(0, start, size.div_ceil(self.block_size));
                 (mapping.root(), mapping.blocks())
             }

@@ -2,19 +2,19 @@
 
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::csum::{FsSeed, crc};
+use super::csum::{CsumSeed, crc};
 use super::spec::{
     JBD2_MAGIC, JBD2_SUPERBLOCK_V2, JournalSuperBlock, ORPHAN_BLOCK_MAGIC, OrphanBlockTail,
 };
 
 /// Special files, whose size depends on that of the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Special {
+pub(super) struct SpecialFiles {
     pub(super) journal_blocks: u64,
     pub(super) orphan_blocks: u64,
 }
 
-impl Special {
+impl SpecialFiles {
     /// The blocks of the orphan file, if there is one, and of the resize inode.
     pub(super) fn pinned_blocks(self) -> u64 {
         match self.orphan_blocks {
@@ -67,7 +67,7 @@ pub(super) fn journal_superblock(blocks: u64, block_size: u64) -> Box<[u8]> {
 }
 
 /// The end of an empty block of the orphan file. `seed` is the checksum seed of its inode.
-pub(super) fn orphan_tail(seed: FsSeed, block: u64, block_size: usize) -> OrphanBlockTail {
+pub(super) fn orphan_tail(seed: CsumSeed, block: u64, block_size: usize) -> OrphanBlockTail {
     let entries = vec![0; block_size - size_of::<OrphanBlockTail>()];
     OrphanBlockTail {
         ob_magic: ORPHAN_BLOCK_MAGIC.into(),

@@ -1,5 +1,6 @@
 //! ext4: from a tree to a whole file system, every block address decided before a byte is written.
 
+mod allocator;
 mod bitmap;
 mod blocks;
 mod csum;
@@ -9,13 +10,12 @@ mod extent;
 mod geometry;
 mod htree;
 mod inode;
+mod inode_numbers;
 mod journal;
-mod numbers;
 mod placement;
 mod plan;
 mod profile;
 mod sizing;
-mod space;
 mod spec;
 mod superblock;
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::allocator::BlockAllocator;
 use super::blocks::Runs;
 use super::dir::Directories;
-use super::extent::{IN_INODE, Mapping, tree_blocks};
+use super::extent::{ExtentMap, IN_INODE, tree_blocks};
 use super::geometry::Geometry;
-use super::journal::Special;
-use super::space::Space;
+use super::journal::SpecialFiles;
 use super::spec::EXTENT_LEN_MAX;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
@@ -16,7 +16,7 @@ use crate::tree::{HoleScan, InodeId, Kind, Tree};
 pub(super) const FAST_SYMLINK_MAX: usize = 59;
 
 /// What wants blocks, whatever the geometry.
-pub(super) struct Demand<'a> {
+pub(super) struct SpaceRequest<'a> {
     pub(super) tree: &'a Tree,
     /// Where files hold data; `None` maps every block.
     pub(super) scan: Option<&'a HoleScan>,
@@ -27,9 +27,9 @@ pub(super) struct Demand<'a> {
     pub(super) resize_inode: bool,
 }
 
-impl Demand<'_> {
+impl SpaceRequest<'_> {
     /// Where a file that has holes holds data. Swap files have none, whatever they hold.
-    fn holed(&self, file: InodeId) -> Option<&[Range<u64>]> {
+    fn data_ranges(&self, file: InodeId) -> Option<&[Range<u64>]> {
         let scan = self.scan.filter(|scan| !scan.swap_files().contains(&file))?;
         scan.data(file)
     }
@@ -43,7 +43,7 @@ pub(super) enum Blocks<'a> {
     /// All of it from this block on, in one extent.
     One(u64),
     /// Several extents, or one that is not all of the file: [`Placement::mappings`] by position.
-    Many(usize, &'a Mapping),
+    Many(usize, &'a ExtentMap),
 }
 
 /// Which blocks everything got.
@@ -52,13 +52,13 @@ pub(super) struct Placement {
     /// By inode of the tree: [`NONE`], a block, or with [`MANY`] a position in `mappings`. Eight
     /// bytes, because there may be millions.
     map: Vec<u64>,
-    pub(super) mappings: Vec<Mapping>,
+    pub(super) mappings: Vec<ExtentMap>,
     pub(super) directories: Runs,
     pub(super) xattrs: Runs,
     pub(super) resize: Option<u64>,
-    pub(super) journal: Mapping,
-    pub(super) orphan: Mapping,
-    pub(super) lost_found: Mapping,
+    pub(super) journal: ExtentMap,
+    pub(super) orphan: ExtentMap,
+    pub(super) lost_found: ExtentMap,
     /// What the tree itself takes: directories, attributes, content and the trees of extents.
     pub(super) tree_blocks: u64,
     /// The end of the last block given.
@@ -69,10 +69,14 @@ const NONE: u64 = u64::MAX;
 const MANY: u64 = 1 << 63;
 
 impl Placement {
-    pub(super) fn new(demand: &Demand<'_>, special: Special, geometry: &Geometry) -> Self {
+    pub(super) fn new(
+        demand: &SpaceRequest<'_>,
+        special: SpecialFiles,
+        geometry: &Geometry,
+    ) -> Self {
         let mut placed = Self { map: vec![NONE; demand.tree.inodes().len()], ..Self::default() };
-        let mut space = Allocator {
-            space: Space::new(geometry),
+        let mut space = ExtentAllocator {
+            space: BlockAllocator::new(geometry),
             block_size: usize::try_from(demand.block_size).expect("at most 4096"),
             end: 0,
         };
@@ -109,7 +113,7 @@ impl Placement {
             if blocks == 0 {
                 continue;
             }
-            if let Some(ranges) = demand.holed(id) {
+            if let Some(ranges) = demand.data_ranges(id) {
                 let size = demand.block_size;
                 let ranges = ranges.iter().map(|range| {
                     (range.start / size, range.end.div_ceil(size) - range.start / size)
@@ -133,20 +137,20 @@ impl Placement {
 
     /// The end of so many more blocks behind all that is placed.
     pub(super) fn end_with(&self, headroom: u64, geometry: &Geometry) -> u64 {
-        let mut space = Space::after(geometry, self.end);
+        let mut space = BlockAllocator::after(geometry, self.end);
         let mut end = self.end;
         space.take(headroom, |run| end = run.end);
         end
     }
 
-    fn set(&mut self, id: InodeId, mapping: Mapping) {
+    fn set(&mut self, id: InodeId, mapping: ExtentMap) {
         match mapping.extents.as_slice() {
             [whole] if mapping.tree.is_empty() => self.map[id.index()] = whole.start,
             _ => self.set_many(id, mapping),
         }
     }
 
-    fn set_many(&mut self, id: InodeId, mapping: Mapping) {
+    fn set_many(&mut self, id: InodeId, mapping: ExtentMap) {
         self.map[id.index()] = MANY | self.mappings.len() as u64;
         self.mappings.push(mapping);
     }
@@ -163,13 +167,13 @@ impl Placement {
     }
 }
 
-struct Allocator<'a> {
-    space: Space<'a>,
+struct ExtentAllocator<'a> {
+    space: BlockAllocator<'a>,
     block_size: usize,
     end: u64,
 }
 
-impl Allocator<'_> {
+impl ExtentAllocator<'_> {
     fn take(&mut self, count: u64, mut run: impl FnMut(u64, u64)) {
         let end = &mut self.end;
         self.space.take(count, |blocks| {
@@ -191,8 +195,8 @@ impl Allocator<'_> {
         &mut self,
         ranges: impl IntoIterator<Item = (u64, u64)>,
         mut run: impl FnMut(u64, u64),
-    ) -> Mapping {
-        let mut mapping = Mapping::default();
+    ) -> ExtentMap {
+        let mut mapping = ExtentMap::default();
         for (mut logical, len) in ranges {
             self.take(len, |start, len| {
                 mapping.add(logical, start, len);

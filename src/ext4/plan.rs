@@ -6,23 +6,23 @@ use std::sync::Arc;
 
 use zerocopy::IntoBytes;
 
-use super::bitmap::{BlockBitmaps, InodeBitmaps, Usage};
-use super::csum::FsSeed;
+use super::bitmap::{AllocationMap, BlockBitmaps, InodeBitmaps};
+use super::csum::CsumSeed;
 use super::dir::Directories;
 use super::dirhash::HashSeed;
-use super::extent::Mapping;
+use super::extent::ExtentMap;
 use super::inode::{
     Inodes, MAJOR_MAX, MINOR_MAX, TIME_MAX, TIME_MIN, XattrBlocks, Xattrs, new_record, set_size,
 };
+use super::inode_numbers::{InodeNumbers, LOST_FOUND};
 use super::journal::{journal_superblock, orphan_tail};
-use super::numbers::{LOST_FOUND, Numbers};
-use super::placement::{Blocks, Demand, FAST_SYMLINK_MAX, Placement};
-use super::sizing::{Sized, Sizing};
+use super::placement::{Blocks, FAST_SYMLINK_MAX, Placement, SpaceRequest};
+use super::sizing::{SizedLayout, Sizing};
 use super::spec::{
     FIRST_INO, INODE_SIZE, InodeFlags, InodeRecord, JOURNAL_INO, LINK_MAX, RESIZE_INO, S_IFDIR,
     S_IFREG, SUPER_OFFSET, XATTR_REFCOUNT_MAX,
 };
-use super::superblock::{Facts, backup, group_descs, superblock};
+use super::superblock::{SuperblockInputs, backup, group_descs, superblock};
 use super::xattr::XattrSet;
 use super::{Options, Plan};
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ use crate::tree::{FileFlags, HoleScan, Kind, Tree};
 /// [`Error::Unrepresentable`] names the first path that ext4 can't hold, [`Error::TooSmall`] the
 /// shortfall in blocks and inodes, [`Error::Parameter`] an option out of range.
 pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan> {
-    let (writer, warnings) = Writer::new(tree, scan, options)?;
+    let (writer, warnings) = Assembler::new(tree, scan, options)?;
     let sized = writer.sizing().size()?;
     Ok(Plan { layout: writer.layout(sized), warnings })
 }
@@ -48,7 +48,7 @@ pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan
 /// # Errors
 /// Those of [`plan`], except [`Error::TooSmall`].
 pub(crate) fn minimal_size(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<u64> {
-    Writer::new(tree, scan, options)?.0.sizing().smallest_fixed()
+    Assembler::new(tree, scan, options)?.0.sizing().smallest_of_size()
 }
 
 fn check_options(options: &Options) -> Result<()> {
@@ -185,16 +185,16 @@ fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
 }
 
 /// Everything that is decided before the size.
-struct Writer<'a> {
+struct Assembler<'a> {
     options: &'a Options,
     scan: &'a HoleScan,
-    numbers: Arc<Numbers>,
+    numbers: Arc<InodeNumbers>,
     directories: Arc<Directories>,
     xattrs: Arc<Xattrs>,
     orphan_ino: Option<u32>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> Assembler<'a> {
     /// Decides everything that does not depend on the size.
     fn new(
         tree: &Arc<Tree>,
@@ -216,12 +216,12 @@ impl<'a> Writer<'a> {
         };
         let lost_found = take(made_lost_found);
         let orphan_ino = take(profile.orphan_file());
-        let numbers = Arc::new(Numbers {
+        let numbers = Arc::new(InodeNumbers {
             tree: Arc::clone(&tree),
             first,
             lost_found,
             key: seed::generations(options.uuid),
-            seed: FsSeed::new(options.uuid.as_bytes()),
+            seed: CsumSeed::new(options.uuid.as_bytes()),
         });
         let hash_seed = HashSeed::new(&options.hash_seed);
         let directories =
@@ -235,7 +235,7 @@ impl<'a> Writer<'a> {
     fn sizing(&self) -> Sizing<'_> {
         let profile = self.options.profile;
         Sizing {
-            demand: Demand {
+            demand: SpaceRequest {
                 tree: &self.numbers.tree,
                 scan: profile.holes().then_some(self.scan),
                 directories: Arc::clone(&self.directories),
@@ -252,21 +252,21 @@ impl<'a> Writer<'a> {
         u64::from(self.options.block_size)
     }
 
-    fn layout(&self, sized: Sized) -> Layout {
-        let Sized { geometry, blocks, mut placement, special } = sized;
+    fn layout(&self, sized: SizedLayout) -> Layout {
+        let SizedLayout { geometry, blocks, mut placement, special } = sized;
         let block_size = self.block_size();
         let mut layout = Layout::new(blocks * block_size);
         let roots = self.extent_trees(&mut placement, &mut layout);
         self.content(&placement, &mut layout);
 
-        let usage = Arc::new(Usage {
+        let usage = Arc::new(AllocationMap {
             geometry: Arc::new(geometry),
             blocks,
             used_end: placement.end,
             last_ino: self.numbers.last(),
         });
         let records = self.special_records(&placement, &usage, &mut layout);
-        self.supers(&usage, &records, special.journal_blocks, &mut layout);
+        self.superblocks(&usage, &records, special.journal_blocks, &mut layout);
         self.bitmaps(&usage, &mut layout);
 
         let placement = Arc::new(placement);
@@ -310,14 +310,14 @@ impl<'a> Writer<'a> {
         let mut roots = vec![[0; 60]; placement.mappings.len()];
         for (id, _) in self.numbers.tree.iter() {
             if let Blocks::Many(position, mapping) = placement.blocks(id) {
-                let seed = self.numbers.checksum_seed(self.numbers.ino(id));
+                let seed = self.numbers.csum_seed(self.numbers.ino(id));
                 roots[position] = self.extent_tree(mapping, seed, layout);
             }
         }
         roots
     }
 
-    fn extent_tree(&self, mapping: &Mapping, seed: u32, layout: &mut Layout) -> [u8; 60] {
+    fn extent_tree(&self, mapping: &ExtentMap, seed: u32, layout: &mut Layout) -> [u8; 60] {
         let block_size = usize::try_from(self.block_size()).expect("at most 4096");
         let (root, blocks) = mapping.encode(block_size, seed);
         for (block, bytes) in blocks {
@@ -364,23 +364,24 @@ impl<'a> Writer<'a> {
     fn special_records(
         &self,
         placement: &Placement,
-        usage: &Usage,
+        usage: &AllocationMap,
         layout: &mut Layout,
     ) -> BTreeMap<u32, InodeRecord> {
         let block_size = self.block_size();
         let mut records = BTreeMap::new();
-        let mut file = |mapping: &Mapping, ino: u32, mode: u16, generation: u32, layout: &mut _| {
-            let data: u64 = mapping.extents.iter().map(|extent| u64::from(extent.len)).sum();
-            let seed = self.numbers.seed.inode(ino, generation);
-            let mut record = new_record(self.options.epoch);
-            record.i_mode = mode.into();
-            record.i_links_count = 1.into();
-            record.i_flags = InodeFlags::EXTENTS.bits().into();
-            record.i_generation = generation.into();
-            record.i_block = self.extent_tree(mapping, seed, layout);
-            set_size(&mut record, data * block_size, mapping.blocks(), block_size);
-            records.insert(ino, record);
-        };
+        let mut file =
+            |mapping: &ExtentMap, ino: u32, mode: u16, generation: u32, layout: &mut _| {
+                let data: u64 = mapping.extents.iter().map(|extent| u64::from(extent.len)).sum();
+                let seed = self.numbers.seed.inode(ino, generation);
+                let mut record = new_record(self.options.epoch);
+                record.i_mode = mode.into();
+                record.i_links_count = 1.into();
+                record.i_flags = InodeFlags::EXTENTS.bits().into();
+                record.i_generation = generation.into();
+                record.i_block = self.extent_tree(mapping, seed, layout);
+                set_size(&mut record, data * block_size, mapping.blocks(), block_size);
+                records.insert(ino, record);
+            };
         if let Some(ino) = self.numbers.lost_found {
             let generation = self.numbers.generation(ino);
             file(&placement.lost_found, ino, S_IFDIR | 0o700, generation, layout);
@@ -392,7 +393,7 @@ impl<'a> Writer<'a> {
             file(&placement.journal, JOURNAL_INO, S_IFREG | 0o600, 0, layout);
         }
         if let Some(ino) = self.orphan_ino {
-            let seed = FsSeed(self.numbers.seed.inode(ino, 0));
+            let seed = CsumSeed(self.numbers.seed.inode(ino, 0));
             let size = usize::try_from(block_size).expect("at most 4096");
             for extent in &placement.orphan.extents {
                 for block in extent.start..extent.start + u64::from(extent.len) {
@@ -414,7 +415,7 @@ impl<'a> Writer<'a> {
 
     /// The inode that keeps the reserved descriptor blocks: one double-indirect block lists those
     /// of group 0, and each of these lists its copies in the other groups.
-    fn resize_inode(&self, block: u64, usage: &Usage, layout: &mut Layout) -> InodeRecord {
+    fn resize_inode(&self, block: u64, usage: &AllocationMap, layout: &mut Layout) -> InodeRecord {
         let shape = &usage.geometry.shape;
         let block_size = self.block_size();
         let words = block_size / 4;
@@ -447,9 +448,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Superblocks and descriptors, and their copies.
-    fn supers(
+    fn superblocks(
         &self,
-        usage: &Usage,
+        usage: &AllocationMap,
         records: &BTreeMap<u32, InodeRecord>,
         journal_blocks: u64,
         layout: &mut Layout,
@@ -467,7 +468,7 @@ impl<'a> Writer<'a> {
             }
         }
         let descs = group_descs(usage, self.numbers.seed, &directories);
-        let facts = Facts {
+        let facts = SuperblockInputs {
             journal: records.get(&JOURNAL_INO),
             journal_blocks,
             orphan_ino: self.orphan_ino,
@@ -492,7 +493,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn bitmaps(&self, usage: &Arc<Usage>, layout: &mut Layout) {
+    fn bitmaps(&self, usage: &Arc<AllocationMap>, layout: &mut Layout) {
         let block_size = self.block_size();
         let blocks = layout.add_render(Arc::new(BlockBitmaps(Arc::clone(usage))));
         let inodes = layout.add_render(Arc::new(InodeBitmaps(Arc::clone(usage))));

@@ -5,9 +5,9 @@
 //! smallest size there is.
 
 use super::Options;
-use super::geometry::{Geometry, Shape};
-use super::journal::{JOURNALED_FROM, Special, journal_blocks, orphan_blocks};
-use super::placement::{Demand, Placement};
+use super::geometry::{Geometry, GeometryParams};
+use super::journal::{JOURNALED_FROM, SpecialFiles, journal_blocks, orphan_blocks};
+use super::placement::{Placement, SpaceRequest};
 use super::spec::{DESC_SIZE, INODE_SIZE};
 use crate::error::{Error, Result};
 use crate::size::{Headroom, MIB, round_down, round_up};
@@ -21,16 +21,16 @@ const GROWTH: u64 = 1024;
 
 /// A size, and where everything is in it.
 #[derive(Debug)]
-pub(super) struct Sized {
+pub(super) struct SizedLayout {
     pub(super) geometry: Geometry,
     pub(super) blocks: u64,
     pub(super) placement: Placement,
-    pub(super) special: Special,
+    pub(super) special: SpecialFiles,
 }
 
 /// What decides the size.
 pub(super) struct Sizing<'a> {
-    pub(super) demand: Demand<'a>,
+    pub(super) demand: SpaceRequest<'a>,
     /// Inodes in use, the reserved ones with them.
     pub(super) inodes: u64,
     pub(super) options: &'a Options,
@@ -38,7 +38,7 @@ pub(super) struct Sizing<'a> {
 
 impl Sizing<'_> {
     /// Finds the size that the options ask for.
-    pub(super) fn size(&self) -> Result<Sized> {
+    pub(super) fn size(&self) -> Result<SizedLayout> {
         if let Some(inodes) = self.options.inodes
             && inodes < self.inodes
         {
@@ -49,7 +49,7 @@ impl Sizing<'_> {
             ));
         }
         match self.options.size {
-            Some(bytes) => self.fixed(bytes),
+            Some(bytes) => self.of_size(bytes),
             None => {
                 let inodes = |groups| self.wanted_inodes(groups, None);
                 self.smallest(self.headroom(), self.options.multiple, &inodes)
@@ -84,7 +84,7 @@ impl Sizing<'_> {
         if !self.options.profile.writable() {
             return 0;
         }
-        let shape = self.shape(groups, 0, 0);
+        let shape = self.params(groups, 0, 0);
         // The only group of a file system may be one that never becomes a full one.
         let group_bytes = match self.options.grow_to {
             Some(bytes) if groups == 1 => bytes.min(shape.group_bytes()),
@@ -104,20 +104,25 @@ impl Sizing<'_> {
 
     /// The most inodes that a number of groups can have.
     fn most_inodes(&self, groups: u64) -> u64 {
-        let shape = self.shape(1, 0, 0);
+        let shape = self.params(1, 0, 0);
         let per_group = u64::from(u32::MAX) / groups / shape.inode_unit() * shape.inode_unit();
         groups * per_group.min(8 * shape.block_size)
     }
 
-    fn shape(&self, groups: u64, inodes_per_group: u64, reserved_gdt_blocks: u64) -> Shape {
+    fn params(
+        &self,
+        groups: u64,
+        inodes_per_group: u64,
+        reserved_gdt_blocks: u64,
+    ) -> GeometryParams {
         let block_size = self.demand.block_size;
-        Shape { block_size, groups, inodes_per_group, reserved_gdt_blocks }
+        GeometryParams { block_size, groups, inodes_per_group, reserved_gdt_blocks }
     }
 
     /// Returns the shape of `groups` groups with at least `inodes` inodes, or as many as
     /// [`Self::most_inodes`] allows.
-    fn shape_for(&self, groups: u64, inodes: u64) -> Shape {
-        let bare = self.shape(groups, 0, 0);
+    fn params_for(&self, groups: u64, inodes: u64) -> GeometryParams {
+        let bare = self.params(groups, 0, 0);
         let mut reserved_gdt_blocks = 0;
         if self.options.profile.writable() {
             let group_bytes = bare.group_bytes();
@@ -130,14 +135,14 @@ impl Sizing<'_> {
         }
         let per_group = round_up(inodes.div_ceil(groups), bare.inode_unit());
         let per_group = per_group.min(self.most_inodes(groups) / groups);
-        self.shape(groups, per_group, reserved_gdt_blocks)
+        self.params(groups, per_group, reserved_gdt_blocks)
     }
 
     /// The special files of a file system of so many blocks.
-    fn special(&self, blocks: u64) -> Special {
+    fn special(&self, blocks: u64) -> SpecialFiles {
         let profile = self.options.profile;
         let mut blocks = blocks.max(self.options.grow_to.unwrap_or(0) / self.demand.block_size);
-        let mut special = Special::default();
+        let mut special = SpecialFiles::default();
         if profile.orphan_file() {
             special.orphan_blocks = orphan_blocks(blocks);
             // An orphan file goes with a journal, however small the file system.
@@ -156,8 +161,8 @@ impl Sizing<'_> {
         headroom: Headroom,
         multiple: u64,
         inodes: &dyn Fn(u64) -> u64,
-    ) -> Result<Sized> {
-        let mut special = Special::default();
+    ) -> Result<SizedLayout> {
+        let mut special = SpecialFiles::default();
         let mut groups = 1;
         loop {
             let sized = self.smallest_with(headroom, multiple, inodes, special, &mut groups)?;
@@ -165,7 +170,7 @@ impl Sizing<'_> {
             if wanted == special {
                 return Ok(sized);
             }
-            special = Special {
+            special = SpecialFiles {
                 journal_blocks: wanted.journal_blocks.max(special.journal_blocks),
                 orphan_blocks: wanted.orphan_blocks.max(special.orphan_blocks),
             };
@@ -178,12 +183,12 @@ impl Sizing<'_> {
         headroom: Headroom,
         multiple: u64,
         inodes: &dyn Fn(u64) -> u64,
-        special: Special,
+        special: SpecialFiles,
         groups: &mut u64,
-    ) -> Result<Sized> {
+    ) -> Result<SizedLayout> {
         let block_size = self.demand.block_size;
         loop {
-            self.check(&self.shape(*groups, 0, 0))?;
+            self.check(&self.params(*groups, 0, 0))?;
             let inodes = inodes(*groups);
             if inodes > u64::from(u32::MAX) {
                 return Err(too_many_inodes(inodes));
@@ -192,7 +197,7 @@ impl Sizing<'_> {
                 *groups += 1;
                 continue;
             }
-            let shape = self.shape_for(*groups, inodes);
+            let shape = self.params_for(*groups, inodes);
             self.check(&shape)?;
             let geometry = Geometry::new(shape, special);
             let placement = Placement::new(&self.demand, special, &geometry);
@@ -211,7 +216,7 @@ impl Sizing<'_> {
             };
             let capacity = shape.group_start(*groups);
             if blocks <= capacity {
-                return Ok(Sized { geometry, blocks, placement, special });
+                return Ok(SizedLayout { geometry, blocks, placement, special });
             }
             *groups += (blocks - capacity).div_ceil(shape.blocks_per_group());
         }
@@ -219,14 +224,14 @@ impl Sizing<'_> {
 
     /// Makes a file system of a given size, with as many inodes as are wanted or as leave space
     /// for the tree.
-    fn fixed(&self, bytes: u64) -> Result<Sized> {
+    fn of_size(&self, bytes: u64) -> Result<SizedLayout> {
         let blocks = bytes / self.demand.block_size;
-        let shape = self.shape(1, 0, 0);
+        let shape = self.params(1, 0, 0);
         if blocks <= shape.first_data_block() {
             return Err(self.too_small(bytes, None));
         }
         let groups = shape.groups_of(blocks);
-        self.check(&self.shape(groups, 0, 0))?;
+        self.check(&self.params(groups, 0, 0))?;
         let least = |groups| self.least_inodes(groups, Some(bytes));
         let mut fewer = 0;
         loop {
@@ -234,7 +239,7 @@ impl Sizing<'_> {
                 let wanted = self.wanted_inodes(groups, Some(bytes));
                 wanted.saturating_sub(groups * fewer).max(least(groups))
             };
-            let missing = match self.fixed_with(blocks, &inodes)? {
+            let missing = match self.of_size_with(blocks, &inodes)? {
                 Ok(sized) => return Ok(sized),
                 Err(missing) => missing,
             };
@@ -248,18 +253,18 @@ impl Sizing<'_> {
     }
 
     /// Makes a file system of `blocks` blocks, whose groups have `inodes` inodes.
-    fn fixed_with(
+    fn of_size_with(
         &self,
         mut blocks: u64,
         inodes: &dyn Fn(u64) -> u64,
-    ) -> Result<std::result::Result<Sized, Missing>> {
-        let mut groups = self.shape(1, 0, 0).groups_of(blocks);
-        let mut shape = self.shape_for(groups, inodes(groups));
+    ) -> Result<std::result::Result<SizedLayout, Missing>> {
+        let mut groups = self.params(1, 0, 0).groups_of(blocks);
+        let mut shape = self.params_for(groups, inodes(groups));
         if blocks < shape.group_start(groups - 1) + shape.last_group_minimum() && groups > 1 {
             // A last group that can't hold its own metadata is left out.
             groups -= 1;
             blocks = shape.group_start(groups);
-            shape = self.shape_for(groups, inodes(groups));
+            shape = self.params_for(groups, inodes(groups));
         }
         if self.options.inodes.unwrap_or(self.inodes) > self.most_inodes(groups) {
             return Ok(Err(Missing { blocks: None }));
@@ -270,12 +275,12 @@ impl Sizing<'_> {
         let placement = Placement::new(&self.demand, special, &geometry);
         let end = placement.end.max(geometry.end());
         match end.saturating_sub(blocks) {
-            0 => Ok(Ok(Sized { geometry, blocks, placement, special })),
+            0 => Ok(Ok(SizedLayout { geometry, blocks, placement, special })),
             missing => Ok(Err(Missing { blocks: Some(missing) })),
         }
     }
 
-    fn check(&self, shape: &Shape) -> Result<()> {
+    fn check(&self, shape: &GeometryParams) -> Result<()> {
         // What follows the superblock must leave room in the group for bitmaps and tables.
         let most = shape.blocks_per_group() / 4 * 3;
         if shape.super_blocks(0) > most || shape.groups >= u64::from(u32::MAX) {
@@ -292,7 +297,7 @@ impl Sizing<'_> {
     }
 
     /// Returns the smallest size in bytes that [`Self::fixed`] takes.
-    pub(super) fn smallest_fixed(&self) -> Result<u64> {
+    pub(super) fn smallest_of_size(&self) -> Result<u64> {
         // The inodes of the ratio grow with the size, and a size that has the inodes of a smaller
         // one is too small or the smallest.
         let mut bytes = 0;
@@ -309,10 +314,10 @@ impl Sizing<'_> {
 
     /// The error for a fixed size, with the size that does instead.
     fn too_small(&self, bytes: u64, missing_blocks: Option<u64>) -> Error {
-        let groups = self.shape(1, 0, 0).groups_of((bytes / self.demand.block_size).max(2));
+        let groups = self.params(1, 0, 0).groups_of((bytes / self.demand.block_size).max(2));
         let least = self.options.inodes.unwrap_or(self.inodes);
         let missing_inodes = least.saturating_sub(self.most_inodes(groups));
-        let smallest = match self.smallest_fixed() {
+        let smallest = match self.smallest_of_size() {
             Ok(bytes) => bytes,
             Err(error) => return error,
         };

@@ -5,8 +5,8 @@ use std::ops::Range;
 use zerocopy::FromZeros;
 
 use super::Options;
-use super::bitmap::Usage;
-use super::csum::{FsSeed, high_16, high_32, low_16, low_32, seal_super};
+use super::bitmap::AllocationMap;
+use super::csum::{CsumSeed, high_16, high_32, low_16, low_32, seal_super};
 use super::geometry::LOG_GROUPS_PER_FLEX;
 use super::profile::Profile;
 use super::spec::{
@@ -16,7 +16,11 @@ use super::spec::{
 };
 
 /// The descriptors of all groups. `directories` counts the directories of each group.
-pub(super) fn group_descs(usage: &Usage, seed: FsSeed, directories: &[u32]) -> Vec<GroupDesc> {
+pub(super) fn group_descs(
+    usage: &AllocationMap,
+    seed: CsumSeed,
+    directories: &[u32],
+) -> Vec<GroupDesc> {
     let shape = &usage.geometry.shape;
     let mut bitmap = vec![0; usize::try_from(shape.block_size).expect("at most 4096")];
     let untouched = seed.bitmap(&bitmap);
@@ -73,16 +77,20 @@ pub(super) fn group_descs(usage: &Usage, seed: FsSeed, directories: &[u32]) -> V
 
 /// What the superblock says beyond options and usage.
 #[derive(Debug)]
-pub(super) struct Facts<'a> {
+pub(super) struct SuperblockInputs<'a> {
     pub(super) journal: Option<&'a InodeRecord>,
     pub(super) journal_blocks: u64,
     pub(super) orphan_ino: Option<u32>,
     pub(super) large_dir: bool,
-    pub(super) seed: FsSeed,
+    pub(super) seed: CsumSeed,
 }
 
 /// The superblock of group 0.
-pub(super) fn superblock(options: &Options, usage: &Usage, facts: &Facts<'_>) -> SuperBlock {
+pub(super) fn superblock(
+    options: &Options,
+    usage: &AllocationMap,
+    facts: &SuperblockInputs<'_>,
+) -> SuperBlock {
     let shape = &usage.geometry.shape;
     let profile = options.profile;
     let free_blocks: u64 = (0..shape.groups).map(|group| usage.free_blocks(group)).sum();

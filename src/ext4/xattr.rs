@@ -4,7 +4,7 @@
 use zerocopy::byteorder::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::csum::{FsSeed, crc};
+use super::csum::{CsumSeed, crc};
 use super::spec::{IN_INODE_XATTRS, XATTR_MAGIC, XATTR_REFCOUNT_MAX, XattrEntry, XattrHeader};
 use crate::name::Escaped;
 use crate::tree::Xattr;
@@ -37,11 +37,11 @@ pub(super) struct XattrSet {
 }
 
 /// Why a set can't be stored: the rule and the remedy.
-pub(super) type Fault = (String, String);
+pub(super) type XattrError = (String, String);
 
 impl XattrSet {
     /// Converts a set of attributes of an inode with these permission bits.
-    pub(super) fn new(xattrs: &[Xattr], mode: u16, block_size: usize) -> Result<Self, Fault> {
+    pub(super) fn new(xattrs: &[Xattr], mode: u16, block_size: usize) -> Result<Self, XattrError> {
         let mut attributes = Vec::with_capacity(xattrs.len());
         for xattr in xattrs {
             attributes.extend(convert(xattr, mode)?);
@@ -54,7 +54,7 @@ impl XattrSet {
         let mut left = IN_INODE_XATTRS - 4 - TERMINATOR;
         let (mut inside, mut in_block) = (Vec::new(), Vec::new());
         for attribute in attributes {
-            match left.checked_sub(attribute.room()) {
+            match left.checked_sub(attribute.stored_len()) {
                 Some(rest) => {
                     left = rest;
                     inside.push(attribute);
@@ -67,9 +67,9 @@ impl XattrSet {
         in_block.sort_by_key(order);
 
         let room = block_size - HEADER - TERMINATOR;
-        let needed: usize = in_block.iter().map(Attribute::room).sum();
+        let needed: usize = in_block.iter().map(Attribute::stored_len).sum();
         if needed > room {
-            let largest = in_block.iter().max_by_key(|x| x.room()).expect("there is one");
+            let largest = in_block.iter().max_by_key(|x| x.stored_len()).expect("there is one");
             return Err((
                 format!(
                     "its extended attributes, {} of {} bytes for one, need {needed} bytes, and \
@@ -96,7 +96,7 @@ impl XattrSet {
     }
 
     /// Makes the block of this set that stands at `block` and that `refcount` inodes share.
-    pub(super) fn encode_block(&self, refcount: u32, block: u64, seed: FsSeed, out: &mut [u8]) {
+    pub(super) fn encode_block(&self, refcount: u32, block: u64, seed: CsumSeed, out: &mut [u8]) {
         debug_assert!(refcount <= XATTR_REFCOUNT_MAX);
         write_entries(&self.in_block, &mut out[HEADER..], HEADER, Attribute::hash);
         let mut header = XattrHeader {
@@ -159,7 +159,7 @@ fn priority(attribute: &Attribute) -> u8 {
 
 impl Attribute {
     /// The bytes that entry and value take.
-    fn room(&self) -> usize {
+    fn stored_len(&self) -> usize {
         ENTRY + self.name.len().next_multiple_of(4) + self.value.len().next_multiple_of(4)
     }
 
@@ -186,7 +186,7 @@ impl Attribute {
 }
 
 /// Brings one attribute into its on-disk form; none for an ACL that says no more than the mode.
-fn convert(xattr: &Xattr, mode: u16) -> Result<Option<Attribute>, Fault> {
+fn convert(xattr: &Xattr, mode: u16) -> Result<Option<Attribute>, XattrError> {
     let fault = |rule: &str, remedy: &str| {
         Err((format!("extended attribute {}: {rule}", Escaped(&xattr.name)), remedy.into()))
     };

@@ -52,7 +52,7 @@ impl Variant {
 
 /// What is decided before the size is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct GeometryParams {
     pub variant: Variant,
     /// In bytes.
     pub sector_size: u64,
@@ -65,7 +65,7 @@ pub(super) struct Shape {
 /// A volume of a certain size. Offsets and lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
-    pub shape: Shape,
+    pub shape: GeometryParams,
     pub size: u64,
     pub reserved: u64,
     /// Length of one FAT.
@@ -75,7 +75,7 @@ pub(super) struct Geometry {
     pub clusters: u64,
 }
 
-impl Shape {
+impl GeometryParams {
     fn root(&self) -> u64 {
         match self.variant {
             Variant::Fat32 => 0,
@@ -179,11 +179,11 @@ mod tests {
     use super::*;
     use Variant::{Fat12, Fat16, Fat32};
 
-    fn shape(variant: Variant, sector_size: u64, cluster_size: u64) -> Shape {
-        Shape { variant, sector_size, cluster_size, root_entries: 512 }
+    fn shape(variant: Variant, sector_size: u64, cluster_size: u64) -> GeometryParams {
+        GeometryParams { variant, sector_size, cluster_size, root_entries: 512 }
     }
 
-    fn shapes() -> impl Iterator<Item = Shape> {
+    fn shapes() -> impl Iterator<Item = GeometryParams> {
         let variants = [Fat12, Fat16, Fat32].into_iter();
         variants.flat_map(|variant| {
             [512, 1024, 2048, 4096].into_iter().flat_map(move |sector| {

@@ -13,16 +13,16 @@
 //! - The boot sector and FSInfo are exact: no sector of the volume is left out, no count is a hint.
 
 mod boot;
-mod choice;
+mod directory_plan;
 mod geometry;
 mod label;
 mod links;
-mod listing;
 mod names;
 mod plan;
 mod spec;
 mod table;
 mod time;
+mod variant_selection;
 mod warnings;
 
 use std::fmt;
@@ -31,9 +31,9 @@ use std::sync::Arc;
 pub(crate) use links::LeaveOut;
 
 use boot::Identity;
-use choice::Choice;
-use listing::Listing;
+use directory_plan::DirectoryPlan;
 use plan::{Label, Placement};
+use variant_selection::VariantSelection;
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -110,8 +110,9 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     }
     let sector_size = sector_size(options)?;
     let label = options.label.as_deref().map(label::encode).transpose()?;
-    let listing = Listing::new(tree, label.is_some())?;
-    let choice = Choice { tree, listing: &listing, sector_size, variant: options.variant };
+    let listing = DirectoryPlan::new(tree, label.is_some())?;
+    let choice =
+        VariantSelection { tree, listing: &listing, sector_size, variant: options.variant };
     let size = options.size.map_or_else(|| choice.minimal(), Ok)?;
     let geometry = choice.at(size)?;
     let placement = Placement::new(tree, &listing, &geometry);
@@ -122,10 +123,10 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     for (offset, sector) in boot::sectors(&geometry, &identity, placement.used) {
         layout.push_bytes(offset, sector);
     }
-    placement.lay_tables(&mut layout);
+    placement.place_tables(&mut layout);
     let number = layout.add_tree(Arc::clone(tree));
     let label = label.map(|bytes| Label { bytes, time: epoch });
-    placement.lay_tree(&mut layout, number, label.as_ref());
+    placement.place_tree(&mut layout, number, label.as_ref());
     let cluster_size = geometry.shape.cluster_size;
     let warnings = warnings::collect(tree, cluster_size);
     Ok(Plan { layout, variant: geometry.shape.variant, warnings })
@@ -139,8 +140,8 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
 pub fn minimal_size(tree: &Tree, options: &Options) -> Result<u64> {
     let sector_size = sector_size(options)?;
     let label = options.label.as_deref().map(label::encode).transpose()?;
-    let listing = Listing::new(tree, label.is_some())?;
-    Choice { tree, listing: &listing, sector_size, variant: options.variant }.minimal()
+    let listing = DirectoryPlan::new(tree, label.is_some())?;
+    VariantSelection { tree, listing: &listing, sector_size, variant: options.variant }.minimal()
 }
 
 fn sector_size(options: &Options) -> Result<u64> {

@@ -18,17 +18,17 @@ const UNITS_MAX: usize = 255;
 
 /// Why FAT can't hold a name, and what to do.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct NameError {
     pub rule: String,
     pub remedy: &'static str,
 }
 
 /// Takes a name that FAT can hold.
-pub(super) fn check(name: &[u8]) -> Result<&str, Fault> {
+pub(super) fn check(name: &[u8]) -> Result<&str, NameError> {
     const RENAME: &str = "rename it";
-    let fault = |rule: String| Err(Fault { rule, remedy: RENAME });
+    let fault = |rule: String| Err(NameError { rule, remedy: RENAME });
     let Ok(text) = std::str::from_utf8(name) else {
-        return Err(Fault {
+        return Err(NameError {
             rule: "the name is not UTF-8, and FAT stores names as Unicode".to_owned(),
             remedy: "rename it to UTF-8 (convmv does that)",
         });
@@ -94,7 +94,7 @@ pub(super) struct ShortName {
 
 impl ShortName {
     /// How many slots the name takes.
-    pub(super) fn slots(&self, name: &str) -> usize {
+    pub(super) fn entry_count(&self, name: &str) -> usize {
         let units = if self.long { name.encode_utf16().count() } else { 0 };
         units.div_ceil(LONG_UNITS) + 1
     }
@@ -358,7 +358,7 @@ mod tests {
             let mut out = Vec::new();
             encode_long(&name, &short, &mut out);
             assert_eq!(out.len(), slots * 32, "{name}");
-            assert_eq!(short.slots(&name), slots + 1);
+            assert_eq!(short.entry_count(&name), slots + 1);
             assert_eq!(out[0], 0x40 | u8::try_from(slots).unwrap());
         }
         let short = ShortName { bytes: *b"THEQUI~1FOX", case: 0, long: true };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
+use super::directory_plan::DirectoryPlan;
 use super::geometry::{FATS, Geometry};
-use super::listing::Listing;
 use super::spec::{ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, FIRST_CLUSTER, SLOT, ShortSlot};
 use super::table::Table;
 use super::time::{self, DosTime};
@@ -45,7 +45,7 @@ impl Allocator {
 #[derive(Debug)]
 pub(super) struct Placement<'a> {
     tree: &'a Tree,
-    listing: &'a Listing,
+    listing: &'a DirectoryPlan,
     geometry: &'a Geometry,
     /// The first cluster of what each name in the listing stands for.
     names: Vec<u32>,
@@ -58,7 +58,7 @@ pub(super) struct Placement<'a> {
 
 impl<'a> Placement<'a> {
     /// Places a tree on a volume that is large enough.
-    pub(super) fn new(tree: &'a Tree, listing: &'a Listing, geometry: &'a Geometry) -> Self {
+    pub(super) fn new(tree: &'a Tree, listing: &'a DirectoryPlan, geometry: &'a Geometry) -> Self {
         let cluster_size = geometry.shape.cluster_size;
         let mut allocator = Allocator { next: FIRST_CLUSTER, ends: Vec::new() };
         let mut names = vec![0; listing.names.len()];
@@ -90,7 +90,7 @@ impl<'a> Placement<'a> {
     }
 
     /// Adds both FATs to a layout.
-    pub(super) fn lay_tables(&self, layout: &mut Layout) {
+    pub(super) fn place_tables(&self, layout: &mut Layout) {
         for number in 0..FATS {
             let offset = self.geometry.fat_offset(number);
             layout.push_render(offset, self.table.len(), self.table.clone());
@@ -98,7 +98,7 @@ impl<'a> Placement<'a> {
     }
 
     /// Adds directories and files to a layout. `number` is that of the tree in it.
-    pub(super) fn lay_tree(&self, layout: &mut Layout, number: u16, label: Option<&Label>) {
+    pub(super) fn place_tree(&self, layout: &mut Layout, number: u16, label: Option<&Label>) {
         for (position, directory) in self.listing.directories.iter().enumerate() {
             let offset = match self.directories[position] {
                 // The root comes first, wherever that is.
@@ -129,12 +129,13 @@ impl<'a> Placement<'a> {
                 (b".          ", directory.id, self.directories[position]),
                 (b"..         ", parent, above),
             ] {
-                let slot = Slot { name: *name, attr: ATTR_DIRECTORY, time: time_of(id), cluster };
+                let slot =
+                    ShortEntry { name: *name, attr: ATTR_DIRECTORY, time: time_of(id), cluster };
                 out.extend_from_slice(slot.encode(0, 0).as_bytes());
             }
         } else if let Some(Label { bytes, time }) = label {
             let time = time::encode(*time);
-            let slot = Slot { name: *bytes, attr: ATTR_VOLUME_ID, time, cluster: 0 };
+            let slot = ShortEntry { name: *bytes, attr: ATTR_VOLUME_ID, time, cluster: 0 };
             out.extend_from_slice(slot.encode(0, 0).as_bytes());
         }
         for (entry, at) in self.tree.entries(directory.id).iter().zip(directory.names.clone()) {
@@ -149,7 +150,7 @@ impl<'a> Placement<'a> {
             };
             let size = u32::try_from(size).expect("checked when listed");
             let time = time_of(entry.inode());
-            let slot = Slot { name: short.bytes, attr, time, cluster: self.names[at] };
+            let slot = ShortEntry { name: short.bytes, attr, time, cluster: self.names[at] };
             out.extend_from_slice(slot.encode(short.case, size).as_bytes());
         }
         out
@@ -157,14 +158,14 @@ impl<'a> Placement<'a> {
 }
 
 /// A slot with a short name, in plain terms.
-struct Slot {
+struct ShortEntry {
     name: [u8; 11],
     attr: u8,
     time: DosTime,
     cluster: u32,
 }
 
-impl Slot {
+impl ShortEntry {
     fn encode(&self, case: u8, size: u32) -> ShortSlot {
         let DosTime { date, time, tenth } = self.time;
         let half = |bits: u32| U16::new(u16::try_from(bits).expect("a half"));

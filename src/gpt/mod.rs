@@ -10,6 +10,6 @@ mod table;
 mod types;
 
 pub use geometry::{Geometry, Lba, SectorSize};
-pub use read::{Gpt, Label, read};
+pub use read::{ReadGpt, TableState, read};
 pub use table::{Attributes, Partition, Table, plan};
 pub use types::{Architecture, PartitionType, Role};

@@ -21,7 +21,7 @@ use crate::report::Warning;
 
 /// What partition table an image has.
 #[derive(Debug)]
-pub enum Label {
+pub enum TableState {
     /// None. There may be a file system.
     None,
     /// One that is no GPT; its name.
@@ -31,12 +31,12 @@ pub enum Label {
     /// A GPT that is whole, with partitions that can't be; what is wrong with them.
     Contradictory(Error),
     /// A GPT.
-    Gpt(Box<Gpt>),
+    Gpt(Box<ReadGpt>),
 }
 
 /// A GPT that was read.
 #[derive(Debug)]
-pub struct Gpt {
+pub struct ReadGpt {
     /// The table, for a disk as large as the image is now.
     pub table: Table,
     /// The header and entries at the end of the disk as it was, if the image has grown since; in
@@ -51,21 +51,23 @@ pub struct Gpt {
 ///
 /// # Errors
 /// [`Error::Source`] if the image can't be read.
-pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> Result<Label> {
-    let Some(mbr) = record::<MasterBootRecord>(image, size, 0)? else { return Ok(Label::None) };
+pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> Result<TableState> {
+    let Some(mbr) = record::<MasterBootRecord>(image, size, 0)? else {
+        return Ok(TableState::None);
+    };
     let sizes = match sector_size {
         Some(sector_size) => vec![sector_size],
         None => [512, 4096, 1024, 2048].into_iter().map(SectorSize::new).collect::<Result<_>>()?,
     };
     let mut fault = None;
     // A primary table with any size of sector goes before a backup.
-    for copy in [Copy::Primary, Copy::Backup] {
+    for copy in [TableCopy::Primary, TableCopy::Backup] {
         for &sector_size in &sizes {
             let disk = Disk { image, sector_size, sectors: size / u64::from(sector_size.bytes()) };
             match disk.header(copy)? {
                 Ok(header) => {
                     if !is_protective(&mbr) {
-                        return Ok(Label::Damaged(damaged("it has no protective MBR")));
+                        return Ok(TableState::Damaged(damaged("it has no protective MBR")));
                     }
                     return disk.table(copy, &header, mbr);
                 }
@@ -76,16 +78,16 @@ pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> R
         }
     }
     Ok(match fault {
-        Some(reason) => Label::Damaged(damaged(&reason)),
-        None if is_protective(&mbr) => {
-            Label::Damaged(damaged("it has a protective MBR, but neither a table nor a backup"))
-        }
-        None => other(&mbr).map_or(Label::None, Label::Other),
+        Some(reason) => TableState::Damaged(damaged(&reason)),
+        None if is_protective(&mbr) => TableState::Damaged(damaged(
+            "it has a protective MBR, but neither a table nor a backup",
+        )),
+        None => other(&mbr).map_or(TableState::None, TableState::Other),
     })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Copy {
+enum TableCopy {
     Primary,
     Backup,
 }
@@ -146,10 +148,10 @@ type Checked<T> = Result<T, Option<String>>;
 
 impl Disk<'_> {
     /// The header of a table, checked with its entries.
-    fn header(&self, copy: Copy) -> Result<Checked<Header>> {
+    fn header(&self, copy: TableCopy) -> Result<Checked<Header>> {
         let at = match copy {
-            Copy::Primary => Lba(1),
-            Copy::Backup => Lba(self.sectors.saturating_sub(1)),
+            TableCopy::Primary => Lba(1),
+            TableCopy::Backup => Lba(self.sectors.saturating_sub(1)),
         };
         if at.0 == 0 || at.0 >= self.sectors {
             return Ok(Err(None));
@@ -186,7 +188,7 @@ impl Disk<'_> {
 
     fn check_header(
         &self,
-        copy: Copy,
+        copy: TableCopy,
         at: Lba,
         header: &Header,
         sector: &[u8],
@@ -215,28 +217,28 @@ impl Disk<'_> {
         let length = self.entry_sectors(header);
         let from = header.partition_entry_lba.get();
         let (room, end) = match copy {
-            Copy::Primary => (2..first, self.sectors - 1),
-            Copy::Backup => (last + 1..at.0, 1),
+            TableCopy::Primary => (2..first, self.sectors - 1),
+            TableCopy::Backup => (last + 1..at.0, 1),
         };
         if from < room.start || from.checked_add(length).is_none_or(|end| end > room.end) {
             return Err(format!("its entries at {from} are not beside the usable sectors"));
         }
         let other = header.alternate_lba.get();
         match copy {
-            Copy::Primary if last < other && other <= end => Ok(()),
-            Copy::Backup if other == end => Ok(()),
+            TableCopy::Primary if last < other && other <= end => Ok(()),
+            TableCopy::Backup if other == end => Ok(()),
             _ => Err(format!("the other header can't be at {other}")),
         }
     }
 
     /// The table with a header that was checked.
-    fn table(&self, copy: Copy, header: &Header, mbr: MasterBootRecord) -> Result<Label> {
+    fn table(&self, copy: TableCopy, header: &Header, mbr: MasterBootRecord) -> Result<TableState> {
         let mut warnings = Vec::new();
         let mut old_backup = None;
         let end = self.sectors - 1;
-        let grown = copy == Copy::Primary && header.alternate_lba != end;
+        let grown = copy == TableCopy::Primary && header.alternate_lba != end;
         let warning = |message| Warning { path: Vec::new(), message };
-        if copy == Copy::Backup {
+        if copy == TableCopy::Backup {
             let message = "the GPT at the start is damaged; the one at the end was used";
             warnings.push(warning(message.into()));
         } else if grown {
@@ -245,15 +247,15 @@ impl Disk<'_> {
             let start = Lba(other.saturating_sub(length).max(last + 1)).offset(self.sector_size);
             let other = Lba(other + 1).offset(self.sector_size);
             old_backup = Some(start..other);
-        } else if self.header(Copy::Backup)?.is_err() {
+        } else if self.header(TableCopy::Backup)?.is_err() {
             let message = "the GPT at the end is damaged; the one at the start was used";
             warnings.push(warning(message.into()));
         }
         // Entries elsewhere make room for a boot loader, which ours would overwrite.
-        if copy == Copy::Primary && header.partition_entry_lba != 2 {
+        if copy == TableCopy::Primary && header.partition_entry_lba != 2 {
             let at = header.partition_entry_lba;
             let rule = format!("its entries are at sector {at}; 2 is supported");
-            return Ok(Label::Damaged(damaged(rule)));
+            return Ok(TableState::Damaged(damaged(rule)));
         }
         let mut entries =
             vec![PartitionEntry::new_zeroed(); header.number_of_partition_entries.get() as usize];
@@ -278,13 +280,13 @@ impl Disk<'_> {
             Ok(Table { geometry, uuid, mbr: Some(Box::new(mbr)), partitions })
         };
         Ok(match table() {
-            Ok(table) => Label::Gpt(Box::new(Gpt { table, old_backup, warnings })),
-            Err(error) => Label::Contradictory(error),
+            Ok(table) => TableState::Gpt(Box::new(ReadGpt { table, old_backup, warnings })),
+            Err(error) => TableState::Contradictory(error),
         })
     }
 }
 
-impl Copy {
+impl TableCopy {
     fn name(self) -> &'static str {
         match self {
             Self::Primary => "the table at the start",
@@ -361,20 +363,20 @@ mod tests {
         plan(&table(sector_size)).unwrap().seal().to_bytes()
     }
 
-    fn label(image: &[u8]) -> Label {
+    fn label(image: &[u8]) -> TableState {
         read(&image, image.len() as u64, None).unwrap()
     }
 
-    fn gpt(image: &[u8]) -> Gpt {
+    fn gpt(image: &[u8]) -> ReadGpt {
         match label(image) {
-            Label::Gpt(gpt) => *gpt,
+            TableState::Gpt(gpt) => *gpt,
             other => panic!("{other:?}"),
         }
     }
 
     fn fault(image: &[u8]) -> String {
         match label(image) {
-            Label::Damaged(error) | Label::Contradictory(error) => error.to_string(),
+            TableState::Damaged(error) | TableState::Contradictory(error) => error.to_string(),
             other => panic!("{other:?}"),
         }
     }

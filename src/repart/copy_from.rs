@@ -13,7 +13,7 @@ use super::run::Report;
 use super::{Definition, Filter};
 use crate::disk::{self, Room};
 use crate::error::{Error, Result};
-use crate::gpt::{self, Gpt, Label, Partition, Table};
+use crate::gpt::{self, Partition, ReadGpt, Table, TableState};
 use crate::name::HostPath;
 
 /// Defines partitions as they are in an image, with their content and the gaps between them, in the
@@ -35,11 +35,13 @@ pub fn definitions(path: &Path, filter: &Filter, report: Report<'_>) -> Result<V
     }
     let size = file.seek(SeekFrom::End(0)).map_err(fail)?;
     let sector_size = if kind.is_block_device() { device_sector_size(&file)? } else { None };
-    let Gpt { table, warnings, .. } = match gpt::read(&file, size, sector_size)? {
-        Label::Gpt(gpt) => *gpt,
-        Label::None => return refuse("it has no partition table"),
-        Label::Other(kind) => return refuse(&format!("its partition table is {kind}")),
-        Label::Damaged(error) | Label::Contradictory(error) => return refuse(&error.to_string()),
+    let ReadGpt { table, warnings, .. } = match gpt::read(&file, size, sector_size)? {
+        TableState::Gpt(gpt) => *gpt,
+        TableState::None => return refuse("it has no partition table"),
+        TableState::Other(kind) => return refuse(&format!("its partition table is {kind}")),
+        TableState::Damaged(error) | TableState::Contradictory(error) => {
+            return refuse(&error.to_string());
+        }
     };
     for warning in &warnings {
         report(&format_args!("{}: {}", HostPath(path), warning.message));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::run::Report;
 use super::{Empty, Options, Size, shown};
 use crate::error::{Error, Result};
-use crate::gpt::{self, Geometry, Gpt, Label, SectorSize, Table};
+use crate::gpt::{self, Geometry, ReadGpt, SectorSize, Table, TableState};
 use crate::layout::{Destination, Output, Sink};
 use crate::name::HostPath;
 use crate::seed::Seed;
@@ -105,26 +105,26 @@ impl Image {
             |rule: &str, remedy| Error::Label { image: path.into(), rule: rule.into(), remedy };
         let table = match (label, options.empty) {
             (_, Empty::Force) => None,
-            (Label::None, Empty::Refuse) => {
+            (TableState::None, Empty::Refuse) => {
                 return Err(other("it has no partition table", "make one with --empty=allow"));
             }
-            (Label::None, _) => None,
+            (TableState::None, _) => None,
             (_, Empty::Require) => {
                 return Err(other(
                     "it has a partition table already",
                     "replace it with --empty=force",
                 ));
             }
-            (Label::Other(kind), _) => {
+            (TableState::Other(kind), _) => {
                 let rule = format!("its partition table is of another kind, {kind}");
                 return Err(other(&rule, "replace it with --empty=force"));
             }
-            (Label::Damaged(error), _) => {
+            (TableState::Damaged(error), _) => {
                 return Err(other(&error.to_string(), "or replace it with --empty=force"));
             }
-            (Label::Contradictory(error), _) => return Err(error),
-            (Label::Gpt(gpt), _) => {
-                let Gpt { table, warnings, .. } = *gpt;
+            (TableState::Contradictory(error), _) => return Err(error),
+            (TableState::Gpt(gpt), _) => {
+                let ReadGpt { table, warnings, .. } = *gpt;
                 for warning in &warnings {
                     report(&format_args!("{}: {}", HostPath(path), warning.message));
                 }
@@ -184,9 +184,9 @@ impl Image {
         }
         self.size = bytes;
         if let (Some(_), State::File(file)) = (&self.table, &self.state)
-            && let Label::Gpt(gpt) = gpt::read(file, bytes, Some(self.sector_size))?
+            && let TableState::Gpt(gpt) = gpt::read(file, bytes, Some(self.sector_size))?
         {
-            let Gpt { table, old_backup, .. } = *gpt;
+            let ReadGpt { table, old_backup, .. } = *gpt;
             let again = file.try_clone().map_err(|error| Error::output("cannot grow", error))?;
             let output = Output::update(&self.path, again, self.sync, self.discard);
             write_table(&table, &output)?;

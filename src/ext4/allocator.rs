@@ -8,12 +8,12 @@ use super::geometry::Geometry;
 /// A cursor over the free blocks of a geometry. It does not stop at the end of the file system:
 /// the last block it gave says how large that has to be.
 #[derive(Debug)]
-pub(super) struct Space<'a> {
+pub(super) struct BlockAllocator<'a> {
     reserved: &'a [Range<u64>],
     at: u64,
 }
 
-impl<'a> Space<'a> {
+impl<'a> BlockAllocator<'a> {
     pub(super) fn new(geometry: &'a Geometry) -> Self {
         Self::after(geometry, 0)
     }

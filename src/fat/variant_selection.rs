@@ -4,8 +4,10 @@
 //! with too few clusters, which some tools make, can't be read by firmware and is never made.
 //! Clusters are as large as is common and valid, and smaller if the tree fits only then.
 
-use super::geometry::{CLUSTER_SIZES, Geometry, ROOT_ENTRIES, ROOT_ENTRIES_MAX, Shape, UNIT};
-use super::listing::Listing;
+use super::directory_plan::DirectoryPlan;
+use super::geometry::{
+    CLUSTER_SIZES, Geometry, GeometryParams, ROOT_ENTRIES, ROOT_ENTRIES_MAX, UNIT,
+};
 use super::spec::SLOT;
 use super::{SIZE, Variant};
 use crate::error::{Error, Result};
@@ -14,29 +16,34 @@ use crate::tree::{InodeId, Tree};
 
 /// What there is to choose from.
 #[derive(Debug)]
-pub(super) struct Choice<'a> {
+pub(super) struct VariantSelection<'a> {
     pub tree: &'a Tree,
-    pub listing: &'a Listing,
+    pub listing: &'a DirectoryPlan,
     /// In bytes.
     pub sector_size: u64,
     /// The only variant to take; `None` for any.
     pub variant: Option<Variant>,
 }
 
-impl Choice<'_> {
+impl VariantSelection<'_> {
     /// The shapes of a variant, those with the largest clusters first. There are none if the
     /// variant can't hold the root directory.
-    fn shapes(&self, variant: Variant) -> impl Iterator<Item = Shape> {
+    fn shapes(&self, variant: Variant) -> impl Iterator<Item = GeometryParams> {
         let slots = self.listing.root().slots as u64;
         let root_entries = round_up(slots.max(ROOT_ENTRIES), UNIT / SLOT as u64);
         let possible = variant == Variant::Fat32 || root_entries <= ROOT_ENTRIES_MAX;
         let sector_size = self.sector_size;
         let sizes = CLUSTER_SIZES.into_iter().filter(move |&size| possible && size >= sector_size);
-        sizes.map(move |cluster_size| Shape { variant, sector_size, cluster_size, root_entries })
+        sizes.map(move |cluster_size| GeometryParams {
+            variant,
+            sector_size,
+            cluster_size,
+            root_entries,
+        })
     }
 
     /// How many clusters the tree takes.
-    fn need(&self, shape: &Shape) -> u64 {
+    fn need(&self, shape: &GeometryParams) -> u64 {
         let mut sizes = CLUSTER_SIZES.into_iter().zip(self.listing.clusters);
         let (_, clusters) = sizes
             .find(|&(size, _)| size == shape.cluster_size)
@@ -67,7 +74,7 @@ impl Choice<'_> {
 
     /// The smallest size from `least` on that holds the tree.
     fn smallest(&self, least: u64) -> Option<u64> {
-        let fit = |shape: Shape| {
+        let fit = |shape: GeometryParams| {
             let sizes = shape.sizes();
             let size = shape.smallest_with(self.need(&shape)).max(*sizes.start()).max(least);
             let chosen = || self.variant_at(size) == Some(shape.variant);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::csum::{FsSeed, crc};
+use super::csum::{CsumSeed, crc};
 use super::spec::{
     FT_BLKDEV, FT_CHRDEV, FT_DIR, FT_FIFO, FT_REG_FILE, FT_SOCK, FT_SYMLINK, ROOT_INO,
 };
@@ -11,7 +11,7 @@ use crate::tree::{InodeId, Kind, Tree};
 /// The numbers of a tree's inodes: the root's is 2, the others follow the special inodes in the
 /// order of the tree.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct InodeNumbers {
     pub(super) tree: Arc<Tree>,
     /// Number of the tree's second inode.
     pub(super) first: u32,
@@ -19,10 +19,10 @@ pub(super) struct Numbers {
     pub(super) lost_found: Option<u32>,
     /// What generations are derived from.
     pub(super) key: [u8; 16],
-    pub(super) seed: FsSeed,
+    pub(super) seed: CsumSeed,
 }
 
-impl Numbers {
+impl InodeNumbers {
     pub(super) fn ino(&self, id: InodeId) -> u32 {
         match u32::try_from(id.index()).expect("a tree has fewer than 2^32 inodes") {
             0 => ROOT_INO,
@@ -47,12 +47,12 @@ impl Numbers {
     }
 
     /// What the checksums of an inode's extents and directory blocks start from.
-    pub(super) fn checksum_seed(&self, ino: u32) -> u32 {
+    pub(super) fn csum_seed(&self, ino: u32) -> u32 {
         self.seed.inode(ino, self.generation(ino))
     }
 
     /// The names in a directory of the tree.
-    pub(super) fn listing(&self, directory: InodeId) -> Listing<'_> {
+    pub(super) fn entries(&self, directory: InodeId) -> DirectoryEntries<'_> {
         let entries = self.tree.entries(directory);
         let extra = match (directory, self.lost_found) {
             (InodeId::ROOT, Some(ino)) => {
@@ -61,7 +61,7 @@ impl Numbers {
             }
             _ => None,
         };
-        Listing { numbers: self, directory, extra }
+        DirectoryEntries { numbers: self, directory, extra }
     }
 }
 
@@ -70,8 +70,8 @@ pub(super) const LOST_FOUND: &[u8] = b"lost+found";
 
 /// A directory's names in byte order, with the `lost+found` that the root gets.
 #[derive(Debug)]
-pub(super) struct Listing<'a> {
-    numbers: &'a Numbers,
+pub(super) struct DirectoryEntries<'a> {
+    numbers: &'a InodeNumbers,
     directory: InodeId,
     extra: Option<(usize, u32)>,
 }
@@ -84,7 +84,7 @@ pub(super) struct Name<'a> {
     pub(super) file_type: u8,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> DirectoryEntries<'a> {
     pub(super) fn len(&self) -> usize {
         self.numbers.tree.entries(self.directory).len() + usize::from(self.extra.is_some())
     }

@@ -24,7 +24,7 @@ pub(super) struct Directory {
 
 /// All directories of a tree, in its order: the root is the first.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(super) struct DirectoryPlan {
     pub directories: Vec<Directory>,
     pub names: Vec<ShortName>,
     /// For each of [`CLUSTER_SIZES`], how many clusters all takes but the root directory.
@@ -38,7 +38,7 @@ impl Directory {
     }
 }
 
-impl Listing {
+impl DirectoryPlan {
     /// Lists the directories of a tree.
     pub(super) fn new(tree: &Tree, has_label: bool) -> Result<Self> {
         let mut listing =
@@ -66,7 +66,7 @@ impl Listing {
         let short = names::short_names(&names);
         let own = if id != InodeId::ROOT { 2 } else { usize::from(has_label) };
         let pairs = short.iter().zip(&names);
-        let slots = own + pairs.map(|(short, name)| short.slots(name)).sum::<usize>();
+        let slots = own + pairs.map(|(short, name)| short.entry_count(name)).sum::<usize>();
         if slots > SLOTS_MAX {
             return Err(Error::unrepresentable(
                 tree.path(id),
