@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use detfs::gpt::Architecture;
 use detfs::layout::{Options, Sink, emit};
 use detfs::tree::{Metadata, Node, TreeBuilder};
-use detfs::{ReadAt, Source, Timestamp, image};
+use detfs::{BuildInput, ReadAt, Timestamp, image};
 
 /// A file that is made while it is read.
 struct Squares;
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // No program in the tree tells what it is for.
     let architecture = Some(Architecture::X86_64);
-    let source = Source { architecture, ..Source::new(tree.finish()?) };
+    let source = BuildInput { architecture, ..BuildInput::new(tree.finish()?) };
     let plan = image::plan(source, &image::Options::default())?;
 
     let pieces = Pieces::default();

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 
 use detfs::layout::{Destination, Options, emit};
 use detfs::tree::dir::{self, DirOptions};
-use detfs::{Seed, Source, image};
+use detfs::{BuildInput, Seed, image};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let options = DirOptions { threads, ..DirOptions::default() };
     let (tree, _warnings) = dir::read(Path::new(&rootfs), &options)?;
-    let source = Source { seed: Some(Seed(seed.parse()?)), threads, ..Source::new(tree) };
+    let source = BuildInput { seed: Some(Seed(seed.parse()?)), threads, ..BuildInput::new(tree) };
     let plan = image::plan(source, &image::Options::default())?;
 
     let output = Destination::new(Path::new(&out), false)?.create(plan.layout.size())?;

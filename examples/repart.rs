@@ -5,7 +5,7 @@ use std::error::Error;
 use std::thread::available_parallelism;
 
 use detfs::Seed;
-use detfs::disk::{Definition as Partition, Room};
+use detfs::disk::{Definition as Partition, SizePolicy};
 use detfs::gpt::{Architecture, PartitionType};
 use detfs::repart::{CopyFiles, Definition, Format, Minimize, Options, run};
 
@@ -20,11 +20,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (source, target) = (source.into(), Vec::new());
         vec![CopyFiles { source, target, fsverity: false }]
     };
-    let room = Room { size_min: Some(300 << 20), size_max: Some(300 << 20), ..Room::default() };
+    let room = SizePolicy {
+        size_min: Some(300 << 20),
+        size_max: Some(300 << 20),
+        ..SizePolicy::default()
+    };
     let esp = Definition {
         format: Some(Format::Vfat),
         copy_files: copied("boot"),
-        ..Definition::new(Partition { room, ..Partition::new(PartitionType::Esp) })
+        ..Definition::new(Partition { size: room, ..Partition::new(PartitionType::Esp) })
     };
     let root = PartitionType::root(Architecture::X86_64);
     let root = Definition {

@@ -66,7 +66,7 @@ pub mod tree;
 pub mod verity;
 mod workers;
 
-pub use disk::{Manifest, Source, bare, image};
+pub use disk::{BuildInput, Manifest, image, single};
 pub use error::{Error, Result};
 pub use positioned_io::ReadAt;
 pub use seed::Seed;

@@ -11,7 +11,7 @@ use super::{
     arguments, complain, enclosure, format, is_same, meaning, progress, say, say_json, spool,
     summary,
 };
-use crate::disk::{Manifest, Plan, Source};
+use crate::disk::{BuildInput, Manifest, Plan};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Output, emit, publish};
@@ -48,7 +48,7 @@ impl Job<'_> {
     pub(super) fn run(
         &self,
         architecture: Option<Architecture>,
-        plan: impl FnOnce(Source) -> Result<Plan>,
+        plan: impl FnOnce(BuildInput) -> Result<Plan>,
     ) -> Result<()> {
         let typed = self.source;
         let threads = meaning::threads(typed.threads.as_deref())?;
@@ -68,7 +68,7 @@ impl Job<'_> {
         let canon = asked.map(|asked| asked.of(&tree)).transpose()?.unwrap_or_default();
         let rules = canon.rules;
         let spool = Some(spool());
-        let source = Source { tree, seed, epoch, architecture, threads, spool, rules };
+        let source = BuildInput { tree, seed, epoch, architecture, threads, spool, rules };
         let mut plan = plan(source)?;
         plan.warnings.splice(0..0, warnings.into_iter().chain(canon.warning));
         plan.parameters.normalize = canon.profile.map(Profile::name);

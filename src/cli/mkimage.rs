@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arguments::{EspFat, Fs, Mkimage};
 use super::build::{First, Job};
 use super::{complain, meaning};
-use crate::disk::Root;
+use crate::disk::RootFs;
 use crate::disk::image::{self, EspSource};
 use crate::error::Result;
 use crate::fat::Variant;
@@ -23,8 +23,8 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let patterns = typed.btrfs.patterns()?;
     let mut options = image::Options {
         root: match typed.fs {
-            Fs::Ext4 => Root::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
-            Fs::Btrfs => Root::Btrfs(typed.btrfs.meaning(&typed.room, &patterns)?),
+            Fs::Ext4 => RootFs::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
+            Fs::Btrfs => RootFs::Btrfs(typed.btrfs.meaning(&typed.room, &patterns)?),
         },
         size: meaning::size(&typed.size)?,
         sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,

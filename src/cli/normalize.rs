@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::arguments::{self, Normalize};
 use super::{complain, meaning, print_json, say, sha256_of, text_of};
-use crate::disk::Origin;
+use crate::disk::ValueOrigin;
 use crate::disk::source::epoch;
 use crate::error::Result;
 use crate::name::Escaped;
@@ -181,8 +181,8 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
             profile: canon.profile,
             source_date_epoch: epoch.seconds,
             source_date_epoch_from: match origin {
-                Origin::Given => "given",
-                Origin::Tree => "tree",
+                ValueOrigin::Given => "given",
+                ValueOrigin::Tree => "tree",
             },
             fired: report.fired.iter().map(Into::into).collect(),
             suspicions: suspicions
@@ -231,7 +231,7 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
 }
 
 /// What rules did, a line for each, with the first paths.
-pub(super) fn lines(report: &Report, epoch: Origin) -> Vec<String> {
+pub(super) fn lines(report: &Report, epoch: ValueOrigin) -> Vec<String> {
     let mut lines: Vec<_> = report
         .fired
         .iter()
@@ -247,7 +247,7 @@ pub(super) fn lines(report: &Report, epoch: Origin) -> Vec<String> {
             format!("normalized: {verb} by {rule}: {}{more}", shown.join(", "))
         })
         .collect();
-    if epoch == Origin::Tree && report.fired.iter().any(|fired| fired.by_epoch) {
+    if epoch == ValueOrigin::Tree && report.fired.iter().any(|fired| fired.by_epoch) {
         lines.push(
             "normalized: with the newest time in the tree; give --source-date-epoch to have the \
              same from another installation"

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::disk::{FileSystem, Origin, Plan, Product};
+use crate::disk::{FileSystem, Plan, Product, ValueOrigin};
 use crate::name::HostPath;
 use crate::size::{GIB, KIB, MIB};
 
@@ -34,15 +34,15 @@ pub(super) fn of(plan: &Plan, out: &Path) -> String {
     }
     if let Some((seed, origin)) = plan.basis.seed {
         let note = match origin {
-            Origin::Given => "",
-            Origin::Tree => ", derived from the tree",
+            ValueOrigin::Given => "",
+            ValueOrigin::Tree => ", derived from the tree",
         };
         lines.add(format_args!("  seed {}{note}", seed.0));
     }
     let (epoch, origin) = plan.basis.epoch;
     let note = match origin {
-        Origin::Given => "",
-        Origin::Tree => ", the newest time in the tree",
+        ValueOrigin::Given => "",
+        ValueOrigin::Tree => ", the newest time in the tree",
     };
     lines.add(format_args!("  source date epoch {}{note}", epoch.seconds));
     lines.0

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::esp::{self, EspDirectory, mount_points};
-use super::file_system::Content;
+use super::file_system::PlannedFs;
 use super::image::Options;
 use super::{ALIGNMENT, Identity, Vfat};
 use crate::error::{Error, Result};
@@ -219,7 +219,7 @@ impl BootPartition {
         start: u64,
         size: u64,
         options: &Options,
-    ) -> Result<Content> {
+    ) -> Result<PlannedFs> {
         let variant = options.esp_fat.unwrap_or(Variant::Fat32);
         let vfat = Vfat { variant: Some(variant), ..self.vfat(options) };
         let planned = vfat.plan(&self.tree, identity.file_system, epoch, start, Some(size));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::file_system::Content;
+use super::file_system::PlannedFs;
 use super::manifest::Codecs;
 use super::{FileSystem, Format, Swapfile, swap};
 use crate::btrfs::{self, Checksum, Compat, Compression, Contents, Metadata, PrepassOptions};
@@ -135,7 +135,7 @@ impl PathFilter {
 }
 
 /// A btrfs whose content was looked into, and whose size is not settled.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedBtrfs {
     tree: Arc<Tree>,
     contents: Arc<Contents>,
     options: btrfs::Options,
@@ -151,7 +151,7 @@ impl Btrfs {
         uuid: Uuid,
         epoch: Timestamp,
         reading: &PrepassOptions<'_>,
-    ) -> Result<Prepared> {
+    ) -> Result<PreparedBtrfs> {
         let swapfile = self.swapfile.as_ref();
         if let Some(swapfile) = swapfile {
             swapfile.check_writable(&self.subvolumes)?;
@@ -193,7 +193,7 @@ impl Btrfs {
             multiple: MIB,
         };
         let contents = Arc::new(btrfs::prepass(&tree, &scan, &options, reading)?);
-        Ok(Prepared { tree, contents, options, label })
+        Ok(PreparedBtrfs { tree, contents, options, label })
     }
 }
 
@@ -207,7 +207,7 @@ fn find(tree: &Tree, parameter: &'static str, path: &[u8]) -> Result<InodeId> {
     })
 }
 
-impl Prepared {
+impl PreparedBtrfs {
     /// The programs that compressed content, with their versions.
     pub(crate) fn codecs(&self) -> Codecs {
         match self.contents.spool() {
@@ -217,7 +217,7 @@ impl Prepared {
     }
 
     /// Settles the size, with the headroom if there is no fixed one.
-    pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
+    pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<PlannedFs> {
         let options = btrfs::Options { size, headroom, ..self.options.clone() };
         let btrfs::Plan { layout, warnings } = btrfs::plan(&self.tree, &self.contents, &options)?;
         let file_system = FileSystem {
@@ -227,7 +227,7 @@ impl Prepared {
             label: self.label.clone(),
             size: layout.size(),
         };
-        Ok(Content { layout, file_system, warnings })
+        Ok(PlannedFs { layout, file_system, warnings })
     }
 }
 

@@ -16,21 +16,21 @@ pub struct Definition {
     /// Its attributes; `None` for those of its type.
     pub attributes: Option<Attributes>,
     /// How much of the disk it takes.
-    pub room: Room,
+    pub size: SizePolicy,
 }
 
 impl Definition {
     /// A partition of this type with everything else left to the defaults.
     #[must_use]
     pub fn new(partition_type: PartitionType) -> Self {
-        let room = Room::default();
-        Self { partition_type, label: None, uuid: None, attributes: None, room }
+        let room = SizePolicy::default();
+        Self { partition_type, label: None, uuid: None, attributes: None, size: room }
     }
 }
 
 /// How much of the disk a partition takes, and leaves free behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Room {
+pub struct SizePolicy {
     /// The least size in bytes; `None` for what its content needs.
     pub size_min: Option<u64>,
     /// The largest size in bytes; `None` for any.
@@ -50,7 +50,7 @@ pub struct Room {
 /// The largest weight.
 pub const WEIGHT_MAX: u32 = 1_000_000;
 
-impl Default for Room {
+impl Default for SizePolicy {
     fn default() -> Self {
         Self {
             size_min: None,

@@ -69,7 +69,7 @@ impl FileSystem {
 
 /// A file system that is planned.
 #[derive(Debug)]
-pub(crate) struct Content {
+pub(crate) struct PlannedFs {
     pub(crate) layout: Layout,
     pub(crate) file_system: FileSystem,
     pub(crate) warnings: Vec<Warning>,
@@ -145,7 +145,7 @@ impl Ext4 {
         uuid: Uuid,
         epoch: Timestamp,
         size: Option<u64>,
-    ) -> Result<Content> {
+    ) -> Result<PlannedFs> {
         let options = self.options(uuid, epoch, size);
         let ext4::Plan { layout, warnings } = ext4::plan(tree, scan, &options)?;
         let label = self.label.clone().unwrap_or_default();
@@ -160,7 +160,7 @@ impl Ext4 {
             ));
         }
         let file_system = FileSystem { format: Format::Ext4, variant: None, uuid, label, size };
-        Ok(Content { layout, file_system, warnings })
+        Ok(PlannedFs { layout, file_system, warnings })
     }
 }
 
@@ -203,14 +203,14 @@ impl Vfat {
         epoch: Timestamp,
         start: u64,
         size: Option<u64>,
-    ) -> Result<Content> {
+    ) -> Result<PlannedFs> {
         let options = self.options(uuid, epoch, start, size);
         let fat::Plan { layout, variant, warnings } = fat::plan(tree, &options)?;
         let label = self.label.clone().unwrap_or_default();
         let size = layout.size();
         let file_system =
             FileSystem { format: Format::Vfat, variant: Some(variant), uuid, label, size };
-        Ok(Content { layout, file_system, warnings })
+        Ok(PlannedFs { layout, file_system, warnings })
     }
 }
 

@@ -4,13 +4,13 @@
 
 use super::boot::{self, Divided};
 pub use super::esp::EspSource;
-use super::file_system::Content;
+use super::file_system::PlannedFs;
 use super::manifest::Parameters;
-use super::place::{Bounds, Candidate, Demand, Place, Presence, place};
+use super::place::{Candidate, Place, Presence, SizeRange, SpaceRequest, place};
 use super::root::Planner;
 use super::{
-    ALIGNMENT, Definition, Disk, Identity, Partition, Plan, Product, Root, Source, esp, identify,
-    source,
+    ALIGNMENT, BuildInput, Definition, Disk, Identity, Partition, Plan, Product, RootFs, esp,
+    identify, source,
 };
 use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The root file system.
-    pub root: Root,
+    pub root: RootFs,
     /// The size of the whole image in bytes, of which the root takes what is left; `None` for the
     /// smallest that leaves the root's headroom.
     pub size: Option<u64>,
@@ -71,7 +71,7 @@ impl Options {
 /// Those of the file systems, and [`Error::Parameter`] if the architecture can't be told from the
 /// tree, the epoch is out of range, the size is no multiple of the sector size, sectors of the
 /// ESP are smaller than those of the disk, or there is no place for the content of the ESP.
-pub fn plan(source: Source, options: &Options) -> Result<Plan> {
+pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     if let Some(sectors) = options.esp_sector_size
         && sectors.bytes() < options.sector_size.bytes()
     {
@@ -82,9 +82,10 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             format!("give {of_disk}, or leave it out"),
         ));
     }
-    let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
+    let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
     let esp = esp::mount(&mut tree, &options.esp, options.has_xbootldr())?;
-    let (mut basis, normalization, mut warnings) = source::settle(&mut tree, epoch, &rules)?;
+    let (mut basis, normalization, mut warnings) =
+        source::resolve_inputs(&mut tree, epoch, &rules)?;
     let architecture = source::architecture(&tree, architecture)?;
     basis.architecture = Some(architecture);
     let epoch = basis.epoch.0;
@@ -171,7 +172,7 @@ struct Placed {
     /// The size of the disk in bytes.
     size: u64,
     places: Vec<Place>,
-    root: Content,
+    root: PlannedFs,
 }
 
 impl Placed {
@@ -183,7 +184,7 @@ impl Placed {
         planner: &Planner,
         options: &Options,
     ) -> Result<Self> {
-        let any = Bounds { min: ALIGNMENT, max: u64::MAX };
+        let any = SizeRange { min: ALIGNMENT, max: u64::MAX };
         let places = place_all(size, identities, sizes, any, options);
         let room = places.as_ref().map_or(0, |places| places[sizes.len()].size);
         let root = planner.plan(Some(room), None).or_else(|error| {
@@ -207,7 +208,7 @@ impl Placed {
         let root = planner.plan(None, options.root.headroom())?;
         let room = round_up(root.file_system.size, ALIGNMENT);
         let size = around(sizes) + room;
-        let places = place_all(size, identities, sizes, Bounds::exactly(room), options);
+        let places = place_all(size, identities, sizes, SizeRange::exactly(room), options);
         Ok(Self { size, places: places.expect("the disk was made for them"), root })
     }
 }
@@ -223,13 +224,13 @@ fn place_all(
     size: u64,
     identities: &[Identity],
     sizes: &[u64],
-    root: Bounds,
+    root: SizeRange,
     options: &Options,
 ) -> Option<Vec<Place>> {
-    let demands = sizes.iter().map(|&size| Bounds::exactly(size)).chain([root]);
-    let candidate = |(identity, size): (&Identity, Bounds)| Candidate {
+    let demands = sizes.iter().map(|&size| SizeRange::exactly(size)).chain([root]);
+    let candidate = |(identity, size): (&Identity, SizeRange)| Candidate {
         partition_type: identity.partition_type.guid(),
-        demand: Demand { size, weight: 1, ..Demand::none() },
+        demand: SpaceRequest { size, weight: 1, ..SpaceRequest::none() },
         priority: 0,
         presence: Presence::New,
         group: None,

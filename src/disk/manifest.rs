@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Basis, Btrfs, Ext4, FileSystem, Origin, Partition, PathFilter, Plan, Product, Root, Swapfile,
-    bare, image,
+    Btrfs, Ext4, FileSystem, Partition, PathFilter, Plan, Product, ResolvedInputs, RootFs,
+    Swapfile, ValueOrigin, image, single,
 };
 use crate::btrfs::{Checksum, Compat, Metadata};
 use crate::ext4::Profile;
@@ -331,10 +331,10 @@ impl From<&FileSystem> for FileSystemRecord {
 }
 
 impl Resolved {
-    fn new(asked: Parameters, basis: &Basis) -> Self {
+    fn new(asked: Parameters, basis: &ResolvedInputs) -> Self {
         let from = |origin| match origin {
-            Origin::Given => "given",
-            Origin::Tree => "tree",
+            ValueOrigin::Given => "given",
+            ValueOrigin::Tree => "tree",
         };
         Self {
             seed: basis.seed.map(|(seed, _)| seed.0.to_string()),
@@ -407,8 +407,8 @@ impl Parameters {
 
     pub(super) fn of_image(options: &image::Options) -> Self {
         let root = match &options.root {
-            Root::Ext4(ext4) => Self::of_ext4(ext4),
-            Root::Btrfs(btrfs) => Self::of_btrfs(btrfs),
+            RootFs::Ext4(ext4) => Self::of_ext4(ext4),
+            RootFs::Btrfs(btrfs) => Self::of_btrfs(btrfs),
         };
         Self {
             size: options.size,
@@ -424,11 +424,11 @@ impl Parameters {
         }
     }
 
-    pub(super) fn of_file_system(options: &bare::Options) -> Self {
+    pub(super) fn of_file_system(options: &single::Options) -> Self {
         let asked = match &options.file_system {
-            bare::FileSystem::Ext4(ext4) => Self::of_ext4(ext4),
-            bare::FileSystem::Btrfs(btrfs) => Self::of_btrfs(btrfs),
-            bare::FileSystem::Vfat { vfat, headroom: room } => Self {
+            single::FileSystem::Ext4(ext4) => Self::of_ext4(ext4),
+            single::FileSystem::Btrfs(btrfs) => Self::of_btrfs(btrfs),
+            single::FileSystem::Vfat { vfat, headroom: room } => Self {
                 fs: "vfat",
                 headroom: headroom(*room),
                 sector_size: Some(vfat.sector_size),

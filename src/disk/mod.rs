@@ -5,7 +5,6 @@
 //! partitions, [`bare`] a single file system without a partition table.
 
 mod architecture;
-pub mod bare;
 mod boot;
 pub(crate) mod btrfs;
 mod definition;
@@ -16,6 +15,7 @@ pub mod manifest;
 mod partition;
 pub mod place;
 pub(crate) mod root;
+pub mod single;
 pub(crate) mod source;
 pub(crate) mod swap;
 
@@ -24,13 +24,13 @@ use crate::normalize::Report;
 use crate::report::Warning;
 
 pub use btrfs::{Btrfs, PathFilter, Subvolume};
-pub use definition::{Definition, Room, WEIGHT_MAX};
+pub use definition::{Definition, SizePolicy, WEIGHT_MAX};
 pub use file_system::{Ext4, FileSystem, Format, Vfat};
 use manifest::Parameters;
 pub use manifest::{LAYOUT_VERSION, Manifest};
 pub use partition::{Disk, Identity, Partition, identify};
-pub use root::Root;
-pub use source::{Basis, EPOCHS, Origin, Source};
+pub use root::RootFs;
+pub use source::{BuildInput, EPOCHS, ResolvedInputs, ValueOrigin};
 pub use swap::Swapfile;
 
 /// Partitions start and end at multiples of this many bytes.
@@ -44,7 +44,7 @@ pub struct Plan {
     /// What the image is, in words.
     pub product: Product,
     /// What all its ids and times come from.
-    pub basis: Basis,
+    pub basis: ResolvedInputs,
     /// What brought the tree into its canonical form.
     pub normalization: Report,
     /// What it was asked to be.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::btrfs::{Btrfs, Prepared};
-use super::file_system::{Content, Ext4};
+use super::btrfs::{Btrfs, PreparedBtrfs};
+use super::file_system::{Ext4, PlannedFs};
 use super::manifest::Codecs;
 use super::swap::{self, Swapfile};
 use crate::btrfs::PrepassOptions;
@@ -16,14 +16,14 @@ use crate::tree::{HoleScan, Tree};
 
 /// How to make the root file system.
 #[derive(Debug, Clone)]
-pub enum Root {
+pub enum RootFs {
     /// As ext4.
     Ext4(Ext4),
     /// As btrfs.
     Btrfs(Btrfs),
 }
 
-impl Default for Root {
+impl Default for RootFs {
     fn default() -> Self {
         Self::Ext4(Ext4::default())
     }
@@ -32,10 +32,10 @@ impl Default for Root {
 /// A root file system of which all is known but its size.
 pub(crate) enum Planner {
     Ext4 { ext4: Ext4, tree: Arc<Tree>, scan: HoleScan, uuid: Uuid, epoch: Timestamp },
-    Btrfs(Prepared),
+    Btrfs(PreparedBtrfs),
 }
 
-impl Root {
+impl RootFs {
     /// The label, if one is asked for.
     pub(crate) fn label(&self) -> Option<&String> {
         match self {
@@ -88,7 +88,7 @@ impl Root {
 
 impl Planner {
     /// Plans it with this size, or with the smallest that leaves the headroom.
-    pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<Content> {
+    pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<PlannedFs> {
         match self {
             Self::Ext4 { ext4, tree, scan, uuid, epoch } => {
                 let ext4 = Ext4 { headroom, ..ext4.clone() };

@@ -20,7 +20,7 @@ pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 
 /// A tree and what an image of it is made with.
 #[derive(Debug)]
-pub struct Source {
+pub struct BuildInput {
     /// The tree.
     pub tree: Tree,
     /// What all ids are derived from; `None` to derive it from the tree.
@@ -41,7 +41,7 @@ pub struct Source {
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// The caller.
     Given,
     /// The tree.
@@ -50,18 +50,18 @@ pub enum Origin {
 
 /// What all ids and times of an image come from.
 #[derive(Debug, Clone, Copy)]
-pub struct Basis {
+pub struct ResolvedInputs {
     /// The seed, if any id was derived from it.
-    pub seed: Option<(Seed, Origin)>,
+    pub seed: Option<(Seed, ValueOrigin)>,
     /// The latest time of anything in the image.
-    pub epoch: (Timestamp, Origin),
+    pub epoch: (Timestamp, ValueOrigin),
     /// How many inodes of the tree were newer than that.
     pub clamped: usize,
     /// What the tree's programs run on, if it matters.
-    pub architecture: Option<(Architecture, Origin)>,
+    pub architecture: Option<(Architecture, ValueOrigin)>,
 }
 
-impl Source {
+impl BuildInput {
     /// A tree with everything else derived from it.
     #[must_use]
     pub fn new(tree: Tree) -> Self {
@@ -78,61 +78,61 @@ impl Source {
 }
 
 /// The epoch that is given, or else the newest time of the tree.
-pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp, Origin)> {
+pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp, ValueOrigin)> {
     match given {
-        Some(epoch) if EPOCHS.contains(&epoch.seconds) => Ok((epoch, Origin::Given)),
+        Some(epoch) if EPOCHS.contains(&epoch.seconds) => Ok((epoch, ValueOrigin::Given)),
         Some(epoch) => Err(Error::parameter(
             "--source-date-epoch",
             format!("{} is out of range", epoch.seconds),
             format!("give it from {} to {}", EPOCHS.start(), EPOCHS.end()),
         )),
-        None => Ok((newest(tree), Origin::Tree)),
+        None => Ok((newest(tree), ValueOrigin::Tree)),
     }
 }
 
 /// Settles the epoch and sets all later times of the tree to it.
-pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Basis> {
+pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<ResolvedInputs> {
     let epoch = epoch(tree, given)?;
     let clamped = tree.clamp_times(epoch.0);
-    Ok(Basis { seed: None, epoch, clamped, architecture: None })
+    Ok(ResolvedInputs { seed: None, epoch, clamped, architecture: None })
 }
 
 /// Settles the epoch, brings the tree into its canonical form, and sets all later times of it to
 /// the epoch. The warnings are about secrets that stay.
-pub(super) fn settle(
+pub(super) fn resolve_inputs(
     tree: &mut Tree,
     given: Option<Timestamp>,
     rules: &Rules,
-) -> Result<(Basis, Report, Vec<Warning>)> {
+) -> Result<(ResolvedInputs, Report, Vec<Warning>)> {
     // The epoch is that of the tree as it came: rules ask for it.
     let (epoch, origin) = epoch(tree, given)?;
     let report = normalize::normalize(tree, rules, epoch)?;
     let warnings = normalize::exposed(tree, rules, epoch)?;
     let basis = clamp(tree, Some(epoch))?;
-    Ok((Basis { epoch: (epoch, origin), ..basis }, report, warnings))
+    Ok((ResolvedInputs { epoch: (epoch, origin), ..basis }, report, warnings))
 }
 
 /// Settles the architecture.
 pub(super) fn architecture(
     tree: &Tree,
     given: Option<Architecture>,
-) -> Result<(Architecture, Origin)> {
+) -> Result<(Architecture, ValueOrigin)> {
     match given {
-        Some(architecture) => Ok((architecture, Origin::Given)),
-        None => Ok((architecture::detect(tree)?, Origin::Tree)),
+        Some(architecture) => Ok((architecture, ValueOrigin::Given)),
+        None => Ok((architecture::detect(tree)?, ValueOrigin::Tree)),
     }
 }
 
 /// Settles the seed, of all trees that go into the image if it is not given.
-pub(crate) fn seed(given: Option<Seed>, scans: &[HoleScan]) -> (Seed, Origin) {
+pub(crate) fn seed(given: Option<Seed>, scans: &[HoleScan]) -> (Seed, ValueOrigin) {
     if let Some(seed) = given {
-        return (seed, Origin::Given);
+        return (seed, ValueOrigin::Given);
     }
     let mut hash = Sha256::new();
     for scan in scans {
         hash.update(scan.digest().expect("it is asked for where no seed is given"));
     }
-    (Seed::from_digest(hash.finalize().into()), Origin::Tree)
+    (Seed::from_digest(hash.finalize().into()), ValueOrigin::Tree)
 }
 
 /// The first whole second that nothing in the tree is after, so that it clamps nothing and can be
@@ -174,7 +174,10 @@ mod tests {
             let epoch = given.map(Timestamp::from_seconds);
             let basis = clamp(&mut tree(mtimes), epoch).unwrap();
             assert_eq!(basis.epoch.0, Timestamp::from_seconds(expected), "{mtimes:?}");
-            assert_eq!(basis.epoch.1, if given.is_some() { Origin::Given } else { Origin::Tree });
+            assert_eq!(
+                basis.epoch.1,
+                if given.is_some() { ValueOrigin::Given } else { ValueOrigin::Tree }
+            );
             assert_eq!(basis.clamped, clamped, "{mtimes:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! How large a partition can be: what its definition says, and what its content needs.
 
 use super::{Definition, Format, Verity};
-use crate::disk::Room;
-use crate::disk::place::{Bounds, Demand};
+use crate::disk::SizePolicy;
+use crate::disk::place::{SizeRange, SpaceRequest};
 use crate::gpt::{PartitionType, Role, SectorSize};
 use crate::size::{KIB, MIB, round_up};
 
@@ -42,14 +42,14 @@ impl Metrics {
     /// What a partition takes that is to be made, with `content` bytes of content if that is known
     /// (`CopyBlocks=`, `Minimize=`).
     #[must_use]
-    pub fn demand(&self, definition: &Definition, content: Option<u64>) -> Demand {
-        self.bounded(definition, &definition.partition.room, self.content(definition, content))
+    pub fn demand(&self, definition: &Definition, content: Option<u64>) -> SpaceRequest {
+        self.bounded(definition, &definition.partition.size, self.content(definition, content))
     }
 
     /// What a partition takes that exists, and has its content.
     #[must_use]
-    pub fn existing(&self, definition: &Definition) -> Demand {
-        self.bounded(definition, &definition.partition.room, 0)
+    pub fn existing(&self, definition: &Definition) -> SpaceRequest {
+        self.bounded(definition, &definition.partition.size, 0)
     }
 
     /// What a partition takes that also does for its supplement, to be made (with `content` as in
@@ -64,10 +64,10 @@ impl Metrics {
         supplement: &Definition,
         content: Option<u64>,
         exists: bool,
-    ) -> Demand {
-        let (own, other) = (&definition.partition.room, &supplement.partition.room);
+    ) -> SpaceRequest {
+        let (own, other) = (&definition.partition.size, &supplement.partition.size);
         let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
-        let room = Room {
+        let room = SizePolicy {
             size_min: other.size_min.map(|min| min.max(own.size_min.unwrap_or(0))),
             size_max: least(own.size_max, other.size_max),
             padding_min: match own.padding_min {
@@ -87,26 +87,27 @@ impl Metrics {
         self.bounded(definition, &room, content)
     }
 
-    fn bounded(&self, definition: &Definition, room: &Room, content: u64) -> Demand {
+    fn bounded(&self, definition: &Definition, room: &SizePolicy, content: u64) -> SpaceRequest {
         let size = if is_signature(definition.partition.partition_type) {
-            Bounds::exactly(SIGNATURE)
+            SizeRange::exactly(SIGNATURE)
         } else {
             let min = self.defined(definition, room).max(content);
             let max = room.size_max.map_or(u64::MAX, |max| max / self.grain * self.grain);
-            Bounds { min, max: max.max(min) }
+            SizeRange { min, max: max.max(min) }
         };
-        let padding = Bounds { min: room.padding_min, max: room.padding_max.unwrap_or(u64::MAX) };
-        let &Room { weight, padding_weight, .. } = room;
-        Demand { size, padding, weight, padding_weight }
+        let padding =
+            SizeRange { min: room.padding_min, max: room.padding_max.unwrap_or(u64::MAX) };
+        let &SizePolicy { weight, padding_weight, .. } = room;
+        SpaceRequest { size, padding, weight, padding_weight }
     }
 
     /// The least size that a definition gives a partition, whatever is in it.
     #[must_use]
     pub fn size_min(&self, definition: &Definition) -> u64 {
-        self.defined(definition, &definition.partition.room)
+        self.defined(definition, &definition.partition.size)
     }
 
-    fn defined(&self, definition: &Definition, room: &Room) -> u64 {
+    fn defined(&self, definition: &Definition, room: &SizePolicy) -> u64 {
         // What can't be written to is of no use beyond its content.
         let read_only = definition.verity != Verity::Off || is_read_only(definition);
         let default = if read_only { 1 } else { DEFAULT };
@@ -184,8 +185,8 @@ mod tests {
 
     fn sized(min: Option<u64>, max: Option<u64>) -> Definition {
         let mut definition = definition(PartitionType::Home, None);
-        definition.partition.room.size_min = min;
-        definition.partition.room.size_max = max;
+        definition.partition.size.size_min = min;
+        definition.partition.size.size_max = max;
         definition
     }
 
@@ -213,9 +214,9 @@ mod tests {
             (T::Esp, Some(Format::Ext4), 32 * MIB),
         ] {
             let definition = definition(kind, format);
-            let Demand { size, padding, .. } = METRICS.demand(&definition, None);
+            let SpaceRequest { size, padding, .. } = METRICS.demand(&definition, None);
             assert_eq!((size.min, size.max), (expected, u64::MAX), "{definition:?}");
-            assert_eq!(padding, Bounds::ANY);
+            assert_eq!(padding, SizeRange::ANY);
         }
     }
 
@@ -229,13 +230,13 @@ mod tests {
             (4096, None, Some(5 * MIB), (10 * MIB, 10 * MIB)),
             (16_384, Some(1), Some(u64::MAX), (16_384, u64::MAX / 16_384 * 16_384)),
         ] {
-            let Bounds { min, max } =
+            let SizeRange { min, max } =
                 Metrics { grain, ..METRICS }.demand(&sized(min, max), None).size;
             assert_eq!((min, max), expected);
         }
         let mut small = definition(PartitionType::Home, Some(Format::Ext4));
-        small.partition.room.size_max = Some(20 * MIB);
-        assert_eq!(METRICS.demand(&small, None).size, Bounds::exactly(32 * MIB));
+        small.partition.size.size_max = Some(20 * MIB);
+        assert_eq!(METRICS.demand(&small, None).size, SizeRange::exactly(32 * MIB));
     }
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
         let mut signature = definition(PartitionType::Of(Role::UsrVeritySig, x86_64), None);
         signature.verity = Verity::Signature;
         let metrics = Metrics { grain: MIB, ..METRICS };
-        assert_eq!(metrics.demand(&signature, None).size, Bounds::exactly(16_384));
+        assert_eq!(metrics.demand(&signature, None).size, SizeRange::exactly(16_384));
     }
 
     #[test]
@@ -301,16 +302,16 @@ mod tests {
             ((m50, None), (m44, None), 50 * MIB, u64::MAX),
             ((m44, None), (m50, m60), 50 * MIB, 60 * MIB),
         ] {
-            assert_eq!(merged(target, supplement), Bounds { min, max });
+            assert_eq!(merged(target, supplement), SizeRange { min, max });
         }
         let mut padded = sized(None, None);
-        padded.partition.room.padding_min = MIB;
-        padded.partition.room.weight = 5;
+        padded.partition.size.padding_min = MIB;
+        padded.partition.size.weight = 5;
         let demand = METRICS.merged(&sized(None, None), &padded, None, true);
         assert_eq!((demand.padding.min, demand.weight), (0, 5));
-        padded.partition.room.padding_max = Some(3 * MIB);
+        padded.partition.size.padding_max = Some(3 * MIB);
         let demand = METRICS.merged(&padded, &padded, None, true);
-        assert_eq!(demand.padding, Bounds { min: MIB, max: 3 * MIB });
+        assert_eq!(demand.padding, SizeRange { min: MIB, max: 3 * MIB });
     }
 
     /// Hash devices of `veritysetup format`: the superblock's block and those of the tree.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Definition, Format, Minimize, Options, chase, label};
 use crate::btrfs::PrepassOptions;
 use crate::disk::root::Planner;
-use crate::disk::{Btrfs, Ext4, Identity, Root, Subvolume, Vfat, source, swap};
+use crate::disk::{Btrfs, Ext4, Identity, RootFs, Subvolume, Vfat, source, swap};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Render};
 use crate::name::HostPath;
@@ -99,8 +99,8 @@ impl Content {
                 let vfat = Vfat { sector_size, label, variant: None };
                 return Ok(Self::Fat(Fat { tree, vfat, uuid, epoch }));
             }
-            Some(Format::Ext4) => Root::Ext4(Ext4 { profile: options.ext4, ..Ext4::default() }),
-            Some(Format::Btrfs) => Root::Btrfs(Btrfs {
+            Some(Format::Ext4) => RootFs::Ext4(Ext4 { profile: options.ext4, ..Ext4::default() }),
+            Some(Format::Btrfs) => RootFs::Btrfs(Btrfs {
                 subvolumes,
                 default_subvolume: definition.default_subvolume.clone(),
                 compression: compression(definition)?,
@@ -109,8 +109,8 @@ impl Content {
             }),
         };
         let label = match &root {
-            Root::Ext4(_) => label::ext4(label).to_owned(),
-            Root::Btrfs(_) => label.clone(),
+            RootFs::Ext4(_) => label::ext4(label).to_owned(),
+            RootFs::Btrfs(_) => label.clone(),
         };
         Ok(Self::Planned(root.prepare(tree, scan, uuid, label, epoch, &reading)?))
     }

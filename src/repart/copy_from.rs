@@ -11,7 +11,7 @@ use super::content::Blocks;
 use super::image::device_sector_size;
 use super::run::Report;
 use super::{Definition, Filter};
-use crate::disk::{self, Room};
+use crate::disk::{self, SizePolicy};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Partition, ReadGpt, Table, TableState};
 use crate::name::HostPath;
@@ -63,12 +63,12 @@ pub fn definitions(path: &Path, filter: &Filter, report: Report<'_>) -> Result<V
                 label: Some(partition.name.clone()).filter(|name| !name.is_empty()),
                 uuid: Some(partition.uuid),
                 attributes: Some(partition.attributes),
-                room: Room {
+                size: SizePolicy {
                     size_min: Some(partition.size),
                     size_max: Some(partition.size),
                     padding_min: gap,
                     padding_max: Some(gap),
-                    ..Room::default()
+                    ..SizePolicy::default()
                 },
             })
         });

@@ -46,7 +46,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
                 ));
             }
         }
-        if one.partition.room.priority != data.partition.room.priority {
+        if one.partition.size.priority != data.partition.size.priority {
             return Err(one.fault(
                 format!("the partitions with VerityMatchKey={key} differ in Priority="),
                 "give them the same",

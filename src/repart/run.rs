@@ -14,7 +14,7 @@ use super::populate::{Population, Validate, populate};
 use super::{
     Definition, Format, Minimize, Options, Size, Verity, config, generate, relations, shown,
 };
-use crate::disk::place::{self, Candidate, Demand, Extent, Merge, Place, Presence};
+use crate::disk::place::{self, Candidate, Extent, Merge, Place, Presence, SpaceRequest};
 use crate::disk::{Identity, source};
 use crate::error::{Error, Result};
 use crate::gpt::{PartitionType, Role, SectorSize};
@@ -477,9 +477,9 @@ impl Grounds<'_> {
                 partition_type: partition.partition_type().guid(),
                 demand: match definition {
                     Some(definition) => self.demand(at, definition, sizes),
-                    None => Demand::none(),
+                    None => SpaceRequest::none(),
                 },
-                priority: definition.map_or(0, |one| one.partition.room.priority),
+                priority: definition.map_or(0, |one| one.partition.size.priority),
                 presence,
                 group: keys[at].and_then(first).and_then(|first| u32::try_from(first).ok()),
                 merge: definition.and_then(|one| self.merge(at, one, sizes)),
@@ -489,7 +489,7 @@ impl Grounds<'_> {
     }
 
     /// How much room a partition takes.
-    fn demand(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> Demand {
+    fn demand(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> SpaceRequest {
         if self.partitions[at].existing.is_some() {
             return self.metrics.existing(definition);
         }
@@ -497,10 +497,10 @@ impl Grounds<'_> {
         // A hash tree has to do for the largest size that its data may get.
         if definition.verity == Verity::Hash
             && definition.minimize == Minimize::Off
-            && definition.partition.room.size_min.is_none()
+            && definition.partition.size.size_min.is_none()
             && let Some(data) = self.sibling(at, Verity::Data)
             && let Some(data) = &self.partitions[data].definition
-            && let Some(max) = data.partition.room.size_max
+            && let Some(max) = data.partition.size.size_max
         {
             let verity::Parameters { data_block_size, hash_block_size, .. } =
                 self.verity(at, max, Seed(Uuid::nil()));

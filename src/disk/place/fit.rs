@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::area::{Area, areas, extent};
-use super::{Bounds, Candidate, Demand, Extent, Presence, Shortage};
+use super::{Candidate, Extent, NoSpace, Presence, SizeRange, SpaceRequest};
 use crate::size::round_up;
 
 /// What is decided of each candidate.
 #[derive(Debug, Clone, Copy, Default)]
-struct Fate {
+struct Decision {
     /// It is left out.
     dropped: bool,
     /// It was there, and stays as it is.
@@ -21,25 +21,25 @@ struct Fate {
 
 /// Candidates and the areas that they go to.
 #[derive(Debug)]
-pub(super) struct Fit<'a> {
+pub(super) struct Assignment<'a> {
     grain: u64,
     candidates: &'a [Candidate],
-    fates: Vec<Fate>,
+    fates: Vec<Decision>,
     areas: Vec<Area>,
     /// The numbers of the areas, smallest first.
     by_size: Vec<usize>,
 }
 
-impl<'a> Fit<'a> {
+impl<'a> Assignment<'a> {
     /// Nothing is fitted yet, and all that can be merged is.
     pub(super) fn new(span: &Range<u64>, grain: u64, candidates: &'a [Candidate]) -> Self {
         let areas = areas(span, grain, candidates);
-        let fate = |candidate: &Candidate| Fate {
+        let fate = |candidate: &Candidate| Decision {
             fixed: matches!(candidate.presence, Presence::Foreign(_)),
             merged: candidate
                 .merge
                 .is_some_and(|merge| candidates[merge.supplement].presence == Presence::New),
-            ..Fate::default()
+            ..Decision::default()
         };
         let fates = candidates.iter().map(fate).collect();
         let by_size = (0..areas.len()).collect();
@@ -51,7 +51,7 @@ impl<'a> Fit<'a> {
         span: &Range<u64>,
         grain: u64,
         candidates: &'a [Candidate],
-    ) -> Result<Self, Shortage> {
+    ) -> Result<Self, NoSpace> {
         let mut fit = Self::new(span, grain, candidates);
         loop {
             let Err(shortage) = fit.allocate() else { return Ok(fit) };
@@ -65,7 +65,7 @@ impl<'a> Fit<'a> {
     }
 
     /// First fit, the smallest area first.
-    fn allocate(&mut self) -> Result<(), Shortage> {
+    fn allocate(&mut self) -> Result<(), NoSpace> {
         for fate in &mut self.fates {
             fate.area = None;
         }
@@ -79,7 +79,7 @@ impl<'a> Fit<'a> {
             if let Some(Extent { size, .. }) = self.extent(candidate) {
                 let largest = size.saturating_add(self.free_behind(candidate));
                 if largest < needed {
-                    return Err(Shortage { candidate, needed, largest });
+                    return Err(NoSpace { candidate, needed, largest });
                 }
                 continue;
             }
@@ -90,7 +90,7 @@ impl<'a> Fit<'a> {
                 }
                 None => {
                     let largest = free.iter().copied().max().unwrap_or(0);
-                    return Err(Shortage { candidate, needed, largest });
+                    return Err(NoSpace { candidate, needed, largest });
                 }
             }
         }
@@ -122,7 +122,7 @@ impl<'a> Fit<'a> {
 
     /// Leaves out all candidates of the highest priority, if that is above 0, with their groups.
     fn drop_priority(&mut self) -> bool {
-        let can_go = |(candidate, fate): &(&Candidate, &Fate)| {
+        let can_go = |(candidate, fate): &(&Candidate, &Decision)| {
             candidate.priority > 0 && !fate.dropped && !fate.fixed
         };
         let pairs = self.candidates.iter().zip(&self.fates);
@@ -165,7 +165,7 @@ impl<'a> Fit<'a> {
     }
 
     /// What a candidate takes, as things are.
-    pub(super) fn demand(&self, index: usize) -> Demand {
+    pub(super) fn demand(&self, index: usize) -> SpaceRequest {
         let candidate = &self.candidates[index];
         let demand = match candidate.merge {
             Some(merge) if self.fates[index].merged => merge.demand,
@@ -173,22 +173,25 @@ impl<'a> Fit<'a> {
         };
         match self.extent(index) {
             None => demand,
-            Some(Extent { size, .. }) if self.fates[index].fixed => Demand {
-                size: Bounds::exactly(size),
-                padding: Bounds::ANY,
+            Some(Extent { size, .. }) if self.fates[index].fixed => SpaceRequest {
+                size: SizeRange::exactly(size),
+                padding: SizeRange::ANY,
                 weight: 0,
                 padding_weight: 0,
             },
             Some(Extent { size, .. }) => {
-                let Bounds { min, max } = demand.size;
-                Demand { size: Bounds { min: min.max(size), max: max.max(size) }, ..demand }
+                let SizeRange { min, max } = demand.size;
+                SpaceRequest {
+                    size: SizeRange { min: min.max(size), max: max.max(size) },
+                    ..demand
+                }
             }
         }
     }
 
     /// The bytes that a candidate takes with its padding, so that the next one is aligned.
     pub(super) fn needed(&self, index: usize) -> u64 {
-        let Demand { size, padding, .. } = self.demand(index);
+        let SpaceRequest { size, padding, .. } = self.demand(index);
         let start = self.start(index);
         let end = start.saturating_add(size.min).saturating_add(padding.min);
         match end.checked_next_multiple_of(self.grain) {

@@ -1,13 +1,13 @@
 //! How what is left is shared out.
 
 use super::area::Area;
-use super::fit::Fit;
-use super::{Bounds, Demand};
+use super::fit::Assignment;
+use super::{SizeRange, SpaceRequest};
 use crate::size::round_up;
 
 /// A partition's size and padding in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct PartitionSpace {
     pub(super) size: u64,
     pub(super) padding: u64,
 }
@@ -31,7 +31,7 @@ struct Share {
     /// The candidate.
     of: usize,
     is_fixed: bool,
-    bounds: Bounds,
+    bounds: SizeRange,
     weight: u64,
     given: Option<u64>,
 }
@@ -69,8 +69,8 @@ fn proportion(value: u64, mut weight: u64, mut sum: u64) -> u64 {
 }
 
 /// The room of each candidate in `order`.
-pub(super) fn share(fit: &Fit<'_>, order: &[usize]) -> Vec<Room> {
-    let mut rooms = vec![Room::default(); fit.len()];
+pub(super) fn share(fit: &Assignment<'_>, order: &[usize]) -> Vec<PartitionSpace> {
+    let mut rooms = vec![PartitionSpace::default(); fit.len()];
     for &index in order {
         if let Some(extent) = fit.extent(index) {
             rooms[index].size = extent.size;
@@ -82,7 +82,7 @@ pub(super) fn share(fit: &Fit<'_>, order: &[usize]) -> Vec<Room> {
     rooms
 }
 
-fn share_area(fit: &Fit<'_>, order: &[usize], area: &Area, rooms: &mut [Room]) {
+fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, rooms: &mut [PartitionSpace]) {
     let grain = fit.grain();
     let is_member = |index: usize| area.after == Some(index) || fit.is_in(index, area);
     let members: Vec<_> = order.iter().copied().filter(|&index| is_member(index)).collect();
@@ -93,7 +93,7 @@ fn share_area(fit: &Fit<'_>, order: &[usize], area: &Area, rooms: &mut [Room]) {
     let mut shares: Vec<_> = members
         .iter()
         .flat_map(|&of| {
-            let Demand { size, padding, weight, padding_weight } = fit.demand(of);
+            let SpaceRequest { size, padding, weight, padding_weight } = fit.demand(of);
             let share = |is_fixed, bounds, weight: u32| {
                 let weight = weight.into();
                 Share { of, is_fixed, bounds, weight, given: None }
@@ -108,18 +108,18 @@ fn share_area(fit: &Fit<'_>, order: &[usize], area: &Area, rooms: &mut [Room]) {
     }
     for pair in shares.chunks_exact(2) {
         let given = |share: &Share| share.given.expect("the last phase gives to all");
-        rooms[pair[0].of] = Room { size: given(&pair[0]), padding: given(&pair[1]) };
+        rooms[pair[0].of] = PartitionSpace { size: given(&pair[0]), padding: given(&pair[1]) };
     }
 
     for &index in members.iter().filter(|&&index| !fit.is_fixed(index)) {
-        let Room { size, .. } = &mut rooms[index];
+        let PartitionSpace { size, .. } = &mut rooms[index];
         let most = (size.saturating_add(rest.span) / grain * grain).max(*size);
         let grown = most.min(fit.demand(index).size.max).max(*size);
         rest.charge(grown - *size);
         *size = grown;
     }
     if let Some(&last) = members.last() {
-        let Room { padding, .. } = &mut rooms[last];
+        let PartitionSpace { padding, .. } = &mut rooms[last];
         *padding = padding.saturating_add(rest.span / grain * grain);
     }
 }

@@ -18,18 +18,18 @@ use crate::error::Error;
 use crate::gpt::SectorSize;
 use crate::size::{MIB, round_up};
 
-use fit::Fit;
+use fit::Assignment;
 
 /// The least and the most bytes of something; `u64::MAX` for no most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct SizeRange {
     /// The least.
     pub min: u64,
     /// The most, not less than the least.
     pub max: u64,
 }
 
-impl Bounds {
+impl SizeRange {
     /// Anything.
     pub const ANY: Self = Self { min: 0, max: u64::MAX };
 
@@ -46,22 +46,22 @@ impl Bounds {
 
 /// How much of the disk a partition takes, and leaves free behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Demand {
+pub struct SpaceRequest {
     /// Its size in bytes. A partition that exists never shrinks, whatever this says.
-    pub size: Bounds,
+    pub size: SizeRange,
     /// What stays free behind it, in bytes.
-    pub padding: Bounds,
+    pub padding: SizeRange,
     /// Its share of the room that is left.
     pub weight: u32,
     /// The share of that room which stays free behind it.
     pub padding_weight: u32,
 }
 
-impl Demand {
+impl SpaceRequest {
     /// That of a partition that stays as it is.
     #[must_use]
     pub fn none() -> Self {
-        let nothing = Bounds::exactly(0);
+        let nothing = SizeRange::exactly(0);
         Self { size: nothing, padding: nothing, weight: 0, padding_weight: 0 }
     }
 }
@@ -94,7 +94,7 @@ pub struct Candidate {
     /// The GUID of its type, which its number depends on.
     pub partition_type: Uuid,
     /// How much room it takes; of no account if it is foreign.
-    pub demand: Demand,
+    pub demand: SpaceRequest,
     /// If not all fit, those of the highest priority above 0 are left out, or stay as they are.
     pub priority: i32,
     /// Whether it is there already.
@@ -111,7 +111,7 @@ pub struct Merge {
     /// The number of the candidate that need not be made. It can itself have no `merge`.
     pub supplement: usize,
     /// What the partition that does for both takes.
-    pub demand: Demand,
+    pub demand: SpaceRequest,
 }
 
 /// The place of a partition.
@@ -144,7 +144,7 @@ pub struct Placed {
 
 /// Not all partitions that have to be on the disk fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shortage {
+pub struct NoSpace {
     /// The first candidate that does not fit.
     pub candidate: usize,
     /// The bytes that it takes at the least, with its padding.
@@ -154,7 +154,7 @@ pub struct Shortage {
     pub largest: u64,
 }
 
-impl Shortage {
+impl NoSpace {
     /// The error, with the name of the candidate and the [size of a disk](minimal_size) that would
     /// hold all.
     #[must_use]
@@ -176,9 +176,9 @@ impl Shortage {
 /// # Errors
 /// [`Shortage`] if candidates without a priority do not fit. With many supplements this takes long
 /// to find: every combination of them is tried.
-pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<Placed, Shortage> {
+pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<Placed, NoSpace> {
     let span = round_up(span.start, grain)..span.end / grain * grain;
-    let fit = Fit::find(&span, grain, candidates)?;
+    let fit = Assignment::find(&span, grain, candidates)?;
     let order = fit.order();
     let rooms = grow::share(&fit, &order);
 
@@ -225,7 +225,7 @@ pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<P
 pub fn minimal_size(grain: u64, sector_size: SectorSize, candidates: &[Candidate]) -> u64 {
     let head = round_up(MIB, grain);
     let backup = 16384 + u64::from(sector_size.bytes());
-    let fit = Fit::new(&(0..0), grain, candidates);
+    let fit = Assignment::new(&(0..0), grain, candidates);
     let needed = (0..candidates.len()).filter(|&index| fit.is_wanted(index));
     needed.map(|index| fit.needed(index)).fold(head + backup, u64::saturating_add)
 }

@@ -1,11 +1,11 @@
 //! The numbers of partitions in the table.
 
-use super::fit::Fit;
+use super::fit::Assignment;
 
 /// The slot of each candidate. One that is there keeps its own. A new one gets the lowest free slot
 /// behind all of its type, or the lowest of all: in the smallest area first, and there in the order
 /// of the disk.
-pub(super) fn slots(fit: &Fit<'_>, order: &[usize]) -> Vec<u32> {
+pub(super) fn slots(fit: &Assignment<'_>, order: &[usize]) -> Vec<u32> {
     let mut slots: Vec<_> =
         (0..fit.len()).map(|index| fit.extent(index).map(|extent| extent.slot)).collect();
     for area in fit.areas_by_size() {

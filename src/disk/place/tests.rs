@@ -7,9 +7,9 @@ use crate::size::GIB;
 fn new(min: u64, max: u64) -> Candidate {
     Candidate {
         partition_type: PartitionType::LinuxGeneric.guid(),
-        demand: Demand {
-            size: Bounds { min, max },
-            padding: Bounds::ANY,
+        demand: SpaceRequest {
+            size: SizeRange { min, max },
+            padding: SizeRange::ANY,
             weight: 1000,
             padding_weight: 0,
         },
@@ -153,7 +153,7 @@ fn groups_are_left_out_together() {
 #[test]
 fn a_supplement_is_made_where_the_merged_one_does_not_fit() {
     let merged = |min| {
-        let demand = Demand { size: Bounds { min, max: u64::MAX }, ..new(0, 0).demand };
+        let demand = SpaceRequest { size: SizeRange { min, max: u64::MAX }, ..new(0, 0).demand };
         let target = Candidate { merge: Some(Merge { supplement: 1, demand }), ..new(MIB, MIB) };
         place(MIB..21 * MIB, 4096, &[target, new(2 * MIB, 2 * MIB)]).unwrap()
     };
@@ -170,7 +170,7 @@ fn a_supplement_is_made_where_the_merged_one_does_not_fit() {
 fn what_does_not_fit_is_told() {
     let candidates = vec![new(50 * MIB, u64::MAX); 3];
     let shortage = place(MIB..125_812_224, 4096, &candidates).unwrap_err();
-    let expected = Shortage { candidate: 2, needed: 50 * MIB, largest: 19_902_464 };
+    let expected = NoSpace { candidate: 2, needed: 50 * MIB, largest: 19_902_464 };
     assert_eq!(shortage, expected);
     let minimal = minimal_size(4096, SectorSize::B512, &candidates);
     assert_eq!(minimal, 151 * MIB + 16384 + 512);
@@ -179,7 +179,7 @@ fn what_does_not_fit_is_told() {
     let extent = Extent { slot: 0, start: MIB, size: MIB };
     let tight = Candidate { presence: Presence::Existing(extent), ..new(3 * MIB, u64::MAX) };
     let shortage = place(MIB..3 * MIB, 4096, &[tight]).unwrap_err();
-    assert_eq!(shortage, Shortage { candidate: 0, needed: 3 * MIB, largest: 2 * MIB });
+    assert_eq!(shortage, NoSpace { candidate: 0, needed: 3 * MIB, largest: 2 * MIB });
 }
 
 /// Rows of the specification: what `--size=auto` made of an ESP, a root, swap and a signature.
@@ -199,24 +199,21 @@ fn amount() -> impl Strategy<Value = u64> {
     prop_oneof![0..64 * MIB, 0..4 * GIB, Just(0), any::<u64>(), Just(u64::MAX)]
 }
 
-fn bounds() -> impl Strategy<Value = Bounds> {
+fn bounds() -> impl Strategy<Value = SizeRange> {
     (amount(), amount())
-        .prop_map(|(one, other)| Bounds { min: one.min(other), max: one.max(other) })
+        .prop_map(|(one, other)| SizeRange { min: one.min(other), max: one.max(other) })
 }
 
-fn modest() -> impl Strategy<Value = Bounds> {
-    (0..40 * MIB, amount()).prop_map(|(min, more)| Bounds { min, max: min.saturating_add(more) })
+fn modest() -> impl Strategy<Value = SizeRange> {
+    (0..40 * MIB, amount()).prop_map(|(min, more)| SizeRange { min, max: min.saturating_add(more) })
 }
 
-fn demand() -> impl Strategy<Value = Demand> {
+fn demand() -> impl Strategy<Value = SpaceRequest> {
     let size = prop_oneof![6 => modest(), 1 => bounds()];
-    let padding = prop_oneof![6 => Just(Bounds::ANY), 2 => modest(), 1 => bounds()];
+    let padding = prop_oneof![6 => Just(SizeRange::ANY), 2 => modest(), 1 => bounds()];
     let weight = || prop_oneof![0..3000u32, any::<u32>()];
-    (size, padding, weight(), weight()).prop_map(|(size, padding, weight, padding_weight)| Demand {
-        size,
-        padding,
-        weight,
-        padding_weight,
+    (size, padding, weight(), weight()).prop_map(|(size, padding, weight, padding_weight)| {
+        SpaceRequest { size, padding, weight, padding_weight }
     })
 }
 
@@ -271,7 +268,7 @@ proptest! {
                     let left_alone = placed.left_alone.contains(&index);
                     match presence {
                         Presence::New => {
-                            let Bounds { min, max } = demand.size;
+                            let SizeRange { min, max } = demand.size;
                             prop_assert!((min..=max).contains(&size));
                             prop_assert!(start.is_multiple_of(grain));
                             prop_assert!(padding >= demand.padding.min);

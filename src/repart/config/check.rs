@@ -166,7 +166,7 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
 }
 
 fn check_sizes(one: &Definition) -> Result<()> {
-    let room = &one.partition.room;
+    let room = &one.partition.size;
     if one.verity == Verity::Signature && (room.size_min.is_some() || room.size_max.is_some()) {
         return Err(one.fault(
             "a signature has a size of its own",

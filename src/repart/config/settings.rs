@@ -115,7 +115,7 @@ impl Setting<'_> {
         let value = self.value;
         let empty = value.is_empty();
         let definition = &mut self.draft.definition;
-        let room = &mut definition.partition.room;
+        let room = &mut definition.partition.size;
         match self.key {
             "Type" => Ok(self.partition_type()?),
             "Label" => self.label(),
@@ -134,22 +134,22 @@ impl Setting<'_> {
             "PaddingWeight" => put(&mut room.padding_weight, weight(value)),
             "SizeMinBytes" => {
                 let size = self.size(true)?;
-                self.draft.definition.partition.room.size_min = Some(size);
+                self.draft.definition.partition.size.size_min = Some(size);
                 Ok(())
             }
             "SizeMaxBytes" => {
                 let size = self.size(false)?;
-                self.draft.definition.partition.room.size_max = Some(size);
+                self.draft.definition.partition.size.size_max = Some(size);
                 Ok(())
             }
             "PaddingMinBytes" => {
                 let size = self.size(true)?;
-                self.draft.definition.partition.room.padding_min = size;
+                self.draft.definition.partition.size.padding_min = size;
                 Ok(())
             }
             "PaddingMaxBytes" => {
                 let size = self.size(false)?;
-                self.draft.definition.partition.room.padding_max = Some(size);
+                self.draft.definition.partition.size.padding_max = Some(size);
                 Ok(())
             }
             "FactoryReset" => put(&mut definition.factory_reset, boolean(value)),

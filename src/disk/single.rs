@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::file_system::Content;
+use super::file_system::PlannedFs;
 use super::manifest::Parameters;
-use super::{ALIGNMENT, Btrfs, Ext4, Plan, Product, Source, Vfat, source, swap};
+use super::{ALIGNMENT, Btrfs, BuildInput, Ext4, Plan, Product, Vfat, source, swap};
 use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
 use crate::fat::LeaveOut;
@@ -48,9 +48,10 @@ pub enum FileSystem {
 /// # Errors
 /// Those of the file system, and [`Error::Parameter`] if the epoch is out
 /// of range.
-pub fn plan(source: Source, options: &Options) -> Result<Plan> {
-    let Source { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
-    let (mut basis, normalization, mut warnings) = source::settle(&mut tree, epoch, &rules)?;
+pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
+    let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
+    let (mut basis, normalization, mut warnings) =
+        source::resolve_inputs(&mut tree, epoch, &rules)?;
     let epoch = basis.epoch.0;
     let mut left_out = Vec::new();
     if let FileSystem::Vfat { .. } = &options.file_system {
@@ -115,7 +116,7 @@ pub fn plan(source: Source, options: &Options) -> Result<Plan> {
             vfat.plan(&tree, uuid, epoch, 0, size)?
         }
     };
-    let Content { layout, file_system, warnings: of_content } = content;
+    let PlannedFs { layout, file_system, warnings: of_content } = content;
     warnings.extend(left_out.into_iter().chain(of_content));
     Ok(Plan {
         layout: layout.seal(),
