@@ -45,7 +45,7 @@ const UNITS: [(u32, char); 6] = [(60, 'E'), (50, 'P'), (40, 'T'), (30, 'G'), (20
 
 /// Formats a number of bytes in the largest unit that it reaches, cut to one decimal, as systemd does.
 #[must_use]
-pub fn shown(bytes: u64) -> String {
+pub fn format_bytes(bytes: u64) -> String {
     let Some((shift, unit)) = UNITS.into_iter().find(|&(shift, _)| bytes >> shift > 0) else {
         return format!("{bytes}B");
     };
@@ -98,7 +98,7 @@ mod tests {
             (2_255_486_976, "2.1G"),
             (u64::MAX, "15.9E"),
         ] {
-            assert_eq!(shown(bytes), expected);
+            assert_eq!(format_bytes(bytes), expected);
         }
     }
 

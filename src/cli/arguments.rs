@@ -39,7 +39,7 @@ pub(super) struct Mkimage {
     /// The image: a file, a block device, or - for standard output
     pub(super) out: PathBuf,
     #[command(flatten)]
-    pub(super) source: Source,
+    pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) architecture: Architecture,
     /// The root file system
@@ -49,11 +49,11 @@ pub(super) struct Mkimage {
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
-    pub(super) room: Room,
+    pub(super) room: RootFsArgs,
     #[command(flatten)]
-    pub(super) ext4: Ext4,
+    pub(super) ext4: Ext4Args,
     #[command(flatten)]
-    pub(super) btrfs: Btrfs,
+    pub(super) btrfs: BtrfsArgs,
     /// Bytes in a sector of the disk: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value = "512")]
     pub(super) sector_size: String,
@@ -85,14 +85,14 @@ pub(super) struct Mkimage {
     #[arg(long)]
     pub(super) bios_boot: bool,
     #[command(flatten)]
-    pub(super) canon: Canon,
+    pub(super) canon: NormalizeArgs,
     #[command(flatten)]
-    pub(super) outcome: Outcome,
+    pub(super) outcome: OutputArgs,
 }
 
 /// What brings a tree into its canonical form.
 #[derive(Debug, Args)]
-pub(super) struct Canon {
+pub(super) struct NormalizeArgs {
     /// The rules that leave out or rewrite what differs between two installations of the same
     /// packages: auto for those that go with the tree's os-release, or none. Rules about secrets
     /// apply to every tree; with none, they only warn
@@ -115,7 +115,7 @@ pub(super) struct Normalize {
     #[arg(long, value_name = "ROOTFS")]
     pub(super) check: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) canon: Canon,
+    pub(super) canon: NormalizeArgs,
     /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "list")]
     pub(super) source_date_epoch: Option<String>,
@@ -146,7 +146,7 @@ pub(super) struct StagePacman {
     /// The directory to be made
     pub(super) out: PathBuf,
     #[command(flatten)]
-    pub(super) packages: Packages,
+    pub(super) packages: PackagesArgs,
     /// Write down in this file what went into the tree
     #[arg(long, value_name = "FILE")]
     pub(super) lock: Option<PathBuf>,
@@ -165,9 +165,9 @@ pub(super) struct StagePacman {
 #[derive(Debug, Args)]
 pub(super) struct StageCheck {
     #[command(flatten)]
-    pub(super) packages: Packages,
+    pub(super) packages: PackagesArgs,
     #[command(flatten)]
-    pub(super) canon: Canon,
+    pub(super) canon: NormalizeArgs,
     /// Print it as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -175,7 +175,7 @@ pub(super) struct StageCheck {
 
 /// What pacman installs.
 #[derive(Debug, Args)]
-pub(super) struct Packages {
+pub(super) struct PackagesArgs {
     /// A package or a group of packages
     #[arg(long, value_name = "NAME")]
     pub(super) package: Vec<String>,
@@ -253,9 +253,9 @@ pub(super) struct MkfsExt4 {
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten)]
-    pub(super) room: Room,
+    pub(super) room: RootFsArgs,
     #[command(flatten)]
-    pub(super) ext4: Ext4,
+    pub(super) ext4: Ext4Args,
 }
 
 /// Make a btrfs file system
@@ -266,9 +266,9 @@ pub(super) struct MkfsBtrfs {
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten)]
-    pub(super) room: Room,
+    pub(super) room: RootFsArgs,
     #[command(flatten)]
-    pub(super) btrfs: Btrfs,
+    pub(super) btrfs: BtrfsArgs,
 }
 
 /// Make a FAT file system: FAT32 where the size allows it, else FAT16 or FAT12
@@ -294,7 +294,7 @@ pub(super) struct MkfsCommon {
     /// The file system: a file, a block device, or - for standard output
     pub(super) out: PathBuf,
     #[command(flatten)]
-    pub(super) source: Source,
+    pub(super) source: SourceArgs,
     /// The UUID [default: that of the first root partition or ESP of a disk with this seed]
     #[arg(long)]
     pub(super) uuid: Option<String>,
@@ -302,12 +302,12 @@ pub(super) struct MkfsCommon {
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
-    pub(super) outcome: Outcome,
+    pub(super) outcome: OutputArgs,
 }
 
 /// What the image is made of.
 #[derive(Debug, Args)]
-pub(super) struct Source {
+pub(super) struct SourceArgs {
     /// What all ids are derived from [default: derived from the tree]
     #[arg(long, value_name = "UUID")]
     pub(super) seed: Option<String>,
@@ -337,7 +337,7 @@ pub(super) struct Architecture {
 
 /// What every root file system has.
 #[derive(Debug, Args)]
-pub(super) struct Room {
+pub(super) struct RootFsArgs {
     /// The free room to leave with --size auto, also as a percentage; 0 for an exact fit [default:
     /// that of the ext4 profile; of btrfs, what a first boot writes]
     #[arg(long, value_name = "BYTES|PERCENT")]
@@ -351,7 +351,7 @@ pub(super) struct Room {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Ext4 {
+pub(super) struct Ext4Args {
     /// The size that the file system should be able to grow to [default: 1024 times its own]
     #[arg(long, value_name = "BYTES")]
     pub(super) grow_to: Option<String>,
@@ -367,7 +367,7 @@ pub(super) struct Ext4 {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Btrfs {
+pub(super) struct BtrfsArgs {
     /// Which kernels may write to the btrfs [default: default]
     #[arg(long, value_enum)]
     pub(super) btrfs_compat: Option<BtrfsCompat>,
@@ -410,7 +410,7 @@ pub(super) struct Btrfs {
 
 /// What becomes of the image.
 #[derive(Debug, Args)]
-pub(super) struct Outcome {
+pub(super) struct OutputArgs {
     /// The format of the image file; needed only under a name that is that of another format, as
     /// disk.qcow2 or disk.raw.zst [default: raw]
     #[arg(long, value_enum)]

@@ -1,8 +1,8 @@
 //! What the arguments of btrfs mean.
 
-use super::arguments::{Btrfs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, Room};
+use super::arguments::{BtrfsArgs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, RootFsArgs};
 use super::patterns::Patterns;
-use super::{complain, meaning};
+use super::{print_error, values};
 use crate::btrfs::{Checksum, Compat, Compression, Metadata};
 use crate::disk::{self, PathFilter, Subvolume};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ impl BtrfsPatterns {
     }
 }
 
-impl Btrfs {
+impl BtrfsArgs {
     /// The patterns of all options that take some.
     pub(super) fn patterns(&self) -> Result<BtrfsPatterns> {
         Ok(BtrfsPatterns {
@@ -31,9 +31,13 @@ impl Btrfs {
         })
     }
 
-    pub(super) fn meaning(&self, room: &Room, patterns: &BtrfsPatterns) -> Result<disk::Btrfs> {
+    pub(super) fn to_options(
+        &self,
+        room: &RootFsArgs,
+        patterns: &BtrfsPatterns,
+    ) -> Result<disk::Btrfs> {
         let default = disk::Btrfs::default();
-        let headroom = room.headroom.as_deref().map(meaning::headroom).transpose()?;
+        let headroom = room.headroom.as_deref().map(values::headroom).transpose()?;
         let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
         let max_inline = self.btrfs_max_inline.as_deref().map(max_inline).transpose()?;
         let subvolumes = self.subvolume.iter().map(|text| subvolume(text));
@@ -67,7 +71,7 @@ impl Btrfs {
             subvolumes: subvolumes.collect(),
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
             copy_links: self.copy_links,
-            swapfile: room.swapfile.as_deref().map(meaning::swapfile).transpose()?,
+            swapfile: room.swapfile.as_deref().map(values::swapfile).transpose()?,
             label: room.label.clone(),
             headroom,
         })
@@ -77,10 +81,10 @@ impl Btrfs {
     pub(super) fn report_without_effect(&self) {
         let is_compressed = self.compress.as_deref().is_some_and(|text| text != "none");
         if !self.no_compress.is_empty() && !is_compressed {
-            complain(&"--no-compress: it has no effect without --compress");
+            print_error(&"--no-compress: it has no effect without --compress");
         }
         if self.copy_links && self.subvolume.is_empty() {
-            complain(&"--copy-links: it has no effect without --subvolume");
+            print_error(&"--copy-links: it has no effect without --subvolume");
         }
     }
 
@@ -193,7 +197,7 @@ mod tests {
             [("/swap/file:512M", "/swap/file", 512 << 20), ("a:b:40K", "a:b", 40 << 10)]
         {
             assert_eq!(
-                meaning::swapfile(text).unwrap(),
+                values::swapfile(text).unwrap(),
                 Swapfile { path: path.into(), size },
                 "{text}"
             );
@@ -223,9 +227,9 @@ mod tests {
             ("--compress", compression("lzo:1").map(drop)),
             ("--compress", compression("xz").map(drop)),
             ("--compress", compression("").map(drop)),
-            ("--swapfile", meaning::swapfile("/swapfile").map(drop)),
-            ("--swapfile", meaning::swapfile("/swapfile:").map(drop)),
-            ("--swapfile", meaning::swapfile("/swapfile:much").map(drop)),
+            ("--swapfile", values::swapfile("/swapfile").map(drop)),
+            ("--swapfile", values::swapfile("/swapfile:").map(drop)),
+            ("--swapfile", values::swapfile("/swapfile:much").map(drop)),
         ] {
             let error = result.unwrap_err();
             assert!(error.to_string().starts_with(&format!("{parameter}: ")), "{error}");

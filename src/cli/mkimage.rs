@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{EspFat, Fs, Mkimage};
-use super::build::{First, Job};
-use super::{complain, meaning};
+use super::pipeline::{First, Pipeline};
+use super::{print_error, values};
 use crate::disk::RootFs;
 use crate::disk::image::{self, EspSource};
 use crate::error::Result;
@@ -13,21 +13,21 @@ use crate::fat::Variant;
 /// Makes the image; `first` makes the tree that it is of, if that is not there yet.
 pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let Mkimage { tree, out, source, outcome, canon, .. } = typed;
-    meaning::only(typed.fs, &typed.ext4, &typed.btrfs)?;
+    values::only(typed.fs, &typed.ext4, &typed.btrfs)?;
     let size = |parameter, text: &Option<String>| {
-        text.as_deref().map(|text| meaning::bytes(parameter, text)).transpose()
+        text.as_deref().map(|text| values::bytes(parameter, text)).transpose()
     };
     let esp_sector_size = typed.esp_sector_size.as_deref();
     let esp_sector_size =
-        esp_sector_size.map(|text| meaning::sector_size("--esp-sector-size", text));
+        esp_sector_size.map(|text| values::sector_size("--esp-sector-size", text));
     let patterns = typed.btrfs.patterns()?;
     let mut options = image::Options {
         root: match typed.fs {
-            Fs::Ext4 => RootFs::Ext4(meaning::ext4(&typed.ext4, &typed.room)?),
-            Fs::Btrfs => RootFs::Btrfs(typed.btrfs.meaning(&typed.room, &patterns)?),
+            Fs::Ext4 => RootFs::Ext4(values::ext4(&typed.ext4, &typed.room)?),
+            Fs::Btrfs => RootFs::Btrfs(typed.btrfs.to_options(&typed.room, &patterns)?),
         },
-        size: meaning::size(&typed.size)?,
-        sector_size: meaning::sector_size("--sector-size", &typed.sector_size)?,
+        size: values::size(&typed.size)?,
+        sector_size: values::sector_size("--sector-size", &typed.sector_size)?,
         esp: match &typed.esp_from {
             Some(path) => EspSource::Directory(path.clone().into_bytes()),
             None => EspSource::Detect,
@@ -43,9 +43,9 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         xbootldr_size: size("--xbootldr-size", &typed.xbootldr_size)?,
         bios_boot: typed.bios_boot,
     };
-    meaning::headroom_or_size(typed.room.headroom.as_deref(), options.size)?;
-    let architecture = meaning::architecture(&typed.architecture)?;
-    let job = Job {
+    values::headroom_or_size(typed.room.headroom.as_deref(), options.size)?;
+    let architecture = values::architecture(&typed.architecture)?;
+    let job = Pipeline {
         tree,
         beside: typed.esp_tree.as_deref(),
         out,
@@ -77,7 +77,7 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         ("--esp-sector-size", typed.esp_sector_size.is_some()),
     ];
     for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
-        complain(&format!("{option}: it has no effect, because the image has no ESP"));
+        print_error(&format!("{option}: it has no effect, because the image has no ESP"));
     }
     Ok(())
 }

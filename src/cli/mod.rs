@@ -4,23 +4,23 @@
 
 mod arguments;
 mod btrfs;
-mod build;
-mod enclosure;
+mod build_file;
 mod fakeroot;
 mod format;
-mod meaning;
+mod is_inside;
 mod mkfs;
 mod mkimage;
-mod namespace;
 mod normalize;
 mod patterns;
+mod pipeline;
 mod progress;
-mod recipe;
 mod repart;
 mod signals;
 mod stage;
 mod summary;
 mod terminal;
+mod userns;
+mod values;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -38,7 +38,7 @@ use crate::interrupt::uninterrupted;
 use crate::name::HostPath;
 use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
-use terminal::{complain, print_json, say, say_json};
+use terminal::{print, print_error, print_json, print_json_lines};
 
 /// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
 /// well, 1 for a difference that was asked for, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
@@ -62,14 +62,14 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Ok(command) => command,
         Err(error) => {
             if error.use_stderr() {
-                complain(&one_line(&error));
+                print_error(&one_line(&error));
                 return if is_repart { 1.into() } else { 2.into() };
             }
             // Help and version are not errors.
             return match error.print() {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    fail(&Error::output("cannot write to standard output", error), complain);
+                    fail(&Error::output("cannot write to standard output", error), print_error);
                     4.into()
                 }
             };
@@ -78,18 +78,18 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     let stages = match stages(&command) {
         Ok(stages) => stages,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             return if is_repart { 1 } else { error.exit_code() }.into();
         }
     };
     let needs_root = stages && !rustix::process::geteuid().is_root();
     if needs_root {
-        let code = namespace::enter(&words);
+        let code = userns::run_in(&words);
         if code == 0
             && let Command::Stage(stage) = &command
             && let StageCommand::Pacman(staged) = &stage.command
         {
-            namespace::explain(&staged.out);
+            userns::explain(&staged.out);
         }
         return code.into();
     }
@@ -98,13 +98,13 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Command::Mkfs(arguments) => mkfs::run(arguments).map(done),
         Command::Normalize(arguments) => normalize::run(arguments),
         Command::Stage(arguments) => stage::run(arguments),
-        Command::Build(arguments) => recipe::run(arguments).map(done),
+        Command::Build(arguments) => build_file::run(arguments).map(done),
         Command::Repart(arguments) => return repart::run(arguments),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
-            fail(&error, complain);
+            fail(&error, print_error);
             error.exit_code().into()
         }
     }
@@ -117,7 +117,7 @@ fn stages(command: &Command) -> Result<bool> {
     let library = fakeroot::library()?;
     let stages = match command {
         Command::Stage(_) => true,
-        Command::Build(build) => recipe::stages(&build.config),
+        Command::Build(build) => build_file::stages(&build.config),
         _ => false,
     };
     match library {

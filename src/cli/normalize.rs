@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::arguments::{self, Normalize};
-use super::{complain, meaning, print_json, say, sha256_of, text_of};
+use super::{print, print_error, print_json, sha256_of, text_of, values};
 use crate::disk::ValueOrigin;
 use crate::disk::source::epoch;
 use crate::error::Result;
 use crate::name::Escaped;
 use crate::normalize::{
-    Fired, FiredRecord, Profile, Report, Rule, Rules, Suspicion, examine, exposed, suspicions,
+    Finding, Fired, FiredRecord, Profile, Report, Rule, Rules, check, findings, remaining_secrets,
 };
 use crate::report::Warning;
 use crate::tree::Tree;
@@ -22,7 +22,7 @@ use crate::tree::dir::{self, DirOptions};
 
 /// The rules that were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Canon {
+pub(super) struct NormalizeRules {
     pub(super) profile: Option<Profile>,
     pub(super) rules: Rules,
     /// SHA-256 of the file that rules were added from.
@@ -34,8 +34,8 @@ pub(super) struct Canon {
 /// What was typed about rules, as far as it can be understood before there is a tree. A file is read
 /// once: it may be a pipe.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
-    typed: &'a arguments::Canon,
+pub(super) struct RequestedRules<'a> {
+    typed: &'a arguments::NormalizeArgs,
     /// The profile that was named.
     profile: Option<Profile>,
     file: Option<(&'a Path, String)>,
@@ -44,8 +44,8 @@ pub(super) struct Asked<'a> {
 const AUTO: &str = "auto";
 const NONE: &str = "none";
 
-impl<'a> Asked<'a> {
-    pub(super) fn read(typed: &'a arguments::Canon) -> Result<Self> {
+impl<'a> RequestedRules<'a> {
+    pub(super) fn read(typed: &'a arguments::NormalizeArgs) -> Result<Self> {
         let profile = match &*typed.normalize {
             AUTO | NONE => None,
             name => Some(name.parse()?),
@@ -66,7 +66,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What that is for a tree.
-    pub(super) fn of(&self, tree: &Tree) -> Result<Canon> {
+    pub(super) fn of(&self, tree: &Tree) -> Result<NormalizeRules> {
         let is_auto = self.typed.normalize == AUTO;
         let profile = if is_auto { Profile::of(tree)? } else { self.profile };
         let warning = (is_auto && profile.is_none()).then(|| Warning {
@@ -76,7 +76,7 @@ impl<'a> Asked<'a> {
                 .into(),
         });
         let digest = self.file.as_ref().map(|(_, text)| sha256_of(text.as_bytes()));
-        Ok(Canon { profile, rules: self.rules(profile)?, digest, warning })
+        Ok(NormalizeRules { profile, rules: self.rules(profile)?, digest, warning })
     }
 
     /// The rules of a profile with those of the file.
@@ -94,7 +94,7 @@ impl<'a> Asked<'a> {
 
 pub(super) fn run(typed: &Normalize) -> Result<ExitCode> {
     match &typed.check {
-        Some(tree) => check(typed, tree),
+        Some(tree) => run_check(typed, tree),
         None => list(typed),
     }
 }
@@ -127,7 +127,7 @@ impl<'a> From<&'a Rule> for RuleRecord<'a> {
 
 /// Lists all built-in rules, or those of a profile with those of a file.
 fn list(typed: &Normalize) -> Result<ExitCode> {
-    let asked = Asked::read(&typed.canon)?;
+    let asked = RequestedRules::read(&typed.canon)?;
     let rules: Vec<Rule> = match (&asked.file, asked.profile) {
         (None, None) => Rules::all(),
         (_, profile) => asked.rules(profile)?.iter().cloned().collect(),
@@ -138,7 +138,7 @@ fn list(typed: &Normalize) -> Result<ExitCode> {
     } else {
         // A file of rules, to be changed and given back.
         let texts: Vec<_> = rules.iter().map(|rule| format!("{}\n", rule.text)).collect();
-        say(&texts.join("\n"))?;
+        print(&texts.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -151,30 +151,30 @@ struct CheckRecord<'a> {
     /// Whether the epoch was given, or is the newest time of the tree.
     source_date_epoch_from: &'static str,
     fired: Vec<FiredRecord>,
-    suspicions: Vec<SuspicionRecord<'a>>,
+    suspicions: Vec<FindingRecord<'a>>,
 }
 
 #[derive(Serialize)]
-struct SuspicionRecord<'a> {
+struct FindingRecord<'a> {
     path: String,
     why: &'a str,
 }
 
 /// Installed packages make thousands of files.
-const SUSPECTS_SHOWN: usize = 10;
+const FINDINGS_SHOWN: usize = 10;
 
-fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
-    let given = meaning::epoch(typed.source_date_epoch.as_deref())?;
-    let asked = Asked::read(&typed.canon)?;
-    let threads = meaning::threads(None)?;
+fn run_check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
+    let given = values::epoch(typed.source_date_epoch.as_deref())?;
+    let asked = RequestedRules::read(&typed.canon)?;
+    let threads = values::threads(None)?;
     let (tree, warnings) = dir::read(path, &DirOptions { threads, ..DirOptions::default() })?;
-    warnings.iter().for_each(|warning| complain(warning));
+    warnings.iter().for_each(|warning| print_error(warning));
     let canon = asked.of(&tree)?;
-    canon.warning.iter().for_each(|warning| complain(warning));
+    canon.warning.iter().for_each(|warning| print_error(warning));
     let (epoch, origin) = epoch(&tree, given)?;
-    let report = examine(&tree, &canon.rules, epoch)?;
-    exposed(&tree, &canon.rules, epoch)?.iter().for_each(|warning| complain(warning));
-    let suspicions = suspicions(&tree, &canon.rules, epoch)?;
+    let report = check(&tree, &canon.rules, epoch)?;
+    remaining_secrets(&tree, &canon.rules, epoch)?.iter().for_each(|warning| print_error(warning));
+    let suspicious = findings(&tree, &canon.rules, epoch)?;
     let fires = !report.fired.is_empty();
     if typed.json {
         print_json(&CheckRecord {
@@ -185,12 +185,9 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
                 ValueOrigin::Tree => "tree",
             },
             fired: report.fired.iter().map(Into::into).collect(),
-            suspicions: suspicions
+            suspicions: suspicious
                 .iter()
-                .map(|Suspicion { path, why }| SuspicionRecord {
-                    path: Escaped(path).to_string(),
-                    why,
-                })
+                .map(|Finding { path, why }| FindingRecord { path: Escaped(path).to_string(), why })
                 .collect(),
         })?;
     } else {
@@ -201,15 +198,15 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
             paths.iter().for_each(|path| add(&mut text, format_args!("    {}", Escaped(path))));
         }
         let mut groups: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
-        for Suspicion { path, why } in &suspicions {
+        for Finding { path, why } in &suspicious {
             groups.entry(why).or_default().push(path);
         }
         for (why, paths) in groups {
             add(&mut text, format_args!("suspicious: {why}"));
-            for path in paths.iter().take(SUSPECTS_SHOWN) {
+            for path in paths.iter().take(FINDINGS_SHOWN) {
                 add(&mut text, format_args!("    {}", Escaped(path)));
             }
-            if let Some(more) = paths.len().checked_sub(SUSPECTS_SHOWN).filter(|&more| more > 0) {
+            if let Some(more) = paths.len().checked_sub(FINDINGS_SHOWN).filter(|&more| more > 0) {
                 add(&mut text, format_args!("    and {more} more, which --json lists"));
             }
         }
@@ -222,10 +219,10 @@ fn check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
                 epoch.seconds,
                 report.fired.len(),
                 report.count(),
-                suspicions.len()
+                suspicious.len()
             ),
         );
-        say(&text)?;
+        print(&text)?;
     }
     Ok(if fires { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::complain;
+use super::print_error;
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
@@ -49,7 +49,10 @@ impl Patterns {
     /// image does not depend on it.
     pub(super) fn report_unmatched(&self) {
         for pattern in self.unmatched() {
-            complain(&format!("{}: {pattern:?} matches no path that was looked at", self.option));
+            print_error(&format!(
+                "{}: {pattern:?} matches no path that was looked at",
+                self.option
+            ));
         }
     }
 }

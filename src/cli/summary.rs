@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::disk::{FileSystem, Plan, Product, ValueOrigin};
+use crate::disk::{FileSystem, ImageKind, Plan, ValueOrigin};
 use crate::name::HostPath;
 use crate::size::{GIB, KIB, MIB};
 
@@ -14,8 +14,10 @@ pub(super) fn of(plan: &Plan, out: &Path) -> String {
         if out == Path::new("-") { "standard output".into() } else { HostPath(out).to_string() };
     lines.add(format_args!("{name}: {}", size(plan.layout.size())));
     match &plan.product {
-        Product::FileSystem(file_system) => lines.add(format_args!("  {}", describe(file_system))),
-        Product::Disk(disk) => {
+        ImageKind::FileSystem(file_system) => {
+            lines.add(format_args!("  {}", describe(file_system)))
+        }
+        ImageKind::Disk(disk) => {
             let sector_size = disk.sector_size.bytes();
             lines.add(format_args!("  gpt {}, {sector_size}-byte sectors", disk.uuid));
             for (at, partition) in disk.partitions.iter().enumerate() {

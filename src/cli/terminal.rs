@@ -10,19 +10,19 @@ use crate::error::{Error, Result};
 use crate::name::Printable;
 
 /// Prints a line to standard error with the name of the program before it.
-pub(super) fn complain(what: &dyn Display) {
-    notice(&format_args!("detfs: {what}"));
+pub(super) fn print_error(what: &dyn Display) {
+    print_notice(&format_args!("detfs: {what}"));
 }
 
 /// Prints a line to standard error. If even that fails, it can be reported nowhere.
 #[expect(clippy::disallowed_methods, reason = "the line is escaped")]
-pub(super) fn notice(line: &dyn Display) {
+pub(super) fn print_notice(line: &dyn Display) {
     let _ = writeln!(io::stderr(), "{}", Printable(&line.to_string()));
 }
 
 /// Prints lines to standard output. Where that is closed nothing is lost: Rust opens `/dev/null` in
 /// its place, and other programs start this one with such a `/dev/null` on purpose.
-pub(super) fn say(text: &str) -> Result<()> {
+pub(super) fn print(text: &str) -> Result<()> {
     let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
         Some(line) => format!("{}\n", Printable(line)),
         None => Printable(line).to_string(),
@@ -32,12 +32,12 @@ pub(super) fn say(text: &str) -> Result<()> {
 
 /// Prints a record as JSON.
 pub(super) fn print_json(record: &impl Serialize) -> Result<()> {
-    say_json(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
+    print_json_lines(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
 }
 
 /// Prints JSON to standard output. It has its own escapes, but leaves DEL and the control characters
 /// after it as they are.
-pub(super) fn say_json(json: &str) -> Result<()> {
+pub(super) fn print_json_lines(json: &str) -> Result<()> {
     let escaped = json.chars().map(|c| match c {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
         c => c.into(),

@@ -9,7 +9,7 @@ use super::manifest::Parameters;
 use super::place::{Candidate, Place, Presence, SizeRange, SpaceRequest, place};
 use super::root::Planner;
 use super::{
-    ALIGNMENT, BuildInput, Definition, Disk, Identity, Partition, Plan, Product, RootFs, esp,
+    ALIGNMENT, BuildInput, Definition, Disk, Identity, ImageKind, Partition, Plan, RootFs, esp,
     identify, source,
 };
 use crate::btrfs::PrepassOptions;
@@ -160,7 +160,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     Ok(Plan {
         layout: disk.compose(contents)?,
         parameters,
-        product: Product::Disk(disk),
+        product: ImageKind::Disk(disk),
         basis,
         normalization,
         warnings,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Btrfs, Ext4, FileSystem, Partition, PathFilter, Plan, Product, ResolvedInputs, RootFs,
+    Btrfs, Ext4, FileSystem, ImageKind, Partition, PathFilter, Plan, ResolvedInputs, RootFs,
     Swapfile, ValueOrigin, image, single,
 };
 use crate::btrfs::{Checksum, Compat, Metadata};
@@ -267,8 +267,8 @@ impl Manifest {
     pub fn new(plan: &Plan, digests: &[Digest]) -> Self {
         let (whole, parts) = digests.split_first().expect("the image has a digest");
         let (partition_table, file_system) = match &plan.product {
-            Product::FileSystem(file_system) => (None, Some(file_system.into())),
-            Product::Disk(disk) => {
+            ImageKind::FileSystem(file_system) => (None, Some(file_system.into())),
+            ImageKind::Disk(disk) => {
                 assert_eq!(disk.partitions.len(), parts.len(), "every partition has a digest");
                 let partitions = disk.partitions.iter().zip(parts).enumerate();
                 let table = TableRecord {

@@ -42,7 +42,7 @@ pub struct Plan {
     /// What byte goes where.
     pub layout: Layout,
     /// What the image is, in words.
-    pub product: Product,
+    pub product: ImageKind,
     /// What all its ids and times come from.
     pub basis: ResolvedInputs,
     /// What brought the tree into its canonical form.
@@ -55,7 +55,7 @@ pub struct Plan {
 
 /// What an image is.
 #[derive(Debug, Clone)]
-pub enum Product {
+pub enum ImageKind {
     /// A disk with partitions.
     Disk(Disk),
     /// A file system without a partition table.
@@ -66,7 +66,7 @@ impl Plan {
     /// Whether any partition of a disk is a FAT.
     #[must_use]
     pub fn has_fat(&self) -> bool {
-        let Product::Disk(disk) = &self.product else { return false };
+        let ImageKind::Disk(disk) = &self.product else { return false };
         let mut file_systems = disk.partitions.iter().filter_map(|part| part.file_system.as_ref());
         file_systems.any(|file_system| file_system.format == Format::Vfat)
     }
@@ -76,8 +76,8 @@ impl Plan {
     #[must_use]
     pub fn ranges(&self) -> Vec<std::ops::Range<u64>> {
         let partitions = match &self.product {
-            Product::Disk(disk) => &*disk.partitions,
-            Product::FileSystem(_) => &[],
+            ImageKind::Disk(disk) => &*disk.partitions,
+            ImageKind::FileSystem(_) => &[],
         };
         let parts = partitions.iter().map(|part| part.start..part.start + part.size);
         std::iter::once(0..self.layout.size()).chain(parts).collect()

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::file_system::PlannedFs;
 use super::manifest::Parameters;
-use super::{ALIGNMENT, Btrfs, BuildInput, Ext4, Plan, Product, Vfat, source, swap};
+use super::{ALIGNMENT, Btrfs, BuildInput, Ext4, ImageKind, Plan, Vfat, source, swap};
 use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
 use crate::fat::LeaveOut;
@@ -120,7 +120,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     warnings.extend(left_out.into_iter().chain(of_content));
     Ok(Plan {
         layout: layout.seal(),
-        product: Product::FileSystem(file_system),
+        product: ImageKind::FileSystem(file_system),
         basis,
         normalization,
         parameters,

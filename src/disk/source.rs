@@ -107,7 +107,7 @@ pub(super) fn resolve_inputs(
     // The epoch is that of the tree as it came: rules ask for it.
     let (epoch, origin) = epoch(tree, given)?;
     let report = normalize::normalize(tree, rules, epoch)?;
-    let warnings = normalize::exposed(tree, rules, epoch)?;
+    let warnings = normalize::remaining_secrets(tree, rules, epoch)?;
     let basis = clamp(tree, Some(epoch))?;
     Ok((ResolvedInputs { epoch: (epoch, origin), ..basis }, report, warnings))
 }

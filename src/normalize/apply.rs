@@ -23,9 +23,9 @@ pub(super) struct Edits {
 }
 
 /// What becomes of a name.
-enum Fate {
-    Stays,
-    Goes,
+enum Verdict {
+    Keep,
+    Remove,
 }
 
 /// What a rule does to a node.
@@ -168,19 +168,19 @@ impl<'a> Walk<'a> {
             path.extend_from_slice(tree.name(entry));
             let id = entry.inode();
             match self.node(id, &path, &mut matching)? {
-                Fate::Goes => {
+                Verdict::Remove => {
                     self.edits.removed.insert(at);
                 }
-                Fate::Stays if tree.inode(id).kind == Kind::Directory => {
+                Verdict::Keep if tree.inode(id).kind == Kind::Directory => {
                     directories.push((listing(id), path.len()));
                 }
-                Fate::Stays => {}
+                Verdict::Keep => {}
             }
         }
         Ok(())
     }
 
-    fn node(&mut self, id: InodeId, path: &[u8], matching: &mut Vec<usize>) -> Result<Fate> {
+    fn node(&mut self, id: InodeId, path: &[u8], matching: &mut Vec<usize>) -> Result<Verdict> {
         self.rules.matching(path, matching);
         let mut refused_by = Vec::new();
         for number in std::mem::take(matching) {
@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
                 }
                 Effect::Removes => {
                     self.fired[number].push(path.to_vec());
-                    return Ok(Fate::Goes);
+                    return Ok(Verdict::Remove);
                 }
                 Effect::Refuses => refused_by.push(number),
                 Effect::Exceeds => {
@@ -212,7 +212,7 @@ impl<'a> Walk<'a> {
             }
         }
         refused_by.into_iter().for_each(|number| self.fired[number].push(path.to_vec()));
-        Ok(Fate::Stays)
+        Ok(Verdict::Keep)
     }
 
     /// Does to a node what a rule says.
@@ -274,7 +274,7 @@ impl<'a> Walk<'a> {
         let packaged = match self.packaged.get() {
             Some(packaged) => packaged,
             None => {
-                let brought = packages::brought(self.tree)?;
+                let brought = packages::package_files(self.tree)?;
                 self.packaged.get_or_init(|| brought)
             }
         };

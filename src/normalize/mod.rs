@@ -7,6 +7,7 @@
 
 mod apply;
 mod condition;
+mod findings;
 mod order;
 mod packages;
 mod profile;
@@ -14,15 +15,14 @@ mod report;
 mod rewrite;
 mod rule;
 mod rules;
-mod suspect;
 
 use std::collections::BTreeSet;
 
+pub use findings::{Finding, findings};
 pub use profile::Profile;
 pub use report::{Fired, FiredRecord, Report};
 pub use rule::{Action, Order, Rewrite, Rule, Target};
 pub use rules::Rules;
-pub use suspect::{Suspicion, suspicions};
 
 use apply::{Edits, Walk};
 
@@ -36,7 +36,7 @@ use crate::tree::Tree;
 ///
 /// # Errors
 /// [`Error::Source`] and [`Error::Changed`] if a file can't be read.
-pub fn examine(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
+pub fn check(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
     Ok(Walk::run(tree, rules, epoch)?.0)
 }
 
@@ -57,12 +57,16 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
 
 /// Names the secrets that stay in a tree because the built-in rules about them are not among the
 /// rules, and no file of rules switched them off.
-pub(crate) fn exposed(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Warning>> {
+pub(crate) fn remaining_secrets(
+    tree: &Tree,
+    rules: &Rules,
+    epoch: Timestamp,
+) -> Result<Vec<Warning>> {
     let watched = rules.watched();
     if watched.is_empty() {
         return Ok(Vec::new());
     }
-    let fired = examine(tree, &watched, epoch)?.fired.into_iter();
+    let fired = check(tree, &watched, epoch)?.fired.into_iter();
     Ok(fired.filter_map(Fired::into_warning).collect())
 }
 

@@ -15,7 +15,7 @@ const DATABASES: [&[u8]; 5] =
 const MAX: u64 = 64 << 20;
 
 /// The inodes that packages of pacman, dpkg, opkg, and apk brought, and those of their databases.
-pub(super) fn brought(tree: &Tree) -> Result<BTreeSet<InodeId>> {
+pub(super) fn package_files(tree: &Tree) -> Result<BTreeSet<InodeId>> {
     let mut found = BTreeSet::new();
     let mut pending: Vec<_> = DATABASES.iter().filter_map(|path| tree.find(path)).collect();
     while let Some(id) = pending.pop() {

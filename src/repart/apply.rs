@@ -10,31 +10,31 @@ use uuid::Uuid;
 
 use super::content::Content;
 use super::image::Image;
-use super::outcome::Row;
-use super::run::{Grounds, Placed};
+use super::outcome::PartitionResult;
+use super::run::{Context, Placed};
 use super::{Verity, el_torito, split};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
 use crate::layout::{self, Layout, OffsetSink, Output, Sink, emit, publish};
 use crate::seed::Seed;
 use crate::verity::signature::Signature;
-use crate::verity::{HashTree, Leaves, Parameters};
+use crate::verity::{HashTree, LeafHashes, Parameters};
 
 /// Writes the image, and the files of single partitions.
-pub(super) struct Job<'a> {
-    pub(super) grounds: &'a Grounds<'a>,
+pub(super) struct ImageWriter<'a> {
+    pub(super) context: &'a Context<'a>,
     pub(super) seed: Seed,
     pub(super) contents: &'a [Content],
     pub(super) rows: &'a mut [Placed],
 }
 
 /// The content of a new partition, planned.
-struct Planned {
+struct PlannedContent {
     /// The position in the rows.
     row: usize,
     layout: Layout,
     /// What makes the hash tree while the content is written.
-    leaves: Option<Arc<Leaves>>,
+    leaves: Option<Arc<LeafHashes>>,
 }
 
 /// Takes what is only to be hashed.
@@ -73,7 +73,7 @@ impl Completion {
     }
 }
 
-impl Job<'_> {
+impl ImageWriter<'_> {
     /// Writes the contents of the image, if something in it is to change, and the files that are
     /// asked for.
     pub(super) fn run(mut self, image: Image, write: bool) -> Result<Completion> {
@@ -95,10 +95,10 @@ impl Job<'_> {
         self.splits(&path)?;
         let mut table = image.table(self.seed)?;
         let mut preview = table.clone();
-        self.rows.iter().for_each(|placed| self.enter(placed, &mut preview));
+        self.rows.iter().for_each(|placed| self.set_partition(placed, &mut preview));
         gpt::plan(&preview)?;
 
-        let discard = self.grounds.options.discard;
+        let discard = self.context.options.discard;
         let gaps =
             if discard && image.has_table() { self.gaps(&image.usable()?) } else { Vec::new() };
         let output = image.into_output()?;
@@ -114,7 +114,7 @@ impl Job<'_> {
             output.write(el_torito::OFFSET, &catalog).map_err(fail)?;
         }
         for placed in &*self.rows {
-            self.enter(placed, &mut table);
+            self.set_partition(placed, &mut table);
         }
         // Names may have root hashes in them.
         let splits = self.splits(&path)?;
@@ -126,7 +126,7 @@ impl Job<'_> {
     /// a partition that was deleted may have left something there.
     fn gaps(&self, usable: &Range<u64>) -> Vec<Range<u64>> {
         let starts = || self.rows.iter().map(|placed| placed.row.offset).chain([usable.end]);
-        let is_made = |placed: &&Placed| self.grounds.partitions[placed.at].is_new();
+        let is_made = |placed: &&Placed| self.context.partitions[placed.at].is_new();
         let made = self.rows.iter().filter(is_made);
         let ends = made.map(|Placed { row, .. }| row.offset + row.size).chain([usable.start]);
         ends.filter_map(|end| {
@@ -138,8 +138,8 @@ impl Job<'_> {
 
     /// Plans the content of all partitions that are to be made, or only of those whose hash
     /// tree has a partition of its size.
-    fn plan(&self, only_minimized: bool) -> Result<Vec<Planned>> {
-        let grounds = self.grounds;
+    fn plan(&self, only_minimized: bool) -> Result<Vec<PlannedContent>> {
+        let grounds = self.context;
         let mut all = Vec::new();
         for (number, placed) in self.rows.iter().enumerate() {
             let partition = &grounds.partitions[placed.at];
@@ -168,13 +168,13 @@ impl Job<'_> {
                     let parameters = grounds.verity(hash, content, self.seed);
                     self.check_hash_size(hash, &parameters)?;
                     let protected = 0..parameters.data_size;
-                    let leaves = Arc::new(Leaves::new(parameters)?);
+                    let leaves = Arc::new(LeafHashes::new(parameters)?);
                     layout.observe(protected, Arc::clone(&leaves) as _);
                     Some(leaves)
                 }
                 None => None,
             };
-            all.push(Planned { row: number, layout: layout.seal(), leaves });
+            all.push(PlannedContent { row: number, layout: layout.seal(), leaves });
         }
         Ok(all)
     }
@@ -193,16 +193,16 @@ impl Job<'_> {
     }
 
     /// Writes the content of a partition, and the hash tree that follows from it.
-    fn emit(&mut self, planned: Planned, output: &dyn Sink) -> Result<()> {
-        let Planned { row, layout, leaves } = planned;
-        let threads = self.grounds.options.threads;
+    fn emit(&mut self, planned: PlannedContent, output: &dyn Sink) -> Result<()> {
+        let PlannedContent { row, layout, leaves } = planned;
+        let threads = self.context.options.threads;
         let (at, base) = (self.rows[row].at, self.rows[row].row.offset);
         emit(&layout, &OffsetSink { sink: output, base }, &layout::Options::new(threads))?;
         let Some(leaves) = leaves else { return Ok(()) };
         let HashTree { root_hash, bytes } = leaves.finish(threads);
-        let key = self.grounds.partitions[at].match_key();
+        let key = self.context.partitions[at].match_key();
         for placed in &mut *self.rows {
-            let partition = &self.grounds.partitions[placed.at];
+            let partition = &self.context.partitions[placed.at];
             if partition.match_key() != key {
                 continue;
             }
@@ -213,7 +213,7 @@ impl Job<'_> {
                 placed.row.identity.uuid = if is_data { data } else { hash };
             }
             if partition.verity() == Verity::Hash {
-                self.grounds.fill(output, &placed.row, &bytes)?;
+                self.context.fill(output, &placed.row, &bytes)?;
             }
         }
         Ok(())
@@ -221,7 +221,7 @@ impl Job<'_> {
 
     /// Refuses signatures that there will be nothing to make of.
     fn check_signatures(&self) -> Result<()> {
-        let Grounds { partitions, options, .. } = self.grounds;
+        let Context { partitions, options, .. } = self.context;
         let new = self.rows.iter().map(|placed| &partitions[placed.at]);
         let mut new = new.filter(|one| one.is_new() && one.verity() == Verity::Signature);
         let unsigned = new.find_map(|partition| partition.definition.as_ref());
@@ -239,17 +239,17 @@ impl Job<'_> {
     fn sign(&mut self, output: &Output) -> Result<()> {
         for number in 0..self.rows.len() {
             let Placed { at, row, .. } = &self.rows[number];
-            let partition = &self.grounds.partitions[*at];
+            let partition = &self.context.partitions[*at];
             if !partition.is_new() || partition.verity() != Verity::Signature {
                 continue;
             }
             let known = row.root_hash.or_else(|| self.existing_root_hash(*at));
             let Some(root_hash) = known else {
                 let name = partition.name();
-                (self.grounds.report)(&format_args!("{name}: there is nothing to sign"));
+                (self.context.report)(&format_args!("{name}: there is nothing to sign"));
                 continue;
             };
-            let options = self.grounds.options;
+            let options = self.context.options;
             let joined = options.joined.iter().find(|joined| joined.root_hash() == root_hash);
             let signature = match (joined, &options.signer) {
                 (Some(joined), _) => joined.json()?,
@@ -267,12 +267,12 @@ impl Job<'_> {
             if joined.is_some() {
                 // A hash that was known before is told with the signature of it.
                 let key = partition.match_key();
-                let parts = &self.grounds.partitions;
+                let parts = &self.context.partitions;
                 let siblings = self.rows.iter_mut().filter(|row| parts[row.at].match_key() == key);
                 siblings.for_each(|placed| placed.row.root_hash = known);
             }
             self.rows[number].row.root_hash = known;
-            self.grounds.fill(output, &self.rows[number].row, signature.as_bytes())?;
+            self.context.fill(output, &self.rows[number].row, signature.as_bytes())?;
         }
         Ok(())
     }
@@ -280,8 +280,8 @@ impl Job<'_> {
     /// The root hash of partitions that were there before: their ids are its halves.
     fn existing_root_hash(&self, at: usize) -> Option<[u8; 32]> {
         let half = |part| {
-            let sibling = self.grounds.sibling(at, part)?;
-            let (_, there) = self.grounds.partitions[sibling].existing.as_ref()?;
+            let sibling = self.context.sibling(at, part)?;
+            let (_, there) = self.context.partitions[sibling].existing.as_ref()?;
             Some(there.uuid).filter(|uuid| !uuid.is_nil()).map(Uuid::into_bytes)
         };
         let both = [half(Verity::Data)?, half(Verity::Hash)?].concat();
@@ -290,7 +290,7 @@ impl Job<'_> {
 
     /// Makes the boot catalog.
     fn catalog(&self, image: &Image) -> Result<Option<Vec<u8>>> {
-        let Grounds { options, .. } = self.grounds;
+        let Context { options, .. } = self.context;
         let Some(el_torito) = &options.el_torito else { return Ok(None) };
         let mut rows = self.rows.iter().map(|placed| &placed.row);
         let esp = rows.find(|row| row.identity.partition_type == PartitionType::Esp);
@@ -299,8 +299,8 @@ impl Job<'_> {
     }
 
     /// Puts a partition that was made, or grew, into the table.
-    fn enter(&self, placed: &Placed, table: &mut gpt::Table) {
-        let partition = &self.grounds.partitions[placed.at];
+    fn set_partition(&self, placed: &Placed, table: &mut gpt::Table) {
+        let partition = &self.context.partitions[placed.at];
         if partition.deferred {
             return;
         }
@@ -337,17 +337,17 @@ impl Job<'_> {
 
     /// Names the files of single partitions; gives the rows that have one and are written.
     fn splits(&mut self, image: &Path) -> Result<Vec<usize>> {
-        if !self.grounds.options.split {
+        if !self.context.options.split {
             return Ok(Vec::new());
         }
         for placed in &mut *self.rows {
-            let definition = self.grounds.partitions[placed.at].definition.as_ref();
+            let definition = self.context.partitions[placed.at].definition.as_ref();
             placed.row.split = definition.and_then(|one| split::path(image, one, &placed.row));
         }
         let written: Vec<_> = (0..self.rows.len())
             .filter(|&number| {
                 let Placed { at, row, .. } = &self.rows[number];
-                let partition = &self.grounds.partitions[*at];
+                let partition = &self.context.partitions[*at];
                 row.split.is_some() && !partition.deferred
             })
             .collect();
@@ -360,7 +360,7 @@ impl Job<'_> {
         let mut sizes = Vec::new();
         for &number in rows {
             let Placed { at, row, .. } = &self.rows[number];
-            sizes.push(match self.grounds.partitions[*at].verity() {
+            sizes.push(match self.context.partitions[*at].verity() {
                 Verity::Signature => split::text_size(image, row.offset, row.size)?,
                 _ => row.size,
             });
@@ -370,16 +370,16 @@ impl Job<'_> {
             let row = &self.rows[number].row;
             if let Some(path) = &row.split {
                 let range = row.offset..row.offset + size;
-                outputs.push(split::copy(image, range, path, self.grounds.options)?);
+                outputs.push(split::copy(image, range, path, self.context.options)?);
             }
         }
         Ok(outputs)
     }
 }
 
-impl Grounds<'_> {
+impl Context<'_> {
     /// Writes bytes to a partition, and zeros behind them.
-    fn fill(&self, output: &dyn Sink, row: &Row, bytes: &[u8]) -> Result<()> {
+    fn fill(&self, output: &dyn Sink, row: &PartitionResult, bytes: &[u8]) -> Result<()> {
         let len = bytes.len() as u64;
         let sink = OffsetSink { sink: output, base: row.offset };
         let written = sink.write(0, bytes).and_then(|()| sink.zeros(len, row.size - len));

@@ -11,7 +11,7 @@ use rustix::fs::{SeekFrom, major, minor, seek};
 use rustix::io::Errno;
 use uuid::Uuid;
 
-use super::{Definition, Format, Minimize, Options, chase, label};
+use super::{Definition, Format, Minimize, Options, label, root_path};
 use crate::btrfs::PrepassOptions;
 use crate::disk::root::Planner;
 use crate::disk::{Btrfs, Ext4, Identity, RootFs, Subvolume, Vfat, source, swap};
@@ -60,7 +60,7 @@ pub(super) struct Fat {
 }
 
 /// What all formats are made of.
-pub(super) struct Ingredients<'a> {
+pub(super) struct FsInputs<'a> {
     pub(super) tree: Tree,
     pub(super) scan: HoleScan,
     pub(super) subvolumes: Vec<Subvolume>,
@@ -82,10 +82,10 @@ impl Content {
     /// Those of the formats, and [`Error::Definition`] for one that can't be written.
     pub(super) fn of(
         definition: &Definition,
-        ingredients: Ingredients<'_>,
+        inputs: FsInputs<'_>,
         options: &Options,
     ) -> Result<Self> {
-        let Ingredients { mut tree, scan, subvolumes, identity, sector_size } = ingredients;
+        let FsInputs { mut tree, scan, subvolumes, identity, sector_size } = inputs;
         let (uuid, label) = (identity.file_system, &identity.label);
         let epoch = source::clamp(&mut tree, options.epoch)?.epoch.0;
         let tree = Arc::new(tree);
@@ -179,7 +179,7 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
         return Ok(definition.blocks.clone().map(Content::Blocks));
     };
     let root = options.root.as_deref().unwrap_or(Path::new("/"));
-    let (mut file, path) = chase::open(root, path)?;
+    let (mut file, path) = root_path::open(root, path)?;
     let fail = |error| Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error);
     let refuse = |rule: &str, remedy: &str| {
         Err(definition.fault(format!("CopyBlocks={} {rule}", HostPath(&path)), remedy))
@@ -227,7 +227,7 @@ impl Blocks {
         let fail = |error: Errno| Error::source(self.path.clone(), "cannot find its holes", error);
         let mut at = start;
         let render: Arc<dyn Render> =
-            Arc::new(FileBytes { file: Arc::clone(&self.file), start, path: self.path.clone() });
+            Arc::new(FileRender { file: Arc::clone(&self.file), start, path: self.path.clone() });
         let fill = layout.add_render(render);
         while at < end {
             let data = match seek(&self.file, SeekFrom::Data(at)) {
@@ -251,13 +251,13 @@ impl Blocks {
 }
 
 /// Bytes of a file from an offset on.
-struct FileBytes {
+struct FileRender {
     file: Arc<File>,
     start: u64,
     path: Vec<u8>,
 }
 
-impl Render for FileBytes {
+impl Render for FileRender {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.file
             .read_exact_at(out, self.start + offset)

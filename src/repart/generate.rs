@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens};
 
-use super::chase::{beneath, resolve, resolve_directory};
 use super::fstab::{self, Append};
 use super::partition::Partition;
+use super::root_path::{beneath, resolve, resolve_directory};
 use super::run::Report;
 use super::{Options, TreePath};
 use crate::disk::Identity;

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::run::Report;
-use super::{Empty, Options, Size, shown};
+use super::{Empty, Options, Size, format_bytes};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Geometry, ReadGpt, SectorSize, Table, TableState};
 use crate::layout::{Destination, Output, Sink};
@@ -167,7 +167,7 @@ impl Image {
             State::Device(_) => return Ok(()),
             State::File(_) if bytes <= self.size => {
                 if bytes < self.size {
-                    let (old, new) = (shown(self.size), shown(bytes));
+                    let (old, new) = (format_bytes(self.size), format_bytes(bytes));
                     report(&format_args!(
                         "File '{path}' already is of requested size or larger, not growing. \
                          ({old} >= {new})"
@@ -178,7 +178,7 @@ impl Image {
             State::File(file) => {
                 let fail = |error| Error::output(format!("cannot grow {path}"), error);
                 file.set_len(bytes).map_err(fail)?;
-                let (old, new) = (shown(self.size), shown(bytes));
+                let (old, new) = (format_bytes(self.size), format_bytes(bytes));
                 report(&format_args!("File '{path}' grown from {old} to {new} by truncation."));
             }
         }

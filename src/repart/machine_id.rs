@@ -4,7 +4,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::chase::read_text;
+use super::root_path::read_text;
 use crate::error::{Error, Result};
 
 /// Returns the machine id of a root; `None` if it has none yet.

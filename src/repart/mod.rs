@@ -1,14 +1,14 @@
 //! Partitions from repart.d definitions, as systemd-repart makes them, offline.
 
 mod apply;
-pub mod bounds;
-mod chase;
 pub mod config;
 mod content;
 mod copy_from;
+mod cross_checks;
 mod ddi;
 mod definition;
 pub mod el_torito;
+mod format_type;
 pub mod fstab;
 mod generate;
 mod image;
@@ -18,12 +18,12 @@ mod options;
 mod outcome;
 mod partition;
 mod populate;
-mod relations;
+mod root_path;
 mod run;
-mod shown;
+pub mod size_limits;
 mod split;
 
-pub use crate::size::shown;
+pub use crate::size::format_bytes;
 pub use content::Blocks;
 pub use copy_from::definitions as copy_from;
 pub use ddi::Ddi;
@@ -31,8 +31,8 @@ pub use definition::{
     CopyFiles, Definition, EncryptedVolume, Format, Minimize, MountPoint, Subvolume, Symlink,
     TreePath, Verity,
 };
+pub use format_type::type_name;
 pub use machine_id::machine_id;
 pub use options::{Deferred, Empty, Filter, Generated, Options, Size};
-pub use outcome::{Activity, Outcome, Row};
-pub use run::{Prepared, Report, prepare, run};
-pub use shown::type_name;
+pub use outcome::{Activity, Outcome, PartitionResult};
+pub use run::{PreparedRun, Report, prepare, run};

@@ -18,7 +18,7 @@ pub enum Activity {
 
 /// A partition after a run, or as it would be.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct PartitionResult {
     /// What it is called. The UUID of a partition whose root hash is not known is nil.
     pub identity: Identity,
     /// Its number in the table, from 0.
@@ -51,5 +51,5 @@ pub struct Row {
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// The partitions, in the order of the disk; `None` if there was no image to tell of.
-    pub rows: Option<Vec<Row>>,
+    pub rows: Option<Vec<PartitionResult>>,
 }

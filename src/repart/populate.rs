@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use super::chase::{beneath, join, resolve, resolve_directory, split, strip};
+use super::root_path::{beneath, join, resolve, resolve_directory, split, strip};
 use super::{CopyFiles, Definition, Format, Subvolume, TreePath};
 use crate::disk;
 use crate::error::{Error, Result};
@@ -36,14 +36,14 @@ pub(super) struct Validate {
 }
 
 /// What a tree is made of.
-pub(super) struct Population<'a> {
+pub(super) struct PopulateRequest<'a> {
     pub(super) definition: &'a Definition,
     /// The root that is copied from.
     pub(super) copy_source: &'a Path,
     /// Where the image is, or will be, without symlinks: it can't hold itself.
     pub(super) image: Option<PathBuf>,
     /// The directories of a root file system that are left empty.
-    pub(super) hollow: &'a [TreePath],
+    pub(super) empty_dirs: &'a [TreePath],
     pub(super) validate: Option<&'a Validate>,
     /// The time of what is made; `None` for the newest of what is copied.
     pub(super) epoch: Option<Timestamp>,
@@ -65,14 +65,14 @@ pub(super) struct Populated {
 ///
 /// # Errors
 /// Those of reading the sources, and [`Error::Definition`] for lines that contradict each other.
-pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
-    let definition = population.definition;
-    let mut work = Work {
-        population,
+pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
+    let definition = request.definition;
+    let mut work = Populator {
+        request,
         overlay: TreeMerge::new(),
         warnings: Vec::new(),
         has_root: false,
-        hidden: population.hidden_inodes()?,
+        hidden: request.hidden_inodes()?,
     };
     for line in &definition.copy_files {
         work.copy(line)?;
@@ -83,17 +83,17 @@ pub(super) fn populate(population: &Population<'_>) -> Result<Populated> {
     for link in &definition.make_symlinks {
         work.symlink(&link.path, &link.target)?;
     }
-    if let Some(validate) = population.validate {
+    if let Some(validate) = request.validate {
         let xattrs = &mut work.overlay.metadata(TreeMerge::ROOT).xattrs;
         for xattr in validate.xattrs() {
             xattrs.retain(|there| there.name != xattr.name);
             xattrs.push(xattr);
         }
     }
-    let Work { overlay, mut warnings, .. } = work;
-    let mut tree = overlay.finish(population.epoch)?;
+    let Populator { overlay, mut warnings, .. } = work;
+    let mut tree = overlay.finish(request.epoch)?;
     if definition.format == Some(Format::Vfat) {
-        let left_out = population.leave_out(tree)?;
+        let left_out = request.leave_out(tree)?;
         tree = left_out.0;
         warnings.extend(left_out.1);
     }
@@ -152,21 +152,21 @@ impl Excluded {
 }
 
 /// The device and number of an inode, and whether only what is in it is left out.
-type Hidden = BTreeSet<(u64, u64, bool)>;
+type HiddenInodes = BTreeSet<(u64, u64, bool)>;
 
-struct Work<'a> {
-    population: &'a Population<'a>,
+struct Populator<'a> {
+    request: &'a PopulateRequest<'a>,
     overlay: TreeMerge,
     warnings: Vec<Warning>,
     /// Whether the root has the metadata of a directory that was copied.
     has_root: bool,
-    hidden: Hidden,
+    hidden: HiddenInodes,
 }
 
-impl Work<'_> {
+impl Populator<'_> {
     /// Does what a line of `CopyFiles=` asks for.
     fn copy(&mut self, line: &CopyFiles) -> Result<()> {
-        let Population { definition, copy_source, .. } = self.population;
+        let PopulateRequest { definition, copy_source, .. } = self.request;
         let whole = |excluded: &(TreePath, bool), path: &[u8]| strip(path, &excluded.0).is_some();
         if definition.exclude_files.iter().any(|excluded| whole(excluded, &line.source))
             || definition.exclude_files_target.iter().any(|excluded| whole(excluded, &line.target))
@@ -205,7 +205,7 @@ impl Work<'_> {
 
     /// Copies what a directory has into another one.
     fn directory(&mut self, line: &CopyFiles, source: &[u8]) -> Result<()> {
-        let excluded = self.population.excluded(line, source)?;
+        let excluded = self.request.excluded(line, source)?;
         let unknown = Mutex::new(BTreeMap::new());
         let exclude = |path: &[u8]| {
             let path = join(source, path);
@@ -247,7 +247,7 @@ impl Work<'_> {
         }
         let (tree, warnings) = self.read(source, &|path| path != name)?;
         self.warnings.extend(warnings);
-        let (definition, target) = (self.population.definition, Escaped(&line.target));
+        let (definition, target) = (self.request.definition, Escaped(&line.target));
         let Some((directory, new_name)) = split(&line.target) else {
             return Err(definition.fault(
                 format!("CopyFiles=/{} is a file, and no root", Escaped(&line.source)),
@@ -271,7 +271,7 @@ impl Work<'_> {
 
     /// Returns the path of the image in a directory of the source, if it is there.
     fn image_within(&self, source: &[u8]) -> Result<Option<TreePath>> {
-        let Population { copy_source, image: Some(image), .. } = self.population else {
+        let PopulateRequest { copy_source, image: Some(image), .. } = self.request else {
             return Ok(None);
         };
         let directory = place::real(&beneath(copy_source, source))
@@ -281,7 +281,7 @@ impl Work<'_> {
     }
 
     fn holds_itself(&self, line: &CopyFiles) -> Error {
-        self.population.definition.fault(
+        self.request.definition.fault(
             format!("the image is in what CopyFiles=/{} copies", Escaped(&line.source)),
             "write it elsewhere, or leave it out with ExcludeFiles=",
         )
@@ -292,7 +292,7 @@ impl Work<'_> {
         source: &[u8],
         exclude: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<(Tree, Vec<Warning>)> {
-        let Population { definition, copy_source, threads, .. } = self.population;
+        let PopulateRequest { definition, copy_source, threads, .. } = self.request;
         let host_xattrs = match definition.format {
             Some(Format::Btrfs) => HostXattrs::default().for_btrfs(),
             _ => HostXattrs::default(),
@@ -311,7 +311,7 @@ impl Work<'_> {
             return Ok(false);
         }
         let has = |path: &[u8], content| {
-            let metadata = beneath(self.population.copy_source, path).symlink_metadata()?;
+            let metadata = beneath(self.request.copy_source, path).symlink_metadata()?;
             Ok::<_, io::Error>(self.hidden.contains(&(metadata.dev(), metadata.ino(), content)))
         };
         let within = |(directory, _): (&[u8], _)| has(directory, true);
@@ -319,7 +319,7 @@ impl Work<'_> {
     }
 
     fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
-        let definition = self.population.definition;
+        let definition = self.request.definition;
         let fault = |rule: &str, remedy: &str| {
             definition.fault(format!("MakeSymlinks=/{}: {rule}", Escaped(path)), remedy)
         };
@@ -337,7 +337,7 @@ impl Work<'_> {
     }
 }
 
-impl Population<'_> {
+impl PopulateRequest<'_> {
     /// What is left out of a directory that is copied.
     fn excluded(&self, line: &CopyFiles, source: &[u8]) -> Result<Vec<Excluded>> {
         let content_of = |path: TreePath| Excluded { path, content: true };
@@ -358,9 +358,9 @@ impl Population<'_> {
             }
         }
         if line.target.is_empty() {
-            let mounts = self.hollow.iter().map(|path| join(source, path));
+            let mounts = self.empty_dirs.iter().map(|path| join(source, path));
             let transient = TRANSIENT.iter().map(|path| join(source, path));
-            let is_root = !self.hollow.is_empty() || self.is_root();
+            let is_root = !self.empty_dirs.is_empty() || self.is_root();
             all.extend(mounts.chain(transient).filter(|_| is_root).map(content_of));
         }
         Ok(all)
@@ -382,8 +382,8 @@ impl Population<'_> {
     }
 
     /// The inodes that are left out under any name, if systemd-repart is to be followed in that.
-    fn hidden_inodes(&self) -> Result<Hidden> {
-        let mut hidden = Hidden::new();
+    fn hidden_inodes(&self) -> Result<HiddenInodes> {
+        let mut hidden = HiddenInodes::new();
         if !self.excludes_by_inode {
             return Ok(hidden);
         }

@@ -4,15 +4,16 @@ use std::fmt::Display;
 
 use uuid::Uuid;
 
-use super::apply::{Completion, Job};
-use super::bounds::{Metrics, verity_hash_size};
-use super::content::{self, Content, Ingredients};
+use super::apply::{Completion, ImageWriter};
+use super::content::{self, Content, FsInputs};
 use super::image::Image;
-use super::outcome::{Activity, Outcome, Row};
+use super::outcome::{Activity, Outcome, PartitionResult};
 use super::partition::{self, Partition};
-use super::populate::{Population, Validate, populate};
+use super::populate::{PopulateRequest, Validate, populate};
+use super::size_limits::{SizeRules, verity_hash_size};
 use super::{
-    Definition, Format, Minimize, Options, Size, Verity, config, generate, relations, shown,
+    Definition, Format, Minimize, Options, Size, Verity, config, cross_checks, format_bytes,
+    generate,
 };
 use crate::disk::place::{self, Candidate, Extent, Merge, Place, Presence, SpaceRequest};
 use crate::disk::{Identity, source};
@@ -46,12 +47,12 @@ pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) 
 /// A run that has written all contents. Without [`Prepared::finish`] a new image has no name, and one
 /// that was there has its old partition table.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedRun {
     outcome: Outcome,
     completion: Option<Completion>,
 }
 
-impl Prepared {
+impl PreparedRun {
     /// What will be there.
     #[must_use]
     pub fn outcome(&self) -> &Outcome {
@@ -77,8 +78,8 @@ pub fn prepare(
     definitions: Vec<Definition>,
     options: &Options,
     report: Report<'_>,
-) -> Result<Prepared> {
-    relations::check(&definitions)?;
+) -> Result<PreparedRun> {
+    cross_checks::check(&definitions)?;
     let image = Image::open(options, report)?;
     let existing = image.as_ref().map(Image::partitions).unwrap_or_default();
     let partitions = partition::list(definitions, existing, options);
@@ -91,9 +92,9 @@ pub fn prepare(
     let grain = options.grain.unwrap_or(4096).max(sector_size.bytes().into());
 
     let partitions = &partitions;
-    let metrics = Metrics { grain, sector_size, wanted_sector_size: options.sector_size };
-    let grounds = Grounds { partitions, options, metrics, report };
-    let (seed, identities) = grounds.identities()?;
+    let metrics = SizeRules { grain, sector_size, wanted_sector_size: options.sector_size };
+    let context = Context { partitions, options, metrics, report };
+    let (seed, identities) = context.identities()?;
     if !options.dry_run && image.is_some() {
         generate::write(partitions, &identities, options, report)?;
         for (at, regular) in partition::displaced(seed, partitions, &identities) {
@@ -101,18 +102,18 @@ pub fn prepare(
             report(&format_args!("{name}: the UUID {regular} is in use, so it has {uuid}"));
         }
     }
-    let mut contents = grounds.contents(&identities)?;
-    let sizes = grounds.sizes(&contents)?;
-    let candidates = grounds.candidates(&sizes);
+    let mut contents = context.contents(&identities)?;
+    let sizes = context.sizes(&contents)?;
+    let candidates = context.candidates(&sizes);
     let least = place::minimal_size(grain, sector_size, &candidates);
 
     // Without an image there is nothing else to do.
     if options.size == Size::Auto || image.is_none() {
-        let text = shown(least);
+        let text = format_bytes(least);
         report(&format_args!("Automatically determined minimal disk image size as {text}."));
     }
     let Some(mut image) = image else {
-        return Ok(Prepared { outcome: Outcome::default(), completion: None });
+        return Ok(PreparedRun { outcome: Outcome::default(), completion: None });
     };
     image.resize(options.size, least, report)?;
 
@@ -122,7 +123,7 @@ pub fn prepare(
     })?;
     let is_supplement = |at| {
         let all = placed.merged.iter().enumerate().filter(|(_, merged)| **merged);
-        all.filter_map(|(at, _)| grounds.supplement(at)).any(|supplement| supplement == at)
+        all.filter_map(|(at, _)| context.supplement(at)).any(|supplement| supplement == at)
     };
     for (at, place) in placed.places.iter().enumerate() {
         if place.is_none() && !is_supplement(at) {
@@ -130,19 +131,19 @@ pub fn prepare(
         }
     }
     for at in (0..partitions.len()).filter(|&at| placed.merged[at]) {
-        contents[at] = grounds.merged(at, &identities)?;
+        contents[at] = context.merged(at, &identities)?;
     }
     let mut remaining = partitions.clone();
     for &at in &placed.left_alone {
         report(&format_args!("{}: it can't grow and is left alone", partitions[at].name()));
         remaining[at].left_alone = true;
     }
-    let grounds = Grounds { partitions: &remaining, ..grounds };
+    let grounds = Context { partitions: &remaining, ..context };
     let partitions = &remaining;
     let mut rows = Vec::new();
     for &at in &placed.order {
         if let Some(place) = placed.places[at] {
-            let row = row(&partitions[at], &identities[at], place);
+            let row = partition_result(&partitions[at], &identities[at], place);
             rows.push(Placed { at, row, content_size: sizes[at] });
         }
     }
@@ -153,17 +154,17 @@ pub fn prepare(
         (false, _) => report(&"No changes."),
         (true, false) => {}
     }
-    let job = Job { grounds: &grounds, seed, contents: &contents, rows: &mut rows };
+    let job = ImageWriter { context: &grounds, seed, contents: &contents, rows: &mut rows };
     let completion = Some(job.run(image, write && !options.dry_run)?);
     let outcome = Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) };
-    Ok(Prepared { outcome, completion })
+    Ok(PreparedRun { outcome, completion })
 }
 
 /// A partition in its place.
 pub(super) struct Placed {
     /// Its position in the list.
     pub(super) at: usize,
-    pub(super) row: Row,
+    pub(super) row: PartitionResult,
     /// The size of its content in bytes, if the partition's follows from that.
     pub(super) content_size: Option<u64>,
 }
@@ -218,20 +219,20 @@ fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
 }
 
 /// What stays the same during a run.
-pub(super) struct Grounds<'a> {
+pub(super) struct Context<'a> {
     pub(super) partitions: &'a [Partition],
     pub(super) options: &'a Options,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: SizeRules,
     pub(super) report: Report<'a>,
 }
 
 /// A tree with what is known of it.
-struct Source {
+struct SourceTree {
     populated: super::populate::Populated,
     scan: HoleScan,
 }
 
-impl Grounds<'_> {
+impl Context<'_> {
     /// The seed, and what each partition is called.
     fn identities(&self) -> Result<(Seed, Vec<Identity>)> {
         let seed = match self.options.seed {
@@ -260,7 +261,7 @@ impl Grounds<'_> {
         definition: &Definition,
         identities: &[Identity],
         digest: bool,
-    ) -> Result<Option<Source>> {
+    ) -> Result<Option<SourceTree>> {
         let partition = &self.partitions[at];
         let formatted =
             matches!(definition.format, Some(Format::Ext4 | Format::Btrfs | Format::Vfat));
@@ -272,11 +273,11 @@ impl Grounds<'_> {
         }
         let validate = definition.add_validate_fs.then(|| self.validate(at, identities));
         let image = self.options.image.as_deref().map(real).transpose();
-        let populated = populate(&Population {
+        let populated = populate(&PopulateRequest {
             definition,
             copy_source: self.options.copy_source(),
             image: image.map_err(|error| Error::output("cannot find the image", error))?,
-            hollow: &self.hollow(at),
+            empty_dirs: &self.mount_points_in(at),
             validate: validate.as_ref(),
             epoch: self.options.epoch,
             threads: self.options.threads,
@@ -288,7 +289,7 @@ impl Grounds<'_> {
             Some(Format::Vfat) if !digest => HoleScan::default(),
             _ => scan_holes(&populated.tree, &wanted)?,
         };
-        Ok(Some(Source { populated, scan }))
+        Ok(Some(SourceTree { populated, scan }))
     }
 
     /// What the root inode of a file system says of its partition.
@@ -312,7 +313,7 @@ impl Grounds<'_> {
     }
 
     /// The directories of a root file system that other partitions are mounted on.
-    fn hollow(&self, at: usize) -> Vec<super::TreePath> {
+    fn mount_points_in(&self, at: usize) -> Vec<super::TreePath> {
         let is_root = |partition: &Partition| {
             matches!(partition.partition_type(), PartitionType::Of(Role::Root, _))
         };
@@ -370,21 +371,21 @@ impl Grounds<'_> {
         if definition.format == Some(Format::Swap) {
             return Ok(Content::swap(identity));
         }
-        let Some(Source { populated, scan }) = self.source(at, definition, ids, false)? else {
+        let Some(SourceTree { populated, scan }) = self.source(at, definition, ids, false)? else {
             return Ok(Content::Nothing);
         };
         populated.warnings.iter().for_each(|warning| (self.report)(warning));
         let epoch = self.options.epoch.unwrap_or_default();
-        let secrets = normalize::exposed(&populated.tree, &Rules::none(), epoch)?;
+        let secrets = normalize::remaining_secrets(&populated.tree, &Rules::none(), epoch)?;
         secrets.iter().for_each(|warning| (self.report)(warning));
-        let ingredients = Ingredients {
+        let inputs = FsInputs {
             tree: populated.tree,
             scan,
             subvolumes: populated.subvolumes,
             identity,
             sector_size: self.file_system_sector_size(definition),
         };
-        Content::of(definition, ingredients, self.options)
+        Content::of(definition, inputs, self.options)
     }
 
     fn file_system_sector_size(&self, definition: &Definition) -> u32 {
@@ -538,10 +539,10 @@ fn mount_points(partition_type: PartitionType) -> impl Iterator<Item = &'static 
 }
 
 /// How a partition is told of.
-fn row(partition: &Partition, identity: &Identity, place: Place) -> Row {
+fn partition_result(partition: &Partition, identity: &Identity, place: Place) -> PartitionResult {
     let definition = partition.managed();
     let old = partition.existing.as_ref().map(|(_, there)| there.size);
-    Row {
+    PartitionResult {
         identity: identity.clone(),
         number: place.slot,
         file: definition.and_then(|one| one.file.clone()),

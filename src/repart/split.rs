@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::content::Blocks;
 use super::image::exists;
-use super::outcome::Row;
+use super::outcome::PartitionResult;
 use super::{Definition, Options, type_name};
 use crate::error::{Error, Result};
 use crate::layout::{self, Destination, Output, emit};
@@ -19,7 +19,11 @@ use crate::name::HostPath;
 /// The path of a partition's file: that of the image with the name of the split before `.raw`.
 ///
 /// `None` if the definition wants no file.
-pub(super) fn path(image: &Path, definition: &Definition, row: &Row) -> Option<PathBuf> {
+pub(super) fn path(
+    image: &Path,
+    definition: &Definition,
+    row: &PartitionResult,
+) -> Option<PathBuf> {
     let template = definition.split_name.as_deref()?;
     let name = expand(template, row);
     let image = image.as_os_str().as_bytes();
@@ -32,7 +36,7 @@ pub(super) fn path(image: &Path, definition: &Definition, row: &Row) -> Option<P
 }
 
 /// `%t` is the name of the type, `%T` its UUID, `%U` the partition's UUID, and `%n` its number.
-fn expand(template: &str, row: &Row) -> String {
+fn expand(template: &str, row: &PartitionResult) -> String {
     let identity = &row.identity;
     let mut text = String::new();
     let mut rest = template.chars();

@@ -28,10 +28,10 @@ pub struct Difference {
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read.
 pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Difference>> {
-    let cover = Cover::new(a, b, rules, epoch)?;
+    let cover = CoveredBy::new(a, b, rules, epoch)?;
     let wider = match cover.open.is_empty() {
         true => None,
-        false => Some(Cover::new(a, b, &Rules::every(), epoch)?),
+        false => Some(CoveredBy::new(a, b, &Rules::every(), epoch)?),
     };
     let (in_a, in_b) = (paths(a), paths(b));
     let clamped = |path: &[u8]| {
@@ -55,7 +55,7 @@ pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Ve
 const TIMES: &str = "times";
 
 /// What a set of rules makes of the differences between two trees.
-struct Cover {
+struct CoveredBy {
     /// The paths that differ in images, too.
     open: BTreeMap<Vec<u8>, Vec<&'static str>>,
     /// The rules that fired on each path, but for those that removed it.
@@ -67,7 +67,7 @@ struct Cover {
 /// Names of rules by path.
 type Names = BTreeMap<Vec<u8>, Vec<String>>;
 
-impl Cover {
+impl CoveredBy {
     fn new(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Self> {
         let (mut fired, mut removed) = (Names::new(), Names::new());
         let mut canonical = |tree: &Tree| -> Result<Tree> {

@@ -6,15 +6,15 @@
 //! went into the tree, so that it can be made again of the same.
 
 mod compare;
-mod enclosure;
 mod lock;
 mod pacman;
+mod sandbox;
 mod scratch;
 
 pub use compare::{Difference, compare};
-#[cfg(feature = "cli")]
-pub(crate) use enclosure::ended_by;
 pub use lock::{Lock, Package};
 pub use pacman::{Options, Staged, Staging};
+#[cfg(feature = "cli")]
+pub(crate) use sandbox::ended_by;
 #[cfg(feature = "cli")]
 pub(crate) use scratch::Scratch;

@@ -10,8 +10,8 @@ use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::enclosure::{Done, Output, inside, no_setpriv, outside, run};
 use super::lock::{Lock, Package};
+use super::sandbox::{Done, Output, inside, no_setpriv, outside, run};
 use super::scratch::{Scratch, has_no_locks};
 use crate::error::{Error, Result};
 use crate::name::HostPath;

@@ -36,20 +36,20 @@ impl Hasher {
     }
 
     /// The hash of a block is begun with its first bytes.
-    pub(super) fn head(&self, bytes: &[u8]) -> Head {
+    pub(super) fn head(&self, bytes: &[u8]) -> HashState {
         let mut hash = self.salted.clone();
         hash.update(bytes);
-        Head { hash, len: bytes.len() }
+        HashState { hash, len: bytes.len() }
     }
 }
 
 /// The first bytes of a block, hashed.
-pub(super) struct Head {
+pub(super) struct HashState {
     hash: Sha256,
     len: usize,
 }
 
-impl Head {
+impl HashState {
     /// Goes on with zeros up to a place in the block that is not before what it has.
     pub(super) fn zeros_to(&mut self, end: usize) {
         self.hash.update(&ZEROS[..end - self.len]);

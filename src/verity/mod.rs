@@ -5,12 +5,12 @@
 //! partition, and when all of it was written, they [finish](Leaves::finish) the [`HashTree`].
 
 mod hasher;
-mod leaves;
+mod leaf_hashes;
 mod parameters;
 pub mod signature;
 mod spec;
 mod tree;
 
-pub use leaves::Leaves;
+pub use leaf_hashes::LeafHashes;
 pub use parameters::Parameters;
 pub use tree::HashTree;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cases::{CASES, Case};
 use detfs::Timestamp;
-use detfs::normalize::{Profile, Report, Rules, examine, normalize};
+use detfs::normalize::{Profile, Report, Rules, check, normalize};
 use detfs::tree::{HoleScanOptions, Metadata, Node, Tree, TreeBuilder, scan_holes};
 use globset::GlobBuilder;
 use sketch::{EPOCH, Put, sketch};
@@ -73,7 +73,7 @@ fn rules_make_what_differs_the_same() {
         let [mut a, mut b] = [one, other].map(|own| sketch(&[*both, *own]));
         assert_ne!(digest(&a), digest(&b), "{rule}: the trees are the same without it");
         let untouched = digest(&a);
-        let would = examine(&a, &only(rule), epoch()).unwrap();
+        let would = check(&a, &only(rule), epoch()).unwrap();
         assert_eq!(digest(&a), untouched);
         let did = normalize(&mut a, &only(rule), epoch()).unwrap();
         assert_eq!(would, did);
@@ -84,7 +84,7 @@ fn rules_make_what_differs_the_same() {
         let again = normalize(&mut a, &only(rule), epoch()).unwrap();
         assert_eq!(again, Report::default(), "{rule}: it fires on its own result");
         let bystanders = sketch(&[case.spared]);
-        let report = examine(&bystanders, &only(rule), epoch()).unwrap();
+        let report = check(&bystanders, &only(rule), epoch()).unwrap();
         assert_eq!(report, Report::default(), "{rule}: it fires on what is none of its business");
     }
 }
@@ -95,7 +95,7 @@ fn rules_refuse_and_name_everything() {
         let Case { rule, both, one, refused, .. } = case;
         let mut tree = sketch(&[both, one]);
         let untouched = digest(&tree);
-        let report = examine(&tree, &only(rule), epoch()).unwrap();
+        let report = check(&tree, &only(rule), epoch()).unwrap();
         assert_eq!(paths(&report, rule), *refused, "{rule}");
         let error = normalize(&mut tree, &only(rule), epoch()).unwrap_err();
         assert_eq!((error.exit_code(), digest(&tree)), (3, untouched), "{rule}");
@@ -120,7 +120,7 @@ fn every_maker_counts() {
             let unit = format!("usr/lib/systemd/system/{name}").leak();
             let wanted = path.contains(".wants/").then_some((&*unit, content, 5));
             let tree = sketch(&[&[(path.clone().leak(), content, 5)], wanted.as_slice(), case.one]);
-            let report = examine(&tree, &only(&rule.name), epoch()).unwrap();
+            let report = check(&tree, &only(&rule.name), epoch()).unwrap();
             assert_eq!(paths(&report, &rule.name), case.fires, "{path}");
         }
     }
@@ -239,7 +239,7 @@ fn keys_depend_on_the_first_boot() {
             "[[rule]]\nname = \"r\"\npath = \"y\"\nverb = \"remove\"\nwhen = [{path:?}]\nreason = \"\"\n"
         );
         let rules = Rules::none().with_file(Path::new("f"), &rule).unwrap();
-        let report = examine(&sketch(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
+        let report = check(&sketch(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
         assert_eq!(paths(&report, "r"), ["y"], "{path}");
     }
     // An id is not a first boot's if it stays, or if a rule that would remove it does not apply.
@@ -250,12 +250,12 @@ fn keys_depend_on_the_first_boot() {
     ] {
         let text = format!("enable = [\"ssh-host-keys\"]\n{more}");
         let kept = Rules::none().with_file(Path::new("f"), &text).unwrap();
-        assert_eq!(examine(&tree, &kept, epoch()).unwrap(), Report::default());
+        assert_eq!(check(&tree, &kept, epoch()).unwrap(), Report::default());
         let gone = Rules::none()
             .with_file(Path::new("f"), &text.replace("when = [\"no\"]\n", ""))
             .unwrap();
         let fires = !more.is_empty();
-        assert_eq!(examine(&tree, &gone, epoch()).unwrap() != Report::default(), fires);
+        assert_eq!(check(&tree, &gone, epoch()).unwrap() != Report::default(), fires);
     }
 }
 
@@ -293,7 +293,7 @@ fn hard_links_are_not_changed_unseen() {
     normalize(&mut linked, &twice, epoch()).unwrap();
     assert_eq!(linked.read(linked.find(b"a-1").unwrap()).unwrap(), b"xy");
     let mut linked = tree(["a-1", "keep"]);
-    let report = examine(&linked, &rules, epoch()).unwrap();
+    let report = check(&linked, &rules, epoch()).unwrap();
     let refused = report.fired.iter().find(|fired| fired.verb == "refuse").unwrap();
     assert_eq!((&*refused.rule, &refused.paths[..]), ("a", &[b"keep".to_vec()][..]));
     let error = normalize(&mut linked, &rules, epoch()).unwrap_err().to_string();
@@ -320,7 +320,7 @@ fn large_files_are_not_read() {
         Rules::none().with_file(Path::new("f"), &text).unwrap()
     };
     let order = rules("verb = \"order\"\nby = \"line\"");
-    assert_eq!(paths(&examine(&tree, &order, epoch()).unwrap(), "r"), ["a"]);
+    assert_eq!(paths(&check(&tree, &order, epoch()).unwrap(), "r"), ["a"]);
     let error = normalize(&mut tree, &order, epoch()).unwrap_err().to_string();
     assert!(error.contains("have 268435456 bytes") && error.contains("--exclude"), "{error}");
     let report = normalize(&mut tree, &rules("verb = \"truncate\""), epoch()).unwrap();
@@ -341,7 +341,7 @@ fn changed_content_has_a_budget() {
     let rule = "[[rule]]\nname = \"r\"\npath = \"*\"\nverb = \"rewrite\"\nmatch = '\\Aa'\n\
                 with = \"b\"\nreason = \"\"\n";
     let rules = Rules::none().with_file(Path::new("f"), rule).unwrap();
-    let report = examine(&tree, &rules, epoch()).unwrap();
+    let report = check(&tree, &rules, epoch()).unwrap();
     let paths = report.fired.iter().map(|fired| (fired.verb, fired.paths.concat()));
     let paths: Vec<_> = paths.collect();
     assert_eq!(paths, [("rewrite", b"123".to_vec()), ("refuse", b"45".to_vec())]);

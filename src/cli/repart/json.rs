@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
-use super::shown;
-use crate::repart::{Activity, Row, Verity, type_name};
+use super::format_row;
+use crate::repart::{Activity, PartitionResult, Verity, type_name};
 
 /// Whether and how JSON is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,13 @@ struct Object<'a> {
 }
 
 /// The rows as text that ends in a line break.
-pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::Arrow>) -> String {
-    let columns = shown::Columns::of(rows);
+pub(super) fn text(
+    rows: &[PartitionResult],
+    image: &Path,
+    json: Json,
+    sizes: Option<format_row::Arrow>,
+) -> String {
+    let columns = format_row::Columns::of(rows);
     let objects: Vec<_> = rows
         .iter()
         .map(|row| Object {
@@ -61,15 +66,16 @@ pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::
             uuid: row.identity.uuid.to_string(),
             partno: row.number,
             file: row.file.as_deref().map(Path::to_string_lossy),
-            node: shown::node(image, row.number),
+            node: format_row::node(image, row.number),
             offset: row.offset,
             old_size: row.old_size,
             raw_size: row.size,
-            size: sizes.map(|arrow| shown::change(row.old_size, row.size, row.activity, arrow)),
+            size: sizes
+                .map(|arrow| format_row::change(row.old_size, row.size, row.activity, arrow)),
             old_padding: row.old_padding,
             raw_padding: row.padding,
             padding: sizes
-                .map(|arrow| shown::change(row.old_padding, row.padding, row.activity, arrow)),
+                .map(|arrow| format_row::change(row.old_padding, row.padding, row.activity, arrow)),
             activity: match row.activity {
                 Activity::Create => "create",
                 Activity::Resize => "resize",
@@ -80,7 +86,7 @@ pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::
                 let files = row.drop_ins.iter().map(|file| file.to_string_lossy()).collect();
                 Some(files).filter(|files: &Vec<_>| !files.is_empty())
             }),
-            split_path: columns.split.then(|| shown::split(row)),
+            split_path: columns.split.then(|| format_row::split(row)),
         })
         .collect();
     let text = match json {
@@ -90,8 +96,8 @@ pub(super) fn text(rows: &[Row], image: &Path, json: Json, sizes: Option<shown::
     text + "\n"
 }
 
-fn root_hash(row: &Row) -> Option<String> {
-    (row.verity != Verity::Off).then(|| shown::root_hash(row))
+fn root_hash(row: &PartitionResult) -> Option<String> {
+    (row.verity != Verity::Off).then(|| format_row::root_hash(row))
 }
 
 fn to_text(objects: &[Object<'_>], formatter: impl Formatter) -> String {

@@ -2,10 +2,10 @@
 
 mod arguments;
 mod environment;
+mod format_row;
 mod json;
-mod meaning;
-mod shown;
 mod table;
+mod to_options;
 
 use std::ffi::OsString;
 use std::io;
@@ -20,7 +20,7 @@ use environment::Environment;
 use json::Json;
 
 use super::fail;
-use super::terminal::{notice, say, say_json};
+use super::terminal::{print, print_json_lines, print_notice};
 use crate::error::{Error, Result};
 use crate::name::HostPath;
 use crate::repart::config;
@@ -49,7 +49,7 @@ pub(super) fn run(typed: &Repart) -> ExitCode {
     match try_run(typed) {
         Ok(code) => code,
         Err(error) => {
-            fail(&error, notice);
+            fail(&error, print_notice);
             match error {
                 Error::Label { .. } => 77.into(),
                 _ => 1.into(),
@@ -60,36 +60,36 @@ pub(super) fn run(typed: &Repart) -> ExitCode {
 
 fn try_run(typed: &Repart) -> Result<ExitCode> {
     if typed.version {
-        say(meaning::VERSION)?;
+        print(to_options::VERSION)?;
         return Ok(ExitCode::SUCCESS);
     }
     if typed.unused.list_devices {
         return Ok(ExitCode::SUCCESS);
     }
     if typed.json.as_deref() == Some("help") {
-        say("pretty\nshort\noff\n")?;
+        print("pretty\nshort\noff\n")?;
         return Ok(ExitCode::SUCCESS);
     }
     refuse(typed)?;
     let environment = Environment::read();
-    environment.warnings.iter().for_each(|warning| notice(warning));
-    let context = meaning::context(typed, &environment)?;
-    let options = meaning::options(typed, &environment, &context)?;
-    let json = meaning::json(typed.json.as_deref())?;
-    let pretty = meaning::flag("--pretty", typed.pretty.as_deref(), true)?;
+    environment.warnings.iter().for_each(|warning| print_notice(warning));
+    let context = to_options::context(typed, &environment)?;
+    let options = to_options::options(typed, &environment, &context)?;
+    let json = to_options::json(typed.json.as_deref())?;
+    let pretty = to_options::flag("--pretty", typed.pretty.as_deref(), true)?;
     if typed.image.is_none() {
-        notice(&"there is no root device to work on; give the path of an image");
+        print_notice(&"there is no root device to work on; give the path of an image");
         return Ok(76.into());
     }
 
-    let (definitions, warnings) = match meaning::ddi(typed)? {
+    let (definitions, warnings) = match to_options::ddi(typed)? {
         Some(ddi) => config::parse(&ddi.files(), &context)?,
         None => {
             let Directories { paths, root } = directories(typed)?;
             config::read(&paths, &root, &context)?
         }
     };
-    warnings.iter().for_each(|warning| notice(warning));
+    warnings.iter().for_each(|warning| print_notice(warning));
     let mut all = Vec::new();
     // Those of the last image come first, as in systemd-repart.
     for image in typed.copy_from.iter().rev() {
@@ -102,7 +102,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
                 "write another one",
             ));
         }
-        all.extend(repart::copy_from(image, &context.filter, &|line| notice(line))?);
+        all.extend(repart::copy_from(image, &context.filter, &|line| print_notice(line))?);
     }
     let within = |path: &mut PathBuf| {
         // As systemd-repart tells of those that it found in a root.
@@ -117,16 +117,16 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
         all.push(definition);
     }
 
-    let prepared = repart::prepare(all, &options, &|line| notice(line))?;
+    let prepared = repart::prepare(all, &options, &|line| print_notice(line))?;
     let Outcome { rows } = prepared.outcome();
     // A caller that learns of a failure must not find a new image.
     if let (Some(rows), Some(image)) = (rows, &options.image) {
-        let arrow = shown::Arrow(if environment.ascii { "->" } else { "→" });
+        let arrow = format_row::Arrow(if environment.ascii { "->" } else { "→" });
         if json != Json::Off {
             let sizes = environment.debug.then_some(arrow);
-            say_json(&json::text(rows, image, json, sizes))?;
+            print_json_lines(&json::text(rows, image, json, sizes))?;
         } else if pretty {
-            say(&table::text(rows, !typed.no_legend, arrow))?;
+            print(&table::text(rows, !typed.no_legend, arrow))?;
         }
     }
     prepared.finish()?;
@@ -136,7 +136,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
 /// Refuses what a builder of images has no part in.
 fn refuse(typed: &Repart) -> Result<()> {
     let unused = &typed.unused;
-    if meaning::flag("--factory-reset", unused.factory_reset.as_deref(), false)? {
+    if to_options::flag("--factory-reset", unused.factory_reset.as_deref(), false)? {
         return Err(Error::parameter(
             "--factory-reset",
             "what a running system does is not done to an image",
@@ -145,7 +145,7 @@ fn refuse(typed: &Repart) -> Result<()> {
     }
     for (parameter, typed) in [("--offline", &typed.offline), ("--cow", &typed.cow)] {
         if typed.as_deref() != Some("auto") {
-            meaning::flag(parameter, typed.as_deref(), true)?;
+            to_options::flag(parameter, typed.as_deref(), true)?;
         }
     }
     match unused.wanted() {
@@ -200,13 +200,13 @@ fn directories(typed: &Repart) -> Result<Directories> {
             Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error)
         })?;
         if !exists {
-            notice(&format_args!("{}: there is no such directory", HostPath(path)));
+            print_notice(&format_args!("{}: there is no such directory", HostPath(path)));
         }
     }
     if !paths.is_empty() {
         return Ok(Directories { paths, root: "/".into() });
     }
-    let root = absolute(meaning::root(typed))?;
+    let root = absolute(to_options::root(typed))?;
     let places = ["etc", "run", "usr/local/lib", "usr/lib"];
     let paths = places.map(|place| root.join(place).join("repart.d")).into();
     Ok(Directories { paths, root })

@@ -2,36 +2,36 @@
 
 use std::path::Path;
 
-use super::shown;
+use super::format_row;
 use crate::name::{HostPath, Printable};
-use crate::repart::{Row, shown as size, type_name};
+use crate::repart::{PartitionResult, format_bytes as size, type_name};
 
 /// How a column's cells stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum Alignment {
     Left,
     Right,
 }
 
 /// The rows as text, with or without the heads of the columns.
-pub(super) fn text(rows: &[Row], legend: bool, arrow: shown::Arrow) -> String {
-    let columns = shown::Columns::of(rows);
+pub(super) fn text(rows: &[PartitionResult], legend: bool, arrow: format_row::Arrow) -> String {
+    let columns = format_row::Columns::of(rows);
     let mut heads = vec![
-        ("TYPE", Side::Left),
-        ("LABEL", Side::Left),
-        ("UUID", Side::Left),
-        ("PART", Side::Right),
-        ("FILE", Side::Left),
-        ("RAW SIZE", Side::Right),
-        ("SIZE", Side::Right),
-        ("PADDING", Side::Right),
+        ("TYPE", Alignment::Left),
+        ("LABEL", Alignment::Left),
+        ("UUID", Alignment::Left),
+        ("PART", Alignment::Right),
+        ("FILE", Alignment::Left),
+        ("RAW SIZE", Alignment::Right),
+        ("SIZE", Alignment::Right),
+        ("PADDING", Alignment::Right),
     ];
     let optional = [
         (columns.root_hash, "ROOTHASH"),
         (columns.drop_ins, "DROP-IN FILES"),
         (columns.split, "SPLIT PATH"),
     ];
-    heads.extend(optional.iter().filter(|(is, _)| *is).map(|(_, head)| (*head, Side::Left)));
+    heads.extend(optional.iter().filter(|(is, _)| *is).map(|(_, head)| (*head, Alignment::Left)));
 
     let mut lines: Vec<Vec<String>> = Vec::new();
     if legend {
@@ -41,7 +41,7 @@ pub(super) fn text(rows: &[Row], legend: bool, arrow: shown::Arrow) -> String {
         lines.extend(cells(row, columns, arrow));
     }
     if !rows.is_empty() {
-        let sum = |of: fn(&Row) -> u64| {
+        let sum = |of: fn(&PartitionResult) -> u64| {
             format!("Σ = {}", size(rows.iter().map(of).fold(0, u64::saturating_add)))
         };
         let mut sums = vec![String::new(); heads.len()];
@@ -56,8 +56,8 @@ pub(super) fn text(rows: &[Row], legend: bool, arrow: shown::Arrow) -> String {
     for line in lines {
         let cells =
             line.iter().zip(&widths).zip(&heads).map(|((cell, width), (_, side))| match side {
-                Side::Left => format!("{cell:<width$}"),
-                Side::Right => format!("{cell:>width$}"),
+                Alignment::Left => format!("{cell:<width$}"),
+                Alignment::Right => format!("{cell:>width$}"),
             });
         text += cells.collect::<Vec<_>>().join(" ").trim_end();
         text += "\n";
@@ -66,7 +66,11 @@ pub(super) fn text(rows: &[Row], legend: bool, arrow: shown::Arrow) -> String {
 }
 
 /// The lines of one partition: each drop-in has one.
-fn cells(row: &Row, columns: shown::Columns, arrow: shown::Arrow) -> Vec<Vec<String>> {
+fn cells(
+    row: &PartitionResult,
+    columns: format_row::Columns,
+    arrow: format_row::Arrow,
+) -> Vec<Vec<String>> {
     let file = row.file.as_deref().and_then(Path::file_name);
     let label = match &*row.identity.label {
         "" => "-".to_owned(),
@@ -79,18 +83,18 @@ fn cells(row: &Row, columns: shown::Columns, arrow: shown::Arrow) -> Vec<Vec<Str
         row.number.to_string(),
         file.map_or_else(|| "-".to_owned(), |name| HostPath(Path::new(name)).to_string()),
         row.size.to_string(),
-        shown::change(row.old_size, row.size, row.activity, arrow),
-        shown::change(row.old_padding, row.padding, row.activity, arrow),
+        format_row::change(row.old_size, row.size, row.activity, arrow),
+        format_row::change(row.old_padding, row.padding, row.activity, arrow),
     ];
     if columns.root_hash {
-        cells.push(shown::root_hash(row));
+        cells.push(format_row::root_hash(row));
     }
     let mut drop_ins = row.drop_ins.iter().map(|path| HostPath(path).to_string());
     if columns.drop_ins {
         cells.push(drop_ins.next().unwrap_or_default());
     }
     if columns.split {
-        cells.push(Printable(&shown::split(row)).to_string());
+        cells.push(Printable(&format_row::split(row)).to_string());
     }
     let at = 8 + usize::from(columns.root_hash);
     let width = cells.len();

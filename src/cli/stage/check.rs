@@ -10,9 +10,9 @@ use rustix::process::Signal;
 use serde::Serialize;
 
 use super::pacman::options;
-use crate::cli::arguments::{Packages, StageCheck};
-use crate::cli::normalize::Asked;
-use crate::cli::{complain, meaning, print_json, say, spool};
+use crate::cli::arguments::{PackagesArgs, StageCheck};
+use crate::cli::normalize::RequestedRules;
+use crate::cli::{print, print_error, print_json, spool, values};
 use crate::error::{Error, Result};
 use crate::interrupt::{register, remove_directory, spawn, uninterrupted};
 use crate::name::{Escaped, HostPath};
@@ -38,7 +38,7 @@ exec taskset -c "${cpus%%[-,]*}" "$@"
 pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     // What is wrong with the options is told once, before anything is made.
     let options = options(&typed.packages)?;
-    let asked = Asked::read(&typed.canon)?;
+    let asked = RequestedRules::read(&typed.canon)?;
     let made = |error| Error::output("cannot make a directory for two trees", error);
     let (ground, _registration) = uninterrupted(|| {
         let ground = tempfile::tempdir_in(spool()).map_err(made)?;
@@ -50,13 +50,14 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     let program = std::env::current_exe();
     let program = program.map_err(|error| Error::output("cannot find this program", error))?;
     let cache = typed.packages.cache.clone().unwrap_or_else(|| ground.path().join("cache"));
-    let stage = Stage { typed: &typed.packages, options: &options, cache: absolute(&cache)? };
+    let stage =
+        StageCommand { typed: &typed.packages, options: &options, cache: absolute(&cache)? };
 
     let one = ground.path().join("tree");
     stage.run(ended_by("TERM").arg(&program), &one, false)?;
     let has_faketime = has_faketime()?;
     if !has_faketime {
-        complain(&"faketime is not there: the clocks of both trees are only seconds apart");
+        print_error(&"faketime is not there: the clocks of both trees are only seconds apart");
         // What is written down is whole seconds.
         std::thread::sleep(Duration::from_millis(1100));
     }
@@ -65,11 +66,11 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     skewed.args(["unshare", "--uts", "--", "sh", "-euc", SKEW, "sh"]).arg(&elsewhere).arg(&program);
     stage.run(&mut skewed, &two, has_faketime)?;
 
-    let threads = meaning::threads(None)?;
+    let threads = values::threads(None)?;
     let read = |path: &Path| dir::read(path, &DirOptions { threads, ..DirOptions::default() });
     let ((mut one, _), (two, _)) = (read(&one)?, read(&two)?);
     let canon = asked.of(&one)?;
-    canon.warning.iter().for_each(|warning| complain(warning));
+    canon.warning.iter().for_each(|warning| print_error(warning));
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
     let found = compare(&one, &two, &canon.rules, epoch)?;
     report(&found, typed.json)?;
@@ -100,13 +101,13 @@ fn has_faketime() -> Result<bool> {
 }
 
 /// `detfs stage pacman` with what was typed.
-struct Stage<'a> {
-    typed: &'a Packages,
+struct StageCommand<'a> {
+    typed: &'a PackagesArgs,
     options: &'a Options,
     cache: PathBuf,
 }
 
-impl Stage<'_> {
+impl StageCommand<'_> {
     /// Adds the arguments to a command that ends in the name of this program, and runs it.
     fn run(&self, command: &mut Command, out: &Path, skew_clock: bool) -> Result<()> {
         let Self { typed, options, cache } = self;
@@ -170,5 +171,5 @@ fn report(found: &[Difference], json: bool) -> Result<()> {
     }
     let open = found.iter().filter(|difference| difference.covered_by.is_empty()).count();
     text += &format!("{} paths differ, {open} of them in an image too\n", found.len());
-    say(&text)
+    print(&text)
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::configuration;
-use crate::cli::arguments::{Packages, StagePacman};
-use crate::cli::{complain, is_same, meaning, text_of};
+use crate::cli::arguments::{PackagesArgs, StagePacman};
+use crate::cli::{is_same, print_error, text_of, values};
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Output};
 use crate::name::HostPath;
@@ -36,7 +36,7 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
     };
     let Staged { lock, complaints } = staging.run(&typed.out)?;
     for complaint in complaints {
-        complain(&format_args!(
+        print_error(&format_args!(
             "pacman: {complaint}; the tree may lack what should have been made"
         ));
     }
@@ -44,10 +44,10 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
         if let (Some(now), Some(then)) = (&lock.options.mirror, &before.options.mirror)
             && now != then
         {
-            complain(&format_args!("the locked packages came from {now} instead of {then}"));
+            print_error(&format_args!("the locked packages came from {now} instead of {then}"));
         }
         if before.pacman != lock.pacman {
-            complain(&format_args!(
+            print_error(&format_args!(
                 "pacman is {} and was {} when the lock was made: its own notes in the tree may \
                  differ",
                 lock.pacman, before.pacman
@@ -61,7 +61,7 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
         let _ = fs::remove_dir_all(&typed.out);
         return Err(error);
     }
-    complain(&format_args!("{}: {} packages", HostPath(&typed.out), lock.packages.len()));
+    print_error(&format_args!("{}: {} packages", HostPath(&typed.out), lock.packages.len()));
     Ok(())
 }
 
@@ -110,7 +110,7 @@ fn read(path: &Path) -> Result<Lock> {
 
 /// The options of a lock, with which those that are typed must agree. Only another mirror is as good:
 /// what comes from it is held by the hashes, and mirrors forget what was locked.
-fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
+fn as_locked(typed: &PackagesArgs, lock: &Lock) -> Result<Options> {
     let mut differing = Vec::new();
     let mut agree = |option: &'static str, agrees: bool| {
         if !agrees {
@@ -125,7 +125,7 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
     let is_from = typed.mirror.is_some() || typed.snapshot.is_some();
     let mirror = is_from.then(|| server(typed)).transpose()?;
     agree("--mirror or --snapshot", mirror.is_none() || locked.mirror.is_some());
-    let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
+    let epoch = values::epoch(typed.source_date_epoch.as_deref())?;
     let agrees = epoch.is_none_or(|epoch| epoch.seconds == locked.source_date_epoch);
     agree("--source-date-epoch or $SOURCE_DATE_EPOCH", agrees);
     let configuration = typed.pacman_conf.as_deref().map(configuration::digest).transpose()?;
@@ -159,7 +159,7 @@ fn as_locked(typed: &Packages, lock: &Lock) -> Result<Options> {
 }
 
 /// What is asked for.
-pub(super) fn options(typed: &Packages) -> Result<Options> {
+pub(super) fn options(typed: &PackagesArgs) -> Result<Options> {
     if typed.package.is_empty() {
         return Err(Error::parameter(
             "--package",
@@ -167,7 +167,7 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
             "name what is to be installed, say --package base",
         ));
     }
-    let typed_epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
+    let typed_epoch = values::epoch(typed.source_date_epoch.as_deref())?;
     let source_date_epoch = match (typed_epoch, &typed.snapshot) {
         (Some(epoch), _) => epoch.seconds,
         (None, Some(day)) => date(day)? * DAY,
@@ -199,7 +199,7 @@ pub(super) fn options(typed: &Packages) -> Result<Options> {
 }
 
 /// The address of packages with `$repo` and `$arch`.
-fn server(typed: &Packages) -> Result<String> {
+fn server(typed: &PackagesArgs) -> Result<String> {
     let mirror = typed.mirror.as_deref().map(|url| url.trim_end_matches('/'));
     match (mirror, &typed.snapshot) {
         (Some(url), None) if url.contains("$repo") => Ok(url.into()),
@@ -236,8 +236,8 @@ fn date(text: &str) -> Result<i64> {
 mod tests {
     use super::*;
 
-    fn typed() -> Packages {
-        Packages {
+    fn typed() -> PackagesArgs {
+        PackagesArgs {
             package: vec!["base".into()],
             mirror: None,
             snapshot: None,
@@ -263,34 +263,35 @@ mod tests {
             (Some("http://h"), Some("2026/11/23"), "http://h/repos/2026/11/23/$repo/os/$arch"),
         ] {
             let [mirror, snapshot] = [mirror, snapshot].map(|text| text.map(str::to_owned));
-            assert_eq!(server(&Packages { mirror, snapshot, ..typed() }).unwrap(), expected);
+            assert_eq!(server(&PackagesArgs { mirror, snapshot, ..typed() }).unwrap(), expected);
         }
         // By `date -u -d 2026-11-23 +%s`.
         let snapshot = Some("2026/11/23".to_owned());
-        let options = options(&Packages { snapshot, source_date_epoch: None, ..typed() }).unwrap();
+        let options =
+            options(&PackagesArgs { snapshot, source_date_epoch: None, ..typed() }).unwrap();
         assert_eq!(options.source_date_epoch, 1_795_392_000);
         assert_eq!(options.repositories, ["core", "extra"]);
     }
 
     #[test]
     fn mistakes_are_named() {
-        let snapshot = |day: &str| Packages { snapshot: Some(day.into()), ..typed() };
-        let mirror = |url: &str| Packages { mirror: Some(url.into()), ..typed() };
+        let snapshot = |day: &str| PackagesArgs { snapshot: Some(day.into()), ..typed() };
+        let mirror = |url: &str| PackagesArgs { mirror: Some(url.into()), ..typed() };
         for (parameter, typed) in [
-            ("--package", Packages { package: Vec::new(), ..typed() }),
-            ("--package", Packages { package: vec!["-x".into()], ..typed() }),
-            ("--repo", Packages { repo: vec!["a]".into()], ..typed() }),
-            ("--source-date-epoch", Packages { source_date_epoch: None, ..typed() }),
+            ("--package", PackagesArgs { package: Vec::new(), ..typed() }),
+            ("--package", PackagesArgs { package: vec!["-x".into()], ..typed() }),
+            ("--repo", PackagesArgs { repo: vec!["a]".into()], ..typed() }),
+            ("--source-date-epoch", PackagesArgs { source_date_epoch: None, ..typed() }),
             ("--snapshot", snapshot("2026/02/29")),
             ("--snapshot", snapshot("2026/2/9")),
             ("--snapshot", snapshot("yesterday")),
             ("--mirror", mirror("mirror.example")),
             (
                 "--mirror",
-                Packages { snapshot: Some("2026/11/23".into()), ..mirror("http://$repo") },
+                PackagesArgs { snapshot: Some("2026/11/23".into()), ..mirror("http://$repo") },
             ),
-            ("--pacman-conf", Packages { pacman_conf: Some("/nowhere".into()), ..typed() }),
-            ("--pacman-conf", Packages { pacman_conf: Some("/dev/null".into()), ..typed() }),
+            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/nowhere".into()), ..typed() }),
+            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/dev/null".into()), ..typed() }),
         ] {
             let error = options(&typed).unwrap_err();
             assert!(error.to_string().starts_with(parameter), "{error}");

@@ -12,7 +12,7 @@ use super::text;
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::probe;
-use crate::size::shown;
+use crate::size::format_bytes;
 
 /// Opens a device to be written over, and returns its size.
 ///
@@ -47,7 +47,7 @@ fn occupied(path: &Path, device: &File, size: u64, kinds: BTreeSet<&str>) -> Err
     let model = model(device).map(|model| format!(", {model}")).unwrap_or_default();
     Error::parameter(
         "the output",
-        format!("{} ({}{model}) has data on it: {kinds}", text(path), shown(size)),
+        format!("{} ({}{model}) has data on it: {kinds}", text(path), format_bytes(size)),
         "give another device, or `--force` to overwrite it",
     )
 }

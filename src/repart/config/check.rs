@@ -1,14 +1,14 @@
 //! Which settings go together, and what follows from them.
 
 use super::settings::Draft;
-use super::{At, Context};
+use super::{Context, Location};
 use crate::error::{Error, Result};
 use crate::gpt::{Attributes, PartitionType, Role};
 use crate::repart::{Definition, Format, Minimize, Verity};
 use crate::report::Warning;
 
 /// Settles all definitions.
-pub(super) fn finish(
+pub(super) fn resolve_all(
     drafts: Vec<Draft>,
     context: &Context,
     warnings: &mut Vec<Warning>,
@@ -19,15 +19,15 @@ pub(super) fn finish(
         if draft.typed && !context.filter.takes(draft.definition.partition.partition_type) {
             continue;
         }
-        definitions.push(settle(draft, context, warnings)?);
+        definitions.push(resolve(draft, context, warnings)?);
     }
     Ok(definitions)
 }
 
 /// Settles one definition.
-fn settle(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> Result<Definition> {
+fn resolve(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> Result<Definition> {
     let file = draft.file.clone();
-    let at = At { file: &file, line: 0 };
+    let at = Location { file: &file, line: 0 };
     if !draft.typed {
         return Err(at.error("there is no Type=", "say what the partition is for"));
     }
@@ -98,10 +98,10 @@ fn by_name(name: &str) -> Format {
     }
 }
 
-type Fault<'a> = &'a dyn Fn(&str, &str) -> Error;
+type SettingError<'a> = &'a dyn Fn(&str, &str) -> Error;
 
 fn check_content(one: &Definition, populated: bool) -> Result<()> {
-    let fault: Fault<'_> = &|rule, remedy| one.fault(rule, remedy);
+    let fault: SettingError<'_> = &|rule, remedy| one.fault(rule, remedy);
     let copied = one.copy_blocks.is_some();
     if copied && (populated || one.format.is_some()) {
         return Err(fault(
@@ -190,7 +190,7 @@ fn check_sizes(one: &Definition) -> Result<()> {
 fn attributes(
     draft: &Draft,
     context: &Context,
-    at: At<'_>,
+    at: Location<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Attributes {
     let Draft { definition, flags, no_auto, read_only, grow, .. } = draft;

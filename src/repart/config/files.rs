@@ -9,7 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::repart::chase::{beneath, resolve, resolve_directory};
+use crate::repart::root_path::{beneath, resolve, resolve_directory};
 
 /// A configuration file.
 #[derive(Debug)]
@@ -27,14 +27,14 @@ impl ConfigFile {
 }
 
 /// A definition file with what is read after it.
-pub(super) struct Found {
+pub(super) struct DefinitionFile {
     pub(super) file: ConfigFile,
     pub(super) drop_ins: Vec<ConfigFile>,
 }
 
 /// Returns the definition files of directories, by name; of equal names that of the first
 /// directory. Symlinks stay in `root`.
-pub(super) fn find(directories: &[PathBuf], root: &Path) -> Result<Vec<Found>> {
+pub(super) fn find(directories: &[PathBuf], root: &Path) -> Result<Vec<DefinitionFile>> {
     let mut found = Vec::new();
     for (name, file) in named(directories, root)? {
         let Some(file) = file else { continue };
@@ -42,7 +42,7 @@ pub(super) fn find(directories: &[PathBuf], root: &Path) -> Result<Vec<Found>> {
         directory.push(".d");
         let beside: Vec<_> = directories.iter().map(|one| one.join(&directory)).collect();
         let drop_ins = named(&beside, root)?.into_values().flatten().collect();
-        found.push(Found { file, drop_ins });
+        found.push(DefinitionFile { file, drop_ins });
     }
     Ok(found)
 }
@@ -59,12 +59,12 @@ fn named(directories: &[PathBuf], root: &Path) -> Result<BTreeMap<OsString, Opti
             }
             let path = directory.join(&name);
             match node(&path, root)? {
-                Node::Masked => files.insert(name, None),
-                Node::File(target) => files.insert(name, Some(ConfigFile { path, target })),
-                Node::Directory(_) => {
+                PathTarget::Masked => files.insert(name, None),
+                PathTarget::File(target) => files.insert(name, Some(ConfigFile { path, target })),
+                PathTarget::Directory(_) => {
                     return Err(unreadable(&path, ErrorKind::IsADirectory.into()));
                 }
-                Node::Missing => continue,
+                PathTarget::Missing => continue,
             };
         }
     }
@@ -74,9 +74,9 @@ fn named(directories: &[PathBuf], root: &Path) -> Result<BTreeMap<OsString, Opti
 /// Returns the names in a directory, in no order; none if the directory is missing.
 fn names(directory: &Path, root: &Path) -> Result<Vec<OsString>> {
     let target = match node(directory, root)? {
-        Node::Directory(target) => target,
-        Node::Masked | Node::Missing => return Ok(Vec::new()),
-        Node::File(_) => return Err(unreadable(directory, ErrorKind::NotADirectory.into())),
+        PathTarget::Directory(target) => target,
+        PathTarget::Masked | PathTarget::Missing => return Ok(Vec::new()),
+        PathTarget::File(_) => return Err(unreadable(directory, ErrorKind::NotADirectory.into())),
     };
     let fail = |error| unreadable(directory, error);
     #[expect(clippy::disallowed_methods, reason = "the names are put into a sorted map")]
@@ -85,7 +85,7 @@ fn names(directory: &Path, root: &Path) -> Result<Vec<OsString>> {
 }
 
 /// What a path leads to.
-enum Node {
+enum PathTarget {
     Missing,
     /// `/dev/null` or an empty file.
     Masked,
@@ -98,7 +98,7 @@ enum Node {
 /// # Errors
 /// [`Error::Definition`] for a symlink that leads nowhere, [`Error::Source`] for what can't be
 /// read: a definition that is passed over is a partition that is missing.
-fn node(path: &Path, root: &Path) -> Result<Node> {
+fn node(path: &Path, root: &Path) -> Result<PathTarget> {
     let fail = |error| unreadable(path, error);
     let within = path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes();
     let of_root = |error| match error {
@@ -107,17 +107,17 @@ fn node(path: &Path, root: &Path) -> Result<Node> {
         error => error,
     };
     let directory = resolve_directory(root, within).map_err(of_root)?;
-    let Some(name) = directory else { return Ok(Node::Missing) };
+    let Some(name) = directory else { return Ok(PathTarget::Missing) };
     let name = beneath(root, &name);
     let link = match name.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => Some(name.read_link().map_err(fail)?),
         Ok(_) => None,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Node::Missing),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(PathTarget::Missing),
         Err(error) => return Err(fail(error)),
     };
     // There may be no devices in the root.
     if link.as_deref() == Some(Path::new("/dev/null")) {
-        return Ok(Node::Masked);
+        return Ok(PathTarget::Masked);
     }
     let Some(target) = resolve(root, within).map_err(of_root)? else {
         return Err(Error::Definition {
@@ -130,10 +130,10 @@ fn node(path: &Path, root: &Path) -> Result<Node> {
     let target = beneath(root, &target);
     let metadata = fs::symlink_metadata(&target).map_err(fail)?;
     Ok(match metadata.file_type() {
-        kind if kind.is_dir() => Node::Directory(target),
-        kind if kind.is_char_device() => Node::Masked,
-        kind if kind.is_file() && metadata.len() == 0 => Node::Masked,
-        kind if kind.is_file() => Node::File(target),
+        kind if kind.is_dir() => PathTarget::Directory(target),
+        kind if kind.is_char_device() => PathTarget::Masked,
+        kind if kind.is_file() && metadata.len() == 0 => PathTarget::Masked,
+        kind if kind.is_file() => PathTarget::File(target),
         _ => return Err(fail(std::io::Error::other("it is not a regular file"))),
     })
 }

@@ -1,6 +1,6 @@
 //! The syntax of systemd's configuration files.
 
-use super::At;
+use super::Location;
 use crate::report::Warning;
 
 /// A setting with its value.
@@ -14,11 +14,15 @@ pub(super) struct Assignment {
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// The settings of the section `[Partition]`, the only one there is.
-pub(super) fn assignments(text: &[u8], at: At<'_>, warnings: &mut Vec<Warning>) -> Vec<Assignment> {
+pub(super) fn assignments(
+    text: &[u8],
+    at: Location<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Assignment> {
     let mut assignments = Vec::new();
     let mut section = Section::None;
     for (number, line) in logical_lines(text) {
-        let at = At { line: number, ..at };
+        let at = Location { line: number, ..at };
         let Ok(line) = String::from_utf8(line) else {
             warnings.push(at.warning("the line is not UTF-8 and is left out"));
             continue;
@@ -108,7 +112,7 @@ mod tests {
 
     fn parse(text: &[u8]) -> (Vec<(u32, String, String)>, Vec<String>) {
         let mut warnings = Vec::new();
-        let at = At { file: Path::new("f"), line: 0 };
+        let at = Location { file: Path::new("f"), line: 0 };
         let assignments = assignments(text, at, &mut warnings);
         let assignments = assignments.into_iter().map(|one| (one.line, one.key, one.value));
         (assignments.collect(), warnings.iter().map(ToString::to_string).collect())

@@ -8,9 +8,9 @@ mod files;
 mod ini;
 mod settings;
 mod specifiers;
+mod split_words;
 mod types;
 pub mod values;
-mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub struct Context {
     /// What all types that belong to an architecture are turned into.
     pub architecture: Option<Architecture>,
     /// What specifiers of the machine stand for.
-    pub host: Host,
+    pub host: HostInfo,
     /// Formats that are used instead of those in the files.
     pub overrides: Overrides,
     /// Which definitions count.
@@ -63,7 +63,7 @@ impl Context {
 
 /// What specifiers of the machine stand for. An image that has them is not the same elsewhere.
 #[derive(Debug, Clone, Default)]
-pub struct Host {
+pub struct HostInfo {
     /// The boot id: `%b`.
     pub boot_id: Option<String>,
     /// The host name: `%H`, and `%l` without the domain.
@@ -117,7 +117,7 @@ pub fn read(
         }
         drafts.push(draft);
     }
-    let definitions = check::finish(drafts, context, &mut warnings)?;
+    let definitions = check::resolve_all(drafts, context, &mut warnings)?;
     Ok((definitions, warnings))
 }
 
@@ -137,19 +137,19 @@ pub fn parse(
         settings::take(&mut draft, path, text.as_bytes(), context, &mut warnings)?;
         drafts.push(draft);
     }
-    let definitions = check::finish(drafts, context, &mut warnings)?;
+    let definitions = check::resolve_all(drafts, context, &mut warnings)?;
     Ok((definitions, warnings))
 }
 
 /// Where something is written.
 #[derive(Debug, Clone, Copy)]
-struct At<'a> {
+struct Location<'a> {
     file: &'a Path,
     /// From 1; 0 for the file as a whole.
     line: u32,
 }
 
-impl At<'_> {
+impl Location<'_> {
     fn error(&self, rule: impl Into<String>, remedy: impl Into<String>) -> Error {
         let (rule, remedy) = (rule.into(), remedy.into());
         Error::Definition { file: self.file.into(), line: self.line, rule, remedy }

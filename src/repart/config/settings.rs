@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::words::{BARE_PARTS, LIST, Malformed, OPTIONS, PARTS, QUOTED_PARTS, Words};
-use super::{At, Context, ini, specifiers, values};
+use super::split_words::{BARE_PARTS, LIST, Malformed, OPTIONS, PARTS, QUOTED_PARTS, Words};
+use super::{Context, Location, ini, specifiers, values};
 use crate::disk::{self, WEIGHT_MAX};
 use crate::error::{Error, Result};
 use crate::gpt::PartitionType;
@@ -56,9 +56,9 @@ pub(super) fn take(
     context: &Context,
     warnings: &mut Vec<Warning>,
 ) -> Result<()> {
-    let at = At { file, line: 0 };
+    let at = Location { file, line: 0 };
     for ini::Assignment { line, key, value } in ini::assignments(text, at, warnings) {
-        let at = At { file, line };
+        let at = Location { file, line };
         let mut setting = Setting { draft, key: &key, value: &value, at, context, warnings };
         match setting.take() {
             Ok(()) => {}
@@ -76,7 +76,7 @@ struct Setting<'a> {
     draft: &'a mut Draft,
     key: &'a str,
     value: &'a str,
-    at: At<'a>,
+    at: Location<'a>,
     context: &'a Context,
     warnings: &'a mut Vec<Warning>,
 }
@@ -108,10 +108,10 @@ impl From<String> for Refusal {
 }
 
 /// What comes of taking a value.
-pub(super) type Taken<T = ()> = Result<T, Refusal>;
+pub(super) type SettingResult<T = ()> = Result<T, Refusal>;
 
 impl Setting<'_> {
-    fn take(&mut self) -> Taken {
+    fn take(&mut self) -> SettingResult {
         let value = self.value;
         let empty = value.is_empty();
         let definition = &mut self.draft.definition;
@@ -281,7 +281,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn label(&mut self) -> Taken {
+    fn label(&mut self) -> SettingResult {
         let label = self.expand(self.value, "")?;
         if label.encode_utf16().count() > crate::gpt::spec::NAME_UNITS {
             return Err("a table holds 36 UTF-16 units of it".into());
@@ -327,7 +327,7 @@ impl Setting<'_> {
         }
     }
 
-    fn copy_files(&mut self) -> Taken {
+    fn copy_files(&mut self) -> SettingResult {
         let (at, value) = (self.at, self.value);
         let fault = |rule: &str| {
             let remedy = "write source, source:target or source:target:options";
@@ -357,7 +357,10 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn excludes(&mut self, list: fn(&mut Definition) -> &mut Vec<(TreePath, bool)>) -> Taken {
+    fn excludes(
+        &mut self,
+        list: fn(&mut Definition) -> &mut Vec<(TreePath, bool)>,
+    ) -> SettingResult {
         self.each(|setting, word| {
             let content = word.ends_with('/');
             let path = setting.path(word)?;
@@ -366,7 +369,7 @@ impl Setting<'_> {
         })
     }
 
-    fn symlink(&mut self, word: &str) -> Taken {
+    fn symlink(&mut self, word: &str) -> SettingResult {
         let (path, target) = self.two_parts(word)?;
         let target = target.ok_or("it is not a path, a colon and a target")?;
         let path = self.path(&path)?;
@@ -379,7 +382,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn subvolume(&mut self, word: &str) -> Taken {
+    fn subvolume(&mut self, word: &str) -> SettingResult {
         let (path, flags) = self.two_parts(word)?;
         let path = self.path(&path)?;
         let subvolumes = &mut self.draft.definition.subvolumes;
@@ -408,7 +411,7 @@ impl Setting<'_> {
     }
 
     /// Returns the two parts of a word of a list, of which the second may be missing.
-    fn two_parts(&mut self, word: &str) -> Taken<(String, Option<String>)> {
+    fn two_parts(&mut self, word: &str) -> SettingResult<(String, Option<String>)> {
         let mut parts = Words::new(word.as_bytes(), PARTS);
         let first = parts.next().map_or(Ok(String::new()), text)?;
         let second = parts.next().map(text).transpose()?;
@@ -418,7 +421,7 @@ impl Setting<'_> {
         Ok((first, second))
     }
 
-    fn split_name(&mut self) -> Taken {
+    fn split_name(&mut self) -> SettingResult {
         let name = match self.value {
             "" => Some("%t".to_owned()),
             "-" => None,
@@ -431,7 +434,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn mount_point(&mut self) -> Taken {
+    fn mount_point(&mut self) -> SettingResult {
         let parts = self.parts::<2>()?;
         let [Some(path), options] = parts else { return Err("there is no path".into()) };
         let path = absolute(&path)?;
@@ -442,7 +445,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    fn encrypted_volume(&mut self) -> Taken {
+    fn encrypted_volume(&mut self) -> SettingResult {
         let [name, key_file, options, extra] = self.parts::<4>()?;
         let name = name.unwrap_or_default();
         if !name.is_empty() && crate::name::fault(name.as_bytes()).is_some() {
@@ -458,7 +461,7 @@ impl Setting<'_> {
     }
 
     /// The parts of the value, of which there may be fewer.
-    fn parts<const N: usize>(&self) -> Taken<[Option<String>; N]> {
+    fn parts<const N: usize>(&self) -> SettingResult<[Option<String>; N]> {
         let mut words = Words::new(self.value.as_bytes(), QUOTED_PARTS);
         let mut parts = [const { None }; N];
         for part in &mut parts {
@@ -472,7 +475,7 @@ impl Setting<'_> {
 
     /// Takes each word of a list, up to the first that is malformed. One that is not taken does not
     /// spoil the others.
-    fn each(&mut self, mut take: impl FnMut(&mut Self, &str) -> Taken) -> Taken {
+    fn each(&mut self, mut take: impl FnMut(&mut Self, &str) -> SettingResult) -> SettingResult {
         for word in Words::new(self.value.as_bytes(), LIST) {
             let word = text(word)?;
             match take(self, &word) {
@@ -490,7 +493,7 @@ impl Setting<'_> {
         self.warnings.push(self.at.warning(text));
     }
 
-    fn expand(&mut self, text: &str, kept: &str) -> Taken<String> {
+    fn expand(&mut self, text: &str, kept: &str) -> SettingResult<String> {
         let specifiers::Expanded { text, of_host } = specifiers::expand(text, self.context, kept)?;
         for specifier in of_host {
             let text = format!(
@@ -501,20 +504,20 @@ impl Setting<'_> {
         Ok(text)
     }
 
-    fn bytes_path(&mut self, bytes: &[u8]) -> Taken<TreePath> {
+    fn bytes_path(&mut self, bytes: &[u8]) -> SettingResult<TreePath> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
         self.path(text)
     }
 
     /// An absolute path in its normal form, after specifiers were replaced.
-    fn path(&mut self, text: &str) -> Taken<TreePath> {
+    fn path(&mut self, text: &str) -> SettingResult<TreePath> {
         let text = self.expand(text, "")?;
         absolute(&text)
     }
 }
 
 /// An absolute path in its normal form.
-fn absolute(text: &str) -> Taken<TreePath> {
+fn absolute(text: &str) -> SettingResult<TreePath> {
     if !text.starts_with('/') {
         return Err("it is not an absolute path".into());
     }
@@ -532,30 +535,30 @@ fn absolute(text: &str) -> Taken<TreePath> {
     Ok(names.join("/").into_bytes())
 }
 
-fn text(word: Result<Vec<u8>, Malformed>) -> Taken<String> {
+fn text(word: Result<Vec<u8>, Malformed>) -> SettingResult<String> {
     let word = word.map_err(|Malformed| "there is an open quote, or a backslash for nothing")?;
     String::from_utf8(word).map_err(|_| "it is not UTF-8".into())
 }
 
 /// Sets a field to a value, if it is one.
-fn put<T>(field: &mut T, value: Taken<T>) -> Taken {
+fn put<T>(field: &mut T, value: SettingResult<T>) -> SettingResult {
     *field = value?;
     Ok(())
 }
 
-fn boolean(text: &str) -> Taken<bool> {
+fn boolean(text: &str) -> SettingResult<bool> {
     values::boolean(text).ok_or("it is neither yes nor no".into())
 }
 
-fn tristate(text: &str) -> Taken<Option<bool>> {
+fn tristate(text: &str) -> SettingResult<Option<bool>> {
     if text.is_empty() { Ok(None) } else { boolean(text).map(Some) }
 }
 
-fn integer(text: &str) -> Taken<i32> {
+fn integer(text: &str) -> SettingResult<i32> {
     text.parse().map_err(|_| "it is not a number from -2147483648 to 2147483647".into())
 }
 
-fn weight(text: &str) -> Taken<u32> {
+fn weight(text: &str) -> SettingResult<u32> {
     let weight = values::unsigned(text).and_then(|weight| u32::try_from(weight).ok());
     weight
         .filter(|&weight| weight <= WEIGHT_MAX)

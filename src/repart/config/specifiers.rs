@@ -1,8 +1,8 @@
 //! What stands behind a percent sign.
 
 use super::Context;
-use super::settings::{Refusal, Taken};
-use crate::repart::chase::read_text;
+use super::settings::{Refusal, SettingResult};
+use crate::repart::root_path::read_text;
 
 /// A text with its specifiers replaced.
 pub(super) struct Expanded {
@@ -15,7 +15,7 @@ pub(super) struct Expanded {
 ///
 /// # Errors
 /// Why it can't be done; what can't be read is fatal.
-pub(super) fn expand(text: &str, context: &Context, kept: &str) -> Taken<Expanded> {
+pub(super) fn expand(text: &str, context: &Context, kept: &str) -> SettingResult<Expanded> {
     let mut expanded = Expanded { text: String::new(), of_host: Vec::new() };
     let mut rest = text.chars();
     while let Some(next) = rest.next() {
@@ -37,7 +37,7 @@ pub(super) fn expand(text: &str, context: &Context, kept: &str) -> Taken<Expande
     Ok(expanded)
 }
 
-fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> Taken<String> {
+fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> SettingResult<String> {
     let host = &context.host;
     let mut of_machine = |value: &Option<String>| {
         of_host.push(specifier);
@@ -64,13 +64,13 @@ fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> Taken<S
     }
 }
 
-fn machine_id(context: &Context) -> Taken<String> {
+fn machine_id(context: &Context) -> SettingResult<String> {
     let id = crate::repart::machine_id(context.root())?;
     Ok(id.ok_or("the root has no machine id")?.simple().to_string())
 }
 
 /// A field of os-release; empty if it is not there.
-fn os_release(context: &Context, field: &str) -> Taken<String> {
+fn os_release(context: &Context, field: &str) -> SettingResult<String> {
     let root = context.root();
     let text = match read_text(root, b"etc/os-release")? {
         Some(text) => Some(text),
@@ -107,7 +107,7 @@ fn unquote(text: &str) -> String {
 mod tests {
     use std::fs;
 
-    use super::super::{Compat, Filter, Host, Overrides};
+    use super::super::{Compat, Filter, HostInfo, Overrides};
     use super::*;
     use crate::gpt::Architecture;
 
@@ -123,7 +123,7 @@ mod tests {
             root: Some(root.path().into()),
             native: Architecture::X86_64,
             architecture: None,
-            host: Host { name: Some("a.b.c".into()), ..Host::default() },
+            host: HostInfo { name: Some("a.b.c".into()), ..HostInfo::default() },
             overrides: Overrides::default(),
             filter: Filter::All,
             compat: Compat::default(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use detfs::layout::{Destination, Layout, Options, emit};
-use detfs::verity::{HashTree, Leaves, Parameters};
+use detfs::verity::{HashTree, LeafHashes, Parameters};
 use uuid::uuid;
 
 use crate::oracle::verity;
@@ -20,7 +20,7 @@ fn parameters(data_size: u64, (data_block_size, hash_block_size): (u32, u32)) ->
 /// Writes a layout to `out` and makes the hash tree of what was written.
 fn write(mut layout: Layout, parameters: &Parameters, out: &Path, threads: usize) -> HashTree {
     let threads = NonZero::new(threads).unwrap();
-    let leaves = Arc::new(Leaves::new(parameters.clone()).unwrap());
+    let leaves = Arc::new(LeafHashes::new(parameters.clone()).unwrap());
     layout.observe(0..layout.size(), Arc::clone(&leaves) as _);
     let layout = layout.seal();
     let output = Destination::new(out, true).unwrap().create(layout.size()).unwrap();

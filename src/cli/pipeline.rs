@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::normalize::{self, Asked};
+use super::normalize::{self, RequestedRules};
 use super::patterns::Patterns;
 use super::{
-    arguments, complain, enclosure, format, is_same, meaning, progress, say, say_json, spool,
-    summary,
+    arguments, format, is_inside, is_same, print, print_error, print_json_lines, progress, spool,
+    summary, values,
 };
 use crate::disk::{BuildInput, Manifest, Plan};
 use crate::error::{Error, Result};
@@ -28,22 +28,22 @@ pub(super) type First<'a> = &'a dyn Fn() -> Result<()>;
 
 /// What goes in and where it goes out.
 #[derive(Clone, Copy)]
-pub(super) struct Job<'a> {
+pub(super) struct Pipeline<'a> {
     pub(super) tree: &'a Path,
     /// A second tree, for another partition.
     pub(super) beside: Option<&'a Path>,
     pub(super) out: &'a Path,
-    pub(super) source: &'a arguments::Source,
-    pub(super) outcome: &'a arguments::Outcome,
+    pub(super) source: &'a arguments::SourceArgs,
+    pub(super) outcome: &'a arguments::OutputArgs,
     /// Whether the tree becomes a btrfs.
     pub(super) btrfs: bool,
     /// What the tree is normalised by, if it is.
-    pub(super) canon: Option<&'a arguments::Canon>,
+    pub(super) canon: Option<&'a arguments::NormalizeArgs>,
     /// Makes the tree if it is not there yet, once all else that was typed is understood.
     pub(super) first: Option<First<'a>>,
 }
 
-impl Job<'_> {
+impl Pipeline<'_> {
     /// Reads the tree, plans an image of it and writes that.
     pub(super) fn run(
         &self,
@@ -51,13 +51,13 @@ impl Job<'_> {
         plan: impl FnOnce(BuildInput) -> Result<Plan>,
     ) -> Result<()> {
         let typed = self.source;
-        let threads = meaning::threads(typed.threads.as_deref())?;
-        let seed = typed.seed.as_deref().map(|text| meaning::uuid("--seed", text)).transpose()?;
+        let threads = values::threads(typed.threads.as_deref())?;
+        let seed = typed.seed.as_deref().map(|text| values::uuid("--seed", text)).transpose()?;
         let seed = seed.map(Seed);
-        let epoch = meaning::epoch(typed.source_date_epoch.as_deref())?;
+        let epoch = values::epoch(typed.source_date_epoch.as_deref())?;
         let exclude = Patterns::new("--exclude", &typed.exclude)?;
         let (image, manifest) = self.destinations()?;
-        let asked = self.canon.map(Asked::read).transpose()?;
+        let asked = self.canon.map(RequestedRules::read).transpose()?;
         self.first.map_or(Ok(()), |first| first())?;
 
         let excluded = |path: &[u8]| exclude.matches(path);
@@ -76,15 +76,18 @@ impl Job<'_> {
         plan.parameters.exclude.clone_from(&typed.exclude);
         plan.parameters.drop_xattr.clone_from(&typed.drop_xattr);
         plan.parameters.keep_xattr.clone_from(&typed.keep_xattr);
-        plan.warnings.iter().for_each(|warning| complain(warning));
+        plan.warnings.iter().for_each(|warning| print_error(warning));
         exclude.report_unmatched();
         for (pattern, is_kept) in host_xattrs.unmatched() {
             let option = if is_kept { "--keep-xattr" } else { "--drop-xattr" };
-            complain(&format!("{option}: no extended attribute matches \"{}\"", Escaped(pattern)));
+            print_error(&format!(
+                "{option}: no extended attribute matches \"{}\"",
+                Escaped(pattern)
+            ));
         }
         normalize::lines(&plan.normalization, plan.basis.epoch.1)
             .iter()
-            .for_each(|line| complain(line));
+            .for_each(|line| print_error(line));
 
         // Hashes take longer than all the rest: only who asks for them waits for them.
         let wanted = self.outcome.json || manifest.is_some();
@@ -110,7 +113,7 @@ impl Job<'_> {
         let Some(path) = self.beside else { return Ok(None) };
         // Trees that can't be opened are found when they are read.
         let is_inside =
-            |inner: &Path, outer| enclosure::encloses(outer, &inner.join("x")) == Ok(true);
+            |inner: &Path, outer| is_inside::is_inside(outer, &inner.join("x")) == Ok(true);
         if is_inside(path, self.tree) || is_inside(self.tree, path) {
             return Err(Error::parameter(
                 parameter,
@@ -122,7 +125,7 @@ impl Job<'_> {
                 "give a directory of its own, or name one of the tree with --esp-from",
             ));
         }
-        let threads = meaning::threads(self.source.threads.as_deref())?;
+        let threads = values::threads(self.source.threads.as_deref())?;
         let host_xattrs = self.host_xattrs();
         let options = DirOptions { threads, host_xattrs, ..DirOptions::default() };
         dir::read(path, &options).map(Some)
@@ -153,7 +156,7 @@ impl Job<'_> {
         let file = if is_stdout(path) { standard_output_file() } else { Some(path.to_owned()) };
         let Some(file) = file else { return Ok(destination) };
         for tree in [self.tree].into_iter().chain(self.beside) {
-            match enclosure::encloses(tree, &file) {
+            match is_inside::is_inside(tree, &file) {
                 Ok(false) => {}
                 Ok(true) => {
                     return Err(Error::parameter(
@@ -176,7 +179,7 @@ impl Job<'_> {
     }
 
     fn host_xattrs(&self) -> HostXattrs {
-        let arguments::Source { drop_xattr, keep_xattr, .. } = self.source;
+        let arguments::SourceArgs { drop_xattr, keep_xattr, .. } = self.source;
         let start = HostXattrs::default();
         let start = if self.btrfs { start.for_btrfs() } else { start };
         let dropped = drop_xattr.iter().fold(start, |all, one| all.leave_out(one.as_str()));
@@ -196,11 +199,11 @@ impl Job<'_> {
         };
         let manifest = manifest.map(|manifest| manifest.write(json().as_bytes())).transpose()?;
         match (self.outcome.json, is_stdout(self.out)) {
-            (true, _) => say_json(&json())?,
+            (true, _) => print_json_lines(&json())?,
             (_, true) => {
-                summary::of(plan, self.out).lines().for_each(|line| complain(&line));
+                summary::of(plan, self.out).lines().for_each(|line| print_error(&line));
             }
-            (_, false) => say(&summary::of(plan, self.out))?,
+            (_, false) => print(&summary::of(plan, self.out))?,
         }
         Ok(manifest)
     }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Ext4Profile, Fs, Room};
+use super::arguments::{self, Ext4Profile, Fs, RootFsArgs};
 use crate::disk::{self, EPOCHS, Swapfile};
 use crate::error::{Error, Result};
 use crate::ext4::Profile;
@@ -140,7 +140,7 @@ fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
     }
 }
 
-pub(super) fn ext4(typed: &arguments::Ext4, room: &Room) -> Result<disk::Ext4> {
+pub(super) fn ext4(typed: &arguments::Ext4Args, room: &RootFsArgs) -> Result<disk::Ext4> {
     let block_size = typed.ext4_block_size.as_deref().map(block_size).transpose()?;
     if typed.grow_to.is_some() && matches!(typed.ext4_profile, Some(Ext4Profile::Ro)) {
         return Err(Error::parameter(
@@ -178,7 +178,7 @@ pub(super) fn swapfile(text: &str) -> Result<Swapfile> {
     }
 }
 
-impl arguments::Ext4 {
+impl arguments::Ext4Args {
     /// All options, and whether they were given.
     fn given(&self) -> Vec<(&'static str, bool)> {
         vec![
@@ -191,7 +191,7 @@ impl arguments::Ext4 {
 }
 
 /// Refuses options of another file system.
-pub(super) fn only(fs: Fs, ext4: &arguments::Ext4, btrfs: &arguments::Btrfs) -> Result<()> {
+pub(super) fn only(fs: Fs, ext4: &arguments::Ext4Args, btrfs: &arguments::BtrfsArgs) -> Result<()> {
     let (options, other) = match fs {
         Fs::Ext4 => (btrfs.given(), "btrfs"),
         Fs::Btrfs => (ext4.given(), "ext4"),

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::arguments::Repart;
 use super::environment::Environment;
 use super::json::Json;
-use crate::cli::meaning;
+use crate::cli::values::{threads, uuid};
 use crate::error::{Error, Result};
 use crate::gpt::{Architecture, PartitionType, SectorSize};
 use crate::name::HostPath;
 use crate::repart::config::values::{self, boolean};
-use crate::repart::config::{Compat, Context, Host, Overrides};
+use crate::repart::config::{Compat, Context, HostInfo, Overrides};
 use crate::repart::el_torito::ElTorito;
 use crate::repart::{Ddi, Deferred, Empty, Filter, Generated, Options, Size, fstab, machine_id};
 use crate::seed::Seed;
@@ -144,12 +144,12 @@ pub(super) fn context(typed: &Repart, environment: &Environment) -> Result<Conte
 }
 
 /// What specifiers say of this machine, if it can be learned.
-fn host() -> Host {
+fn host() -> HostInfo {
     let read = |path: &str| {
         let text = std::fs::read_to_string(path).ok()?;
         Some(text.trim_end_matches('\n').to_owned())
     };
-    Host {
+    HostInfo {
         boot_id: read("/proc/sys/kernel/random/boot_id").map(|id| id.replace('-', "")),
         name: read("/proc/sys/kernel/hostname"),
         pretty_name: read("/proc/sys/kernel/hostname"),
@@ -197,7 +197,7 @@ fn seed(typed: &Repart) -> Result<Option<Seed>> {
     match typed.seed.as_deref() {
         // What nobody can repeat is of no use: the content decides.
         Some("random") => Ok(None),
-        Some(text) if !text.is_empty() => meaning::uuid("--seed", text).map(Seed).map(Some),
+        Some(text) if !text.is_empty() => uuid("--seed", text).map(Seed).map(Some),
         _ => Ok(machine_id(root(typed))?.map(Seed)),
     }
 }
@@ -368,7 +368,7 @@ pub(super) fn options(
         sync: !environment.no_sync,
         excludes_by_inode: environment.excludes,
         vfat_leaves_out: environment.vfat,
-        threads: meaning::threads(None)?,
+        threads: threads(None)?,
         spool: environment.spool.clone(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::repart::{Activity, Row, Verity, shown};
+use crate::repart::{Activity, PartitionResult, Verity, format_bytes};
 
 /// What stands between an old and a new size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of(rows: &[Row]) -> Self {
+    pub(super) fn of(rows: &[PartitionResult]) -> Self {
         Self {
             root_hash: rows.iter().any(|row| row.verity != Verity::Off),
             drop_ins: rows.iter().any(|row| !row.drop_ins.is_empty()),
@@ -34,7 +34,7 @@ pub(super) fn node(image: &Path, number: u32) -> String {
 }
 
 /// A root hash, or that it is not known.
-pub(super) fn root_hash(row: &Row) -> String {
+pub(super) fn root_hash(row: &PartitionResult) -> String {
     match row.root_hash {
         Some(hash) => hash.iter().map(|byte| format!("{byte:02x}")).collect(),
         None => "TBD".to_owned(),
@@ -42,16 +42,16 @@ pub(super) fn root_hash(row: &Row) -> String {
 }
 
 /// Where the partition's own file is.
-pub(super) fn split(row: &Row) -> String {
+pub(super) fn split(row: &PartitionResult) -> String {
     row.split.as_ref().map_or_else(|| "-".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 /// How a size changes.
 pub(super) fn change(old: u64, new: u64, activity: Activity, Arrow(arrow): Arrow) -> String {
     match activity {
-        Activity::Create => format!("{arrow} {}", shown(new)),
-        _ if old != new => format!("{} {arrow} {}", shown(old), shown(new)),
-        _ => shown(new),
+        Activity::Create => format!("{arrow} {}", format_bytes(new)),
+        _ if old != new => format!("{} {arrow} {}", format_bytes(old), format_bytes(new)),
+        _ => format_bytes(new),
     }
 }
 

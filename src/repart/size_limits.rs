@@ -21,7 +21,7 @@ const DIGEST: u64 = 32;
 
 /// What sizes depend on beside the definition.
 #[derive(Debug, Clone, Copy)]
-pub struct Metrics {
+pub struct SizeRules {
     /// What partitions start and end at multiples of: a power of two.
     pub grain: u64,
     /// Bytes in a sector of the disk.
@@ -30,7 +30,7 @@ pub struct Metrics {
     pub wanted_sector_size: Option<SectorSize>,
 }
 
-impl Metrics {
+impl SizeRules {
     /// Bytes in a sector of the partition's file system.
     #[must_use]
     pub fn file_system_sector_size(&self, definition: &Definition) -> u32 {
@@ -176,8 +176,8 @@ mod tests {
     use crate::disk;
     use crate::gpt::Architecture;
 
-    const METRICS: Metrics =
-        Metrics { grain: 4096, sector_size: SectorSize::B512, wanted_sector_size: None };
+    const METRICS: SizeRules =
+        SizeRules { grain: 4096, sector_size: SectorSize::B512, wanted_sector_size: None };
 
     fn definition(partition_type: PartitionType, format: Option<Format>) -> Definition {
         Definition { format, ..Definition::new(disk::Definition::new(partition_type)) }
@@ -231,7 +231,7 @@ mod tests {
             (16_384, Some(1), Some(u64::MAX), (16_384, u64::MAX / 16_384 * 16_384)),
         ] {
             let SizeRange { min, max } =
-                Metrics { grain, ..METRICS }.demand(&sized(min, max), None).size;
+                SizeRules { grain, ..METRICS }.demand(&sized(min, max), None).size;
             assert_eq!((min, max), expected);
         }
         let mut small = definition(PartitionType::Home, Some(Format::Ext4));
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(METRICS.demand(&hash, Some(8192)).size.min, 8192);
         let mut signature = definition(PartitionType::Of(Role::UsrVeritySig, x86_64), None);
         signature.verity = Verity::Signature;
-        let metrics = Metrics { grain: MIB, ..METRICS };
+        let metrics = SizeRules { grain: MIB, ..METRICS };
         assert_eq!(metrics.demand(&signature, None).size, SizeRange::exactly(16_384));
     }
 
@@ -279,7 +279,7 @@ mod tests {
             (Some(8192), Some(b4096), b4096, 8192, 260),
         ] {
             esp.file_system_sector_size = defined;
-            let metrics = Metrics { sector_size: disk, wanted_sector_size: wanted, ..METRICS };
+            let metrics = SizeRules { sector_size: disk, wanted_sector_size: wanted, ..METRICS };
             assert_eq!(metrics.file_system_sector_size(&esp), expected);
             assert_eq!(metrics.demand(&esp, None).size.min, least * MIB);
         }

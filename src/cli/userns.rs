@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::complain;
+use super::print_error;
 use crate::interrupt::spawn;
 use crate::name::HostPath;
 use crate::stage::ended_by;
@@ -17,9 +17,9 @@ use crate::stage::ended_by;
 const UNSHARE: [&str; 5] = ["--user", "--map-root-user", "--map-auto", "--mount", "--"];
 
 /// Runs the program with the same arguments as root of a user namespace, and gives its exit code.
-pub(super) fn enter(arguments: &[OsString]) -> u8 {
+pub(super) fn run_in(arguments: &[OsString]) -> u8 {
     if let Err(said) = probe() {
-        complain(&format_args!(
+        print_error(&format_args!(
             "{said}; no user namespace with all users can be made: run as root, or install \
              newuidmap (uidmap), give yourself a range in /etc/subuid and /etc/subgid, and don't be \
              in a chroot or a container that forbids it"
@@ -40,7 +40,7 @@ pub(super) fn enter(arguments: &[OsString]) -> u8 {
             code.and_then(|code| u8::try_from(code).ok()).unwrap_or(4)
         }
         Err(error) => {
-            complain(&format_args!("cannot start unshare: {error}"));
+            print_error(&format_args!("cannot start unshare: {error}"));
             4
         }
     }
@@ -73,7 +73,7 @@ fn probe() -> Result<(), String> {
 /// Says what a tree that was made there is to whoever sees it from outside.
 pub(super) fn explain(tree: &Path) {
     let words = UNSHARE.map(|word| format!("{word} ")).concat();
-    complain(&format_args!(
+    print_error(&format_args!(
         "{tree}: outside of its user namespace the owners are others; make an image of it with \
          `detfs build`, or with `unshare {words}detfs mkimage {tree} OUT`",
         tree = HostPath(tree)

@@ -10,7 +10,7 @@ use rustix::io::Result;
 ///
 /// Directories are told apart by what they are and not by their names, of which symlinks and `..`
 /// make many.
-pub(super) fn encloses(directory: &Path, file: &Path) -> Result<bool> {
+pub(super) fn is_inside(directory: &Path, file: &Path) -> Result<bool> {
     let outer = identity(&open(CWD, directory)?)?;
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut at = open(CWD, parent.unwrap_or(Path::new(".")))?;
@@ -61,9 +61,9 @@ mod tests {
             ("tree/way-out/disk.raw", false),
             ("tree/deep/../../disk.raw", false),
         ] {
-            assert_eq!(encloses(&path("tree"), &path(file)), Ok(inside), "{file}");
+            assert_eq!(is_inside(&path("tree"), &path(file)), Ok(inside), "{file}");
         }
-        assert!(encloses(&path("tree"), &path("nowhere/disk.raw")).is_err());
-        assert_eq!(encloses(Path::new("."), Path::new("disk.raw")), Ok(true));
+        assert!(is_inside(&path("tree"), &path("nowhere/disk.raw")).is_err());
+        assert_eq!(is_inside(Path::new("."), Path::new("disk.raw")), Ok(true));
     }
 }

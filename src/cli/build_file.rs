@@ -17,7 +17,7 @@ use crate::stage::Scratch;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Recipe {
+struct BuildFile {
     source_date_epoch: Option<Value>,
     seed: Option<Value>,
     stage: Option<Table>,
@@ -25,8 +25,8 @@ struct Recipe {
 }
 
 pub(super) fn run(typed: &Build) -> Result<()> {
-    let Recipe { source_date_epoch, seed, stage, mut image } = read(&typed.config)?;
-    let words = Words { config: &typed.config };
+    let BuildFile { source_date_epoch, seed, stage, mut image } = read(&typed.config)?;
+    let words = ArgumentList { config: &typed.config };
     if typed.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
         return Err(words.fault("--update: there is no `lock` in [stage] to replace".into()));
     }
@@ -102,7 +102,7 @@ pub(super) fn stages(config: &Path) -> bool {
     read(config).is_ok_and(|recipe| recipe.stage.is_some())
 }
 
-fn read(config: &Path) -> Result<Recipe> {
+fn read(config: &Path) -> Result<BuildFile> {
     let fail = |line: usize, rule: String| Error::Definition {
         file: config.to_owned(),
         line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -121,11 +121,11 @@ fn read(config: &Path) -> Result<Recipe> {
 }
 
 /// What a table says, in the words of the command line, which is understood by one parser alone.
-struct Words<'a> {
+struct ArgumentList<'a> {
     config: &'a Path,
 }
 
-impl Words<'_> {
+impl ArgumentList<'_> {
     fn fault(&self, rule: String) -> Error {
         Error::Definition {
             file: self.config.to_owned(),
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn tables_are_options() {
-        let words = Words { config: Path::new("dir/image.toml") };
+        let words = ArgumentList { config: Path::new("dir/image.toml") };
         let table: Table = toml::from_str(
             "manifest = \"m.json\"\nfs = \"btrfs\"\nexclude = [\"a\", \"b\"]\nbios-boot = true\n\
              dedup = false\nesp-size = \"64M\"\nheadroom = 5\nrules = \"/r\"\n",

@@ -15,7 +15,7 @@ use crate::tree::{InodeId, Kind, Tree};
 
 /// A path to be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Suspicion {
+pub struct Finding {
     /// The path in the tree.
     pub path: Vec<u8>,
     /// What is suspicious about it.
@@ -115,7 +115,7 @@ const HEAD: usize = 64 << 10;
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read.
-pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Suspicion>> {
+pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Finding>> {
     let (report, Edits { removed, .. }) = Walk::run(tree, rules, epoch)?;
     let fired = report.fired.iter().flat_map(|fired| &fired.paths);
     let covered: BTreeSet<&[u8]> = fired.map(|path| &**path).collect();
@@ -126,7 +126,7 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
         .filter(|fired| fired.remedy.is_none())
         .flat_map(|fired| fired.paths.iter().map(move |path| (&**path, fired)))
         .collect();
-    let brought = packages::brought(tree)?;
+    let brought = packages::package_files(tree)?;
     let is_known = |path: &[u8]| {
         let mut matching = Vec::new();
         rules.matching(path, &mut matching);
@@ -164,7 +164,7 @@ pub fn suspicions(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Su
                             why => why.map(str::to_owned),
                         },
                     };
-                    found.extend(why.map(|why| Suspicion { path, why }));
+                    found.extend(why.map(|why| Finding { path, why }));
                 }
                 _ => {}
             }
@@ -248,7 +248,7 @@ mod tests {
             ),
             (&b"Acquire::Check-Valid-Until \"false\";\n"[..], false),
             (&[0; 4096], false),
-            (include_bytes!("suspect.rs"), false),
+            (include_bytes!("findings.rs"), false),
         ] {
             assert_eq!(is_random(content), expected, "{} bytes", content.len());
         }

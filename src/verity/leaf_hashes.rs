@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::hasher::{Hasher, Head};
+use super::hasher::{HashState, Hasher};
 use super::parameters::Parameters;
 use super::spec::DIGEST;
 use super::tree::{HashTree, PORTION};
@@ -20,7 +20,7 @@ use crate::workers::for_each;
 struct Partial {
     /// Its first bytes, which a file often ends with: kept as their hash, since there may be as
     /// many as there are files.
-    head: Option<Head>,
+    head: Option<HashState>,
     /// Bytes further on that are not all zeros, and where.
     pieces: Vec<(usize, Box<[u8]>)>,
 }
@@ -42,7 +42,7 @@ impl Partial {
 /// what it does not see is zeros, and what is behind the data it lets pass.
 ///
 /// How the data is cut does not matter: any part may begin and end anywhere.
-pub struct Leaves {
+pub struct LeafHashes {
     parameters: Parameters,
     hasher: Hasher,
     /// By the number of the block, in words, so that threads can write their own.
@@ -50,7 +50,7 @@ pub struct Leaves {
     partials: Mutex<BTreeMap<usize, Partial>>,
 }
 
-impl fmt::Debug for Leaves {
+impl fmt::Debug for LeafHashes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leaves").field("parameters", &self.parameters).finish_non_exhaustive()
     }
@@ -61,7 +61,7 @@ fn small(value: u64) -> usize {
     usize::try_from(value).expect("memory has no more bytes than a usize counts")
 }
 
-impl Leaves {
+impl LeafHashes {
     /// The hashes of data that is all zeros until something else is seen.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ fn words(hash: [u8; DIGEST]) -> [u64; 4] {
     std::array::from_fn(|n| u64::from_le_bytes(words[n]))
 }
 
-impl ByteObserver for Leaves {
+impl ByteObserver for LeafHashes {
     fn observe(&self, offset: u64, bytes: &[u8]) {
         let left = self.parameters.data_size.saturating_sub(offset);
         let mut rest = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
@@ -148,11 +148,11 @@ mod tests {
         (0..SIZE).map(byte).collect()
     }
 
-    fn leaves(data_block_size: u32, hash_block_size: u32) -> Leaves {
+    fn leaves(data_block_size: u32, hash_block_size: u32) -> LeafHashes {
         let uuid = "0b5f8a9c-3c1d-4e2f-8a6b-7c8d9e0fa1b2".parse().unwrap();
         let (data_size, salt) = (SIZE as u64, [0x5a; 32]);
         let parameters = Parameters { data_size, data_block_size, hash_block_size, salt, uuid };
-        Leaves::new(parameters).unwrap()
+        LeafHashes::new(parameters).unwrap()
     }
 
     /// What `veritysetup format` 2.6.1 says of the same bytes.
@@ -163,7 +163,7 @@ mod tests {
         (4096, 4096, "c196aafd47c1cd0ec0b071ce27902c000492c3da78898768311a3ea1129fff0a"),
     ];
 
-    fn check(observe: impl Fn(&Leaves, &[u8])) {
+    fn check(observe: impl Fn(&LeafHashes, &[u8])) {
         let data = data();
         for (data_block_size, hash_block_size, expected) in ROOT_HASHES {
             let leaves = leaves(data_block_size, hash_block_size);
