@@ -30,10 +30,10 @@
 //!   from memory or from anything that implements [`ReadAt`].
 //! - An image that goes to no file is taken by an own [`layout::Sink`]. The example `custom_sink`
 //!   shows both.
-//! - [`image`] makes the disk that `detfs mkimage` makes, [`bare`] a file system without a
+//! - [`image`] makes the disk that `detfs mkimage` makes, [`single`] a file system without a
 //!   partition table; [`disk`] has the parts to make disks of other partitions.
 //! - What differs between two installations of the same packages, and secrets, [`normalize`] takes
-//!   care of, by the rules in a [`Source`]; [`Source::new`] has none.
+//!   care of, by the rules in a [`BuildInput`]; [`BuildInput::new`] has none.
 //! - [`stage`] makes a tree of packages, with the package manager of its distribution.
 //! - [`Manifest`] describes an image to other programs.
 //!

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use arbitrary::Arbitrary;
 use detfs::disk::WEIGHT_MAX;
 use detfs::gpt::Architecture;
-use detfs::repart::config::{Compat, Context, Host, Overrides, parse};
+use detfs::repart::config::{Compat, Context, HostInfo, Overrides, parse};
 use detfs::repart::{Definition, Filter, Verity};
 
 /// Some files, of settings that are known and of anything else.
@@ -202,7 +202,7 @@ impl BytesToDefinitions {
             root: Some("/nonexistent".into()),
             native: Architecture::X86_64,
             architecture: None,
-            host: Host::default(),
+            host: HostInfo::default(),
             overrides: Overrides { all: format, ..Overrides::default() },
             filter: Filter::All,
             compat: Compat { grow: self.grow, flags: self.flags },
@@ -226,13 +226,13 @@ impl BytesToDefinitions {
 
 /// What all that comes after relies on.
 fn check(definition: &Definition) {
-    let room = &definition.partition.room;
+    let size = &definition.partition.size;
     let whole = |bytes: u64| bytes.is_multiple_of(4096) || bytes > u64::MAX - 4096;
-    let bounds = [room.size_min, room.size_max, Some(room.padding_min), room.padding_max];
-    assert!(bounds.into_iter().flatten().all(whole), "{room:?}");
-    assert!(room.size_min.unwrap_or(0) <= room.size_max.unwrap_or(u64::MAX), "{room:?}");
-    assert!(room.padding_min <= room.padding_max.unwrap_or(u64::MAX), "{room:?}");
-    assert!(room.weight <= WEIGHT_MAX && room.padding_weight <= WEIGHT_MAX, "{room:?}");
+    let bounds = [size.size_min, size.size_max, Some(size.padding_min), size.padding_max];
+    assert!(bounds.into_iter().flatten().all(whole), "{size:?}");
+    assert!(size.size_min.unwrap_or(0) <= size.size_max.unwrap_or(u64::MAX), "{size:?}");
+    assert!(size.padding_min <= size.padding_max.unwrap_or(u64::MAX), "{size:?}");
+    assert!(size.weight <= WEIGHT_MAX && size.padding_weight <= WEIGHT_MAX, "{size:?}");
     let label = definition.partition.label.as_deref().unwrap_or_default();
     assert!(label.encode_utf16().count() <= 36, "{label:?}");
 
@@ -286,8 +286,8 @@ mod tests {
     fn contradictions_are_seen() {
         let partition = detfs::disk::Definition::new(detfs::gpt::PartitionType::Srv);
         let mut definition = Definition::new(partition);
-        definition.partition.room.size_min = Some(8192);
-        definition.partition.room.size_max = Some(4096);
+        definition.partition.size.size_min = Some(8192);
+        definition.partition.size.size_max = Some(4096);
         check(&definition);
     }
 }

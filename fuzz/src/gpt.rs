@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 use detfs::gpt::{
-    self, Attributes, Geometry, Label, Lba, Partition, PartitionType, SectorSize, Table,
+    self, Attributes, Geometry, Lba, Partition, PartitionType, SectorSize, Table, TableState,
 };
 use uuid::Uuid;
 
@@ -102,9 +102,9 @@ impl BytesToGpt {
         let read =
             |image: &[u8]| gpt::read(&image, image.len() as u64, None).expect("memory can be read");
         match read(&image) {
-            Label::None | Label::Other(_) => false,
-            Label::Damaged(error) | Label::Contradictory(error) => crate::refused(&error),
-            Label::Gpt(found) => {
+            TableState::None | TableState::Other(_) => false,
+            TableState::Damaged(error) | TableState::Contradictory(error) => crate::refused(&error),
+            TableState::Gpt(found) => {
                 let Ok(layout) = gpt::plan(&found.table) else {
                     // Two with one id can be read, but not written.
                     let ids = found.table.partitions.iter().flatten().map(|it| it.uuid);
@@ -113,7 +113,7 @@ impl BytesToGpt {
                     assert!(ids.windows(2).any(|pair| pair[0] == pair[1]), "it can be written");
                     return true;
                 };
-                let Label::Gpt(again) = read(&image_of(&layout.seal())) else {
+                let TableState::Gpt(again) = read(&image_of(&layout.seal())) else {
                     panic!("what was written is a table")
                 };
                 assert!(again.warnings.is_empty());

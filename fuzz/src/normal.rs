@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use arbitrary::Arbitrary;
 use detfs::Timestamp;
-use detfs::normalize::{Profile, Report, Rules, examine, normalize, suspicions};
+use detfs::normalize::{Profile, Report, Rules, check, findings, normalize};
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
 /// Some files in places that rules look at.
@@ -93,12 +93,13 @@ impl BytesToNormal {
     pub fn check(&self) {
         let Some(mut tree) = self.tree() else { return };
         // They are compiled once.
-        static RULES: LazyLock<[Rules; 2]> =
-            LazyLock::new(|| [Profile::Arch, Profile::Debian].map(|profile| Rules::builtin(Some(profile))));
+        static RULES: LazyLock<[Rules; 2]> = LazyLock::new(|| {
+            [Profile::Arch, Profile::Debian].map(|profile| Rules::builtin(Some(profile)))
+        });
         let rules = &RULES[usize::from(self.debian)];
         let epoch = Timestamp::from_seconds(self.epoch.into());
-        suspicions(&tree, rules, epoch).expect("content is in memory");
-        let would = examine(&tree, rules, epoch).expect("content is in memory");
+        findings(&tree, rules, epoch).expect("content is in memory");
+        let would = check(&tree, rules, epoch).expect("content is in memory");
         let Ok(did) = normalize(&mut tree, rules, epoch) else { return };
         assert_eq!(would, did);
         let again = normalize(&mut tree, rules, epoch).expect("it was not refused before");

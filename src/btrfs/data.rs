@@ -93,12 +93,12 @@ impl Data {
     /// Places all content on a device. Gives also where it goes in the image: content of a file
     /// as that of the first tree, and what is compressed as the first that is rendered.
     pub(super) fn place(
-        volumes: &Subvolumes,
+        subvolumes: &Subvolumes,
         contents: &Contents,
         options: &Options,
         device: &mut Device,
     ) -> (Self, Vec<Region>) {
-        let tree = &volumes.tree;
+        let tree = &subvolumes.tree;
         let (data, seen) = (Self::default(), BTreeMap::new());
         let regions = Vec::new();
         let mut placer = Placer { device, data, regions, first_part: 0, seen };
@@ -106,20 +106,22 @@ impl Data {
             placer.first_part = placer.data.parts.len();
             placer.data.first_part.push(number(placer.first_part));
             let Kind::File { size, .. } = inode.kind else { continue };
-            let preallocated = volumes.is_preallocated(id);
-            let summed = !volumes.is_nodatacow(id);
+            let preallocated = subvolumes.is_preallocated(id);
+            let summed = !subvolumes.is_nodatacow(id);
             let mut end = 0;
-            for (number, piece) in (contents.first_candidate(id)..).zip(contents.candidates(id)) {
+            for (number, candidate) in (contents.first_candidate(id)..).zip(contents.candidates(id))
+            {
                 if preallocated {
-                    placer.preallocate(end, piece.from);
+                    placer.preallocate(end, candidate.from);
                 }
-                end = piece.from + round_up(piece.len, SECTOR);
-                if piece.same_as != number {
-                    placer.again(piece.same_as, piece.from, piece.len);
+                end = candidate.from + round_up(candidate.len, SECTOR);
+                if candidate.same_as != number {
+                    placer.again(candidate.same_as, candidate.from, candidate.len);
                     continue;
                 }
-                let content = FileData { file: id, from: piece.from, len: piece.len, summed };
-                let (extent, start) = match piece.stored {
+                let content =
+                    FileData { file: id, from: candidate.from, len: candidate.len, summed };
+                let (extent, start) = match candidate.encoding {
                     Encoding::Plain => placer.plain(&content, options.dedup),
                     Encoding::Compressed { at, len, compression } => {
                         (placer.compressed(&content, at, len, compression), 0)
@@ -138,19 +140,19 @@ impl Data {
         if let Some(last) = data.chunks.last_mut() {
             device.trim(last);
         }
-        data.refer(volumes);
+        data.refer(subvolumes);
         (data, regions)
     }
 
     /// Finds all references.
-    fn refer(&mut self, volumes: &Subvolumes) {
+    fn refer(&mut self, subvolumes: &Subvolumes) {
         let mut refs = Vec::with_capacity(self.parts.len());
-        for (number, volume) in volumes.all.iter().enumerate() {
-            for (position, id) in (0u64..).zip(volumes.inodes(number)) {
+        for (number, subvolume) in subvolumes.all.iter().enumerate() {
+            for (position, id) in (0u64..).zip(subvolumes.inodes(number)) {
                 let objectid = super::spec::objectid::FIRST_FREE + position;
                 for part in self.parts(id) {
                     let offset = part.from.wrapping_sub(part.offset.into());
-                    let (root, count) = (volume.id, 1);
+                    let (root, count) = (subvolume.id, 1);
                     refs.push((part.extent, DataRef { root, objectid, offset, count }));
                 }
             }
@@ -322,8 +324,8 @@ impl Placer<'_> {
     }
 
     /// Refers to a piece that is in its place already.
-    fn again(&mut self, piece: u32, from: u64, len: u64) {
-        let (extent, offset) = self.seen[&piece];
+    fn again(&mut self, candidate: u32, from: u64, len: u64) {
+        let (extent, offset) = self.seen[&candidate];
         let len = small(round_up(len, SECTOR));
         let plain = self.data.extents[extent as usize].compression.is_none();
         match self.data.parts[self.first_part..].last_mut() {

@@ -71,7 +71,7 @@ const INLINE_DATA_REF: usize = 1 + size_of::<ExtentDataRef>();
 /// The items of the extent tree.
 pub(super) struct ExtentItems {
     pub(super) data: Arc<Data>,
-    pub(super) spilled: Arc<KeyedDataRefs>,
+    pub(super) keyed_refs: Arc<KeyedDataRefs>,
     pub(super) trees: Arc<[TreeBlocks]>,
     pub(super) space: Arc<TreeBlockMap>,
     /// Block groups that have their items here.
@@ -101,18 +101,18 @@ impl ExtentItems {
     fn of_extent(&self, at: Cursor) -> Option<FoundItem<'_>> {
         let number = at.extent as usize;
         let extent = self.data.extents.get(number)?;
-        let spilled = self.spilled.refs.get(&at.extent).map_or(&[][..], |refs| refs);
-        let next = match at.within as usize == spilled.len() {
+        let keyed_refs = self.keyed_refs.refs.get(&at.extent).map_or(&[][..], |refs| refs);
+        let next = match at.within as usize == keyed_refs.len() {
             true => Cursor { extent: at.extent + 1, within: 0, ..at },
             false => Cursor { within: at.within + 1, ..at },
         };
         if at.within == 0 {
-            let inline = self.data.refs(number).len().min(self.spilled.most);
+            let inline = self.data.refs(number).len().min(self.keyed_refs.most);
             let size = size_of::<ExtentItem>() + inline * INLINE_DATA_REF;
             let key = Key::new(extent.address, item_type::EXTENT_ITEM, extent.len.into());
             return Some((key, size, next, ItemKind::Extent(number)));
         }
-        let (offset, one) = &spilled[at.within as usize - 1];
+        let (offset, one) = &keyed_refs[at.within as usize - 1];
         let key = Key::new(extent.address, item_type::EXTENT_DATA_REF, *offset);
         Some((key, size_of::<ExtentDataRef>(), next, ItemKind::Ref(one)))
     }

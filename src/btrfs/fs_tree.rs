@@ -20,12 +20,12 @@ use crate::tree::{InodeId, Kind};
 
 /// The items of one volume.
 pub(super) struct FsItems {
-    pub(super) volumes: Arc<Subvolumes>,
+    pub(super) subvolumes: Arc<Subvolumes>,
     pub(super) names: Arc<Names>,
     pub(super) data: Arc<Data>,
     pub(super) contents: Arc<Contents>,
     /// Which volume.
-    pub(super) volume: usize,
+    pub(super) subvolume: usize,
 }
 
 /// A kind of items that an inode has, in the order of their types.
@@ -68,7 +68,7 @@ impl FsItems {
     /// What a cursor points to, if there is anything of its stage left: the rest of the key, the
     /// size, and how many names it covers.
     fn body(&self, at: Cursor, id: InodeId) -> Option<(u8, u64, usize, u32, ItemKind<'_>)> {
-        let tree = &self.volumes.tree;
+        let tree = &self.subvolumes.tree;
         let index = at.at as usize;
         let part = |part: &NameItem| (part.item_type, part.offset, part.data.len(), 1);
         let with =
@@ -79,8 +79,8 @@ impl FsItems {
                 Some((item_type::INODE_ITEM, 0, size, 1, ItemKind::Inode))
             }
             ItemGroup::Inode => None,
-            ItemGroup::Refs if self.volumes.has_names(id) => {
-                let found = self.names.links(self.volume, id).get(index)?;
+            ItemGroup::Refs if self.subvolumes.has_names(id) => {
+                let found = self.names.links(self.subvolume, id).get(index)?;
                 with(part(found), ItemKind::Part(found))
             }
             ItemGroup::Refs if index > 0 => None,
@@ -89,8 +89,8 @@ impl FsItems {
                 Some((item_type::INODE_REF, objectid::FIRST_FREE, size, 1, ItemKind::Root))
             }
             ItemGroup::Refs => {
-                let name = self.volumes.first_name(id);
-                let parent = self.volumes.ino(self.volume, name.directory);
+                let name = self.subvolumes.first_name(id);
+                let parent = self.subvolumes.ino(self.subvolume, name.directory);
                 let size = size_of::<InodeRef>() + self.text(name).len();
                 Some((item_type::INODE_REF, parent, size, 1, ItemKind::Ref(name)))
             }
@@ -123,7 +123,7 @@ impl FsItems {
     }
 
     fn extent(&self, id: InodeId, index: usize) -> Option<(u8, u64, usize, u32, ItemKind<'_>)> {
-        let tree = &self.volumes.tree;
+        let tree = &self.subvolumes.tree;
         let inline = |len: usize, body| {
             let size = size_of::<FileExtentHead>() + len;
             Some((item_type::EXTENT_DATA, 0, size, 1, body))
@@ -132,7 +132,7 @@ impl FsItems {
             Kind::Symlink if index == 0 => inline(tree.target(id).len(), ItemKind::Target),
             Kind::File { size, .. } => {
                 if let Some(found) = self.contents.inline(id) {
-                    let len = match found.stored {
+                    let len = match found.encoding {
                         Encoding::Plain => usize::try_from(size).expect("it fits a leaf"),
                         Encoding::Compressed { len, .. } => len as usize,
                     };
@@ -147,7 +147,7 @@ impl FsItems {
     }
 
     fn text(&self, name: Name) -> &[u8] {
-        let tree = &self.volumes.tree;
+        let tree = &self.subvolumes.tree;
         tree.name(&tree.entries(name.directory)[name.position as usize])
     }
 
@@ -158,7 +158,7 @@ impl FsItems {
     /// The next cursor that points to something, from this one on.
     fn next_item(&self, mut at: Cursor) -> Option<(Cursor, InodeId)> {
         loop {
-            let id = self.volumes.inode(self.volume, at.member as usize)?;
+            let id = self.subvolumes.inode(self.subvolume, at.member as usize)?;
             if self.body(at, id).is_some() {
                 return Some((at, id));
             }
@@ -188,11 +188,11 @@ impl FsItems {
     }
 
     fn write_inline(&self, id: InodeId, out: &mut [u8]) -> Result<()> {
-        let tree = &self.volumes.tree;
+        let tree = &self.subvolumes.tree;
         let Kind::File { size, .. } = tree.inode(id).kind else { unreachable!("only files") };
         let found = self.contents.inline(id).expect("it was found when it was sized");
         let (head_out, content) = out.split_at_mut(size_of::<FileExtentHead>());
-        let compression = match found.stored {
+        let compression = match found.encoding {
             Encoding::Plain => {
                 let reader = tree.open(id)?;
                 reader.read(0, content)?;
@@ -233,17 +233,19 @@ impl Items for FsItems {
 
     fn write(&self, at: Cursor, out: &mut [u8]) -> Result<()> {
         let (at, id) = self.next_item(at).expect("an item is there when it is written");
-        let (.., body) = self.body(at, id).expect("it is settled on an item");
-        let tree = &self.volumes.tree;
+        let (.., body) = self.body(at, id).expect("the cursor points to an item");
+        let tree = &self.subvolumes.tree;
         let mut bytes = Vec::new();
         match body {
             ItemKind::Inode => {
                 let links = match tree.inode(id).kind {
                     Kind::Directory => 1,
-                    _ if self.volumes.has_names(id) => self.volumes.names(self.volume, id).len(),
+                    _ if self.subvolumes.has_names(id) => {
+                        self.subvolumes.names(self.subvolume, id).len()
+                    }
                     _ => 1,
                 };
-                let item = inode_item(&self.volumes, &self.contents, &self.data, id, links);
+                let item = inode_item(&self.subvolumes, &self.contents, &self.data, id, links);
                 out.copy_from_slice(item.as_bytes());
                 return Ok(());
             }
@@ -261,12 +263,12 @@ impl Items for FsItems {
             ItemKind::Entries(positions) => {
                 for &position in positions {
                     let name = Name { directory: id, position };
-                    push_entry(&mut bytes, &self.volumes, self.volume, name);
+                    push_entry(&mut bytes, &self.subvolumes, self.subvolume, name);
                 }
             }
             ItemKind::Entry(position) => {
                 let name = Name { directory: id, position };
-                push_entry(&mut bytes, &self.volumes, self.volume, name);
+                push_entry(&mut bytes, &self.subvolumes, self.subvolume, name);
             }
             ItemKind::Target => {
                 let target = tree.target(id);

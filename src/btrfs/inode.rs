@@ -45,13 +45,13 @@ pub(super) fn made_directory(epoch: Timestamp) -> InodeItem {
 
 /// Makes the item of an inode that has `links` names in its volume.
 pub(super) fn inode_item(
-    volumes: &Subvolumes,
+    subvolumes: &Subvolumes,
     contents: &Contents,
     data: &Data,
     id: InodeId,
     links: usize,
 ) -> InodeItem {
-    let tree = &volumes.tree;
+    let tree = &subvolumes.tree;
     let inode = tree.inode(id);
     let (size, nbytes) = sizes(tree, contents, data, id);
     let time = timespec(inode.mtime);
@@ -65,7 +65,7 @@ pub(super) fn inode_item(
         gid: U32::new(inode.gid),
         mode: U32::new(format(inode.kind) | u32::from(inode.mode)),
         rdev: U64::new(rdev(inode.kind)),
-        flags: U64::new(flags(volumes, contents, id).bits()),
+        flags: U64::new(flags(subvolumes, contents, id).bits()),
         atime: time,
         ctime: time,
         mtime: time,
@@ -146,10 +146,10 @@ pub(super) fn property(tree: &Tree, id: InodeId) -> Result<Option<Property>, &[u
     Ok(Some(Property::Compress(compression)))
 }
 
-fn flags(volumes: &Subvolumes, contents: &Contents, id: InodeId) -> InodeFlags {
-    let inode = volumes.tree.inode(id);
+fn flags(subvolumes: &Subvolumes, contents: &Contents, id: InodeId) -> InodeFlags {
+    let inode = subvolumes.tree.inode(id);
     let mut flags = InodeFlags::empty();
-    for (given, stored) in [
+    for (given, encoding) in [
         (FileFlags::IMMUTABLE, InodeFlags::IMMUTABLE),
         (FileFlags::APPEND, InodeFlags::APPEND),
         (FileFlags::NODUMP, InodeFlags::NODUMP),
@@ -157,19 +157,19 @@ fn flags(volumes: &Subvolumes, contents: &Contents, id: InodeId) -> InodeFlags {
         (FileFlags::SYNC, InodeFlags::SYNC),
         (FileFlags::DIRSYNC, InodeFlags::DIRSYNC),
     ] {
-        flags.set(stored, inode.flags.contains(given));
+        flags.set(encoding, inode.flags.contains(given));
     }
     let regular = matches!(inode.kind, Kind::File { .. });
     if !regular && inode.kind != Kind::Directory {
         return flags;
     }
-    if volumes.is_nodatacow(id) {
+    if subvolumes.is_nodatacow(id) {
         flags |= InodeFlags::NODATACOW;
         flags.set(InodeFlags::NODATASUM, regular);
-        flags.set(InodeFlags::PREALLOC, volumes.is_preallocated(id));
+        flags.set(InodeFlags::PREALLOC, subvolumes.is_preallocated(id));
         return flags;
     }
-    match property(&volumes.tree, id) {
+    match property(&subvolumes.tree, id) {
         Ok(Some(Property::Compress(_))) => flags |= InodeFlags::COMPRESS,
         Ok(Some(Property::None)) => flags |= InodeFlags::NOCOMPRESS,
         // As the kernel sets it where it tried in vain.

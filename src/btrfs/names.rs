@@ -39,11 +39,11 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(volumes: &Subvolumes, max_item_size: usize) -> Result<Self> {
+    pub(super) fn new(subvolumes: &Subvolumes, max_item_size: usize) -> Result<Self> {
         Ok(Self {
-            by_hash: by_hash(&volumes.tree, max_item_size)?,
-            xattrs: xattrs(&volumes.tree, max_item_size)?,
-            links: links(volumes, max_item_size)?,
+            by_hash: by_hash(&subvolumes.tree, max_item_size)?,
+            xattrs: xattrs(&subvolumes.tree, max_item_size)?,
+            links: links(subvolumes, max_item_size)?,
         })
     }
 
@@ -58,8 +58,8 @@ impl Names {
     }
 
     /// The names of an inode that has several.
-    pub(super) fn links(&self, volume: usize, id: InodeId) -> &[NameItem] {
-        &self.links[&(volume, id)]
+    pub(super) fn links(&self, subvolume: usize, id: InodeId) -> &[NameItem] {
+        &self.links[&(subvolume, id)]
     }
 }
 
@@ -182,19 +182,19 @@ pub(super) fn name_len(name: &[u8]) -> u16 {
 
 type Links = BTreeMap<(usize, InodeId), Box<[NameItem]>>;
 
-fn links(volumes: &Subvolumes, max_item_size: usize) -> Result<Links> {
+fn links(subvolumes: &Subvolumes, max_item_size: usize) -> Result<Links> {
     let mut links = Links::new();
-    for volume in 0..volumes.all.len() {
-        for id in volumes.inodes(volume).filter(|&id| volumes.has_names(id)) {
-            let names = volumes.names(volume, id);
+    for subvolume in 0..subvolumes.all.len() {
+        for id in subvolumes.inodes(subvolume).filter(|&id| subvolumes.has_names(id)) {
+            let names = subvolumes.names(subvolume, id);
             if names.len() > LINK_MAX as usize {
                 return Err(Error::unrepresentable(
-                    volumes.tree.path(id),
+                    subvolumes.tree.path(id),
                     format!("it has {} names, and btrfs allows {LINK_MAX}", names.len()),
                     "make copies of the file instead of links",
                 ));
             }
-            links.insert((volume, id), link_items(volumes, volume, &names, max_item_size));
+            links.insert((subvolume, id), link_items(subvolumes, subvolume, &names, max_item_size));
         }
     }
     Ok(links)
@@ -203,15 +203,15 @@ fn links(volumes: &Subvolumes, max_item_size: usize) -> Result<Links> {
 /// The names of an inode in one volume. Those in one directory share an item, and what does not
 /// fit into that has an item of its own, found by the hash of directory and name.
 fn link_items(
-    volumes: &Subvolumes,
-    volume: usize,
+    subvolumes: &Subvolumes,
+    subvolume: usize,
     names: &[Name],
     max_item_size: usize,
 ) -> Box<[NameItem]> {
-    let tree = &volumes.tree;
+    let tree = &subvolumes.tree;
     let mut refs: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
     for name in names {
-        let parent = volumes.ino(volume, name.directory);
+        let parent = subvolumes.ino(subvolume, name.directory);
         let text = tree.name(&tree.entries(name.directory)[name.position as usize]);
         let data = refs.entry((item_type::INODE_REF, parent)).or_default();
         if data.len() + size_of::<InodeRef>() + text.len() <= max_item_size {
@@ -237,15 +237,20 @@ fn link_items(
 }
 
 /// Appends the entry that a name has in its directory, under its hash and under its index alike.
-pub(super) fn push_entry(data: &mut Vec<u8>, volumes: &Subvolumes, volume: usize, name: Name) {
-    let tree = &volumes.tree;
+pub(super) fn push_entry(
+    data: &mut Vec<u8>,
+    subvolumes: &Subvolumes,
+    subvolume: usize,
+    name: Name,
+) {
+    let tree = &subvolumes.tree;
     let entry = tree.entries(name.directory)[name.position as usize];
     let text = tree.name(&entry);
     let id = entry.inode();
     let kind = tree.inode(id).kind;
-    let location = match (kind, volumes.at(id)) {
+    let location = match (kind, subvolumes.at(id)) {
         (Kind::Directory, Some(inner)) => Key::new(inner.id, item_type::ROOT_ITEM, 0),
-        _ => Key::new(volumes.ino(volume, id), item_type::INODE_ITEM, 0),
+        _ => Key::new(subvolumes.ino(subvolume, id), item_type::INODE_ITEM, 0),
     };
     let head = DirItem {
         location: location.into(),

@@ -53,10 +53,10 @@ pub fn prepass(
     reading: &PrepassOptions<'_>,
 ) -> Result<Contents> {
     check(tree, options)?;
-    let volumes = Subvolumes::new(tree, options)?;
-    let treatment = |id| {
-        let holes = scan.data(id).is_some() && !volumes.is_below_boot(id);
-        data_policy(&volumes, options, id, holes)
+    let subvolumes = Subvolumes::new(tree, options)?;
+    let policy = |id| {
+        let holes = scan.data(id).is_some() && !subvolumes.is_below_boot(id);
+        data_policy(&subvolumes, options, id, holes)
     };
     let options = ContentOptions {
         threads: reading.threads,
@@ -64,12 +64,12 @@ pub fn prepass(
         max_inline: options.max_inline,
         spool: reading.spool,
     };
-    content::encode(tree, scan, &treatment, &options)
+    content::encode(tree, scan, &policy, &options)
 }
 
-fn data_policy(volumes: &Subvolumes, options: &Options, id: InodeId, holes: bool) -> DataPolicy {
-    let tree = &volumes.tree;
-    let nodatacow = volumes.is_nodatacow(id);
+fn data_policy(subvolumes: &Subvolumes, options: &Options, id: InodeId, holes: bool) -> DataPolicy {
+    let tree = &subvolumes.tree;
+    let nodatacow = subvolumes.is_nodatacow(id);
     let compression = match property(tree, id) {
         _ if nodatacow => None,
         Ok(Some(Property::Compress(compression))) => Some(compression),
@@ -81,30 +81,30 @@ fn data_policy(volumes: &Subvolumes, options: &Options, id: InodeId, holes: bool
         checksum: !nodatacow,
         compression,
         holes,
-        shared: !volumes.is_preallocated(id),
+        shared: !subvolumes.is_preallocated(id),
         inline: short && !nodatacow,
     }
 }
 
-/// Plans a btrfs that holds a tree. `contents` is what [`examine`] found with the same options.
+/// Plans a btrfs that holds a tree. `contents` is what [`prepass`] returned for the same options.
 ///
 /// # Errors
 /// [`Error::Unrepresentable`] names the first path that btrfs can't hold, [`Error::TooSmall`] the
 /// size that would do, [`Error::Parameter`] an option out of range.
 pub fn plan(tree: &Arc<Tree>, contents: &Arc<Contents>, options: &Options) -> Result<Plan> {
     check(tree, options)?;
-    let volumes = Arc::new(Subvolumes::new(tree, options)?);
+    let subvolumes = Arc::new(Subvolumes::new(tree, options)?);
     let format = Arc::new(NodeFormat {
         node_size: usize::try_from(options.node_size).expect("at most 64 KiB"),
         checksum: options.checksum,
         fsid: options.uuid,
         chunk_tree_uuid: seed::btrfs(options.uuid, b"chunk-tree"),
     });
-    let names = Arc::new(Names::new(&volumes, format.max_item_size())?);
+    let names = Arc::new(Names::new(&subvolumes, format.max_item_size())?);
     let mut device = Device::new();
-    let (data, regions) = Data::place(&volumes, contents, options, &mut device);
+    let (data, regions) = Data::place(&subvolumes, contents, options, &mut device);
     let data = Arc::new(data);
-    let planner = Planner { options, format, volumes, names, data, contents };
+    let planner = Planner { options, format, subvolumes, names, data, contents };
     planner.plan(&device, regions)
 }
 
@@ -183,7 +183,7 @@ fn most_inline(node_size: u32) -> u64 {
 struct Planner<'a> {
     options: &'a Options,
     format: Arc<NodeFormat>,
-    volumes: Arc<Subvolumes>,
+    subvolumes: Arc<Subvolumes>,
     names: Arc<Names>,
     data: Arc<Data>,
     contents: &'a Arc<Contents>,
@@ -228,7 +228,7 @@ struct SolvedTrees {
 
 /// Trees that depend on file content alone.
 struct ContentTrees {
-    volumes: Vec<SizedTree<FsItems>>,
+    subvolumes: Vec<SizedTree<FsItems>>,
     csums: SizedTree<Csums>,
     uuids: SizedTree<ItemList>,
     reloc: SizedTree<ItemList>,
@@ -236,69 +236,69 @@ struct ContentTrees {
 
 impl Planner<'_> {
     fn plan(self, device: &Device, content: Vec<Region>) -> Result<Plan> {
-        let Self { options, format, volumes, .. } = &self;
+        let Self { options, format, subvolumes, .. } = &self;
         let ids = Ids {
             fsid: options.uuid,
             device: seed::btrfs(options.uuid, b"device"),
             chunk_tree: format.chunk_tree_uuid,
         };
-        let uuids: Vec<Uuid> = volumes
+        let uuids: Vec<Uuid> = subvolumes
             .all
             .iter()
-            .map(|volume| match volume.parent {
+            .map(|subvolume| match subvolume.parent {
                 None => seed::btrfs(options.uuid, b"top-level"),
                 Some(_) => {
-                    let path = volumes.tree.path(volume.root);
+                    let path = subvolumes.tree.path(subvolume.root);
                     seed::btrfs(options.uuid, &[b"subvolume:", &*path].concat())
                 }
             })
             .collect();
         let sums = Arc::new(Sums::new(&self.data.extents, options.checksum));
-        let fixed = self.content_trees(&uuids, &sums);
-        let settle = |spare| self.solve_tree_sizes(ids, &uuids, &fixed, device, spare);
-        let mut settled = settle(FreeReserve::default())?;
-        let total_bytes = self.size(settled.end)?;
-        let mut room = total_bytes - settled.end;
+        let content_trees = self.content_trees(&uuids, &sums);
+        let solve = |reserve| self.solve_tree_sizes(ids, &uuids, &content_trees, device, reserve);
+        let mut solved = solve(FreeReserve::default())?;
+        let total_bytes = self.size(solved.end)?;
+        let mut room = total_bytes - solved.end;
         // Spare room has its own items in the trees, for which there may be no room then.
-        while let Some(spare) = FreeReserve::within(room, total_bytes, options.metadata) {
-            let roomy = settle(spare)?;
-            if roomy.end <= total_bytes {
-                settled = roomy;
+        while let Some(reserve) = FreeReserve::within(room, total_bytes, options.metadata) {
+            let with_reserve = solve(reserve)?;
+            if with_reserve.end <= total_bytes {
+                solved = with_reserve;
                 break;
             }
-            room = room.saturating_sub((roomy.end - total_bytes).max(STRIPE_LEN));
+            room = room.saturating_sub((with_reserve.end - total_bytes).max(STRIPE_LEN));
         }
         let mut layout = Layout::new(total_bytes);
         // The first tree and the first that is rendered, as the regions have it.
-        layout.add_tree(Arc::clone(&volumes.tree));
+        layout.add_tree(Arc::clone(&subvolumes.tree));
         if let Some(spool) = self.contents.spool() {
             layout.add_render(Arc::clone(spool) as _);
         }
         content.into_iter().for_each(|region| layout.push_region(region));
         let is_data = |chunk: &&Chunk| chunk.flags.contains(BlockGroupFlags::DATA);
-        if let Some(last) = settled.chunks.iter().rfind(is_data) {
+        if let Some(last) = solved.chunks.iter().rfind(is_data) {
             layout.observe(0..last.start + last.len, sums);
         }
-        Ok(self.layout(ids, &uuids, fixed, settled, layout))
+        Ok(self.layout(ids, &uuids, content_trees, solved, layout))
     }
 
     fn content_trees(&self, uuids: &[Uuid], sums: &Arc<Sums>) -> ContentTrees {
-        let Self { options, format, volumes, names, data, contents } = self;
-        let of_volume = |volume: usize| {
+        let Self { options, format, subvolumes, names, data, contents } = self;
+        let of_volume = |subvolume: usize| {
             let items = FsItems {
-                volumes: Arc::clone(volumes),
+                subvolumes: Arc::clone(subvolumes),
                 names: Arc::clone(names),
                 data: Arc::clone(data),
                 contents: Arc::clone(contents),
-                volume,
+                subvolume,
             };
-            SizedTree::new(volumes.all[volume].id, items, format)
+            SizedTree::new(subvolumes.all[subvolume].id, items, format)
         };
         let csums = Csums::new(sums, format.leaf_data_size());
         ContentTrees {
-            volumes: (0..volumes.all.len()).map(of_volume).collect(),
+            subvolumes: (0..subvolumes.all.len()).map(of_volume).collect(),
             csums: SizedTree::new(objectid::CSUM_TREE, csums, format),
-            uuids: SizedTree::new(objectid::UUID_TREE, uuid_items(volumes, uuids), format),
+            uuids: SizedTree::new(objectid::UUID_TREE, uuid_items(subvolumes, uuids), format),
             reloc: SizedTree::new(objectid::DATA_RELOC_TREE, reloc_items(options.epoch), format),
         }
     }
@@ -310,43 +310,43 @@ impl Planner<'_> {
         &self,
         ids: Ids,
         uuids: &[Uuid],
-        fixed: &ContentTrees,
+        content_trees: &ContentTrees,
         device: &Device,
-        spare: FreeReserve,
+        reserve: FreeReserve,
     ) -> Result<SolvedTrees> {
         let Self { options, format, data, .. } = self;
         let profile = match options.metadata {
             Metadata::Dup => BlockGroupFlags::DUP,
             Metadata::Single => BlockGroupFlags::empty(),
         };
-        let spilled = Arc::new(KeyedDataRefs::new(data, format.leaf_data_size()));
+        let keyed_refs = Arc::new(KeyedDataRefs::new(data, format.leaf_data_size()));
         let mut extent_levels = vec![1];
         let (mut blocks, mut chunk_blocks) = (1, 1);
         loop {
             let mut device = device.clone();
             let mut chunks = data.chunks.clone();
             match chunks.last_mut() {
-                Some(last) => device.extend(last, spare.data),
-                None if spare.data > 0 => {
-                    chunks.push(device.chunk(BlockGroupFlags::DATA, 0, spare.data));
+                Some(last) => device.extend(last, reserve.data),
+                None if reserve.data > 0 => {
+                    chunks.push(device.chunk(BlockGroupFlags::DATA, 0, reserve.data));
                 }
                 None => {}
             }
             let metadata = BlockGroupFlags::METADATA | profile;
             let bytes = blocks * u64::from(options.node_size);
-            chunks.extend(allocate(&mut device, metadata, bytes, spare.metadata));
+            chunks.extend(allocate(&mut device, metadata, bytes, reserve.metadata));
             let system = BlockGroupFlags::SYSTEM | profile;
             let bytes = chunk_blocks * u64::from(options.node_size);
-            chunks.extend(allocate(&mut device, system, bytes, spare.system));
+            chunks.extend(allocate(&mut device, system, bytes, reserve.system));
 
             let listed = |items: ItemList| TreeShape::new(&items, format).levels().to_vec();
             let mut numbering = BlockNumbering::default();
-            for tree in &fixed.volumes {
+            for tree in &content_trees.subvolumes {
                 numbering.add(tree.owner, tree.shape.levels());
             }
-            numbering.add(objectid::CSUM_TREE, fixed.csums.shape.levels());
-            numbering.add(objectid::UUID_TREE, fixed.uuids.shape.levels());
-            numbering.add(objectid::DATA_RELOC_TREE, fixed.reloc.shape.levels());
+            numbering.add(objectid::CSUM_TREE, content_trees.csums.shape.levels());
+            numbering.add(objectid::UUID_TREE, content_trees.uuids.shape.levels());
+            numbering.add(objectid::DATA_RELOC_TREE, content_trees.reloc.shape.levels());
             numbering.add(objectid::DEV_TREE, &listed(dev_items(ids, &chunks)));
             numbering.add(objectid::FREE_SPACE_TREE, &listed(free_space_items(&chunks)));
             if options.compat == Compat::Default {
@@ -370,7 +370,7 @@ impl Planner<'_> {
             let space = Arc::new(TreeBlockMap::new(format.node_size, tree_chunks));
             let items = ExtentItems {
                 data: Arc::clone(data),
-                spilled: Arc::clone(&spilled),
+                keyed_refs: Arc::clone(&keyed_refs),
                 trees: Arc::clone(&trees),
                 space: Arc::clone(&space),
                 groups: match options.compat {
@@ -419,11 +419,11 @@ impl Planner<'_> {
 
     fn root_items(&self, uuids: &[Uuid], roots: &[(u64, Root)]) -> ItemList {
         let default = match self.options.default_subvolume {
-            Some(directory) => self.volumes.at(directory).map_or(objectid::FS_TREE, |at| at.id),
+            Some(directory) => self.subvolumes.at(directory).map_or(objectid::FS_TREE, |at| at.id),
             None => objectid::FS_TREE,
         };
         let roots_of = Roots {
-            volumes: &self.volumes,
+            subvolumes: &self.subvolumes,
             uuids,
             default,
             epoch: self.options.epoch,
@@ -436,11 +436,11 @@ impl Planner<'_> {
         self,
         ids: Ids,
         uuids: &[Uuid],
-        fixed: ContentTrees,
-        settled: SolvedTrees,
+        content_trees: ContentTrees,
+        solved: SolvedTrees,
         mut layout: Layout,
     ) -> Plan {
-        let SolvedTrees { chunks, space, trees, extents, .. } = settled;
+        let SolvedTrees { chunks, space, trees, extents, .. } = solved;
         let total_bytes = layout.size();
         let root_of = |owner| {
             let tree = trees.iter().find(|tree| tree.owner == owner);
@@ -484,10 +484,10 @@ impl Planner<'_> {
         }
         let mut writer =
             LayoutWriter { layout, format: &self.format, space: &space, trees: &trees };
-        fixed.volumes.into_iter().for_each(|tree| writer.write(tree));
-        writer.write(fixed.csums);
-        writer.write(fixed.uuids);
-        writer.write(fixed.reloc);
+        content_trees.subvolumes.into_iter().for_each(|tree| writer.write(tree));
+        writer.write(content_trees.csums);
+        writer.write(content_trees.uuids);
+        writer.write(content_trees.reloc);
         writer.write(extents);
         for (owner, items) in listed {
             writer.write(SizedTree::new(owner, items, &self.format));
@@ -503,11 +503,12 @@ impl Planner<'_> {
         incompat.set(Incompat::BIG_METADATA, u64::from(self.options.node_size) > SECTOR);
         let default = self.options.default_subvolume;
         incompat.set(Incompat::DEFAULT_SUBVOL, default.is_some_and(|id| id != InodeId::ROOT));
-        for (id, _) in self.volumes.tree.iter() {
-            let inline = self.contents.inline(id).map(|inline| inline.stored);
-            let pieces = self.contents.candidates(id).iter().map(|piece| piece.stored);
-            for stored in inline.into_iter().chain(pieces) {
-                if let Encoding::Compressed { compression, .. } = stored {
+        for (id, _) in self.subvolumes.tree.iter() {
+            let inline = self.contents.inline(id).map(|inline| inline.encoding);
+            let candidates =
+                self.contents.candidates(id).iter().map(|candidate| candidate.encoding);
+            for encoding in inline.into_iter().chain(candidates) {
+                if let Encoding::Compressed { compression, .. } = encoding {
                     incompat |= match compression {
                         Compression::Zlib { .. } => Incompat::empty(),
                         Compression::Lzo => Incompat::COMPRESS_LZO,
@@ -603,11 +604,16 @@ impl FreeReserve {
 }
 
 /// Chunks for `used` bytes of tree blocks, with spare room in the last one.
-fn allocate(device: &mut Device, flags: BlockGroupFlags, mut used: u64, spare: u64) -> Vec<Chunk> {
+fn allocate(
+    device: &mut Device,
+    flags: BlockGroupFlags,
+    mut used: u64,
+    reserve: u64,
+) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     while used > 0 {
         let most = match used <= METADATA_CHUNK {
-            true => round_up(used, STRIPE_LEN) + spare,
+            true => round_up(used, STRIPE_LEN) + reserve,
             false => METADATA_CHUNK,
         };
         let mut chunk = device.chunk(flags, 0, most);

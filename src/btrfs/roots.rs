@@ -51,7 +51,7 @@ impl Root {
 
 /// What the root tree is made of.
 pub(super) struct Roots<'a> {
-    pub(super) volumes: &'a Subvolumes,
+    pub(super) subvolumes: &'a Subvolumes,
     /// The ids of the volumes, in their order.
     pub(super) uuids: &'a [Uuid],
     /// The volume that is mounted where none is asked for.
@@ -74,7 +74,7 @@ impl Roots<'_> {
             items.push(Key::new(id, item_type::ROOT_ITEM, 0), item.as_bytes());
         }
         self.directory(&mut items);
-        for number in 1..self.volumes.all.len() {
+        for number in 1..self.subvolumes.all.len() {
             self.link(number, &mut items);
         }
         items.sorted()
@@ -82,15 +82,15 @@ impl Roots<'_> {
 
     /// What a root item of files and directories has beyond others.
     fn subvolume_root_item(&self, id: u64, mut item: RootItem) -> RootItem {
-        let number = self.volumes.all.iter().position(|volume| volume.id == id);
+        let number = self.subvolumes.all.iter().position(|subvolume| subvolume.id == id);
         if number.is_some() || id == objectid::DATA_RELOC_TREE {
             item.root_dirid = U64::new(objectid::FIRST_FREE);
             // The kernel puts it in otherwise, when it first mounts the file system.
             item.inode.flags = U64::new(InodeFlags::ROOT_ITEM_INIT.bits());
         }
         let Some(number) = number else { return item };
-        let volume = &self.volumes.all[number];
-        let flags = if volume.read_only { ROOT_SUBVOL_RDONLY } else { 0 };
+        let subvolume = &self.subvolumes.all[number];
+        let flags = if subvolume.read_only { ROOT_SUBVOL_RDONLY } else { 0 };
         item.flags = U64::new(flags);
         item.uuid = *self.uuids[number].as_bytes();
         item.ctransid = U64::new(GENERATION);
@@ -124,30 +124,30 @@ impl Roots<'_> {
 
     /// The two items that tie a subvolume to the one that it is seen in.
     fn link(&self, number: usize, items: &mut ItemList) {
-        let volume = &self.volumes.all[number];
-        let (parent, name) = volume.parent.expect("all but the top level have one");
-        let tree = &self.volumes.tree;
+        let subvolume = &self.subvolumes.all[number];
+        let (parent, name) = subvolume.parent.expect("all but the top level have one");
+        let tree = &self.subvolumes.tree;
         let text = tree.name(&tree.entries(name.directory)[name.position as usize]);
         let head = RootRef {
-            dirid: U64::new(self.volumes.ino(parent, name.directory)),
+            dirid: U64::new(self.subvolumes.ino(parent, name.directory)),
             sequence: U64::new(name.index()),
             name_len: U16::new(name_len(text)),
         };
         let data = [head.as_bytes(), text].concat();
-        let (id, parent) = (volume.id, self.volumes.all[parent].id);
+        let (id, parent) = (subvolume.id, self.subvolumes.all[parent].id);
         items.push(Key::new(parent, item_type::ROOT_REF, id), data.clone());
         items.push(Key::new(id, item_type::ROOT_BACKREF, parent), data);
     }
 }
 
 /// The tree that finds a subvolume by its id.
-pub(super) fn uuid_items(volumes: &Subvolumes, uuids: &[Uuid]) -> ItemList {
+pub(super) fn uuid_items(subvolumes: &Subvolumes, uuids: &[Uuid]) -> ItemList {
     let mut items = ItemList::default();
-    for (volume, uuid) in volumes.all.iter().zip(uuids) {
+    for (subvolume, uuid) in subvolumes.all.iter().zip(uuids) {
         let half = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight of them"));
         let (high, low) = uuid.as_bytes().split_at(8);
         let key = Key::new(half(high), item_type::UUID_KEY_SUBVOL, half(low));
-        items.push(key, volume.id.to_le_bytes());
+        items.push(key, subvolume.id.to_le_bytes());
     }
     items.sorted()
 }

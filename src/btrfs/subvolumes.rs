@@ -34,7 +34,7 @@ pub(super) struct Subvolume {
     pub(super) parent: Option<(usize, Name)>,
     pub(super) read_only: bool,
     /// All that is in it but its root, in the order of the tree.
-    members: Vec<InodeId>,
+    inodes: Vec<InodeId>,
 }
 
 /// All subvolumes; the first one is the top level.
@@ -43,7 +43,7 @@ pub(super) struct Subvolumes {
     pub(super) tree: Arc<Tree>,
     pub(super) all: Vec<Subvolume>,
     /// The volume of every inode's first name, by the inode; nothing if there is but one.
-    home: Vec<u32>,
+    owner: Vec<u32>,
     /// All names of inodes that have several, in the order of the directories.
     names: BTreeMap<InodeId, Vec<Name>>,
     /// Volumes, by their number in `all`, in which nothing is copied on write.
@@ -63,39 +63,41 @@ impl Subvolumes {
             root: InodeId::ROOT,
             parent: None,
             read_only: false,
-            members: Vec::new(),
+            inodes: Vec::new(),
         });
         let ids = objectid::FIRST_FREE..;
         for (id, SubvolumeOptions { directory, read_only, .. }) in ids.zip(&asked) {
             let (root, read_only) = (*directory, *read_only);
-            all.push(Subvolume { id, root, parent: None, read_only, members: Vec::new() });
+            all.push(Subvolume { id, root, parent: None, read_only, inodes: Vec::new() });
         }
         let mut nodatacow = vec![false];
         nodatacow.extend(asked.iter().map(|subvolume| subvolume.nodatacow));
-        let mut volumes = Self {
+        let mut subvolumes = Self {
             tree: Arc::clone(tree),
             all,
-            home: Vec::new(),
+            owner: Vec::new(),
             names: names(tree),
             nodatacow,
             in_place: options.nodatacow.clone(),
             preallocated: options.preallocated.clone(),
         };
-        volumes.assign_roots(options.copy_links)?;
-        Ok(volumes)
+        subvolumes.assign_roots(options.copy_links)?;
+        Ok(subvolumes)
     }
 
     /// Finds the volume of everything.
     fn assign_roots(&mut self, copy_links: bool) -> Result<()> {
         let tree = Arc::clone(&self.tree);
         if self.all.len() > 1 {
-            let roots: BTreeMap<_, _> =
-                (0u32..).zip(&self.all).map(|(number, volume)| (volume.root, number)).collect();
-            self.home = vec![0; tree.inodes().len()];
+            let roots: BTreeMap<_, _> = (0u32..)
+                .zip(&self.all)
+                .map(|(number, subvolume)| (subvolume.root, number))
+                .collect();
+            self.owner = vec![0; tree.inodes().len()];
             for (id, _) in tree.iter().skip(1) {
                 // A directory comes before all that it holds.
-                let parent = self.home[tree.parent(id).index()];
-                self.home[id.index()] = roots.get(&id).copied().unwrap_or(parent);
+                let parent = self.owner[tree.parent(id).index()];
+                self.owner[id.index()] = roots.get(&id).copied().unwrap_or(parent);
             }
         }
         for number in 1..self.all.len() {
@@ -105,20 +107,20 @@ impl Subvolumes {
         }
         for (id, inode) in tree.iter().skip(1) {
             if inode.kind == Kind::Directory {
-                let home = self.subvolume_of(id);
-                if self.all[home].root != id {
-                    self.all[home].members.push(id);
+                let subvolume = self.subvolume_of(id);
+                if self.all[subvolume].root != id {
+                    self.all[subvolume].inodes.push(id);
                 }
                 continue;
             }
-            let homes = self.subvolumes_of(id);
-            if let [first, other, ..] = homes[..]
+            let subvolumes = self.subvolumes_of(id);
+            if let [first, other, ..] = subvolumes[..]
                 && !copy_links
             {
                 return Err(self.crosses(id, first, other));
             }
-            for home in homes {
-                self.all[home].members.push(id);
+            for subvolume in subvolumes {
+                self.all[subvolume].inodes.push(id);
             }
         }
         Ok(())
@@ -127,7 +129,7 @@ impl Subvolumes {
     fn crosses(&self, id: InodeId, first: usize, other: usize) -> Error {
         let names = &self.names[&id];
         let name = names.iter().find(|name| self.subvolume_of(name.directory) == other);
-        let name = name.expect("it has a name in each of its volumes");
+        let name = name.expect("it has a name in each of its subvolumes");
         let path = |name: &Name| self.path(*name);
         let subvolume = |number: usize| match number {
             0 => "the top level".to_owned(),
@@ -147,19 +149,19 @@ impl Subvolumes {
 
     /// The volume that holds what a directory lists, or an inode's first name.
     pub(super) fn subvolume_of(&self, id: InodeId) -> usize {
-        self.home.get(id.index()).map_or(0, |&number| number as usize)
+        self.owner.get(id.index()).map_or(0, |&number| number as usize)
     }
 
-    /// The volumes that an inode that is no directory has names in, in ascending order.
+    /// The subvolumes that an inode that is no directory has names in, in ascending order.
     fn subvolumes_of(&self, id: InodeId) -> Vec<usize> {
         match self.names.get(&id) {
             None => vec![self.subvolume_of(id)],
             Some(names) => {
-                let mut homes: Vec<_> =
+                let mut subvolumes: Vec<_> =
                     names.iter().map(|name| self.subvolume_of(name.directory)).collect();
-                homes.sort_unstable();
-                homes.dedup();
-                homes
+                subvolumes.sort_unstable();
+                subvolumes.dedup();
+                subvolumes
             }
         }
     }
@@ -171,27 +173,27 @@ impl Subvolumes {
     }
 
     /// All that a volume holds, its root first.
-    pub(super) fn inodes(&self, volume: usize) -> impl Iterator<Item = InodeId> {
-        let count = self.all[volume].members.len() + 1;
-        (0..count).map(move |position| self.inode(volume, position).expect("below the count"))
+    pub(super) fn inodes(&self, subvolume: usize) -> impl Iterator<Item = InodeId> {
+        let count = self.all[subvolume].inodes.len() + 1;
+        (0..count).map(move |position| self.inode(subvolume, position).expect("below the count"))
     }
 
     /// What has the number 256 and `position` in a volume.
-    pub(super) fn inode(&self, volume: usize, position: usize) -> Option<InodeId> {
-        let volume = &self.all[volume];
+    pub(super) fn inode(&self, subvolume: usize, position: usize) -> Option<InodeId> {
+        let subvolume = &self.all[subvolume];
         match position {
-            0 => Some(volume.root),
-            _ => volume.members.get(position - 1).copied(),
+            0 => Some(subvolume.root),
+            _ => subvolume.inodes.get(position - 1).copied(),
         }
     }
 
-    /// The number of an inode in one of its volumes.
-    pub(super) fn ino(&self, volume: usize, id: InodeId) -> u64 {
-        let volume = &self.all[volume];
-        if id == volume.root {
+    /// The number of an inode in one of its subvolumes.
+    pub(super) fn ino(&self, subvolume: usize, id: InodeId) -> u64 {
+        let subvolume = &self.all[subvolume];
+        if id == subvolume.root {
             return objectid::FIRST_FREE;
         }
-        let position = volume.members.binary_search(&id).expect("it is in the volume") as u64;
+        let position = subvolume.inodes.binary_search(&id).expect("it is in the volume") as u64;
         objectid::FIRST_FREE + 1 + position
     }
 
@@ -200,12 +202,13 @@ impl Subvolumes {
         first_name(&self.tree, id)
     }
 
-    /// The names that an inode has in one of its volumes, in the order of the directories.
-    pub(super) fn names(&self, volume: usize, id: InodeId) -> Vec<Name> {
+    /// The names that an inode has in one of its subvolumes, in the order of the directories.
+    pub(super) fn names(&self, subvolume: usize, id: InodeId) -> Vec<Name> {
         match self.names.get(&id) {
             None => vec![first_name(&self.tree, id)],
             Some(names) => {
-                let here = names.iter().filter(|name| self.subvolume_of(name.directory) == volume);
+                let here =
+                    names.iter().filter(|name| self.subvolume_of(name.directory) == subvolume);
                 here.copied().collect()
             }
         }
@@ -218,20 +221,20 @@ impl Subvolumes {
 
     /// The subvolume that begins at a directory.
     pub(super) fn at(&self, directory: InodeId) -> Option<&Subvolume> {
-        let volume = &self.all[self.subvolume_of(directory)];
-        (volume.root == directory).then_some(volume)
+        let subvolume = &self.all[self.subvolume_of(directory)];
+        (subvolume.root == directory).then_some(subvolume)
     }
 
     /// Whether an inode's content is written in place and has no checksums.
     ///
-    /// What is in several volumes is so everywhere if it is so in one: its copies share extents.
+    /// What is in several subvolumes is so everywhere if it is so in one: its copies share extents.
     pub(super) fn is_nodatacow(&self, id: InodeId) -> bool {
         let inode = self.tree.inode(id);
         let inherited = match inode.kind {
             Kind::Directory => self.nodatacow[self.subvolume_of(id)],
             _ => {
                 self.nodatacow.contains(&true)
-                    && self.subvolumes_of(id).into_iter().any(|home| self.nodatacow[home])
+                    && self.subvolumes_of(id).into_iter().any(|subvolume| self.nodatacow[subvolume])
             }
         };
         inherited

@@ -85,7 +85,7 @@ pub(super) struct Mkimage {
     #[arg(long)]
     pub(super) bios_boot: bool,
     #[command(flatten)]
-    pub(super) canon: NormalizeArgs,
+    pub(super) normalize_args: NormalizeArgs,
     #[command(flatten)]
     pub(super) outcome: OutputArgs,
 }
@@ -115,7 +115,7 @@ pub(super) struct Normalize {
     #[arg(long, value_name = "ROOTFS")]
     pub(super) check: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) canon: NormalizeArgs,
+    pub(super) normalize_args: NormalizeArgs,
     /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "list")]
     pub(super) source_date_epoch: Option<String>,
@@ -167,7 +167,7 @@ pub(super) struct StageCheck {
     #[command(flatten)]
     pub(super) packages: PackagesArgs,
     #[command(flatten)]
-    pub(super) canon: NormalizeArgs,
+    pub(super) normalize_args: NormalizeArgs,
     /// Print it as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -24,10 +24,10 @@ struct BuildFile {
     image: Table,
 }
 
-pub(super) fn run(typed: &Build) -> Result<()> {
-    let BuildFile { source_date_epoch, seed, stage, mut image } = read(&typed.config)?;
-    let words = ArgumentList { config: &typed.config };
-    if typed.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
+pub(super) fn run(args: &Build) -> Result<()> {
+    let BuildFile { source_date_epoch, seed, stage, mut image } = read(&args.config)?;
+    let words = ArgumentList { config: &args.config };
+    if args.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
         return Err(words.fault("--update: there is no `lock` in [stage] to replace".into()));
     }
     let elsewhere = [
@@ -54,7 +54,7 @@ pub(super) fn run(typed: &Build) -> Result<()> {
         Some(_) => None,
         // What is not beside a file, a device say, has no room there for a tree.
         None if fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) => {
-            Some(Scratch::beside(&typed.config, "build")?)
+            Some(Scratch::beside(&args.config, "build")?)
         }
         None => Some(Scratch::beside(&out, "build")?),
     };
@@ -66,33 +66,33 @@ pub(super) fn run(typed: &Build) -> Result<()> {
     let stage = match (stage, staged) {
         (Some(mut stage), Some(out)) => {
             given(&mut stage, "source-date-epoch", source_date_epoch.clone());
-            let is_locked = !typed.update && words.is_locked(&stage)?;
+            let is_locked = !args.update && words.is_locked(&stage)?;
             given(&mut stage, "locked", Some(is_locked.into()));
             Some(words.parse(&["stage", "pacman"], &stage, &[out.into()])?)
         }
         _ => None,
     };
     let stage = stage.as_ref().and_then(|command| match command {
-        Command::Stage(arguments::Stage { command: StageCommand::Pacman(typed) }) => Some(typed),
+        Command::Stage(arguments::Stage { command: StageCommand::Pacman(args) }) => Some(args),
         _ => None,
     });
     // What the packages were told is the image's too, wherever it comes from.
     let epoch = match (source_date_epoch, stage) {
-        (None, Some(typed)) => Some(stage::epoch(typed)?.into()),
+        (None, Some(args)) => Some(stage::epoch(args)?.into()),
         (epoch, _) => epoch,
     };
     given(&mut image, "source-date-epoch", epoch);
     given(&mut image, "seed", seed);
-    given(&mut image, "force", Some(typed.force.into()));
-    given(&mut image, "no-sync", Some(typed.no_sync.into()));
-    given(&mut image, "json", Some(typed.json.into()));
-    let lock = stage.and_then(|typed| typed.lock.as_ref());
+    given(&mut image, "force", Some(args.force.into()));
+    given(&mut image, "no-sync", Some(args.no_sync.into()));
+    given(&mut image, "json", Some(args.json.into()));
+    let lock = stage.and_then(|args| args.lock.as_ref());
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
     words.differ(&[("`out`", Some(&out)), ("`manifest`", manifest.as_ref()), ("`lock`", lock)])?;
     let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
     let first = || stage.map_or(Ok(()), stage::pacman);
     match image {
-        Command::Mkimage(typed) => mkimage::run(&typed, Some(&first)),
+        Command::Mkimage(args) => mkimage::run(&args, Some(&first)),
         _ => unreachable!("it was parsed as such"),
     }
 }
@@ -256,14 +256,14 @@ mod tests {
         )
         .unwrap();
         let last = ["tree".into(), "out".into()];
-        let Command::Mkimage(typed) = words.parse(&["mkimage"], &table, &last).unwrap() else {
+        let Command::Mkimage(args) = words.parse(&["mkimage"], &table, &last).unwrap() else {
             panic!("another command")
         };
-        assert_eq!(typed.outcome.manifest.as_deref(), Some(Path::new("dir/m.json")));
-        assert_eq!(typed.canon.rules.as_deref(), Some(Path::new("/r")));
-        assert_eq!(typed.source.exclude, ["a", "b"]);
-        assert!(typed.bios_boot && !typed.btrfs.dedup);
-        assert_eq!(typed.room.headroom.as_deref(), Some("5"));
+        assert_eq!(args.outcome.manifest.as_deref(), Some(Path::new("dir/m.json")));
+        assert_eq!(args.normalize_args.rules.as_deref(), Some(Path::new("/r")));
+        assert_eq!(args.source.exclude, ["a", "b"]);
+        assert!(args.bios_boot && !args.btrfs.dedup);
+        assert_eq!(args.room.headroom.as_deref(), Some("5"));
         for (text, part) in [
             ("colour = 1", "--colour"),
             ("fs = \"zfs\"", "zfs"),

@@ -76,9 +76,10 @@ fn contains(text: &[u8], word: &str) -> bool {
 /// show what is on disk.
 fn answers() -> bool {
     let (sender, receiver) = mpsc::channel();
-    let asked = thread::Builder::new().spawn(move || sender.send(remembers().is_ok_and(|it| it)));
+    let requested =
+        thread::Builder::new().spawn(move || sender.send(remembers().is_ok_and(|it| it)));
     // Where no thread can be made, nothing waits for an answer.
-    asked.is_err() || receiver.recv_timeout(PATIENCE) == Ok(true)
+    requested.is_err() || receiver.recv_timeout(PATIENCE) == Ok(true)
 }
 
 /// Changes a file in memory as only root may. Permissions are none: on disk, libraries leave the

@@ -7,26 +7,26 @@ use super::{print_error, values};
 use crate::disk::{Vfat, single};
 use crate::error::Result;
 
-pub(super) fn run(typed: &Mkfs) -> Result<()> {
+pub(super) fn run(args: &Mkfs) -> Result<()> {
     let mut btrfs_patterns = None;
-    let (common, headroom, file_system, architecture) = match &typed.format {
-        MkfsFormat::Ext4(typed) => {
-            let ext4 = single::FileSystem::Ext4(values::ext4(&typed.ext4, &typed.room)?);
-            let architecture = values::architecture(&typed.architecture)?;
-            (&typed.common, &typed.room.headroom, ext4, architecture)
+    let (common, headroom, file_system, architecture) = match &args.format {
+        MkfsFormat::Ext4(args) => {
+            let ext4 = single::FileSystem::Ext4(values::ext4(&args.ext4, &args.room)?);
+            let architecture = values::architecture(&args.architecture)?;
+            (&args.common, &args.room.headroom, ext4, architecture)
         }
-        MkfsFormat::Btrfs(typed) => {
-            let patterns = btrfs_patterns.insert(typed.btrfs.patterns()?);
-            let btrfs = single::FileSystem::Btrfs(typed.btrfs.to_options(&typed.room, patterns)?);
-            let architecture = values::architecture(&typed.architecture)?;
-            (&typed.common, &typed.room.headroom, btrfs, architecture)
+        MkfsFormat::Btrfs(args) => {
+            let patterns = btrfs_patterns.insert(args.btrfs.patterns()?);
+            let btrfs = single::FileSystem::Btrfs(args.btrfs.to_options(&args.room, patterns)?);
+            let architecture = values::architecture(&args.architecture)?;
+            (&args.common, &args.room.headroom, btrfs, architecture)
         }
-        MkfsFormat::Vfat(typed) => {
-            let headroom = typed.headroom.as_deref().map(values::headroom).transpose()?;
-            let sector_size = values::sector_size("--sector-size", &typed.sector_size)?.bytes();
-            let vfat = Vfat { sector_size, label: typed.label.clone(), variant: None };
+        MkfsFormat::Vfat(args) => {
+            let headroom = args.headroom.as_deref().map(values::headroom).transpose()?;
+            let sector_size = values::sector_size("--sector-size", &args.sector_size)?.bytes();
+            let vfat = Vfat { sector_size, label: args.label.clone(), variant: None };
             let vfat = single::FileSystem::Vfat { vfat, headroom };
-            (&typed.common, &typed.headroom, vfat, None)
+            (&args.common, &args.headroom, vfat, None)
         }
     };
     let MkfsCommon { tree, out, source, outcome, .. } = common;
@@ -34,11 +34,19 @@ pub(super) fn run(typed: &Mkfs) -> Result<()> {
     let btrfs = matches!(file_system, single::FileSystem::Btrfs(_));
     let options = single::Options { file_system, uuid, size: values::size(&common.size)? };
     values::headroom_or_size(headroom.as_deref(), options.size)?;
-    let job =
-        Pipeline { tree, beside: None, out, source, outcome, btrfs, canon: None, first: None };
-    job.run(architecture, |source| single::plan(source, &options))?;
-    if let MkfsFormat::Btrfs(typed) = &typed.format {
-        typed.btrfs.report_without_effect();
+    let pipeline = Pipeline {
+        tree,
+        beside: None,
+        out,
+        source,
+        outcome,
+        btrfs,
+        normalize_args: None,
+        first: None,
+    };
+    pipeline.run(architecture, |source| single::plan(source, &options))?;
+    if let MkfsFormat::Btrfs(args) = &args.format {
+        args.btrfs.report_without_effect();
     }
     btrfs_patterns.iter().for_each(BtrfsPatterns::report_unmatched);
     let of_uuid = [("--seed", source.seed.is_some()), ("--architecture", architecture.is_some())];

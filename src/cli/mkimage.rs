@@ -11,53 +11,53 @@ use crate::error::Result;
 use crate::fat::Variant;
 
 /// Makes the image; `first` makes the tree that it is of, if that is not there yet.
-pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
-    let Mkimage { tree, out, source, outcome, canon, .. } = typed;
-    values::only(typed.fs, &typed.ext4, &typed.btrfs)?;
+pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
+    let Mkimage { tree, out, source, outcome, normalize_args, .. } = args;
+    values::only(args.fs, &args.ext4, &args.btrfs)?;
     let size = |parameter, text: &Option<String>| {
         text.as_deref().map(|text| values::bytes(parameter, text)).transpose()
     };
-    let esp_sector_size = typed.esp_sector_size.as_deref();
+    let esp_sector_size = args.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| values::sector_size("--esp-sector-size", text));
-    let patterns = typed.btrfs.patterns()?;
+    let patterns = args.btrfs.patterns()?;
     let mut options = image::Options {
-        root: match typed.fs {
-            Fs::Ext4 => RootFs::Ext4(values::ext4(&typed.ext4, &typed.room)?),
-            Fs::Btrfs => RootFs::Btrfs(typed.btrfs.to_options(&typed.room, &patterns)?),
+        root: match args.fs {
+            Fs::Ext4 => RootFs::Ext4(values::ext4(&args.ext4, &args.room)?),
+            Fs::Btrfs => RootFs::Btrfs(args.btrfs.to_options(&args.room, &patterns)?),
         },
-        size: values::size(&typed.size)?,
-        sector_size: values::sector_size("--sector-size", &typed.sector_size)?,
-        esp: match &typed.esp_from {
+        size: values::size(&args.size)?,
+        sector_size: values::sector_size("--sector-size", &args.sector_size)?,
+        esp: match &args.esp_from {
             Some(path) => EspSource::Directory(path.clone().into_bytes()),
             None => EspSource::Detect,
         },
-        esp_size: size("--esp-size", &typed.esp_size)?,
-        esp_fat: typed.esp_fat.map(|variant| match variant {
+        esp_size: size("--esp-size", &args.esp_size)?,
+        esp_fat: args.esp_fat.map(|variant| match variant {
             EspFat::Fat12 => Variant::Fat12,
             EspFat::Fat16 => Variant::Fat16,
             EspFat::Fat32 => Variant::Fat32,
         }),
         esp_sector_size: esp_sector_size.transpose()?,
-        xbootldr: typed.xbootldr,
-        xbootldr_size: size("--xbootldr-size", &typed.xbootldr_size)?,
-        bios_boot: typed.bios_boot,
+        xbootldr: args.xbootldr,
+        xbootldr_size: size("--xbootldr-size", &args.xbootldr_size)?,
+        bios_boot: args.bios_boot,
     };
-    values::headroom_or_size(typed.room.headroom.as_deref(), options.size)?;
-    let architecture = values::architecture(&typed.architecture)?;
-    let job = Pipeline {
+    values::headroom_or_size(args.room.headroom.as_deref(), options.size)?;
+    let architecture = values::architecture(&args.architecture)?;
+    let pipeline = Pipeline {
         tree,
-        beside: typed.esp_tree.as_deref(),
+        beside: args.esp_tree.as_deref(),
         out,
         source,
         outcome,
-        btrfs: matches!(typed.fs, Fs::Btrfs),
-        canon: Some(canon),
+        btrfs: matches!(args.fs, Fs::Btrfs),
+        normalize_args: Some(normalize_args),
         first,
     };
-    let beside = job.read_beside("--esp-tree")?;
+    let beside = pipeline.read_beside("--esp-tree")?;
     let mut has_fat = false;
-    job.run(architecture, |source| {
+    pipeline.run(architecture, |source| {
         let mut warnings = Vec::new();
         if let Some((esp, left_out)) = beside {
             options.esp = EspSource::Tree(Arc::new(esp));
@@ -69,12 +69,12 @@ pub(super) fn run(typed: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         Ok(plan)
     })?;
     patterns.report_unmatched();
-    if matches!(typed.fs, Fs::Btrfs) {
-        typed.btrfs.report_without_effect();
+    if matches!(args.fs, Fs::Btrfs) {
+        args.btrfs.report_without_effect();
     }
     let of_fat = [
-        ("--esp-fat", typed.esp_fat.is_some()),
-        ("--esp-sector-size", typed.esp_sector_size.is_some()),
+        ("--esp-fat", args.esp_fat.is_some()),
+        ("--esp-sector-size", args.esp_sector_size.is_some()),
     ];
     for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
         print_error(&format!("{option}: it has no effect, because the image has no ESP"));

@@ -35,7 +35,7 @@ pub(super) struct NormalizeRules {
 /// once: it may be a pipe.
 #[derive(Debug)]
 pub(super) struct RequestedRules<'a> {
-    typed: &'a arguments::NormalizeArgs,
+    args: &'a arguments::NormalizeArgs,
     /// The profile that was named.
     profile: Option<Profile>,
     file: Option<(&'a Path, String)>,
@@ -45,12 +45,12 @@ const AUTO: &str = "auto";
 const NONE: &str = "none";
 
 impl<'a> RequestedRules<'a> {
-    pub(super) fn read(typed: &'a arguments::NormalizeArgs) -> Result<Self> {
-        let profile = match &*typed.normalize {
+    pub(super) fn read(args: &'a arguments::NormalizeArgs) -> Result<Self> {
+        let profile = match &*args.normalize {
             AUTO | NONE => None,
             name => Some(name.parse()?),
         };
-        let file = match &typed.rules {
+        let file = match &args.rules {
             None => None,
             Some(path) => {
                 let text =
@@ -58,16 +58,16 @@ impl<'a> RequestedRules<'a> {
                 Some((&**path, text))
             }
         };
-        let asked = Self { typed, profile, file };
-        if asked.file.is_some() {
-            asked.rules(profile)?;
+        let requested = Self { args, profile, file };
+        if requested.file.is_some() {
+            requested.rules(profile)?;
         }
-        Ok(asked)
+        Ok(requested)
     }
 
     /// What that is for a tree.
     pub(super) fn of(&self, tree: &Tree) -> Result<NormalizeRules> {
-        let is_auto = self.typed.normalize == AUTO;
+        let is_auto = self.args.normalize == AUTO;
         let profile = if is_auto { Profile::of(tree)? } else { self.profile };
         let warning = (is_auto && profile.is_none()).then(|| Warning {
             path: Vec::new(),
@@ -81,7 +81,7 @@ impl<'a> RequestedRules<'a> {
 
     /// The rules of a profile with those of the file.
     fn rules(&self, profile: Option<Profile>) -> Result<Rules> {
-        let rules = match &*self.typed.normalize {
+        let rules = match &*self.args.normalize {
             NONE => Rules::none(),
             _ => Rules::builtin(profile),
         };
@@ -92,10 +92,10 @@ impl<'a> RequestedRules<'a> {
     }
 }
 
-pub(super) fn run(typed: &Normalize) -> Result<ExitCode> {
-    match &typed.check {
-        Some(tree) => run_check(typed, tree),
-        None => list(typed),
+pub(super) fn run(args: &Normalize) -> Result<ExitCode> {
+    match &args.check {
+        Some(tree) => run_check(args, tree),
+        None => list(args),
     }
 }
 
@@ -126,13 +126,13 @@ impl<'a> From<&'a Rule> for RuleRecord<'a> {
 }
 
 /// Lists all built-in rules, or those of a profile with those of a file.
-fn list(typed: &Normalize) -> Result<ExitCode> {
-    let asked = RequestedRules::read(&typed.canon)?;
-    let rules: Vec<Rule> = match (&asked.file, asked.profile) {
+fn list(args: &Normalize) -> Result<ExitCode> {
+    let requested = RequestedRules::read(&args.normalize_args)?;
+    let rules: Vec<Rule> = match (&requested.file, requested.profile) {
         (None, None) => Rules::all(),
-        (_, profile) => asked.rules(profile)?.iter().cloned().collect(),
+        (_, profile) => requested.rules(profile)?.iter().cloned().collect(),
     };
-    if typed.json {
+    if args.json {
         let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
         print_json(&records)?;
     } else {
@@ -163,22 +163,24 @@ struct FindingRecord<'a> {
 /// Installed packages make thousands of files.
 const FINDINGS_SHOWN: usize = 10;
 
-fn run_check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
-    let given = values::epoch(typed.source_date_epoch.as_deref())?;
-    let asked = RequestedRules::read(&typed.canon)?;
+fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
+    let given = values::epoch(args.source_date_epoch.as_deref())?;
+    let requested = RequestedRules::read(&args.normalize_args)?;
     let threads = values::threads(None)?;
     let (tree, warnings) = dir::read(path, &DirOptions { threads, ..DirOptions::default() })?;
     warnings.iter().for_each(|warning| print_error(warning));
-    let canon = asked.of(&tree)?;
-    canon.warning.iter().for_each(|warning| print_error(warning));
+    let normalize_args = requested.of(&tree)?;
+    normalize_args.warning.iter().for_each(|warning| print_error(warning));
     let (epoch, origin) = epoch(&tree, given)?;
-    let report = check(&tree, &canon.rules, epoch)?;
-    remaining_secrets(&tree, &canon.rules, epoch)?.iter().for_each(|warning| print_error(warning));
-    let suspicious = findings(&tree, &canon.rules, epoch)?;
+    let report = check(&tree, &normalize_args.rules, epoch)?;
+    remaining_secrets(&tree, &normalize_args.rules, epoch)?
+        .iter()
+        .for_each(|warning| print_error(warning));
+    let suspicious = findings(&tree, &normalize_args.rules, epoch)?;
     let fires = !report.fired.is_empty();
-    if typed.json {
+    if args.json {
         print_json(&CheckRecord {
-            profile: canon.profile,
+            profile: normalize_args.profile,
             source_date_epoch: epoch.seconds,
             source_date_epoch_from: match origin {
                 ValueOrigin::Given => "given",
@@ -210,7 +212,7 @@ fn run_check(typed: &Normalize, path: &Path) -> Result<ExitCode> {
                 add(&mut text, format_args!("    and {more} more, which --json lists"));
             }
         }
-        let profile = canon.profile.map_or("none", Profile::name);
+        let profile = normalize_args.profile.map_or("none", Profile::name);
         add(
             &mut text,
             format_args!(

@@ -38,7 +38,7 @@ pub(super) struct Pipeline<'a> {
     /// Whether the tree becomes a btrfs.
     pub(super) btrfs: bool,
     /// What the tree is normalised by, if it is.
-    pub(super) canon: Option<&'a arguments::NormalizeArgs>,
+    pub(super) normalize_args: Option<&'a arguments::NormalizeArgs>,
     /// Makes the tree if it is not there yet, once all else that was typed is understood.
     pub(super) first: Option<First<'a>>,
 }
@@ -50,14 +50,14 @@ impl Pipeline<'_> {
         architecture: Option<Architecture>,
         plan: impl FnOnce(BuildInput) -> Result<Plan>,
     ) -> Result<()> {
-        let typed = self.source;
-        let threads = values::threads(typed.threads.as_deref())?;
-        let seed = typed.seed.as_deref().map(|text| values::uuid("--seed", text)).transpose()?;
+        let args = self.source;
+        let threads = values::threads(args.threads.as_deref())?;
+        let seed = args.seed.as_deref().map(|text| values::uuid("--seed", text)).transpose()?;
         let seed = seed.map(Seed);
-        let epoch = values::epoch(typed.source_date_epoch.as_deref())?;
-        let exclude = Patterns::new("--exclude", &typed.exclude)?;
+        let epoch = values::epoch(args.source_date_epoch.as_deref())?;
+        let exclude = Patterns::new("--exclude", &args.exclude)?;
         let (image, manifest) = self.destinations()?;
-        let asked = self.canon.map(RequestedRules::read).transpose()?;
+        let requested = self.normalize_args.map(RequestedRules::read).transpose()?;
         self.first.map_or(Ok(()), |first| first())?;
 
         let excluded = |path: &[u8]| exclude.matches(path);
@@ -65,17 +65,18 @@ impl Pipeline<'_> {
         let options =
             DirOptions { threads, exclude: Some(&excluded), host_xattrs: host_xattrs.clone() };
         let (tree, warnings) = dir::read(self.tree, &options)?;
-        let canon = asked.map(|asked| asked.of(&tree)).transpose()?.unwrap_or_default();
-        let rules = canon.rules;
+        let normalize_args =
+            requested.map(|requested| requested.of(&tree)).transpose()?.unwrap_or_default();
+        let rules = normalize_args.rules;
         let spool = Some(spool());
         let source = BuildInput { tree, seed, epoch, architecture, threads, spool, rules };
         let mut plan = plan(source)?;
-        plan.warnings.splice(0..0, warnings.into_iter().chain(canon.warning));
-        plan.parameters.normalize = canon.profile.map(Profile::name);
-        plan.parameters.rules = canon.digest;
-        plan.parameters.exclude.clone_from(&typed.exclude);
-        plan.parameters.drop_xattr.clone_from(&typed.drop_xattr);
-        plan.parameters.keep_xattr.clone_from(&typed.keep_xattr);
+        plan.warnings.splice(0..0, warnings.into_iter().chain(normalize_args.warning));
+        plan.parameters.normalize = normalize_args.profile.map(Profile::name);
+        plan.parameters.rules = normalize_args.digest;
+        plan.parameters.exclude.clone_from(&args.exclude);
+        plan.parameters.drop_xattr.clone_from(&args.drop_xattr);
+        plan.parameters.keep_xattr.clone_from(&args.keep_xattr);
         plan.warnings.iter().for_each(|warning| print_error(warning));
         exclude.report_unmatched();
         for (pattern, is_kept) in host_xattrs.unmatched() {
@@ -85,7 +86,7 @@ impl Pipeline<'_> {
                 Escaped(pattern)
             ));
         }
-        normalize::lines(&plan.normalization, plan.basis.epoch.1)
+        normalize::lines(&plan.normalization, plan.resolved.epoch.1)
             .iter()
             .for_each(|line| print_error(line));
 

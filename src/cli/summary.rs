@@ -15,7 +15,7 @@ pub(super) fn of(plan: &Plan, out: &Path) -> String {
     lines.add(format_args!("{name}: {}", size(plan.layout.size())));
     match &plan.product {
         ImageKind::FileSystem(file_system) => {
-            lines.add(format_args!("  {}", describe(file_system)))
+            lines.add(format_args!("  {}", describe(file_system)));
         }
         ImageKind::Disk(disk) => {
             let sector_size = disk.sector_size.bytes();
@@ -34,14 +34,14 @@ pub(super) fn of(plan: &Plan, out: &Path) -> String {
             }
         }
     }
-    if let Some((seed, origin)) = plan.basis.seed {
+    if let Some((seed, origin)) = plan.resolved.seed {
         let note = match origin {
             ValueOrigin::Given => "",
             ValueOrigin::Tree => ", derived from the tree",
         };
         lines.add(format_args!("  seed {}{note}", seed.0));
     }
-    let (epoch, origin) = plan.basis.epoch;
+    let (epoch, origin) = plan.resolved.epoch;
     let note = match origin {
         ValueOrigin::Given => "",
         ValueOrigin::Tree => ", the newest time in the tree",

@@ -101,12 +101,12 @@ fn inodes(text: &str) -> Result<u64> {
     })
 }
 
-pub(super) fn architecture(typed: &arguments::Architecture) -> Result<Option<Architecture>> {
-    typed.architecture.as_deref().map(str::parse).transpose()
+pub(super) fn architecture(args: &arguments::Architecture) -> Result<Option<Architecture>> {
+    args.architecture.as_deref().map(str::parse).transpose()
 }
 
-pub(super) fn threads(typed: Option<&str>) -> Result<NonZero<usize>> {
-    match typed {
+pub(super) fn threads(args: Option<&str>) -> Result<NonZero<usize>> {
+    match args {
         None => Ok(std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)),
         Some(text) => text.parse().map_err(|_| {
             Error::parameter(
@@ -119,9 +119,9 @@ pub(super) fn threads(typed: Option<&str>) -> Result<NonZero<usize>> {
 }
 
 /// The epoch that was typed or is in the environment.
-pub(super) fn epoch(typed: Option<&str>) -> Result<Option<Timestamp>> {
+pub(super) fn epoch(args: Option<&str>) -> Result<Option<Timestamp>> {
     const VARIABLE: &str = "SOURCE_DATE_EPOCH";
-    if let Some(text) = typed {
+    if let Some(text) = args {
         return seconds("--source-date-epoch", text).map(Some);
     }
     #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
@@ -140,9 +140,9 @@ fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
     }
 }
 
-pub(super) fn ext4(typed: &arguments::Ext4Args, room: &RootFsArgs) -> Result<disk::Ext4> {
-    let block_size = typed.ext4_block_size.as_deref().map(block_size).transpose()?;
-    if typed.grow_to.is_some() && matches!(typed.ext4_profile, Some(Ext4Profile::Ro)) {
+pub(super) fn ext4(args: &arguments::Ext4Args, room: &RootFsArgs) -> Result<disk::Ext4> {
+    let block_size = args.ext4_block_size.as_deref().map(block_size).transpose()?;
+    if args.grow_to.is_some() && matches!(args.ext4_profile, Some(Ext4Profile::Ro)) {
         return Err(Error::parameter(
             "--grow-to",
             "ext4 of the profile ro has nothing reserved to grow",
@@ -151,7 +151,7 @@ pub(super) fn ext4(typed: &arguments::Ext4Args, room: &RootFsArgs) -> Result<dis
     }
     let default = disk::Ext4::default();
     Ok(disk::Ext4 {
-        profile: match typed.ext4_profile {
+        profile: match args.ext4_profile {
             None | Some(Ext4Profile::Default) => Profile::Default,
             Some(Ext4Profile::Modern) => Profile::Modern,
             Some(Ext4Profile::Boot) => Profile::Boot,
@@ -160,8 +160,8 @@ pub(super) fn ext4(typed: &arguments::Ext4Args, room: &RootFsArgs) -> Result<dis
         block_size: block_size.unwrap_or(default.block_size),
         label: room.label.clone(),
         headroom: room.headroom.as_deref().map(headroom).transpose()?,
-        grow_to: typed.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
-        inodes: typed.inodes.as_deref().map(inodes).transpose()?,
+        grow_to: args.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
+        inodes: args.inodes.as_deref().map(inodes).transpose()?,
         swapfile: room.swapfile.as_deref().map(swapfile).transpose()?,
     })
 }

@@ -84,11 +84,11 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     }
     let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
     let esp = esp::mount(&mut tree, &options.esp, options.has_xbootldr())?;
-    let (mut basis, normalization, mut warnings) =
+    let (mut resolved, normalization, mut warnings) =
         source::resolve_inputs(&mut tree, epoch, &rules)?;
     let architecture = source::architecture(&tree, architecture)?;
-    basis.architecture = Some(architecture);
-    let epoch = basis.epoch.0;
+    resolved.architecture = Some(architecture);
+    let epoch = resolved.epoch.0;
 
     let divided = boot::divide(tree, esp, architecture.0, epoch, options)?;
     let Divided { root, boot, esp_from, mount_points, warnings: of_boot } = divided;
@@ -105,7 +105,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     }
     let seed = source::seed(seed, &scans);
     let facts = scans.swap_remove(0);
-    basis.seed = Some(seed);
+    resolved.seed = Some(seed);
 
     let definition = Definition {
         label: options.root.label().cloned(),
@@ -161,7 +161,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
         layout: disk.compose(contents)?,
         parameters,
         product: ImageKind::Disk(disk),
-        basis,
+        resolved,
         normalization,
         warnings,
     })
@@ -230,7 +230,7 @@ fn place_all(
     let demands = sizes.iter().map(|&size| SizeRange::exactly(size)).chain([root]);
     let candidate = |(identity, size): (&Identity, SizeRange)| Candidate {
         partition_type: identity.partition_type.guid(),
-        demand: SpaceRequest { size, weight: 1, ..SpaceRequest::none() },
+        request: SpaceRequest { size, weight: 1, ..SpaceRequest::none() },
         priority: 0,
         presence: Presence::New,
         group: None,

@@ -289,7 +289,7 @@ impl Manifest {
         Self {
             detfs: env!("CARGO_PKG_VERSION"),
             layout_version: LAYOUT_VERSION,
-            parameters: Resolved::new(plan.parameters.clone(), &plan.basis),
+            parameters: Resolved::new(plan.parameters.clone(), &plan.resolved),
             size: plan.layout.size(),
             sha256: whole.to_string(),
             partition_table,
@@ -331,19 +331,19 @@ impl From<&FileSystem> for FileSystemRecord {
 }
 
 impl Resolved {
-    fn new(asked: Parameters, basis: &ResolvedInputs) -> Self {
+    fn new(asked: Parameters, resolved: &ResolvedInputs) -> Self {
         let from = |origin| match origin {
             ValueOrigin::Given => "given",
             ValueOrigin::Tree => "tree",
         };
         Self {
-            seed: basis.seed.map(|(seed, _)| seed.0.to_string()),
-            seed_from: basis.seed.map(|(_, origin)| from(origin)),
-            source_date_epoch: basis.epoch.0.seconds,
-            source_date_epoch_from: from(basis.epoch.1),
-            clamped_times: basis.clamped,
-            architecture: basis.architecture.map(|(architecture, _)| architecture.name()),
-            architecture_from: basis.architecture.map(|(_, origin)| from(origin)),
+            seed: resolved.seed.map(|(seed, _)| seed.0.to_string()),
+            seed_from: resolved.seed.map(|(_, origin)| from(origin)),
+            source_date_epoch: resolved.epoch.0.seconds,
+            source_date_epoch_from: from(resolved.epoch.1),
+            clamped_times: resolved.clamped,
+            architecture: resolved.architecture.map(|(architecture, _)| architecture.name()),
+            architecture_from: resolved.architecture.map(|(_, origin)| from(origin)),
             asked,
         }
     }

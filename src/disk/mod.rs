@@ -2,7 +2,7 @@
 //!
 //! What a disk is made of is said with [`Definition`]s, [`identify`] gives each its ids, and
 //! [`Disk::compose`] brings the planned contents together. [`image`] is the built-in set of
-//! partitions, [`bare`] a single file system without a partition table.
+//! partitions, [`single`] a single file system without a partition table.
 
 mod architecture;
 mod boot;
@@ -44,7 +44,7 @@ pub struct Plan {
     /// What the image is, in words.
     pub product: ImageKind,
     /// What all its ids and times come from.
-    pub basis: ResolvedInputs,
+    pub resolved: ResolvedInputs,
     /// What brought the tree into its canonical form.
     pub normalization: Report,
     /// What it was asked to be.

@@ -50,9 +50,9 @@ pub enum FileSystem {
 /// of range.
 pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
-    let (mut basis, normalization, mut warnings) =
+    let (mut resolved, normalization, mut warnings) =
         source::resolve_inputs(&mut tree, epoch, &rules)?;
-    let epoch = basis.epoch.0;
+    let epoch = resolved.epoch.0;
     let mut left_out = Vec::new();
     if let FileSystem::Vfat { .. } = &options.file_system {
         let leave_out = LeaveOut { locate: &|_| None, all: false };
@@ -65,7 +65,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
         FileSystem::Ext4(_) | FileSystem::Btrfs(_) => {
             match source::architecture(&tree, architecture) {
                 Ok(architecture) => {
-                    basis.architecture = Some(architecture);
+                    resolved.architecture = Some(architecture);
                     PartitionType::root(architecture.0)
                 }
                 Err(Error::Parameter { .. }) => PartitionType::LinuxGeneric,
@@ -85,7 +85,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
         Some(uuid) => uuid,
         None => {
             let seed = source::seed(seed, &scans);
-            basis.seed = Some(seed);
+            resolved.seed = Some(seed);
             seed::file_system(seed.0.partition(partition_type.guid(), 0))
         }
     };
@@ -121,7 +121,7 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     Ok(Plan {
         layout: layout.seal(),
         product: ImageKind::FileSystem(file_system),
-        basis,
+        resolved,
         normalization,
         parameters,
         warnings,

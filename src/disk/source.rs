@@ -108,8 +108,8 @@ pub(super) fn resolve_inputs(
     let (epoch, origin) = epoch(tree, given)?;
     let report = normalize::normalize(tree, rules, epoch)?;
     let warnings = normalize::remaining_secrets(tree, rules, epoch)?;
-    let basis = clamp(tree, Some(epoch))?;
-    Ok((ResolvedInputs { epoch: (epoch, origin), ..basis }, report, warnings))
+    let resolved = clamp(tree, Some(epoch))?;
+    Ok((ResolvedInputs { epoch: (epoch, origin), ..resolved }, report, warnings))
 }
 
 /// Settles the architecture.
@@ -172,13 +172,13 @@ mod tests {
             ([(5, 0), (7, 0)], Some(100), 100, 0),
         ] {
             let epoch = given.map(Timestamp::from_seconds);
-            let basis = clamp(&mut tree(mtimes), epoch).unwrap();
-            assert_eq!(basis.epoch.0, Timestamp::from_seconds(expected), "{mtimes:?}");
+            let resolved = clamp(&mut tree(mtimes), epoch).unwrap();
+            assert_eq!(resolved.epoch.0, Timestamp::from_seconds(expected), "{mtimes:?}");
             assert_eq!(
-                basis.epoch.1,
+                resolved.epoch.1,
                 if given.is_some() { ValueOrigin::Given } else { ValueOrigin::Tree }
             );
-            assert_eq!(basis.clamped, clamped, "{mtimes:?}");
+            assert_eq!(resolved.clamped, clamped, "{mtimes:?}");
         }
     }
 

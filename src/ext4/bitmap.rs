@@ -97,8 +97,8 @@ pub(super) struct BlockBitmaps(pub(super) Arc<AllocationMap>);
 #[derive(Debug)]
 pub(super) struct InodeBitmaps(pub(super) Arc<AllocationMap>);
 
-fn block_size(usage: &AllocationMap) -> usize {
-    usize::try_from(usage.geometry.shape.block_size).expect("at most 4096")
+fn block_size(allocation: &AllocationMap) -> usize {
+    usize::try_from(allocation.geometry.shape.block_size).expect("at most 4096")
 }
 
 impl Render for BlockBitmaps {

@@ -32,7 +32,7 @@ struct Directory {
 /// All directories, their blocks one after the other.
 #[derive(Debug)]
 pub(super) struct Directories {
-    numbers: Arc<InodeNumbers>,
+    inode_numbers: Arc<InodeNumbers>,
     block_size: usize,
     list: Vec<Directory>,
     blocks: u64,
@@ -49,23 +49,27 @@ pub(super) struct DirectoryInfo {
 impl Directories {
     /// Packs all directories. `fill` is the share of an indexed leaf that is used, in percent.
     pub(super) fn new(
-        numbers: &Arc<InodeNumbers>,
+        inode_numbers: &Arc<InodeNumbers>,
         block_size: usize,
         hash_seed: HashSeed,
         fill: usize,
     ) -> Self {
-        let mut all =
-            Self { numbers: Arc::clone(numbers), block_size, list: Vec::new(), blocks: 0 };
-        if numbers.lost_found.is_some() {
+        let mut all = Self {
+            inode_numbers: Arc::clone(inode_numbers),
+            block_size,
+            list: Vec::new(),
+            blocks: 0,
+        };
+        if inode_numbers.lost_found.is_some() {
             // As large as mke2fs makes it, so that e2fsck need not allocate to save a file.
             let blocks = (16 << 10) / block_size as u64;
             all.push(None, None, blocks);
         }
-        for (id, inode) in numbers.tree.iter() {
+        for (id, inode) in inode_numbers.tree.iter() {
             if inode.kind != Kind::Directory {
                 continue;
             }
-            let listing = numbers.entries(id);
+            let listing = inode_numbers.entries(id);
             let dots = record_len(b".") + record_len(b"..");
             let len = listing.iter().map(|name| record_len(name.name)).sum::<usize>() + dots;
             if len <= block_size - DIR_TAIL {
@@ -108,10 +112,13 @@ impl Directories {
         let dir = &self.list[self.list.partition_point(|dir| dir.start <= block) - 1];
         let block = block - dir.start;
         let (ino, parent) = match dir.id {
-            None => (self.numbers.lost_found.expect("listed only then"), ROOT_INO),
-            Some(id) => (self.numbers.ino(id), self.numbers.ino(self.numbers.tree.parent(id))),
+            None => (self.inode_numbers.lost_found.expect("listed only then"), ROOT_INO),
+            Some(id) => (
+                self.inode_numbers.ino(id),
+                self.inode_numbers.ino(self.inode_numbers.tree.parent(id)),
+            ),
         };
-        let seed = self.numbers.csum_seed(ino);
+        let seed = self.inode_numbers.csum_seed(ino);
         let dots = [
             Name { name: b".", ino, file_type: FT_DIR },
             Name { name: b"..", ino: parent, file_type: FT_DIR },
@@ -120,12 +127,12 @@ impl Directories {
             (None, _) if block == 0 => leaf(dots.into_iter(), seed, out),
             (None, _) => leaf(std::iter::empty(), seed, out),
             (Some(id), None) => {
-                leaf(dots.into_iter().chain(self.numbers.entries(id).iter()), seed, out);
+                leaf(dots.into_iter().chain(self.inode_numbers.entries(id).iter()), seed, out);
             }
             (Some(id), Some(htree)) => match htree.leaf(block) {
                 None => htree.make_index(block, dots, seed, out),
                 Some(order) => {
-                    let listing = self.numbers.entries(id);
+                    let listing = self.inode_numbers.entries(id);
                     leaf(order.iter().map(|&index| listing.get(index as usize)), seed, out);
                 }
             },

@@ -146,17 +146,17 @@ pub(super) struct Geometry {
 
 impl Geometry {
     pub(super) fn new(shape: GeometryParams, special: SpecialFiles) -> Self {
-        let mut supers = Vec::new();
+        let mut superblocks = Vec::new();
         if shape.first_data_block() == 1 {
-            supers.push(0..1);
+            superblocks.push(0..1);
         }
         for group in std::iter::once(0).chain(shape.backups()) {
             let start = shape.group_start(group);
-            supers.push(start..start + shape.super_blocks(group));
+            superblocks.push(start..start + shape.super_blocks(group));
         }
 
         let mut places = Vec::with_capacity(usize::try_from(shape.groups).unwrap_or_default());
-        let mut reserved = supers.clone();
+        let mut reserved = superblocks.clone();
         let mut pinned = 0..0;
         let mut at = 0;
         let mut first = 0;
@@ -169,8 +169,8 @@ impl Geometry {
             let mut take = |from: u64, blocks: u64| {
                 at = at.max(from);
                 // A table is never split: it goes past a copy of the superblock in its way.
-                let next = supers.partition_point(|range| range.end <= at);
-                for range in &supers[next..] {
+                let next = superblocks.partition_point(|range| range.end <= at);
+                for range in &superblocks[next..] {
                     if range.start >= at + blocks {
                         break;
                     }
@@ -248,9 +248,10 @@ mod tests {
                         assert!(pair[0].end < pair[1].start, "{shape:?} {pair:?}");
                     }
                     let total: u64 = geometry.reserved.iter().map(|r| r.end - r.start).sum();
-                    let supers: u64 = (0..groups).map(|group| shape.super_blocks(group)).sum();
+                    let superblocks: u64 = (0..groups).map(|group| shape.super_blocks(group)).sum();
                     let tables = groups * (2 + shape.inode_table_blocks());
-                    let all = shape.first_data_block() + supers + tables + special.pinned_blocks();
+                    let all =
+                        shape.first_data_block() + superblocks + tables + special.pinned_blocks();
                     assert_eq!(total, all, "{shape:?}");
                     for place in &geometry.places {
                         let table = place.inode_table..place.inode_table + 1;

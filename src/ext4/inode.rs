@@ -32,7 +32,7 @@ pub(super) const MINOR_MAX: u32 = (1 << 20) - 1;
 
 /// The inode tables of all groups, one after the other.
 pub(super) struct Inodes {
-    pub(super) numbers: Arc<InodeNumbers>,
+    pub(super) inode_numbers: Arc<InodeNumbers>,
     pub(super) directories: Arc<Directories>,
     pub(super) placement: Arc<Placement>,
     /// The roots of the extent trees of `placement.mappings`.
@@ -63,7 +63,7 @@ impl Xattrs {
 
 /// The blocks of attributes.
 pub(super) struct XattrBlocks {
-    pub(super) numbers: Arc<InodeNumbers>,
+    pub(super) inode_numbers: Arc<InodeNumbers>,
     pub(super) xattrs: Arc<Xattrs>,
     pub(super) placement: Arc<Placement>,
     pub(super) block_size: usize,
@@ -75,7 +75,7 @@ impl Render for XattrBlocks {
             let position = usize::try_from(block).expect("a position in a vector");
             let (set, refcount) = self.xattrs.blocks[position];
             let at = self.placement.xattrs.block(block);
-            let seed = self.numbers.seed;
+            let seed = self.inode_numbers.seed;
             self.xattrs.sets[set as usize].encode_block(refcount, at, seed, out);
         });
         Ok(())
@@ -89,10 +89,10 @@ impl Render for Inodes {
             let mut record = match self.special.get(&ino) {
                 Some(record) => *record,
                 None if ino == super::spec::ROOT_INO => self.record(InodeId::ROOT),
-                None if ino < self.numbers.first || ino > self.numbers.last() => return,
-                None => self.record(self.numbers.id(ino)),
+                None if ino < self.inode_numbers.first || ino > self.inode_numbers.last() => return,
+                None => self.record(self.inode_numbers.id(ino)),
             };
-            self.numbers.seed.seal_inode(ino, &mut record);
+            self.inode_numbers.seed.seal_inode(ino, &mut record);
             out.copy_from_slice(record.as_bytes());
         });
         Ok(())
@@ -101,7 +101,7 @@ impl Render for Inodes {
 
 impl Inodes {
     fn record(&self, id: InodeId) -> InodeRecord {
-        let tree = &self.numbers.tree;
+        let tree = &self.inode_numbers.tree;
         let inode = tree.inode(id);
         let mut links = inode.links;
         let mut size = 0;
@@ -113,7 +113,7 @@ impl Inodes {
                 size = dir.blocks * self.block_size;
                 flags |= InodeFlags::EXTENTS;
                 flags.set(InodeFlags::INDEX, dir.indexed);
-                let listing = self.numbers.entries(id);
+                let listing = self.inode_numbers.entries(id);
                 let directories = listing.iter().filter(|name| name.file_type == FT_DIR).count();
                 links = u32::try_from(2 + directories).unwrap_or(u32::MAX);
                 S_IFDIR
@@ -169,7 +169,7 @@ impl Inodes {
         record.i_links_count = low_16(links).into();
         record.i_flags = flags.bits().into();
         record.i_block = i_block;
-        record.i_generation = self.numbers.generation(self.numbers.ino(id)).into();
+        record.i_generation = self.inode_numbers.generation(self.inode_numbers.ino(id)).into();
         if let Some(block) = self.xattrs.block(id) {
             let block = self.placement.xattrs.block(block);
             record.i_file_acl_lo = low_32(block).into();

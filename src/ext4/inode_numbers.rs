@@ -61,7 +61,7 @@ impl InodeNumbers {
             }
             _ => None,
         };
-        DirectoryEntries { numbers: self, directory, extra }
+        DirectoryEntries { inode_numbers: self, directory, extra }
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) const LOST_FOUND: &[u8] = b"lost+found";
 /// A directory's names in byte order, with the `lost+found` that the root gets.
 #[derive(Debug)]
 pub(super) struct DirectoryEntries<'a> {
-    numbers: &'a InodeNumbers,
+    inode_numbers: &'a InodeNumbers,
     directory: InodeId,
     extra: Option<(usize, u32)>,
 }
@@ -86,7 +86,7 @@ pub(super) struct Name<'a> {
 
 impl<'a> DirectoryEntries<'a> {
     pub(super) fn len(&self) -> usize {
-        self.numbers.tree.entries(self.directory).len() + usize::from(self.extra.is_some())
+        self.inode_numbers.tree.entries(self.directory).len() + usize::from(self.extra.is_some())
     }
 
     pub(super) fn get(&self, mut index: usize) -> Name<'a> {
@@ -96,11 +96,11 @@ impl<'a> DirectoryEntries<'a> {
             }
             index -= usize::from(index > at);
         }
-        let tree = &self.numbers.tree;
+        let tree = &self.inode_numbers.tree;
         let entry = &tree.entries(self.directory)[index];
         Name {
             name: tree.name(entry),
-            ino: self.numbers.ino(entry.inode()),
+            ino: self.inode_numbers.ino(entry.inode()),
             file_type: file_type(tree.inode(entry.inode()).kind),
         }
     }

@@ -70,28 +70,28 @@ const MANY: u64 = 1 << 63;
 
 impl Placement {
     pub(super) fn new(
-        demand: &SpaceRequest<'_>,
+        request: &SpaceRequest<'_>,
         special: SpecialFiles,
         geometry: &Geometry,
     ) -> Self {
-        let mut placed = Self { map: vec![NONE; demand.tree.inodes().len()], ..Self::default() };
+        let mut placed = Self { map: vec![NONE; request.tree.inodes().len()], ..Self::default() };
         let mut space = ExtentAllocator {
             space: BlockAllocator::new(geometry),
-            block_size: usize::try_from(demand.block_size).expect("at most 4096"),
+            block_size: usize::try_from(request.block_size).expect("at most 4096"),
             end: 0,
         };
         let pinned = &geometry.pinned;
         if !pinned.is_empty() {
             placed.resize = Some(pinned.start);
             placed.orphan.add(0, pinned.start + 1, special.orphan_blocks);
-        } else if demand.resize_inode {
+        } else if request.resize_inode {
             space.take(1, |start, _| placed.resize = Some(start));
         }
         placed.journal = space.mapping([(0, special.journal_blocks)], |_, _| {});
 
         let mut count = 0;
-        for position in 0..demand.directories.len() {
-            let dir = demand.directories.get(position);
+        for position in 0..request.directories.len() {
+            let dir = request.directories.get(position);
             let runs = &mut placed.directories;
             let mapping = space.mapping([(0, dir.blocks)], |start, len| runs.add(start, len));
             count += mapping.blocks();
@@ -101,20 +101,20 @@ impl Placement {
             }
         }
         let runs = &mut placed.xattrs;
-        space.take(demand.xattr_blocks, |start, len| runs.add(start, len));
-        count += demand.xattr_blocks;
+        space.take(request.xattr_blocks, |start, len| runs.add(start, len));
+        count += request.xattr_blocks;
 
-        for (id, inode) in demand.tree.iter() {
+        for (id, inode) in request.tree.iter() {
             let blocks = match inode.kind {
-                Kind::File { size, .. } => size.div_ceil(demand.block_size),
-                Kind::Symlink => u64::from(demand.tree.target(id).len() > FAST_SYMLINK_MAX),
+                Kind::File { size, .. } => size.div_ceil(request.block_size),
+                Kind::Symlink => u64::from(request.tree.target(id).len() > FAST_SYMLINK_MAX),
                 _ => 0,
             };
             if blocks == 0 {
                 continue;
             }
-            if let Some(ranges) = demand.data_ranges(id) {
-                let size = demand.block_size;
+            if let Some(ranges) = request.data_ranges(id) {
+                let size = request.block_size;
                 let ranges = ranges.iter().map(|range| {
                     (range.start / size, range.end.div_ceil(size) - range.start / size)
                 });

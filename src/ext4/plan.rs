@@ -188,7 +188,7 @@ fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
 struct Assembler<'a> {
     options: &'a Options,
     scan: &'a HoleScan,
-    numbers: Arc<InodeNumbers>,
+    inode_numbers: Arc<InodeNumbers>,
     directories: Arc<Directories>,
     xattrs: Arc<Xattrs>,
     orphan_ino: Option<u32>,
@@ -216,7 +216,7 @@ impl<'a> Assembler<'a> {
         };
         let lost_found = take(made_lost_found);
         let orphan_ino = take(profile.orphan_file());
-        let numbers = Arc::new(InodeNumbers {
+        let inode_numbers = Arc::new(InodeNumbers {
             tree: Arc::clone(&tree),
             first,
             lost_found,
@@ -225,25 +225,25 @@ impl<'a> Assembler<'a> {
         });
         let hash_seed = HashSeed::new(&options.hash_seed);
         let directories =
-            Arc::new(Directories::new(&numbers, block_size, hash_seed, profile.leaf_fill()));
+            Arc::new(Directories::new(&inode_numbers, block_size, hash_seed, profile.leaf_fill()));
         let xattrs = Arc::new(share_xattrs(&tree, block_size)?);
 
-        let writer = Self { options, scan, numbers, directories, xattrs, orphan_ino };
+        let writer = Self { options, scan, inode_numbers, directories, xattrs, orphan_ino };
         Ok((writer, warnings))
     }
 
     fn sizing(&self) -> Sizing<'_> {
         let profile = self.options.profile;
         Sizing {
-            demand: SpaceRequest {
-                tree: &self.numbers.tree,
+            request: SpaceRequest {
+                tree: &self.inode_numbers.tree,
                 scan: profile.holes().then_some(self.scan),
                 directories: Arc::clone(&self.directories),
                 xattr_blocks: self.xattrs.blocks.len() as u64,
                 block_size: self.block_size(),
                 resize_inode: profile.writable(),
             },
-            inodes: u64::from(self.numbers.last()),
+            inodes: u64::from(self.inode_numbers.last()),
             options: self.options,
         }
     }
@@ -259,15 +259,15 @@ impl<'a> Assembler<'a> {
         let roots = self.extent_trees(&mut placement, &mut layout);
         self.content(&placement, &mut layout);
 
-        let usage = Arc::new(AllocationMap {
+        let allocation = Arc::new(AllocationMap {
             geometry: Arc::new(geometry),
             blocks,
             used_end: placement.end,
-            last_ino: self.numbers.last(),
+            last_ino: self.inode_numbers.last(),
         });
-        let records = self.special_records(&placement, &usage, &mut layout);
-        self.superblocks(&usage, &records, special.journal_blocks, &mut layout);
-        self.bitmaps(&usage, &mut layout);
+        let records = self.special_records(&placement, &allocation, &mut layout);
+        self.superblocks(&allocation, &records, special.journal_blocks, &mut layout);
+        self.bitmaps(&allocation, &mut layout);
 
         let placement = Arc::new(placement);
         let directories: Arc<Directories> = Arc::clone(&self.directories);
@@ -276,7 +276,7 @@ impl<'a> Assembler<'a> {
             layout.push_region(Region { offset, len, from, fill });
         }
         let fill = layout.add_render(Arc::new(XattrBlocks {
-            numbers: Arc::clone(&self.numbers),
+            inode_numbers: Arc::clone(&self.inode_numbers),
             xattrs: Arc::clone(&self.xattrs),
             placement: Arc::clone(&placement),
             block_size: usize::try_from(block_size).expect("at most 4096"),
@@ -285,7 +285,7 @@ impl<'a> Assembler<'a> {
             layout.push_region(Region { offset, len, from, fill });
         }
         let fill = layout.add_render(Arc::new(Inodes {
-            numbers: Arc::clone(&self.numbers),
+            inode_numbers: Arc::clone(&self.inode_numbers),
             directories: Arc::clone(&self.directories),
             placement,
             roots,
@@ -294,11 +294,11 @@ impl<'a> Assembler<'a> {
             special: records,
         }));
         let inode_size = u64::from(INODE_SIZE);
-        for (group, place) in (0..).zip(&usage.geometry.places) {
+        for (group, place) in (0..).zip(&allocation.geometry.places) {
             layout.push_region(Region {
                 offset: place.inode_table * block_size,
-                len: usage.used_inodes(group) * inode_size,
-                from: group * usage.geometry.shape.inodes_per_group * inode_size,
+                len: allocation.used_inodes(group) * inode_size,
+                from: group * allocation.geometry.shape.inodes_per_group * inode_size,
                 fill,
             });
         }
@@ -308,9 +308,9 @@ impl<'a> Assembler<'a> {
     /// Places the blocks of all extent trees of the tree's inodes; gives their roots.
     fn extent_trees(&self, placement: &mut Placement, layout: &mut Layout) -> Vec<[u8; 60]> {
         let mut roots = vec![[0; 60]; placement.mappings.len()];
-        for (id, _) in self.numbers.tree.iter() {
+        for (id, _) in self.inode_numbers.tree.iter() {
             if let Blocks::Many(position, mapping) = placement.blocks(id) {
-                let seed = self.numbers.csum_seed(self.numbers.ino(id));
+                let seed = self.inode_numbers.csum_seed(self.inode_numbers.ino(id));
                 roots[position] = self.extent_tree(mapping, seed, layout);
             }
         }
@@ -328,7 +328,7 @@ impl<'a> Assembler<'a> {
 
     /// Places what files and long symlinks hold. Blocks of zeros need not be written.
     fn content(&self, placement: &Placement, layout: &mut Layout) {
-        let tree = &self.numbers.tree;
+        let tree = &self.inode_numbers.tree;
         let number = layout.add_tree(Arc::clone(tree));
         let block_size = self.block_size();
         for (id, inode) in tree.iter() {
@@ -364,7 +364,7 @@ impl<'a> Assembler<'a> {
     fn special_records(
         &self,
         placement: &Placement,
-        usage: &AllocationMap,
+        allocation: &AllocationMap,
         layout: &mut Layout,
     ) -> BTreeMap<u32, InodeRecord> {
         let block_size = self.block_size();
@@ -372,7 +372,7 @@ impl<'a> Assembler<'a> {
         let mut file =
             |mapping: &ExtentMap, ino: u32, mode: u16, generation: u32, layout: &mut _| {
                 let data: u64 = mapping.extents.iter().map(|extent| u64::from(extent.len)).sum();
-                let seed = self.numbers.seed.inode(ino, generation);
+                let seed = self.inode_numbers.seed.inode(ino, generation);
                 let mut record = new_record(self.options.epoch);
                 record.i_mode = mode.into();
                 record.i_links_count = 1.into();
@@ -382,8 +382,8 @@ impl<'a> Assembler<'a> {
                 set_size(&mut record, data * block_size, mapping.blocks(), block_size);
                 records.insert(ino, record);
             };
-        if let Some(ino) = self.numbers.lost_found {
-            let generation = self.numbers.generation(ino);
+        if let Some(ino) = self.inode_numbers.lost_found {
+            let generation = self.inode_numbers.generation(ino);
             file(&placement.lost_found, ino, S_IFDIR | 0o700, generation, layout);
         }
         if let Some(first) = placement.journal.extents.first() {
@@ -393,7 +393,7 @@ impl<'a> Assembler<'a> {
             file(&placement.journal, JOURNAL_INO, S_IFREG | 0o600, 0, layout);
         }
         if let Some(ino) = self.orphan_ino {
-            let seed = CsumSeed(self.numbers.seed.inode(ino, 0));
+            let seed = CsumSeed(self.inode_numbers.seed.inode(ino, 0));
             let size = usize::try_from(block_size).expect("at most 4096");
             for extent in &placement.orphan.extents {
                 for block in extent.start..extent.start + u64::from(extent.len) {
@@ -404,19 +404,24 @@ impl<'a> Assembler<'a> {
             }
             file(&placement.orphan, ino, S_IFREG | 0o600, 0, layout);
         }
-        if let Some(ino) = self.numbers.lost_found {
+        if let Some(ino) = self.inode_numbers.lost_found {
             records.get_mut(&ino).expect("made above").i_links_count = 2.into();
         }
         if let Some(block) = placement.resize {
-            records.insert(RESIZE_INO, self.resize_inode(block, usage, layout));
+            records.insert(RESIZE_INO, self.resize_inode(block, allocation, layout));
         }
         records
     }
 
     /// The inode that keeps the reserved descriptor blocks: one double-indirect block lists those
     /// of group 0, and each of these lists its copies in the other groups.
-    fn resize_inode(&self, block: u64, usage: &AllocationMap, layout: &mut Layout) -> InodeRecord {
-        let shape = &usage.geometry.shape;
+    fn resize_inode(
+        &self,
+        block: u64,
+        allocation: &AllocationMap,
+        layout: &mut Layout,
+    ) -> InodeRecord {
+        let shape = &allocation.geometry.shape;
         let block_size = self.block_size();
         let words = block_size / 4;
         let mut indirect = vec![0; usize::try_from(block_size).expect("at most 4096")];
@@ -450,32 +455,32 @@ impl<'a> Assembler<'a> {
     /// Superblocks and descriptors, and their copies.
     fn superblocks(
         &self,
-        usage: &AllocationMap,
+        allocation: &AllocationMap,
         records: &BTreeMap<u32, InodeRecord>,
         journal_blocks: u64,
         layout: &mut Layout,
     ) {
-        let shape = &usage.geometry.shape;
-        let mut directories = vec![0; usage.geometry.places.len()];
+        let shape = &allocation.geometry.shape;
+        let mut directories = vec![0; allocation.geometry.places.len()];
         let mut count = |ino: u32| {
             let group = u64::from(ino - 1) / shape.inodes_per_group;
             directories[usize::try_from(group).expect("a group")] += 1;
         };
-        self.numbers.lost_found.iter().for_each(|&ino| count(ino));
-        for (id, inode) in self.numbers.tree.iter() {
+        self.inode_numbers.lost_found.iter().for_each(|&ino| count(ino));
+        for (id, inode) in self.inode_numbers.tree.iter() {
             if inode.kind == Kind::Directory {
-                count(self.numbers.ino(id));
+                count(self.inode_numbers.ino(id));
             }
         }
-        let descs = group_descs(usage, self.numbers.seed, &directories);
+        let descs = group_descs(allocation, self.inode_numbers.seed, &directories);
         let facts = SuperblockInputs {
             journal: records.get(&JOURNAL_INO),
             journal_blocks,
             orphan_ino: self.orphan_ino,
             large_dir: self.directories.need_large_dir(),
-            seed: self.numbers.seed,
+            seed: self.inode_numbers.seed,
         };
-        let sb = superblock(self.options, usage, &facts);
+        let sb = superblock(self.options, allocation, &facts);
         layout.push_bytes(SUPER_OFFSET, sb.as_bytes());
         let fill: Fill = layout.add_bytes(descs.as_bytes());
         let len = descs.as_bytes().len() as u64;
@@ -493,11 +498,11 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    fn bitmaps(&self, usage: &Arc<AllocationMap>, layout: &mut Layout) {
+    fn bitmaps(&self, allocation: &Arc<AllocationMap>, layout: &mut Layout) {
         let block_size = self.block_size();
-        let blocks = layout.add_render(Arc::new(BlockBitmaps(Arc::clone(usage))));
-        let inodes = layout.add_render(Arc::new(InodeBitmaps(Arc::clone(usage))));
-        for (group, place) in (0..).zip(&usage.geometry.places) {
+        let blocks = layout.add_render(Arc::new(BlockBitmaps(Arc::clone(allocation))));
+        let inodes = layout.add_render(Arc::new(InodeBitmaps(Arc::clone(allocation))));
+        for (group, place) in (0..).zip(&allocation.geometry.places) {
             let from = group * block_size;
             let mut push = |block, fill| {
                 layout.push_region(Region {
@@ -507,7 +512,7 @@ impl<'a> Assembler<'a> {
                     fill,
                 });
             };
-            if !usage.is_untouched(group) {
+            if !allocation.is_untouched(group) {
                 push(place.block_bitmap, blocks);
             }
             push(place.inode_bitmap, inodes);

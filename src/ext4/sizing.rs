@@ -30,7 +30,7 @@ pub(super) struct SizedLayout {
 
 /// What decides the size.
 pub(super) struct Sizing<'a> {
-    pub(super) demand: SpaceRequest<'a>,
+    pub(super) request: SpaceRequest<'a>,
     /// Inodes in use, the reserved ones with them.
     pub(super) inodes: u64,
     pub(super) options: &'a Options,
@@ -115,7 +115,7 @@ impl Sizing<'_> {
         inodes_per_group: u64,
         reserved_gdt_blocks: u64,
     ) -> GeometryParams {
-        let block_size = self.demand.block_size;
+        let block_size = self.request.block_size;
         GeometryParams { block_size, groups, inodes_per_group, reserved_gdt_blocks }
     }
 
@@ -141,7 +141,7 @@ impl Sizing<'_> {
     /// The special files of a file system of so many blocks.
     fn special(&self, blocks: u64) -> SpecialFiles {
         let profile = self.options.profile;
-        let mut blocks = blocks.max(self.options.grow_to.unwrap_or(0) / self.demand.block_size);
+        let mut blocks = blocks.max(self.options.grow_to.unwrap_or(0) / self.request.block_size);
         let mut special = SpecialFiles::default();
         if profile.orphan_file() {
             special.orphan_blocks = orphan_blocks(blocks);
@@ -186,7 +186,7 @@ impl Sizing<'_> {
         special: SpecialFiles,
         groups: &mut u64,
     ) -> Result<SizedLayout> {
-        let block_size = self.demand.block_size;
+        let block_size = self.request.block_size;
         loop {
             self.check(&self.params(*groups, 0, 0))?;
             let inodes = inodes(*groups);
@@ -200,7 +200,7 @@ impl Sizing<'_> {
             let shape = self.params_for(*groups, inodes);
             self.check(&shape)?;
             let geometry = Geometry::new(shape, special);
-            let placement = Placement::new(&self.demand, special, &geometry);
+            let placement = Placement::new(&self.request, special, &geometry);
             let room = headroom.bytes(placement.tree_blocks * block_size).div_ceil(block_size);
             let last_start = shape.group_start(*groups - 1);
             let least = placement
@@ -225,7 +225,7 @@ impl Sizing<'_> {
     /// Makes a file system of a given size, with as many inodes as are wanted or as leave space
     /// for the tree.
     fn of_size(&self, bytes: u64) -> Result<SizedLayout> {
-        let blocks = bytes / self.demand.block_size;
+        let blocks = bytes / self.request.block_size;
         let shape = self.params(1, 0, 0);
         if blocks <= shape.first_data_block() {
             return Err(self.too_small(bytes, None));
@@ -272,7 +272,7 @@ impl Sizing<'_> {
         self.check(&shape)?;
         let special = self.special(blocks);
         let geometry = Geometry::new(shape, special);
-        let placement = Placement::new(&self.demand, special, &geometry);
+        let placement = Placement::new(&self.request, special, &geometry);
         let end = placement.end.max(geometry.end());
         match end.saturating_sub(blocks) {
             0 => Ok(Ok(SizedLayout { geometry, blocks, placement, special })),
@@ -304,7 +304,7 @@ impl Sizing<'_> {
         loop {
             let inodes = |groups| self.least_inodes(groups, Some(bytes));
             let blocks = self.smallest(Headroom::Bytes(0), 1, &inodes)?.blocks;
-            let larger = blocks * self.demand.block_size;
+            let larger = blocks * self.request.block_size;
             if larger == bytes {
                 return Ok(bytes);
             }
@@ -314,7 +314,7 @@ impl Sizing<'_> {
 
     /// The error for a fixed size, with the size that does instead.
     fn too_small(&self, bytes: u64, missing_blocks: Option<u64>) -> Error {
-        let groups = self.params(1, 0, 0).groups_of((bytes / self.demand.block_size).max(2));
+        let groups = self.params(1, 0, 0).groups_of((bytes / self.request.block_size).max(2));
         let least = self.options.inodes.unwrap_or(self.inodes);
         let missing_inodes = least.saturating_sub(self.most_inodes(groups));
         let smallest = match self.smallest_of_size() {
@@ -322,13 +322,13 @@ impl Sizing<'_> {
             Err(error) => return error,
         };
         let missing_blocks = missing_blocks
-            .unwrap_or((smallest.saturating_sub(bytes)).div_ceil(self.demand.block_size));
+            .unwrap_or((smallest.saturating_sub(bytes)).div_ceil(self.request.block_size));
         Error::TooSmall {
             what: "ext4".into(),
             rule: format!(
                 "a file system of {bytes} bytes is too small by {missing_blocks} blocks of {} bytes and \
                  {missing_inodes} inodes",
-                self.demand.block_size
+                self.request.block_size
             ),
             remedy: format!(
                 "give it at least {smallest} bytes ({} MiB), or let the size be chosen",

@@ -17,32 +17,32 @@ use super::spec::{
 
 /// The descriptors of all groups. `directories` counts the directories of each group.
 pub(super) fn group_descs(
-    usage: &AllocationMap,
+    allocation: &AllocationMap,
     seed: CsumSeed,
     directories: &[u32],
 ) -> Vec<GroupDesc> {
-    let shape = &usage.geometry.shape;
+    let shape = &allocation.geometry.shape;
     let mut bitmap = vec![0; usize::try_from(shape.block_size).expect("at most 4096")];
     let untouched = seed.bitmap(&bitmap);
     (0u32..)
-        .zip(&usage.geometry.places)
+        .zip(&allocation.geometry.places)
         .zip(directories)
         .map(|((number, place), &directories)| {
             let group = u64::from(number);
-            let block_sum = if usage.is_untouched(group) {
+            let block_sum = if allocation.is_untouched(group) {
                 untouched
             } else {
                 bitmap.fill(0);
-                usage.block_bitmap(group, &mut bitmap);
+                allocation.block_bitmap(group, &mut bitmap);
                 seed.bitmap(&bitmap)
             };
             bitmap.fill(0);
-            usage.inode_bitmap(group, &mut bitmap);
+            allocation.inode_bitmap(group, &mut bitmap);
             let bytes = usize::try_from(shape.inodes_per_group / 8).expect("within a block");
             let inode_sum = seed.bitmap(&bitmap[..bytes]);
 
-            let free_blocks = low_32(usage.free_blocks(group));
-            let used_inodes = usage.used_inodes(group);
+            let free_blocks = low_32(allocation.free_blocks(group));
+            let used_inodes = allocation.used_inodes(group);
             let free_inodes = low_32(shape.inodes_per_group - used_inodes);
             // The tables are zeros in the image, so the kernel need not write them.
             let mut flags = GroupFlags::INODE_ZEROED;
@@ -88,16 +88,16 @@ pub(super) struct SuperblockInputs<'a> {
 /// The superblock of group 0.
 pub(super) fn superblock(
     options: &Options,
-    usage: &AllocationMap,
+    allocation: &AllocationMap,
     facts: &SuperblockInputs<'_>,
 ) -> SuperBlock {
-    let shape = &usage.geometry.shape;
+    let shape = &allocation.geometry.shape;
     let profile = options.profile;
-    let free_blocks: u64 = (0..shape.groups).map(|group| usage.free_blocks(group)).sum();
+    let free_blocks: u64 = (0..shape.groups).map(|group| allocation.free_blocks(group)).sum();
     let inodes = low_32(shape.inodes_per_group * shape.groups);
     let len = |range: &Range<u64>| range.end - range.start;
-    let reserved: u64 = usage.geometry.reserved.iter().map(len).sum();
-    let metadata = reserved - len(&usage.geometry.pinned);
+    let reserved: u64 = allocation.geometry.reserved.iter().map(len).sum();
+    let metadata = reserved - len(&allocation.geometry.pinned);
     // The field counts from 1970 and has 40 bits.
     let epoch = options.epoch.seconds.max(0).cast_unsigned();
     let (time, time_hi) = (low_32(epoch), (high_32(epoch) & 0xFF) as u8);
@@ -106,11 +106,11 @@ pub(super) fn superblock(
 
     let mut sb = SuperBlock {
         s_inodes_count: inodes.into(),
-        s_blocks_count_lo: low_32(usage.blocks).into(),
-        s_blocks_count_hi: high_32(usage.blocks).into(),
+        s_blocks_count_lo: low_32(allocation.blocks).into(),
+        s_blocks_count_hi: high_32(allocation.blocks).into(),
         s_free_blocks_count_lo: low_32(free_blocks).into(),
         s_free_blocks_count_hi: high_32(free_blocks).into(),
-        s_free_inodes_count: (inodes - usage.last_ino).into(),
+        s_free_inodes_count: (inodes - allocation.last_ino).into(),
         s_first_data_block: low_32(shape.first_data_block()).into(),
         s_log_block_size: log_block_size.into(),
         s_log_cluster_size: log_block_size.into(),

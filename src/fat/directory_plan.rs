@@ -41,14 +41,14 @@ impl Directory {
 impl DirectoryPlan {
     /// Lists the directories of a tree.
     pub(super) fn new(tree: &Tree, has_label: bool) -> Result<Self> {
-        let mut listing =
+        let mut directory_plan =
             Self { directories: Vec::new(), names: Vec::new(), clusters: Default::default() };
         for (id, inode) in tree.iter() {
             if inode.kind == Kind::Directory {
-                listing.add(tree, id, has_label)?;
+                directory_plan.add(tree, id, has_label)?;
             }
         }
-        Ok(listing)
+        Ok(directory_plan)
     }
 
     pub(super) fn root(&self) -> &Directory {

@@ -110,12 +110,16 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     }
     let sector_size = sector_size(options)?;
     let label = options.label.as_deref().map(label::encode).transpose()?;
-    let listing = DirectoryPlan::new(tree, label.is_some())?;
-    let choice =
-        VariantSelection { tree, listing: &listing, sector_size, variant: options.variant };
-    let size = options.size.map_or_else(|| choice.minimal(), Ok)?;
-    let geometry = choice.at(size)?;
-    let placement = Placement::new(tree, &listing, &geometry);
+    let directory_plan = DirectoryPlan::new(tree, label.is_some())?;
+    let selection = VariantSelection {
+        tree,
+        directory_plan: &directory_plan,
+        sector_size,
+        variant: options.variant,
+    };
+    let size = options.size.map_or_else(|| selection.minimal(), Ok)?;
+    let geometry = selection.at(size)?;
+    let placement = Placement::new(tree, &directory_plan, &geometry);
 
     let mut layout = Layout::new(size);
     let &Options { hidden_sectors, volume_id, epoch, .. } = options;
@@ -140,8 +144,14 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
 pub fn minimal_size(tree: &Tree, options: &Options) -> Result<u64> {
     let sector_size = sector_size(options)?;
     let label = options.label.as_deref().map(label::encode).transpose()?;
-    let listing = DirectoryPlan::new(tree, label.is_some())?;
-    VariantSelection { tree, listing: &listing, sector_size, variant: options.variant }.minimal()
+    let directory_plan = DirectoryPlan::new(tree, label.is_some())?;
+    VariantSelection {
+        tree,
+        directory_plan: &directory_plan,
+        sector_size,
+        variant: options.variant,
+    }
+    .minimal()
 }
 
 fn sector_size(options: &Options) -> Result<u64> {

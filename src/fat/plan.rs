@@ -45,7 +45,7 @@ impl Allocator {
 #[derive(Debug)]
 pub(super) struct Placement<'a> {
     tree: &'a Tree,
-    listing: &'a DirectoryPlan,
+    directory_plan: &'a DirectoryPlan,
     geometry: &'a Geometry,
     /// The first cluster of what each name in the listing stands for.
     names: Vec<u32>,
@@ -58,15 +58,20 @@ pub(super) struct Placement<'a> {
 
 impl<'a> Placement<'a> {
     /// Places a tree on a volume that is large enough.
-    pub(super) fn new(tree: &'a Tree, listing: &'a DirectoryPlan, geometry: &'a Geometry) -> Self {
+    pub(super) fn new(
+        tree: &'a Tree,
+        directory_plan: &'a DirectoryPlan,
+        geometry: &'a Geometry,
+    ) -> Self {
         let cluster_size = geometry.shape.cluster_size;
         let mut allocator = Allocator { next: FIRST_CLUSTER, ends: Vec::new() };
-        let mut names = vec![0; listing.names.len()];
+        let mut names = vec![0; directory_plan.names.len()];
         let mut directories = vec![0];
         if geometry.shape.variant == Variant::Fat32 {
-            allocator.chain(listing.root().clusters(cluster_size));
+            allocator.chain(directory_plan.root().clusters(cluster_size));
         }
-        let mut stack = vec![tree.entries(InodeId::ROOT).iter().zip(listing.root().names.clone())];
+        let mut stack =
+            vec![tree.entries(InodeId::ROOT).iter().zip(directory_plan.root().names.clone())];
         while let Some(entries) = stack.last_mut() {
             let Some((entry, name)) = entries.next() else {
                 stack.pop();
@@ -75,7 +80,7 @@ impl<'a> Placement<'a> {
             names[name] = match tree.inode(entry.inode()).kind {
                 Kind::File { size, .. } => allocator.chain(size.div_ceil(cluster_size)),
                 _ => {
-                    let directory = &listing.directories[directories.len()];
+                    let directory = &directory_plan.directories[directories.len()];
                     debug_assert_eq!(directory.id, entry.inode(), "both are in pre-order");
                     let first = allocator.chain(directory.clusters(cluster_size));
                     directories.push(first);
@@ -86,7 +91,7 @@ impl<'a> Placement<'a> {
         }
         let used = u64::from(allocator.next - FIRST_CLUSTER);
         let table = Arc::new(Table::new(geometry.shape.variant, allocator.ends));
-        Self { tree, listing, geometry, names, directories, used, table }
+        Self { tree, directory_plan, geometry, names, directories, used, table }
     }
 
     /// Adds both FATs to a layout.
@@ -99,7 +104,7 @@ impl<'a> Placement<'a> {
 
     /// Adds directories and files to a layout. `number` is that of the tree in it.
     pub(super) fn place_tree(&self, layout: &mut Layout, number: u16, label: Option<&Label>) {
-        for (position, directory) in self.listing.directories.iter().enumerate() {
+        for (position, directory) in self.directory_plan.directories.iter().enumerate() {
             let offset = match self.directories[position] {
                 // The root comes first, wherever that is.
                 0 => self.geometry.root_offset(),
@@ -119,12 +124,12 @@ impl<'a> Placement<'a> {
     }
 
     fn encode_directory(&self, position: usize, label: Option<&Label>) -> Vec<u8> {
-        let directory = &self.listing.directories[position];
+        let directory = &self.directory_plan.directories[position];
         let time_of = |id: InodeId| time::encode(self.tree.inode(id).mtime);
         let mut out = Vec::with_capacity(directory.slots * SLOT);
         if directory.id != InodeId::ROOT {
             let parent = self.tree.parent(directory.id);
-            let above = self.directories[self.listing.position(parent)];
+            let above = self.directories[self.directory_plan.position(parent)];
             for (name, id, cluster) in [
                 (b".          ", directory.id, self.directories[position]),
                 (b"..         ", parent, above),
@@ -139,7 +144,7 @@ impl<'a> Placement<'a> {
             out.extend_from_slice(slot.encode(0, 0).as_bytes());
         }
         for (entry, at) in self.tree.entries(directory.id).iter().zip(directory.names.clone()) {
-            let short = &self.listing.names[at];
+            let short = &self.directory_plan.names[at];
             if short.long {
                 let name = std::str::from_utf8(self.tree.name(entry)).expect("checked when listed");
                 names::encode_long(name, short, &mut out);

@@ -18,7 +18,7 @@ use crate::tree::{InodeId, Tree};
 #[derive(Debug)]
 pub(super) struct VariantSelection<'a> {
     pub tree: &'a Tree,
-    pub listing: &'a DirectoryPlan,
+    pub directory_plan: &'a DirectoryPlan,
     /// In bytes.
     pub sector_size: u64,
     /// The only variant to take; `None` for any.
@@ -29,7 +29,7 @@ impl VariantSelection<'_> {
     /// The shapes of a variant, those with the largest clusters first. There are none if the
     /// variant can't hold the root directory.
     fn shapes(&self, variant: Variant) -> impl Iterator<Item = GeometryParams> {
-        let slots = self.listing.root().slots as u64;
+        let slots = self.directory_plan.root().slots as u64;
         let root_entries = round_up(slots.max(ROOT_ENTRIES), UNIT / SLOT as u64);
         let possible = variant == Variant::Fat32 || root_entries <= ROOT_ENTRIES_MAX;
         let sector_size = self.sector_size;
@@ -44,12 +44,12 @@ impl VariantSelection<'_> {
 
     /// How many clusters the tree takes.
     fn need(&self, shape: &GeometryParams) -> u64 {
-        let mut sizes = CLUSTER_SIZES.into_iter().zip(self.listing.clusters);
+        let mut sizes = CLUSTER_SIZES.into_iter().zip(self.directory_plan.clusters);
         let (_, clusters) = sizes
             .find(|&(size, _)| size == shape.cluster_size)
             .expect("shapes have the sizes of the list");
         match shape.variant {
-            Variant::Fat32 => clusters + self.listing.root().clusters(shape.cluster_size),
+            Variant::Fat32 => clusters + self.directory_plan.root().clusters(shape.cluster_size),
             _ => clusters,
         }
     }
@@ -111,7 +111,7 @@ impl VariantSelection<'_> {
                 self.tree.path(InodeId::ROOT),
                 format!(
                     "the root directory takes {} slots; {variant} stores at most {}",
-                    self.listing.root().slots,
+                    self.directory_plan.root().slots,
                     ROOT_ENTRIES_MAX
                 ),
                 "divide it, or take FAT32",

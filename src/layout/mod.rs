@@ -158,19 +158,19 @@ impl Layout {
         &self.trees[usize::from(number)]
     }
 
-    /// Adds a tree for [`Layout::content`] to refer to; gives its number.
+    /// Adds a tree for [`Layout::push_content`] to refer to; gives its number.
     pub fn add_tree(&mut self, tree: Arc<Tree>) -> u16 {
         self.trees.push(tree);
         u16::try_from(self.trees.len() - 1).expect("a layout has a handful of trees")
     }
 
-    /// Adds finished bytes for [`Layout::push`] to place, once or several times.
+    /// Adds finished bytes for [`Layout::push_region`] to place, once or several times.
     pub fn add_bytes(&mut self, bytes: impl Into<Box<[u8]>>) -> Fill {
         self.bytes.push(bytes.into());
         Fill::Bytes(number(self.bytes.len() - 1))
     }
 
-    /// Adds bytes that are made on demand, for [`Layout::push`] to place.
+    /// Adds bytes that are made on demand, for [`Layout::push_region`] to place.
     pub fn add_render(&mut self, render: Arc<dyn Render>) -> Fill {
         self.renders.push(render);
         Fill::Render(number(self.renders.len() - 1))

@@ -43,7 +43,7 @@ pub fn check(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
 /// Brings a tree into its canonical form, and says what was done.
 ///
 /// # Errors
-/// [`Error::Refused`] if a rule refuses it; and those of [`examine`].
+/// [`Error::Refused`] if a rule refuses it; and those of [`check`].
 pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
     if rules.is_empty() {
         return Ok(Report::default());

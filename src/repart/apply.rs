@@ -34,7 +34,7 @@ struct PlannedContent {
     row: usize,
     layout: Layout,
     /// What makes the hash tree while the content is written.
-    leaves: Option<Arc<LeafHashes>>,
+    leaf_hashes: Option<Arc<LeafHashes>>,
 }
 
 /// Takes what is only to be hashed.
@@ -163,18 +163,18 @@ impl ImageWriter<'_> {
             warnings.iter().for_each(|warning| (grounds.report)(warning));
             let mut layout = Layout::new(size);
             layout.add_layout(0, inner);
-            let leaves = match hash {
+            let leaf_hashes = match hash {
                 Some(hash) => {
                     let parameters = grounds.verity(hash, content, self.seed);
                     self.check_hash_size(hash, &parameters)?;
                     let protected = 0..parameters.data_size;
-                    let leaves = Arc::new(LeafHashes::new(parameters)?);
-                    layout.observe(protected, Arc::clone(&leaves) as _);
-                    Some(leaves)
+                    let leaf_hashes = Arc::new(LeafHashes::new(parameters)?);
+                    layout.observe(protected, Arc::clone(&leaf_hashes) as _);
+                    Some(leaf_hashes)
                 }
                 None => None,
             };
-            all.push(PlannedContent { row: number, layout: layout.seal(), leaves });
+            all.push(PlannedContent { row: number, layout: layout.seal(), leaf_hashes });
         }
         Ok(all)
     }
@@ -194,12 +194,12 @@ impl ImageWriter<'_> {
 
     /// Writes the content of a partition, and the hash tree that follows from it.
     fn emit(&mut self, planned: PlannedContent, output: &dyn Sink) -> Result<()> {
-        let PlannedContent { row, layout, leaves } = planned;
+        let PlannedContent { row, layout, leaf_hashes } = planned;
         let threads = self.context.options.threads;
         let (at, base) = (self.rows[row].at, self.rows[row].row.offset);
         emit(&layout, &OffsetSink { sink: output, base }, &layout::Options::new(threads))?;
-        let Some(leaves) = leaves else { return Ok(()) };
-        let HashTree { root_hash, bytes } = leaves.finish(threads);
+        let Some(leaf_hashes) = leaf_hashes else { return Ok(()) };
+        let HashTree { root_hash, bytes } = leaf_hashes.finish(threads);
         let key = self.context.partitions[at].match_key();
         for placed in &mut *self.rows {
             let partition = &self.context.partitions[placed.at];

@@ -44,7 +44,7 @@ pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) 
     prepare(definitions, options, report)?.finish()
 }
 
-/// A run that has written all contents. Without [`Prepared::finish`] a new image has no name, and one
+/// A run that has written all contents. Without [`PreparedRun::finish`] a new image has no name, and one
 /// that was there has its old partition table.
 #[derive(Debug)]
 pub struct PreparedRun {
@@ -92,8 +92,8 @@ pub fn prepare(
     let grain = options.grain.unwrap_or(4096).max(sector_size.bytes().into());
 
     let partitions = &partitions;
-    let metrics = SizeRules { grain, sector_size, wanted_sector_size: options.sector_size };
-    let context = Context { partitions, options, metrics, report };
+    let size_rules = SizeRules { grain, sector_size, wanted_sector_size: options.sector_size };
+    let context = Context { partitions, options, size_rules, report };
     let (seed, identities) = context.identities()?;
     if !options.dry_run && image.is_some() {
         generate::write(partitions, &identities, options, report)?;
@@ -118,8 +118,8 @@ pub fn prepare(
     image.resize(options.size, least, report)?;
 
     let placed = place::place(image.usable()?, grain, &candidates);
-    let placed = placed.map_err(|shortage| {
-        shortage.error(&partitions[shortage.candidate].name(), round_up(least, 4096))
+    let placed = placed.map_err(|no_space| {
+        no_space.error(&partitions[no_space.candidate].name(), round_up(least, 4096))
     })?;
     let is_supplement = |at| {
         let all = placed.merged.iter().enumerate().filter(|(_, merged)| **merged);
@@ -222,7 +222,7 @@ fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
 pub(super) struct Context<'a> {
     pub(super) partitions: &'a [Partition],
     pub(super) options: &'a Options,
-    pub(super) metrics: SizeRules,
+    pub(super) size_rules: SizeRules,
     pub(super) report: Report<'a>,
 }
 
@@ -393,7 +393,7 @@ impl Context<'_> {
             Some(Format::Vfat) => self.options.vfat_sector_size.map(SectorSize::bytes),
             _ => None,
         };
-        given.unwrap_or_else(|| self.metrics.file_system_sector_size(definition))
+        given.unwrap_or_else(|| self.size_rules.file_system_sector_size(definition))
     }
 
     /// The sizes of contents in bytes, where the partition's follows from that.
@@ -405,9 +405,9 @@ impl Context<'_> {
             let size = content.minimal(minimize)?;
             let least = match (definition, minimize) {
                 (None, _) | (_, Minimize::Off) => 0,
-                (Some(one), Minimize::Best) => self.metrics.size_min(one),
+                (Some(one), Minimize::Best) => self.size_rules.size_min(one),
                 (Some(one), Minimize::Guess) => {
-                    self.metrics.size_min(one).max(self.metrics.least(one))
+                    self.size_rules.size_min(one).max(self.size_rules.least(one))
                 }
             };
             sizes.push(size.map(|size| size.max(least)));
@@ -476,8 +476,8 @@ impl Context<'_> {
             let definition = partition.definition.as_ref();
             candidates.push(Candidate {
                 partition_type: partition.partition_type().guid(),
-                demand: match definition {
-                    Some(definition) => self.demand(at, definition, sizes),
+                request: match definition {
+                    Some(definition) => self.request(at, definition, sizes),
                     None => SpaceRequest::none(),
                 },
                 priority: definition.map_or(0, |one| one.partition.size.priority),
@@ -490,11 +490,11 @@ impl Context<'_> {
     }
 
     /// How much room a partition takes.
-    fn demand(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> SpaceRequest {
+    fn request(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> SpaceRequest {
         if self.partitions[at].existing.is_some() {
-            return self.metrics.existing(definition);
+            return self.size_rules.existing(definition);
         }
-        let mut demand = self.metrics.demand(definition, sizes[at]);
+        let mut request = self.size_rules.request(definition, sizes[at]);
         // A hash tree has to do for the largest size that its data may get.
         if definition.verity == Verity::Hash
             && definition.minimize == Minimize::Off
@@ -506,10 +506,10 @@ impl Context<'_> {
             let verity::Parameters { data_block_size, hash_block_size, .. } =
                 self.verity(at, max, Seed(Uuid::nil()));
             let least = verity_hash_size(max, data_block_size, hash_block_size);
-            demand.size.min = demand.size.min.max(round_up(least, self.metrics.grain));
-            demand.size.max = demand.size.max.max(demand.size.min);
+            request.size.min = request.size.min.max(round_up(least, self.size_rules.grain));
+            request.size.max = request.size.max.max(request.size.min);
         }
-        demand
+        request
     }
 
     /// What a partition takes that also does for the definition that supplements it.
@@ -517,8 +517,8 @@ impl Context<'_> {
         let supplement = self.supplement(at)?;
         let other = self.partitions[supplement].definition.as_ref()?;
         let exists = self.partitions[at].existing.is_some();
-        let demand = self.metrics.merged(definition, other, sizes[at], exists);
-        Some(Merge { supplement, demand })
+        let request = self.size_rules.merged(definition, other, sizes[at], exists);
+        Some(Merge { supplement, request })
     }
 }
 

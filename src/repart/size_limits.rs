@@ -42,7 +42,7 @@ impl SizeRules {
     /// What a partition takes that is to be made, with `content` bytes of content if that is known
     /// (`CopyBlocks=`, `Minimize=`).
     #[must_use]
-    pub fn demand(&self, definition: &Definition, content: Option<u64>) -> SpaceRequest {
+    pub fn request(&self, definition: &Definition, content: Option<u64>) -> SpaceRequest {
         self.bounded(definition, &definition.partition.size, self.content(definition, content))
     }
 
@@ -53,7 +53,7 @@ impl SizeRules {
     }
 
     /// What a partition takes that also does for its supplement, to be made (with `content` as in
-    /// [`Metrics::demand`]) or existing.
+    /// [`SizeRules::request`]) or existing.
     ///
     /// As in systemd-repart 262, a least size or padding counts only if the supplement has one too,
     /// or the partition itself has none.
@@ -214,7 +214,7 @@ mod tests {
             (T::Esp, Some(Format::Ext4), 32 * MIB),
         ] {
             let definition = definition(kind, format);
-            let SpaceRequest { size, padding, .. } = METRICS.demand(&definition, None);
+            let SpaceRequest { size, padding, .. } = METRICS.request(&definition, None);
             assert_eq!((size.min, size.max), (expected, u64::MAX), "{definition:?}");
             assert_eq!(padding, SizeRange::ANY);
         }
@@ -231,25 +231,25 @@ mod tests {
             (16_384, Some(1), Some(u64::MAX), (16_384, u64::MAX / 16_384 * 16_384)),
         ] {
             let SizeRange { min, max } =
-                SizeRules { grain, ..METRICS }.demand(&sized(min, max), None).size;
+                SizeRules { grain, ..METRICS }.request(&sized(min, max), None).size;
             assert_eq!((min, max), expected);
         }
         let mut small = definition(PartitionType::Home, Some(Format::Ext4));
         small.partition.size.size_max = Some(20 * MIB);
-        assert_eq!(METRICS.demand(&small, None).size, SizeRange::exactly(32 * MIB));
+        assert_eq!(METRICS.request(&small, None).size, SizeRange::exactly(32 * MIB));
     }
 
     #[test]
     fn content_goes_before_the_least_size_of_a_file_system() {
         let mut ext4 = definition(PartitionType::Home, Some(Format::Ext4));
-        assert_eq!(METRICS.demand(&ext4, Some(12 * MIB + 1)).size.min, 12 * MIB + 4096);
-        assert_eq!(METRICS.demand(&ext4, Some(MIB)).size.min, 10 * MIB);
+        assert_eq!(METRICS.request(&ext4, Some(12 * MIB + 1)).size.min, 12 * MIB + 4096);
+        assert_eq!(METRICS.request(&ext4, Some(MIB)).size.min, 10 * MIB);
         assert_eq!(METRICS.existing(&ext4).size.min, 10 * MIB);
         ext4.encrypt = Some("key-file".into());
-        assert_eq!(METRICS.demand(&ext4, None).size.min, 64 * MIB);
-        assert_eq!(METRICS.demand(&ext4, Some(MIB)).size.min, 33 * MIB);
+        assert_eq!(METRICS.request(&ext4, None).size.min, 64 * MIB);
+        assert_eq!(METRICS.request(&ext4, Some(MIB)).size.min, 33 * MIB);
         ext4.format = None;
-        assert_eq!(METRICS.demand(&ext4, None).size.min, 32 * MIB + 4096);
+        assert_eq!(METRICS.request(&ext4, None).size.min, 32 * MIB + 4096);
     }
 
     #[test]
@@ -257,12 +257,12 @@ mod tests {
         let x86_64 = Architecture::X86_64;
         let mut hash = definition(PartitionType::Of(Role::RootVerity, x86_64), None);
         hash.verity = Verity::Hash;
-        assert_eq!(METRICS.demand(&hash, None).size.min, 4096);
-        assert_eq!(METRICS.demand(&hash, Some(8192)).size.min, 8192);
+        assert_eq!(METRICS.request(&hash, None).size.min, 4096);
+        assert_eq!(METRICS.request(&hash, Some(8192)).size.min, 8192);
         let mut signature = definition(PartitionType::Of(Role::UsrVeritySig, x86_64), None);
         signature.verity = Verity::Signature;
-        let metrics = SizeRules { grain: MIB, ..METRICS };
-        assert_eq!(metrics.demand(&signature, None).size, SizeRange::exactly(16_384));
+        let size_rules = SizeRules { grain: MIB, ..METRICS };
+        assert_eq!(size_rules.request(&signature, None).size, SizeRange::exactly(16_384));
     }
 
     #[test]
@@ -279,9 +279,9 @@ mod tests {
             (Some(8192), Some(b4096), b4096, 8192, 260),
         ] {
             esp.file_system_sector_size = defined;
-            let metrics = SizeRules { sector_size: disk, wanted_sector_size: wanted, ..METRICS };
-            assert_eq!(metrics.file_system_sector_size(&esp), expected);
-            assert_eq!(metrics.demand(&esp, None).size.min, least * MIB);
+            let size_rules = SizeRules { sector_size: disk, wanted_sector_size: wanted, ..METRICS };
+            assert_eq!(size_rules.file_system_sector_size(&esp), expected);
+            assert_eq!(size_rules.request(&esp, None).size.min, least * MIB);
         }
     }
 
@@ -307,11 +307,11 @@ mod tests {
         let mut padded = sized(None, None);
         padded.partition.size.padding_min = MIB;
         padded.partition.size.weight = 5;
-        let demand = METRICS.merged(&sized(None, None), &padded, None, true);
-        assert_eq!((demand.padding.min, demand.weight), (0, 5));
+        let request = METRICS.merged(&sized(None, None), &padded, None, true);
+        assert_eq!((request.padding.min, request.weight), (0, 5));
         padded.partition.size.padding_max = Some(3 * MIB);
-        let demand = METRICS.merged(&padded, &padded, None, true);
-        assert_eq!(demand.padding, SizeRange { min: MIB, max: 3 * MIB });
+        let request = METRICS.merged(&padded, &padded, None, true);
+        assert_eq!(request.padding, SizeRange { min: MIB, max: 3 * MIB });
     }
 
     /// Hash devices of `veritysetup format`: the superblock's block and those of the tree.

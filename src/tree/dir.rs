@@ -257,7 +257,7 @@ impl DirWalk<'_> {
             Ok(FileType::Directory) => batch.directories.push(range),
             listed => match listed.and_then(|listed| reader.entry(directory, entry, listed)) {
                 Ok((facts, what, key)) => {
-                    batch.found.push(FoundNode { name: range, facts, what, key })
+                    batch.found.push(FoundNode { name: range, facts, what, key });
                 }
                 Err(fault) => {
                     let path = join(path.as_bytes(), name);

@@ -45,7 +45,7 @@ const SEGMENTS: u64 = 1024;
 pub struct HoleScanOptions {
     /// How many threads read. The facts do not depend on it.
     pub threads: NonZero<usize>,
-    /// Whether to make the [`Survey::digest`], for which all content is read.
+    /// Whether to make the [`HoleScan::digest`], for which all content is read.
     pub digest: bool,
 }
 

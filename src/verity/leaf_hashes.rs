@@ -148,7 +148,7 @@ mod tests {
         (0..SIZE).map(byte).collect()
     }
 
-    fn leaves(data_block_size: u32, hash_block_size: u32) -> LeafHashes {
+    fn leaf_hashes(data_block_size: u32, hash_block_size: u32) -> LeafHashes {
         let uuid = "0b5f8a9c-3c1d-4e2f-8a6b-7c8d9e0fa1b2".parse().unwrap();
         let (data_size, salt) = (SIZE as u64, [0x5a; 32]);
         let parameters = Parameters { data_size, data_block_size, hash_block_size, salt, uuid };
@@ -166,10 +166,10 @@ mod tests {
     fn check(observe: impl Fn(&LeafHashes, &[u8])) {
         let data = data();
         for (data_block_size, hash_block_size, expected) in ROOT_HASHES {
-            let leaves = leaves(data_block_size, hash_block_size);
-            observe(&leaves, &data);
+            let leaf_hashes = leaf_hashes(data_block_size, hash_block_size);
+            observe(&leaf_hashes, &data);
             for threads in [1, 3] {
-                let tree = leaves.finish(NonZero::new(threads).unwrap());
+                let tree = leaf_hashes.finish(NonZero::new(threads).unwrap());
                 let hex: String = tree.root_hash.iter().map(|byte| format!("{byte:02x}")).collect();
                 assert_eq!(hex, expected, "{data_block_size} {hash_block_size}");
             }
@@ -178,15 +178,15 @@ mod tests {
 
     #[test]
     fn the_root_hash_is_that_of_veritysetup() {
-        check(|leaves, data| leaves.observe(0, data));
+        check(|leaf_hashes, data| leaf_hashes.observe(0, data));
     }
 
     #[test]
     fn how_the_data_is_cut_does_not_matter() {
         for len in [1, 100, 511, 512, 1000, 4095, 4096, 5000, 65_536] {
-            check(|leaves, data| {
+            check(|leaf_hashes, data| {
                 for (n, part) in data.chunks(len).enumerate().collect::<Vec<_>>().iter().rev() {
-                    leaves.observe((n * len) as u64, part);
+                    leaf_hashes.observe((n * len) as u64, part);
                 }
             });
         }
@@ -194,19 +194,19 @@ mod tests {
 
     #[test]
     fn zeros_may_be_left_out() {
-        check(|leaves, data| {
+        check(|leaf_hashes, data| {
             for (n, sector) in data.chunks(4096).enumerate() {
                 let len = sector.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-                leaves.observe((n * 4096) as u64, &sector[..len]);
+                leaf_hashes.observe((n * 4096) as u64, &sector[..len]);
             }
         });
     }
 
     #[test]
     fn what_is_behind_the_data_passes() {
-        check(|leaves, data| {
-            leaves.observe(0, &[data, &[7; 5000]].concat());
-            leaves.observe(SIZE as u64 + 5000, &[7; 5000]);
+        check(|leaf_hashes, data| {
+            leaf_hashes.observe(0, &[data, &[7; 5000]].concat());
+            leaf_hashes.observe(SIZE as u64 + 5000, &[7; 5000]);
         });
     }
 }

@@ -1,8 +1,8 @@
 //! dm-verity: a partition of hashes, by which the kernel verifies each block of another one when
 //! it is read.
 //!
-//! The hashes of the data are made while it is written: [`Leaves`] observe the layout of the data
-//! partition, and when all of it was written, they [finish](Leaves::finish) the [`HashTree`].
+//! The hashes of the data are made while it is written: [`LeafHashes`] observe the layout of the data
+//! partition, and when all of it was written, they [finish](LeafHashes::finish) the [`HashTree`].
 
 mod hasher;
 mod leaf_hashes;

@@ -15,7 +15,7 @@ use crate::workers::{Queue, share};
 /// What a part is found to be.
 #[derive(Debug)]
 pub(super) struct EncodedRange {
-    pub(super) stored: Encoding,
+    pub(super) encoding: Encoding,
     pub(super) inline: bool,
 }
 
@@ -31,13 +31,13 @@ pub(super) struct EncodedBatch {
 pub(super) fn encode_all(
     tree: &Tree,
     parts: &FileRanges,
-    treatment: &(dyn Fn(InodeId) -> DataPolicy + Sync),
+    policy: &(dyn Fn(InodeId) -> DataPolicy + Sync),
     options: &ContentOptions<'_>,
     spool: Option<&Spool>,
 ) -> Result<Vec<EncodedBatch>> {
     let queue = Queue::new(parts.batches.len());
     let work = || {
-        let mut examiner = Encoder::new(tree, treatment, options, spool);
+        let mut examiner = Encoder::new(tree, policy, options, spool);
         let mut done = Vec::new();
         while let Some(index) = queue.next() {
             match examiner.batch(&parts.list[parts.batches[index].clone()]) {
@@ -61,7 +61,7 @@ pub(super) fn encode_all(
 /// Examines parts; one for each thread.
 struct Encoder<'a> {
     tree: &'a Tree,
-    treatment: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
+    policy: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
     dedup: bool,
     max_inline: u64,
     buffer: Vec<u8>,
@@ -73,7 +73,7 @@ struct Encoder<'a> {
 struct Current<'a> {
     tree: &'a Tree,
     file: InodeId,
-    treatment: DataPolicy,
+    policy: DataPolicy,
     reader: Option<Box<dyn ContentReader>>,
 }
 
@@ -96,13 +96,13 @@ impl Current<'_> {
 impl<'a> Encoder<'a> {
     fn new(
         tree: &'a Tree,
-        treatment: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
+        policy: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
         options: &ContentOptions<'_>,
         spool: Option<&'a Spool>,
     ) -> Self {
         Self {
             tree,
-            treatment,
+            policy,
             dedup: options.dedup,
             max_inline: options.max_inline.into(),
             buffer: vec![0; length(COMPRESSED)],
@@ -115,11 +115,11 @@ impl<'a> Encoder<'a> {
         let mut examined = EncodedBatch::default();
         for parts in parts.chunk_by(|a, b| a.file == b.file) {
             let file = parts[0].file;
-            let treatment = (self.treatment)(file);
-            let mut current = Current { tree: self.tree, file, treatment, reader: None };
+            let policy = (self.policy)(file);
+            let mut current = Current { tree: self.tree, file, policy, reader: None };
             for part in parts {
-                let (stored, inline) = self.part(&mut current, part, &mut examined.identities)?;
-                examined.outcomes.push(EncodedRange { stored, inline });
+                let (encoding, inline) = self.part(&mut current, part, &mut examined.identities)?;
+                examined.outcomes.push(EncodedRange { encoding, inline });
             }
             current.verify()?;
         }
@@ -132,7 +132,7 @@ impl<'a> Encoder<'a> {
         part: &FileRange,
         identities: &mut Vec<[u8; 32]>,
     ) -> Result<(Encoding, bool)> {
-        let DataPolicy { compression, inline, .. } = file.treatment;
+        let DataPolicy { compression, inline, .. } = file.policy;
         let fits = inline && part.len <= self.max_inline;
         if compression.is_none() && (fits || !self.dedup) {
             return Ok((Encoding::Plain, fits));
@@ -144,7 +144,7 @@ impl<'a> Encoder<'a> {
         file.read(part.from, &mut self.buffer[..len])?;
         let raw = &self.buffer[..len];
 
-        let mut stored = Encoding::Plain;
+        let mut encoding = Encoding::Plain;
         let mut inlined = fits;
         if let Some(compression) = compression {
             let compressed = self.codecs.compress(compression, raw);
@@ -157,17 +157,17 @@ impl<'a> Encoder<'a> {
             if saves {
                 let spool = self.spool.as_mut().expect("there is one if anything is compressed");
                 let len = u32::try_from(short).expect("a part is at most 128 KiB");
-                stored = Encoding::Compressed { at: spool.append(compressed)?, len, compression };
+                encoding = Encoding::Compressed { at: spool.append(compressed)?, len, compression };
             }
         }
         if inlined {
-            return Ok((stored, true));
+            return Ok((encoding, true));
         }
         if self.dedup {
-            let only = (!file.treatment.shared).then_some((file.file, part.from));
-            identities.push(identity(raw, &file.treatment, only));
+            let only = (!file.policy.shared).then_some((file.file, part.from));
+            identities.push(identity(raw, &file.policy, only));
         }
-        Ok((stored, false))
+        Ok((encoding, false))
     }
 
     fn finish(mut self) -> Result<()> {
@@ -176,14 +176,14 @@ impl<'a> Encoder<'a> {
 }
 
 /// Equal for pieces that may share what is stored. `only` is the place of a piece that may not.
-fn identity(raw: &[u8], treatment: &DataPolicy, only: Option<(InodeId, u64)>) -> [u8; 32] {
-    let (number, level) = treatment
+fn identity(raw: &[u8], policy: &DataPolicy, only: Option<(InodeId, u64)>) -> [u8; 32] {
+    let (number, level) = policy
         .compression
         .map_or((0, 0), |compression| (compression.number(), compression.level().unwrap_or(0)));
     // What follows the content always has the same length, so that no content looks like it.
     let mut hash = Sha256::new_with_prefix(raw);
     hash.update((raw.len() as u64).to_le_bytes());
-    hash.update([number, level, treatment.checksum.into()]);
+    hash.update([number, level, policy.checksum.into()]);
     // No file is the first inode, which is the root.
     let (file, from) = only.unwrap_or((InodeId::ROOT, 0));
     hash.update((file.index() as u64).to_le_bytes());

@@ -86,7 +86,7 @@ pub(crate) struct ExtentCandidate {
     /// How many bytes of the file it is, not rounded. All but a file's last are whole sectors.
     pub(crate) len: u64,
     /// Its form.
-    pub(crate) stored: Encoding,
+    pub(crate) encoding: Encoding,
     /// The number of the first piece, in the order of the tree, with the same content that is
     /// stored in the same way; its own if there is none. All else but the place in the file is
     /// equal then.
@@ -97,13 +97,13 @@ pub(crate) struct ExtentCandidate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inline {
     /// Its form.
-    pub(crate) stored: Encoding,
+    pub(crate) encoding: Encoding,
 }
 
 /// The facts about the content of a tree; the default has no file.
 #[derive(Default)]
 pub struct Contents {
-    pieces: Vec<ExtentCandidate>,
+    candidates: Vec<ExtentCandidate>,
     /// The number of the first piece of each inode, and of no inode.
     first: Vec<u32>,
     /// Sorted.
@@ -116,7 +116,7 @@ pub struct Contents {
 impl fmt::Debug for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contents")
-            .field("pieces", &self.pieces.len())
+            .field("pieces", &self.candidates.len())
             .field("inline", &self.inline.len())
             .finish_non_exhaustive()
     }
@@ -125,7 +125,7 @@ impl fmt::Debug for Contents {
 impl Contents {
     /// The pieces of a file, in its order; none of what is not a file or stored in a leaf.
     pub(crate) fn candidates(&self, file: InodeId) -> &[ExtentCandidate] {
-        &self.pieces[self.first_candidate(file) as usize..self.first[file.index() + 1] as usize]
+        &self.candidates[self.first_candidate(file) as usize..self.first[file.index() + 1] as usize]
     }
 
     /// The number of a file's first piece; the others follow.
@@ -167,22 +167,22 @@ impl Contents {
 pub(crate) fn encode(
     tree: &Tree,
     scan: &HoleScan,
-    treatment: &(dyn Fn(InodeId) -> DataPolicy + Sync),
+    policy: &(dyn Fn(InodeId) -> DataPolicy + Sync),
     options: &ContentOptions<'_>,
 ) -> Result<Contents> {
-    let parts = FileRanges::of(tree, scan, treatment, options)?;
+    let parts = FileRanges::of(tree, scan, policy, options)?;
     let spool = match parts.compressed {
         true => Some(Arc::new(Spool::new(options.spool)?)),
         false => None,
     };
-    let examined = encode::encode_all(tree, &parts, treatment, options, spool.as_deref())?;
+    let examined = encode::encode_all(tree, &parts, policy, options, spool.as_deref())?;
     let mut contents = assemble(tree, &parts, examined);
     if spool.is_some() {
         let in_vain = |&file: &InodeId| {
-            let pieces = contents.candidates(file);
-            !pieces.is_empty()
-                && pieces.iter().all(|piece| piece.stored == Encoding::Plain)
-                && treatment(file).compression.is_some()
+            let candidates = contents.candidates(file);
+            !candidates.is_empty()
+                && candidates.iter().all(|candidate| candidate.encoding == Encoding::Plain)
+                && policy(file).compression.is_some()
         };
         contents.incompressible = tree.iter().map(|(id, _)| id).filter(in_vain).collect();
     }
@@ -193,7 +193,7 @@ pub(crate) fn encode(
 /// Puts together what was found out about the parts, in their order.
 fn assemble(tree: &Tree, parts: &FileRanges, examined: Vec<EncodedBatch>) -> Contents {
     let mut contents = Contents {
-        pieces: Vec::new(),
+        candidates: Vec::new(),
         first: Vec::with_capacity(tree.inodes().len() + 1),
         inline: Vec::new(),
         spool: None,
@@ -205,29 +205,30 @@ fn assemble(tree: &Tree, parts: &FileRanges, examined: Vec<EncodedBatch>) -> Con
         let mut identities = batch.identities.into_iter();
         for outcome in batch.outcomes {
             let part = files.next().expect("every part has an outcome");
-            let number = u32::try_from(contents.pieces.len()).expect("parts are counted by u32");
+            let number =
+                u32::try_from(contents.candidates.len()).expect("parts are counted by u32");
             contents.first.resize(part.file.index() + 1, number);
             if outcome.inline {
-                contents.inline.push((part.file, Inline { stored: outcome.stored }));
+                contents.inline.push((part.file, Inline { encoding: outcome.encoding }));
                 continue;
             }
             let same_as = match identities.next() {
                 Some(identity) => *seen.entry(identity).or_insert(number),
                 None => number,
             };
-            let stored = match contents.pieces.get(same_as as usize) {
-                Some(same) => same.stored,
-                None => outcome.stored,
+            let encoding = match contents.candidates.get(same_as as usize) {
+                Some(same) => same.encoding,
+                None => outcome.encoding,
             };
-            contents.pieces.push(ExtentCandidate {
+            contents.candidates.push(ExtentCandidate {
                 from: part.from,
                 len: part.len,
-                stored,
+                encoding,
                 same_as,
             });
         }
     }
-    let count = u32::try_from(contents.pieces.len()).expect("parts are counted by u32");
+    let count = u32::try_from(contents.candidates.len()).expect("parts are counted by u32");
     contents.first.resize(tree.inodes().len() + 1, count);
     contents
 }

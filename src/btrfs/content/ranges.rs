@@ -37,20 +37,20 @@ impl FileRanges {
     pub(super) fn of(
         tree: &Tree,
         scan: &HoleScan,
-        treatment: &dyn Fn(InodeId) -> DataPolicy,
+        policy: &dyn Fn(InodeId) -> DataPolicy,
         options: &ContentOptions<'_>,
     ) -> Result<Self> {
         let mut parts = Self::default();
         for (file, inode) in tree.iter() {
             let Kind::File { size: size @ 1.., .. } = inode.kind else { continue };
-            let treatment = treatment(file);
-            if let Some(compression) = treatment.compression {
+            let policy = policy(file);
+            if let Some(compression) = policy.compression {
                 compression.check()?;
                 parts.compressed = true;
             }
-            let cut = treatment.compression.is_some() || options.dedup;
+            let cut = policy.compression.is_some() || options.dedup;
             let whole = 0..size;
-            let data = scan.data(file).filter(|_| treatment.holes);
+            let data = scan.data(file).filter(|_| policy.holes);
             for range in data.unwrap_or(slice::from_ref(&whole)) {
                 parts.range(file, range, cut);
             }

@@ -45,8 +45,8 @@ struct Program {
 
 /// Runs with what was typed; gives the exit code of systemd-repart: 0 if all went well, 76 if
 /// there is no image, 77 if it has no partition table to work with, else 1.
-pub(super) fn run(typed: &Repart) -> ExitCode {
-    match try_run(typed) {
+pub(super) fn run(args: &Repart) -> ExitCode {
+    match try_run(args) {
         Ok(code) => code,
         Err(error) => {
             fail(&error, print_notice);
@@ -58,41 +58,41 @@ pub(super) fn run(typed: &Repart) -> ExitCode {
     }
 }
 
-fn try_run(typed: &Repart) -> Result<ExitCode> {
-    if typed.version {
+fn try_run(args: &Repart) -> Result<ExitCode> {
+    if args.version {
         print(to_options::VERSION)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if typed.unused.list_devices {
+    if args.unused.list_devices {
         return Ok(ExitCode::SUCCESS);
     }
-    if typed.json.as_deref() == Some("help") {
+    if args.json.as_deref() == Some("help") {
         print("pretty\nshort\noff\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    refuse(typed)?;
+    refuse(args)?;
     let environment = Environment::read();
     environment.warnings.iter().for_each(|warning| print_notice(warning));
-    let context = to_options::context(typed, &environment)?;
-    let options = to_options::options(typed, &environment, &context)?;
-    let json = to_options::json(typed.json.as_deref())?;
-    let pretty = to_options::flag("--pretty", typed.pretty.as_deref(), true)?;
-    if typed.image.is_none() {
+    let context = to_options::context(args, &environment)?;
+    let options = to_options::options(args, &environment, &context)?;
+    let json = to_options::json(args.json.as_deref())?;
+    let pretty = to_options::flag("--pretty", args.pretty.as_deref(), true)?;
+    if args.image.is_none() {
         print_notice(&"there is no root device to work on; give the path of an image");
         return Ok(76.into());
     }
 
-    let (definitions, warnings) = match to_options::ddi(typed)? {
+    let (definitions, warnings) = match to_options::ddi(args)? {
         Some(ddi) => config::parse(&ddi.files(), &context)?,
         None => {
-            let Directories { paths, root } = directories(typed)?;
+            let Directories { paths, root } = directories(args)?;
             config::read(&paths, &root, &context)?
         }
     };
     warnings.iter().for_each(|warning| print_notice(warning));
     let mut all = Vec::new();
     // Those of the last image come first, as in systemd-repart.
-    for image in typed.copy_from.iter().rev() {
+    for image in args.copy_from.iter().rev() {
         if let Some(target) = &options.image
             && is_same(image, target)?
         {
@@ -106,7 +106,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
     }
     let within = |path: &mut PathBuf| {
         // As systemd-repart tells of those that it found in a root.
-        let root = typed.root.as_ref().filter(|_| given(typed).next().is_none());
+        let root = args.root.as_ref().filter(|_| given(args).next().is_none());
         let root = root.and_then(|root| std::path::absolute(root).ok());
         if let Some(rest) = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)) {
             *path = rest;
@@ -126,7 +126,7 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
             let sizes = environment.debug.then_some(arrow);
             print_json_lines(&json::text(rows, image, json, sizes))?;
         } else if pretty {
-            print(&table::text(rows, !typed.no_legend, arrow))?;
+            print(&table::text(rows, !args.no_legend, arrow))?;
         }
     }
     prepared.finish()?;
@@ -134,8 +134,8 @@ fn try_run(typed: &Repart) -> Result<ExitCode> {
 }
 
 /// Refuses what a builder of images has no part in.
-fn refuse(typed: &Repart) -> Result<()> {
-    let unused = &typed.unused;
+fn refuse(args: &Repart) -> Result<()> {
+    let unused = &args.unused;
     if to_options::flag("--factory-reset", unused.factory_reset.as_deref(), false)? {
         return Err(Error::parameter(
             "--factory-reset",
@@ -143,9 +143,9 @@ fn refuse(typed: &Repart) -> Result<()> {
             "leave it out, and make the image anew",
         ));
     }
-    for (parameter, typed) in [("--offline", &typed.offline), ("--cow", &typed.cow)] {
-        if typed.as_deref() != Some("auto") {
-            to_options::flag(parameter, typed.as_deref(), true)?;
+    for (parameter, args) in [("--offline", &args.offline), ("--cow", &args.cow)] {
+        if args.as_deref() != Some("auto") {
+            to_options::flag(parameter, args.as_deref(), true)?;
         }
     }
     match unused.wanted() {
@@ -174,8 +174,8 @@ fn is_same(one: &Path, other: &Path) -> Result<bool> {
 }
 
 /// The directories that are named.
-fn given(typed: &Repart) -> impl Iterator<Item = &PathBuf> {
-    typed.definitions.iter().filter(|path| !path.as_os_str().is_empty())
+fn given(args: &Repart) -> impl Iterator<Item = &PathBuf> {
+    args.definitions.iter().filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Directories of definitions.
@@ -187,14 +187,14 @@ struct Directories {
 }
 
 /// Returns the directories that are given, or those of the root.
-fn directories(typed: &Repart) -> Result<Directories> {
+fn directories(args: &Repart) -> Result<Directories> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| {
             let rule = format!("the directory that this runs in can't be found: {error}");
             Error::parameter("--definitions", rule, "give absolute paths")
         })
     };
-    let paths = given(typed).map(|path| absolute(path)).collect::<Result<Vec<_>>>()?;
+    let paths = given(args).map(|path| absolute(path)).collect::<Result<Vec<_>>>()?;
     for path in &paths {
         let exists = path.try_exists().map_err(|error| {
             Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error)
@@ -206,7 +206,7 @@ fn directories(typed: &Repart) -> Result<Directories> {
     if !paths.is_empty() {
         return Ok(Directories { paths, root: "/".into() });
     }
-    let root = absolute(to_options::root(typed))?;
+    let root = absolute(to_options::root(args))?;
     let places = ["etc", "run", "usr/local/lib", "usr/lib"];
     let paths = places.map(|place| root.join(place).join("repart.d")).into();
     Ok(Directories { paths, root })

@@ -20,8 +20,8 @@ use crate::verity::signature::{Certificate, Joined, Origin, PrivateKey, Signatur
 pub(super) const VERSION: &str = "systemd 262 (262)\n";
 
 /// A boolean, or what it is if it is not given.
-pub(super) fn flag(parameter: &'static str, typed: Option<&str>, default: bool) -> Result<bool> {
-    let Some(text) = typed.filter(|text| !text.is_empty()) else { return Ok(default) };
+pub(super) fn flag(parameter: &'static str, args: Option<&str>, default: bool) -> Result<bool> {
+    let Some(text) = args.filter(|text| !text.is_empty()) else { return Ok(default) };
     boolean(text).ok_or_else(|| {
         Error::parameter(parameter, format!("{text:?} is neither yes nor no"), "give yes or no")
     })
@@ -29,11 +29,11 @@ pub(super) fn flag(parameter: &'static str, typed: Option<&str>, default: bool) 
 
 fn one_of<T: Copy>(
     parameter: &'static str,
-    typed: Option<&str>,
+    args: Option<&str>,
     default: T,
     all: &[(&str, T)],
 ) -> Result<T> {
-    let Some(text) = typed.filter(|text| !text.is_empty()) else { return Ok(default) };
+    let Some(text) = args.filter(|text| !text.is_empty()) else { return Ok(default) };
     let found = all.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
@@ -42,32 +42,32 @@ fn one_of<T: Copy>(
     })
 }
 
-pub(super) fn json(typed: Option<&str>) -> Result<Json> {
+pub(super) fn json(args: Option<&str>) -> Result<Json> {
     let all = [("off", Json::Off), ("short", Json::Short), ("pretty", Json::Pretty)];
-    one_of("--json", typed, Json::Off, &all)
+    one_of("--json", args, Json::Off, &all)
 }
 
 /// The kind of image whose definitions are built in, if one is asked for.
-pub(super) fn ddi(typed: &Repart) -> Result<Option<Ddi>> {
+pub(super) fn ddi(args: &Repart) -> Result<Option<Ddi>> {
     let all = [("sysext", Ddi::Sysext), ("confext", Ddi::Confext), ("portable", Ddi::Portable)];
-    let letters = [typed.sysext, typed.confext, typed.portable];
+    let letters = [args.sysext, args.confext, args.portable];
     match letters.iter().position(|&given| given) {
         Some(at) => Ok(Some(all[at].1)),
         None => {
             let all = all.map(|(name, ddi)| (name, Some(ddi)));
-            one_of("--make-ddi", typed.make_ddi.as_deref(), None, &all)
+            one_of("--make-ddi", args.make_ddi.as_deref(), None, &all)
         }
     }
 }
 
 /// A path; an empty one is none.
-fn path(typed: Option<&PathBuf>) -> Option<&PathBuf> {
-    typed.filter(|path| !path.as_os_str().is_empty())
+fn path(args: Option<&PathBuf>) -> Option<&PathBuf> {
+    args.filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The root that is worked on.
-pub(super) fn root(typed: &Repart) -> &Path {
-    path(typed.root.as_ref()).map_or(Path::new("/"), PathBuf::as_path)
+pub(super) fn root(args: &Repart) -> &Path {
+    path(args.root.as_ref()).map_or(Path::new("/"), PathBuf::as_path)
 }
 
 fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
@@ -83,10 +83,10 @@ fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
 /// Types, from any number of lists with commas.
 fn types(
     parameter: &'static str,
-    typed: &[String],
+    args: &[String],
     context: &Context,
 ) -> Result<Vec<PartitionType>> {
-    let names = typed.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
+    let names = args.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
     names
         .map(|name| {
             context.partition_type(name).ok_or_else(|| {
@@ -100,9 +100,9 @@ fn types(
         .collect()
 }
 
-fn filter(typed: &Repart, context: &Context) -> Result<Filter> {
-    let include = types("--include-partitions", &typed.include_partitions, context)?;
-    let exclude = types("--exclude-partitions", &typed.exclude_partitions, context)?;
+fn filter(args: &Repart, context: &Context) -> Result<Filter> {
+    let include = types("--include-partitions", &args.include_partitions, context)?;
+    let exclude = types("--exclude-partitions", &args.exclude_partitions, context)?;
     match (include.is_empty(), exclude.is_empty()) {
         (false, false) => Err(Error::parameter(
             "--include-partitions",
@@ -116,8 +116,8 @@ fn filter(typed: &Repart, context: &Context) -> Result<Filter> {
 }
 
 /// What definitions are read with.
-pub(super) fn context(typed: &Repart, environment: &Environment) -> Result<Context> {
-    let given = typed.architecture.as_deref().filter(|text| !text.is_empty());
+pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Context> {
+    let given = args.architecture.as_deref().filter(|text| !text.is_empty());
     let architecture = given.map(|text| {
         values::architecture(text).ok_or_else(|| {
             Error::parameter(
@@ -128,7 +128,7 @@ pub(super) fn context(typed: &Repart, environment: &Environment) -> Result<Conte
         })
     });
     let mut context = Context {
-        root: path(typed.root.as_ref()).cloned(),
+        root: path(args.root.as_ref()).cloned(),
         native: native()?,
         architecture: architecture.transpose()?,
         host: host(),
@@ -139,7 +139,7 @@ pub(super) fn context(typed: &Repart, environment: &Environment) -> Result<Conte
         filter: Filter::All,
         compat: Compat { grow: environment.grow, flags: environment.flags },
     };
-    context.filter = filter(typed, &context)?;
+    context.filter = filter(args, &context)?;
     Ok(context)
 }
 
@@ -168,7 +168,7 @@ fn native() -> Result<Architecture> {
     })
 }
 
-fn empty(typed: &Repart, ddi: Option<Ddi>) -> Result<Empty> {
+fn empty(args: &Repart, ddi: Option<Ddi>) -> Result<Empty> {
     let all = [
         ("refuse", Empty::Refuse),
         ("allow", Empty::Allow),
@@ -177,11 +177,11 @@ fn empty(typed: &Repart, ddi: Option<Ddi>) -> Result<Empty> {
         ("create", Empty::Create),
     ];
     let default = if ddi.is_some() { Empty::Create } else { Empty::Refuse };
-    one_of("--empty", typed.empty.as_deref(), default, &all)
+    one_of("--empty", args.empty.as_deref(), default, &all)
 }
 
-fn size(typed: &Repart, ddi: Option<Ddi>) -> Result<Size> {
-    match typed.size.as_deref() {
+fn size(args: &Repart, ddi: Option<Ddi>) -> Result<Size> {
+    match args.size.as_deref() {
         None | Some("") if ddi.is_some() => Ok(Size::Auto),
         None | Some("") => Ok(Size::Keep),
         Some("auto") => Ok(Size::Auto),
@@ -193,18 +193,18 @@ fn size(typed: &Repart, ddi: Option<Ddi>) -> Result<Size> {
 }
 
 /// The seed: the one that was typed, else the machine id of the root.
-fn seed(typed: &Repart) -> Result<Option<Seed>> {
-    match typed.seed.as_deref() {
+fn seed(args: &Repart) -> Result<Option<Seed>> {
+    match args.seed.as_deref() {
         // What nobody can repeat is of no use: the content decides.
         Some("random") => Ok(None),
         Some(text) if !text.is_empty() => uuid("--seed", text).map(Seed).map(Some),
-        _ => Ok(machine_id(root(typed))?.map(Seed)),
+        _ => Ok(machine_id(root(args))?.map(Seed)),
     }
 }
 
 /// Refuses what is said to come from anything but a file.
-fn from_file(parameter: &'static str, typed: Option<&str>) -> Result<()> {
-    match typed {
+fn from_file(parameter: &'static str, args: Option<&str>) -> Result<()> {
+    match args {
         None | Some("" | "file") => Ok(()),
         Some(other) => Err(Error::parameter(
             parameter,
@@ -221,22 +221,22 @@ fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-fn signer(typed: &Repart) -> Result<Option<(PrivateKey, Certificate)>> {
-    from_file("--private-key-source", typed.private_key_source.as_deref())?;
-    from_file("--certificate-source", typed.certificate_source.as_deref())?;
-    let key = path(typed.private_key.as_ref()).map(|path| read("--private-key", path));
+fn signer(args: &Repart) -> Result<Option<(PrivateKey, Certificate)>> {
+    from_file("--private-key-source", args.private_key_source.as_deref())?;
+    from_file("--certificate-source", args.certificate_source.as_deref())?;
+    let key = path(args.private_key.as_ref()).map(|path| read("--private-key", path));
     let key = key.transpose()?.map(|pem| PrivateKey::from_pem(&pem)).transpose()?;
-    let certificate = path(typed.certificate.as_ref()).map(|path| read("--certificate", path));
+    let certificate = path(args.certificate.as_ref()).map(|path| read("--certificate", path));
     let certificate =
         certificate.transpose()?.map(|pem| Certificate::from_pem(&pem)).transpose()?;
     Ok(key.zip(certificate))
 }
 
-fn joined(typed: &Repart) -> Result<Vec<Signature>> {
-    if typed.join_signature.is_empty() {
+fn joined(args: &Repart) -> Result<Vec<Signature>> {
+    if args.join_signature.is_empty() {
         return Ok(Vec::new());
     }
-    let Some(certificate) = path(typed.certificate.as_ref()) else {
+    let Some(certificate) = path(args.certificate.as_ref()) else {
         return Err(Error::parameter(
             "--join-signature",
             "there is no certificate that it could be of",
@@ -252,23 +252,23 @@ fn joined(typed: &Repart) -> Result<Vec<Signature>> {
         };
         Signature::join(root_hash, pkcs7, &certificate)
     };
-    typed.join_signature.iter().map(one).collect()
+    args.join_signature.iter().map(one).collect()
 }
 
-fn generated(typed: &Repart) -> Result<Option<Generated>> {
+fn generated(args: &Repart) -> Result<Option<Generated>> {
     let all = [
         ("no", fstab::Append::No),
         ("auto", fstab::Append::Auto),
         ("replace", fstab::Append::Replace),
     ];
-    let append = match typed.append_fstab.as_deref() {
+    let append = match args.append_fstab.as_deref() {
         None => fstab::Append::No,
         Some("") => fstab::Append::Auto,
         given => one_of("--append-fstab", given, fstab::Append::Auto, &all)?,
     };
-    match path(typed.generate_fstab.as_ref()) {
+    match path(args.generate_fstab.as_ref()) {
         Some(path) => Ok(Some(Generated { path: path.clone(), append })),
-        None if typed.append_fstab.is_some() => Err(Error::parameter(
+        None if args.append_fstab.is_some() => Err(Error::parameter(
             "--append-fstab",
             "there is no fstab to write",
             "give --generate-fstab=",
@@ -277,46 +277,46 @@ fn generated(typed: &Repart) -> Result<Option<Generated>> {
     }
 }
 
-fn el_torito(typed: &Repart) -> Result<Option<ElTorito>> {
-    if !flag("--el-torito", typed.el_torito.as_deref(), false)? {
+fn el_torito(args: &Repart) -> Result<Option<ElTorito>> {
+    if !flag("--el-torito", args.el_torito.as_deref(), false)? {
         return Ok(None);
     }
-    let text = |typed: &Option<String>| typed.clone().unwrap_or_default();
+    let text = |args: &Option<String>| args.clone().unwrap_or_default();
     ElTorito::new(
-        &text(&typed.el_torito_system),
-        &text(&typed.el_torito_volume),
-        &text(&typed.el_torito_publisher),
+        &text(&args.el_torito_system),
+        &text(&args.el_torito_volume),
+        &text(&args.el_torito_publisher),
     )
     .map(Some)
 }
 
 /// The image; `None` for an empty path and `-`.
-pub(super) fn image(typed: &Repart) -> Option<PathBuf> {
-    let image = path(typed.image.as_ref())?;
+pub(super) fn image(args: &Repart) -> Option<PathBuf> {
+    let image = path(args.image.as_ref())?;
     (image.as_os_str() != "-").then(|| image.clone())
 }
 
 pub(super) fn options(
-    typed: &Repart,
+    args: &Repart,
     environment: &Environment,
     context: &Context,
 ) -> Result<Options> {
-    let ddi = ddi(typed)?;
-    let empty = empty(typed, ddi)?;
-    let dry_run = typed.n || flag("--dry-run", typed.dry_run.as_deref(), true)?;
-    if ddi.is_some() && path(typed.copy_source.as_ref()).is_none() {
+    let ddi = ddi(args)?;
+    let empty = empty(args, ddi)?;
+    let dry_run = args.n || flag("--dry-run", args.dry_run.as_deref(), true)?;
+    if ddi.is_some() && path(args.copy_source.as_ref()).is_none() {
         return Err(Error::parameter(
             "--make-ddi",
             "there is nothing to make it of",
             "give --copy-source=",
         ));
     }
-    let sector_size = typed.sector_size.as_deref().filter(|text| !text.is_empty());
+    let sector_size = args.sector_size.as_deref().filter(|text| !text.is_empty());
     let sector_size = sector_size.map(|text| {
         let bytes = bytes("--sector-size", text)?;
         u32::try_from(bytes).map_or_else(|_| SectorSize::new(u32::MAX), SectorSize::new)
     });
-    let grain = typed.grain_size.as_deref().filter(|text| !text.is_empty());
+    let grain = args.grain_size.as_deref().filter(|text| !text.is_empty());
     let grain = grain.map(|text| match bytes("--grain-size", text)? {
         grain if grain.is_power_of_two() && grain >= 512 => Ok(grain),
         _ => Err(Error::parameter(
@@ -326,16 +326,16 @@ pub(super) fn options(
         )),
     });
     let deferred = Deferred {
-        types: types("--defer-partitions", &typed.defer_partitions, context)?,
-        empty: flag("--defer-partitions-empty", typed.defer_partitions_empty.as_deref(), false)?,
+        types: types("--defer-partitions", &args.defer_partitions, context)?,
+        empty: flag("--defer-partitions-empty", args.defer_partitions_empty.as_deref(), false)?,
         factory_reset: flag(
             "--defer-partitions-factory-reset",
-            typed.defer_partitions_factory_reset.as_deref(),
+            args.defer_partitions_factory_reset.as_deref(),
             false,
         )?,
     };
-    let split = flag("--split", typed.split.as_deref(), false)?;
-    let image = image(typed);
+    let split = flag("--split", args.split.as_deref(), false)?;
+    let image = image(args);
     if split && image.is_none() {
         return Err(Error::parameter(
             "--split",
@@ -348,23 +348,23 @@ pub(super) fn options(
         empty,
         // A new image that is not written would be none.
         dry_run: dry_run && empty != Empty::Create,
-        size: size(typed, ddi)?,
-        seed: if ddi.is_some() && typed.seed.is_none() { None } else { seed(typed)? },
-        root: path(typed.root.as_ref()).cloned(),
-        copy_source: path(typed.copy_source.as_ref()).cloned(),
+        size: size(args, ddi)?,
+        seed: if ddi.is_some() && args.seed.is_none() { None } else { seed(args)? },
+        root: path(args.root.as_ref()).cloned(),
+        copy_source: path(args.copy_source.as_ref()).cloned(),
         sector_size: sector_size.transpose()?,
         grain: grain.transpose()?,
         deferred,
         split,
-        signer: signer(typed)?,
-        joined: joined(typed)?,
-        fstab: generated(typed)?,
-        crypttab: path(typed.generate_crypttab.as_ref()).cloned(),
-        el_torito: el_torito(typed)?,
+        signer: signer(args)?,
+        joined: joined(args)?,
+        fstab: generated(args)?,
+        crypttab: path(args.generate_crypttab.as_ref()).cloned(),
+        el_torito: el_torito(args)?,
         ext4: environment.ext4.unwrap_or(crate::ext4::Profile::Modern),
         vfat_sector_size: environment.vfat_sector_size,
         epoch: environment.epoch,
-        discard: flag("--discard", typed.discard.as_deref(), true)?,
+        discard: flag("--discard", args.discard.as_deref(), true)?,
         sync: !environment.no_sync,
         excludes_by_inode: environment.excludes,
         vfat_leaves_out: environment.vfat,

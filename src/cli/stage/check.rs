@@ -35,10 +35,10 @@ cpus=${cpus##*: }
 exec taskset -c "${cpus%%[-,]*}" "$@"
 "#;
 
-pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
+pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     // What is wrong with the options is told once, before anything is made.
-    let options = options(&typed.packages)?;
-    let asked = RequestedRules::read(&typed.canon)?;
+    let options = options(&args.packages)?;
+    let requested = RequestedRules::read(&args.normalize_args)?;
     let made = |error| Error::output("cannot make a directory for two trees", error);
     let (ground, _registration) = uninterrupted(|| {
         let ground = tempfile::tempdir_in(spool()).map_err(made)?;
@@ -49,9 +49,8 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     fs::create_dir(&elsewhere).map_err(made)?;
     let program = std::env::current_exe();
     let program = program.map_err(|error| Error::output("cannot find this program", error))?;
-    let cache = typed.packages.cache.clone().unwrap_or_else(|| ground.path().join("cache"));
-    let stage =
-        StageCommand { typed: &typed.packages, options: &options, cache: absolute(&cache)? };
+    let cache = args.packages.cache.clone().unwrap_or_else(|| ground.path().join("cache"));
+    let stage = StageCommand { args: &args.packages, options: &options, cache: absolute(&cache)? };
 
     let one = ground.path().join("tree");
     stage.run(ended_by("TERM").arg(&program), &one, false)?;
@@ -69,13 +68,13 @@ pub(super) fn run(typed: &StageCheck) -> Result<ExitCode> {
     let threads = values::threads(None)?;
     let read = |path: &Path| dir::read(path, &DirOptions { threads, ..DirOptions::default() });
     let ((mut one, _), (two, _)) = (read(&one)?, read(&two)?);
-    let canon = asked.of(&one)?;
-    canon.warning.iter().for_each(|warning| print_error(warning));
+    let normalize_args = requested.of(&one)?;
+    normalize_args.warning.iter().for_each(|warning| print_error(warning));
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
-    let found = compare(&one, &two, &canon.rules, epoch)?;
-    report(&found, typed.json)?;
+    let found = compare(&one, &two, &normalize_args.rules, epoch)?;
+    report(&found, args.json)?;
     // What is refused is not a matter of differences.
-    normalize(&mut one, &canon.rules, epoch)?;
+    normalize(&mut one, &normalize_args.rules, epoch)?;
     let is_open = found.iter().any(|difference| difference.covered_by.is_empty());
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
@@ -100,9 +99,9 @@ fn has_faketime() -> Result<bool> {
     }
 }
 
-/// `detfs stage pacman` with what was typed.
+/// `detfs stage pacman` with the arguments given.
 struct StageCommand<'a> {
-    typed: &'a PackagesArgs,
+    args: &'a PackagesArgs,
     options: &'a Options,
     cache: PathBuf,
 }
@@ -110,11 +109,11 @@ struct StageCommand<'a> {
 impl StageCommand<'_> {
     /// Adds the arguments to a command that ends in the name of this program, and runs it.
     fn run(&self, command: &mut Command, out: &Path, skew_clock: bool) -> Result<()> {
-        let Self { typed, options, cache } = self;
+        let Self { args, options, cache } = self;
         command.args(["stage", "pacman"]).arg(out).arg("--cache").arg(cache);
         command.args(options.packages.iter().map(|name| format!("--package={name}")));
         command.arg(format!("--source-date-epoch={}", options.source_date_epoch));
-        match (&typed.pacman_conf, &options.mirror) {
+        match (&args.pacman_conf, &options.mirror) {
             (Some(path), _) => command.arg("--pacman-conf").arg(absolute(path)?),
             (None, mirror) => command
                 .args(mirror.iter().map(|mirror| format!("--mirror={mirror}")))

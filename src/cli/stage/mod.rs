@@ -11,9 +11,9 @@ use crate::error::Result;
 
 pub(super) use pacman::{epoch, run as pacman};
 
-pub(super) fn run(typed: &Stage) -> Result<ExitCode> {
-    match &typed.command {
-        StageCommand::Pacman(typed) => pacman::run(typed).map(|()| ExitCode::SUCCESS),
-        StageCommand::Check(typed) => check::run(typed),
+pub(super) fn run(args: &Stage) -> Result<ExitCode> {
+    match &args.command {
+        StageCommand::Pacman(args) => pacman::run(args).map(|()| ExitCode::SUCCESS),
+        StageCommand::Check(args) => check::run(args),
     }
 }

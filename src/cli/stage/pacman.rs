@@ -20,21 +20,21 @@ const REPOSITORIES: [&str; 2] = ["core", "extra"];
 const ARCHITECTURE: &str = "x86_64";
 const DAY: i64 = 24 * 60 * 60;
 
-pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
-    let (options, locked) = resolved(typed)?;
+pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
+    let (options, locked) = resolved(args)?;
     // What can't be written is found before anything is fetched.
-    let destination = match &typed.lock {
-        Some(path) if !typed.locked => Some(replaceable(path, &typed.out)?),
+    let destination = match &args.lock {
+        Some(path) if !args.locked => Some(replaceable(path, &args.out)?),
         _ => None,
     };
     let staging = Staging {
         options: &options,
-        configuration: typed.packages.pacman_conf.as_deref(),
-        cache: typed.packages.cache.as_deref(),
+        configuration: args.packages.pacman_conf.as_deref(),
+        cache: args.packages.cache.as_deref(),
         locked: locked.as_ref(),
-        clock: typed.clock_offset.as_deref(),
+        clock: args.clock_offset.as_deref(),
     };
-    let Staged { lock, complaints } = staging.run(&typed.out)?;
+    let Staged { lock, complaints } = staging.run(&args.out)?;
     for complaint in complaints {
         print_error(&format_args!(
             "pacman: {complaint}; the tree may lack what should have been made"
@@ -58,10 +58,10 @@ pub(in crate::cli) fn run(typed: &StagePacman) -> Result<()> {
         && let Err(error) = destination.write(lock.text().as_bytes()).and_then(Output::finish)
     {
         // Without it the tree is not what was asked for. There is nothing of anyone else's in it.
-        let _ = fs::remove_dir_all(&typed.out);
+        let _ = fs::remove_dir_all(&args.out);
         return Err(error);
     }
-    print_error(&format_args!("{}: {} packages", HostPath(&typed.out), lock.packages.len()));
+    print_error(&format_args!("{}: {} packages", HostPath(&args.out), lock.packages.len()));
     Ok(())
 }
 
@@ -87,18 +87,18 @@ fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
 }
 
 /// The time that packages are told.
-pub(in crate::cli) fn epoch(typed: &StagePacman) -> Result<i64> {
-    Ok(resolved(typed)?.0.source_date_epoch)
+pub(in crate::cli) fn epoch(args: &StagePacman) -> Result<i64> {
+    Ok(resolved(args)?.0.source_date_epoch)
 }
 
 /// What is asked for, and the lock that it has to agree with.
-fn resolved(typed: &StagePacman) -> Result<(Options, Option<Lock>)> {
-    match (&typed.lock, typed.locked) {
+fn resolved(args: &StagePacman) -> Result<(Options, Option<Lock>)> {
+    match (&args.lock, args.locked) {
         (Some(path), true) => {
             let lock = read(path)?;
-            Ok((as_locked(&typed.packages, &lock)?, Some(lock)))
+            Ok((as_locked(&args.packages, &lock)?, Some(lock)))
         }
-        _ => Ok((options(&typed.packages)?, None)),
+        _ => Ok((options(&args.packages)?, None)),
     }
 }
 
@@ -110,7 +110,7 @@ fn read(path: &Path) -> Result<Lock> {
 
 /// The options of a lock, with which those that are typed must agree. Only another mirror is as good:
 /// what comes from it is held by the hashes, and mirrors forget what was locked.
-fn as_locked(typed: &PackagesArgs, lock: &Lock) -> Result<Options> {
+fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     let mut differing = Vec::new();
     let mut agree = |option: &'static str, agrees: bool| {
         if !agrees {
@@ -118,17 +118,17 @@ fn as_locked(typed: &PackagesArgs, lock: &Lock) -> Result<Options> {
         }
     };
     let locked = &lock.options;
-    agree("--package", typed.package.is_empty() || typed.package == locked.packages);
-    agree("--repo", typed.repo.is_empty() || typed.repo == locked.repositories);
-    let architecture = &typed.architecture;
+    agree("--package", args.package.is_empty() || args.package == locked.packages);
+    agree("--repo", args.repo.is_empty() || args.repo == locked.repositories);
+    let architecture = &args.architecture;
     agree("--architecture", architecture.is_none() || *architecture == locked.architecture);
-    let is_from = typed.mirror.is_some() || typed.snapshot.is_some();
-    let mirror = is_from.then(|| server(typed)).transpose()?;
+    let is_from = args.mirror.is_some() || args.snapshot.is_some();
+    let mirror = is_from.then(|| server(args)).transpose()?;
     agree("--mirror or --snapshot", mirror.is_none() || locked.mirror.is_some());
-    let epoch = values::epoch(typed.source_date_epoch.as_deref())?;
+    let epoch = values::epoch(args.source_date_epoch.as_deref())?;
     let agrees = epoch.is_none_or(|epoch| epoch.seconds == locked.source_date_epoch);
     agree("--source-date-epoch or $SOURCE_DATE_EPOCH", agrees);
-    let configuration = typed.pacman_conf.as_deref().map(configuration::digest).transpose()?;
+    let configuration = args.pacman_conf.as_deref().map(configuration::digest).transpose()?;
     if configuration.is_none() && locked.configuration.is_some() {
         return Err(Error::parameter(
             "--pacman-conf",
@@ -159,16 +159,16 @@ fn as_locked(typed: &PackagesArgs, lock: &Lock) -> Result<Options> {
 }
 
 /// What is asked for.
-pub(super) fn options(typed: &PackagesArgs) -> Result<Options> {
-    if typed.package.is_empty() {
+pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
+    if args.package.is_empty() {
         return Err(Error::parameter(
             "--package",
             "there is none",
             "name what is to be installed, say --package base",
         ));
     }
-    let typed_epoch = values::epoch(typed.source_date_epoch.as_deref())?;
-    let source_date_epoch = match (typed_epoch, &typed.snapshot) {
+    let typed_epoch = values::epoch(args.source_date_epoch.as_deref())?;
+    let source_date_epoch = match (typed_epoch, &args.snapshot) {
         (Some(epoch), _) => epoch.seconds,
         (None, Some(day)) => date(day)? * DAY,
         (None, None) => {
@@ -179,19 +179,19 @@ pub(super) fn options(typed: &PackagesArgs) -> Result<Options> {
             ));
         }
     };
-    let configuration = typed.pacman_conf.as_deref().map(configuration::digest).transpose()?;
+    let configuration = args.pacman_conf.as_deref().map(configuration::digest).transpose()?;
     let of_ours = configuration.is_none();
-    let repositories = match &*typed.repo {
+    let repositories = match &*args.repo {
         [] if of_ours => REPOSITORIES.map(str::to_owned).to_vec(),
-        typed => typed.to_vec(),
+        args => args.to_vec(),
     };
     let options = Options {
-        packages: typed.package.clone(),
-        mirror: of_ours.then(|| server(typed)).transpose()?,
+        packages: args.package.clone(),
+        mirror: of_ours.then(|| server(args)).transpose()?,
         repositories,
         configuration,
         architecture: of_ours
-            .then(|| typed.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into())),
+            .then(|| args.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into())),
         source_date_epoch,
     };
     options.check()?;
@@ -199,9 +199,9 @@ pub(super) fn options(typed: &PackagesArgs) -> Result<Options> {
 }
 
 /// The address of packages with `$repo` and `$arch`.
-fn server(typed: &PackagesArgs) -> Result<String> {
-    let mirror = typed.mirror.as_deref().map(|url| url.trim_end_matches('/'));
-    match (mirror, &typed.snapshot) {
+fn server(args: &PackagesArgs) -> Result<String> {
+    let mirror = args.mirror.as_deref().map(|url| url.trim_end_matches('/'));
+    match (mirror, &args.snapshot) {
         (Some(url), None) if url.contains("$repo") => Ok(url.into()),
         (Some(url), Some(_)) if url.contains("$repo") => Err(Error::parameter(
             "--mirror",
@@ -236,7 +236,7 @@ fn date(text: &str) -> Result<i64> {
 mod tests {
     use super::*;
 
-    fn typed() -> PackagesArgs {
+    fn args() -> PackagesArgs {
         PackagesArgs {
             package: vec!["base".into()],
             mirror: None,
@@ -263,25 +263,25 @@ mod tests {
             (Some("http://h"), Some("2026/11/23"), "http://h/repos/2026/11/23/$repo/os/$arch"),
         ] {
             let [mirror, snapshot] = [mirror, snapshot].map(|text| text.map(str::to_owned));
-            assert_eq!(server(&PackagesArgs { mirror, snapshot, ..typed() }).unwrap(), expected);
+            assert_eq!(server(&PackagesArgs { mirror, snapshot, ..args() }).unwrap(), expected);
         }
         // By `date -u -d 2026-11-23 +%s`.
         let snapshot = Some("2026/11/23".to_owned());
         let options =
-            options(&PackagesArgs { snapshot, source_date_epoch: None, ..typed() }).unwrap();
+            options(&PackagesArgs { snapshot, source_date_epoch: None, ..args() }).unwrap();
         assert_eq!(options.source_date_epoch, 1_795_392_000);
         assert_eq!(options.repositories, ["core", "extra"]);
     }
 
     #[test]
     fn mistakes_are_named() {
-        let snapshot = |day: &str| PackagesArgs { snapshot: Some(day.into()), ..typed() };
-        let mirror = |url: &str| PackagesArgs { mirror: Some(url.into()), ..typed() };
-        for (parameter, typed) in [
-            ("--package", PackagesArgs { package: Vec::new(), ..typed() }),
-            ("--package", PackagesArgs { package: vec!["-x".into()], ..typed() }),
-            ("--repo", PackagesArgs { repo: vec!["a]".into()], ..typed() }),
-            ("--source-date-epoch", PackagesArgs { source_date_epoch: None, ..typed() }),
+        let snapshot = |day: &str| PackagesArgs { snapshot: Some(day.into()), ..args() };
+        let mirror = |url: &str| PackagesArgs { mirror: Some(url.into()), ..args() };
+        for (parameter, args) in [
+            ("--package", PackagesArgs { package: Vec::new(), ..args() }),
+            ("--package", PackagesArgs { package: vec!["-x".into()], ..args() }),
+            ("--repo", PackagesArgs { repo: vec!["a]".into()], ..args() }),
+            ("--source-date-epoch", PackagesArgs { source_date_epoch: None, ..args() }),
             ("--snapshot", snapshot("2026/02/29")),
             ("--snapshot", snapshot("2026/2/9")),
             ("--snapshot", snapshot("yesterday")),
@@ -290,10 +290,10 @@ mod tests {
                 "--mirror",
                 PackagesArgs { snapshot: Some("2026/11/23".into()), ..mirror("http://$repo") },
             ),
-            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/nowhere".into()), ..typed() }),
-            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/dev/null".into()), ..typed() }),
+            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/nowhere".into()), ..args() }),
+            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/dev/null".into()), ..args() }),
         ] {
-            let error = options(&typed).unwrap_err();
+            let error = options(&args).unwrap_err();
             assert!(error.to_string().starts_with(parameter), "{error}");
             assert_eq!(error.exit_code(), 2);
         }

@@ -24,7 +24,7 @@ struct Decision {
 pub(super) struct Assignment<'a> {
     grain: u64,
     candidates: &'a [Candidate],
-    fates: Vec<Decision>,
+    decisions: Vec<Decision>,
     areas: Vec<Area>,
     /// The numbers of the areas, smallest first.
     by_size: Vec<usize>,
@@ -34,16 +34,16 @@ impl<'a> Assignment<'a> {
     /// Nothing is fitted yet, and all that can be merged is.
     pub(super) fn new(span: &Range<u64>, grain: u64, candidates: &'a [Candidate]) -> Self {
         let areas = areas(span, grain, candidates);
-        let fate = |candidate: &Candidate| Decision {
+        let decision = |candidate: &Candidate| Decision {
             fixed: matches!(candidate.presence, Presence::Foreign(_)),
             merged: candidate
                 .merge
                 .is_some_and(|merge| candidates[merge.supplement].presence == Presence::New),
             ..Decision::default()
         };
-        let fates = candidates.iter().map(fate).collect();
+        let decisions = candidates.iter().map(decision).collect();
         let by_size = (0..areas.len()).collect();
-        Self { grain, candidates, fates, areas, by_size }
+        Self { grain, candidates, decisions, areas, by_size }
     }
 
     /// Fits all in, or as many as there is room for.
@@ -54,25 +54,25 @@ impl<'a> Assignment<'a> {
     ) -> Result<Self, NoSpace> {
         let mut fit = Self::new(span, grain, candidates);
         loop {
-            let Err(shortage) = fit.allocate() else { return Ok(fit) };
+            let Err(no_space) = fit.allocate() else { return Ok(fit) };
             if fit.allocate_apart(0) {
                 return Ok(fit);
             }
             if !fit.drop_priority() {
-                return Err(shortage);
+                return Err(no_space);
             }
         }
     }
 
     /// First fit, the smallest area first.
     fn allocate(&mut self) -> Result<(), NoSpace> {
-        for fate in &mut self.fates {
-            fate.area = None;
+        for decision in &mut self.decisions {
+            decision.area = None;
         }
         let mut free: Vec<_> = self.areas.iter().map(|area| self.free_for_new(area)).collect();
         self.by_size.sort_by_key(|&area| free[area]);
         for candidate in 0..self.candidates.len() {
-            if !self.is_wanted(candidate) || self.fates[candidate].fixed {
+            if !self.is_wanted(candidate) || self.decisions[candidate].fixed {
                 continue;
             }
             let needed = self.needed(candidate);
@@ -86,7 +86,7 @@ impl<'a> Assignment<'a> {
             match self.by_size.iter().find(|&&area| free[area] >= needed) {
                 Some(&area) => {
                     free[area] -= needed;
-                    self.fates[candidate].area = Some(area);
+                    self.decisions[candidate].area = Some(area);
                 }
                 None => {
                     let largest = free.iter().copied().max().unwrap_or(0);
@@ -102,30 +102,30 @@ impl<'a> Assignment<'a> {
     fn allocate_apart(&mut self, from: usize) -> bool {
         let mergers = from..self.candidates.len();
         for target in
-            mergers.clone().filter(|&target| self.fates[target].merged).collect::<Vec<_>>()
+            mergers.clone().filter(|&target| self.decisions[target].merged).collect::<Vec<_>>()
         {
-            self.fates[target].merged = false;
+            self.decisions[target].merged = false;
             if self.allocate().is_ok() {
                 return true;
             }
-            self.fates[target].merged = true;
+            self.decisions[target].merged = true;
         }
-        for target in mergers.filter(|&target| self.fates[target].merged).collect::<Vec<_>>() {
-            self.fates[target].merged = false;
+        for target in mergers.filter(|&target| self.decisions[target].merged).collect::<Vec<_>>() {
+            self.decisions[target].merged = false;
             if self.allocate_apart(target + 1) {
                 return true;
             }
-            self.fates[target].merged = true;
+            self.decisions[target].merged = true;
         }
         false
     }
 
     /// Leaves out all candidates of the highest priority, if that is above 0, with their groups.
     fn drop_priority(&mut self) -> bool {
-        let can_go = |(candidate, fate): &(&Candidate, &Decision)| {
-            candidate.priority > 0 && !fate.dropped && !fate.fixed
+        let can_go = |(candidate, decision): &(&Candidate, &Decision)| {
+            candidate.priority > 0 && !decision.dropped && !decision.fixed
         };
-        let pairs = self.candidates.iter().zip(&self.fates);
+        let pairs = self.candidates.iter().zip(&self.decisions);
         let Some(highest) = pairs.filter(can_go).map(|(candidate, _)| candidate.priority).max()
         else {
             return false;
@@ -143,47 +143,47 @@ impl<'a> Assignment<'a> {
 
     fn drop(&mut self, index: usize) {
         if self.extent(index).is_some() {
-            self.fates[index].fixed = true;
+            self.decisions[index].fixed = true;
             return;
         }
-        self.fates[index].dropped = true;
+        self.decisions[index].dropped = true;
         // A supplement that is left out asks nothing of the partition that would do for it.
-        for (candidate, fate) in self.candidates.iter().zip(&mut self.fates) {
+        for (candidate, decision) in self.candidates.iter().zip(&mut self.decisions) {
             if candidate.merge.is_some_and(|merge| merge.supplement == index) {
-                fate.merged = false;
+                decision.merged = false;
             }
         }
     }
 
     /// Whether a candidate has a place of its own.
     pub(super) fn is_wanted(&self, index: usize) -> bool {
-        let mut mergers = self.candidates.iter().zip(&self.fates);
-        let is_merged = mergers.any(|(candidate, fate)| {
-            fate.merged && candidate.merge.is_some_and(|merge| merge.supplement == index)
+        let mut mergers = self.candidates.iter().zip(&self.decisions);
+        let is_merged = mergers.any(|(candidate, decision)| {
+            decision.merged && candidate.merge.is_some_and(|merge| merge.supplement == index)
         });
-        !self.fates[index].dropped && !is_merged
+        !self.decisions[index].dropped && !is_merged
     }
 
     /// What a candidate takes, as things are.
-    pub(super) fn demand(&self, index: usize) -> SpaceRequest {
+    pub(super) fn request(&self, index: usize) -> SpaceRequest {
         let candidate = &self.candidates[index];
-        let demand = match candidate.merge {
-            Some(merge) if self.fates[index].merged => merge.demand,
-            _ => candidate.demand,
+        let request = match candidate.merge {
+            Some(merge) if self.decisions[index].merged => merge.request,
+            _ => candidate.request,
         };
         match self.extent(index) {
-            None => demand,
-            Some(Extent { size, .. }) if self.fates[index].fixed => SpaceRequest {
+            None => request,
+            Some(Extent { size, .. }) if self.decisions[index].fixed => SpaceRequest {
                 size: SizeRange::exactly(size),
                 padding: SizeRange::ANY,
                 weight: 0,
                 padding_weight: 0,
             },
             Some(Extent { size, .. }) => {
-                let SizeRange { min, max } = demand.size;
+                let SizeRange { min, max } = request.size;
                 SpaceRequest {
                     size: SizeRange { min: min.max(size), max: max.max(size) },
-                    ..demand
+                    ..request
                 }
             }
         }
@@ -191,7 +191,7 @@ impl<'a> Assignment<'a> {
 
     /// The bytes that a candidate takes with its padding, so that the next one is aligned.
     pub(super) fn needed(&self, index: usize) -> u64 {
-        let SpaceRequest { size, padding, .. } = self.demand(index);
+        let SpaceRequest { size, padding, .. } = self.request(index);
         let start = self.start(index);
         let end = start.saturating_add(size.min).saturating_add(padding.min);
         match end.checked_next_multiple_of(self.grain) {
@@ -239,7 +239,7 @@ impl<'a> Assignment<'a> {
 
     /// Whether it is a new candidate in this area.
     pub(super) fn is_in(&self, index: usize, area: &Area) -> bool {
-        self.fates[index].area.is_some_and(|number| self.areas[number] == *area)
+        self.decisions[index].area.is_some_and(|number| self.areas[number] == *area)
     }
 
     pub(super) fn areas_by_size(&self) -> impl Iterator<Item = &Area> {
@@ -247,17 +247,17 @@ impl<'a> Assignment<'a> {
     }
 
     pub(super) fn is_fixed(&self, index: usize) -> bool {
-        self.fates[index].fixed
+        self.decisions[index].fixed
     }
 
     pub(super) fn merged(&self) -> Vec<bool> {
-        self.fates.iter().map(|fate| fate.merged && !fate.dropped).collect()
+        self.decisions.iter().map(|decision| decision.merged && !decision.dropped).collect()
     }
 
     /// The candidates that lost the right to grow.
     pub(super) fn left_alone(&self) -> Vec<usize> {
         let is_left = |&index: &usize| {
-            self.fates[index].fixed
+            self.decisions[index].fixed
                 && matches!(self.candidates[index].presence, Presence::Existing(_))
         };
         (0..self.candidates.len()).filter(is_left).collect()
@@ -268,7 +268,7 @@ impl<'a> Assignment<'a> {
         let all = || 0..self.candidates.len();
         let new = |area: Option<usize>| {
             let number = self.areas.iter().position(|it| it.after == area);
-            all().filter(move |&it| number.is_some() && self.fates[it].area == number)
+            all().filter(move |&it| number.is_some() && self.decisions[it].area == number)
         };
         let mut existing: Vec<_> = all().filter(|&it| self.extent(it).is_some()).collect();
         existing.sort_by_key(|&it| self.start(it));

@@ -70,19 +70,19 @@ fn proportion(value: u64, mut weight: u64, mut sum: u64) -> u64 {
 
 /// The room of each candidate in `order`.
 pub(super) fn share(fit: &Assignment<'_>, order: &[usize]) -> Vec<PartitionSpace> {
-    let mut rooms = vec![PartitionSpace::default(); fit.len()];
+    let mut spaces = vec![PartitionSpace::default(); fit.len()];
     for &index in order {
         if let Some(extent) = fit.extent(index) {
-            rooms[index].size = extent.size;
+            spaces[index].size = extent.size;
         }
     }
     for area in fit.areas_by_size() {
-        share_area(fit, order, area, &mut rooms);
+        share_area(fit, order, area, &mut spaces);
     }
-    rooms
+    spaces
 }
 
-fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, rooms: &mut [PartitionSpace]) {
+fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, spaces: &mut [PartitionSpace]) {
     let grain = fit.grain();
     let is_member = |index: usize| area.after == Some(index) || fit.is_in(index, area);
     let members: Vec<_> = order.iter().copied().filter(|&index| is_member(index)).collect();
@@ -93,7 +93,7 @@ fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, rooms: &mut [P
     let mut shares: Vec<_> = members
         .iter()
         .flat_map(|&of| {
-            let SpaceRequest { size, padding, weight, padding_weight } = fit.demand(of);
+            let SpaceRequest { size, padding, weight, padding_weight } = fit.request(of);
             let share = |is_fixed, bounds, weight: u32| {
                 let weight = weight.into();
                 Share { of, is_fixed, bounds, weight, given: None }
@@ -108,18 +108,18 @@ fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, rooms: &mut [P
     }
     for pair in shares.chunks_exact(2) {
         let given = |share: &Share| share.given.expect("the last phase gives to all");
-        rooms[pair[0].of] = PartitionSpace { size: given(&pair[0]), padding: given(&pair[1]) };
+        spaces[pair[0].of] = PartitionSpace { size: given(&pair[0]), padding: given(&pair[1]) };
     }
 
     for &index in members.iter().filter(|&&index| !fit.is_fixed(index)) {
-        let PartitionSpace { size, .. } = &mut rooms[index];
+        let PartitionSpace { size, .. } = &mut spaces[index];
         let most = (size.saturating_add(rest.span) / grain * grain).max(*size);
-        let grown = most.min(fit.demand(index).size.max).max(*size);
+        let grown = most.min(fit.request(index).size.max).max(*size);
         rest.charge(grown - *size);
         *size = grown;
     }
     if let Some(&last) = members.last() {
-        let PartitionSpace { padding, .. } = &mut rooms[last];
+        let PartitionSpace { padding, .. } = &mut spaces[last];
         *padding = padding.saturating_add(rest.span / grain * grain);
     }
 }

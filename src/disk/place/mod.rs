@@ -94,7 +94,7 @@ pub struct Candidate {
     /// The GUID of its type, which its number depends on.
     pub partition_type: Uuid,
     /// How much room it takes; of no account if it is foreign.
-    pub demand: SpaceRequest,
+    pub request: SpaceRequest,
     /// If not all fit, those of the highest priority above 0 are left out, or stay as they are.
     pub priority: i32,
     /// Whether it is there already.
@@ -111,7 +111,7 @@ pub struct Merge {
     /// The number of the candidate that need not be made. It can itself have no `merge`.
     pub supplement: usize,
     /// What the partition that does for both takes.
-    pub demand: SpaceRequest,
+    pub request: SpaceRequest,
 }
 
 /// The place of a partition.
@@ -174,25 +174,25 @@ impl NoSpace {
 /// Partitions that exist do not overlap and are within `span`, save for its rounding.
 ///
 /// # Errors
-/// [`Shortage`] if candidates without a priority do not fit. With many supplements this takes long
+/// [`NoSpace`] if candidates without a priority do not fit. With many supplements this takes long
 /// to find: every combination of them is tried.
 pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<Placed, NoSpace> {
     let span = round_up(span.start, grain)..span.end / grain * grain;
     let fit = Assignment::find(&span, grain, candidates)?;
     let order = fit.order();
-    let rooms = grow::share(&fit, &order);
+    let spaces = grow::share(&fit, &order);
 
     let mut starts = vec![0; candidates.len()];
     for area in fit.areas_by_size() {
         let mut at = match area.after {
-            Some(after) => fit.start(after) + rooms[after].size + rooms[after].padding,
+            Some(after) => fit.start(after) + spaces[after].size + spaces[after].padding,
             None => span.start,
         };
         at = round_up(at, grain);
         let mut left = area.size;
         for &new in order.iter().filter(|&&new| fit.is_in(new, area)) {
             starts[new] = at;
-            let taken = rooms[new].size + rooms[new].padding;
+            let taken = spaces[new].size + spaces[new].padding;
             at += taken;
             left = left.saturating_sub(taken);
             let gap = round_up(at, grain) - at;
@@ -210,8 +210,8 @@ pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<P
         places[index] = Some(Place {
             slot: slots[index],
             start: extent.map_or(starts[index], |extent| extent.start),
-            size: rooms[index].size,
-            padding: rooms[index].padding,
+            size: spaces[index].size,
+            padding: spaces[index].padding,
             old_padding: fit.free_behind(index),
         });
     }

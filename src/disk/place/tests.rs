@@ -7,7 +7,7 @@ use crate::size::GIB;
 fn new(min: u64, max: u64) -> Candidate {
     Candidate {
         partition_type: PartitionType::LinuxGeneric.guid(),
-        demand: SpaceRequest {
+        request: SpaceRequest {
             size: SizeRange { min, max },
             padding: SizeRange::ANY,
             weight: 1000,
@@ -73,14 +73,14 @@ impl Line<'_> {
                 continue;
             }
             let (value, weight) = (value.parse().unwrap(), value.parse().ok());
-            let demand = &mut candidate.demand;
+            let request = &mut candidate.request;
             match name {
-                "min" => demand.size.min = value,
-                "max" => demand.size.max = value,
-                "pmin" => demand.padding.min = value,
-                "pmax" => demand.padding.max = value,
-                "w" => demand.weight = weight.unwrap(),
-                "pw" => demand.padding_weight = weight.unwrap(),
+                "min" => request.size.min = value,
+                "max" => request.size.max = value,
+                "pmin" => request.padding.min = value,
+                "pmax" => request.padding.max = value,
+                "w" => request.weight = weight.unwrap(),
+                "pw" => request.padding_weight = weight.unwrap(),
                 _ => panic!("{name}"),
             }
         }
@@ -109,8 +109,8 @@ fn places_are_those_of_systemd_repart() {
                     let (target, supplement) = (line.index(), line.index());
                     let mut merged = new(0, u64::MAX);
                     line.settings(&mut merged);
-                    let demand = merged.demand;
-                    candidates[target].merge = Some(Merge { supplement, demand });
+                    let request = merged.request;
+                    candidates[target].merge = Some(Merge { supplement, request });
                 }
                 "=" => expected.push((
                     line.index(),
@@ -153,8 +153,8 @@ fn groups_are_left_out_together() {
 #[test]
 fn a_supplement_is_made_where_the_merged_one_does_not_fit() {
     let merged = |min| {
-        let demand = SpaceRequest { size: SizeRange { min, max: u64::MAX }, ..new(0, 0).demand };
-        let target = Candidate { merge: Some(Merge { supplement: 1, demand }), ..new(MIB, MIB) };
+        let request = SpaceRequest { size: SizeRange { min, max: u64::MAX }, ..new(0, 0).request };
+        let target = Candidate { merge: Some(Merge { supplement: 1, request }), ..new(MIB, MIB) };
         place(MIB..21 * MIB, 4096, &[target, new(2 * MIB, 2 * MIB)]).unwrap()
     };
     let placed = merged(20 * MIB);
@@ -169,17 +169,17 @@ fn a_supplement_is_made_where_the_merged_one_does_not_fit() {
 #[test]
 fn what_does_not_fit_is_told() {
     let candidates = vec![new(50 * MIB, u64::MAX); 3];
-    let shortage = place(MIB..125_812_224, 4096, &candidates).unwrap_err();
+    let no_space = place(MIB..125_812_224, 4096, &candidates).unwrap_err();
     let expected = NoSpace { candidate: 2, needed: 50 * MIB, largest: 19_902_464 };
-    assert_eq!(shortage, expected);
+    assert_eq!(no_space, expected);
     let minimal = minimal_size(4096, SectorSize::B512, &candidates);
     assert_eq!(minimal, 151 * MIB + 16384 + 512);
-    let error = shortage.error("30-srv.conf", minimal).to_string();
+    let error = no_space.error("30-srv.conf", minimal).to_string();
     assert!(error.contains("30-srv.conf") && error.contains("52428800"), "{error}");
     let extent = Extent { slot: 0, start: MIB, size: MIB };
     let tight = Candidate { presence: Presence::Existing(extent), ..new(3 * MIB, u64::MAX) };
-    let shortage = place(MIB..3 * MIB, 4096, &[tight]).unwrap_err();
-    assert_eq!(shortage, NoSpace { candidate: 0, needed: 3 * MIB, largest: 2 * MIB });
+    let no_space = place(MIB..3 * MIB, 4096, &[tight]).unwrap_err();
+    assert_eq!(no_space, NoSpace { candidate: 0, needed: 3 * MIB, largest: 2 * MIB });
 }
 
 /// Rows of the specification: what `--size=auto` made of an ESP, a root, swap and a signature.
@@ -208,7 +208,7 @@ fn modest() -> impl Strategy<Value = SizeRange> {
     (0..40 * MIB, amount()).prop_map(|(min, more)| SizeRange { min, max: min.saturating_add(more) })
 }
 
-fn demand() -> impl Strategy<Value = SpaceRequest> {
+fn request() -> impl Strategy<Value = SpaceRequest> {
     let size = prop_oneof![6 => modest(), 1 => bounds()];
     let padding = prop_oneof![6 => Just(SizeRange::ANY), 2 => modest(), 1 => bounds()];
     let weight = || prop_oneof![0..3000u32, any::<u32>()];
@@ -219,11 +219,11 @@ fn demand() -> impl Strategy<Value = SpaceRequest> {
 
 /// Candidates that are new, or there one behind the other with gaps.
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
-    let one = (demand(), -1..4i32, 0..4u8, 0..8u64, 1..8000u64, prop::option::of(0..2u32));
+    let one = (request(), -1..4i32, 0..4u8, 0..8u64, 1..8000u64, prop::option::of(0..2u32));
     prop::collection::vec(one, 1..8).prop_map(|all| {
         let mut at = 2048;
         let mut slot = 9;
-        let all = all.into_iter().map(|(demand, priority, presence, gap, size, group)| {
+        let all = all.into_iter().map(|(request, priority, presence, gap, size, group)| {
             slot -= 1;
             let start = (at + gap * 100) * 512;
             let extent = Extent { slot, start, size: size * 512 };
@@ -235,7 +235,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
             if presence != Presence::New {
                 at += gap * 100 + size;
             }
-            Candidate { demand, priority, presence, group, ..new(0, 0) }
+            Candidate { request, priority, presence, group, ..new(0, 0) }
         });
         all.collect()
     })
@@ -251,9 +251,9 @@ proptest! {
         let (span, grain) = (MIB..end.max(64 * MIB), 1 << shift);
         let minimal = minimal_size(grain, SectorSize::B512, &candidates);
         match place(span.clone(), grain, &candidates) {
-            Err(shortage) => {
-                prop_assert!(shortage.needed > shortage.largest);
-                prop_assert!(!shortage.error("it", minimal).to_string().is_empty());
+            Err(no_space) => {
+                prop_assert!(no_space.needed > no_space.largest);
+                prop_assert!(!no_space.error("it", minimal).to_string().is_empty());
             }
             Ok(placed) => {
                 let mut from = span.start;
@@ -264,19 +264,19 @@ proptest! {
                     from = start + size;
                     prop_assert!(from + padding <= span.end);
                     prop_assert!(slots.insert(slot));
-                    let Candidate { demand, presence, .. } = &candidates[index];
+                    let Candidate { request, presence, .. } = &candidates[index];
                     let left_alone = placed.left_alone.contains(&index);
                     match presence {
                         Presence::New => {
-                            let SizeRange { min, max } = demand.size;
+                            let SizeRange { min, max } = request.size;
                             prop_assert!((min..=max).contains(&size));
                             prop_assert!(start.is_multiple_of(grain));
-                            prop_assert!(padding >= demand.padding.min);
+                            prop_assert!(padding >= request.padding.min);
                         }
                         Presence::Existing(extent) if !left_alone => {
                             prop_assert!((extent.slot, extent.start) == (slot, start));
-                            prop_assert!(size >= demand.size.min.max(extent.size));
-                            prop_assert!(size <= demand.size.max.max(extent.size));
+                            prop_assert!(size >= request.size.min.max(extent.size));
+                            prop_assert!(size <= request.size.max.max(extent.size));
                         }
                         Presence::Existing(extent) | Presence::Foreign(extent) => {
                             let Extent { slot: number, start: at, size: bytes } = *extent;

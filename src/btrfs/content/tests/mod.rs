@@ -80,13 +80,13 @@ fn plain_content_is_one_piece_for_each_range() {
     ];
     let mut count = 0;
     for (number, expected) in (0..).zip(expected) {
-        let pieces = contents.candidates(file(number));
-        let found: Vec<_> = pieces.iter().map(|p| (p.from, p.len)).collect();
+        let candidates = contents.candidates(file(number));
+        let found: Vec<_> = candidates.iter().map(|p| (p.from, p.len)).collect();
         assert_eq!(found, expected, "{number}");
         assert_eq!(contents.first_candidate(file(number)), count);
         assert_eq!(contents.inline(file(number)), None);
-        for piece in pieces {
-            assert_eq!((piece.same_as, piece.stored), (count, Encoding::Plain));
+        for candidate in candidates {
+            assert_eq!((candidate.same_as, candidate.encoding), (count, Encoding::Plain));
             count += 1;
         }
     }
@@ -106,10 +106,10 @@ type Rule<'a> = &'a (dyn Fn(u32) -> DataPolicy + Sync);
 fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec<String> {
     let tree = tree(files);
     let scan = scan_holes(&tree, &HoleScanOptions::default()).unwrap();
-    let treatment = |id: InodeId| rule(u32::try_from(id.index()).unwrap() - 1);
-    let contents = encode(&tree, &scan, &treatment, options).unwrap();
+    let policy = |id: InodeId| rule(u32::try_from(id.index()).unwrap() - 1);
+    let contents = encode(&tree, &scan, &policy, options).unwrap();
     let mut codecs = Codecs::default();
-    let mut form = |stored, raw: &[u8]| match stored {
+    let mut form = |encoding, raw: &[u8]| match encoding {
         Encoding::Plain => "plain".to_owned(),
         Encoding::Compressed { at, len, compression } => {
             let mut compressed = vec![0; usize::try_from(len).unwrap()];
@@ -121,15 +121,15 @@ fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec
     let (mut facts, mut count) = (Vec::new(), 0);
     for (number, content) in (0..).zip(files) {
         if let Some(inline) = contents.inline(file(number)) {
-            facts.push(format!("{number}: inline {}", form(inline.stored, content)));
+            facts.push(format!("{number}: inline {}", form(inline.encoding, content)));
         }
-        for piece in contents.candidates(file(number)) {
+        for candidate in contents.candidates(file(number)) {
             let at = |offset| usize::try_from(offset).unwrap();
-            let raw = &content[at(piece.from)..at(piece.from + piece.len)];
-            let mut fact = format!("{number}: {}+{} ", piece.from, piece.len);
-            fact += &form(piece.stored, raw);
-            if piece.same_as != count {
-                fact += &format!(" as {}", piece.same_as);
+            let raw = &content[at(candidate.from)..at(candidate.from + candidate.len)];
+            let mut fact = format!("{number}: {}+{} ", candidate.from, candidate.len);
+            fact += &form(candidate.encoding, raw);
+            if candidate.same_as != count {
+                fact += &format!(" as {}", candidate.same_as);
             }
             facts.push(fact);
             count += 1;
@@ -169,12 +169,12 @@ fn what_is_compressed() {
             ..PLAIN
         };
         let mut expected = Vec::new();
-        for (number, (_, _, pieces)) in cases.iter().enumerate() {
-            let name = |piece: &&str| match piece.strip_suffix(" c") {
-                Some(piece) => format!("{number}: {piece} {compression}"),
-                None => format!("{number}: {piece}"),
+        for (number, (_, _, candidates)) in cases.iter().enumerate() {
+            let name = |candidate: &&str| match candidate.strip_suffix(" c") {
+                Some(candidate) => format!("{number}: {candidate} {compression}"),
+                None => format!("{number}: {candidate}"),
             };
-            expected.extend(pieces.iter().map(name));
+            expected.extend(candidates.iter().map(name));
         }
         let options = ContentOptions { spool: Some(spool.path()), ..options(2) };
         assert_eq!(facts(&files, &rule, &options), expected);
@@ -298,8 +298,8 @@ fn removed() -> (tempfile::TempDir, Tree) {
 #[test]
 fn the_first_file_that_fails_is_named() {
     let (spool, tree) = removed();
-    let treatment = |id: InodeId| DataPolicy { inline: id.index() == 2, ..PLAIN };
-    let compress = |id| DataPolicy { compression: Some(ZSTD), ..treatment(id) };
+    let policy = |id: InodeId| DataPolicy { inline: id.index() == 2, ..PLAIN };
+    let compress = |id| DataPolicy { compression: Some(ZSTD), ..policy(id) };
     for threads in [1, 2, 8] {
         let options = ContentOptions { spool: Some(spool.path()), ..options(threads) };
         let scan = HoleScan::default();
@@ -307,10 +307,10 @@ fn the_first_file_that_fails_is_named() {
         assert!(error.starts_with("01: it was removed"), "{error}");
         // What is stored in a leaf as it is need not be read for equal content.
         let dedup = ContentOptions { dedup: true, ..options };
-        let error = encode(&tree, &scan, &treatment, &dedup).unwrap_err().to_string();
+        let error = encode(&tree, &scan, &policy, &dedup).unwrap_err().to_string();
         assert!(error.starts_with("17: it was removed"), "{error}");
         // Nor anything if nothing is asked.
-        let contents = encode(&tree, &scan, &treatment, &options).unwrap();
+        let contents = encode(&tree, &scan, &policy, &options).unwrap();
         assert_eq!(contents.candidates(file(59)).len(), 1);
         assert!(contents.spool().is_none());
     }
@@ -332,9 +332,9 @@ fn a_file_that_changes_is_found() {
 fn what_can_not_be_is_refused() {
     let tree = tree(&[words(10 * K, 1)]);
     let refused = |compression, spool| {
-        let treatment = |_| DataPolicy { compression: Some(compression), ..PLAIN };
+        let policy = |_| DataPolicy { compression: Some(compression), ..PLAIN };
         let options = ContentOptions { spool, ..options(1) };
-        encode(&tree, &HoleScan::default(), &treatment, &options).unwrap_err().to_string()
+        encode(&tree, &HoleScan::default(), &policy, &options).unwrap_err().to_string()
     };
     for (compression, spool, message) in [
         (Compression::Zstd { level: 16 }, None, "the compression: zstd has no level 16; give"),
