@@ -86,10 +86,11 @@ impl Image {
 /// Whether sgdisk finds nothing wrong and nothing to warn about.
 fn sgdisk(device: &Loop) -> Result<(), String> {
     let text = text("sgdisk", &["-v", &device.0])?;
-    let complaint = ["Caution", "Warning", "Problem", "problems!", "damaged", "corrupt", "invalid"]
-        .into_iter()
-        .find(|word| text.contains(word));
-    match complaint {
+    let error_text =
+        ["Caution", "Warning", "Problem", "problems!", "damaged", "corrupt", "invalid"]
+            .into_iter()
+            .find(|word| text.contains(word));
+    match error_text {
         None if text.contains("No problems found.") => Ok(()),
         _ => Err(text),
     }

@@ -9,7 +9,7 @@ use detfs::time::Timestamp;
 use detfs::tree::FileFlags;
 use uuid::Uuid;
 
-use super::sketch::{Expected, Grown, Taste, Time, What};
+use super::sketch::{Expected, Grown, Time, Validity, What};
 
 #[derive(Debug, Arbitrary)]
 pub struct Ext4Sketch {
@@ -66,8 +66,8 @@ fn extreme(shift: u8) -> u64 {
 
 impl Ext4Sketch {
     /// The options; with [`Taste::Wild`] also those that are refused.
-    pub fn options(&self, taste: Taste) -> Options {
-        let wild = taste == Taste::Wild;
+    pub fn options(&self, taste: Validity) -> Options {
+        let wild = taste == Validity::Wild;
         let block_sizes = if wild { BLOCK_SIZES.len() } else { VALID };
         let mut label = vec![self.label[0]; usize::from(self.label_len) % 18];
         label.extend_from_slice(&self.label[1..]);

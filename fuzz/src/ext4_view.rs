@@ -26,12 +26,12 @@ pub fn check(image: Vec<u8>, model: &[Expected]) -> Verdict {
         }
         if let What::Directory(names) = &model[position].what {
             view.directory(&path, names)
-                .map_err(|complaint| format!("{}: {complaint}", Escaped(&path)))?;
+                .map_err(|error_text| format!("{}: {error_text}", Escaped(&path)))?;
             let below = names.iter().map(|(name, &child)| (child, join(&path, name)));
             pending.extend(below);
         } else {
             view.content(&path, &model[position])
-                .map_err(|complaint| format!("{}: {complaint}", Escaped(&path)))?;
+                .map_err(|error_text| format!("{}: {error_text}", Escaped(&path)))?;
         }
     }
     Ok(())
@@ -46,23 +46,23 @@ struct View<'a> {
     model: &'a [Expected],
 }
 
-fn complaint(error: ext4_view::Ext4Error) -> String {
+fn error_text(error: ext4_view::Ext4Error) -> String {
     error.to_string()
 }
 
 impl View<'_> {
     fn directory(&self, path: &[u8], names: &BTreeMap<Vec<u8>, usize>) -> Verdict {
         let mut found = BTreeSet::new();
-        for entry in self.fs.read_dir(path).map_err(complaint)? {
-            let entry = entry.map_err(complaint)?;
-            let metadata = entry.metadata().map_err(complaint)?;
-            if entry.file_type().map_err(complaint)? != metadata.file_type() {
+        for entry in self.fs.read_dir(path).map_err(error_text)? {
+            let entry = entry.map_err(error_text)?;
+            let metadata = entry.metadata().map_err(error_text)?;
+            if entry.file_type().map_err(error_text)? != metadata.file_type() {
                 return Err("an entry's file type is not that of its inode".into());
             }
             let name = entry.file_name().as_ref().to_vec();
             if let Some(&child) = names.get(&name) {
                 fields(&metadata, &self.model[child])
-                    .map_err(|complaint| format!("{}: {complaint}", Escaped(&name)))?;
+                    .map_err(|error_text| format!("{}: {error_text}", Escaped(&name)))?;
             }
             if !found.insert(name) {
                 return Err("a name is there twice".into());
@@ -74,23 +74,23 @@ impl View<'_> {
         }
         let step = names.len().div_ceil(LOOKUPS).max(1);
         for (name, &child) in names.iter().step_by(step) {
-            let metadata = self.fs.symlink_metadata(&join(path, name)[..]).map_err(complaint)?;
+            let metadata = self.fs.symlink_metadata(&join(path, name)[..]).map_err(error_text)?;
             fields(&metadata, &self.model[child])
-                .map_err(|complaint| format!("{} looked up: {complaint}", Escaped(name)))?;
+                .map_err(|error_text| format!("{} looked up: {error_text}", Escaped(name)))?;
         }
         Ok(())
     }
 
     fn content(&self, path: &[u8], node: &Expected) -> Verdict {
         match &node.what {
-            What::File(bytes) if self.fs.read(path).map_err(complaint)? != **bytes => {
+            What::File(bytes) if self.fs.read(path).map_err(error_text)? != **bytes => {
                 Err("another content".into())
             }
             // It takes no target with a name that no file can have.
             What::Symlink(target)
                 if target.split(|&byte| byte == b'/').all(|name| name.len() <= 255) =>
             {
-                let found = self.fs.read_link(path).map_err(complaint)?;
+                let found = self.fs.read_link(path).map_err(error_text)?;
                 match found.as_ref() == &target[..] {
                     true => Ok(()),
                     false => Err(format!("another target: {found:?}")),

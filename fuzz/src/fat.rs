@@ -182,20 +182,20 @@ impl Walk<'_> {
             }
             let first = u32::from(u16_at(slot, 20)) << 16 | u32::from(u16_at(slot, 26));
             let len = size(u32_at(slot, 28));
-            let complain = |complaint| format!("{}: {complaint}", name.escape_ascii());
+            let oracle_error = |error_text| format!("{}: {error_text}", name.escape_ascii());
             if attr & LABEL != 0 {
                 continue;
             } else if attr & DIRECTORY != 0 {
-                let bytes = self.take(first).map_err(complain)?;
-                self.directory(&bytes, first, own).map_err(complain)?;
+                let bytes = self.take(first).map_err(oracle_error)?;
+                self.directory(&bytes, first, own).map_err(oracle_error)?;
             } else if len == 0 {
                 if first != 0 {
-                    return Err(complain("an empty file with a cluster".into()));
+                    return Err(oracle_error("an empty file with a cluster".into()));
                 }
             } else {
-                let chain = self.take(first).map_err(complain)?.len();
+                let chain = self.take(first).map_err(oracle_error)?.len();
                 if chain != len.next_multiple_of(self.volume.cluster) {
-                    return Err(complain(format!("{chain} bytes of clusters for {len}")));
+                    return Err(oracle_error(format!("{chain} bytes of clusters for {len}")));
                 }
             }
         }

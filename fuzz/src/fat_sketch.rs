@@ -3,7 +3,7 @@
 use arbitrary::Arbitrary;
 use detfs::fat::{Options, Variant};
 
-use crate::sketch::{Taste, Time};
+use crate::sketch::{Time, Validity};
 
 #[derive(Debug, Arbitrary)]
 pub struct FatSketch {
@@ -32,8 +32,8 @@ const VARIANTS: [Variant; 3] = [Variant::Fat12, Variant::Fat16, Variant::Fat32];
 
 impl FatSketch {
     /// The options; with [`Taste::Wild`] also those that are refused.
-    pub fn options(&self, taste: Taste) -> Options {
-        let wild = taste == Taste::Wild;
+    pub fn options(&self, taste: Validity) -> Options {
+        let wild = taste == Validity::Wild;
         let size = match self.size {
             Size::Smallest => None,
             Size::Small(units) => Some(u64::from(units) << 12),

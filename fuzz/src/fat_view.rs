@@ -14,8 +14,8 @@ type Image = Cursor<Vec<u8>>;
 
 /// Reads the whole tree back and compares it with the model.
 pub fn check(image: Vec<u8>, model: &[Expected], label: Option<&str>) -> Verdict {
-    let fs = FileSystem::new(Cursor::new(image), FsOptions::new()).map_err(complaint)?;
-    let found = fs.read_volume_label_from_root_dir().map_err(complaint)?;
+    let fs = FileSystem::new(Cursor::new(image), FsOptions::new()).map_err(error_text)?;
+    let found = fs.read_volume_label_from_root_dir().map_err(error_text)?;
     let expected = label.map(str::to_ascii_uppercase);
     if found != expected {
         return Err(format!("the label is {found:?}, not {expected:?}"));
@@ -23,16 +23,16 @@ pub fn check(image: Vec<u8>, model: &[Expected], label: Option<&str>) -> Verdict
     directory(&fs.root_dir(), 0, model, b"")
 }
 
-fn complaint(error: std::io::Error) -> String {
+fn error_text(error: std::io::Error) -> String {
     error.to_string()
 }
 
 fn directory(dir: &Dir<'_, Image>, position: usize, model: &[Expected], path: &[u8]) -> Verdict {
     let What::Directory(names) = &model[position].what else { unreachable!("it is a directory") };
-    let at = |complaint: String| format!("{}: {complaint}", Escaped(path));
+    let at = |error_text: String| format!("{}: {error_text}", Escaped(path));
     let mut found = BTreeMap::new();
     for entry in dir.iter() {
-        let entry = entry.map_err(|error| at(complaint(error)))?;
+        let entry = entry.map_err(|error| at(error_text(error)))?;
         let name = entry.file_name();
         if name == "." || name == ".." {
             continue;
@@ -45,7 +45,7 @@ fn directory(dir: &Dir<'_, Image>, position: usize, model: &[Expected], path: &[
     for (name, entry) in found {
         let child = names[&name];
         let path = [path, b"/", &name].concat();
-        let at = |complaint: String| format!("{}: {complaint}", Escaped(&path));
+        let at = |error_text: String| format!("{}: {error_text}", Escaped(&path));
         node(&entry, &model[child]).map_err(at)?;
         if entry.is_dir() {
             directory(&entry.to_dir(), child, model, &path)?;
@@ -59,7 +59,7 @@ fn node(entry: &DirEntry<'_, Image>, node: &Expected) -> Verdict {
         What::Directory(_) if entry.is_dir() => {}
         What::File(bytes) if entry.is_file() => {
             let mut found = Vec::new();
-            entry.to_file().read_to_end(&mut found).map_err(complaint)?;
+            entry.to_file().read_to_end(&mut found).map_err(error_text)?;
             if entry.len() != bytes.len() as u64 || found != **bytes {
                 return Err(format!("another content of {} bytes", found.len()));
             }

@@ -32,7 +32,7 @@ use fat_sketch::FatSketch;
 pub use gpt::BytesToGpt;
 pub use image::image_of;
 pub use normal::BytesToNormal;
-use sketch::{Sketch, Taste};
+use sketch::{ArbitraryTree, Validity};
 
 /// An oracle's answer: what is wrong, and where.
 pub type Verdict<T = ()> = Result<T, String>;
@@ -44,14 +44,14 @@ const IMAGE_MAX: u64 = 1 << 31;
 #[derive(Debug, Arbitrary)]
 pub struct TreeToExt4 {
     pub options: Ext4Sketch,
-    pub tree: Sketch,
+    pub tree: ArbitraryTree,
 }
 
 /// A tree and how to make a FAT volume of it.
 #[derive(Debug, Arbitrary)]
 pub struct TreeToFat {
     pub options: FatSketch,
-    pub tree: Sketch,
+    pub tree: ArbitraryTree,
 }
 
 /// An error must say something, whatever it says.
@@ -66,7 +66,7 @@ impl TreeToExt4 {
     /// # Panics
     /// If an oracle complains, and wherever the library does.
     pub fn check(&self) -> bool {
-        let taste = self.tree.taste(Taste::Unix);
+        let taste = self.tree.taste(Validity::Unix);
         let options = self.options.options(taste);
         let mut grown = match self.tree.grow(taste) {
             Ok(grown) => grown,
@@ -104,7 +104,7 @@ impl TreeToFat {
     /// # Panics
     /// If an oracle complains, and wherever the library does.
     pub fn check(&self) -> bool {
-        let taste = self.tree.taste(Taste::Fat);
+        let taste = self.tree.taste(Validity::Fat);
         let options = self.options.options(taste);
         let grown = match self.tree.grow(taste) {
             Ok(grown) => grown,

@@ -13,7 +13,7 @@ use detfs::tree::{FileFlags, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr};
 
 /// What is drawn of a sketch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taste {
+pub enum Validity {
     /// Also what no builder or planner takes.
     Wild,
     /// What ext4 takes with blocks of any size.
@@ -25,14 +25,14 @@ pub enum Taste {
 
 /// A tree that is described but not made.
 #[derive(Debug)]
-pub struct Sketch {
+pub struct ArbitraryTree {
     /// Whether it is to be drawn with [`Taste::Wild`].
     wild: bool,
     root: Attributes,
     steps: Vec<Step>,
 }
 
-impl<'a> Arbitrary<'a> for Sketch {
+impl<'a> Arbitrary<'a> for ArbitraryTree {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let wild = u.ratio(1, 8)?;
         let root = u.arbitrary()?;
@@ -262,12 +262,12 @@ impl Text {
 }
 
 impl Name {
-    fn bytes(&self, taste: Taste) -> Vec<u8> {
+    fn bytes(&self, taste: Validity) -> Vec<u8> {
         let name = match self {
             Self::Number(number) => format!("{number}").into_bytes(),
-            Self::Text(text) => text.bytes(if taste == Taste::Wild { 300 } else { 255 }),
+            Self::Text(text) => text.bytes(if taste == Validity::Wild { 300 } else { 255 }),
             Self::Chosen(which) => {
-                let count = if taste == Taste::Wild { CHOSEN.len() } else { FAULTY };
+                let count = if taste == Validity::Wild { CHOSEN.len() } else { FAULTY };
                 CHOSEN[usize::from(*which) % count].to_vec()
             }
         };
@@ -275,7 +275,7 @@ impl Name {
     }
 }
 
-impl Taste {
+impl Validity {
     /// Makes a name of anything.
     fn name(self, mut name: Vec<u8>) -> Vec<u8> {
         if self == Self::Wild {
@@ -342,7 +342,7 @@ impl Content {
 }
 
 impl Time {
-    pub fn timestamp(&self, taste: Taste) -> Timestamp {
+    pub fn timestamp(&self, taste: Validity) -> Timestamp {
         let (seconds, nanoseconds) = match *self {
             Self::Recent(seconds) => (seconds.into(), 0),
             Self::Fine(seconds, nanoseconds) => (seconds.into(), nanoseconds),
@@ -353,7 +353,7 @@ impl Time {
             Self::Any(seconds, nanoseconds) => (seconds, nanoseconds),
         };
         let nanoseconds = match taste {
-            Taste::Wild => nanoseconds,
+            Validity::Wild => nanoseconds,
             _ => nanoseconds % 1_000_000_000,
         };
         Timestamp { seconds, nanoseconds }
@@ -362,7 +362,7 @@ impl Time {
 
 impl Acl {
     /// The form of the system call.
-    fn value(&self, mode: u16, taste: Taste) -> Vec<u8> {
+    fn value(&self, mode: u16, taste: Validity) -> Vec<u8> {
         let mut value = vec![2, 0, 0, 0];
         let mut entry = |tag: u16, permissions: u16, id: u32| {
             value.extend(tag.to_le_bytes());
@@ -379,7 +379,7 @@ impl Acl {
             entry(0x10, mode >> 3, !0);
         }
         entry(0x20, mode, !0);
-        if let (Taste::Wild, Some((at, byte))) = (taste, self.broken) {
+        if let (Validity::Wild, Some((at, byte))) = (taste, self.broken) {
             let at = usize::from(at) % value.len();
             value[at] = byte;
             value.truncate(value.len() - usize::from(byte % 3 == 0));
@@ -389,12 +389,12 @@ impl Acl {
 }
 
 impl Attribute {
-    fn xattr(&self, mode: u16, taste: Taste) -> Xattr {
+    fn xattr(&self, mode: u16, taste: Validity) -> Xattr {
         let (prefix, name, value): (&str, _, _) = match self {
             Self::User(name, value) => ("user.", name, value),
             Self::Trusted(name, value) => ("trusted.", name, value),
             Self::Security(name, value) => ("security.", name, value),
-            Self::Any(name, value) if taste == Taste::Wild => ("", name, value),
+            Self::Any(name, value) if taste == Validity::Wild => ("", name, value),
             Self::Any(name, value) => ("user.", name, value),
             Self::Capability(sets) => {
                 // Version 2: a magic number, and the permitted and inheritable sets.
@@ -411,7 +411,7 @@ impl Attribute {
             }
         };
         let (name, value) = match taste {
-            Taste::Wild => (name.bytes(300), value.bytes(1 << 16)),
+            Validity::Wild => (name.bytes(300), value.bytes(1 << 16)),
             // Three of them fit a block of 1024 bytes.
             _ => (taste.name(name.bytes(100)), value.bytes(180)),
         };
@@ -420,19 +420,19 @@ impl Attribute {
 }
 
 impl Attributes {
-    fn metadata(&self, taste: Taste, takes_flags: bool) -> Metadata {
-        let mode = if taste == Taste::Wild { self.mode } else { self.mode & 0o7777 };
+    fn metadata(&self, taste: Validity, takes_flags: bool) -> Metadata {
+        let mode = if taste == Validity::Wild { self.mode } else { self.mode & 0o7777 };
         let (uid, gid) = match self.owner {
             Owner::Root => (0, 0),
             Owner::Small(uid, gid) => (uid.into(), gid.into()),
-            Owner::Any(uid, gid) if taste == Taste::Wild => (uid, gid),
+            Owner::Any(uid, gid) if taste == Validity::Wild => (uid, gid),
             // The last number is no owner to the kernel.
             Owner::Any(uid, gid) => (uid.min(u32::MAX - 1), gid.min(u32::MAX - 1)),
         };
         let set = |attributes: &[&Attribute]| {
             let mut set: Vec<Xattr> = Vec::new();
             for xattr in attributes.iter().map(|attribute| attribute.xattr(mode, taste)) {
-                if taste == Taste::Wild || set.iter().all(|other| other.name != xattr.name) {
+                if taste == Validity::Wild || set.iter().all(|other| other.name != xattr.name) {
                     set.push(xattr);
                 }
             }
@@ -452,7 +452,7 @@ impl Attributes {
             uid,
             gid,
             mtime: self.mtime.timestamp(taste),
-            flags: match takes_flags || taste == Taste::Wild {
+            flags: match takes_flags || taste == Validity::Wild {
                 true => FileFlags::from_bits_truncate(self.flags.unwrap_or(0)),
                 false => FileFlags::empty(),
             },
@@ -476,7 +476,7 @@ fn expected(metadata: &Metadata, what: What) -> Expected {
 
 /// A tree that is being made.
 struct Growing {
-    taste: Taste,
+    taste: Validity,
     builder: TreeBuilder,
     model: Vec<Expected>,
     /// By position in the model.
@@ -497,7 +497,7 @@ impl Growing {
     /// Whether nothing, or nothing but a directory, is to be added under a name.
     fn refuses(&self, parent: usize, name: &[u8], is_directory: bool) -> bool {
         // ext4 keeps this one for itself.
-        let kept = parent == 0 && name == b"lost+found" && self.taste == Taste::Unix;
+        let kept = parent == 0 && name == b"lost+found" && self.taste == Validity::Unix;
         self.taken.len() == NAMES_MAX
             || kept && !is_directory
             || self.taken.contains(&(parent, self.taste.fold(name)))
@@ -569,10 +569,10 @@ impl Growing {
                 let metadata = attributes.metadata(taste, true);
                 self.add(*parent, name.bytes(taste), metadata, What::File(Arc::new(bytes)));
             }
-            Step::Symlink { .. } | Step::Special { .. } if taste == Taste::Fat => {}
+            Step::Symlink { .. } | Step::Special { .. } if taste == Validity::Fat => {}
             Step::Symlink { parent, name, attributes, target } => {
                 let target = match taste {
-                    Taste::Wild => target.bytes(5000),
+                    Validity::Wild => target.bytes(5000),
                     _ => taste.name(target.bytes(1023)),
                 };
                 let metadata = attributes.metadata(taste, false);
@@ -580,7 +580,7 @@ impl Growing {
             }
             Step::Special { parent, name, attributes, special } => {
                 let fit = |major: u32, minor: u32| match taste {
-                    Taste::Wild => (major, minor),
+                    Validity::Wild => (major, minor),
                     _ => (major % (1 << 12), minor % (1 << 20)),
                 };
                 let what = match *special {
@@ -610,7 +610,7 @@ impl Growing {
                     Count::Dozens(count) => u16::from(count % 64),
                     Count::Many(count) => count % 600,
                 };
-                let stem = stem.bytes(if taste == Taste::Fat { 40 } else { 240 });
+                let stem = stem.bytes(if taste == Validity::Fat { 40 } else { 240 });
                 let mut first = None;
                 for number in 0..count {
                     let name = taste.name([&stem, format!("{number}").as_bytes()].concat());
@@ -618,7 +618,7 @@ impl Growing {
                         Some(position) => self.link(*parent, name, position),
                         None => {
                             let what = match taste {
-                                Taste::Fat => What::File(Arc::default()),
+                                Validity::Fat => What::File(Arc::default()),
                                 _ => What::Fifo,
                             };
                             first = self.add(*parent, name, Metadata::default(), what);
@@ -630,18 +630,18 @@ impl Growing {
     }
 }
 
-impl Sketch {
+impl ArbitraryTree {
     /// How to draw it if `tame` is what the planner takes.
     #[allow(dead_code, reason = "the random tests have no use for wild trees")]
-    pub fn taste(&self, tame: Taste) -> Taste {
-        if self.wild { Taste::Wild } else { tame }
+    pub fn taste(&self, tame: Validity) -> Validity {
+        if self.wild { Validity::Wild } else { tame }
     }
 
     /// Makes the tree.
     ///
     /// # Errors
     /// Those of the tree builder for the tree as a whole. A node that it refuses is left out.
-    pub fn grow(&self, taste: Taste) -> Result<Grown> {
+    pub fn grow(&self, taste: Validity) -> Result<Grown> {
         let root = self.root.metadata(taste, true);
         let mut growing = Growing {
             taste,

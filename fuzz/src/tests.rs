@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::bytes::{u16_at, u32_at};
 use crate::ext4_sketch::adapt;
 use crate::image_of;
-use crate::sketch::{Grown, Sketch, Taste};
+use crate::sketch::{ArbitraryTree, Grown, Validity};
 use crate::{TreeToExt4, TreeToFat};
 
 /// Bytes that look random, of a linear congruential generator.
@@ -25,15 +25,16 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-fn grow(taste: Taste) -> (Grown, HoleScan) {
+fn grow(taste: Validity) -> (Grown, HoleScan) {
     let bytes = bytes(24, 700);
-    let grown = Sketch::arbitrary(&mut Unstructured::new(&bytes)).unwrap().grow(taste).unwrap();
+    let grown =
+        ArbitraryTree::arbitrary(&mut Unstructured::new(&bytes)).unwrap().grow(taste).unwrap();
     let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
     (grown, scan)
 }
 
 fn ext4_image() -> (Vec<u8>, Grown) {
-    let (mut grown, scan) = grow(Taste::Unix);
+    let (mut grown, scan) = grow(Validity::Unix);
     let options = ext4::Options {
         uuid: Uuid::from_u128(1),
         hash_seed: Uuid::from_u128(2),
@@ -125,7 +126,7 @@ fn what_checksums_do_not_cover_is_found() {
 
 #[test]
 fn broken_volumes_are_found() {
-    let (grown, _) = grow(Taste::Fat);
+    let (grown, _) = grow(Validity::Fat);
     for variant in [fat::Variant::Fat12, fat::Variant::Fat16, fat::Variant::Fat32] {
         let options = fat::Options {
             size: None,

@@ -8,7 +8,7 @@ use detfs::layout::Fill;
 use proptest::prelude::*;
 
 use crate::image::Image;
-use crate::oracle::{complaints, expected, extracted};
+use crate::oracle::{expected, extracted, warnings};
 use crate::sample::{Sample, options, pattern};
 
 /// Names that every system takes, of all the kinds that are stored differently.
@@ -90,7 +90,7 @@ proptest! {
             return Ok(());
         }
         let image = Image::new(sample, &options);
-        prop_assert_eq!(complaints(&image), None);
+        prop_assert_eq!(warnings(&image), None);
         prop_assert_eq!(image.as_read().0, image.plan.variant);
         prop_assert!(extracted(&image) == wanted);
     }

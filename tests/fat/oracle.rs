@@ -22,7 +22,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// What fsck.fat complains about; its exit status alone does not tell.
-pub(crate) fn complaints(image: &Image) -> Option<String> {
+pub(crate) fn warnings(image: &Image) -> Option<String> {
     let output = run(Command::new("fsck.fat").arg("-n").arg(&image.path));
     let said = text(&output.stdout) + &text(&output.stderr);
     let lines: Vec<_> = said.lines().collect();
@@ -38,7 +38,7 @@ pub(crate) fn complaints(image: &Image) -> Option<String> {
 }
 
 pub(crate) fn check(image: &Image) {
-    assert_eq!(complaints(image), None);
+    assert_eq!(warnings(image), None);
     let (variant, clusters) = image.as_read();
     assert_eq!(variant, image.plan.variant, "{clusters} clusters");
 }
@@ -162,7 +162,7 @@ fn fsck_complains_about_damage() {
     ] {
         let image = image();
         image.write(offset, bytes);
-        assert!(complaints(&image).is_some(), "{what}");
+        assert!(warnings(&image).is_some(), "{what}");
     }
 }
 

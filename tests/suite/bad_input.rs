@@ -24,13 +24,13 @@ pub const UNREPRESENTABLE: i32 = 3;
 const INPUT_OUTPUT: i32 = 4;
 
 /// A small tree and an empty directory for the output.
-struct Ground {
+struct Fixture {
     scratch: TempDir,
     tree: PathBuf,
     results: PathBuf,
 }
 
-impl Ground {
+impl Fixture {
     /// Makes the tree by a shell script that runs in it.
     fn new(script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
@@ -96,20 +96,20 @@ fn check_message(what: &str, status: Option<i32>, stderr: &[u8], code: i32, word
 
 #[test]
 fn the_ground_is_sound() {
-    let ground = Ground::new("mkdir -p efi/EFI; echo x >efi/EFI/x; echo x >file");
-    succeed(&mut ground.mkimage(&[]));
-    assert_eq!(names(&ground.results), BTreeSet::from(["image".into()]));
-    let vfat = Ground::new("rm -r etc; echo x >file");
+    let fixture = Fixture::new("mkdir -p efi/EFI; echo x >efi/EFI/x; echo x >file");
+    succeed(&mut fixture.mkimage(&[]));
+    assert_eq!(names(&fixture.results), BTreeSet::from(["image".into()]));
+    let vfat = Fixture::new("rm -r etc; echo x >file");
     succeed(&mut vfat.mkfs("vfat", &[]));
     assert_eq!(names(&vfat.results), BTreeSet::from(["image".into()]));
 }
 
 #[test]
 fn parameters_out_of_range() {
-    let ground = Ground::new(":");
+    let fixture = Fixture::new(":");
     let with = |options: &[&str]| {
         let mut command = detfs(["mkimage"]);
-        command.arg(&ground.tree).arg(ground.out()).arg("--architecture=x86-64").args(options);
+        command.arg(&fixture.tree).arg(fixture.out()).arg("--architecture=x86-64").args(options);
         command
     };
     for (options, words) in [
@@ -123,41 +123,41 @@ fn parameters_out_of_range() {
         (&["--size=12q"], &["--size", "12q"]),
         (&["--ext4-profile=none"], &["--ext4-profile", "none"]),
     ] {
-        ground.refused(&mut with(options), USAGE, words);
+        fixture.refused(&mut with(options), USAGE, words);
     }
     let mut command = with(&[]);
     command.env("SOURCE_DATE_EPOCH", "yesterday");
-    ground.refused(&mut command, USAGE, &["SOURCE_DATE_EPOCH", "yesterday"]);
+    fixture.refused(&mut command, USAGE, &["SOURCE_DATE_EPOCH", "yesterday"]);
 }
 
 #[test]
 fn a_tree_that_is_none() {
-    let ground = Ground::new("echo x >file; ln -s . link");
+    let fixture = Fixture::new("echo x >file; ln -s . link");
     for name in ["file", "missing"] {
-        let path = ground.tree.join(name);
-        let output = mkimage(&path, &ground.out(), EPOCH, &[]).output().unwrap();
+        let path = fixture.tree.join(name);
+        let output = mkimage(&path, &fixture.out(), EPOCH, &[]).output().unwrap();
         let code = output.status.code();
         assert!(matches!(code, Some(USAGE | INPUT_OUTPUT)), "{name}: {output:?}");
         check_message(name, code, &output.stderr, code.unwrap(), &[path.to_str().unwrap()]);
-        assert!(names(&ground.results).is_empty());
+        assert!(names(&fixture.results).is_empty());
     }
 }
 
 #[test]
 fn an_unreadable_file() {
     require_root();
-    let ground = Ground::new("mkdir dir; echo x >dir/secret; chmod 600 dir/secret");
-    fs::set_permissions(ground.scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(&ground.results, fs::Permissions::from_mode(0o777)).unwrap();
-    let program = ground.scratch.path().join("detfs");
+    let fixture = Fixture::new("mkdir dir; echo x >dir/secret; chmod 600 dir/secret");
+    fs::set_permissions(fixture.scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&fixture.results, fs::Permissions::from_mode(0o777)).unwrap();
+    let program = fixture.scratch.path().join("detfs");
     copy_program(&program);
     let mut command = Command::new(program);
-    command.env_clear().args(ground.mkimage(&[]).get_args()).uid(65_534).gid(65_534);
-    ground.refused(&mut command, INPUT_OUTPUT, &["dir/secret", "permission denied"]);
+    command.env_clear().args(fixture.mkimage(&[]).get_args()).uid(65_534).gid(65_534);
+    fixture.refused(&mut command, INPUT_OUTPUT, &["dir/secret", "permission denied"]);
 
     let script = "rm dir/secret; mkdir dir/closed; chmod 700 dir/closed";
-    shell(&format!("cd $1; {script}"), &[&ground.tree]);
-    ground.refused(&mut command, INPUT_OUTPUT, &["dir/closed", "permission denied"]);
+    shell(&format!("cd $1; {script}"), &[&fixture.tree]);
+    fixture.refused(&mut command, INPUT_OUTPUT, &["dir/closed", "permission denied"]);
 }
 
 /// The program is stopped by a full pipe while it writes what comes first; what comes last in
@@ -172,13 +172,13 @@ fn a_file_that_changes_while_it_is_read() {
         ("sleep 0.01; printf x | dd of=$1/z-late conv=notrunc status=none", "z-late"),
         ("rm $1/z-late", "z-late"),
     ] {
-        let ground = Ground::new(make);
-        let mut command = mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]);
+        let fixture = Fixture::new(make);
+        let mut command = mkfs("ext4", &fixture.tree, Path::new("-"), EPOCH, &[]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         stdout.read_exact(&mut [0; 4096]).unwrap();
-        shell(change, &[&ground.tree]);
+        shell(change, &[&fixture.tree]);
         std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
         let output = child.wait_with_output().unwrap();
         check_message(change, output.status.code(), &output.stderr, INPUT_OUTPUT, &[word]);
@@ -198,118 +198,118 @@ fn names_that_fat_does_not_hold() {
         ("ln -s x efi/EFI/link", &["efi/EFI/link"]),
         ("mkfifo efi/EFI/fifo", &["efi/EFI/fifo"]),
     ] {
-        let ground = Ground::new(&format!("mkdir -p efi/EFI; {make}"));
-        ground.refused(&mut ground.mkimage(&[]), UNREPRESENTABLE, words);
+        let fixture = Fixture::new(&format!("mkdir -p efi/EFI; {make}"));
+        fixture.refused(&mut fixture.mkimage(&[]), UNREPRESENTABLE, words);
     }
 }
 
 #[test]
 fn a_file_too_large_for_fat() {
-    let ground = Ground::new("mkdir -p efi/EFI; truncate -s 4G efi/EFI/large");
-    ground.refused(&mut ground.mkimage(&[]), UNREPRESENTABLE, &["efi/EFI/large", "4294967295"]);
+    let fixture = Fixture::new("mkdir -p efi/EFI; truncate -s 4G efi/EFI/large");
+    fixture.refused(&mut fixture.mkimage(&[]), UNREPRESENTABLE, &["efi/EFI/large", "4294967295"]);
 }
 
 #[test]
 fn an_esp_smaller_than_its_content() {
-    let ground = Ground::new("mkdir -p efi/EFI; truncate -s 40M efi/EFI/large");
-    let mut command = ground.mkimage(&["--esp-size=33M"]);
-    ground.refused(&mut command, UNREPRESENTABLE, &["--esp-size"]);
+    let fixture = Fixture::new("mkdir -p efi/EFI; truncate -s 40M efi/EFI/large");
+    let mut command = fixture.mkimage(&["--esp-size=33M"]);
+    fixture.refused(&mut command, UNREPRESENTABLE, &["--esp-size"]);
 }
 
 #[test]
 fn an_xattr_and_links_that_ext4_does_not_hold() {
-    let ground = Ground::new(":");
+    let fixture = Fixture::new(":");
     // ext4 itself can't be the source of either.
     let source = Mounted::new("tmpfs", "size=64m,nr_inodes=1000", None).unwrap();
     let script = "mkdir $1/dir; : >$1/dir/file
         setfattr -n trusted.large -v $(head -c 5000 /dev/zero | tr '\\0' x) $1/dir/file";
     shell(script, &[source.path()]);
-    let mut command = mkfs("ext4", source.path(), &ground.out(), EPOCH, &[]);
-    ground.refused(&mut command, UNREPRESENTABLE, &["dir/file", "trusted.large", "5000"]);
+    let mut command = mkfs("ext4", source.path(), &fixture.out(), EPOCH, &[]);
+    fixture.refused(&mut command, UNREPRESENTABLE, &["dir/file", "trusted.large", "5000"]);
 
     let source = Mounted::new("tmpfs", "size=256m,nr_inodes=100000", None).unwrap();
     fs::write(source.path().join("first"), "x").unwrap();
     for link in 0..64_999 {
         fs::hard_link(source.path().join("first"), source.path().join(format!("l{link}"))).unwrap();
     }
-    let mut command = mkfs("ext4", source.path(), &ground.out(), EPOCH, &[]);
+    let mut command = mkfs("ext4", source.path(), &fixture.out(), EPOCH, &[]);
     succeed(&mut command);
-    fs::remove_file(ground.out()).unwrap();
+    fs::remove_file(fixture.out()).unwrap();
     fs::hard_link(source.path().join("first"), source.path().join("one-too-many")).unwrap();
-    ground.refused(&mut command, UNREPRESENTABLE, &["first", "65001", "65000"]);
+    fixture.refused(&mut command, UNREPRESENTABLE, &["first", "65001", "65000"]);
 }
 
 #[test]
 fn a_size_too_small_for_the_tree() {
-    let ground = Ground::new("head -c 20M /dev/urandom >large");
-    ground.refused(&mut ground.mkimage(&["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
-    ground.refused(&mut ground.mkfs("ext4", &["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
+    let fixture = Fixture::new("head -c 20M /dev/urandom >large");
+    fixture.refused(&mut fixture.mkimage(&["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
+    fixture.refused(&mut fixture.mkfs("ext4", &["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
 }
 
 /// An error of the system is no sign that there is nothing.
 #[test]
 fn an_output_that_cannot_be_looked_at_is_not_replaced() {
-    let ground = Ground::new("");
-    symlink("image", ground.out()).unwrap();
+    let fixture = Fixture::new("");
+    symlink("image", fixture.out()).unwrap();
     let words = ["image", "too many levels of symbolic links"];
-    ground.refused(&mut ground.mkfs("ext4", &["--force"]), INPUT_OUTPUT, &words);
-    let manifest = ground.results.join("manifest");
-    fs::remove_file(ground.out()).unwrap();
+    fixture.refused(&mut fixture.mkfs("ext4", &["--force"]), INPUT_OUTPUT, &words);
+    let manifest = fixture.results.join("manifest");
+    fs::remove_file(fixture.out()).unwrap();
     symlink("manifest", &manifest).unwrap();
-    let mut command = ground.mkfs("ext4", &["--force"]);
+    let mut command = fixture.mkfs("ext4", &["--force"]);
     command.arg("--manifest").arg(&manifest);
-    ground.refused(&mut command, INPUT_OUTPUT, &["manifest", "too many levels"]);
+    fixture.refused(&mut command, INPUT_OUTPUT, &["manifest", "too many levels"]);
 }
 
 #[test]
 fn an_output_inside_the_tree() {
-    let ground = Ground::new("mkdir dir");
-    symlink(ground.tree.join("dir"), ground.results.join("link")).unwrap();
+    let fixture = Fixture::new("mkdir dir");
+    symlink(fixture.tree.join("dir"), fixture.results.join("link")).unwrap();
     for out in [
-        ground.tree.join("image"),
-        ground.tree.join("dir/image"),
-        ground.results.join("link/image"),
+        fixture.tree.join("image"),
+        fixture.tree.join("dir/image"),
+        fixture.results.join("link/image"),
     ] {
-        let mut command = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
-        ground.refused(&mut command, USAGE, &[out.to_str().unwrap()]);
-        assert_eq!(names(&ground.tree), BTreeSet::from(["dir".into(), "etc".into()]));
-        assert!(names(&ground.tree.join("dir")).is_empty());
+        let mut command = mkimage(&fixture.tree, &out, EPOCH, &["--architecture=x86-64"]);
+        fixture.refused(&mut command, USAGE, &[out.to_str().unwrap()]);
+        assert_eq!(names(&fixture.tree), BTreeSet::from(["dir".into(), "etc".into()]));
+        assert!(names(&fixture.tree.join("dir")).is_empty());
     }
 }
 
 #[test]
 fn a_standard_output_inside_the_tree() {
-    let ground = Ground::new("mkdir dir");
-    let inside = ground.tree.join("dir/image");
+    let fixture = Fixture::new("mkdir dir");
+    let inside = fixture.tree.join("dir/image");
     let stdout = || File::create(&inside).unwrap();
     for mut command in [
-        mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]),
-        mkimage(&ground.tree, Path::new("-"), EPOCH, &["--architecture=x86-64"]),
+        mkfs("ext4", &fixture.tree, Path::new("-"), EPOCH, &[]),
+        mkimage(&fixture.tree, Path::new("-"), EPOCH, &["--architecture=x86-64"]),
     ] {
         check(command.stdout(stdout()), USAGE, &[inside.to_str().unwrap(), "inside the tree"]);
         assert_eq!(fs::metadata(&inside).unwrap().len(), 0);
     }
     // Elsewhere it is as good as any.
-    let outside = File::create(ground.out()).unwrap();
-    let mut command = mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]);
+    let outside = File::create(fixture.out()).unwrap();
+    let mut command = mkfs("ext4", &fixture.tree, Path::new("-"), EPOCH, &[]);
     succeed(command.stdout(outside));
-    assert!(fs::metadata(ground.out()).unwrap().len() > 1 << 20);
+    assert!(fs::metadata(fixture.out()).unwrap().len() > 1 << 20);
 }
 
 #[test]
 fn an_output_named_as_another_format() {
-    let ground = Ground::new(":");
+    let fixture = Fixture::new(":");
     for name in ["image.qcow2", "image.vhd", "image.VMDK", "image.img.zst", "image.raw.gz"] {
-        let out = ground.results.join(name);
-        let config = ground.scratch.path().join("image.toml");
+        let out = fixture.results.join(name);
+        let config = fixture.scratch.path().join("image.toml");
         let text = format!("source-date-epoch = 1\n[image]\ntree = \"tree\"\nout = {out:?}\n");
         fs::write(&config, text).unwrap();
         let words = [out.to_str().unwrap(), "raw", "--format raw"];
-        let mut mkimage = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
-        ground.refused(&mut mkimage, USAGE, &words);
-        let mut mkfs = mkfs("ext4", &ground.tree, &out, EPOCH, &[]);
-        ground.refused(&mut mkfs, USAGE, &words);
-        ground.refused(detfs(["build"]).arg(&config), USAGE, &words);
+        let mut mkimage = mkimage(&fixture.tree, &out, EPOCH, &["--architecture=x86-64"]);
+        fixture.refused(&mut mkimage, USAGE, &words);
+        let mut mkfs = mkfs("ext4", &fixture.tree, &out, EPOCH, &[]);
+        fixture.refused(&mut mkfs, USAGE, &words);
+        fixture.refused(detfs(["build"]).arg(&config), USAGE, &words);
         succeed(mkfs.arg("--format=raw"));
         succeed(mkimage.args(["--format=raw", "--force"]));
         fs::remove_file(&out).unwrap();
@@ -318,11 +318,11 @@ fn an_output_named_as_another_format() {
 
 #[test]
 fn an_output_that_exists() {
-    let ground = Ground::new(":");
-    fs::write(ground.out(), "precious").unwrap();
-    let mut command = ground.mkimage(&[]);
-    let out = ground.out();
-    ground.refused(&mut command, USAGE, &[out.to_str().unwrap(), "--force"]);
+    let fixture = Fixture::new(":");
+    fs::write(fixture.out(), "precious").unwrap();
+    let mut command = fixture.mkimage(&[]);
+    let out = fixture.out();
+    fixture.refused(&mut command, USAGE, &[out.to_str().unwrap(), "--force"]);
     assert_eq!(fs::read(&out).unwrap(), b"precious");
     succeed(command.arg("--force"));
     assert!(fs::metadata(&out).unwrap().len() > 1 << 20);
@@ -331,56 +331,56 @@ fn an_output_that_exists() {
 /// Where `/dev/stdout` leads if that is a file.
 #[test]
 fn an_output_that_the_system_names() {
-    let ground = Ground::new(":");
+    let fixture = Fixture::new(":");
     let out = Path::new("/proc/self/fd/1");
-    let mut command = mkimage(&ground.tree, out, EPOCH, &["--architecture=x86-64", "--force"]);
-    let stdout = File::create(ground.out()).unwrap();
+    let mut command = mkimage(&fixture.tree, out, EPOCH, &["--architecture=x86-64", "--force"]);
+    let stdout = File::create(fixture.out()).unwrap();
     check(command.stdout(stdout), USAGE, &["/proc/self/fd/1", "or - for the standard output"]);
 }
 
 #[test]
 fn a_full_disk() {
-    let ground = Ground::new("head -c 32M /dev/urandom >large");
+    let fixture = Fixture::new("head -c 32M /dev/urandom >large");
     let small = Mounted::new("tmpfs", "size=8m", None).unwrap();
     let out = small.path().join("image");
     let options = ["--architecture=x86-64", "--normalize=none"];
-    let mut command = mkimage(&ground.tree, &out, EPOCH, &options);
+    let mut command = mkimage(&fixture.tree, &out, EPOCH, &options);
     check(&mut command, INPUT_OUTPUT, &[out.to_str().unwrap(), "no space left"]);
     assert!(names(small.path()).is_empty());
 
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let mut command = mkfs("ext4", &ground.tree, Path::new("-"), EPOCH, &[]);
+    let mut command = mkfs("ext4", &fixture.tree, Path::new("-"), EPOCH, &[]);
     check(command.stdout(full), INPUT_OUTPUT, &["no space left"]);
 }
 
 #[test]
 fn an_output_directory_that_is_missing() {
-    let ground = Ground::new(":");
-    let out = ground.results.join("missing/image");
-    let mut command = mkimage(&ground.tree, &out, EPOCH, &["--architecture=x86-64"]);
-    ground.refused(&mut command, INPUT_OUTPUT, &[out.to_str().unwrap()]);
+    let fixture = Fixture::new(":");
+    let out = fixture.results.join("missing/image");
+    let mut command = mkimage(&fixture.tree, &out, EPOCH, &["--architecture=x86-64"]);
+    fixture.refused(&mut command, INPUT_OUTPUT, &[out.to_str().unwrap()]);
 }
 
 /// Killed at any moment, the program leaves nothing under the final name.
 #[test]
 fn a_kill_at_any_moment() {
-    let ground = Ground::new("for n in 1 2 3 4; do head -c 32M /dev/urandom >file-$n; done");
+    let fixture = Fixture::new("for n in 1 2 3 4; do head -c 32M /dev/urandom >file-$n; done");
     let mut killed = 0;
     for delay in [0, 2, 5, 10, 20, 40, 60, 80, 120, 160, 240, 320] {
-        let mut command = ground.mkimage(&["--threads=1"]);
+        let mut command = fixture.mkimage(&["--threads=1"]);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         sleep(Duration::from_millis(delay));
         child.kill().unwrap();
         let status = child.wait().unwrap();
         if status.signal().is_some() {
             killed += 1;
-            assert!(!ground.out().exists(), "{delay} ms");
+            assert!(!fixture.out().exists(), "{delay} ms");
         } else {
             assert!(status.success());
-            fs::remove_file(ground.out()).unwrap();
+            fs::remove_file(fixture.out()).unwrap();
         }
     }
     assert!(killed >= 3, "only {killed} builds were killed before they ended");
     // What was left under other names does not stand in the way.
-    succeed(&mut ground.mkimage(&[]));
+    succeed(&mut fixture.mkimage(&[]));
 }

@@ -21,13 +21,13 @@ enum Target {
 }
 
 /// A tree that every user can read, and a place where every user can write.
-struct Ground {
+struct Fixture {
     target: Target,
     scratch: TempDir,
     tree: PathBuf,
 }
 
-impl Ground {
+impl Fixture {
     fn new(target: Target) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -93,61 +93,61 @@ fn wrapped(prefix: &[&str], command: &Command) -> Command {
 }
 
 fn the_surroundings_do_not_matter(target: Target) {
-    let ground = Ground::new(target);
-    let tree = ground.tree.as_path();
-    let expected = ground.hash(&mut ground.command(tree));
+    let fixture = Fixture::new(target);
+    let tree = fixture.tree.as_path();
+    let expected = fixture.hash(&mut fixture.command(tree));
     let check = |what: &str, command: &mut Command| {
-        assert_eq!(ground.hash(command), expected, "{what}");
+        assert_eq!(fixture.hash(command), expected, "{what}");
     };
-    check("the same again", &mut ground.command(tree));
+    check("the same again", &mut fixture.command(tree));
     for threads in ["1", "2", "3", "16"] {
-        check(threads, ground.command(tree).args(["--threads", threads]));
+        check(threads, fixture.command(tree).args(["--threads", threads]));
     }
     let locale = [("TZ", "Asia/Kathmandu"), ("LANG", "tr_TR.UTF-8"), ("LC_ALL", "tr_TR.UTF-8")];
-    check("time zone and locale", ground.command(tree).envs(locale));
+    check("time zone and locale", fixture.command(tree).envs(locale));
     let others = [("HOME", "/"), ("E2FSPROGS_FAKE_TIME", "1"), ("SOURCE_DATE_EPOCH", "1")];
-    check("environment", ground.command(tree).envs(others));
+    check("environment", fixture.command(tree).envs(others));
     let umask = ["sh", "-c", "umask 077; exec \"$0\" \"$@\""];
-    check("umask", &mut wrapped(&umask, &ground.command(tree)));
-    check("working directory", ground.command(Path::new(".")).current_dir(tree));
-    check("relative path", ground.command(Path::new("tree")).current_dir(ground.scratch.path()));
+    check("umask", &mut wrapped(&umask, &fixture.command(tree)));
+    check("working directory", fixture.command(Path::new(".")).current_dir(tree));
+    check("relative path", fixture.command(Path::new("tree")).current_dir(fixture.scratch.path()));
     let time = ["faketime", "2031-07-09 03:04:05"];
     // Times of files are part of the image and stay.
-    check("clock", wrapped(&time, &ground.command(tree)).env("NO_FAKE_STAT", "1"));
+    check("clock", wrapped(&time, &fixture.command(tree)).env("NO_FAKE_STAT", "1"));
 
     // Where another user can run it.
-    let program = ground.scratch.path().join("detfs");
+    let program = fixture.scratch.path().join("detfs");
     copy_program(&program);
     let mut command = Command::new(program);
-    command.args(ground.command(tree).get_args()).uid(65_534).gid(65_534);
+    command.args(fixture.command(tree).get_args()).uid(65_534).gid(65_534);
     check("user", &mut command);
 }
 
 fn the_copy_of_the_tree_does_not_matter(target: Target) {
-    let ground = Ground::new(target);
-    let expected = ground.hash(&mut ground.command(&ground.tree));
+    let fixture = Fixture::new(target);
+    let expected = fixture.hash(&mut fixture.command(&fixture.tree));
     let tmpfs = Mounted::new("tmpfs", "size=1g", None).unwrap();
-    ground.copied(tmpfs.path(), 7, Sparseness::Most);
-    assert_eq!(ground.hash(&mut ground.command(tmpfs.path())), expected, "tmpfs");
-    let btrfs = btrfs(ground.scratch.path());
-    ground.copied(btrfs.path(), 8, Sparseness::Least);
-    assert_eq!(ground.hash(&mut ground.command(btrfs.path())), expected, "btrfs");
+    fixture.copied(tmpfs.path(), 7, Sparseness::Most);
+    assert_eq!(fixture.hash(&mut fixture.command(tmpfs.path())), expected, "tmpfs");
+    let btrfs = btrfs(fixture.scratch.path());
+    fixture.copied(btrfs.path(), 8, Sparseness::Least);
+    assert_eq!(fixture.hash(&mut fixture.command(btrfs.path())), expected, "btrfs");
 }
 
 /// What a device had on it before is not to be seen.
 fn what_was_there_before_does_not_matter(target: Target) {
-    let ground = Ground::new(target);
-    succeed(&mut ground.command(&ground.tree));
-    let size = fs::metadata(ground.out()).unwrap().len();
+    let fixture = Fixture::new(target);
+    succeed(&mut fixture.command(&fixture.tree));
+    let size = fs::metadata(fixture.out()).unwrap().len();
     // A given size has an image of its own: ext4 has fewer inodes then.
     let sized = ["--force".to_owned(), format!("--size={size}")];
-    let expected = ground.hash(ground.command(&ground.tree).args(&sized));
-    let dirty = ground.scratch.path().join("dirty");
+    let expected = fixture.hash(fixture.command(&fixture.tree).args(&sized));
+    let dirty = fixture.scratch.path().join("dirty");
     shell("tr '\\0' '\\252' </dev/zero | head -c $2 >$1", &[&dirty, Path::new(&size.to_string())]);
     {
         let device = LoopDevice::attach(&dirty, &[]);
-        let command = ground.command(&ground.tree);
-        let out = ground.out();
+        let command = fixture.command(&fixture.tree);
+        let out = fixture.out();
         let args = command.get_args().map(|arg| match arg == out.as_os_str() {
             true => device.path().as_os_str(),
             false => arg,
@@ -197,47 +197,47 @@ mod btrfs_with_everything {
 
 #[test]
 fn what_is_part_of_the_image_does_matter() {
-    let ground = Ground::new(Target::Disk);
-    let tree = ground.tree.as_path();
-    let before = ground.hash(&mut ground.command(tree));
+    let fixture = Fixture::new(Target::Disk);
+    let tree = fixture.tree.as_path();
+    let before = fixture.hash(&mut fixture.command(tree));
     let file = tree.join("links/many");
 
     set_mtime(&tree.join("modes/0111"), (1_600_000_000, 5));
-    let one = ground.hash(&mut ground.command(tree));
+    let one = fixture.hash(&mut fixture.command(tree));
     assert_ne!(one, before);
     set_mtime(&tree.join("modes/0111"), (1_600_000_000, 6));
-    let two = ground.hash(&mut ground.command(tree));
+    let two = fixture.hash(&mut fixture.command(tree));
     assert_ne!(two, one, "a nanosecond of one mtime");
 
     let script = "touch -r $1 $2; printf z | dd of=$1 bs=1 seek=50 conv=notrunc status=none
         touch -r $2 $1";
-    shell(script, &[&file, &ground.scratch.path().join("reference")]);
-    let three = ground.hash(&mut ground.command(tree));
+    shell(script, &[&file, &fixture.scratch.path().join("reference")]);
+    let three = fixture.hash(&mut fixture.command(tree));
     assert_ne!(three, two, "one byte");
 
     let seed = SEED.replace('1', "2");
     let args = ["--seed", &seed, "--architecture=x86-64", "--source-date-epoch=15032385535"];
     let mut command = detfs(["mkimage"]);
-    command.arg(tree).arg(ground.out()).args(args);
-    assert_ne!(ground.hash(&mut command), three, "the seed");
+    command.arg(tree).arg(fixture.out()).args(args);
+    assert_ne!(fixture.hash(&mut command), three, "the seed");
 }
 
 /// Without a seed and an epoch both come from the tree; the environment gives the epoch, too.
 #[test]
 fn parameters_that_are_not_given_come_from_the_tree() {
-    let ground = Ground::new(Target::Disk);
+    let fixture = Fixture::new(Target::Disk);
     let tmpfs = Mounted::new("tmpfs", "size=1g", None).unwrap();
-    ground.copied(tmpfs.path(), 9, Sparseness::Most);
+    fixture.copied(tmpfs.path(), 9, Sparseness::Most);
     let command = |tree: &Path, epoch: &[(&str, &str)], options: &[&str]| {
         let mut command = detfs(["mkimage"]);
-        command.arg(tree).arg(ground.out()).arg("--architecture=x86-64");
+        command.arg(tree).arg(fixture.out()).arg("--architecture=x86-64");
         command.args(options).envs(epoch.iter().copied());
-        ground.hash(&mut command)
+        fixture.hash(&mut command)
     };
-    let bare = command(&ground.tree, &[], &[]);
+    let bare = command(&fixture.tree, &[], &[]);
     assert_eq!(command(tmpfs.path(), &[], &[]), bare);
     let epoch = [("SOURCE_DATE_EPOCH", "1500000000")];
-    let with_epoch = command(&ground.tree, &epoch, &[]);
+    let with_epoch = command(&fixture.tree, &epoch, &[]);
     assert_ne!(with_epoch, bare);
     assert_eq!(command(tmpfs.path(), &[], &["--source-date-epoch=1500000000"]), with_epoch);
     assert_eq!(
@@ -274,7 +274,7 @@ fn a_real_tree_and_its_copy_make_one_image() {
 #[test]
 #[ignore = "deep: there is no other program unless tests/deep/architectures builds one"]
 fn deep_same_images_from_another_program() {
-    let ground = Ground::new(Target::Disk);
+    let fixture = Fixture::new(Target::Disk);
     let script = "mkdir -p $1/etc $1/usr/lib/m $1/var/lib/pacman/local/p
         echo ID=arch >$1/etc/os-release
         echo 'root:*:19999::::::' >$1/etc/shadow
@@ -284,8 +284,8 @@ fn deep_same_images_from_another_program() {
         for at in 0 4294967295 4831838208; do
             printf end | dd of=$1/long bs=1 seek=$at conv=notrunc status=none
         done";
-    shell(script, &[&ground.tree]);
-    let (tree, out) = (ground.tree.as_path(), ground.out());
+    shell(script, &[&fixture.tree]);
+    let (tree, out) = (fixture.tree.as_path(), fixture.out());
     let seedless = |words: &[&str], options: &[&str]| {
         let mut command = detfs(words);
         command.arg(tree).arg(&out).args(options).arg("--source-date-epoch=1600000000");

@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     /// Judges the image: each FAT holds what a directory does, and the root all else.
-    fn judge(&self, fats: &[(&str, &Path)], hollow: &[&str]) -> Vec<Partition> {
+    fn check_image(&self, fats: &[(&str, &Path)], hollow: &[&str]) -> Vec<Partition> {
         gpt(&self.image, 512).unwrap();
         let found = partitions(&self.image, 512).unwrap();
         let (root, boot) = found.split_last().unwrap();
@@ -110,7 +110,7 @@ fn an_esp_is_found_where_distributions_mount_it() {
         let (manifest, stderr) = fixture.make(&[]);
         assert_eq!(stderr, "", "{directory}");
         assert_eq!(manifest["parameters"]["esp_from"], directory);
-        let found = fixture.judge(&[("esp", &content)], &[directory]);
+        let found = fixture.check_image(&[("esp", &content)], &[directory]);
         assert!(found[0].is_esp(), "{found:?}");
         let image = sha256(&fixture.image);
         fixture.make(&[&format!("--esp-from=/{directory}")]);
@@ -130,7 +130,7 @@ fn other_places_stay_in_the_root_file_system() {
             "detfs: {directory}: it stays in the root file system, because the ESP holds {held};"
         )
     };
-    let judge = |option: &str, from: &str, left: &[&str]| {
+    let check_image = |option: &str, from: &str, left: &[&str]| {
         let (manifest, stderr) = fixture.make(&[option]);
         assert_eq!(manifest["parameters"]["esp_from"], from);
         let lines: Vec<_> = stderr.lines().collect();
@@ -138,14 +138,14 @@ fn other_places_stay_in_the_root_file_system() {
         for (line, left) in lines.iter().zip(left) {
             assert!(line.starts_with(&stays(left, from)), "{line}");
         }
-        fixture.judge(&[("esp", &fixture.tree.join(from))], &[from]);
+        fixture.check_image(&[("esp", &fixture.tree.join(from))], &[from]);
     };
-    judge("--esp-size=33M", "efi", &["boot"]);
-    judge("--esp-from=boot", "boot", &["efi"]);
+    check_image("--esp-size=33M", "efi", &["boot"]);
+    check_image("--esp-from=boot", "boot", &["efi"]);
     // What is elsewhere is normalized at a mount point, which must be free.
     check(&mut fixture.command(&["--esp-from=srv/esp"]), USAGE, &["--esp-from", "--exclude"]);
     fs::create_dir(fixture.tree.join("boot/efi")).unwrap();
-    judge("--esp-from=srv/esp", "srv/esp", &["efi", "boot"]);
+    check_image("--esp-from=srv/esp", "srv/esp", &["efi", "boot"]);
 }
 
 /// A tree beside the root's gives the same bytes as its content in the mount point, derived seed,
@@ -174,14 +174,14 @@ fn the_content_of_an_esp_can_be_beside_the_tree() {
     assert_eq!(make(&within, &[&epoch])["seed"], parameters["seed"]);
     assert_eq!(sha256(&beside.image), sha256(&within.image));
     fs::remove_file(esp.join("loader/random-seed")).unwrap();
-    beside.judge(&[("esp", &esp)], &[]);
+    beside.check_image(&[("esp", &esp)], &[]);
 
     // A tree without the mount point stays without it, and the seed depends on the content.
     let without = Fixture::new(":");
     let (manifest, stderr) = without.make(&[&option]);
     assert_eq!(stderr, "");
     assert_eq!(manifest["parameters"].get("esp_from"), None);
-    without.judge(&[("esp", &esp)], &[]);
+    without.check_image(&[("esp", &esp)], &[]);
     let seed = |fixture: &Fixture| {
         let mut command = detfs([OsStr::new("mkimage"), fixture.tree.as_os_str()]);
         command.arg(&fixture.image).args(["--architecture=x86-64", "--force", "--json", &option]);
@@ -241,7 +241,7 @@ fn an_xbootldr_partition_holds_boot() {
         assert_eq!(stderr, "");
         assert_eq!(manifest["parameters"]["xbootldr"], true);
         let fats: [(&str, &Path); 2] = [("esp", &esp), ("xbootldr", &boot)];
-        let found = fixture.judge(&fats, &[directory, "boot"]);
+        let found = fixture.check_image(&fats, &[directory, "boot"]);
         assert_eq!(found[1].kind, "bc13c2ff-59e6-4262-a352-b275fd6f7172");
         assert_eq!(found[1].len, 33 << 20);
         let table = &manifest["partition_table"]["partitions"];

@@ -54,15 +54,15 @@ const USER: [&str; 6] = [
 ];
 
 /// A directory that an ordinary user may write to, with the program in it.
-struct Ground(tempfile::TempDir);
+struct Fixture(tempfile::TempDir);
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         require_root();
-        let ground = Self(tempfile::tempdir_in("/var/tmp").unwrap());
-        ground.open_to_all("");
-        copy_program(&ground.path("detfs"));
-        ground
+        let fixture = Self(tempfile::tempdir_in("/var/tmp").unwrap());
+        fixture.open_to_all("");
+        copy_program(&fixture.path("detfs"));
+        fixture
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -94,18 +94,18 @@ impl Ground {
 
 #[test]
 fn faked_trees_have_the_images_of_real_ones() {
-    let ground = Ground::new();
-    let real = ground.images("real", &["env"]);
+    let fixture = Fixture::new();
+    let real = fixture.images("real", &["env"]);
     for faker in ["fakeroot-sysv", "fakeroot-tcp"] {
-        assert_eq!(ground.images(faker, &[&USER[..], &[faker]].concat()), real, "{faker}");
+        assert_eq!(fixture.images(faker, &[&USER[..], &[faker]].concat()), real, "{faker}");
     }
-    ground.open_to_all("pseudo-state");
-    let state = format!("PSEUDO_LOCALSTATEDIR={}", ground.path("pseudo-state").display());
+    fixture.open_to_all("pseudo-state");
+    let state = format!("PSEUDO_LOCALSTATEDIR={}", fixture.path("pseudo-state").display());
     let library = shell("dpkg -L libpseudo | grep /libpseudo.so", &[]);
     let library = library.trim().trim_end_matches("/libpseudo.so");
     let library = format!("PSEUDO_LIBDIR={library}");
     let pseudo = ["env", "PSEUDO_PREFIX=/usr", &library, &state, "pseudo"];
-    assert_eq!(ground.images("pseudo", &[&USER[..], &pseudo].concat()), real, "pseudo");
+    assert_eq!(fixture.images("pseudo", &[&USER[..], &pseudo].concat()), real, "pseudo");
 }
 
 /// Runs the program where a library is asked for but not there, and returns what it says.
@@ -150,21 +150,21 @@ fn a_library_that_is_not_loaded_is_refused() {
 
 #[test]
 fn nothing_is_staged_under_fakeroot() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let mut command = Command::new(USER[0]);
-    command.args(&USER[1..]).arg("fakeroot").arg(ground.path("detfs"));
-    command.args(["stage", "pacman", "--package=base"]).arg(ground.path("tree"));
+    command.args(&USER[1..]).arg("fakeroot").arg(fixture.path("detfs"));
+    command.args(["stage", "pacman", "--package=base"]).arg(fixture.path("tree"));
     let said = refused(&mut command, USAGE);
     assert!(said.contains("run it without fakeroot"), "{said}");
 }
 
 /// Runs the program as an ordinary user with libfakeroot and the key of a server.
-fn with_key(ground: &Ground, key: &str) -> String {
+fn with_key(fixture: &Fixture, key: &str) -> String {
     let library = shell("dpkg -L libfakeroot | grep /libfakeroot-sysv.so", &[]);
     let mut command = Command::new(USER[0]);
     command.args(&USER[1..]).arg("env").arg(format!("FAKEROOTKEY={key}"));
-    command.arg(format!("LD_PRELOAD={}", library.trim())).arg(ground.path("detfs"));
-    command.args(["mkfs", "ext4", "/etc"]).arg(ground.path("image"));
+    command.arg(format!("LD_PRELOAD={}", library.trim())).arg(fixture.path("detfs"));
+    command.args(["mkfs", "ext4", "/etc"]).arg(fixture.path("image"));
     refused(&mut command, USAGE)
 }
 
@@ -174,7 +174,7 @@ fn a_server_of_another_user_is_no_answer() {
     let queues = "import ctypes; libc = ctypes.CDLL(None)
 for key in (34567, 34568): assert libc.msgget(key, 0o1600) >= 0";
     shell("python3 -c \"$1\"", &[queues.as_ref()]);
-    let said = with_key(&Ground::new(), "34567");
+    let said = with_key(&Fixture::new(), "34567");
     shell("ipcrm -Q 34567 -Q 34568", &[]);
     assert!(said.contains("does not answer"), "{said}");
 }
@@ -182,7 +182,7 @@ for key in (34567, 34568): assert libc.msgget(key, 0o1600) >= 0";
 #[test]
 #[ignore = "deep: waits for a server that is not there"]
 fn deep_a_server_that_is_gone_is_no_answer() {
-    let said = with_key(&Ground::new(), "12345");
+    let said = with_key(&Fixture::new(), "12345");
     shell("ipcrm -Q 12345 -Q 12346 -S 12347", &[]);
     assert!(said.contains("does not answer"), "{said}");
 }

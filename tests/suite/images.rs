@@ -20,7 +20,8 @@ fn ext4_profiles(tree: &Path, profiles: &[&str]) {
     for profile in profiles {
         let image = scratch.path().join(profile);
         succeed(&mut mkfs("ext4", tree, &image, LATEST, &["--ext4-profile", profile]));
-        ext4(&image, tree, &exact()).unwrap_or_else(|complaint| panic!("{profile}: {complaint:?}"));
+        ext4(&image, tree, &exact())
+            .unwrap_or_else(|error_text| panic!("{profile}: {error_text:?}"));
     }
 }
 
@@ -104,8 +105,8 @@ fn grub_reads_what_it_can() {
         assert_eq!(grub_ls(&image, "large/").unwrap().split_whitespace().count(), large);
         for file in ["large", "comb", "five", "inner", "trailing"] {
             let path = format!("sparse/{file}");
-            grub_cmp(&image, &path, &tree.join(&path)).unwrap_or_else(|complaint| {
-                panic!("{profile}: {path}: {complaint:?}");
+            grub_cmp(&image, &path, &tree.join(&path)).unwrap_or_else(|error_text| {
+                panic!("{profile}: {path}: {error_text:?}");
             });
         }
     }
@@ -130,7 +131,7 @@ fn the_kernel_writes_to_it() {
                 for n in $(seq 500); do : >names/new-$n; done; setfattr -n user.new -v x deep";
             oracle::shell(script, &[mounted.path()]);
         }
-        oracle::e2fsck(&image).unwrap_or_else(|complaint| panic!("{profile}: {complaint:?}"));
+        oracle::e2fsck(&image).unwrap_or_else(|error_text| panic!("{profile}: {error_text:?}"));
     }
 }
 

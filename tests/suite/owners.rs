@@ -8,7 +8,7 @@ use crate::detfs::PROGRAM;
 use crate::oracle::{require_root, shell};
 
 /// A tree with owners, and definitions to make a root partition of it.
-fn ground(owners: &str) -> tempfile::TempDir {
+fn fixture(owners: &str) -> tempfile::TempDir {
     require_root();
     let scratch = tempfile::tempdir().unwrap();
     let script = format!(
@@ -47,7 +47,7 @@ fn owners_that_are_not_mapped_are_refused() {
     let by_owner = "chown 1000 b; chown 0:1000 c";
     let by_acl = "setfacl -m user:1000:r b c";
     for (owners, ids) in [(by_owner, 1), (by_owner, 1000), (by_acl, 1000)] {
-        let scratch = ground(owners);
+        let scratch = fixture(owners);
         for (words, code) in WAYS {
             let output = in_namespace(ids, scratch.path(), words);
             let said = String::from_utf8_lossy(&output.stderr);
@@ -61,7 +61,7 @@ fn owners_that_are_not_mapped_are_refused() {
 
 #[test]
 fn owners_that_may_not_be_mapped_are_reported() {
-    let scratch = ground("chown 65534 b; chown 65535 c");
+    let scratch = fixture("chown 65534 b; chown 65535 c");
     for (ids, words) in [
         // 65535 is shown as 65534.
         (65_535, Some("b: 2 nodes, first here: owned by 65534")),

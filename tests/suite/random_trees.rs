@@ -26,7 +26,7 @@ use crate::oracle::{Verdict, e2fsck, mount_ext4};
 use crate::tree::Random;
 use ext4_sketch::{Ext4Sketch, adapt};
 use mounted::Kept;
-use sketch::{Expected, Grown, Sketch, Taste, What};
+use sketch::{ArbitraryTree, Expected, Grown, Validity, What};
 
 /// Larger images are left to e2fsck, as the test that a mount leaves them alone reads all of it.
 const MOUNTED_MAX: u64 = 64 << 20;
@@ -35,13 +35,13 @@ const MOUNTED_MAX: u64 = 64 << 20;
 #[derive(Debug, Arbitrary)]
 struct Draft {
     options: Ext4Sketch,
-    tree: Sketch,
+    tree: ArbitraryTree,
 }
 
 impl Draft {
     fn grow(&self) -> (Grown, Options) {
-        let grown = self.tree.grow(Taste::Unix).expect("what no builder takes is left out");
-        let mut options = self.options.options(Taste::Unix);
+        let grown = self.tree.grow(Validity::Unix).expect("what no builder takes is left out");
+        let mut options = self.options.options(Validity::Unix);
         // Beyond the time that e2fsck is told to be now, it complains of the future.
         options.epoch.seconds = options.epoch.seconds.min(4_000_000_000);
         (grown, options)
@@ -87,7 +87,7 @@ impl AddAssign for Counts {
     }
 }
 
-fn judge(draft: &Draft, mount: bool, image: &Path) -> Verdict<Counts> {
+fn check_image(draft: &Draft, mount: bool, image: &Path) -> Verdict<Counts> {
     let (mut grown, options) = draft.grow();
     let mut counts = Counts { trees: 1, ..Counts::default() };
     let Some(size) = write(&grown, &options, image) else { return Ok(counts) };
@@ -123,9 +123,9 @@ fn judge_random_trees(trees: u32) {
             });
             let strategy = (drafts(), proptest::bool::weighted(0.2));
             let result = runner.run(&strategy, |(draft, mount)| {
-                match judge(&draft, mount, &image) {
+                match check_image(&draft, mount, &image) {
                     Ok(counts) => *total.lock().unwrap() += counts,
-                    Err(complaint) => return Err(TestCaseError::fail(complaint.0)),
+                    Err(error_text) => return Err(TestCaseError::fail(error_text.0)),
                 }
                 Ok(())
             });
@@ -212,13 +212,13 @@ fn every_field_of_a_mounted_tree_is_compared() {
         for (what, change) in changes {
             let mut model = sample(&scratch.path().join("again")).model;
             change(&mut model[position]);
-            let complaint = mounted::compare(root, &model, Kept::Ext4).unwrap_err().0;
-            assert!(complaint.contains(what), "{what}: {complaint}");
+            let error_text = mounted::compare(root, &model, Kept::Ext4).unwrap_err().0;
+            assert!(error_text.contains(what), "{what}: {error_text}");
         }
         let What::Directory(names) = &mut grown.model[0].what else { unreachable!("the root") };
         names.remove(&name);
-        let complaint = mounted::compare(root, &grown.model, Kept::Ext4).unwrap_err().0;
-        assert!(complaint.contains("names"), "{complaint}");
+        let error_text = mounted::compare(root, &grown.model, Kept::Ext4).unwrap_err().0;
+        assert!(error_text.contains("names"), "{error_text}");
     })
     .unwrap();
 }

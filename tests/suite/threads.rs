@@ -18,9 +18,9 @@ const USER: u32 = 12_345;
 
 /// A tree that gives every kind of thread something to do, and definitions of two partitions with
 /// a hash tree.
-fn ground() -> TempDir {
-    let ground = tempfile::tempdir().unwrap();
-    fs::set_permissions(&ground, fs::Permissions::from_mode(0o777)).unwrap();
+fn fixture() -> TempDir {
+    let fixture = tempfile::tempdir().unwrap();
+    fs::set_permissions(&fixture, fs::Permissions::from_mode(0o777)).unwrap();
     let script = r#"
         cd $1; mkdir -p tree/etc tree/d d; echo NAME=test >tree/etc/os-release
         seq 30000 >tree/text; truncate -s 40M tree/text; seq 9 >>tree/text
@@ -30,8 +30,8 @@ fn ground() -> TempDir {
         printf '[Partition]\nType=root-x86-64-verity\nVerity=hash\n\
         VerityMatchKey=a\nMinimize=best\n' >d/2.conf
     "#;
-    shell(script, &[ground.path()]);
-    ground
+    shell(script, &[fixture.path()]);
+    fixture
 }
 
 /// The arguments of all kinds of work, whose output is `out`, and whether that is standard output.
@@ -88,8 +88,8 @@ fn made(at: &Path, before: &[String], case: &(Vec<String>, bool), threads: Optio
 
 #[test]
 fn a_limit_on_processes_changes_nothing() {
-    let ground = ground();
-    let at = ground.path();
+    let fixture = fixture();
+    let at = fixture.path();
     for case in cases(at) {
         let expected = made(at, &[], &case, None);
         for limit in [1, 2, 4] {
@@ -105,8 +105,8 @@ fn a_limit_on_processes_changes_nothing() {
 #[test]
 #[ignore = "takes half a minute"]
 fn a_thread_that_cannot_be_made_changes_nothing() {
-    let ground = ground();
-    let at = ground.path();
+    let fixture = fixture();
+    let at = fixture.path();
     for case in cases(at) {
         let expected = made(at, &[], &case, None);
         let log = at.join("log");
@@ -124,8 +124,8 @@ fn a_thread_that_cannot_be_made_changes_nothing() {
 
 #[test]
 fn any_number_of_threads_may_be_asked_for() {
-    let ground = ground();
-    let at = ground.path();
+    let fixture = fixture();
+    let at = fixture.path();
     for case in cases(at) {
         let expected = made(at, &[], &case, Some(1));
         assert_eq!(made(at, &[], &case, Some(100_000)), expected, "{case:?}");

@@ -61,28 +61,28 @@ impl Checker<'_> {
     fn tree(&mut self) -> Verdict {
         self.numbers[0] = ROOT;
         let mut pending = vec![(0, ROOT, Vec::new())];
-        self.inode(0).map_err(|complaint| format!("/: {complaint}"))?;
+        self.inode(0).map_err(|error_text| format!("/: {error_text}"))?;
         while let Some((position, parent, path)) = pending.pop() {
-            let at = |path: &[u8], complaint| format!("{}: {complaint}", Escaped(path));
+            let at = |path: &[u8], error_text| format!("{}: {error_text}", Escaped(path));
             let What::Directory(names) = &self.model[position].what else { continue };
             let number = self.numbers[position];
-            let found = self.listing(number, parent).map_err(|complaint| at(&path, complaint))?;
+            let found = self.listing(number, parent).map_err(|error_text| at(&path, error_text))?;
             let listed: Vec<_> = found.keys().collect();
             let expected: Vec<_> = names.keys().collect();
-            same("it lists", listed, expected).map_err(|complaint| at(&path, complaint))?;
+            same("it lists", listed, expected).map_err(|error_text| at(&path, error_text))?;
             for (name, (ino, file_type)) in found {
                 let child = names[&name];
                 let path = [&path[..], b"/", &name].concat();
                 let node = &self.model[child];
                 same("file type", file_type, file_type_of(&node.what))
-                    .map_err(|complaint| at(&path, complaint))?;
+                    .map_err(|error_text| at(&path, error_text))?;
                 if self.numbers[child] != 0 {
                     same("inode", ino, self.numbers[child])
-                        .map_err(|complaint| at(&path, complaint))?;
+                        .map_err(|error_text| at(&path, error_text))?;
                     continue;
                 }
                 self.numbers[child] = ino;
-                self.inode(child).map_err(|complaint| at(&path, complaint))?;
+                self.inode(child).map_err(|error_text| at(&path, error_text))?;
                 pending.push((child, number, path));
             }
         }
@@ -242,7 +242,7 @@ impl Checker<'_> {
     fn shares(&self) -> Verdict {
         for (block, (says, has)) in &self.shared {
             same("inodes that share attributes", says, has)
-                .map_err(|complaint| format!("block {block}: {complaint}"))?;
+                .map_err(|error_text| format!("block {block}: {error_text}"))?;
         }
         Ok(())
     }

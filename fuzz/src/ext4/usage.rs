@@ -79,32 +79,32 @@ impl Usage {
         let inodes = self.inodes.chunks(usize::try_from(raw.inodes_per_group).unwrap());
         for (number, (blocks, inodes)) in (0..).zip(blocks.zip(inodes)) {
             let group = raw.group(number)?;
-            let complain = |what: &str| Err(format!("group {number}: {what} are wrong"));
+            let oracle_error = |what: &str| Err(format!("group {number}: {what} are wrong"));
             if raw.block(group.block_bitmap)? != bitmap(blocks.iter().copied(), raw.block_size) {
-                return complain("bits of blocks");
+                return oracle_error("bits of blocks");
             }
             let used = inodes.iter().map(|&(used, _)| used);
             if raw.block(group.inode_bitmap)? != bitmap(used.clone(), raw.block_size) {
-                return complain("bits of inodes");
+                return oracle_error("bits of inodes");
             }
             let free = blocks.iter().filter(|used| !**used).count() as u64;
             let unused = used.clone().filter(|used| !used).count() as u64;
             let trailing = used.clone().rev().take_while(|used| !used).count() as u64;
             let directories = inodes.iter().filter(|&&(_, directory)| directory).count() as u64;
             if (group.free_blocks, group.free_inodes) != (free, unused) {
-                return complain("free counts");
+                return oracle_error("free counts");
             }
             if group.directories != directories {
-                return complain("counts of directories");
+                return oracle_error("counts of directories");
             }
             const INODE_UNINIT: u16 = 1;
             const BLOCK_UNINIT: u16 = 2;
             let uninit = group.flags & INODE_UNINIT != 0;
             if group.inodes_unused > trailing || uninit && trailing != inodes.len() as u64 {
-                return complain("unused inodes");
+                return oracle_error("unused inodes");
             }
             if group.flags & BLOCK_UNINIT != 0 {
-                return complain("flags");
+                return oracle_error("flags");
             }
             free_blocks += free;
             free_inodes += unused;

@@ -104,7 +104,7 @@ fn file_systems_grow_while_they_are_mounted() {
     boots(&image, &others, scratch.path(), e2fsck);
     for ((name, size, _), other) in cases.into_iter().zip(&others) {
         let content = Comparison::names_and_content().without("lost+found");
-        ext4(other, &small, &content).unwrap_or_else(|complaint| panic!("{name}: {complaint:?}"));
+        ext4(other, &small, &content).unwrap_or_else(|error_text| panic!("{name}: {error_text:?}"));
         let mounted = Mounted::new("ext4", "ro", Some(other)).unwrap();
         let room = rustix::fs::statvfs(mounted.path()).unwrap();
         let bytes = room.f_blocks * room.f_frsize;

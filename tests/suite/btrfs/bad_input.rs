@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::image::{judged, mkfs_btrfs, mkimage_btrfs, scratch, tree};
+use super::image::{check_with_oracles, mkfs_btrfs, mkimage_btrfs, scratch, tree};
 use crate::bad_input::{UNREPRESENTABLE, USAGE, check};
 
 #[test]
@@ -44,7 +44,7 @@ fn parameters_out_of_range() {
         assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0, "{options:?}");
     }
     // What is at the limits is taken.
-    judged(source.path(), &["--btrfs-max-inline=4095", "--label", &"l".repeat(255)]);
+    check_with_oracles(source.path(), &["--btrfs-max-inline=4095", "--label", &"l".repeat(255)]);
 }
 
 /// Of subvolumes that are not there, and files that are in the way.
@@ -79,7 +79,7 @@ fn paths_that_are_none() {
         assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0, "{options:?}");
     }
     // The root is a subvolume, whether it is said or not.
-    judged(source.path(), &["--subvolume=directory", "--subvolume=directory/below"]);
+    check_with_oracles(source.path(), &["--subvolume=directory", "--subvolume=directory/below"]);
 }
 
 #[test]
@@ -90,9 +90,9 @@ fn links_between_subvolumes() {
     let mut command = mkfs_btrfs(source.path(), &out, &["--subvolume=b"]);
     check(&mut command, UNREPRESENTABLE, &["a/first", "b/second", "--copy-links"]);
     assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0);
-    judged(source.path(), &[]);
+    check_with_oracles(source.path(), &[]);
     let both = tree("mkdir -p a/b a/c; echo x >a/b/first; ln a/b/first a/c/second");
-    judged(both.path(), &["--subvolume=a"]);
+    check_with_oracles(both.path(), &["--subvolume=a"]);
 }
 
 #[test]

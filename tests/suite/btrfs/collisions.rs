@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::XattrFlags;
 use tempfile::TempDir;
 
-use super::image::{Image, judged, mkfs_btrfs, tree};
+use super::image::{Image, check_with_oracles, mkfs_btrfs, tree};
 use super::inspect::items;
 use crate::oracle::{Mounted, shell};
 
@@ -134,7 +134,7 @@ fn names_in_a_directory() {
         fs::create_dir_all(at(&source.path().join("directories"), &name).join("below")).unwrap();
     }
     for options in [&[][..], &["--btrfs-node-size=65536", "--btrfs-compat=old"]] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         // The root's three, one in each of those, and one in each of the twenty.
         assert_eq!(items(&image.path, "fs", "DIR_ITEM"), 3 + 3 + 20);
         assert_eq!(items(&image.path, "fs", "DIR_INDEX"), 3 + 2 + 300 + 20 + 20);
@@ -166,7 +166,7 @@ fn an_item_of_names_that_is_full_and_one_that_is_too_full() {
     for name in &names[1..] {
         fs::write(at(&source.path().join("directory"), name), "").unwrap();
     }
-    let image = judged(source.path(), &[]);
+    let image = check_with_oracles(source.path(), &[]);
     assert_eq!(items(&image.path, "fs", "DIR_ITEM"), 2);
     fs::write(at(&source.path().join("directory"), &names[0]), "").unwrap();
     let out = image.beside("refused");
@@ -175,7 +175,7 @@ fn an_item_of_names_that_is_full_and_one_that_is_too_full() {
     assert_eq!(output.status.code(), Some(3), "{message}");
     assert!(message.contains("directory"), "{message}");
     assert!(!out.exists());
-    judged(source.path(), &["--btrfs-node-size=32768"]);
+    check_with_oracles(source.path(), &["--btrfs-node-size=32768"]);
 }
 
 fn set(at: &Path, name: &[u8], value: &[u8]) {
@@ -194,7 +194,7 @@ fn names_of_attributes() {
     for name in names_of_one_hash("user.", "", 3) {
         set(host.path(), &name, b"");
     }
-    let image = judged(host.path(), &[]);
+    let image = check_with_oracles(host.path(), &[]);
     assert_eq!(items(&image.path, "fs", "XATTR_ITEM"), 2);
 
     // One entry has 30 bytes, the name and the value.
@@ -206,7 +206,7 @@ fn names_of_attributes() {
     for (name, len) in names.iter().zip([len, len, rest]) {
         set(&file, name, &vec![7; len]);
     }
-    judged(host.path(), &[]);
+    check_with_oracles(host.path(), &[]);
     set(&file, &names[2], &vec![7; rest + 1]);
     let out = image.beside("refused");
     let output = mkfs_btrfs(host.path(), &out, &[]).output().unwrap();
@@ -232,14 +232,14 @@ fn names_of_an_inode() {
     for (begin, count) in [("1", 20), ("z", 20)] {
         names_of_one_hash(begin, "", count).iter().for_each(|name| link("a", name));
     }
-    judged(source.path(), &[]);
+    check_with_oracles(source.path(), &[]);
 
     // The hash of a name depends on its directory. With the directories' numbers, names in two of
     // them are made to have one hash. Some names at the end of `b` go beyond its item as well.
     for number in 0..100 {
         link("b", format!("m{number:03}-{}", "m".repeat(240)).as_bytes());
     }
-    let numbers = judged(source.path(), &[])
+    let numbers = check_with_oracles(source.path(), &[])
         .mounted(|root| ["a", "b"].map(|name| fs::metadata(root.join(name)).unwrap().ino()));
     let [a, b] = numbers.map(|number| u32::try_from(number).unwrap());
     let mut hashes = BTreeSet::new();
@@ -251,7 +251,7 @@ fn names_of_an_inode() {
         link("b", other);
     }
     assert_eq!(hashes.len(), 1);
-    let image = judged(source.path(), &[]);
+    let image = check_with_oracles(source.path(), &[]);
     let numbers =
         image.mounted(|root| ["a", "b"].map(|name| fs::metadata(root.join(name)).unwrap().ino()));
     assert_eq!(numbers, [a, b].map(u64::from), "the premise of this test");
@@ -271,5 +271,5 @@ fn collisions_in_the_root() {
     for name in names_of_one_hash("", "", 50) {
         fs::write(at(source.path(), &name), &name).unwrap();
     }
-    judged(source.path(), &["--dedup", "--compress=zstd"]);
+    check_with_oracles(source.path(), &["--dedup", "--compress=zstd"]);
 }

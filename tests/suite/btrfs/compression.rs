@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use super::files::text;
-use super::image::{Image, fill, judged, scratch, tree, unique};
+use super::image::{Image, check_with_oracles, fill, scratch, tree, unique};
 use super::inspect::{Place, extents, extents_of};
 use crate::detfs::{mkfs, native, succeed};
 use crate::oracle::btrfs::{number, superblocks};
@@ -57,7 +57,7 @@ fn every_algorithm() {
         ("zstd:1", "COMPRESS_ZSTD"),
         ("zstd:15", "COMPRESS_ZSTD"),
     ] {
-        let image = judged(source.path(), &["--headroom=0", &with(algorithm)]);
+        let image = check_with_oracles(source.path(), &["--headroom=0", &with(algorithm)]);
         let used = number(&superblocks(&image.path).unwrap()[0], "bytes_used");
         sizes.insert(algorithm, used);
         let name = algorithm.split(':').next().unwrap();
@@ -86,7 +86,7 @@ fn every_algorithm() {
         }
         for path in ["mixed", "half", "text-1000000", "same-131073"] {
             grub_cmp(&image.path, path, &source.path().join(path))
-                .unwrap_or_else(|complaint| panic!("{algorithm}: {path}: {complaint:?}"));
+                .unwrap_or_else(|error_text| panic!("{algorithm}: {path}: {error_text:?}"));
         }
     }
     assert!(sizes["zstd:15"] < sizes["zstd:1"] && sizes["zstd:1"] < sizes["lzo"], "{sizes:?}");
@@ -126,7 +126,7 @@ fn grub_reads(source: &tempfile::TempDir, algorithm: &str, paths: &[String]) {
     assert!(compressed >= paths.len(), "{algorithm}: {compressed} compressed extents");
     for path in paths {
         grub_cmp(&image.path, path, &source.path().join(path))
-            .unwrap_or_else(|complaint| panic!("{algorithm}: {path}: {complaint:?}"));
+            .unwrap_or_else(|error_text| panic!("{algorithm}: {path}: {error_text:?}"));
     }
 }
 
@@ -158,7 +158,7 @@ fn every_level() {
     let source = source();
     let levels = (1..=15).map(|level| format!("zstd:{level}"));
     for algorithm in levels.chain((1..=9).map(|level| format!("zlib:{level}"))) {
-        judged(source.path(), &[&with(&algorithm)]);
+        check_with_oracles(source.path(), &[&with(&algorithm)]);
     }
 }
 
@@ -199,7 +199,7 @@ fn what_is_not_to_be_compressed_is_not() {
     };
     let only = |name: &str| BTreeSet::from([name.to_owned()]);
     let options = ["--compress=zstd", "--no-compress=**/*.gz", "--no-compress=text-1*"];
-    let image = judged(source.path(), &options);
+    let image = check_with_oracles(source.path(), &options);
     assert_eq!(kinds(&image, "opaque/below/text.gz"), only("none"));
     assert_eq!(kinds(&image, "text-12289"), only("none"));
     assert_eq!(kinds(&image, "same-8192"), only("zstd"));
@@ -214,7 +214,7 @@ fn what_is_not_to_be_compressed_is_not() {
         btrfs property set none compression none
         for file in plain nocow zlib none directory/below; do seq 30000 >$file; done; sync";
     shell(script, &[host.path()]);
-    let image = judged(host.path(), &["--compress=zstd"]);
+    let image = check_with_oracles(host.path(), &["--compress=zstd"]);
     for (path, kind) in [
         ("plain", "zstd"),
         ("nocow", "none"),
@@ -224,7 +224,7 @@ fn what_is_not_to_be_compressed_is_not() {
     ] {
         assert_eq!(kinds(&image, path), only(kind), "{path}");
     }
-    let image = judged(host.path(), &[]);
+    let image = check_with_oracles(host.path(), &[]);
     assert_eq!(kinds(&image, "plain"), only("none"));
 }
 
@@ -234,7 +234,7 @@ fn compression_takes_less() {
     let source = tree(":");
     fs::write(source.path().join("text"), text(10_000_000)).unwrap();
     let used = |options: &[&str]| {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         let stored: u64 = extents(&image.path, FS_TREE)
             .values()
             .flatten()

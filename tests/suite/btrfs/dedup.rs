@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::image::{Image, everything, fill, judged, tree};
+use super::image::{Image, check_with_oracles, everything, fill, tree};
 use super::inspect::{Place, extents, items};
 use crate::oracle::btrfs::{mount_btrfs, session};
 use crate::oracle::{Comparison, grub_cmp, shell};
@@ -42,7 +42,7 @@ fn so_many_sharers() {
     for (count, keyed) in [(1, 0), (2, 0), (33, 0), (34, 1), (35, 2), (200, 167)] {
         let source = shared_by(count);
         for options in [&["--dedup"][..], &["--dedup", "--btrfs-compat=old"]] {
-            let image = judged(source.path(), options);
+            let image = check_with_oracles(source.path(), options);
             let mut found: Vec<_> = references(&image, FS_TREE).into_values().collect();
             found.sort_unstable();
             let expected =
@@ -58,7 +58,7 @@ fn so_many_sharers() {
 #[test]
 fn ten_thousand_sharers() {
     let source = shared_by(10_000);
-    let image = judged(source.path(), &["--dedup", "--headroom=0"]);
+    let image = check_with_oracles(source.path(), &["--dedup", "--headroom=0"]);
     assert_eq!(references(&image, FS_TREE).into_values().max(), Some(10_000));
     let plain = Image::new(source.path(), &["--headroom=0"]);
     assert!(plain.size() > image.size() + 9999 * 8192 * 9 / 10);
@@ -103,8 +103,8 @@ fn the_view_is_the_same_and_the_size_is_smaller() {
     }
     for compression in ["none", "zstd", "lzo", "zlib"] {
         let compress = format!("--compress={compression}");
-        let plain = judged(source.path(), &["--headroom=0", &compress]);
-        let shared = judged(source.path(), &["--headroom=0", &compress, "--dedup"]);
+        let plain = check_with_oracles(source.path(), &["--headroom=0", &compress]);
+        let shared = check_with_oracles(source.path(), &["--headroom=0", &compress, "--dedup"]);
         assert!(shared.size() + 4_000_000 < plain.size(), "{compression}");
         let counts: BTreeSet<usize> = references(&shared, FS_TREE).into_values().collect();
         assert!(counts.contains(&20) && counts.contains(&4), "{compression}: {counts:?}");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{SeekFrom, seek};
 
-use super::image::{Image, fill, judged, tree};
+use super::image::{Image, check_with_oracles, fill, tree};
 use super::inspect::{FileExtent, Place, extents, extents_of};
 use crate::oracle::btrfs::{btrfs_check, mount_btrfs};
 use crate::oracle::{Mounted, grub_cmp};
@@ -41,7 +41,7 @@ fn sizes_around_the_inline_limits() {
         (&["--compress=zstd"], 2048),
         (&["--dedup"], 2048),
     ] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         for (name, list) in of_files(&image, &names) {
             let size: u64 = name.parse().unwrap();
             let context = format!("{options:?}: {list:?}");
@@ -69,7 +69,7 @@ fn inline_in_small_nodes() {
     for size in [1, 2048, 3948, 3949, 3950, 4095] {
         fill(&source, &size.to_string(), size, size);
     }
-    judged(source.path(), &["--btrfs-node-size=4096", "--btrfs-max-inline=3949"]);
+    check_with_oracles(source.path(), &["--btrfs-node-size=4096", "--btrfs-max-inline=3949"]);
 }
 
 /// Files of sizes around the most that an extent has, compressed or shared.
@@ -83,7 +83,7 @@ fn files_around_128_kib() {
         fs::write(source.path().join(format!("{size}-text")), text(size)).unwrap();
     }
     for options in [&[][..], &["--dedup"], &["--compress=zstd"], &["--compress=lzo", "--dedup"]] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         for (inode, list) in extents(&image.path, FS_TREE) {
             let mut next = 0;
             for extent in &list {
@@ -141,7 +141,7 @@ fn holes_at_every_place() {
     }
     for options in [&[][..], &["--compress=zstd"], &["--dedup"], &["--btrfs-compat=old"]] {
         for source in [&sparse, &dense] {
-            let image = judged(source.path(), options);
+            let image = check_with_oracles(source.path(), options);
             image.mounted(|root| {
                 for (name, _, runs) in files {
                     let runs: Vec<_> =
@@ -200,7 +200,7 @@ fn files_around_128_mib() {
     for (size, count) in [(MOST - 1, 1), (MOST, 1), (MOST + 1, 2)] {
         fill(&source, "file", size, size);
         for options in [&[][..], &["--btrfs-metadata=single", "--headroom=0"]] {
-            let image = judged(source.path(), options);
+            let image = check_with_oracles(source.path(), options);
             let list = &of_files(&image, &["file".into()])["file"];
             // The mirrors of the superblock may cut more.
             assert!((count..count + 3).contains(&list.len()), "{size}: {list:?}");
@@ -212,7 +212,7 @@ fn files_around_128_mib() {
             assert_eq!(next, size.next_multiple_of(4096));
         }
         for options in [&["--compress=zstd:1"][..], &["--dedup"]] {
-            judged(source.path(), options);
+            check_with_oracles(source.path(), options);
         }
     }
 }

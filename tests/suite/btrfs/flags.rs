@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use super::image::{Image, judged, scratch, tree};
+use super::image::{Image, check_with_oracles, scratch, tree};
 use super::inspect::{Place, extents, extents_of};
 use crate::oracle::btrfs::{btrfs_check, dump_tree, exercise, session};
 use crate::oracle::{Comparison, Mounted, shell};
@@ -51,7 +51,7 @@ fn every_flag() {
         assert!(found, "no {line} on the host: {expected}");
     }
     for options in [&[][..], &["--compress=zstd", "--dedup"]] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         assert_eq!(image.mounted(listed), expected);
         // What is written in place has no checksums, and is not compressed.
         let all = extents(&image.path, 5);
@@ -84,7 +84,7 @@ fn nodatacow_by_pattern() {
         ln -s data var/lib/db/link; ln var/lib/db/data plain/linked",
     );
     let options = ["--nodatacow=/var/lib/db", "--nodatacow=**/*.img", "--compress=zstd"];
-    let image = judged(source.path(), &options);
+    let image = check_with_oracles(source.path(), &options);
     let expected = " ./plain\nC ./plain/disk.img\n ./plain/file\nC ./plain/linked
 C ./plain/short.img\n ./var\n ./var/lib\nC ./var/lib/db\nC ./var/lib/db/data
 C ./var/lib/db/deep\nC ./var/lib/db/deep/data\n";

@@ -90,8 +90,8 @@ impl Image {
     }
 
     /// Lets every oracle that only reads judge the image of a tree.
-    pub fn judged(&self, tree: &Path) -> Verdict {
-        btrfs::judge(&self.path, tree, &everything())
+    pub fn check_with_oracles(&self, tree: &Path) -> Verdict {
+        btrfs::check_image(&self.path, tree, &everything())
     }
 
     /// Lets a test look at the mounted tree.
@@ -101,8 +101,10 @@ impl Image {
 }
 
 /// Makes an image of a tree and lets every oracle that only reads judge it.
-pub fn judged(tree: &Path, options: &[&str]) -> Image {
+pub fn check_with_oracles(tree: &Path, options: &[&str]) -> Image {
     let image = Image::new(tree, options);
-    image.judged(tree).unwrap_or_else(|complaint| panic!("{options:?}: {complaint:?}"));
+    image
+        .check_with_oracles(tree)
+        .unwrap_or_else(|error_text| panic!("{options:?}: {error_text:?}"));
     image
 }

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::image::{Image, everything, judged, mkimage_btrfs, scratch, tree};
+use super::image::{Image, check_with_oracles, everything, mkimage_btrfs, scratch, tree};
 use crate::detfs::succeed;
 use crate::oracle::btrfs::{
-    exercise, find_root, first_boot, grow, judge, mount_btrfs, recover, restore, twin,
+    check_image, exercise, find_root, first_boot, grow, mount_btrfs, recover, restore, twin,
 };
 use crate::oracle::{
     Comparison, Partition, extract, extract_fat, fsck_fat, gpt, grub_cmp, grub_ls, partitions,
@@ -33,7 +33,7 @@ const SHAPES: [&[&str]; 10] = [
 #[test]
 fn a_stress_tree_in_every_shape() {
     for shape in SHAPES {
-        judged(stressed(500), shape);
+        check_with_oracles(stressed(500), shape);
     }
 }
 
@@ -54,7 +54,7 @@ fn for_small_nodes() -> &'static Path {
 fn small_nodes_and_every_checksum() {
     for checksum in ["crc32c", "xxhash", "sha256", "blake2b"] {
         let checksum = format!("--btrfs-checksum={checksum}");
-        judged(for_small_nodes(), &["--btrfs-node-size=4096", &checksum]);
+        check_with_oracles(for_small_nodes(), &["--btrfs-node-size=4096", &checksum]);
     }
 }
 
@@ -65,7 +65,7 @@ fn times_are_clamped_and_not_reset() {
     let path = image.path().join("image");
     let mut command = super::image::mkfs_at(epoch, stressed(500), &path, &[]);
     succeed(&mut command);
-    judge(&path, stressed(500), &everything().clamped_to(epoch)).unwrap();
+    check_image(&path, stressed(500), &everything().clamped_to(epoch)).unwrap();
 }
 
 /// GRUB 2.06 reads no file with holes where there are none in the tree.
@@ -90,7 +90,7 @@ fn grub_reads_what_it_can() {
                     let name = entry.file_name();
                     let path = format!("{directory}/{}", name.to_str().unwrap());
                     grub_cmp(&image.path, &path, &entry.path())
-                        .unwrap_or_else(|complaint| panic!("{shape:?}: {path}: {complaint:?}"));
+                        .unwrap_or_else(|error_text| panic!("{shape:?}: {path}: {error_text:?}"));
                     compared += 1;
                 }
             }
@@ -133,7 +133,7 @@ fn it_boots_with_the_headroom_that_is_the_default() {
     ] {
         let image = Image::new(source, options);
         first_boot(&image.path, |root| everything_written().compare(source, root))
-            .unwrap_or_else(|complaint| panic!("{source:?} {options:?}: {complaint:?}"));
+            .unwrap_or_else(|error_text| panic!("{source:?} {options:?}: {error_text:?}"));
     }
 }
 
@@ -165,7 +165,7 @@ fn every_shape_stands_all_that_is_done_to_it() {
     for shape in SHAPES {
         let image = Image::new(source, shape);
         grow(&image.path, |root| everything_written().compare(source, root))
-            .unwrap_or_else(|complaint| panic!("{shape:?}: {complaint:?}"));
+            .unwrap_or_else(|error_text| panic!("{shape:?}: {error_text:?}"));
     }
 }
 
@@ -212,7 +212,7 @@ fn judge_disk(image: &Path, source: &Path, comparison: &Comparison) -> Vec<Parti
                 extract_fat(&file, &files).unwrap();
                 Comparison::names_and_content().compare(&source.join("efi"), &files).unwrap();
             }
-            ROOT => judge(&file, source, &comparison.clone().hollow("efi")).unwrap(),
+            ROOT => check_image(&file, source, &comparison.clone().hollow("efi")).unwrap(),
             other => panic!("a partition of the type {other}"),
         }
     }
@@ -267,7 +267,7 @@ fn the_disk_of_a_distribution() {
 #[ignore = "takes minutes"]
 fn everything_of_a_large_stress_tree() {
     for shape in SHAPES {
-        judged(stressed(30_000), shape);
+        check_with_oracles(stressed(30_000), shape);
     }
 }
 
@@ -280,7 +280,7 @@ fn everything_of_a_real_tree() {
         &["--headroom=0", "--dedup"],
         &["--headroom=0", "--compress=zstd:3", "--btrfs-metadata=single"],
     ] {
-        let image = judged(source, options);
+        let image = check_with_oracles(source, options);
         let restored = scratch();
         restore(&image.path, restored.path()).unwrap();
         let comparison = Comparison::names_and_content().without_nodes();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use super::image::{Image, everything, judged, mkfs_btrfs, tree};
+use super::image::{Image, check_with_oracles, everything, mkfs_btrfs, tree};
 use super::inspect::items;
 use crate::oracle::btrfs::{Facts, session};
 use crate::oracle::{Mounted, grub_cmp, shell};
@@ -28,14 +28,14 @@ fn linked(links: usize) -> Mounted {
 /// The time that btrfs check takes grows with the square of the links.
 #[test]
 fn many_links() {
-    let image = judged(linked(7000).path(), &[]);
+    let image = check_with_oracles(linked(7000).path(), &[]);
     assert!(items(&image.path, "fs", "INODE_EXTREF") > 1000);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn more_links_are_checked() {
-    judged(linked(30_000).path(), &[]);
+    check_with_oracles(linked(30_000).path(), &[]);
 }
 
 /// As many links as an inode has, and one more.
@@ -72,7 +72,7 @@ fn references_that_fill_an_item() {
             fs::hard_link(source.path().join("000"), source.path().join(name)).unwrap();
         }
         fs::remove_file(source.path().join("000")).unwrap();
-        let image = judged(source.path(), &[]);
+        let image = check_with_oracles(source.path(), &[]);
         assert_eq!(items(&image.path, "fs", "INODE_EXTREF"), beyond, "{count}");
     }
 }
@@ -84,7 +84,7 @@ fn links_of_everything_that_has_them() {
         for name in fifo char link file; do ln -P a/$name b/$name; ln -P a/$name $name; done
         for n in $(seq 10 99); do echo $n >a/$n; ln a/$n b/$((110 - n)); done",
     );
-    judged(source.path(), &[]);
+    check_with_oracles(source.path(), &[]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn long_names_and_targets() {
         symlink("t".repeat(len), source.path().join(format!("link-{len}"))).unwrap();
     }
     for options in [&[][..], &["--btrfs-max-inline=0", "--compress=zstd"]] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         let name = format!("{:03}-{}", 7, "n".repeat(251));
         grub_cmp(&image.path, &name, &source.path().join(&name)).unwrap();
     }
@@ -113,14 +113,14 @@ fn long_names_and_targets() {
     for len in [3950, 4094, 4095] {
         fs::remove_file(source.path().join(format!("link-{len}"))).unwrap();
     }
-    judged(source.path(), &small);
+    check_with_oracles(source.path(), &small);
 }
 
 #[test]
 fn many_names_in_a_directory() {
     let source = tree("mkdir many; cd many; seq 20000 | xargs touch -d @1600000000");
     for options in [&[][..], &["--btrfs-node-size=4096"]] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         image.mounted(|root| {
             // Entries are listed in the order of their names' bytes.
             let names = |at: &Path| {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::image::{Image, fill, judged, mkfs_btrfs, tree};
+use super::image::{Image, check_with_oracles, fill, mkfs_btrfs, tree};
 use crate::detfs::succeed;
 use crate::oracle::Comparison;
 use crate::oracle::btrfs::{Facts, first_boot, grow, superblocks};
@@ -26,7 +26,7 @@ fn content_that_ends_around_64_mib() {
     for sectors in [-17, -16, -15, -1, 0, 1, 15, 16, 17, 32] {
         let len = reached.checked_add_signed(sectors * 4096).unwrap();
         fill(&source, "file", 1, len);
-        let image = judged(source.path(), &exact);
+        let image = check_with_oracles(source.path(), &exact);
         sizes.push(image.size());
         let count = superblocks(&image.path).unwrap().len();
         assert_eq!(count, if image.size() < MIRROR + SECTOR { 1 } else { 2 }, "{sectors}");
@@ -45,7 +45,7 @@ fn metadata_around_64_mib() {
         for headroom in ["0", "9M"] {
             let metadata = format!("--btrfs-metadata={metadata}");
             let headroom = format!("--headroom={headroom}");
-            let image = judged(source.path(), &[&metadata, &headroom]);
+            let image = check_with_oracles(source.path(), &[&metadata, &headroom]);
             let facts = Facts::read(&image.path).unwrap();
             around += facts
                 .dev_extents
@@ -78,7 +78,7 @@ fn the_copy_at_256_gib() {
     for (size, count) in sizes {
         for metadata in ["dup", "single"] {
             let options = [format!("--size={size}"), format!("--btrfs-metadata={metadata}")];
-            let image = judged(source.path(), &options.each_ref().map(String::as_str));
+            let image = check_with_oracles(source.path(), &options.each_ref().map(String::as_str));
             assert_eq!(superblocks(&image.path).unwrap().len(), count);
             assert_eq!(image.size(), size);
         }

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::image::{Image, everything, judged, mkfs_at, scratch, tree};
+use super::image::{Image, check_with_oracles, everything, mkfs_at, scratch, tree};
 use crate::detfs::succeed;
-use crate::oracle::btrfs::{judge, mount_btrfs};
+use crate::oracle::btrfs::{check_image, mount_btrfs};
 use crate::oracle::{Mounted, shell};
 use crate::tree::{LATEST, set_mtime};
 
@@ -22,7 +22,7 @@ fn device_numbers() {
         );
         shell(&script, &[source.path()]);
     }
-    judged(source.path(), &[]);
+    check_with_oracles(source.path(), &[]);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn modes_and_owners() {
         done
         for id in 0 1 65535 65536 4294967294; do : >u$id; chown $id:$id u$id; done; chmod 1777 .",
     );
-    judged(source.path(), &[]);
+    check_with_oracles(source.path(), &[]);
 }
 
 /// Times are 64 bits of seconds; what is later than the epoch becomes it.
@@ -61,7 +61,7 @@ fn times_at_the_limits() {
     for epoch in [LATEST, 1_700_000_000, 0, -1] {
         let image = scratch.path().join("image");
         succeed(mkfs_at(epoch, host.path(), &image, &[]).arg("--force"));
-        judge(&image, host.path(), &everything().clamped_to(epoch)).unwrap();
+        check_image(&image, host.path(), &everything().clamped_to(epoch)).unwrap();
     }
 }
 

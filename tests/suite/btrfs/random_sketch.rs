@@ -8,7 +8,7 @@ use detfs::btrfs::{Checksum, Compat, Compression, Metadata, Options, SubvolumeOp
 use detfs::size::{Headroom, MIB};
 use detfs::tree::{InodeId, Kind, Tree};
 
-use crate::random_trees::sketch::{Taste, Time};
+use crate::random_trees::sketch::{Time, Validity};
 
 #[derive(Debug, Arbitrary)]
 pub struct BtrfsSketch {
@@ -87,7 +87,7 @@ impl BtrfsSketch {
         Options {
             uuid,
             label: vec![b'l'; self.label.into()],
-            epoch: self.epoch.timestamp(Taste::Unix),
+            epoch: self.epoch.timestamp(Validity::Unix),
             node_size,
             checksum: [Checksum::Crc32c, Checksum::Xxhash, Checksum::Sha256, Checksum::Blake2b]
                 [usize::from(self.checksum % 4)],

@@ -18,10 +18,10 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use super::image::unique;
 use super::random_sketch::BtrfsSketch;
 use crate::oracle::btrfs::{Facts, btrfs_check, mount_btrfs_with};
-use crate::oracle::{Complaint, Verdict};
+use crate::oracle::{OracleError, Verdict};
 use crate::random_trees::mounted::{self, Kept};
 use crate::random_trees::number;
-use crate::random_trees::sketch::{Grown, Sketch, Taste};
+use crate::random_trees::sketch::{ArbitraryTree, Grown, Validity};
 use crate::tree::Random;
 
 /// A tree and the options to make an image of it with.
@@ -30,12 +30,12 @@ struct Draft {
     options: BtrfsSketch,
     /// Whether what is used is summed up, too, which takes a while.
     summed: u8,
-    tree: Sketch,
+    tree: ArbitraryTree,
 }
 
 impl Draft {
     fn grow(&self) -> (Grown, Options) {
-        let grown = self.tree.grow(Taste::Unix).expect("what no builder takes is left out");
+        let grown = self.tree.grow(Validity::Unix).expect("what no builder takes is left out");
         let options = self.options.options(&grown.tree, unique().parse().unwrap());
         (grown, options)
     }
@@ -90,7 +90,7 @@ impl AddAssign for Counts {
     }
 }
 
-fn judge(draft: &Draft, image: &Path) -> Verdict<Counts> {
+fn check_image(draft: &Draft, image: &Path) -> Verdict<Counts> {
     let (mut grown, mut options) = draft.grow();
     let mut counts = Counts { trees: 1, ..Counts::default() };
     if let Err(Without::Subvolumes) = write(&grown, &options, image) {
@@ -101,7 +101,7 @@ fn judge(draft: &Draft, image: &Path) -> Verdict<Counts> {
         Ok(()) => counts.images = 1,
         Err(Without::Room) => return Ok(counts),
         Err(Without::Subvolumes) => {
-            return Err(Complaint("links between subvolumes without any".into()));
+            return Err(OracleError("links between subvolumes without any".into()));
         }
     }
     counts.subvolumes = (!options.subvolumes.is_empty()).into();
@@ -132,12 +132,12 @@ fn judge_random_trees(trees: u32) {
                 ))),
                 ..Config::default()
             });
-            let result = runner.run(&drafts(), |draft| match judge(&draft, &image) {
+            let result = runner.run(&drafts(), |draft| match check_image(&draft, &image) {
                 Ok(counts) => {
                     *total.lock().unwrap() += counts;
                     Ok(())
                 }
-                Err(complaint) => Err(TestCaseError::fail(complaint.0)),
+                Err(error_text) => Err(TestCaseError::fail(error_text.0)),
             });
             result.map_err(|error| error.to_string())
         })
@@ -169,7 +169,7 @@ fn a_broken_image_is_found() {
     let image = scratch.path().join("image");
     let bytes = Random::new(6).bytes(900);
     let draft = Draft::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
-    judge(&draft, &image).unwrap();
+    check_image(&draft, &image).unwrap();
     let (mut grown, _) = draft.grow();
     mounted::shown(&mut grown.model);
     let kept = Kept::Btrfs { nocow: false };

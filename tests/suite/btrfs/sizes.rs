@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::XattrFlags;
 use tempfile::TempDir;
 
-use super::image::{Image, fill, judged, tree};
+use super::image::{Image, check_with_oracles, fill, tree};
 use crate::bad_input::{UNREPRESENTABLE, check};
 use crate::detfs::{mkfs, succeed};
 use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, number, superblocks};
@@ -16,7 +16,7 @@ use crate::tree::{LATEST, debian, stressed};
 
 /// Judges an image of the size that is found, which must be enough when it is given, and the least.
 fn smallest(source: &TempDir, options: &[&str]) -> u64 {
-    let image = judged(source.path(), &[options, &["--headroom=0"]].concat());
+    let image = check_with_oracles(source.path(), &[options, &["--headroom=0"]].concat());
     let size = image.size();
     let out = image.beside("again");
     let with = |size: u64| {
@@ -78,7 +78,7 @@ fn every_fill_of_a_leaf() {
         let image = Image::new(source.path(), &["--headroom=0", "--btrfs-node-size=4096"]);
         btrfs_check(&image.path).unwrap();
     }
-    judged(source.path(), &["--btrfs-node-size=4096"]);
+    check_with_oracles(source.path(), &["--btrfs-node-size=4096"]);
 }
 
 /// So many leaves that a tree has one level more: a node of 4096 bytes has 121 children.
@@ -91,7 +91,7 @@ fn trees_of_every_height() {
     let mut found = Vec::new();
     for files in [0, 5, 500, 1500, 3000] {
         let source = tree(&format!("for n in $(seq {files}); do echo $n >$n; done"));
-        let image = judged(source.path(), &["--btrfs-node-size=4096", "--headroom=0"]);
+        let image = check_with_oracles(source.path(), &["--btrfs-node-size=4096", "--headroom=0"]);
         found.push(levels(&image));
     }
     assert!(found[0] == 0 && found[1] <= 1 && found.is_sorted() && found[4] > 2, "{found:?}");
@@ -118,7 +118,7 @@ fn a_node_that_is_full_and_one_leaf_more() {
             let count = |word: &str| text.lines().filter(|line| line.starts_with(word)).count() / 2;
             leaves = u64::try_from(count("leaf ")).unwrap();
             if leaves + 3 > pointers {
-                image.judged(host.path()).unwrap();
+                image.check_with_oracles(host.path()).unwrap();
             }
             levels.insert(leaves, count("node "));
             // Each file brings a leaf or two.
@@ -188,7 +188,7 @@ fn an_exact_fit_is_tight() {
         let metadata = format!("--btrfs-metadata={metadata}");
         for options in [&[][..], &["--compress=zstd"], &["--btrfs-compat=old", "--dedup"]] {
             let options = [&[metadata.as_str(), "--headroom=0"], options].concat();
-            let image = judged(stressed(500), &options);
+            let image = check_with_oracles(stressed(500), &options);
             let facts = Facts::read(&image.path).unwrap();
             let used: u64 = facts
                 .block_groups
@@ -212,7 +212,7 @@ fn headroom() {
     let exact = Image::new(source.path(), &["--headroom=0"]).size();
     let mut last = exact;
     for headroom in [1 << 20, 16 << 20, 100 << 20, 1 << 30] {
-        let image = judged(source.path(), &[&format!("--headroom={headroom}")]);
+        let image = check_with_oracles(source.path(), &[&format!("--headroom={headroom}")]);
         assert!(image.size() >= exact + headroom && image.size() > last, "{headroom}");
         assert!(image.size() < exact + headroom * 3 + (64 << 20), "{headroom}: {}", image.size());
         last = image.size();
@@ -226,7 +226,7 @@ fn headroom() {
 fn the_label_and_the_fields_of_the_superblock() {
     let source = tree("seq 100 >small");
     let longest = "l".repeat(255);
-    let image = judged(source.path(), &["--label", &longest]);
+    let image = check_with_oracles(source.path(), &["--label", &longest]);
     let superblock = &superblocks(&image.path).unwrap()[0];
     assert_eq!(superblock["label"], longest);
     for (name, value) in [
@@ -245,7 +245,8 @@ fn the_label_and_the_fields_of_the_superblock() {
     }
     assert_eq!(superblock["uuid_tree_generation"], superblock["generation"]);
     assert_eq!(number(superblock, "total_bytes"), image.size());
-    let old = judged(source.path(), &["--btrfs-compat=old", "--btrfs-checksum=blake2b"]);
+    let old =
+        check_with_oracles(source.path(), &["--btrfs-compat=old", "--btrfs-checksum=blake2b"]);
     let superblock = &superblocks(&old.path).unwrap()[0];
     assert_eq!(superblock["compat_ro_flags"], "0x3");
     assert_eq!(superblock["csum_type"], "3 (blake2)");

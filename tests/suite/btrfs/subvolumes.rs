@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::image::{Image, everything, fill, judged, tree, unique};
+use super::image::{Image, check_with_oracles, everything, fill, tree, unique};
 use super::inspect::{Place, extents};
 use crate::oracle::btrfs::{
     Facts, btrfs_check, copied, exercise, mount_btrfs, mount_btrfs_with, restore, send, session,
@@ -66,7 +66,7 @@ fn nested_ones() {
     let source = source();
     for more in [&[][..], &["--btrfs-compat=old", "--dedup"], &["--compress=zstd", "--headroom=0"]]
     {
-        let image = judged(source.path(), &[&OPTIONS, more].concat());
+        let image = check_with_oracles(source.path(), &[&OPTIONS, more].concat());
         image.mounted(|root| {
             let found = list(root);
             let paths: Vec<&str> = found.keys().map(String::as_str).collect();
@@ -153,7 +153,7 @@ fn a_read_only_one_is_not_written_to_and_can_be_sent() {
 #[test]
 fn without_copies_on_write() {
     let source = source();
-    let image = judged(source.path(), &[&OPTIONS[..], &["--compress=zstd"]].concat());
+    let image = check_with_oracles(source.path(), &[&OPTIONS[..], &["--compress=zstd"]].concat());
     let id = image.mounted(|root| {
         let flags = shell("lsattr -d $1/var/log $1/var/log/journal $1/home", &[root]);
         let has: Vec<bool> =

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::image::{Image, everything, judged, tree};
+use super::image::{Image, check_with_oracles, everything, tree};
 use super::inspect::{FileExtent, Place, extents, extents_of};
 use crate::oracle::btrfs::{Facts, btrfs_check, grow, swap_on};
 use crate::oracle::{Comparison, run, shell};
@@ -68,7 +68,7 @@ fn those_of_the_tree_can_be_swapped_to() {
         mkswap -q d/used; chmod 600 d/*",
     );
     for options in [&["--headroom=1G"][..], &["--headroom=1G", "--dedup", "--compress=zstd"]] {
-        let image = judged(source.path(), options);
+        let image = check_with_oracles(source.path(), options);
         image.mounted(|root| {
             for name in ["4096", "16384", "65536", "used"] {
                 let file = root.join("d").join(name);

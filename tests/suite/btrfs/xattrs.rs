@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::XattrFlags;
 
-use super::image::{Image, judged, mkfs_btrfs};
+use super::image::{Image, check_with_oracles, mkfs_btrfs};
 use crate::oracle::{Mounted, read_xattrs, run, shell};
 
 /// A file system that keeps long attributes.
@@ -30,7 +30,7 @@ fn the_longest_and_one_byte_more() {
             let value = vec![b'v'; most - name.len()];
             set(&file, name, &value);
             set(host.path(), name, &value);
-            let image = judged(host.path(), &options);
+            let image = check_with_oracles(host.path(), &options);
             image.mounted(|root| assert_eq!(read_xattrs(&root.join("file")).len(), 1));
 
             set(&file, name, &[&value[..], b"v"].concat());
@@ -49,7 +49,7 @@ fn the_longest_and_one_byte_more() {
     let host = host();
     fs::write(host.path().join("file"), "x").unwrap();
     set(&host.path().join("file"), "trusted.x", &vec![b'v'; 65_535 - 200]);
-    judged(host.path(), &["--btrfs-node-size=65536"]);
+    check_with_oracles(host.path(), &["--btrfs-node-size=65536"]);
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn many_and_empty_ones() {
     }
     fs::create_dir(host.path().join("directory")).unwrap();
     set(&host.path().join("directory"), "trusted.empty", b"");
-    judged(host.path(), &[]);
-    judged(host.path(), &["--btrfs-node-size=4096", "--btrfs-compat=old"]);
+    check_with_oracles(host.path(), &[]);
+    check_with_oracles(host.path(), &["--btrfs-node-size=4096", "--btrfs-compat=old"]);
 }
 
 /// What access is decided by, as it was given.
@@ -79,7 +79,7 @@ fn access_control_and_capabilities() {
         setfattr -n security.selinux -v 0x73797374656d00 program
         setfattr -n trusted.other -v y directory";
     shell(script, &[host.path()]);
-    let image = judged(host.path(), &[]);
+    let image = check_with_oracles(host.path(), &[]);
     let said =
         image.mounted(|root| run("getfacl", ["-cnpE".as_ref(), root.join("file").as_os_str()]));
     assert!(said.stdout.contains("user:4294967294:---\n"), "{}", said.all());

@@ -52,7 +52,7 @@ fn sizes_around_a_block() {
             let look = |root: &Path| {
                 sizes.iter().for_each(|&size| same(&root.join(size.to_string()), size, &Solid));
             };
-            image.judged(look).unwrap();
+            image.check_with_oracles(look).unwrap();
             for size in sizes {
                 let path = format!("/{size}");
                 let count = size.div_ceil(block);
@@ -76,7 +76,7 @@ fn a_file_longer_than_an_extent() {
     let mut sample = Sample::new();
     sample.content("large", size, Arc::new(Solid));
     let image = Image::new(&sample.finish(), &options());
-    image.judged(|root| same(&root.join("large"), size, &Solid)).unwrap();
+    image.check_with_oracles(|root| same(&root.join("large"), size, &Solid)).unwrap();
     let list = extents(&image.path, "/large").list;
     assert!((2..=4).contains(&list.len()), "{list:?}");
     assert!(list.iter().all(|extent| extent.len <= 32_768), "{list:?}");
@@ -121,7 +121,7 @@ fn extent_trees_of_every_depth() {
         assert!(cut == 0 || count > 10_000, "{case} are {}", found.list.len());
         assert_eq!(found.depth, depth, "{case}");
         assert!((index..=index + cut).contains(&(found.index.len() as u64)), "{case}: {found:?}");
-        image.judged(|root| same(&root.join("comb"), size, &Comb(count))).unwrap();
+        image.check_with_oracles(|root| same(&root.join("comb"), size, &Comb(count))).unwrap();
         let host = image.beside("comb");
         copy(&Comb(count), size, &host);
         grub_cmp(&image.path, "comb", &host).unwrap();
@@ -169,7 +169,7 @@ fn files_of_terabytes() {
             }
         }
     };
-    image.judged(look).unwrap();
+    image.check_with_oracles(look).unwrap();
 
     for (block_size, most) in [(1024, 4 * TIB - 1024), (2048, 8 * TIB - 2048)] {
         let options = Options { block_size, ..options() };
@@ -181,7 +181,7 @@ fn files_of_terabytes() {
             let tree = Arc::new(tree);
             if fits {
                 let look = |root: &Path| fs::metadata(root.join("file")).unwrap().len();
-                assert_eq!(Image::new(&tree, &options).judged(look).unwrap(), size);
+                assert_eq!(Image::new(&tree, &options).check_with_oracles(look).unwrap(), size);
             } else {
                 let message = refusal(&tree, &options);
                 assert!(message.starts_with("file: ") && message.contains(&most.to_string()));
@@ -225,7 +225,7 @@ fn holes_at_every_place() {
                     assert!(fs::read(root.join(name)).unwrap() == *bytes, "{name}");
                 }
             };
-            image.judged(look).unwrap();
+            image.check_with_oracles(look).unwrap();
             for (name, bytes, data) in &files {
                 let list = extents(&image.path, &format!("/{name}")).list;
                 let stored = list.iter().map(|extent| extent.len).sum::<u64>();

@@ -52,7 +52,7 @@ fn flags_of_files_and_directories() {
     let (tree, warnings) = dir::read(source.path(), &DirOptions::default()).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     let image = Image::new(&Arc::new(tree), &options());
-    assert_eq!(image.judged(listed).unwrap(), expected);
+    assert_eq!(image.check_with_oracles(listed).unwrap(), expected);
 
     // The flags are more than a picture of themselves.
     let mounted = Mounted::new("ext4", "rw", Some(&image.path)).unwrap();

@@ -35,7 +35,7 @@ fn backups_are_as_good_as_the_first() {
     for profile in [Profile::Default, Profile::Ro] {
         let size = Some(28 * group * 1024 + 1024);
         let image = Image::new(&small(), &Options { block_size: 1024, profile, size, ..options() });
-        image.judged(check).unwrap();
+        image.check_with_oracles(check).unwrap();
         let list = shell("dumpe2fs $1 2>/dev/null", &[&image.path]);
         let found: Vec<u64> = list
             .lines()
@@ -85,7 +85,7 @@ fn a_size_that_is_too_small() {
         let (_, remedy) = message.split_once("at least ").unwrap();
         let least: u64 = remedy.split(' ').next().unwrap().parse().unwrap();
         let fits = Image::new(tree, &Options { size: Some(least), ..options.clone() });
-        fits.judged(|_| ()).unwrap();
+        fits.check_with_oracles(|_| ()).unwrap();
         let options = Options { size: Some(least - 1024), ..options };
         let message = refusal(tree, &options);
         assert!(message.contains("too small by 1 blocks"), "{message}");
@@ -110,7 +110,7 @@ fn an_exact_fit_has_nothing_free() {
         for block_size in BLOCK_SIZES {
             let headroom = Some(Headroom::Bytes(0));
             let image = Image::new(&tree, &Options { profile, block_size, headroom, ..options() });
-            image.judged(|_| ()).unwrap();
+            image.check_with_oracles(|_| ()).unwrap();
             let free = superblock_field(&image.path, "Free blocks");
             assert_eq!(free, "0", "{profile:?} {block_size}");
             assert_eq!(superblock_field(&image.path, "Reserved block count"), "0");
@@ -130,7 +130,7 @@ fn headroom_is_room() {
         for bytes in [1 << 20, 20 << 20, 200 << 20] {
             let headroom = Some(Headroom::Bytes(bytes));
             let image = Image::new(&small(), &Options { profile, headroom, ..options() });
-            image.judged(check).unwrap();
+            image.check_with_oracles(check).unwrap();
             let free: u64 = superblock_field(&image.path, "Free blocks").parse().unwrap();
             assert!(free * 4096 >= bytes, "{profile:?}: {free} blocks of {bytes} bytes");
             let free: u64 = superblock_field(&image.path, "Free inodes").parse().unwrap();
@@ -204,7 +204,7 @@ fn the_journal_is_that_of_the_size_to_come() {
     for (grow_to, blocks) in [(64 << 20, "1024"), (2 << 30, "16384"), (64 << 30, "131072")] {
         let options = Options { grow_to: Some(grow_to), ..options() };
         let image = Image::new(&small(), &options);
-        image.judged(check).unwrap();
+        image.check_with_oracles(check).unwrap();
         assert_eq!(superblock_field(&image.path, "Total journal blocks"), blocks);
     }
 }
@@ -221,6 +221,6 @@ fn parameters_out_of_range() {
     }
     let longest = Options { label: vec![b'l'; 16], ..options() };
     let image = Image::new(&tree, &longest);
-    image.judged(check).unwrap();
+    image.check_with_oracles(check).unwrap();
     assert_eq!(superblock_field(&image.path, "Filesystem volume name"), "l".repeat(16));
 }

@@ -58,7 +58,7 @@ fn from_64_mib_to_64_gib() {
         for block_size in [1024, 4096] {
             let size = Some(64 << 20);
             let image = Image::new(&tree, &Options { profile, block_size, size, ..options() });
-            image.judged(check).unwrap();
+            image.check_with_oracles(check).unwrap();
             resize(&image.path, &["64G"]);
             let blocks: u64 = superblock_field(&image.path, "Block count").parse().unwrap();
             assert_eq!(blocks * u64::from(block_size), 64 << 30);
@@ -76,7 +76,7 @@ fn to_what_was_asked_for() {
     let grow_to = 100 << 30;
     for profile in [Profile::Default, Profile::Modern] {
         let image = Image::new(&tree(), &Options { profile, grow_to: Some(grow_to), ..options() });
-        image.judged(check).unwrap();
+        image.check_with_oracles(check).unwrap();
         let reserved: u64 = superblock_field(&image.path, "Reserved GDT blocks").parse().unwrap();
         // 800 groups of 128 MiB, 64 descriptors a block, one of which is there.
         assert_eq!(reserved, 800 / 64 + 1 - 1);
@@ -112,7 +112,7 @@ fn shrunk_to_the_smallest() {
             resize(&image.path, &["-M"]);
             let found = fs::metadata(&image.path).unwrap().len();
             assert!(found < size, "{profile:?}: {found} of {size}");
-            image.judged(check).unwrap();
+            image.check_with_oracles(check).unwrap();
         }
     }
 }
@@ -135,7 +135,7 @@ fn resize_often(image: &Image, sizes: &[&str]) {
 
 fn check_plain(image: &Image) {
     let read = |root: &Path| fs::read(root.join("299")).unwrap();
-    assert!(image.judged(read).unwrap() == [7; 299 * 37]);
+    assert!(image.check_with_oracles(read).unwrap() == [7; 299 * 37]);
 }
 
 /// The second time, resize2fs goes below the tables of groups that it removed the first time.

@@ -26,7 +26,7 @@ fn tables(image: &Path) -> u64 {
 
 /// Checks that a tenth of the inodes in use is free, or more.
 fn has_spare_inodes(image: &Path, case: &str) {
-    e2fsck(image).unwrap_or_else(|complaint| panic!("{case}: {complaint:?}"));
+    e2fsck(image).unwrap_or_else(|error_text| panic!("{case}: {error_text:?}"));
     let free = number(image, "Free inodes");
     assert!(free >= MANY_INODES / 10, "{case}: {free} free inodes");
 }

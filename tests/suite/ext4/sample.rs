@@ -175,7 +175,7 @@ impl Image {
     }
 
     /// Lets e2fsck and the kernel judge the image, and a test look at the mounted tree.
-    pub fn judged<T>(&self, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
+    pub fn check_with_oracles<T>(&self, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
         e2fsck(&self.path)?;
         mount_ext4(&self.path, look)
     }

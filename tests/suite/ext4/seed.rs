@@ -116,7 +116,7 @@ fn kinds(image: &Path) -> BTreeMap<u64, Kind> {
 fn differing(one: &Options, other: &Options, allowed: fn(Kind, usize) -> bool) -> BTreeSet<Kind> {
     let [one, other] = [one, other].map(|options| {
         let image = Image::new(&tree(), options);
-        image.judged(|_| ()).unwrap();
+        image.check_with_oracles(|_| ()).unwrap();
         image
     });
     let kinds = kinds(&one.path);

@@ -67,7 +67,7 @@ fn times_are_kept() {
             assert_eq!(time(&root.join(number.to_string())), *expected);
         }
     };
-    image.judged(look).unwrap();
+    image.check_with_oracles(look).unwrap();
 }
 
 /// The years 2310 to 2378: old kernels wrote times before 1970 like this, and e2fsck thinks until
@@ -78,8 +78,8 @@ const MISTAKEN: Range<i64> = (1 << 33) + (1 << 31)..3 << 32;
 fn times_that_only_the_kernel_takes_as_they_are() {
     let times = [(MISTAKEN.start, 0), (MISTAKEN.end - 1, 999_999_999)];
     let image = timed(&times);
-    let complaint = e2fsck(&image.path).unwrap_err().0;
-    assert_eq!(complaint.matches("are likely pre-1970").count(), times.len(), "{complaint}");
+    let error_text = e2fsck(&image.path).unwrap_err().0;
+    assert_eq!(error_text.matches("are likely pre-1970").count(), times.len(), "{error_text}");
     let found =
         mount_ext4(&image.path, |root| [0, 1].map(|number| time(&root.join(number.to_string()))));
     assert_eq!(found.unwrap(), times);
@@ -103,7 +103,7 @@ fn times_out_of_range_are_clamped_with_a_warning() {
             assert_eq!(time(&root.join(number.to_string())), expected, "{given:?}");
         }
     };
-    image.judged(look).unwrap();
+    image.check_with_oracles(look).unwrap();
     let [warning] = &image.warnings[..] else { panic!("{:?}", image.warnings) };
     assert_eq!(warning.path, b"1");
     assert!(warning.message.contains("1901 to 2446"), "{}", warning.message);
@@ -118,7 +118,7 @@ fn what_has_no_time_has_the_epoch() {
             let epoch = Timestamp::from_seconds(epoch);
             let image =
                 Image::new(&Sample::new().finish(), &Options { epoch, profile, ..options() });
-            let seconds = image.judged(|root| {
+            let seconds = image.check_with_oracles(|root| {
                 let own = root.join("lost+found");
                 own.exists().then(|| time(&own))
             });

@@ -49,7 +49,7 @@ fn what_an_inode_holds() {
                 assert_eq!(found, set([("user.x", value(len))]), "{len}");
             }
         };
-        image.judged(look).unwrap();
+        image.check_with_oracles(look).unwrap();
         let blocks = inode_fields(&image.path, (0..=96).map(|len| format!("/{len}")), "File ACL");
         let inside: Vec<bool> = blocks.iter().map(|&block| block == 0).collect();
         let expected: Vec<bool> = (0..=96).map(|len| len <= 68).collect();
@@ -78,7 +78,7 @@ fn some_here_and_some_there() {
                 assert_eq!(read_xattrs(&root.join(number.to_string())), *set);
             }
         };
-        image.judged(look).unwrap();
+        image.check_with_oracles(look).unwrap();
     }
 }
 
@@ -95,7 +95,7 @@ fn a_block_that_is_full_and_one_that_is_too_full() {
             sample.finish()
         };
         let image = Image::new(&made(most), &options);
-        let found = image.judged(|root| read_xattrs(&root.join("d/f"))).unwrap();
+        let found = image.check_with_oracles(|root| read_xattrs(&root.join("d/f"))).unwrap();
         assert_eq!(found, set([("user.x", value(most))]));
 
         for len in [most + 1, 65_536] {
@@ -137,7 +137,7 @@ fn shared_blocks() {
             }
             assert_eq!(read_xattrs(&root.join("other")), set([("user.x", value(301))]));
         };
-        image.judged(look).unwrap();
+        image.check_with_oracles(look).unwrap();
         let paths = (0..files).map(|number| format!("/{number:04}"));
         let mut users = BTreeMap::new();
         for block in inode_fields(&image.path, paths, "File ACL") {
@@ -166,7 +166,7 @@ fn shared_blocks_are_written_to() {
             setfattr -n user.y -v more 10; : >new; setfattr -n user.x -v x new";
         crate::oracle::shell(script, &[mounted.path()]);
     }
-    let found = image.judged(|root| {
+    let found = image.check_with_oracles(|root| {
         ["7", "8", "10", "11"].map(|name| read_xattrs(&root.join(name)).into_keys().count())
     });
     assert_eq!(found.unwrap(), [1, 0, 2, 1]);
@@ -248,7 +248,7 @@ fn access_control_lists() {
     let both = "user::rwx\nuser:1:rwx\nuser:4294967294:---\ngroup::r-x\ngroup:0:-w-\n\
         group:70000:rw-\nmask::rw-\nother::---\n\
         default:user::rwx\ndefault:group::r-x\ndefault:mask::--x\ndefault:other::r--\n\n";
-    assert_eq!(image.judged(look).unwrap(), both);
+    assert_eq!(image.check_with_oracles(look).unwrap(), both);
 
     for (mode, value, rule) in [
         (0o755, minimal.clone(), "does not agree with the mode"),
@@ -303,7 +303,7 @@ fn security_attributes() {
             assert_eq!(read_xattrs(&root.join(name)), *labelled, "{name}");
         }
     };
-    image.judged(look).unwrap();
+    image.check_with_oracles(look).unwrap();
 }
 
 #[test]
@@ -318,6 +318,6 @@ fn names_that_ext4_does_not_have() {
     let mut sample = Sample::new();
     sample.empty(ROOT, "file", with_xattr(&longest, "value"));
     let image = Image::new(&sample.finish(), &options());
-    let found = image.judged(|root| read_xattrs(&root.join("file"))).unwrap();
+    let found = image.check_with_oracles(|root| read_xattrs(&root.join("file"))).unwrap();
     assert_eq!(found, set([(longest.as_str(), b"value".to_vec())]));
 }

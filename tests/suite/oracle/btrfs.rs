@@ -23,7 +23,7 @@ pub use twin::twin;
 use super::{Comparison, Verdict};
 
 /// Lets every oracle that only reads judge an image of the tree at `source`.
-pub fn judge(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
+pub fn check_image(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
     btrfs_check(image)?;
     Facts::read(image)?.sound()?;
     mount_btrfs(image, |root| comparison.compare(source, root))?

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{SeekFrom, seek};
 
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// What a comparison takes for the same.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +109,7 @@ impl Comparison {
         }
         let count = differences.len();
         differences.truncate(20);
-        complain(format!("{count} differences:\n{}", differences.join("\n")))
+        oracle_error(format!("{count} differences:\n{}", differences.join("\n")))
     }
 }
 
@@ -361,9 +361,9 @@ mod tests {
                 false => format!("cd $1; {change}; find . -exec {restore} {{}} +"),
             };
             shell(&script, &[&two]);
-            let complaint = Comparison::exact().compare(&one, &two).expect_err(change).0;
-            let found = complaint.lines().any(|line| line.starts_with(word));
-            assert!(found, "{change}: {complaint}");
+            let error_text = Comparison::exact().compare(&one, &two).expect_err(change).0;
+            let found = error_text.lines().any(|line| line.starts_with(word));
+            assert!(found, "{change}: {error_text}");
         }
     }
 

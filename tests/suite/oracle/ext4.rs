@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// Checks a file system with `e2fsck -fn`. It is clean if the status is 0 and nothing is printed
 /// but the version, the five passes and the summary.
@@ -20,7 +20,7 @@ pub fn e2fsck(image: &Path) -> Verdict {
         && lines.len() == 6
         && passes(&lines[..5])
         && is_summary(lines[5]);
-    if clean { Ok(()) } else { complain(format!("e2fsck: {}", said.all())) }
+    if clean { Ok(()) } else { oracle_error(format!("e2fsck: {}", said.all())) }
 }
 
 /// `NAME: 13/16384 files (0.0% non-contiguous), 9515/65536 blocks`
@@ -141,8 +141,8 @@ pub mod tests {
         wrong_free_count(&sample);
         let said = run("e2fsck", [OsStr::new("-fn"), sample.image.as_os_str()]);
         assert!(said.ok, "the premise of this test: {}", said.all());
-        let complaint = e2fsck(&sample.image).unwrap_err().0;
-        assert!(complaint.contains("Free blocks count wrong"), "{complaint}");
+        let error_text = e2fsck(&sample.image).unwrap_err().0;
+        assert!(error_text.contains("Free blocks count wrong"), "{error_text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// Checks a FAT file system with `fsck.fat -n`. Its status is 0 for differing boot sectors, so it
 /// must print nothing but its version and the summary.
@@ -15,7 +15,7 @@ pub fn fsck_fat(image: &Path) -> Verdict {
         && said.stderr.is_empty()
         && matches!(lines[..], [version, summary]
             if version.starts_with("fsck.fat ") && is_summary(summary));
-    if clean { Ok(()) } else { complain(format!("fsck.fat: {}", said.all())) }
+    if clean { Ok(()) } else { oracle_error(format!("fsck.fat: {}", said.all())) }
 }
 
 /// `NAME: 2 files, 2/129022 clusters`
@@ -28,7 +28,7 @@ fn is_summary(line: &str) -> bool {
 pub fn extract_fat(image: &Path, to: &Path) -> Verdict {
     let listing = run("mdir", ["-b".as_ref(), "-i".as_ref(), image.as_os_str(), "::/".as_ref()]);
     if !listing.ok || !listing.stderr.is_empty() {
-        return complain(format!("mdir: {}", listing.all()));
+        return oracle_error(format!("mdir: {}", listing.all()));
     }
     if listing.stdout.is_empty() {
         return Ok(()); // mcopy calls an empty directory an error
@@ -39,7 +39,7 @@ pub fn extract_fat(image: &Path, to: &Path) -> Verdict {
     if said.ok && said.stderr.is_empty() {
         Ok(())
     } else {
-        complain(format!("mcopy: {}", said.all()))
+        oracle_error(format!("mcopy: {}", said.all()))
     }
 }
 

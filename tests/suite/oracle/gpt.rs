@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::mount::LoopDevice;
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// A partition of a disk image, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +34,12 @@ impl Partition {
 
 /// Runs a partition tool on an image; for sectors that are not 512 bytes on a loop device, since
 /// the tools take those of a file for granted.
-fn on_disk<T>(image: &Path, sector_size: u64, judge: impl FnOnce(&OsStr) -> T) -> T {
+fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&OsStr) -> T) -> T {
     if sector_size == 512 {
-        judge(image.as_os_str())
+        check_image(image.as_os_str())
     } else {
         let device = LoopDevice::attach(image, &["--sector-size", &sector_size.to_string()]);
-        judge(device.path().as_os_str())
+        check_image(device.path().as_os_str())
     }
 }
 
@@ -58,13 +58,13 @@ pub fn gpt(image: &Path, sector_size: u64) -> Verdict {
         };
         let clean = said.ok && said.stderr.is_empty() && text.starts_with("No problems found. ");
         if !clean {
-            return complain(format!("sgdisk: {}", said.all()));
+            return oracle_error(format!("sgdisk: {}", said.all()));
         }
         let said = run("sfdisk", [OsStr::new("--verify"), disk]);
         if said.ok && said.stderr.is_empty() && said.stdout.contains("\nNo errors detected.\n") {
             Ok(())
         } else {
-            complain(format!("sfdisk: {}", said.all()))
+            oracle_error(format!("sfdisk: {}", said.all()))
         }
     })
 }
@@ -73,7 +73,7 @@ pub fn gpt(image: &Path, sector_size: u64) -> Verdict {
 pub fn partitions(image: &Path, sector_size: u64) -> Verdict<Vec<Partition>> {
     let said = on_disk(image, sector_size, |disk| run("sfdisk", [OsStr::new("--json"), disk]));
     if !said.ok {
-        return complain(format!("sfdisk: {}", said.all()));
+        return oracle_error(format!("sfdisk: {}", said.all()));
     }
     let json: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
     let table = &json["partitiontable"];

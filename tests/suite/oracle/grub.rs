@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 fn inside(path: &str) -> OsString {
     format!("(loop0)/{path}").into()
@@ -18,7 +18,7 @@ pub fn grub_ls(image: &Path, path: &str) -> Verdict<String> {
     if said.ok && said.stderr.is_empty() && !said.stdout.trim().is_empty() {
         Ok(said.stdout)
     } else {
-        complain(format!("grub-fstest lists nothing: {}", said.all()))
+        oracle_error(format!("grub-fstest lists nothing: {}", said.all()))
     }
 }
 
@@ -30,7 +30,7 @@ pub fn grub_cmp(image: &Path, path: &str, with: &Path) -> Verdict {
     if said.ok && said.all().is_empty() {
         Ok(())
     } else {
-        complain(format!("grub-fstest: {}", said.all()))
+        oracle_error(format!("grub-fstest: {}", said.all()))
     }
 }
 

@@ -22,7 +22,7 @@ impl KernelLog {
     }
 
     /// The lines that came since that name a device, and are more than information.
-    pub fn complaints(mut self, device: &Path) -> Vec<String> {
+    pub fn warnings(mut self, device: &Path) -> Vec<String> {
         let name = device.file_name().unwrap().to_str().unwrap().to_owned();
         let mut found = Vec::new();
         let mut record = vec![0; 8192];
@@ -69,7 +69,7 @@ mod tests {
         let log = KernelLog::from_now();
         say("<6>BTRFS info (device nodevice1): mounted");
         say("<4>BTRFS warning (device nodevice12): another device");
-        assert_eq!(log.complaints(device), [""; 0]);
+        assert_eq!(log.warnings(device), [""; 0]);
         for line in [
             "<4>BTRFS warning (device nodevice1): something",
             "<3>BTRFS error (device nodevice1 state EA): something",
@@ -77,7 +77,7 @@ mod tests {
         ] {
             let log = KernelLog::from_now();
             say(line);
-            assert_eq!(log.complaints(device), [&line[3..]]);
+            assert_eq!(log.warnings(device), [&line[3..]]);
         }
     }
 }

@@ -33,19 +33,19 @@ pub use swap::swap_to;
 pub use tool::{require_root, run, sha256, shell};
 
 /// What an oracle found wrong.
-pub struct Complaint(pub String);
+pub struct OracleError(pub String);
 
-impl fmt::Debug for Complaint {
+impl fmt::Debug for OracleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
 /// An oracle's answer.
-pub type Verdict<T = ()> = Result<T, Complaint>;
+pub type Verdict<T = ()> = Result<T, OracleError>;
 
-fn complain<T>(text: impl Into<String>) -> Verdict<T> {
-    Err(Complaint(text.into()))
+fn oracle_error<T>(text: impl Into<String>) -> Verdict<T> {
+    Err(OracleError(text.into()))
 }
 
 /// Lets every oracle judge an ext4 file system that was made of the tree at `source`.
@@ -77,7 +77,7 @@ pub fn disk(
             Comparison::names_and_content().compare(&source.join("efi"), &files)?;
         } else if partition.is_bios_boot() {
             if std::fs::read(&file).unwrap() != [0; 1 << 20] {
-                return complain("the BIOS boot partition is not 1 MiB of zeros");
+                return oracle_error("the BIOS boot partition is not 1 MiB of zeros");
             }
         } else {
             roots += 1;
@@ -85,7 +85,7 @@ pub fn disk(
         }
     }
     if roots != 1 {
-        return complain(format!("{roots} root partitions"));
+        return oracle_error(format!("{roots} root partitions"));
     }
     Ok(partitions)
 }

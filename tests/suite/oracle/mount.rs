@@ -9,7 +9,7 @@ use rustix::fs::{SeekFrom, seek};
 use sha2::{Digest, Sha256};
 
 use super::tool::{require_root, run};
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// A loop device that is detached when the value goes.
 ///
@@ -76,7 +76,7 @@ impl Mounted {
         ];
         let said = run("mount", args);
         if !said.ok {
-            return complain(format!("mount: {}", said.all()));
+            return oracle_error(format!("mount: {}", said.all()));
         }
         Ok(Self { directory, device, _parent: parent })
     }
@@ -148,10 +148,10 @@ pub fn mount_ext4<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> 
     let seen = look(mounted.path());
     let errors = mounted.errors();
     if errors != 0 {
-        return complain(format!("the kernel found {errors} errors"));
+        return oracle_error(format!("the kernel found {errors} errors"));
     }
     if fingerprint(image) != before {
-        return complain("mounting it read-only changed the image");
+        return oracle_error("mounting it read-only changed the image");
     }
     Ok(seen)
 }
@@ -181,21 +181,21 @@ mod tests {
     fn a_broken_directory_is_counted() {
         let sample = Sample::new();
         sample.flip(sample.debugfs("bmap dir 0") * 4096 + 4095);
-        let complaint = mount_ext4(&sample.image, |root| {
+        let error_text = mount_ext4(&sample.image, |root| {
             fs::read_dir(root.join("dir")).unwrap().for_each(drop);
         });
-        let complaint = complaint.unwrap_err().0;
-        assert!(complaint.contains("the kernel found"), "{complaint}");
+        let error_text = error_text.unwrap_err().0;
+        assert!(error_text.contains("the kernel found"), "{error_text}");
     }
 
     #[test]
     fn a_write_is_noticed() {
         let sample = Sample::new();
-        let complaint = mount_ext4(&sample.image, |root| {
+        let error_text = mount_ext4(&sample.image, |root| {
             shell("mount -o remount,rw $1; echo x >$1/new; mount -o remount,ro $1", &[root]);
         });
-        let complaint = complaint.unwrap_err().0;
-        assert!(complaint.contains("changed the image"), "{complaint}");
+        let error_text = error_text.unwrap_err().0;
+        assert!(error_text.contains("changed the image"), "{error_text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// Lets `openssl smime` and `openssl cms` verify that a detached PKCS#7 signature in DER is of
 /// some content, and made with the key of a certificate.
@@ -29,7 +29,7 @@ pub fn verify(signature: &Path, content: &Path, certificate: &Path) -> Verdict {
         ];
         let said = run("openssl", args);
         if !said.ok {
-            return complain(format!("openssl {command}: {}", said.all()));
+            return oracle_error(format!("openssl {command}: {}", said.all()));
         }
     }
     Ok(())

@@ -3,24 +3,24 @@
 use std::path::Path;
 
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// Swaps to a file of a mounted file system and stops again. Returns how many bytes the kernel
 /// took for swapping, which is a page less than the file has.
 pub fn swap_to(file: &Path) -> Verdict<u64> {
     let on = run("swapon", ["--fixpgsz".as_ref(), file.as_os_str()]);
     if !on.ok || !on.stderr.is_empty() {
-        return complain(format!("swapon: {}", on.all()));
+        return oracle_error(format!("swapon: {}", on.all()));
     }
     let shown = run("swapon", ["--show=NAME,SIZE", "--bytes", "--noheadings", "--raw"]);
     let off = run("swapoff", [file.as_os_str()]);
     if !off.ok {
-        return complain(format!("swapoff: {}", off.all()));
+        return oracle_error(format!("swapoff: {}", off.all()));
     }
     let name = file.to_str().unwrap();
     let size = shown.stdout.lines().find_map(|line| line.strip_prefix(name));
     match size.and_then(|size| size.trim().parse().ok()) {
         Some(size) => Ok(size),
-        None => complain(format!("swapon shows {}", shown.all())),
+        None => oracle_error(format!("swapon shows {}", shown.all())),
     }
 }

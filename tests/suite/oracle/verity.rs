@@ -5,7 +5,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::tool::run;
-use super::{Verdict, complain};
+use super::{Verdict, oracle_error};
 
 /// The hash tree that `veritysetup` makes, as bytes, and its root hash in hex.
 pub fn format(
@@ -39,7 +39,7 @@ pub fn verify(data: &Path, hash: &Path, root_hash: &str) -> Verdict {
     let said = run("veritysetup", ["verify", data, hash, root_hash]);
     match said.ok {
         true => Ok(()),
-        false => complain(format!("veritysetup: {}", said.all())),
+        false => oracle_error(format!("veritysetup: {}", said.all())),
     }
 }
 

@@ -46,7 +46,7 @@ impl Drop for Fuse {
 }
 
 /// A tree, and the definitions of two partitions with it that have files of their own.
-fn ground(megabytes: u32) -> TempDir {
+fn fixture(megabytes: u32) -> TempDir {
     let scratch = tempfile::tempdir().unwrap();
     shell(
         &format!(
@@ -81,10 +81,10 @@ fn started(command: &mut Command, directory: &Path) -> Child {
     child
 }
 
-fn repart(ground: &Path, out: &Path) -> Command {
+fn repart(fixture: &Path, out: &Path) -> Command {
     let mut command = detfs(["repart", "--empty=create", "--size=auto", "--split=yes"]);
-    command.arg("--definitions").arg(ground.join("repart.d"));
-    command.arg("--copy-source").arg(ground.join("tree")).arg(format!("--seed={SEED}")).arg(out);
+    command.arg("--definitions").arg(fixture.join("repart.d"));
+    command.arg("--copy-source").arg(fixture.join("tree")).arg(format!("--seed={SEED}")).arg(out);
     command.env("SOURCE_DATE_EPOCH", EPOCH.to_string());
     command
 }
@@ -101,14 +101,14 @@ fn with_fault(command: &Command, fault: &str) -> Command {
 
 #[test]
 fn a_signal_leaves_nothing_and_is_seen() {
-    let ground = ground(32);
+    let fixture = fixture(32);
     let fuse = Fuse::new();
     let before = names(&fuse.path());
     let out = fuse.path().join("image");
     for (signal, command) in SIGNALS.into_iter().zip([
-        mkfs("ext4", &ground.path().join("tree"), &out, EPOCH, &["--threads=1"]),
-        mkimage(&ground.path().join("tree"), &out, EPOCH, &["--architecture=x86-64"]),
-        repart(ground.path(), &out),
+        mkfs("ext4", &fixture.path().join("tree"), &out, EPOCH, &["--threads=1"]),
+        mkimage(&fixture.path().join("tree"), &out, EPOCH, &["--architecture=x86-64"]),
+        repart(fixture.path(), &out),
     ]) {
         let mut command = command;
         let mut child = started(&mut command, &fuse.path());
@@ -122,10 +122,10 @@ fn a_signal_leaves_nothing_and_is_seen() {
 /// As `nohup` starts a program.
 #[test]
 fn a_signal_that_is_ignored_ends_nothing() {
-    let ground = ground(8);
+    let fixture = fixture(8);
     let fuse = Fuse::new();
     let out = fuse.path().join("image");
-    let command = mkfs("ext4", &ground.path().join("tree"), &out, EPOCH, &[]);
+    let command = mkfs("ext4", &fixture.path().join("tree"), &out, EPOCH, &[]);
     let mut ignoring = Command::new("sh");
     ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh", PROGRAM]).args(command.get_args());
     let mut child = started(&mut ignoring, &fuse.path());
@@ -136,9 +136,9 @@ fn a_signal_that_is_ignored_ends_nothing() {
 
 #[test]
 fn what_a_killed_run_left_is_taken_over() {
-    let ground = ground(16);
+    let fixture = fixture(16);
     let fuse = Fuse::new();
-    let tree = ground.path().join("tree");
+    let tree = fixture.path().join("tree");
     let before = names(&fuse.path());
     let out = fuse.path().join("image");
     let mkfs = |options: &[&str]| mkfs("ext4", &tree, &out, EPOCH, options);
@@ -154,8 +154,8 @@ fn what_a_killed_run_left_is_taken_over() {
     assert_eq!(after, before);
 
     // Between the two steps of a replacement, where files need no names.
-    let image = ground.path().join("out/image");
-    fs::create_dir(ground.path().join("out")).unwrap();
+    let image = fixture.path().join("out/image");
+    fs::create_dir(fixture.path().join("out")).unwrap();
     fs::write(&image, "old").unwrap();
     let replace = crate::detfs::mkfs("ext4", &tree, &image, EPOCH, &["--force"]);
     with_fault(&replace, "renameat,renameat2:signal=KILL").output().unwrap();
@@ -168,11 +168,11 @@ fn what_a_killed_run_left_is_taken_over() {
 
 #[test]
 fn split_files_come_with_their_image() {
-    let ground = ground(1);
-    let results = ground.path().join("results");
+    let fixture = fixture(1);
+    let results = fixture.path().join("results");
     fs::create_dir(&results).unwrap();
     let image = results.join("image.raw");
-    let command = repart(ground.path(), &image);
+    let command = repart(fixture.path(), &image);
     // One that can't get its name takes the others with it.
     for fault in ["linkat:error=EIO:when=1", "linkat:error=EIO:when=2", "linkat:error=EIO:when=3"] {
         let output = with_fault(&command, fault).output().unwrap();
@@ -185,7 +185,7 @@ fn split_files_come_with_their_image() {
     gpt(&image, 512).unwrap();
     let hash = sha256(&image);
     fs::remove_file(&image).unwrap();
-    succeed(&mut repart(ground.path(), &image));
+    succeed(&mut repart(fixture.path(), &image));
     assert_eq!(sha256(&image), hash);
     let all = ["image.raw", "image.a.raw", "image.b.raw"].map(OsString::from);
     assert_eq!(names(&results), BTreeSet::from(all));
@@ -196,18 +196,18 @@ fn split_files_come_with_their_image() {
 #[test]
 #[ignore = "deep: two hundred runs"]
 fn deep_kills_at_random_moments() {
-    let ground = ground(16);
+    let fixture = fixture(16);
     let fuse = Fuse::new();
-    let disk = ground.path().join("disk");
+    let disk = fixture.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    let tree = ground.path().join("tree");
+    let tree = fixture.path().join("tree");
     let (mut state, mut ended) = (1u64, 0);
     for directory in [fuse.path(), disk] {
         let before = names(&directory);
         let (image, new) = (directory.join("image"), directory.join("new.raw"));
         let build = || mkfs("ext4", &tree, &image, EPOCH, &["--force"]);
         succeed(&mut build());
-        succeed(&mut repart(ground.path(), &new));
+        succeed(&mut repart(fixture.path(), &new));
         let outputs =
             ["image", "new.raw", "new.a.raw", "new.b.raw"].map(|name| directory.join(name));
         let hashes = outputs.clone().map(|path| sha256(&path));
@@ -217,7 +217,7 @@ fn deep_kills_at_random_moments() {
         };
         for round in 0..100 {
             outputs[1..].iter().for_each(|path| drop(fs::remove_file(path)));
-            let mut command = if round % 2 == 0 { build() } else { repart(ground.path(), &new) };
+            let mut command = if round % 2 == 0 { build() } else { repart(fixture.path(), &new) };
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -239,12 +239,12 @@ fn deep_kills_at_random_moments() {
             assert!(!has_parts || new.exists(), "files of partitions without their image");
             outputs[1..].iter().for_each(|path| drop(fs::remove_file(path)));
             if round % 2 == 1 {
-                succeed(&mut repart(ground.path(), &new));
+                succeed(&mut repart(fixture.path(), &new));
             }
         }
         outputs[1..].iter().for_each(|path| drop(fs::remove_file(path)));
         succeed(&mut build());
-        succeed(&mut repart(ground.path(), &new));
+        succeed(&mut repart(fixture.path(), &new));
         let mut expected = before;
         expected.extend(outputs.iter().map(|path| path.file_name().unwrap().to_owned()));
         assert_eq!(names(&directory), expected);
@@ -255,9 +255,9 @@ fn deep_kills_at_random_moments() {
 /// Nothing on the device can be taken for an image, new or old, until all of it is there.
 #[test]
 fn a_device_holds_nothing_until_all_is_written() {
-    let ground = ground(8);
-    let tree = ground.path().join("tree");
-    let disk = ground.path().join("disk");
+    let fixture = fixture(8);
+    let tree = fixture.path().join("tree");
+    let disk = fixture.path().join("disk");
     shell("truncate -s 256M $1", &[&disk]);
     let device = LoopDevice::attach(&disk, &[]);
     let size = ["--size=256M", "--force"];

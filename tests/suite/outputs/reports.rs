@@ -13,12 +13,12 @@ use crate::oracle::{Mounted, sha256, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 
-struct Ground {
+struct Fixture {
     scratch: TempDir,
     results: PathBuf,
 }
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let results = scratch.path().join("results");
@@ -84,51 +84,51 @@ fn full() -> File {
 
 #[test]
 fn a_full_standard_output() {
-    let ground = Ground::new();
-    let manifest = format!("--manifest={}", ground.results.join("manifest").display());
+    let fixture = Fixture::new();
+    let manifest = format!("--manifest={}", fixture.results.join("manifest").display());
     for options in [&[][..], &["--json"], &[&*manifest], &[&*manifest, "--json"]] {
-        for mut command in ground.commands(options) {
-            ground.fails(command.stdout(full()), 4);
+        for mut command in fixture.commands(options) {
+            fixture.fails(command.stdout(full()), 4);
         }
     }
-    let out = ground.results.join("image");
+    let out = fixture.results.join("image");
     fs::write(&out, "old").unwrap();
-    for mut command in ground.commands(&["--force"]) {
-        ground.fails(command.stdout(full()), 4);
+    for mut command in fixture.commands(&["--force"]) {
+        fixture.fails(command.stdout(full()), 4);
         assert_eq!(fs::read(&out).unwrap(), b"old");
     }
 }
 
 #[test]
 fn a_manifest_that_can_not_be_written() {
-    let ground = Ground::new();
-    for mut command in ground.commands(&["--manifest=/dev/full"]) {
-        ground.fails(&mut command, 4);
+    let fixture = Fixture::new();
+    for mut command in fixture.commands(&["--manifest=/dev/full"]) {
+        fixture.fails(&mut command, 4);
     }
     let small = Mounted::new("tmpfs", "size=64k", None).unwrap();
     shell("head -c 64K /dev/zero >$1", &[&small.path().join("full")]);
     let manifest = format!("--manifest={}", small.path().join("manifest").display());
-    for mut command in ground.commands(&[&manifest]) {
-        ground.fails(&mut command, 4);
+    for mut command in fixture.commands(&[&manifest]) {
+        fixture.fails(&mut command, 4);
     }
     assert_eq!(names(small.path()), BTreeSet::from(["full".into()]));
 }
 
 #[test]
 fn a_full_standard_output_of_repart() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let new = ["--empty=create", "--size=auto", "--split=yes"];
     let json = [&new[..], &["--json=pretty"]].concat();
-    ground.fails(ground.repart(&new).stdout(full()), 1);
-    ground.fails(ground.repart(&json).stdout(full()), 1);
+    fixture.fails(fixture.repart(&new).stdout(full()), 1);
+    fixture.fails(fixture.repart(&json).stdout(full()), 1);
     // One that is there has its old table.
-    succeed(&mut ground.repart(&["--empty=create", "--size=128M"]));
-    let image = ground.results.join("image.raw");
+    succeed(&mut fixture.repart(&["--empty=create", "--size=128M"]));
+    let image = fixture.results.join("image.raw");
     let table = || shell("sfdisk --dump $1", &[&image]);
     let (before, hash) = (table(), sha256(&image));
-    shell("cp $1/a.conf $1/b.conf", &[&ground.scratch.path().join("repart.d")]);
-    ground.fails(ground.repart(&["--json=short"]).stdout(full()), 1);
+    shell("cp $1/a.conf $1/b.conf", &[&fixture.scratch.path().join("repart.d")]);
+    fixture.fails(fixture.repart(&["--json=short"]).stdout(full()), 1);
     assert_eq!(table(), before);
-    succeed(&mut ground.repart(&[]));
+    succeed(&mut fixture.repart(&[]));
     assert!(table() != before && sha256(&image) != hash);
 }

@@ -147,13 +147,13 @@ fn what_wipefs_knows_is_found() {
 }
 
 /// A small tree, and a disk of 64 MiB.
-struct Ground {
+struct Fixture {
     scratch: TempDir,
     tree: PathBuf,
     disk: PathBuf,
 }
 
-impl Ground {
+impl Fixture {
     fn new(script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let (tree, disk) = (scratch.path().join("tree"), scratch.path().join("disk"));
@@ -184,24 +184,24 @@ fn a_device_with_data_needs_force() {
         ("echo , | sfdisk -q --label gpt $1", "4096", "gpt"),
         ("echo , | sfdisk -q --label dos $1", "512", "dos"),
     ] {
-        let ground = Ground::new(":");
-        let device = LoopDevice::attach(&ground.disk, &["--sector-size", sector_size]);
+        let fixture = Fixture::new(":");
+        let device = LoopDevice::attach(&fixture.disk, &["--sector-size", sector_size]);
         shell(script, &[device.path()]);
         let before = sha256(device.path());
         let words = [
             device.path().to_str().unwrap(),
             word,
             "64M",
-            ground.disk.to_str().unwrap(),
+            fixture.disk.to_str().unwrap(),
             "--force",
         ];
-        let config = ground.config(device.path());
+        let config = fixture.config(device.path());
         let commands = || {
             [
-                mkimage(&ground.tree, device.path(), EPOCH, &["--architecture=x86-64"]),
-                mkfs("ext4", &ground.tree, device.path(), EPOCH, &[]),
-                mkfs("btrfs", &ground.tree, device.path(), EPOCH, &["--headroom=0"]),
-                mkfs("vfat", &ground.tree, device.path(), EPOCH, &[]),
+                mkimage(&fixture.tree, device.path(), EPOCH, &["--architecture=x86-64"]),
+                mkfs("ext4", &fixture.tree, device.path(), EPOCH, &[]),
+                mkfs("btrfs", &fixture.tree, device.path(), EPOCH, &["--headroom=0"]),
+                mkfs("vfat", &fixture.tree, device.path(), EPOCH, &[]),
                 detfs([OsStr::new("build"), config.as_os_str()]),
             ]
         };
@@ -217,19 +217,19 @@ fn a_device_with_data_needs_force() {
 
 #[test]
 fn an_empty_device_needs_none() {
-    let ground = Ground::new("tr '\\0' '\\252' </dev/zero | head -c 64M >$1");
-    let device = LoopDevice::attach(&ground.disk, &[]);
-    succeed(&mut mkimage(&ground.tree, device.path(), EPOCH, &["--architecture=x86-64"]));
+    let fixture = Fixture::new("tr '\\0' '\\252' </dev/zero | head -c 64M >$1");
+    let device = LoopDevice::attach(&fixture.disk, &[]);
+    succeed(&mut mkimage(&fixture.tree, device.path(), EPOCH, &["--architecture=x86-64"]));
 }
 
 /// `--empty=` is what decides there, as in systemd-repart.
 #[test]
 fn repart_asks_for_a_partition_table() {
-    let ground = Ground::new("mke2fs -q -t ext4 $1");
-    let before = sha256(&ground.disk);
-    let definitions = ground.scratch.path().join("repart.d");
+    let fixture = Fixture::new("mke2fs -q -t ext4 $1");
+    let before = sha256(&fixture.disk);
+    let definitions = fixture.scratch.path().join("repart.d");
     shell("mkdir $1; printf '[Partition]\\nType=linux-generic\\n' >$1/a.conf", &[&definitions]);
-    let device = LoopDevice::attach(&ground.disk, &[]);
+    let device = LoopDevice::attach(&fixture.disk, &[]);
     let repart = |empty: &str| {
         let mut command = detfs(["repart", "--dry-run=no"]);
         command.arg("--definitions").arg(&definitions).arg(empty).arg(device.path());
@@ -237,6 +237,6 @@ fn repart_asks_for_a_partition_table() {
         command
     };
     check(&mut repart("--empty=refuse"), 77, &["no partition table", "--empty=allow"]);
-    assert_eq!(sha256(&ground.disk), before);
+    assert_eq!(sha256(&fixture.disk), before);
     succeed(&mut repart("--empty=allow"));
 }

@@ -14,14 +14,14 @@ const EPOCH: i64 = 1_700_000_000;
 const FILE_SYSTEMS: [(&str, &str); 3] = [("ext4", ""), ("xfs", "nouuid"), ("btrfs", "")];
 
 /// A tree on the machine's own disk, beside the disk of a mounted file system.
-struct Ground {
+struct Fixture {
     scratch: TempDir,
     kind: &'static str,
     options: &'static str,
     mounted: Mounted,
 }
 
-impl Ground {
+impl Fixture {
     fn new((kind, options): (&'static str, &'static str)) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         shell(
@@ -79,61 +79,61 @@ impl Ground {
 #[test]
 fn a_new_image_with_its_manifest() {
     for file_system in FILE_SYSTEMS {
-        let ground = Ground::new(file_system);
+        let fixture = Fixture::new(file_system);
         let mut command =
-            mkimage(&ground.tree(), &ground.out("image"), EPOCH, &["--architecture=x86-64"]);
-        command.arg("--manifest").arg(ground.out("manifest"));
-        ground.survive(command, &["image", "manifest"]);
+            mkimage(&fixture.tree(), &fixture.out("image"), EPOCH, &["--architecture=x86-64"]);
+        command.arg("--manifest").arg(fixture.out("manifest"));
+        fixture.survive(command, &["image", "manifest"]);
     }
 }
 
 #[test]
 fn an_image_that_replaces_another() {
     for file_system in FILE_SYSTEMS {
-        let ground = Ground::new(file_system);
-        shell("head -c 16M /dev/urandom >$1; sync", &[&ground.out("image")]);
-        let command = mkfs("btrfs", &ground.tree(), &ground.out("image"), EPOCH, &["--force"]);
-        ground.survive(command, &["image"]);
+        let fixture = Fixture::new(file_system);
+        shell("head -c 16M /dev/urandom >$1; sync", &[&fixture.out("image")]);
+        let command = mkfs("btrfs", &fixture.tree(), &fixture.out("image"), EPOCH, &["--force"]);
+        fixture.survive(command, &["image"]);
     }
 }
 
 #[test]
 fn an_image_with_split_files() {
     for file_system in FILE_SYSTEMS {
-        let ground = Ground::new(file_system);
+        let fixture = Fixture::new(file_system);
         let options = ["--empty=create", "--size=auto", "--split=yes"];
-        let command = ground.repart(&ground.out("image.raw"), &options);
-        ground.survive(command, &["image.raw", "image.a.raw"]);
+        let command = fixture.repart(&fixture.out("image.raw"), &options);
+        fixture.survive(command, &["image.raw", "image.a.raw"]);
     }
 }
 
 #[test]
 fn an_image_that_is_extended() {
     for file_system in FILE_SYSTEMS {
-        let ground = Ground::new(file_system);
-        let image = ground.out("image.raw");
-        succeed(&mut ground.repart(&image, &["--empty=create", "--size=auto"]));
+        let fixture = Fixture::new(file_system);
+        let image = fixture.out("image.raw");
+        succeed(&mut fixture.repart(&image, &["--empty=create", "--size=auto"]));
         shell(
             "sync; cp $1 $2",
             &[
-                &ground.scratch.path().join("repart.d/10.conf"),
-                &ground.scratch.path().join("repart.d/20.conf"),
+                &fixture.scratch.path().join("repart.d/10.conf"),
+                &fixture.scratch.path().join("repart.d/20.conf"),
             ],
         );
-        let command = ground.repart(&image, &["--size=80M"]);
-        ground.survive(command, &["image.raw"]);
+        let command = fixture.repart(&image, &["--size=80M"]);
+        fixture.survive(command, &["image.raw"]);
     }
 }
 
 /// Contents come before tables, and a backup before the primary one.
 #[test]
 fn an_image_in_place_is_written_in_an_order_that_survives() {
-    let ground = Ground::new(FILE_SYSTEMS[0]);
-    let image = ground.out("image.raw");
-    succeed(&mut ground.repart(&image, &["--empty=create", "--size=80M"]));
-    let repart_d = ground.scratch.path().join("repart.d");
+    let fixture = Fixture::new(FILE_SYSTEMS[0]);
+    let image = fixture.out("image.raw");
+    succeed(&mut fixture.repart(&image, &["--empty=create", "--size=80M"]));
+    let repart_d = fixture.scratch.path().join("repart.d");
     shell("cp $1/10.conf $1/20.conf", &[&repart_d]);
-    let calls = traced(&ground.repart(&image, &[]));
+    let calls = traced(&fixture.repart(&image, &[]));
     let step = |call: &String| -> &'static str {
         let offset: Option<u64> = call
             .strip_suffix(')')
@@ -155,17 +155,17 @@ fn an_image_in_place_is_written_in_an_order_that_survives() {
 
 #[test]
 fn nothing_is_synced_without_sync() {
-    let ground = Ground::new(FILE_SYSTEMS[0]);
-    let config = ground.scratch.path().join("image.toml");
+    let fixture = Fixture::new(FILE_SYSTEMS[0]);
+    let config = fixture.scratch.path().join("image.toml");
     let text = format!(
         "source-date-epoch = {EPOCH}\n[image]\ntree = \"tree\"\nout = {:?}\narchitecture = \"x86-64\"\n",
-        ground.out("c")
+        fixture.out("c")
     );
     fs::write(&config, text).unwrap();
-    let tree = ground.tree();
+    let tree = fixture.tree();
     let synced = |command: &Command| traced(command).iter().any(|call| call.contains("sync"));
     let image = |name: &str, options: &[&str]| {
-        mkimage(&tree, &ground.out(name), EPOCH, &[&["--architecture=x86-64"], options].concat())
+        mkimage(&tree, &fixture.out(name), EPOCH, &[&["--architecture=x86-64"], options].concat())
     };
     assert!(synced(&image("a", &[])));
     assert!(!synced(&image("b", &["--no-sync"])));
@@ -173,13 +173,13 @@ fn nothing_is_synced_without_sync() {
     assert!(!synced(build.arg("--no-sync")));
     assert!(!synced(&mkfs(
         "vfat",
-        &ground.scratch.path().join("repart.d"),
-        &ground.out("d"),
+        &fixture.scratch.path().join("repart.d"),
+        &fixture.out("d"),
         EPOCH,
         &["--no-sync"]
     )));
     let new = ["--empty=create", "--size=auto", "--split=yes"];
-    assert!(!synced(ground.repart(&ground.out("e"), &new).env("DETFS_REPART_SYNC", "no")));
+    assert!(!synced(fixture.repart(&fixture.out("e"), &new).env("DETFS_REPART_SYNC", "no")));
 }
 
 /// The calls of a command that write or sync, with the paths of files.

@@ -13,12 +13,12 @@ use crate::oracle::{LoopDevice, Mounted, e2fsck, sha256, shell};
 const EPOCH: i64 = 1_700_000_000;
 const MIB: u64 = 1 << 20;
 
-struct Ground {
+struct Fixture {
     scratch: TempDir,
     tree: PathBuf,
 }
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let tree = scratch.path().join("tree");
@@ -67,13 +67,13 @@ fn without_offload(command: &Command) -> Command {
 
 #[test]
 fn a_sparse_device_stays_sparse() {
-    let ground = Ground::new();
-    let disk = ground.scratch.path().join("disk");
+    let fixture = Fixture::new();
+    let disk = fixture.scratch.path().join("disk");
     for (at, ways) in [(0, &[true, false][..]), (1, &[true]), (2, &[true, false]), (3, &[true])] {
         for &offload in ways {
             shell("rm -f $1; truncate -s 256M $1", &[&disk]);
             let device = LoopDevice::attach(&disk, &[]);
-            let mut command = ground.commands(device.path()).remove(at);
+            let mut command = fixture.commands(device.path()).remove(at);
             if !offload {
                 command = without_offload(&command);
             }
@@ -86,12 +86,12 @@ fn a_sparse_device_stays_sparse() {
 
 #[test]
 fn a_device_with_too_little_space_behind_it() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     let small = Mounted::new("tmpfs", "size=48m", None).unwrap();
     let disk = small.path().join("disk");
     shell("truncate -s 256M $1", &[&disk]);
     let device = LoopDevice::attach(&disk, &[]);
-    for mut command in ground.commands(device.path()) {
+    for mut command in fixture.commands(device.path()) {
         succeed(&mut command);
     }
     e2fsck(&disk).unwrap();
@@ -100,21 +100,21 @@ fn a_device_with_too_little_space_behind_it() {
 /// With and without a device that writes zeros by itself, and whether or not space is given back.
 #[test]
 fn old_bytes_are_gone() {
-    let ground = Ground::new();
-    let (disk, file) = (ground.scratch.path().join("disk"), ground.scratch.path().join("file"));
-    succeed(&mut mkfs("ext4", &ground.tree, &file, EPOCH, &["--size=64M"]));
+    let fixture = Fixture::new();
+    let (disk, file) = (fixture.scratch.path().join("disk"), fixture.scratch.path().join("file"));
+    succeed(&mut mkfs("ext4", &fixture.tree, &file, EPOCH, &["--size=64M"]));
     let hash = sha256(&file);
     for offload in [true, false] {
         shell("tr '\\0' '\\252' </dev/zero | head -c 64M >$1", &[&disk]);
         let device = LoopDevice::attach(&disk, &[]);
-        let command = mkfs("ext4", &ground.tree, device.path(), EPOCH, &["--size=64M"]);
+        let command = mkfs("ext4", &fixture.tree, device.path(), EPOCH, &["--size=64M"]);
         succeed(&mut if offload { command } else { without_offload(&command) });
         assert_eq!(sha256(device.path()), hash);
     }
     let device = LoopDevice::attach(&disk, &[]);
     for discard in ["yes", "no"] {
         shell("tr '\\0' '\\252' </dev/zero | head -c 64M >$1", &[device.path()]);
-        succeed(ground.commands(device.path()).remove(2).arg(format!("--discard={discard}")));
+        succeed(fixture.commands(device.path()).remove(2).arg(format!("--discard={discard}")));
         shell("sync", &[]);
         assert_eq!(allocated(&disk) > 60 * MIB, discard == "no", "{}", allocated(&disk));
     }

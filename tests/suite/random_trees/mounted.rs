@@ -14,7 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::IFlags;
 
 use super::sketch::{Expected, What};
-use crate::oracle::{Complaint, Verdict};
+use crate::oracle::{OracleError, Verdict};
 
 /// What a file system makes of what others make otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +46,21 @@ pub fn compare(root: &Path, model: &[Expected], kept: Kept) -> Verdict {
     let mut inodes = BTreeMap::new();
     let mut pending = vec![(0, root.to_owned())];
     while let Some((position, path)) = pending.pop() {
-        let complain = |text| Complaint(format!("{path:?}: {text}"));
-        let metadata = fs::symlink_metadata(&path).map_err(|error| complain(error.to_string()))?;
+        let oracle_error = |text| OracleError(format!("{path:?}: {text}"));
+        let metadata =
+            fs::symlink_metadata(&path).map_err(|error| oracle_error(error.to_string()))?;
         // One inode for each node and one node for each inode.
         let number = (metadata.dev(), metadata.ino());
         let numbers = (*inodes.entry(position).or_insert(number), number);
-        same("inode", &numbers.1, &numbers.0).map_err(complain)?;
-        node(&path, &metadata, &model[position], model, kept).map_err(complain)?;
+        same("inode", &numbers.1, &numbers.0).map_err(oracle_error)?;
+        node(&path, &metadata, &model[position], model, kept).map_err(oracle_error)?;
         if let What::Directory(names) = &model[position].what {
-            let found = fs::read_dir(&path).map_err(|error| complain(error.to_string()))?;
+            let found = fs::read_dir(&path).map_err(|error| oracle_error(error.to_string()))?;
             let mut found: Vec<Vec<u8>> =
                 found.map(|entry| entry.unwrap().file_name().as_bytes().to_vec()).collect();
             found.sort();
             same("names", &found.iter().collect(), &names.keys().collect::<Vec<_>>())
-                .map_err(complain)?;
+                .map_err(oracle_error)?;
             let below = |(name, &child): (&Vec<u8>, _)| (child, path.join(OsStr::from_bytes(name)));
             pending.extend(names.iter().map(below));
         }
@@ -67,7 +68,7 @@ pub fn compare(root: &Path, model: &[Expected], kept: Kept) -> Verdict {
     let mut numbers: Vec<_> = inodes.values().collect();
     numbers.sort();
     numbers.dedup();
-    same("inodes", &numbers.len(), &inodes.len()).map_err(Complaint)
+    same("inodes", &numbers.len(), &inodes.len()).map_err(OracleError)
 }
 
 fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {

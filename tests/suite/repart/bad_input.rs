@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::ground::Ground;
-use super::side::HERE;
+use super::fixture::Fixture;
+use super::side::WORKDIR;
 use crate::oracle::{run, shell};
 
 const TREE: &str = "mkdir -p usr dir; echo x >usr/file; head -c 8192 /dev/zero >blocks; : >empty; \
@@ -35,9 +35,9 @@ fn is_whole(image: &Path) -> bool {
 /// Runs what must be refused; nothing is printed, written, removed or changed. The words are in the
 /// last line of what is said.
 #[track_caller]
-fn refused(ground: &Ground, args: &[&str], code: i32, words: &[&str]) {
-    let before = files(&ground.side.directory);
-    let answer = ground.run(args, &[]);
+fn refused(fixture: &Fixture, args: &[&str], code: i32, words: &[&str]) {
+    let before = files(&fixture.side.directory);
+    let answer = fixture.run(args, &[]);
     let said = answer.stderr.trim_end();
     assert_eq!(answer.code, Some(code), "{args:?}: {said}");
     assert_eq!(answer.stdout, "", "{args:?}");
@@ -46,7 +46,7 @@ fn refused(ground: &Ground, args: &[&str], code: i32, words: &[&str]) {
         assert!(line.contains(word), "{args:?}: no {word:?} in: {said}");
     }
     assert!(code != 1 || line.contains("; "), "no remedy: {line}");
-    let after = files(&ground.side.directory);
+    let after = files(&fixture.side.directory);
     assert!(before == after, "{args:?}: {:?} became {:?}", before.keys(), after.keys());
 }
 
@@ -54,7 +54,7 @@ const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
 
 #[test]
 fn definitions_that_are_wrong() {
-    let ground = Ground::new(TREE);
+    let fixture = Fixture::new(TREE);
     for (settings, words) in [
         ("Label=x", &["10-part.conf: there is no Type=", "say what the partition is for"][..]),
         ("Type=nonsense", &["10-part.conf:2: there is no partition type \"nonsense\""]),
@@ -88,26 +88,26 @@ fn definitions_that_are_wrong() {
         ("Type=srv; Format=ext4; Integrity=inline", &["Integrity= needs a running system"]),
         ("Type=root-verity-sig; Verity=signature; VerityMatchKey=x; SizeMinBytes=1M", &["Size"]),
     ] {
-        ground.define(&[&format!("10-part {settings}")]);
-        refused(&ground, &CREATE, 1, words);
+        fixture.define(&[&format!("10-part {settings}")]);
+        refused(&fixture, &CREATE, 1, words);
     }
     let verity = |second: &str| {
-        ground.define(&[
+        fixture.define(&[
             "10-data Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks",
             &format!("20-hash Type=usr-verity; Verity=hash; VerityMatchKey=x; {second}"),
             "30-more Type=usr-verity; Verity=hash; VerityMatchKey=y",
         ]);
     };
     verity("Minimize=best");
-    refused(&ground, &CREATE, 1, &["30-more.conf: ", "Verity=data", "VerityMatchKey=y"]);
+    refused(&fixture, &CREATE, 1, &["30-more.conf: ", "Verity=data", "VerityMatchKey=y"]);
     verity("Priority=3");
     let only = ["--empty=create", "--size=auto", "--include-partitions=usr,usr-verity-sig"];
-    refused(&ground, &only, 1, &["10-data.conf: ", "Verity=hash", "VerityMatchKey=x"]);
+    refused(&fixture, &only, 1, &["10-data.conf: ", "Verity=hash", "VerityMatchKey=x"]);
 }
 
 #[test]
 fn sources_that_are_wrong() {
-    let ground = Ground::new(TREE);
+    let fixture = Fixture::new(TREE);
     for (settings, words) in [
         ("CopyBlocks=/nothing", &["nothing", "cannot open"][..]),
         ("CopyBlocks=/dir", &["is not a regular file"]),
@@ -123,87 +123,87 @@ fn sources_that_are_wrong() {
         ("MakeSymlinks=/a/b:c", &["MakeSymlinks=/a/b: there is no such directory"]),
         ("MakeDirectories=/a; MakeSymlinks=/a:c", &["MakeSymlinks=/a: there is something"]),
     ] {
-        ground.define(&[&format!("10-part Type=srv; {settings}")]);
-        refused(&ground, &CREATE, 1, words);
+        fixture.define(&[&format!("10-part Type=srv; {settings}")]);
+        refused(&fixture, &CREATE, 1, words);
     }
-    ground.define(&["10-part Type=srv; CopyFiles=/nothing:/x; SizeMinBytes=1M"]);
-    let answer = ground.run(&CREATE, &[]);
+    fixture.define(&["10-part Type=srv; CopyFiles=/nothing:/x; SizeMinBytes=1M"]);
+    let answer = fixture.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert!(answer.stderr.contains("nothing: there is nothing to copy"), "{}", answer.stderr);
 }
 
 #[test]
 fn an_image_does_not_hold_itself() {
-    let ground = Ground::new("mkdir -p usr/images; echo x >usr/file; ln -s usr/images link");
-    let image = |at: &str| format!("{HERE}/tree/{at}");
+    let fixture = Fixture::new("mkdir -p usr/images; echo x >usr/file; ln -s usr/images link");
+    let image = |at: &str| format!("{WORKDIR}/tree/{at}");
     let rule = "the image is in what CopyFiles=/usr copies";
     for at in ["usr/new.raw", "usr/images/new.raw", "link/new.raw"] {
-        ground.define(&["10-part Type=srv; CopyFiles=/usr"]);
-        refused(&ground, &[CREATE[0], CREATE[1], &image(at)], 1, &["10-part.conf: ", rule]);
+        fixture.define(&["10-part Type=srv; CopyFiles=/usr"]);
+        refused(&fixture, &[CREATE[0], CREATE[1], &image(at)], 1, &["10-part.conf: ", rule]);
     }
-    ground.define(&["10-part Type=srv; CopyFiles=/usr/images/disk.raw:/file"]);
-    shell("truncate -s 64M $1", &[&ground.side.path("tree/usr/images/disk.raw")]);
+    fixture.define(&["10-part Type=srv; CopyFiles=/usr/images/disk.raw:/file"]);
+    shell("truncate -s 64M $1", &[&fixture.side.path("tree/usr/images/disk.raw")]);
     let there = ["--dry-run=no", "--empty=force", &image("link/disk.raw")];
-    refused(&ground, &there, 1, &["10-part.conf: ", "CopyFiles=/usr/images/disk.raw"]);
+    refused(&fixture, &there, 1, &["10-part.conf: ", "CopyFiles=/usr/images/disk.raw"]);
     for settings in ["CopyFiles=/usr; ExcludeFiles=/usr/images/", "CopyFiles=/usr/file:/file"] {
-        ground.define(&[&format!("10-part Type=srv; {settings}")]);
-        ground.make(&there, &[]);
+        fixture.define(&[&format!("10-part Type=srv; {settings}")]);
+        fixture.make(&there, &[]);
     }
 }
 
 #[test]
 fn images_that_are_wrong() {
-    let ground = Ground::new(TREE);
-    let path = ground.side.path("image.raw");
+    let fixture = Fixture::new(TREE);
+    let path = fixture.side.path("image.raw");
     let make = |script: &str| {
         let _ = fs::remove_file(&path);
         shell(script, &[&path]);
     };
-    ground.define(&["10-part Type=srv; SizeMinBytes=4M"]);
+    fixture.define(&["10-part Type=srv; SizeMinBytes=4M"]);
     let wet = |empty: &'static str| ["--dry-run=no", empty];
     make("truncate -s 16M $1");
-    refused(&ground, &wet("--empty=refuse"), 77, &["image.raw: it has no partition table"]);
+    refused(&fixture, &wet("--empty=refuse"), 77, &["image.raw: it has no partition table"]);
     refused(
-        &ground,
+        &fixture,
         &["--dry-run=no", "--size=64M"],
         77,
         &["image.raw: it has no partition table"],
     );
     make("truncate -s 16M $1; echo 'label: dos' | sfdisk -q $1");
-    refused(&ground, &wet("--empty=allow"), 77, &["another kind", "--empty=force"]);
-    refused(&ground, &wet("--empty=require"), 77, &["--empty=force"]);
+    refused(&fixture, &wet("--empty=allow"), 77, &["another kind", "--empty=force"]);
+    refused(&fixture, &wet("--empty=require"), 77, &["--empty=force"]);
     make("truncate -s 16M $1; echo 'label: gpt' | sfdisk -q $1");
-    refused(&ground, &wet("--empty=require"), 77, &["--empty=force"]);
-    refused(&ground, &["--empty=create", "--size=auto"], 1, &["image.raw exists"]);
-    let from = format!("--copy-from={HERE}/image.raw");
-    refused(&ground, &[&from, "--empty=force", "--dry-run=no"], 1, &["would be written"]);
+    refused(&fixture, &wet("--empty=require"), 77, &["--empty=force"]);
+    refused(&fixture, &["--empty=create", "--size=auto"], 1, &["image.raw exists"]);
+    let from = format!("--copy-from={WORKDIR}/image.raw");
+    refused(&fixture, &[&from, "--empty=force", "--dry-run=no"], 1, &["would be written"]);
     make("truncate -s 2M $1");
     refused(
-        &ground,
+        &fixture,
         &wet("--empty=allow"),
         1,
         &["10-part.conf", "4194304", "disk of 5263360 bytes"],
     );
     make("truncate -s 16K $1");
-    refused(&ground, &wet("--empty=allow"), 1, &[]);
+    refused(&fixture, &wet("--empty=allow"), 1, &[]);
     make("mkdir $1");
-    let answer = ground.run(&wet("--empty=allow"), &[]);
+    let answer = fixture.run(&wet("--empty=allow"), &[]);
     assert_eq!(answer.code, Some(1), "{}", answer.stderr);
     fs::remove_dir(&path).unwrap();
-    refused(&ground, &wet("--empty=allow"), 1, &["image.raw", "cannot open"]);
-    refused(&ground, &["--empty=create"], 1, &["has no size", "--size="]);
+    refused(&fixture, &wet("--empty=allow"), 1, &["image.raw", "cannot open"]);
+    refused(&fixture, &["--empty=create"], 1, &["has no size", "--size="]);
 }
 
 #[test]
 fn tables_that_are_damaged() {
-    let ground = Ground::new(TREE);
-    let path = ground.side.path("image.raw");
+    let fixture = Fixture::new(TREE);
+    let path = fixture.side.path("image.raw");
     let len = 16 << 20;
     let build = || {
         let _ = fs::remove_file(&path);
-        ground.define(&["10-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M"]);
-        ground.make(&["--empty=create", "--size=16M"], &[]);
-        ground.define(&[
+        fixture.define(&["10-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M"]);
+        fixture.make(&["--empty=create", "--size=16M"], &[]);
+        fixture.define(&[
             "10-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M",
             "20-part Type=home; SizeMinBytes=2M",
         ]);
@@ -223,7 +223,7 @@ fn tables_that_are_damaged() {
         build();
         damage(offsets);
         assert!(!is_whole(&path), "{offsets:?} does no damage");
-        let answer = ground.run(&["--dry-run=no"], &[]);
+        let answer = fixture.run(&["--dry-run=no"], &[]);
         assert_eq!(answer.code, Some(0), "{}", answer.stderr);
         assert!(answer.stderr.contains(word), "{offsets:?}: {}", answer.stderr);
         // It is whole again, with what was there and what is new.
@@ -232,10 +232,10 @@ fn tables_that_are_damaged() {
     }
     build();
     damage(&[primary, backup]);
-    refused(&ground, &["--dry-run=no"], 77, &["neither a table nor a backup", "--empty=force"]);
+    refused(&fixture, &["--dry-run=no"], 77, &["neither a table nor a backup", "--empty=force"]);
     build();
     damage(&[primary + 16, backup + 16]);
-    refused(&ground, &["--dry-run=no"], 77, &["checksum", "image.raw"]);
+    refused(&fixture, &["--dry-run=no"], 77, &["checksum", "image.raw"]);
 
     // Two partitions in one place, with checksums that are right.
     let _ = fs::remove_file(&path);
@@ -255,70 +255,70 @@ fn tables_that_are_damaged() {
         head[16..20].copy_from_slice(&checksum);
         file.write_all_at(&head, header).unwrap();
     }
-    refused(&ground, &["--dry-run=no"], 1, &["overlap"]);
+    refused(&fixture, &["--dry-run=no"], 1, &["overlap"]);
 }
 
 #[test]
 fn sizes_that_do_not_fit() {
-    let ground = Ground::new(&format!("{TREE}; head -c 4000000 /dev/urandom >usr/large"));
-    ground.define(&["10-part Type=srv; SizeMinBytes=10M", "20-part Type=home; SizeMinBytes=30M"]);
+    let fixture = Fixture::new(&format!("{TREE}; head -c 4000000 /dev/urandom >usr/large"));
+    fixture.define(&["10-part Type=srv; SizeMinBytes=10M", "20-part Type=home; SizeMinBytes=30M"]);
     let words = ["20-part.conf", "31457280", "disk of 43012096 bytes holds all"];
-    refused(&ground, &["--empty=create", "--size=20M"], 1, &words);
+    refused(&fixture, &["--empty=create", "--size=20M"], 1, &words);
     let content = "10-part Type=srv; Format=vfat; CopyFiles=/usr; SizeMinBytes=1M; SizeMaxBytes=1M";
-    ground.define(&[content]);
-    refused(&ground, &CREATE, 1, &["bytes"]);
-    ground.define(&[
+    fixture.define(&[content]);
+    refused(&fixture, &CREATE, 1, &["bytes"]);
+    fixture.define(&[
         "10-part Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/usr/large; SizeMinBytes=8M",
         "20-part Type=usr-verity; Verity=hash; VerityMatchKey=x; SizeMaxBytes=8K",
     ]);
-    shell("truncate -s 4M $1", &[&ground.side.path("tree/usr/large")]);
-    refused(&ground, &CREATE, 1, &["the hash tree takes", "SizeMinBytes="]);
+    shell("truncate -s 4M $1", &[&fixture.side.path("tree/usr/large")]);
+    refused(&fixture, &CREATE, 1, &["the hash tree takes", "SizeMinBytes="]);
 }
 
 #[test]
 fn files_and_keys_that_are_wrong() {
-    let ground = Ground::new(TREE);
-    ground.define(&[
+    let fixture = Fixture::new(TREE);
+    fixture.define(&[
         "10-part Type=srv; SizeMinBytes=1M; SplitName=one",
         "20-part Type=home; SizeMinBytes=1M; SplitName=one",
     ]);
-    refused(&ground, &CREATE, 1, &["two partitions would be written to", "image.one.raw"]);
-    ground.define(&["10-part Type=srv; SizeMinBytes=1M"]);
-    ground.side.write("image.srv.raw", "mine");
-    refused(&ground, &CREATE, 1, &["image.srv.raw exists", "remove it"]);
-    fs::remove_file(ground.side.path("image.srv.raw")).unwrap();
+    refused(&fixture, &CREATE, 1, &["two partitions would be written to", "image.one.raw"]);
+    fixture.define(&["10-part Type=srv; SizeMinBytes=1M"]);
+    fixture.side.write("image.srv.raw", "mine");
+    refused(&fixture, &CREATE, 1, &["image.srv.raw exists", "remove it"]);
+    fs::remove_file(fixture.side.path("image.srv.raw")).unwrap();
 
     let script = "cd $1; for n in 1 2; do openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test \
         -keyout key$n -out certificate$n 2>/dev/null; done; echo nonsense >nonsense";
-    shell(script, &[&ground.side.directory]);
-    ground.define(&[
+    shell(script, &[&fixture.side.directory]);
+    fixture.define(&[
         "10-data Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks",
         "20-hash Type=usr-verity; Verity=hash; VerityMatchKey=x; Minimize=best",
         "30-sig Type=usr-verity-sig; Verity=signature; VerityMatchKey=x",
     ]);
     let create = ["--empty=create", "--size=auto"];
-    refused(&ground, &create, 1, &["30-sig.conf", "nothing to sign", "--private-key="]);
+    refused(&fixture, &create, 1, &["30-sig.conf", "nothing to sign", "--private-key="]);
     for (key, certificate, word) in [
         ("key1", "certificate2", "not the key that the certificate is for"),
         ("nothing", "certificate1", "cannot read"),
         ("nonsense", "certificate1", "--private-key"),
         ("key1", "nonsense", "--certificate"),
     ] {
-        let key = format!("--private-key={HERE}/{key}");
-        let certificate = format!("--certificate={HERE}/{certificate}");
-        refused(&ground, &[create[0], create[1], &key, &certificate], 1, &[word]);
+        let key = format!("--private-key={WORKDIR}/{key}");
+        let certificate = format!("--certificate={WORKDIR}/{certificate}");
+        refused(&fixture, &[create[0], create[1], &key, &certificate], 1, &[word]);
     }
-    let certificate = format!("--certificate={HERE}/certificate1");
-    for joined in ["nonsense", "00:x", &format!("{}:{HERE}/nonsense", "00".repeat(32))] {
+    let certificate = format!("--certificate={WORKDIR}/certificate1");
+    for joined in ["nonsense", "00:x", &format!("{}:{WORKDIR}/nonsense", "00".repeat(32))] {
         let joined = format!("--join-signature={joined}");
-        refused(&ground, &[create[0], create[1], &certificate, &joined], 1, &["--join-signature"]);
+        refused(&fixture, &[create[0], create[1], &certificate, &joined], 1, &["--join-signature"]);
     }
 }
 
 #[test]
 fn arguments_that_are_wrong() {
-    let ground = Ground::new(TREE);
-    ground.define(&["10-part Type=srv; SizeMinBytes=1M"]);
+    let fixture = Fixture::new(TREE);
+    fixture.define(&["10-part Type=srv; SizeMinBytes=1M"]);
     for (args, words) in [
         (&["--nonsense"][..], &["--nonsense"][..]),
         (&["--empty=maybe"], &["--empty", "maybe"]),
@@ -339,9 +339,9 @@ fn arguments_that_are_wrong() {
         (&["--can-factory-reset"], &["--can-factory-reset"]),
         (&["--image=x"], &["--image"]),
     ] {
-        refused(&ground, args, 1, words);
+        refused(&fixture, args, 1, words);
     }
     // Without an image there is none to work on.
-    let answer = ground.side.repart(&[format!("--definitions={HERE}/repart.d")], &[]);
+    let answer = fixture.side.repart(&[format!("--definitions={WORKDIR}/repart.d")], &[]);
     assert_eq!(answer.code, Some(76), "{}", answer.stderr);
 }

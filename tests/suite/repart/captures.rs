@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use super::side::{Answer, HERE, Side, Tool};
+use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::{e2fsck, extract, gpt, partitions, sha256, shell};
 
 /// A call and its answer.
@@ -26,8 +26,8 @@ struct Call {
 /// The calls of a build.
 fn calls(build: &str) -> Vec<Call> {
     let text = include_str!("../../../testdata/repart/mkosi.json");
-    let text = text.replace("$WORK", &format!("{HERE}/work"));
-    let text = text.replace("=/buildroot", &format!("={HERE}/buildroot"));
+    let text = text.replace("$WORK", &format!("{WORKDIR}/work"));
+    let text = text.replace("=/buildroot", &format!("={WORKDIR}/buildroot"));
     let mut all: BTreeMap<String, Vec<Call>> = serde_json::from_str(&text).unwrap();
     all.remove(build).unwrap_or_else(|| panic!("no build {build}"))
 }
@@ -42,12 +42,12 @@ fn calls_with(build: &str, format: &str) -> Vec<Call> {
 }
 
 /// A tree, and keys.
-struct Ground {
+struct Fixture {
     _scratch: TempDir,
     side: Side,
 }
 
-impl Ground {
+impl Fixture {
     fn new(tool: Tool) -> Self {
         let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
         let side = Side::new(tool, scratch.path().join("here"));
@@ -66,7 +66,7 @@ impl Ground {
 
     fn run(&self, call: &Call) -> Answer {
         let position = call.args.iter().position(|arg| arg == "--definitions").unwrap();
-        let directory = &call.args[position + 1].replace(&format!("{HERE}/"), "");
+        let directory = &call.args[position + 1].replace(&format!("{WORKDIR}/"), "");
         for (name, text) in &call.definitions {
             self.side.write(&format!("{directory}/{name}"), text);
         }
@@ -156,11 +156,11 @@ fn check_kept(what: &str, before: &[Map<String, Value>], now: &[Map<String, Valu
 }
 
 /// Replays a build; gives the last answer and leaves the image.
-fn replay(ground: &Ground, build: &str, calls: &[Call]) -> Vec<Map<String, Value>> {
+fn replay(fixture: &Fixture, build: &str, calls: &[Call]) -> Vec<Map<String, Value>> {
     let mut before: Option<Vec<Map<String, Value>>> = None;
     for (number, call) in calls.iter().enumerate() {
         let what = format!("{build}, call {number}");
-        let answer = ground.run(call);
+        let answer = fixture.run(call);
         assert_eq!(answer.code, Some(0), "{what}: {}", answer.stderr);
         let entries: Vec<Map<String, Value>> = serde_json::from_str(&answer.stdout).unwrap();
         compare(&what, call, &entries);
@@ -169,14 +169,14 @@ fn replay(ground: &Ground, build: &str, calls: &[Call]) -> Vec<Map<String, Value
         }
         before = Some(entries);
         // What mkosi makes between the calls: the boot loader and the kernel with the root hash.
-        ground.side.write("buildroot/boot/EFI/Linux/kernel.efi", format!("kernel for {number}"));
+        fixture.side.write("buildroot/boot/EFI/Linux/kernel.efi", format!("kernel for {number}"));
     }
     before.unwrap()
 }
 
 /// The image has the partitions of the answer, in which the split files are, and sound ext4.
-fn check_image(ground: &Ground, build: &str, call: &Call, entries: &[Map<String, Value>]) {
-    let image = ground.side.path(&format!("work/WS/staging/c-{build}.raw"));
+fn check_image(fixture: &Fixture, build: &str, call: &Call, entries: &[Map<String, Value>]) {
+    let image = fixture.side.path(&format!("work/WS/staging/c-{build}.raw"));
     gpt(&image, 512).unwrap();
     let found = partitions(&image, 512).unwrap();
     assert_eq!(found.len(), entries.len());
@@ -185,14 +185,14 @@ fn check_image(ground: &Ground, build: &str, call: &Call, entries: &[Map<String,
         assert_eq!(entry["raw_size"], partition.len);
         assert_eq!(entry["uuid"], *partition.uuid);
         assert_eq!(entry["label"], *partition.name);
-        let file = ground.side.path("partition");
+        let file = fixture.side.path("partition");
         extract(&image, partition, &file);
         let kind = entry["type"].as_str().unwrap();
         if call.definition(entry).contains("Format=ext4") {
-            e2fsck(&file).unwrap_or_else(|complaint| panic!("{build}, {kind}: {complaint:?}"));
+            e2fsck(&file).unwrap_or_else(|error_text| panic!("{build}, {kind}: {error_text:?}"));
         }
         let Some(split) = entry.get("split_path") else { continue };
-        let split = ground.side.path(&split.as_str().unwrap().replace(&format!("{HERE}/"), ""));
+        let split = fixture.side.path(&split.as_str().unwrap().replace(&format!("{WORKDIR}/"), ""));
         if kind.ends_with("-sig") {
             // Without the zeros behind the JSON.
             let (whole, part) = (fs::read(&file).unwrap(), fs::read(&split).unwrap());
@@ -206,9 +206,9 @@ fn check_image(ground: &Ground, build: &str, call: &Call, entries: &[Map<String,
 }
 
 fn replay_and_check(tool: Tool, build: &str, calls: &[Call]) {
-    let ground = Ground::new(tool);
-    let entries = replay(&ground, build, calls);
-    check_image(&ground, build, &calls[0], &entries);
+    let fixture = Fixture::new(tool);
+    let entries = replay(&fixture, build, calls);
+    check_image(&fixture, build, &calls[0], &entries);
 }
 
 /// Builds in which is nothing that `detfs` does not write.
@@ -274,19 +274,19 @@ fn a_wrong_answer_is_found() {
 /// call that makes all of it at once gives the same bytes.
 #[test]
 fn a_deferred_partition_makes_no_difference() {
-    let ground = Ground::new(Tool::Detfs);
+    let fixture = Fixture::new(Tool::Detfs);
     let calls = calls("disk");
-    replay(&ground, "disk", &calls);
-    let image = ground.side.path("work/WS/staging/c-disk.raw");
+    replay(&fixture, "disk", &calls);
+    let image = fixture.side.path("work/WS/staging/c-disk.raw");
     let deferred = sha256(&image);
     fs::remove_file(&image).unwrap();
     // The tree is as it was when the partition was made.
-    ground.side.write("buildroot/boot/EFI/Linux/kernel.efi", "kernel for 0");
+    fixture.side.write("buildroot/boot/EFI/Linux/kernel.efi", "kernel for 0");
     let mut call = calls[0].clone();
     let position = call.args.iter().position(|arg| arg == "--defer-partitions").unwrap();
     call.args.drain(position..position + 2);
     call.args.push("--el-torito=yes".to_owned());
-    let answer = ground.run(&call);
+    let answer = fixture.run(&call);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert_eq!(sha256(&image), deferred);
 }
@@ -295,12 +295,12 @@ fn a_deferred_partition_makes_no_difference() {
 #[test]
 fn builds_of_erofs_are_refused() {
     for build in ["sysext", "confext", "portable", "verity", "sysextsig"] {
-        let ground = Ground::new(Tool::Detfs);
-        let answer = ground.run(&calls(build)[0]);
+        let fixture = Fixture::new(Tool::Detfs);
+        let answer = fixture.run(&calls(build)[0]);
         assert_eq!(answer.code, Some(1), "{build}: {}", answer.stderr);
         assert!(answer.stderr.contains("erofs"), "{build}: {}", answer.stderr);
         assert_eq!(answer.stdout, "", "{build}");
-        assert_eq!(ground.staging(), [""; 0], "{build}");
-        assert!(!ground.side.path("buildroot/etc/fstab").exists(), "{build}");
+        assert_eq!(fixture.staging(), [""; 0], "{build}");
+        assert!(!fixture.side.path("buildroot/etc/fstab").exists(), "{build}");
     }
 }

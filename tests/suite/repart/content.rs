@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::side::{HERE, Side, Tool};
+use super::side::{Side, Tool, WORKDIR};
 use crate::oracle::{Comparison, Mounted, extract_fat, fsck_fat, mount_ext4, shell};
 
 /// A tree with what the settings are about: directories whose content is not wanted, symlinks on
@@ -91,9 +91,9 @@ impl Sides {
                     "--offline=yes",
                     "--split=yes",
                     "--seed=11111111-2222-3333-4444-555555555555",
-                    &format!("--copy-source={HERE}/tree"),
-                    &format!("--definitions={HERE}/repart.d"),
-                    &format!("{HERE}/image.raw"),
+                    &format!("--copy-source={WORKDIR}/tree"),
+                    &format!("--definitions={WORKDIR}/repart.d"),
+                    &format!("{WORKDIR}/image.raw"),
                 ],
                 &[("SOURCE_DATE_EPOCH".to_owned(), "1750000000".to_owned())],
             );

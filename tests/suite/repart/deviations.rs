@@ -10,8 +10,8 @@ use detfs::gpt::PartitionType;
 use detfs::seed::Seed;
 use serde_json::Value;
 
-use super::ground::Ground;
-use super::side::{HERE, Side, Tool};
+use super::fixture::Fixture;
+use super::side::{Side, Tool, WORKDIR};
 use crate::detfs::SEED;
 use crate::oracle::{mount_ext4, shell};
 
@@ -24,21 +24,21 @@ fn table(image: &Path) -> Vec<Value> {
     table["partitiontable"]["partitions"].as_array().unwrap().clone()
 }
 
-fn clear(ground: &Ground) {
-    shell("rm -f $1/*.raw", &[&ground.side.directory]);
+fn clear(fixture: &Fixture) {
+    shell("rm -f $1/*.raw", &[&fixture.side.directory]);
 }
 
 /// The attributes that sfdisk names.
-fn attributes(ground: &Ground, settings: &str, compat: &str) -> String {
-    clear(ground);
-    ground.define(&[&format!("10-part {settings}; SizeMinBytes=1M")]);
-    ground.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
-    table(&ground.side.path("image.raw"))[0]["attrs"].as_str().unwrap_or("").to_owned()
+fn attributes(fixture: &Fixture, settings: &str, compat: &str) -> String {
+    clear(fixture);
+    fixture.define(&[&format!("10-part {settings}; SizeMinBytes=1M")]);
+    fixture.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
+    table(&fixture.side.path("image.raw"))[0]["attrs"].as_str().unwrap_or("").to_owned()
 }
 
 #[test]
 fn attributes_are_those_that_are_defined() {
-    let ground = Ground::new("");
+    let fixture = Fixture::new("");
     for (settings, compat, expected) in [
         ("Type=home; GrowFileSystem=no", "", ""),
         ("Type=home; GrowFileSystem=no", "grow", "GUID:59"),
@@ -50,26 +50,26 @@ fn attributes_are_those_that_are_defined() {
         ("Type=home; Flags=0x1000000000000001; NoAuto=yes", "flags", ""),
         ("Type=home; Flags=0x1000000000000000", "flags", "GUID:59,60"),
     ] {
-        assert_eq!(attributes(&ground, settings, compat), expected, "{settings}, {compat}");
+        assert_eq!(attributes(&fixture, settings, compat), expected, "{settings}, {compat}");
     }
 }
 
 const LINKED: &str = "mkdir d; echo x >d/one; ln d/one two; ln -s d link; echo y >d/other";
 
 /// The names in an ext4 partition from a definition.
-fn names(ground: &Ground, settings: &str, compat: &str) -> Vec<String> {
-    clear(ground);
-    ground.define(&[&format!("10-part Type=srv; CopyFiles=/; {settings}")]);
-    ground.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
+fn names(fixture: &Fixture, settings: &str, compat: &str) -> Vec<String> {
+    clear(fixture);
+    fixture.define(&[&format!("10-part Type=srv; CopyFiles=/; {settings}")]);
+    fixture.make(&CREATE, &[("DETFS_REPART_COMPAT", compat)]);
     let list = "find . -mindepth 1 -not -path './lost+found' -not -path './etc*' | sort";
     let list = |at: &Path| shell(&format!("cd $1; {list}"), &[at]);
-    let names = mount_ext4(&ground.part("srv"), list).unwrap();
+    let names = mount_ext4(&fixture.part("srv"), list).unwrap();
     names.lines().map(|name| name.trim_start_matches("./").to_owned()).collect()
 }
 
 #[test]
 fn an_exclude_is_of_a_path() {
-    let ground = Ground::new(LINKED);
+    let fixture = Fixture::new(LINKED);
     for (settings, compat, expected) in [
         ("ExcludeFiles=/d/one", "", &["d", "d/other", "link", "two"][..]),
         ("ExcludeFiles=/d/one", "excludes", &["d", "d/other", "link"]),
@@ -77,26 +77,27 @@ fn an_exclude_is_of_a_path() {
         ("ExcludeFiles=/link", "excludes", &["link", "two"]),
         ("ExcludeFiles=/link/other", "", &["d", "d/one", "link", "two"]),
     ] {
-        assert_eq!(names(&ground, settings, compat), expected, "{settings}, {compat}");
+        assert_eq!(names(&fixture, settings, compat), expected, "{settings}, {compat}");
     }
 }
 
 #[test]
 fn labels_have_any_character() {
-    let ground = Ground::new("");
-    ground.define(&["10-part Type=srv; Label=Größe-ディスク-🐧"]);
-    ground.make(&CREATE, &[]);
-    assert_eq!(table(&ground.side.path("image.raw"))[0]["name"], "Größe-ディスク-🐧");
+    let fixture = Fixture::new("");
+    fixture.define(&["10-part Type=srv; Label=Größe-ディスク-🐧"]);
+    fixture.make(&CREATE, &[]);
+    assert_eq!(table(&fixture.side.path("image.raw"))[0]["name"], "Größe-ディスク-🐧");
 }
 
 #[test]
 fn the_root_directory_is_as_it_was() {
-    let ground = Ground::new("chmod 711 .; chown 5:6 .; touch -d @1600000000.25 .");
+    let fixture = Fixture::new("chmod 711 .; chown 5:6 .; touch -d @1600000000.25 .");
     for format in ["ext4", "btrfs"] {
-        clear(&ground);
-        ground.define(&[&format!("10-part Type=srv; Format={format}; CopyFiles=/")]);
-        ground.make(&CREATE, &[]);
-        let mounted = crate::oracle::Mounted::new(format, "ro", Some(&ground.part("srv"))).unwrap();
+        clear(&fixture);
+        fixture.define(&[&format!("10-part Type=srv; Format={format}; CopyFiles=/")]);
+        fixture.make(&CREATE, &[]);
+        let mounted =
+            crate::oracle::Mounted::new(format, "ro", Some(&fixture.part("srv"))).unwrap();
         let facts = shell("stat -c '%a %u %g %.2Y' $1", &[mounted.path()]);
         assert_eq!(facts.trim(), "711 5 6 1600000000.25", "{format}");
     }
@@ -104,22 +105,22 @@ fn the_root_directory_is_as_it_was() {
 
 #[test]
 fn ids_are_given_once() {
-    let ground = Ground::new("");
+    let fixture = Fixture::new("");
     let uuid = "UUID=01020304-0506-4708-890a-0b0c0d0e0f10";
     let [one, two] =
         ["10", "20"].map(|name| format!("{name}-part Type=srv; {uuid}; SplitName={name}"));
-    ground.define(&[&one, &two]);
-    let answer = ground.run(&CREATE, &[]);
+    fixture.define(&[&one, &two]);
+    let answer = fixture.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("01020304-0506-4708-890a-0b0c0d0e0f10"), "{}", answer.stderr);
-    assert!(!ground.side.path("image.raw").exists());
+    assert!(!fixture.side.path("image.raw").exists());
     // Nor does anything come to an image that is there.
-    ground.define(&[&one]);
-    ground.make(&["--empty=create", "--size=40M"], &[]);
-    let path = ground.side.path("image.raw");
+    fixture.define(&[&one]);
+    fixture.make(&["--empty=create", "--size=40M"], &[]);
+    let path = fixture.side.path("image.raw");
     let before = fs::read(&path).unwrap();
-    ground.define(&["05-swap Type=swap; SizeMaxBytes=1M", &one, &two]);
-    assert_eq!(ground.run(&["--dry-run=no"], &[]).code, Some(1));
+    fixture.define(&["05-swap Type=swap; SizeMaxBytes=1M", &one, &two]);
+    assert_eq!(fixture.run(&["--dry-run=no"], &[]).code, Some(1));
     assert!(fs::read(&path).unwrap() == before, "the image was written to");
 }
 
@@ -147,35 +148,35 @@ fn ids(image: &Path) -> Vec<String> {
 /// second one is in use.
 #[test]
 fn an_id_in_use_is_passed_over() {
-    let ground = Ground::new("");
-    let path = ground.side.path("image.raw");
+    let fixture = Fixture::new("");
+    let path = fixture.side.path("image.raw");
     let definitions = ["10", "20", "30"].map(|name| {
         format!("{name}-part Type=srv; SizeMinBytes=1M; SizeMaxBytes=1M; SplitName={name}")
     });
     let [one, two, three] = definitions.each_ref().map(String::as_str);
-    ground.define(&[one, two]);
-    ground.make(&["--empty=create", "--size=20M"], &[]);
+    fixture.define(&[one, two]);
+    fixture.make(&["--empty=create", "--size=20M"], &[]);
     assert_eq!(ids(&path), sorted([srv(0), srv(1)]));
     shell("sfdisk -q --delete $1 1", &[&path]);
-    ground.define(&[one, two, three]);
-    let answer = ground.run(&["--dry-run=no"], &[]);
+    fixture.define(&[one, two, three]);
+    let answer = fixture.run(&["--dry-run=no"], &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert!(answer.stderr.contains(&format!("{} is in use, so it has {}", srv(1), srv(2))));
     // The third one finds its own id in use by the second.
     assert_eq!(ids(&path), sorted([srv(1), srv(2), srv(3)]));
     let before = fs::read(&path).unwrap();
-    assert_eq!(ground.make(&["--dry-run=no"], &[]).len(), 1);
+    assert_eq!(fixture.make(&["--dry-run=no"], &[]).len(), 1);
     assert!(fs::read(&path).unwrap() == before);
 }
 
 /// Any number of partitions can have none.
 #[test]
 fn no_id_is_not_in_use() {
-    let ground = Ground::new("");
+    let fixture = Fixture::new("");
     let [one, two] = ["10", "20"]
         .map(|name| format!("{name}-part Type=srv; UUID=null; SizeMinBytes=1M; SplitName={name}"));
-    ground.define(&[&one, &two]);
-    let answer = ground.run(&["--empty=create", "--size=auto"], &[]);
+    fixture.define(&[&one, &two]);
+    let answer = fixture.run(&["--empty=create", "--size=auto"], &[]);
     let nil = "00000000-0000-0000-0000-000000000000";
     assert_eq!(answer.stdout.matches(nil).count(), 2, "{}", answer.stderr);
 }
@@ -183,48 +184,48 @@ fn no_id_is_not_in_use() {
 /// A partition that is copied twice keeps its id once.
 #[test]
 fn an_id_is_copied_once() {
-    let ground = Ground::new("");
-    ground
+    let fixture = Fixture::new("");
+    fixture
         .define(&["10-part Type=srv; SizeMinBytes=1M; UUID=01020304-0506-4708-890a-0b0c0d0e0f10"]);
-    ground.make(&["--empty=create", "--size=20M"], &[]);
-    let from = format!("--copy-from={HERE}/image.raw");
-    let copy = format!("{HERE}/copy.raw");
+    fixture.make(&["--empty=create", "--size=20M"], &[]);
+    let from = format!("--copy-from={WORKDIR}/image.raw");
+    let copy = format!("{WORKDIR}/copy.raw");
     let args = ["--empty=create", "--size=auto", "--definitions=/", &from, &from, &copy];
-    ground.make(&args, &[]);
+    fixture.make(&args, &[]);
     let expected = sorted(["01020304-0506-4708-890a-0b0c0d0e0f10".to_owned(), srv(1)]);
-    assert_eq!(ids(&ground.side.path("copy.raw")), expected);
+    assert_eq!(ids(&fixture.side.path("copy.raw")), expected);
 }
 
 /// Without a seed and a machine id the content decides, and not chance.
 #[test]
 fn nothing_is_random() {
-    let ground = Ground::new("echo x >file");
-    ground.define(&["10-part Type=srv; CopyFiles=/"]);
+    let fixture = Fixture::new("echo x >file");
+    fixture.define(&["10-part Type=srv; CopyFiles=/"]);
     let ids = || {
-        clear(&ground);
-        let rows = ground.make(&["--empty=create", "--size=auto", "--seed=random"], &[]);
+        clear(&fixture);
+        let rows = fixture.make(&["--empty=create", "--size=auto", "--seed=random"], &[]);
         rows["srv"]["uuid"].as_str().unwrap().to_owned()
     };
     let first = ids();
     assert_eq!(first, ids());
-    ground.side.write("tree/file", "y");
+    fixture.side.write("tree/file", "y");
     assert_ne!(first, ids());
 }
 
 #[test]
 fn a_longer_image_is_used_and_has_one_table() {
     for sector in ["512", "4096"] {
-        let ground = Ground::new("");
-        ground.define(&["10-part Type=srv"]);
-        let path = ground.side.path("image.raw");
+        let fixture = Fixture::new("");
+        fixture.define(&["10-part Type=srv"]);
+        let path = fixture.side.path("image.raw");
         let sector = format!("--sector-size={sector}");
-        ground.make(&["--empty=create", "--size=12M", &sector], &[]);
+        fixture.make(&["--empty=create", "--size=12M", &sector], &[]);
         shell("truncate -s 20M $1", &[&path]);
-        let rows = ground.make(&["--dry-run=yes"], &[]);
+        let rows = fixture.make(&["--dry-run=yes"], &[]);
         assert!(rows["srv"]["activity"] == "resize", "{rows:?}");
-        let rows = ground.make(&["--dry-run=yes", "--size=40M"], &[]);
+        let rows = fixture.make(&["--dry-run=yes", "--size=40M"], &[]);
         assert!(rows["srv"]["raw_size"].as_u64().unwrap() > 38 << 20, "{rows:?}");
-        ground.make(&["--dry-run=no"], &[]);
+        fixture.make(&["--dry-run=no"], &[]);
         let headers = shell("LC_ALL=C grep -abo 'EFI PART' $1 | wc -l", &[&path]);
         assert_eq!(headers.trim(), "2");
     }
@@ -233,32 +234,32 @@ fn a_longer_image_is_used_and_has_one_table() {
 /// An image that is refused, or cannot be made of what is there, has not grown.
 #[test]
 fn refusals_come_before_changes() {
-    let ground = Ground::new("");
-    ground.define(&["10-part Type=srv"]);
-    let path = ground.side.path("image.raw");
+    let fixture = Fixture::new("");
+    fixture.define(&["10-part Type=srv"]);
+    let path = fixture.side.path("image.raw");
     shell("truncate -s 1M $1", &[&path]);
-    assert_eq!(ground.run(&["--size=20M", "--dry-run=no"], &[]).code, Some(77));
+    assert_eq!(fixture.run(&["--size=20M", "--dry-run=no"], &[]).code, Some(77));
     assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
-    ground.define(&["10-part Type=srv; Format=erofs; CopyFiles=/"]);
-    assert_eq!(ground.run(&["--size=20M", "--dry-run=no", "--empty=allow"], &[]).code, Some(1));
-    ground.define(&["10-part Type=srv; CopyBlocks=/nothing"]);
-    assert_eq!(ground.run(&["--size=20M", "--dry-run=no", "--empty=allow"], &[]).code, Some(1));
+    fixture.define(&["10-part Type=srv; Format=erofs; CopyFiles=/"]);
+    assert_eq!(fixture.run(&["--size=20M", "--dry-run=no", "--empty=allow"], &[]).code, Some(1));
+    fixture.define(&["10-part Type=srv; CopyBlocks=/nothing"]);
+    assert_eq!(fixture.run(&["--size=20M", "--dry-run=no", "--empty=allow"], &[]).code, Some(1));
     assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
 }
 
 /// A hash tree is made with its data, and not left empty where that is there already.
 #[test]
 fn a_hash_tree_is_whole() {
-    let ground = Ground::new("head -c 1M /dev/urandom >blocks");
-    ground.define(&[
+    let fixture = Fixture::new("head -c 1M /dev/urandom >blocks");
+    fixture.define(&[
         "10-data Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks; SizeMaxBytes=1M",
         "20-hash Type=usr-verity; Verity=hash; VerityMatchKey=x; SizeMinBytes=1M",
     ]);
-    ground.make(&["--empty=create", "--size=20M"], &[]);
-    let path = ground.side.path("image.raw");
+    fixture.make(&["--empty=create", "--size=20M"], &[]);
+    let path = fixture.side.path("image.raw");
     shell("sfdisk -q --delete $1 2", &[&path]);
     let before = fs::read(&path).unwrap();
-    let answer = ground.run(&["--dry-run=no"], &[]);
+    let answer = fixture.run(&["--dry-run=no"], &[]);
     assert_eq!(answer.code, Some(1), "{}", answer.stderr);
     let rule = "20-hash.conf: the data of this hash tree is in the image already";
     assert!(answer.stderr.contains(rule), "{}", answer.stderr);
@@ -290,10 +291,10 @@ fn the_real_one_has_these_traps() {
         "--offline=yes",
         "--split=yes",
         &format!("--seed={SEED}"),
-        &format!("--root={HERE}/tree"),
-        &format!("--definitions={HERE}/repart.d"),
+        &format!("--root={WORKDIR}/tree"),
+        &format!("--definitions={WORKDIR}/repart.d"),
         "--include-partitions=home,tmp,srv,var,xbootldr",
-        &format!("{HERE}/image.raw"),
+        &format!("{WORKDIR}/image.raw"),
     ];
     // Two files of one name are refused.
     side.write("repart.d/60-two.conf.d/name.conf", "[Partition]\nSplitName=two\n");
@@ -314,14 +315,17 @@ fn the_real_one_has_these_traps() {
     }
     let run = |args: &[&str]| {
         let args = args.iter().map(|arg| (*arg).to_owned());
-        let common =
-            ["--offline=yes".to_owned(), format!("--seed={SEED}"), format!("--root={HERE}/tree")];
+        let common = [
+            "--offline=yes".to_owned(),
+            format!("--seed={SEED}"),
+            format!("--root={WORKDIR}/tree"),
+        ];
         let answer = side.repart(&args.chain(common).collect::<Vec<_>>(), &[]);
         assert_eq!(answer.code, Some(0), "{}", answer.stderr);
         answer.stderr
     };
-    let (image, copy) = (format!("{HERE}/a.raw"), format!("{HERE}/copy.raw"));
-    let definitions = format!("--definitions={HERE}/repart.d");
+    let (image, copy) = (format!("{WORKDIR}/a.raw"), format!("{WORKDIR}/copy.raw"));
+    let definitions = format!("--definitions={WORKDIR}/repart.d");
     run(&["--empty=create", "--size=20M", &definitions, &image]);
     shell("sfdisk -q --delete $1 1", &[&side.path("a.raw")]);
     let said = run(&["--dry-run=no", &definitions, &image]);

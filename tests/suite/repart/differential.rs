@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::draw::{Case, Run, case};
 use super::image::{bytes_differ, delete_entry, differences};
-use super::side::{Answer, HERE, Side, Tool};
+use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::{shell, sid};
 use crate::tree::Random;
 
@@ -102,7 +102,7 @@ fn file_systems(run: &Run, answer: &Value) -> Vec<Range<u64>> {
         .definitions
         .iter()
         .filter(|definition| definition.has_file_system())
-        .map(|definition| format!("{HERE}/repart.d/{}", definition.name))
+        .map(|definition| format!("{WORKDIR}/repart.d/{}", definition.name))
         .collect();
     let entries = answer.as_array().map(Vec::as_slice).unwrap_or_default();
     entries
@@ -212,7 +212,7 @@ pub(super) fn compare_files(sides: &[Side; 2], sector: u64, except: &[Range<u64>
 
 /// Runs a case on both sides, where it is the same but in tests of the comparison, until it ends
 /// or they differ.
-fn judge(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
+fn check_image(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
     let [case, other] = cases;
     let mut counts = Counts { cases: 1, ..Counts::default() };
     let mut except = Vec::new();
@@ -288,7 +288,7 @@ fn judge_all(numbers: Range<u64>) -> Counts {
                 let sides = Side::both([Tool::Real, Tool::Detfs], scratch.path());
                 sides.iter().for_each(|side| sources.put(side));
                 let case = case(number);
-                match judge([&case, &case], &sides) {
+                match check_image([&case, &case], &sides) {
                     Ok(counts) => total += counts,
                     Err(text) => failures.push(format!("=== case {number}\n{case}{text}")),
                 }
@@ -355,7 +355,7 @@ fn a_difference_is_found() {
         let case = Case::create(&settings, 32 << 20);
         let mut other = case.clone();
         change(&mut other.runs[0]);
-        judge([&case, &other], &sides)
+        check_image([&case, &other], &sides)
     };
     assert_eq!(judge_changed(|_| {}).unwrap().partitions, 1);
     for (sign, change) in changes {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::side::HERE;
+use super::side::WORKDIR;
 use crate::tree::Random;
 
 /// A file of definitions.
@@ -142,7 +142,7 @@ const MIB: u64 = 1 << 20;
 
 /// What all definitions of a case have in common.
 #[derive(Debug, Clone, Copy)]
-struct Taste {
+struct Validity {
     /// Everything fits 4 MiB.
     tiny: bool,
 }
@@ -152,7 +152,7 @@ fn chance(random: &mut Random, percent: u64) -> bool {
 }
 
 /// A size as one writes it.
-fn size(random: &mut Random, taste: Taste) -> (u64, String) {
+fn size(random: &mut Random, taste: Validity) -> (u64, String) {
     let limit =
         if taste.tiny { 300 << 10 } else { random.pick(&[MIB, 20 * MIB, 150 * MIB, 700 * MIB]) };
     let bytes = 1 + random.below(limit);
@@ -166,7 +166,7 @@ fn size(random: &mut Random, taste: Taste) -> (u64, String) {
 
 fn bounds(
     random: &mut Random,
-    taste: Taste,
+    taste: Validity,
     keys: [&'static str; 2],
     settings: &mut Vec<(&'static str, String)>,
 ) {
@@ -182,7 +182,7 @@ fn bounds(
     }
 }
 
-fn room(random: &mut Random, taste: Taste, settings: &mut Vec<(&'static str, String)>) {
+fn room(random: &mut Random, taste: Validity, settings: &mut Vec<(&'static str, String)>) {
     bounds(random, taste, ["SizeMinBytes", "SizeMaxBytes"], settings);
     if chance(random, 30) {
         bounds(random, taste, ["PaddingMinBytes", "PaddingMaxBytes"], settings);
@@ -219,7 +219,7 @@ fn flags(random: &mut Random, settings: &mut Vec<(&'static str, String)>) {
     }
 }
 
-fn content(random: &mut Random, taste: Taste, settings: &mut Vec<(&'static str, String)>) {
+fn content(random: &mut Random, taste: Validity, settings: &mut Vec<(&'static str, String)>) {
     let swap = settings.iter().any(|setting| setting.1 == "swap");
     match random.below(100) {
         0..15 => settings.push(("Format", "empty".to_owned())),
@@ -291,7 +291,7 @@ fn source(random: &mut Random) -> String {
     text
 }
 
-fn partition(random: &mut Random, taste: Taste, name: String) -> Definition {
+fn partition(random: &mut Random, taste: Validity, name: String) -> Definition {
     let mut settings = vec![("Type", random.pick(&TYPES).to_owned())];
     content(random, taste, &mut settings);
     if chance(random, 20) {
@@ -346,7 +346,7 @@ fn verity(random: &mut Random, kind: &str) -> Vec<Definition> {
     all
 }
 
-fn definitions(random: &mut Random, taste: Taste) -> Vec<Definition> {
+fn definitions(random: &mut Random, taste: Validity) -> Vec<Definition> {
     let mut all = Vec::new();
     for number in 0..1 + random.below(6) {
         all.push(partition(random, taste, format!("{}0-part.conf", number + 1)));
@@ -377,7 +377,7 @@ fn wanted(definitions: &[Definition]) -> u64 {
     definitions.iter().map(of).sum()
 }
 
-fn image_size(random: &mut Random, taste: Taste, definitions: &[Definition]) -> u64 {
+fn image_size(random: &mut Random, taste: Validity, definitions: &[Definition]) -> u64 {
     let wanted = wanted(definitions) + MIB;
     match random.below(10) {
         _ if taste.tiny => (64 << 10) + random.below(5 * MIB),
@@ -389,12 +389,12 @@ fn image_size(random: &mut Random, taste: Taste, definitions: &[Definition]) -> 
 
 fn common(random: &mut Random, sector: u64, split: bool) -> (Vec<String>, Vec<(String, String)>) {
     let mut args = vec![
-        format!("--definitions={HERE}/repart.d"),
-        format!("--root={HERE}/tree"),
+        format!("--definitions={WORKDIR}/repart.d"),
+        format!("--root={WORKDIR}/tree"),
         "--offline=yes".to_owned(),
         format!("--json={}", random.pick(&["short", "pretty"])),
-        format!("--certificate={HERE}/tree/certificate"),
-        format!("--private-key={HERE}/tree/key"),
+        format!("--certificate={WORKDIR}/tree/certificate"),
+        format!("--private-key={WORKDIR}/tree/key"),
     ];
     if sector != 512 || chance(random, 20) {
         args.push(format!("--sector-size={sector}"));
@@ -433,7 +433,7 @@ fn selection(random: &mut Random) -> Option<String> {
 /// The case of a number.
 pub fn case(number: u64) -> Case {
     let random = &mut Random::new(0x0de7_f500 + number);
-    let taste = Taste { tiny: chance(random, 15) };
+    let taste = Validity { tiny: chance(random, 15) };
     let sector = random.pick(&[512, 512, 512, 512, 1024, 2048, 4096, 4096]);
     let seed = uuid(random);
     let grain = chance(random, 15).then(|| random.pick(&["512", "8192", "65536", "1048576"]));
@@ -448,7 +448,7 @@ pub fn case(number: u64) -> Case {
 
 fn first_run(
     random: &mut Random,
-    taste: Taste,
+    taste: Validity,
     sector: u64,
     seed: &str,
     grain: Option<&str>,
@@ -477,15 +477,15 @@ fn first_run(
     }
     let source = (!taste.tiny && chance(random, 12)).then(|| source(random));
     if source.is_some() {
-        args.push(format!("--copy-from={HERE}/source.raw"));
+        args.push(format!("--copy-from={WORKDIR}/source.raw"));
     }
-    args.push(format!("{HERE}/image.raw"));
+    args.push(format!("{WORKDIR}/image.raw"));
     Run { definitions, enlarge, delete: None, source, args, env }
 }
 
 fn next_run(
     random: &mut Random,
-    taste: Taste,
+    taste: Validity,
     sector: u64,
     seed: &str,
     grain: Option<&str>,
@@ -531,7 +531,7 @@ fn next_run(
         3 => enlarge = Some(size / sector * sector),
         _ => {}
     }
-    args.push(format!("{HERE}/image.raw"));
+    args.push(format!("{WORKDIR}/image.raw"));
     let delete = chance(random, 20).then(|| random.below(100));
     Run { definitions, enlarge, delete, source: None, args, env }
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::ground::Ground;
-use super::side::HERE;
+use super::fixture::Fixture;
+use super::side::WORKDIR;
 use crate::ext4::inspect::superblock_field;
 use crate::oracle::{btrfs, e2fsck, fsck_fat, openssl, verity};
 use crate::oracle::{grub_cmp, shell};
@@ -13,40 +13,40 @@ const TREE: &str = "mkdir -p usr/lib opt boot/EFI; echo x >usr/lib/file; echo y 
     for n in $(seq 400); do echo $n >usr/lib/$n; done; find . -exec touch -d @1700000000 {} +";
 
 /// The bytes that a partition has with a definition.
-fn size(ground: &Ground, settings: &str) -> Option<u64> {
-    ground.define(&[&format!("10-part Type=linux-generic; AddValidateFS=no; {settings}")]);
+fn size(fixture: &Fixture, settings: &str) -> Option<u64> {
+    fixture.define(&[&format!("10-part Type=linux-generic; AddValidateFS=no; {settings}")]);
     for name in ["image.raw", "image.linux-generic.raw"] {
-        let _ = fs::remove_file(ground.side.path(name));
+        let _ = fs::remove_file(fixture.side.path(name));
     }
-    let answer = ground.run(&["--empty=create", "--size=auto", "--split=yes"], &[]);
+    let answer = fixture.run(&["--empty=create", "--size=auto", "--split=yes"], &[]);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&answer.stdout).ok()?;
     rows[0]["raw_size"].as_u64()
 }
 
 #[test]
 fn the_best_size_is_the_smallest() {
-    let ground = Ground::new(TREE);
+    let fixture = Fixture::new(TREE);
     for (format, floor) in [("ext4", 32 << 20), ("btrfs", 256 << 20), ("vfat", 0)] {
         let content =
             format!("Format={format}; CopyFiles=/usr:/; CopyFiles=/boot:/; SizeMinBytes=4096");
-        let best = size(&ground, &format!("{content}; Minimize=best")).unwrap();
-        let image = ground.part("linux-generic");
+        let best = size(&fixture, &format!("{content}; Minimize=best")).unwrap();
+        let image = fixture.part("linux-generic");
         match format {
             "ext4" => e2fsck(&image).unwrap(),
             "btrfs" => btrfs::btrfs_check(&image).unwrap(),
             _ => fsck_fat(&image).unwrap(),
         }
         if format != "vfat" {
-            let large = ground.side.path("tree/usr/lib/large");
+            let large = fixture.side.path("tree/usr/lib/large");
             grub_cmp(&image, "/lib/large", &large).unwrap();
         }
-        let guess = size(&ground, &format!("{content}; Minimize=guess")).unwrap();
+        let guess = size(&fixture, &format!("{content}; Minimize=guess")).unwrap();
         assert!(best > 9_000_000 && guess >= best.max(floor), "{format}: {best} and {guess}");
         // It fits as it is, and in no less.
         let fixed = |bytes: u64| format!("{content}; SizeMinBytes={bytes}; SizeMaxBytes={bytes}");
-        assert_eq!(size(&ground, &fixed(best)), Some(best.max(floor)), "{format}");
+        assert_eq!(size(&fixture, &fixed(best)), Some(best.max(floor)), "{format}");
         if floor == 0 {
-            assert_eq!(size(&ground, &fixed(best - 4096)), None, "{format}");
+            assert_eq!(size(&fixture, &fixed(best - 4096)), None, "{format}");
         }
     }
 }
@@ -54,10 +54,10 @@ fn the_best_size_is_the_smallest() {
 /// More files than a group has inodes by the ratio of one for 16 KiB.
 #[test]
 fn inodes_are_left_however_the_size_is_asked_for() {
-    let ground = Ground::new("seq 9000 | xargs touch");
+    let fixture = Fixture::new("seq 9000 | xargs touch");
     for settings in ["SizeMinBytes=60M; SizeMaxBytes=60M", "Minimize=guess"] {
-        size(&ground, &format!("Format=ext4; CopyFiles=/:/; {settings}")).unwrap();
-        let image = ground.part("linux-generic");
+        size(&fixture, &format!("Format=ext4; CopyFiles=/:/; {settings}")).unwrap();
+        let image = fixture.part("linux-generic");
         e2fsck(&image).unwrap();
         let free: u64 = superblock_field(&image, "Free inodes").parse().unwrap();
         assert!(free >= 900, "{settings}: {free} free inodes");
@@ -66,14 +66,14 @@ fn inodes_are_left_however_the_size_is_asked_for() {
 
 #[test]
 fn extensions_are_made_and_signed() {
-    let ground = Ground::new(TREE);
+    let fixture = Fixture::new(TREE);
     let script = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=test \
         -keyout $1/key -out $1/certificate 2>/dev/null";
-    shell(script, &[&ground.side.directory]);
+    shell(script, &[&fixture.side.directory]);
     let [key, certificate] = ["private-key", "certificate"]
-        .map(|name| format!("--{name}={HERE}/{}", name.trim_start_matches("private-")));
+        .map(|name| format!("--{name}={WORKDIR}/{}", name.trim_start_matches("private-")));
     for kind in ["sysext", "confext", "portable"] {
-        for name in fs::read_dir(&ground.side.directory).unwrap() {
+        for name in fs::read_dir(&fixture.side.directory).unwrap() {
             let path = name.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "raw") {
                 fs::remove_file(path).unwrap();
@@ -82,29 +82,29 @@ fn extensions_are_made_and_signed() {
         // Extensions are of erofs, which is not written.
         let args = [
             &*format!("--make-ddi={kind}"),
-            &format!("--copy-source={HERE}/tree"),
+            &format!("--copy-source={WORKDIR}/tree"),
             "--split=yes",
             &key,
             &certificate,
         ];
-        let refused = ground.run(&args, &[]);
+        let refused = fixture.run(&args, &[]);
         assert_eq!(refused.code, Some(1));
         assert!(refused.stderr.contains("Format=erofs can't be written"), "{}", refused.stderr);
-        let rows = ground.make(&args, &[("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4")]);
+        let rows = fixture.make(&args, &[("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4")]);
         let [data, hash, signature] =
             ["root-x86-64", "root-x86-64-verity", "root-x86-64-verity-sig"]
-                .map(|name| (&rows[name], ground.part(name)));
+                .map(|name| (&rows[name], fixture.part(name)));
         let root_hash = data.0["roothash"].as_str().unwrap();
         assert!(hash.0["roothash"] == *root_hash && signature.0["roothash"] == *root_hash);
         e2fsck(&data.1).unwrap();
         verity::verify(&data.1, &hash.1, root_hash).unwrap();
         let file = if kind == "confext" { "/etc/os-release" } else { "/usr/lib/large" };
-        grub_cmp(&data.1, file, &ground.side.path(&format!("tree{file}"))).unwrap();
+        grub_cmp(&data.1, file, &fixture.side.path(&format!("tree{file}"))).unwrap();
 
         let text = fs::read_to_string(&signature.1).unwrap();
         let signed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(signed["rootHash"], root_hash);
-        let path = |name: &str| ground.side.path(name);
+        let path = |name: &str| fixture.side.path(name);
         fs::write(path("base64"), signed["signature"].as_str().unwrap()).unwrap();
         shell("openssl base64 -d -A -in $1 -out $2", &[&path("base64"), &path("der")]);
         fs::write(path("content"), root_hash).unwrap();
@@ -116,18 +116,18 @@ fn extensions_are_made_and_signed() {
 #[test]
 fn images_do_not_depend_on_where_they_are_made() {
     let image = |at: &str| {
-        let ground = Ground::new(TREE);
-        ground.define(&[
+        let fixture = Fixture::new(TREE);
+        fixture.define(&[
             "10-root Type=root; CopyFiles=/; Minimize=guess; Verity=data; VerityMatchKey=r",
             "20-hash Type=root-verity; Verity=hash; VerityMatchKey=r; Minimize=best",
             "30-home Type=home; Format=btrfs; CopyFiles=/usr:/; Minimize=best; Compression=zstd",
             "40-esp Type=esp; Format=vfat; CopyFiles=/boot:/; SizeMinBytes=40M",
             "50-swap Type=swap; SizeMaxBytes=1M",
         ]);
-        fs::create_dir(ground.side.path(at)).unwrap();
-        let path = format!("{HERE}/{at}/image.raw");
-        ground.make(&["--empty=create", "--size=auto", "--seed=random", &path], &[]);
-        fs::read(ground.side.path(&format!("{at}/image.raw"))).unwrap()
+        fs::create_dir(fixture.side.path(at)).unwrap();
+        let path = format!("{WORKDIR}/{at}/image.raw");
+        fixture.make(&["--empty=create", "--size=auto", "--seed=random", &path], &[]);
+        fs::read(fixture.side.path(&format!("{at}/image.raw"))).unwrap()
     };
     assert!(image("a") == image("another"), "two images of one tree differ");
 }

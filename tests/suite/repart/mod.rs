@@ -7,7 +7,7 @@ mod content;
 mod deviations;
 mod differential;
 mod draw;
-mod ground;
+mod fixture;
 mod image;
 mod minimize;
 mod scenarios;

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 
 use super::differential::{Sources, backup, compare_answers, compare_files};
-use super::side::{Answer, HERE, Side, Tool};
+use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::shell;
 
 /// Both programs with the same files.
@@ -49,16 +49,16 @@ impl Both {
 
     /// The same, where the bytes of these partitions depend on who wrote the file system.
     fn run_except(&self, args: &[&str], except: &[&str]) -> Answer {
-        let image = format!("{HERE}/image.raw");
+        let image = format!("{WORKDIR}/image.raw");
         let mut all = vec![
             "--offline=yes".to_owned(),
-            format!("--root={HERE}/tree"),
+            format!("--root={WORKDIR}/tree"),
             "--seed=11111111-2222-3333-4444-555555555555".to_owned(),
             "--json=pretty".to_owned(),
         ];
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         if !args.iter().any(|arg| arg.contains("definitions") || arg.contains("make-ddi")) {
-            all.push(format!("--definitions={HERE}/repart.d"));
+            all.push(format!("--definitions={WORKDIR}/repart.d"));
         }
         if !args.iter().any(|arg| arg.ends_with(".raw") && !arg.starts_with("--")) {
             all.push(image);
@@ -113,7 +113,7 @@ fn partitions_are_copied_from_an_image() {
         "20-swap Type=swap Format=swap SizeMinBytes=2M SizeMaxBytes=2M",
         "30-other Type=12345678-9abc-4def-8123-456789abcdef CopyBlocks=/small Flags=0x3100000000000000",
     ]);
-    let source = format!("{HERE}/source.raw");
+    let source = format!("{WORKDIR}/source.raw");
     both.run(&["--empty=create", "--size=40M", &source]);
     let from = format!("--copy-from={source}");
     both.run(&["--empty=create", "--size=auto", &from, "--definitions=/"]);
@@ -124,7 +124,7 @@ fn partitions_are_copied_from_an_image() {
         "truncate -s 64M $1 $2",
         &both.sides.each_ref().map(|s| s.path("copy.raw")).each_ref().map(|p| &**p),
     );
-    let copy = format!("{HERE}/copy.raw");
+    let copy = format!("{WORKDIR}/copy.raw");
     both.run(&["--empty=force", "--dry-run=no", &from, "--exclude-partitions=swap", &copy]);
 }
 
@@ -146,7 +146,7 @@ fn partitions_are_copied_with_the_gaps_between_them() {
             shell(script, &[&side.path("source.raw"), std::path::Path::new(&number)]);
         }
     }
-    let from = format!("--copy-from={HERE}/source.raw");
+    let from = format!("--copy-from={WORKDIR}/source.raw");
     for grain in ["512", "4096", "65536", "1M", "4M"] {
         let grain = format!("--grain-size={grain}");
         for size in ["--size=auto", "--size=60M"] {
@@ -156,10 +156,10 @@ fn partitions_are_copied_with_the_gaps_between_them() {
     }
     // Those of the last image come first.
     both.define(&["10-swap Type=swap SizeMaxBytes=1M"]);
-    let other = format!("{HERE}/other.raw");
+    let other = format!("{WORKDIR}/other.raw");
     both.run(&["--empty=create", "--size=20M", &other]);
     let other = format!("--copy-from={other}");
-    let image = format!("{HERE}/both.raw");
+    let image = format!("{WORKDIR}/both.raw");
     both.run(&["--empty=create", "--size=auto", &from, &other, "--definitions=/", &image]);
 }
 
@@ -204,8 +204,8 @@ fn signatures_are_joined() {
     for side in &both.sides {
         fs::copy(scratch.join("sig"), side.path("sig")).unwrap();
     }
-    let certificate = format!("--certificate={HERE}/tree/certificate");
-    let join = format!("--join-signature={hash}:{HERE}/sig");
+    let certificate = format!("--certificate={WORKDIR}/tree/certificate");
+    let join = format!("--join-signature={hash}:{WORKDIR}/sig");
     both.run(&["--dry-run=no", &certificate, &join]);
     both.run(&["--split=yes"]);
 }
@@ -260,7 +260,7 @@ fn definitions_are_read_the_same_way() {
         std::os::unix::fs::symlink("/dev/null", side.path("repart.d/25-more.conf.d")).unwrap();
         std::os::unix::fs::symlink("/dev/null", side.path("other.d/99-null.conf")).unwrap();
     }
-    let [one, two] = ["repart.d", "other.d"].map(|name| format!("--definitions={HERE}/{name}"));
+    let [one, two] = ["repart.d", "other.d"].map(|name| format!("--definitions={WORKDIR}/{name}"));
     both.run_except(&["--empty=create", "--size=200M", &one, &two, "--split=yes"], &["srv"]);
     both.run_except(
         &["--empty=force", "--dry-run=no", &two, &one, "--architecture=arm64"],
@@ -346,9 +346,10 @@ fn fstab_is_the_same() {
     both.write("tree/etc/fstab", "# mine\nLABEL=x /x ext4 ro 0 0");
     for (append, image) in [("auto", "1"), ("auto", "2"), ("", "3"), ("replace", "4")] {
         both.define(if image == "3" { &mounted[..2] } else { &mounted });
-        let [append, image] = [format!("--append-fstab={append}"), format!("{HERE}/{image}.raw")];
+        let [append, image] =
+            [format!("--append-fstab={append}"), format!("{WORKDIR}/{image}.raw")];
         let [root, definitions] =
-            [format!("--root={HERE}/tree"), format!("--definitions={HERE}/repart.d")];
+            [format!("--root={WORKDIR}/tree"), format!("--definitions={WORKDIR}/repart.d")];
         let args = [
             "--empty=create",
             "--size=auto",
@@ -377,7 +378,7 @@ fn without_an_image_there_is_only_a_size() {
     both.define(&["10-root Type=root SizeMinBytes=33M", "20-esp Type=esp PaddingMinBytes=1M"]);
     for image in ["-", ""] {
         let [real, ours] = both.sides.each_ref().map(|side| {
-            let definitions = format!("--definitions={HERE}/repart.d");
+            let definitions = format!("--definitions={WORKDIR}/repart.d");
             side.repart(&[&*definitions, "--size=auto", "--json=pretty", image], &[])
         });
         assert_eq!((real.code, &*real.stdout), (Some(0), ""));

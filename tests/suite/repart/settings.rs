@@ -4,30 +4,30 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use super::ground::Ground;
-use super::side::HERE;
+use super::fixture::Fixture;
+use super::side::WORKDIR;
 use crate::detfs::{mkfs, mkimage};
 use crate::oracle::{Mounted, fsck_fat, run, shell};
 
 const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
 
-fn clear(ground: &Ground) {
-    shell("rm -f $1/*.raw", &[&ground.side.directory]);
+fn clear(fixture: &Fixture) {
+    shell("rm -f $1/*.raw", &[&fixture.side.directory]);
 }
 
 #[test]
 fn quotes_are_taken_off() {
-    let ground = Ground::new("mkdir 'a b'; echo x >'a b/file'");
-    ground.define(&[r#"10-part Type=srv; Format=ext4; CopyFiles=/a\x20b:/'c'; MakeDirectories="/d e" /f\ g; MountPoint=/:"subvol=@,zstd:1,noatime"; MountPoint='/x':"#]);
-    ground.make(&[&CREATE[..], &["--generate-fstab=/etc/fstab"]].concat(), &[]);
-    let fstab = fs::read_to_string(ground.side.path("tree/etc/fstab")).unwrap();
+    let fixture = Fixture::new("mkdir 'a b'; echo x >'a b/file'");
+    fixture.define(&[r#"10-part Type=srv; Format=ext4; CopyFiles=/a\x20b:/'c'; MakeDirectories="/d e" /f\ g; MountPoint=/:"subvol=@,zstd:1,noatime"; MountPoint='/x':"#]);
+    fixture.make(&[&CREATE[..], &["--generate-fstab=/etc/fstab"]].concat(), &[]);
+    let fstab = fs::read_to_string(fixture.side.path("tree/etc/fstab")).unwrap();
     for line in [
         " / ext4 discard,rw,nodev,suid,exec,subvol=@,zstd:1,noatime 0 2\n",
         " /x ext4 discard,rw,nodev,suid,exec 0 2\n",
     ] {
         assert!(fstab.contains(line), "{fstab}");
     }
-    let mounted = Mounted::new("ext4", "ro", Some(&ground.part("srv"))).unwrap();
+    let mounted = Mounted::new("ext4", "ro", Some(&fixture.part("srv"))).unwrap();
     // CopyFiles= knows no quotes.
     for path in ["'c'/file", "d e", "f g"] {
         assert!(mounted.path().join(path).exists(), "{path}");
@@ -35,12 +35,12 @@ fn quotes_are_taken_off() {
 }
 
 /// The subvolumes of a partition, and the default one.
-fn subvolumes(ground: &Ground, settings: &str) -> (String, String) {
-    clear(ground);
-    ground.define(&[&format!("10-part Type=srv; Format=btrfs; CopyFiles=/; {settings}")]);
-    let answer = ground.run(&CREATE, &[]);
+fn subvolumes(fixture: &Fixture, settings: &str) -> (String, String) {
+    clear(fixture);
+    fixture.define(&[&format!("10-part Type=srv; Format=btrfs; CopyFiles=/; {settings}")]);
+    let answer = fixture.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(0), "{settings}: {}", answer.stderr);
-    let mounted = Mounted::new("btrfs", "ro,subvolid=5", Some(&ground.part("srv"))).unwrap();
+    let mounted = Mounted::new("btrfs", "ro,subvolid=5", Some(&fixture.part("srv"))).unwrap();
     let script = "cd $1; btrfs subvolume list . | sed 's/.* path //' | while read -r path; do
             printf '%s ' \"$path\"; btrfs property get $path ro; done
         btrfs subvolume get-default . | sed 's/.* path /default /'";
@@ -49,7 +49,7 @@ fn subvolumes(ground: &Ground, settings: &str) -> (String, String) {
 
 #[test]
 fn the_top_level_is_a_subvolume() {
-    let ground = Ground::new("mkdir -p var/lib home");
+    let fixture = Fixture::new("mkdir -p var/lib home");
     for (settings, expected) in [
         ("Subvolumes=/ /var", "var ro=false\nID 5 (FS_TREE)\n"),
         ("Subvolumes=/:ro", "ID 5 (FS_TREE)\n"),
@@ -59,7 +59,7 @@ fn the_top_level_is_a_subvolume() {
         ("Subvolumes=/var:ro; Subvolumes=/var", "var ro=true\nID 5 (FS_TREE)\n"),
         ("Subvolumes=\"/var\":'ro'", "var ro=true\nID 5 (FS_TREE)\n"),
     ] {
-        let (found, said) = subvolumes(&ground, settings);
+        let (found, said) = subvolumes(&fixture, settings);
         assert_eq!(found, expected, "{settings}");
         assert_eq!(settings.contains("bogus"), said.contains("has no flag \"bogus\""), "{said}");
         assert_eq!(settings.contains("/:ro"), said.contains("the top level"), "{said}");
@@ -68,13 +68,13 @@ fn the_top_level_is_a_subvolume() {
 
 #[test]
 fn a_subvolume_is_a_directory() {
-    let ground = Ground::new("echo x >file");
+    let fixture = Fixture::new("echo x >file");
     for (path, rule) in [("/missing", "is not in the file system"), ("/file", "is not a directory")]
     {
-        ground.define(&[&format!(
+        fixture.define(&[&format!(
             "10-part Type=srv; Format=btrfs; CopyFiles=/; Subvolumes=/etc {path}"
         )]);
-        let answer = ground.run(&CREATE, &[]);
+        let answer = fixture.run(&CREATE, &[]);
         assert_eq!(answer.code, Some(1), "{}", answer.stderr);
         let line = format!("10-part.conf:5: Subvolumes=: {path} {rule}; ");
         assert!(answer.stderr.contains(&line), "{}", answer.stderr);
@@ -83,23 +83,23 @@ fn a_subvolume_is_a_directory() {
 
 #[test]
 fn without_an_image_there_is_its_size() {
-    let ground = Ground::new("");
-    ground.define(&["10-part Type=srv; SizeMinBytes=3M"]);
+    let fixture = Fixture::new("");
+    fixture.define(&["10-part Type=srv; SizeMinBytes=3M"]);
     for args in [&["-"][..], &["-", "--size=50M"], &["-", "--json=pretty"], &["", "--size=auto"]] {
-        let definitions = format!("--definitions={HERE}/repart.d");
-        let answer = ground.side.repart(&[args, &[&definitions]].concat(), &[]);
+        let definitions = format!("--definitions={WORKDIR}/repart.d");
+        let answer = fixture.side.repart(&[args, &[&definitions]].concat(), &[]);
         assert_eq!((answer.code, &*answer.stdout), (Some(0), ""), "{args:?}: {}", answer.stderr);
         let line = "Automatically determined minimal disk image size as 4M.\n";
         assert!(answer.stderr.ends_with(line), "{args:?}: {}", answer.stderr);
     }
-    let answer = ground.side.repart(&["-", "--split=yes", "--definitions=/"], &[]);
+    let answer = fixture.side.repart(&["-", "--split=yes", "--definitions=/"], &[]);
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("--split: there is no image"), "{}", answer.stderr);
 }
 
 /// A boot directory as Ubuntu has it, with one more node.
-fn boot(more: &str) -> Ground {
-    Ground::new(&format!(
+fn boot(more: &str) -> Fixture {
+    Fixture::new(&format!(
         "mkdir -p boot/EFI usr/lib; cd boot; echo kernel >vmlinuz-1; ln -s vmlinuz-1 vmlinuz
         ln -s /boot/vmlinuz EFI/absolute; ln -s ../vmlinuz EFI/chain; echo x >../usr/lib/kernel
         {more}"
@@ -118,18 +118,18 @@ const WITHOUT_LINKS: &str = "::/EFI/\n::/vmlinuz-1\n";
 
 #[test]
 fn links_to_what_is_in_a_fat_are_left_out() {
-    let ground = boot("");
-    ground.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
-    let answer = ground.run(&CREATE, &[]);
+    let fixture = boot("");
+    fixture.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
+    let answer = fixture.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     for (path, target) in [("vmlinuz", ""), ("EFI/absolute", ""), ("EFI/chain", "")] {
         let line =
             format!("{path}: a symlink is left out of FAT; its target /vmlinuz-1 stays{target}");
         assert!(answer.stderr.contains(&line), "{}", answer.stderr);
     }
-    assert_eq!(names(&ground.part("esp")), WITHOUT_LINKS);
+    assert_eq!(names(&fixture.part("esp")), WITHOUT_LINKS);
     // mkimage and mkfs make the same choice; what is absolute is known to mkimage alone.
-    let (tree, out) = (ground.side.path("tree"), ground.side.path("out"));
+    let (tree, out) = (fixture.side.path("tree"), fixture.side.path("out"));
     let options = ["--force", "--architecture=x86-64"];
     let output = mkimage(&tree, &out, 1, &options).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -154,55 +154,55 @@ fn other_nodes_are_refused_or_left_out_as_systemd_repart_does() {
         ("mkfifo outside", "a named pipe"),
         ("mknod outside c 1 3", "a character device"),
     ] {
-        let ground = boot(script);
-        ground.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
-        let answer = ground.run(&CREATE, &[]);
+        let fixture = boot(script);
+        fixture.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
+        let answer = fixture.run(&CREATE, &[]);
         assert_eq!(answer.code, Some(1), "{script}: {}", answer.stderr);
         let line = format!("outside: FAT can't hold {what}");
         assert!(answer.stderr.contains(&line), "{script}: {}", answer.stderr);
-        let answer = ground.run(&CREATE, &[("DETFS_REPART_COMPAT", "vfat")]);
+        let answer = fixture.run(&CREATE, &[("DETFS_REPART_COMPAT", "vfat")]);
         assert_eq!(answer.code, Some(0), "{script}: {}", answer.stderr);
         let line = "outside: FAT can't hold it, so it is left out";
         assert!(answer.stderr.contains(line), "{script}: {}", answer.stderr);
-        assert_eq!(names(&ground.part("esp")), WITHOUT_LINKS, "{script}");
+        assert_eq!(names(&fixture.part("esp")), WITHOUT_LINKS, "{script}");
     }
 }
 
 /// Runs without a root, as only then systemd-repart copies from devices.
-fn copy_blocks(ground: &Ground, path: &Path, more: &str) -> (Option<i32>, String) {
-    clear(ground);
-    ground.define(&[&format!("10-part Type=srv; CopyBlocks={}; {more}", path.to_str().unwrap())]);
+fn copy_blocks(fixture: &Fixture, path: &Path, more: &str) -> (Option<i32>, String) {
+    clear(fixture);
+    fixture.define(&[&format!("10-part Type=srv; CopyBlocks={}; {more}", path.to_str().unwrap())]);
     let mut args = CREATE.map(str::to_owned).to_vec();
-    args.push(format!("--definitions={HERE}/repart.d"));
+    args.push(format!("--definitions={WORKDIR}/repart.d"));
     args.push("--seed=11111111-2222-3333-4444-555555555555".to_owned());
-    args.push(format!("{HERE}/image.raw"));
-    let answer = ground.side.repart(&args, &[]);
+    args.push(format!("{WORKDIR}/image.raw"));
+    let answer = fixture.side.repart(&args, &[]);
     (answer.code, answer.stderr)
 }
 
 #[test]
 fn blocks_are_copied_from_devices() {
-    let ground = Ground::new("head -c 1M /dev/urandom >../blocks");
-    let blocks = ground.side.path("blocks");
+    let fixture = Fixture::new("head -c 1M /dev/urandom >../blocks");
+    let blocks = fixture.side.path("blocks");
     let device = shell("losetup --find --show --read-only $1", &[&blocks]);
     let device = Path::new(device.trim());
     assert!(fs::metadata(device).unwrap().file_type().is_block_device());
-    let (code, said) = copy_blocks(&ground, device, "SizeMaxBytes=1M");
+    let (code, said) = copy_blocks(&fixture, device, "SizeMaxBytes=1M");
     shell("losetup --detach $1", &[device]);
     assert_eq!(code, Some(0), "{said}");
-    let part = fs::read(ground.part("srv")).unwrap();
+    let part = fs::read(fixture.part("srv")).unwrap();
     assert!(part[..1 << 20] == fs::read(&blocks).unwrap());
-    let (code, said) = copy_blocks(&ground, Path::new("/dev/zero"), "SizeMinBytes=2M");
+    let (code, said) = copy_blocks(&fixture, Path::new("/dev/zero"), "SizeMinBytes=2M");
     assert_eq!(code, Some(0), "{said}");
-    assert!(fs::read(ground.part("srv")).unwrap().iter().all(|&byte| byte == 0));
+    assert!(fs::read(fixture.part("srv")).unwrap().iter().all(|&byte| byte == 0));
     for device in ["/dev/urandom", "/dev/null"] {
-        let (code, said) = copy_blocks(&ground, Path::new(device), "");
+        let (code, said) = copy_blocks(&fixture, Path::new(device), "");
         assert_eq!(code, Some(1));
         assert!(said.contains("other bytes each time; fill a file from it"), "{said}");
     }
-    shell("mkdir $1/dev; mknod $1/dev/zero c 1 5", &[&ground.side.path("tree")]);
-    ground.define(&["10-part Type=srv; CopyBlocks=/dev/zero"]);
-    let answer = ground.run(&CREATE, &[]);
+    shell("mkdir $1/dev; mknod $1/dev/zero c 1 5", &[&fixture.side.path("tree")]);
+    fixture.define(&["10-part Type=srv; CopyBlocks=/dev/zero"]);
+    let answer = fixture.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("is a device, and --root= is given"), "{}", answer.stderr);
 }
@@ -210,21 +210,21 @@ fn blocks_are_copied_from_devices() {
 /// What a deleted partition left is cleared where it borders on what is made.
 #[test]
 fn deleted_partitions_leave_nothing() {
-    let ground = Ground::new("head -c 1M /dev/urandom >blocks");
-    let path = ground.side.path("image.raw");
+    let fixture = Fixture::new("head -c 1M /dev/urandom >blocks");
+    let path = fixture.side.path("image.raw");
     let first = |path: &Path| fs::read(path).unwrap()[1 << 20..2 << 20].to_vec();
     for (discard, cleared) in [("--discard=yes", true), ("--discard=no", false)] {
-        clear(&ground);
-        ground.define(&[
+        clear(&fixture);
+        fixture.define(&[
             "10-part Type=srv; CopyBlocks=/blocks; SizeMinBytes=1M; SizeMaxBytes=1M",
             "20-part Type=home; SizeMinBytes=1M; SizeMaxBytes=1M",
         ]);
-        ground.make(&["--empty=create", "--size=20M"], &[]);
-        let blocks = fs::read(ground.side.path("tree/blocks")).unwrap();
+        fixture.make(&["--empty=create", "--size=20M"], &[]);
+        let blocks = fs::read(fixture.side.path("tree/blocks")).unwrap();
         assert!(first(&path) == blocks);
         shell("sfdisk -q --delete $1 1", &[&path]);
-        ground.define(&["10-part Type=swap; SizeMinBytes=4M"]);
-        ground.make(&["--dry-run=no", discard], &[]);
+        fixture.define(&["10-part Type=swap; SizeMinBytes=4M"]);
+        fixture.make(&["--dry-run=no", discard], &[]);
         assert_eq!(first(&path) == [0; 1 << 20], cleared, "{discard}");
         assert_eq!(first(&path) == blocks, !cleared, "{discard}");
     }

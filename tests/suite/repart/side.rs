@@ -8,7 +8,7 @@ use crate::detfs::detfs;
 use crate::oracle::sid;
 
 /// Stands for the directory of a side in arguments, definitions and answers.
-pub const HERE: &str = "$HERE";
+pub const WORKDIR: &str = "$HERE";
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +63,15 @@ impl Side {
             Tool::Real => sid().command("systemd-repart"),
             Tool::Detfs => detfs(["repart"]),
         };
-        command.args(args.iter().map(|arg| arg.as_ref().replace(HERE, here)));
-        command.envs(env.iter().map(|(name, value)| (name, value.replace(HERE, here))));
+        command.args(args.iter().map(|arg| arg.as_ref().replace(WORKDIR, here)));
+        command.envs(env.iter().map(|(name, value)| (name, value.replace(WORKDIR, here))));
         self.answer(&mut command)
     }
 
     fn answer(&self, command: &mut Command) -> Answer {
         let output = command.stdin(Stdio::null()).output().unwrap();
         let here = self.directory.to_str().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(here, HERE);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(here, WORKDIR);
         Answer {
             code: output.status.code(),
             stdout: text(&output.stdout),

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::differential::numbers;
-use super::side::{Answer, HERE, Side, Tool};
+use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::{Mounted, run, shell, sid};
 use crate::tree::Random;
 
@@ -237,7 +237,7 @@ fn results(side: &Side, answer: &Answer) -> Vec<(&'static str, String)> {
 }
 
 /// Judges one case; returns whether both refuse it.
-fn judge(number: u64) -> Result<bool, String> {
+fn check_image(number: u64) -> Result<bool, String> {
     let random = &mut Random::new(0x5be1_1000 + number);
     let wild = chance(random, 30);
     let definitions = [copied(random), divided(random), encrypted(random), linked(random)];
@@ -256,9 +256,9 @@ fn judge(number: u64) -> Result<bool, String> {
         "--generate-fstab=/etc/fstab",
         "--generate-crypttab=/etc/crypttab",
         "--defer-partitions=var",
-        &format!("--root={HERE}/tree"),
-        &format!("--definitions={HERE}/repart.d"),
-        &format!("{HERE}/image.raw"),
+        &format!("--root={WORKDIR}/tree"),
+        &format!("--definitions={WORKDIR}/repart.d"),
+        &format!("{WORKDIR}/image.raw"),
     ];
     let answers = sides.each_ref().map(|side| {
         plant(side, wild);
@@ -293,7 +293,7 @@ fn judge(number: u64) -> Result<bool, String> {
 fn random_spellings_have_one_meaning() {
     let standard = sid().describe();
     let numbers = numbers(200);
-    let results: Vec<_> = numbers.clone().map(judge).collect();
+    let results: Vec<_> = numbers.clone().map(check_image).collect();
     let failures: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     let shown = failures.iter().take(20).map(|text| text.as_str()).collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} cases differ from {standard}\n{shown}", failures.len());

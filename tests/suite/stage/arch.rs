@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::ground::{EPOCH, detfs, image, packages, rules, source, stage};
+use super::fixture::{EPOCH, detfs, image, packages, rules, source, stage};
 use crate::detfs::{SEED, mkimage, succeed};
 use crate::oracle::{Comparison, disk, mount_ext4, run, sha256, shell};
 
@@ -247,8 +247,8 @@ fn two_stagings_are_compared() {
 
 #[test]
 fn one_file_says_it_all() {
-    let ground = tempfile::tempdir().unwrap();
-    let scratch = ground.path().join("out");
+    let fixture = tempfile::tempdir().unwrap();
+    let scratch = fixture.path().join("out");
     fs::create_dir(&scratch).unwrap();
     let config = scratch.join("image.toml");
     let mirror = packages().display();

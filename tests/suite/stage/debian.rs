@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::ground::{image, rules};
+use super::fixture::{image, rules};
 use crate::boot::{MARKER, Outcome, REFUSAL, ROOT_UUID, add_kernel, boot, boots};
 use crate::detfs::{mkimage, succeed};
 use crate::oracle::{e2fsck, shell};

@@ -14,28 +14,28 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::ground::{detfs, packages, source, stage};
+use super::fixture::{detfs, packages, source, stage};
 use crate::detfs::{PROGRAM, SEED, succeed};
 use crate::oracle::shell;
 
-fn refused(command: &mut std::process::Command, parts: &[&str], ground: &Path) {
+fn refused(command: &mut std::process::Command, parts: &[&str], fixture: &Path) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     let last = said.lines().rfind(|line| line.starts_with("detfs: ")).unwrap_or_default();
     parts.iter().for_each(|part| assert!(last.contains(part), "{part}: {said}"));
-    let left = shell("ls -A $1", &[ground]);
+    let left = shell("ls -A $1", &[fixture]);
     assert!(!left.contains("tree"), "{left}");
 }
 
 #[test]
 fn failures_of_pacman_are_told_with_what_to_do() {
-    let ground = tempfile::tempdir().unwrap();
-    let tree = ground.path().join("tree");
+    let fixture = tempfile::tempdir().unwrap();
+    let tree = fixture.path().join("tree");
     refused(
         &mut stage(&tree, &["--package=nothing"]),
         &["pacman: cannot ", "target not found: nothing", "--repo"],
-        ground.path(),
+        fixture.path(),
     );
     let from = |url: &str| {
         let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
@@ -44,7 +44,7 @@ fn failures_of_pacman_are_told_with_what_to_do() {
         command
     };
     let dead = "http://127.0.0.1:9";
-    refused(&mut from(dead), &["cannot fetch the lists of packages", "--mirror"], ground.path());
+    refused(&mut from(dead), &["cannot fetch the lists of packages", "--mirror"], fixture.path());
 
     // A signature of other bytes, and bytes of another signature.
     let add = "add='repo-add -q '${1%/*}'/core.db.tar.gz '${1%.sig}; ";
@@ -56,35 +56,35 @@ fn failures_of_pacman_are_told_with_what_to_do() {
     .into_iter()
     .enumerate()
     {
-        let copy = ground.path().join(at.to_string());
-        shell("cp -a $1/core $2", &[packages(), &ground.path().join("core")]);
+        let copy = fixture.path().join(at.to_string());
+        shell("cp -a $1/core $2", &[packages(), &fixture.path().join("core")]);
         fs::create_dir(&copy).unwrap();
-        fs::rename(ground.path().join("core"), copy.join("core")).unwrap();
+        fs::rename(fixture.path().join("core"), copy.join("core")).unwrap();
         shell(
             &format!("{add}{script}"),
             &[&copy.join("core/os/x86_64/app-1.0-1-x86_64.pkg.tar.gz.sig")],
         );
         let url = format!("file://{}", copy.display());
-        refused(&mut from(&url), &["pacman: cannot ", part], ground.path());
+        refused(&mut from(&url), &["pacman: cannot ", part], fixture.path());
     }
     let mut keyless = crate::detfs::detfs([OsStr::new("stage"), OsStr::new("pacman")]);
     keyless.arg(&tree).args(source());
-    refused(&mut keyless, &["pacman: cannot ", "pacman-key --init"], ground.path());
+    refused(&mut keyless, &["pacman: cannot ", "pacman-key --init"], fixture.path());
     let mut without = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
     without.args(["--package=app", "--source-date-epoch=5"]);
     let mut hidden = std::process::Command::new("unshare");
     let script = "mount --bind /dev/null \"$(command -v pacman)\"; exec \"$@\"";
     hidden.args(["--mount", "sh", "-euc", script, "sh"]);
     hidden.arg(without.get_program()).args(without.get_args());
-    refused(&mut hidden, &["pacman: cannot be started", "install it"], ground.path());
+    refused(&mut hidden, &["pacman: cannot be started", "install it"], fixture.path());
 }
 
 /// What is wrong with what was typed is told before anything is made.
 #[test]
 fn mistakes_are_told_at_once() {
-    let ground = tempfile::tempdir().unwrap();
-    let tree = ground.path().join("tree");
-    let notes = ground.path().join("notes");
+    let fixture = tempfile::tempdir().unwrap();
+    let tree = fixture.path().join("tree");
+    let notes = fixture.path().join("notes");
     fs::write(&notes, "mine").unwrap();
     let lock = |path: &Path| format!("--lock={}", path.display());
     let (of_notes, of_tree) = (lock(&notes), lock(&tree));
@@ -113,14 +113,14 @@ fn mistakes_are_told_at_once() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert_eq!(fs::read_to_string(&notes).unwrap(), "mine");
-    assert_eq!(shell("ls -A $1", &[ground.path()]), "notes\n");
+    assert_eq!(shell("ls -A $1", &[fixture.path()]), "notes\n");
 }
 
 /// A mirror that never answers: the run is killed, and the next one starts from nothing.
 #[test]
 fn an_interrupted_run_leaves_no_tree() {
-    let ground = tempfile::tempdir().unwrap();
-    let tree = ground.path().join("tree");
+    let fixture = tempfile::tempdir().unwrap();
+    let tree = fixture.path().join("tree");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
     command.args(["--package=app", "--repo=core", "--source-date-epoch=5"]);
@@ -133,9 +133,9 @@ fn an_interrupted_run_leaves_no_tree() {
     connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     connection.read_to_end(&mut Vec::new()).unwrap();
     assert!(!tree.exists());
-    assert!(ground.path().join(".tree.stage/content/root").exists());
+    assert!(fixture.path().join(".tree.stage/content/root").exists());
     succeed(&mut stage(&tree, &[]));
-    assert_eq!(shell("ls -A $1", &[ground.path()]), "tree\n");
+    assert_eq!(shell("ls -A $1", &[fixture.path()]), "tree\n");
     let output = stage(&tree, &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("exists; remove it"));
@@ -145,8 +145,8 @@ fn an_interrupted_run_leaves_no_tree() {
 #[test]
 fn a_run_that_is_ended_leaves_nothing() {
     for (signal, build) in [(Signal::TERM, false), (Signal::INT, false), (Signal::HUP, true)] {
-        let ground = tempfile::tempdir().unwrap();
-        let tree = ground.path().join("tree");
+        let fixture = tempfile::tempdir().unwrap();
+        let tree = fixture.path().join("tree");
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let mirror = format!("http://{}", silent.local_addr().unwrap());
         let mut command = if build {
@@ -154,15 +154,15 @@ fn a_run_that_is_ended_leaves_nothing() {
                 "source-date-epoch = 5\n[stage]\npackage = [\"app\"]\nmirror = \"{mirror}\"\n\
                  repo = [\"core\"]\n[image]\nout = \"image\"\n"
             );
-            fs::write(ground.path().join("image.toml"), config).unwrap();
-            detfs([OsStr::new("build"), ground.path().join("image.toml").as_os_str()])
+            fs::write(fixture.path().join("image.toml"), config).unwrap();
+            detfs([OsStr::new("build"), fixture.path().join("image.toml").as_os_str()])
         } else {
             let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
             command.args(["--package=app", "--repo=core", "--source-date-epoch=5"]);
             command.arg(format!("--mirror={mirror}"));
             command
         };
-        let before = shell("ls -A $1", &[ground.path()]);
+        let before = shell("ls -A $1", &[fixture.path()]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut connection, _) = silent.accept().unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -172,7 +172,7 @@ fn a_run_that_is_ended_leaves_nothing() {
         assert!(!said.contains("detfs: "), "{said}");
         connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         connection.read_to_end(&mut Vec::new()).unwrap();
-        assert_eq!(shell("ls -A $1", &[ground.path()]), before);
+        assert_eq!(shell("ls -A $1", &[fixture.path()]), before);
     }
 }
 
@@ -199,14 +199,14 @@ fn an_interrupted_installation_goes_with_it() {
 }
 
 fn interrupted_installation(signal: Signal) {
-    let ground = tempfile::tempdir().unwrap();
-    shell(WAITING, &[ground.path(), packages()]);
-    let tree = ground.path().join("tree");
+    let fixture = tempfile::tempdir().unwrap();
+    shell(WAITING, &[fixture.path(), packages()]);
+    let tree = fixture.path().join("tree");
     let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
     command.args(["--package=waiting", "--source-date-epoch=5", "--pacman-conf"]);
-    command.arg(ground.path().join("pacman.conf"));
+    command.arg(fixture.path().join("pacman.conf"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let gate = ground.path().join(".tree.stage/content/root/gate");
+    let gate = fixture.path().join(".tree.stage/content/root/gate");
     // A FIFO can't be opened like this before somebody reads it, nor be written to when nobody
     // does any more.
     let open = || {
@@ -216,7 +216,7 @@ fn interrupted_installation(signal: Signal) {
     let mut write = wait_for("a scriptlet", open);
     kill_process(Pid::from_child(&child), signal).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
-    assert_eq!(ground.path().join(".tree.stage").exists(), signal == Signal::KILL);
+    assert_eq!(fixture.path().join(".tree.stage").exists(), signal == Signal::KILL);
     let mut closed =
         || matches!(rustix::io::write(&mut write, b" "), Err(Errno::PIPE)).then_some(());
     wait_for("its end", &mut closed);
@@ -236,13 +236,13 @@ fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// Anyone may: the program makes itself root of a user namespace, and the image is the same.
 #[test]
 fn users_build_what_root_builds() {
-    let ground = tempfile::tempdir().unwrap();
-    let source = format!("file://{}", ground.path().join("packages").display());
+    let fixture = tempfile::tempdir().unwrap();
+    let source = format!("file://{}", fixture.path().join("packages").display());
     let config = format!(
         "seed = \"{SEED}\"\nsource-date-epoch = 1700000000\n[stage]\npackage = [\"app\"]\n\
          mirror = \"{source}\"\nrepo = [\"core\"]\n[image]\nout = \"image\"\narchitecture = \"x86-64\"\n"
     );
-    fs::write(ground.path().join("image.toml"), config).unwrap();
+    fs::write(fixture.path().join("image.toml"), config).unwrap();
     // Who makes the tree alone is told how to make an image of it.
     let by_user = format!(
         "./detfs build image.toml
@@ -252,7 +252,7 @@ fn users_build_what_root_builds() {
          $enter ./detfs mkimage tree by-hand --seed {SEED} --source-date-epoch 1700000000 \
              --architecture x86-64"
     );
-    fs::write(ground.path().join("by-user"), by_user).unwrap();
+    fs::write(fixture.path().join("by-user"), by_user).unwrap();
     let script = r#"
         cp -a $2 $1/packages; cp $3 $1/detfs; chmod 755 $1
         cp /etc/passwd $1/passwd; echo "tester:x:12345:12345::/:/bin/sh" >>$1/passwd
@@ -269,14 +269,14 @@ fn users_build_what_root_builds() {
                 env -i PATH=/usr/bin:/bin sh -eu by-user' sh $1
         cmp $1/image $1/by-root; cmp $1/by-hand $1/by-root; stat -c %u $1/image"#;
     shell("test -e /etc/subuid || : >/etc/subuid; test -e /etc/subgid || : >/etc/subgid", &[]);
-    let said = shell(script, &[ground.path(), packages(), Path::new(PROGRAM)]);
+    let said = shell(script, &[fixture.path(), packages(), Path::new(PROGRAM)]);
     assert!(said.ends_with("\n12345\n"), "{said}");
 }
 
 /// In a chroot the kernel makes no user namespace.
 #[test]
 fn users_in_a_chroot_are_told_what_to_do() {
-    let ground = tempfile::tempdir().unwrap();
+    let fixture = tempfile::tempdir().unwrap();
     let script = r#"
         mkdir $1/etc $1/usr $1/proc $1/dev
         for link in bin sbin lib lib64; do ln -s usr/$link $1/$link; done
@@ -294,7 +294,7 @@ fn users_in_a_chroot_are_told_what_to_do() {
                 case $left in *unshare*) sleep 0.1 ;; *) break ;; esac
             done
             echo "$left"' sh $1"#;
-    let said = shell(script, &[ground.path(), Path::new(PROGRAM)]);
+    let said = shell(script, &[fixture.path(), Path::new(PROGRAM)]);
     assert!(said.contains("detfs: unshare: ") && said.contains("; no user namespace"), "{said}");
     assert_eq!(said.lines().filter(|line| *line == "unshare").count(), 0, "{said}");
 }

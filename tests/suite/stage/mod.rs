@@ -3,6 +3,6 @@
 mod arch;
 mod debian;
 mod failures;
-mod ground;
+mod fixture;
 mod newer;
 mod works;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use super::ground::{detfs, image, packages, source_at};
+use super::fixture::{detfs, image, packages, source_at};
 use crate::detfs::{PROGRAM, succeed};
 use crate::oracle::{shell, sid};
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use super::ground::image;
+use super::fixture::image;
 use crate::detfs::{SEED, detfs, mkimage, succeed};
 use crate::oracle::{mount_ext4, run, shell};
 

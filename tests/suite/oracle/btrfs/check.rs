@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::super::tool::run;
-use super::super::{Verdict, complain};
+use super::super::{Verdict, oracle_error};
 
 /// Checks a file system with `btrfs check --check-data-csum`. It is clean if the status is 0 and
 /// nothing is printed but the steps and the summary.
@@ -14,7 +14,7 @@ pub fn btrfs_check(image: &Path) -> Verdict {
         && said.stderr.lines().all(is_step)
         && said.stdout.lines().all(|line| is_summary(line, image.as_os_str()))
         && said.stdout.contains(NO_ERROR);
-    if clean { Ok(()) } else { complain(format!("btrfs check: {}", said.all())) }
+    if clean { Ok(()) } else { oracle_error(format!("btrfs check: {}", said.all())) }
 }
 
 const NO_ERROR: &str = " bytes used, no error found\n";
@@ -57,7 +57,7 @@ mod tests {
         for options in ["", "-m single", "--csum blake2b -n 4096", "-O ^no-holes -n 65536"] {
             let sample = Sample::with(options);
             btrfs_check(&sample.image)
-                .unwrap_or_else(|complaint| panic!("{options}: {complaint:?}"));
+                .unwrap_or_else(|error_text| panic!("{options}: {error_text:?}"));
         }
     }
 
@@ -88,8 +88,8 @@ mod tests {
         flip(&sample.image, sample.root("FS_TREE"));
         let said = run("btrfs", ["check".as_ref(), sample.image.as_os_str()]);
         assert!(said.ok, "the premise of this test: {}", said.all());
-        let complaint = btrfs_check(&sample.image).unwrap_err().0;
-        assert!(complaint.contains("checksum verify failed"), "{complaint}");
+        let error_text = btrfs_check(&sample.image).unwrap_err().0;
+        assert!(error_text.contains("checksum verify failed"), "{error_text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::super::tool::{run, shell};
-use super::super::{Comparison, Verdict, complain};
+use super::super::{Comparison, Verdict, oracle_error};
 use super::mount::session;
 use super::{btrfs_check, copied};
 
@@ -13,7 +13,7 @@ fn script(what: &str, script: &str, args: &[&Path]) -> Verdict<String> {
     let mut all = vec!["-euc".as_ref(), script.as_ref(), what.as_ref()];
     all.extend(args.iter().map(|path| path.as_os_str()));
     let said = run("sh", all);
-    if said.ok { Ok(said.stdout) } else { complain(format!("{what}: {}", said.all())) }
+    if said.ok { Ok(said.stdout) } else { oracle_error(format!("{what}: {}", said.all())) }
 }
 
 /// Mounts an image and writes to it, and checks it afterwards.
@@ -141,7 +141,7 @@ mod tests {
         }
         let sample = Sample::new();
         for (what, oracle) in ALL {
-            oracle(&sample.image, &|_| complain("another content")).expect_err(what);
+            oracle(&sample.image, &|_| oracle_error("another content")).expect_err(what);
         }
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::tool::run;
-use super::super::{Verdict, complain};
+use super::super::{Verdict, oracle_error};
 
 /// Where superblocks are, as far as the device reaches, and how long none but them may be there.
 pub const MIRRORS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
@@ -33,20 +33,20 @@ pub fn superblocks(image: &Path) -> Verdict<Vec<Superblock>> {
     let len = fs::metadata(image).unwrap().len();
     let expected = MIRRORS.iter().filter(|&&at| at + SUPERBLOCK <= len).count();
     if found.len() != expected {
-        return complain(format!("{} superblocks, not {expected}: {said}", found.len()));
+        return oracle_error(format!("{} superblocks, not {expected}: {said}", found.len()));
     }
     for (superblock, at) in found.iter().zip(MIRRORS) {
         for name in ["csum", "magic", "dev_item.fsid"] {
             if !superblock.get(name).is_some_and(|value| value.ends_with(" [match]")) {
-                return complain(format!("{name} of the superblock at {at}: {superblock:?}"));
+                return oracle_error(format!("{name} of the superblock at {at}: {superblock:?}"));
             }
         }
         if number(superblock, "bytenr") != at {
-            return complain(format!("bytenr of the superblock at {at}: {superblock:?}"));
+            return oracle_error(format!("bytenr of the superblock at {at}: {superblock:?}"));
         }
         for (name, value) in superblock {
             if !["csum", "bytenr"].contains(&name.as_str()) && found[0].get(name) != Some(value) {
-                return complain(format!("the superblocks have other values for {name}"));
+                return oracle_error(format!("the superblocks have other values for {name}"));
             }
         }
     }
@@ -67,7 +67,7 @@ fn inspect<const N: usize>(words: [&str; N], image: &Path) -> Verdict<String> {
     if said.ok && said.stderr.is_empty() {
         Ok(said.stdout)
     } else {
-        complain(format!("btrfs inspect-internal: {}", said.all()))
+        oracle_error(format!("btrfs inspect-internal: {}", said.all()))
     }
 }
 
@@ -183,7 +183,7 @@ impl Facts {
                         let free = self.free.as_mut().expect("its tree is read");
                         free.insert(decimal(objectid), decimal(offset));
                     }
-                    "FREE_SPACE_BITMAP" => return complain("a bitmap of free space"),
+                    "FREE_SPACE_BITMAP" => return oracle_error("a bitmap of free space"),
                     _ => {}
                 }
                 continue;
@@ -234,35 +234,38 @@ impl Facts {
         for (&start, chunk) in &self.chunks {
             for &stripe in &chunk.stripes {
                 if stripes.insert(stripe, (start, chunk.length)).is_some() {
-                    return complain(format!("two stripes at {stripe}"));
+                    return oracle_error(format!("two stripes at {stripe}"));
                 }
             }
             let group = self.block_groups.get(&start);
             if group.is_none_or(|group| (group.length, &group.kind) != (chunk.length, &chunk.kind))
             {
-                return complain(format!("{chunk:?} at {start} is the block group {group:?}"));
+                return oracle_error(format!("{chunk:?} at {start} is the block group {group:?}"));
             }
         }
         if stripes != self.dev_extents {
-            return complain(format!("stripes {stripes:?}, dev extents {:?}", self.dev_extents));
+            return oracle_error(format!(
+                "stripes {stripes:?}, dev extents {:?}",
+                self.dev_extents
+            ));
         }
         if self.block_groups.len() != self.chunks.len() {
-            return complain(format!("{:?}, but {:?}", self.chunks, self.block_groups));
+            return oracle_error(format!("{:?}, but {:?}", self.chunks, self.block_groups));
         }
         let mut end = 1 << 20;
         for (&start, &(_, length)) in &self.dev_extents {
             if start < end {
-                return complain(format!("a dev extent at {start}, below {end}"));
+                return oracle_error(format!("a dev extent at {start}, below {end}"));
             }
             end = start + length;
         }
         if end > self.total_bytes {
-            return complain(format!("dev extents to {end} of {}", self.total_bytes));
+            return oracle_error(format!("dev extents to {end} of {}", self.total_bytes));
         }
         let used: u64 = self.dev_extents.values().map(|(_, length)| length).sum();
         match self.device_used[..] {
             [one, two] if (one, two) == (used, used) => Ok(()),
-            _ => complain(format!("dev extents of {used}, said are {:?}", self.device_used)),
+            _ => oracle_error(format!("dev extents of {used}, said are {:?}", self.device_used)),
         }
     }
 
@@ -270,7 +273,7 @@ impl Facts {
     fn space_adds_up(&self) -> Verdict {
         let used: u64 = self.block_groups.values().map(|group| group.used).sum();
         if used != self.bytes_used {
-            return complain(format!("block groups use {used}, all {}", self.bytes_used));
+            return oracle_error(format!("block groups use {used}, all {}", self.bytes_used));
         }
         let mut extents = 0;
         for (&start, group) in &self.block_groups {
@@ -279,13 +282,13 @@ impl Facts {
             extents += inside.clone().count();
             let sum: u64 = inside.clone().map(|(_, length)| length).sum();
             if sum != group.used {
-                return complain(format!("extents of {sum} in {start}: {group:?}"));
+                return oracle_error(format!("extents of {sum} in {start}: {group:?}"));
             }
             let Some(free) = &self.free else { continue };
             let runs = free.range(start..end);
             let info = self.free_infos.get(&start).copied();
             if info != Some((group.length, runs.clone().count() as u64)) {
-                return complain(format!("free space {info:?} in {start}: {group:?}"));
+                return oracle_error(format!("free space {info:?} in {start}: {group:?}"));
             }
             let mut all: Vec<(u64, u64)> =
                 inside.chain(runs).map(|(&at, &len)| (at, len)).collect();
@@ -293,20 +296,22 @@ impl Facts {
             let mut next = start;
             for (at, len) in all {
                 if at != next {
-                    return complain(format!("used or free is {next}, and then {at}: {group:?}"));
+                    return oracle_error(format!(
+                        "used or free is {next}, and then {at}: {group:?}"
+                    ));
                 }
                 next = at + len;
             }
             if next != end {
-                return complain(format!("used and free to {next} of {end}: {group:?}"));
+                return oracle_error(format!("used and free to {next} of {end}: {group:?}"));
             }
         }
         if extents != self.extents.len() {
-            return complain("extents outside of block groups");
+            return oracle_error("extents outside of block groups");
         }
         let infos = self.free_infos.len();
         if self.free.is_some() && infos != self.block_groups.len() {
-            return complain(format!(
+            return oracle_error(format!(
                 "free space in {infos} block groups: {:?}",
                 self.block_groups
             ));
@@ -319,7 +324,9 @@ impl Facts {
         for (&start, &(_, length)) in &self.dev_extents {
             for mirror in MIRRORS {
                 if start < mirror + STRIPE && mirror < start + length {
-                    return complain(format!("{length} from {start} on reach the mirror {mirror}"));
+                    return oracle_error(format!(
+                        "{length} from {start} on reach the mirror {mirror}"
+                    ));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::fingerprint;
 use super::super::tool::run;
-use super::super::{KernelLog, LoopDevice, Mounted, Verdict, complain};
+use super::super::{KernelLog, LoopDevice, Mounted, Verdict, oracle_error};
 
 /// Mounts an image and lets `act` have it. The kernel must have counted no error while it was
 /// mounted, nor warned of the device until it was not any more.
@@ -15,9 +15,9 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     let name = device.path().to_owned();
     let mounted = match Mounted::on("btrfs", options, Some(device)) {
         Ok(mounted) => mounted,
-        Err(complaint) => {
-            let logged = log.complaints(&name).join("\n");
-            return complain(format!("{complaint:?}\n{logged}"));
+        Err(error_text) => {
+            let logged = log.warnings(&name).join("\n");
+            return oracle_error(format!("{error_text:?}\n{logged}"));
         }
     };
     let outcome = act(mounted.path());
@@ -25,13 +25,13 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     let stats = run("btrfs", [OsStr::new("device"), "stats".as_ref(), "--check".as_ref(), path]);
     // As long as it is attached, nobody else is spoken of by its name.
     let device = mounted.unmounted();
-    let logged = log.complaints(device.path());
+    let logged = log.warnings(device.path());
     drop(device);
     if !logged.is_empty() {
-        return complain(format!("the kernel says\n{}", logged.join("\n")));
+        return oracle_error(format!("the kernel says\n{}", logged.join("\n")));
     }
     if !stats.ok || stats.stdout.lines().count() != 5 {
-        return complain(format!("the kernel counted errors: {}", stats.all()));
+        return oracle_error(format!("the kernel counted errors: {}", stats.all()));
     }
     Ok(outcome)
 }
@@ -51,7 +51,7 @@ pub fn mount_btrfs_with<T>(
     let before = fingerprint(image);
     let seen = session(image, options, look)?;
     if fingerprint(image) != before {
-        return complain("mounting it read-only changed the image");
+        return oracle_error("mounting it read-only changed the image");
     }
     Ok(seen)
 }
@@ -86,8 +86,8 @@ mod tests {
         flip(&sample.image, sample.data());
         mount_btrfs(&sample.image, |_| ()).unwrap();
         let read = |root: &Path| fs::read(root.join("dir/big")).unwrap_err();
-        let complaint = mount_btrfs(&sample.image, read).unwrap_err().0;
-        assert!(complaint.contains("csum failed"), "{complaint}");
+        let error_text = mount_btrfs(&sample.image, read).unwrap_err().0;
+        assert!(error_text.contains("csum failed"), "{error_text}");
     }
 
     #[test]
@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn a_write_is_noticed() {
         let sample = Sample::new();
-        let complaint = mount_btrfs(&sample.image, |root| {
+        let error_text = mount_btrfs(&sample.image, |root| {
             shell("mount -o remount,rw $1; echo x >$1/new; mount -o remount,ro $1", &[root]);
         });
-        let complaint = complaint.unwrap_err().0;
-        assert!(complaint.contains("changed the image"), "{complaint}");
+        let error_text = error_text.unwrap_err().0;
+        assert!(error_text.contains("changed the image"), "{error_text}");
     }
 }

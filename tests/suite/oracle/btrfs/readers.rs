@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::super::tool::{run, shell};
-use super::super::{Mounted, Verdict, complain};
+use super::super::{Mounted, Verdict, oracle_error};
 use super::mount::mount_btrfs_with;
 
 fn btrfs<'a>(args: impl IntoIterator<Item = &'a OsStr>) -> Verdict<String> {
     let said = run("btrfs", args);
-    if said.ok { Ok(said.stdout) } else { complain(format!("btrfs: {}", said.all())) }
+    if said.ok { Ok(said.stdout) } else { oracle_error(format!("btrfs: {}", said.all())) }
 }
 
 /// Copies files, directories and symlinks out of an image into an empty directory.
@@ -20,7 +20,7 @@ pub fn restore(image: &Path, to: &Path) -> Verdict {
     if said.ok && said.all().is_empty() {
         Ok(())
     } else {
-        complain(format!("btrfs restore: {}", said.all()))
+        oracle_error(format!("btrfs restore: {}", said.all()))
     }
 }
 
@@ -53,7 +53,7 @@ pub fn find_root(image: &Path) -> Verdict {
     if said.ok && said.stdout.contains("Found tree root at ") {
         Ok(())
     } else {
-        complain(format!("btrfs-find-root: {}", said.all()))
+        oracle_error(format!("btrfs-find-root: {}", said.all()))
     }
 }
 
@@ -63,7 +63,7 @@ pub fn recover(image: &Path) -> Verdict {
     if said.ok && said.all() == "All supers are valid, no need to recover\n" {
         Ok(())
     } else {
-        complain(format!("btrfs rescue super-recover: {}", said.all()))
+        oracle_error(format!("btrfs rescue super-recover: {}", said.all()))
     }
 }
 

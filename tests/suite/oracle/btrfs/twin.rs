@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::tool::run;
-use super::super::{Verdict, complain};
+use super::super::{Verdict, oracle_error};
 use super::mount::mount_btrfs;
 
 /// Has mkfs.btrfs make an image of a tree, and lets `look` see it mounted.
@@ -17,7 +17,7 @@ pub fn twin<T>(source: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
     let args = ["-q".as_ref(), "--rootdir".as_ref(), source.as_os_str(), image.as_os_str()];
     let said = run("mkfs.btrfs", args);
     if !said.ok {
-        return complain(format!("mkfs.btrfs: {}", said.all()));
+        return oracle_error(format!("mkfs.btrfs: {}", said.all()));
     }
     mount_btrfs(&image, look)
 }
@@ -38,8 +38,8 @@ mod tests {
         let look = |root: &Path| Comparison::exact().compare(&sample.source, &root.join("tree"));
         twin(&above, look).unwrap().unwrap();
         shell("rm $1/tree/link; touch -d @1600000000 $1/tree", &[&above]);
-        let complaint = twin(&above, look).unwrap().unwrap_err().0;
-        assert_eq!(complaint, "1 differences:\nlink: missing");
+        let error_text = twin(&above, look).unwrap().unwrap_err().0;
+        assert_eq!(error_text, "1 differences:\nlink: missing");
         twin(&sample.beside("missing"), |_| ()).unwrap_err();
     }
 }

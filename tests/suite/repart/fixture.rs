@@ -6,17 +6,17 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::side::{Answer, HERE, Side, Tool};
+use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::detfs::SEED;
 use crate::oracle::shell;
 
 /// A tree, definitions, and what is made of them.
-pub struct Ground {
+pub struct Fixture {
     pub side: Side,
     _scratch: tempfile::TempDir,
 }
 
-impl Ground {
+impl Fixture {
     /// Makes the tree by a shell script that runs in it.
     pub fn new(script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
@@ -45,16 +45,16 @@ impl Ground {
         all.push("--offline=yes".to_owned());
         all.push("--json=short".to_owned());
         if !args.iter().any(|arg| arg.starts_with("--root")) {
-            all.push(format!("--root={HERE}/tree"));
+            all.push(format!("--root={WORKDIR}/tree"));
         }
         if !args.iter().any(|arg| arg.starts_with("--seed")) {
             all.push(format!("--seed={SEED}"));
         }
         if !args.iter().any(|arg| arg.starts_with("--definitions") || arg.starts_with("--make")) {
-            all.push(format!("--definitions={HERE}/repart.d"));
+            all.push(format!("--definitions={WORKDIR}/repart.d"));
         }
         if !args.iter().any(|arg| !arg.starts_with('-')) {
-            all.push(format!("{HERE}/image.raw"));
+            all.push(format!("{WORKDIR}/image.raw"));
         }
         let mut env: BTreeMap<_, _> = env.iter().copied().collect();
         env.entry("SOURCE_DATE_EPOCH").or_insert("1750000000");

@@ -22,13 +22,13 @@ pub fn packages() -> &'static Path {
     static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
     PACKAGES.get_or_init(|| {
         require_root();
-        let ground = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
-        let _ = fs::remove_dir_all(&ground);
+        let fixture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
+        let _ = fs::remove_dir_all(&fixture);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages");
-        let said = run("bash", [script.as_os_str(), ground.as_os_str()]);
+        let said = run("bash", [script.as_os_str(), fixture.as_os_str()]);
         assert!(said.ok, "tests/packages: {}", said.all());
         fs::create_dir_all("/etc/pacman.d/gnupg").unwrap();
-        ground
+        fixture
     })
 }
 
