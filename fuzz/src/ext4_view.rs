@@ -7,7 +7,7 @@ use detfs::name::Escaped;
 use ext4_view::{Ext4, FileType, Metadata};
 
 use crate::Verdict;
-use crate::sketch::{Expected, What};
+use crate::arbitrary_tree::{Expected, What};
 
 /// How many names of a directory are looked up, at most: it is the slowest of all.
 const LOOKUPS: usize = 64;

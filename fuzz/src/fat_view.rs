@@ -8,7 +8,7 @@ use detfs::time::Timestamp;
 use fatfs::{Dir, DirEntry, FileSystem, FsOptions};
 
 use crate::Verdict;
-use crate::sketch::{Expected, What};
+use crate::arbitrary_tree::{Expected, What};
 
 type Image = Cursor<Vec<u8>>;
 

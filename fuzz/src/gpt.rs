@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn changes_are_seen() {
-        let sketch = |changes, resign| BytesToGpt {
+        let input = |changes, resign| BytesToGpt {
             sector_size: 0,
             entries: 7,
             partitions: vec![(40, 8), (100, 20)],
@@ -145,10 +145,10 @@ mod tests {
             resign,
             grow: 0,
         };
-        assert!(sketch(vec![], false).check());
+        assert!(input(vec![], false).check());
         let change = |in_backup| Change { in_backup, in_entries: false, at: 40, byte: 0xFF };
-        assert!(sketch(vec![change(false)], false).check());
-        assert!(!sketch(vec![change(false), change(true)], false).check());
-        assert!(!sketch(vec![change(false), change(true)], true).check());
+        assert!(input(vec![change(false)], false).check());
+        assert!(!input(vec![change(false), change(true)], false).check());
+        assert!(!input(vec![change(false), change(true)], true).check());
     }
 }

@@ -6,18 +6,18 @@
 //! by field. What reads images, definitions and files that rules rewrite gets hostile ones
 //! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]).
 
+pub mod arbitrary_tree;
 mod bytes;
 mod definitions;
 pub mod ext4;
-pub mod ext4_sketch;
+pub mod ext4_options;
 pub mod ext4_view;
 pub mod fat;
-pub mod fat_sketch;
+pub mod fat_options;
 pub mod fat_view;
 mod gpt;
 mod image;
 mod normal;
-pub mod sketch;
 #[cfg(test)]
 mod tests;
 
@@ -26,13 +26,13 @@ use detfs::ext4::Profile;
 use detfs::size::Headroom;
 use detfs::tree::{HoleScanOptions, scan_holes};
 
+use arbitrary_tree::{ArbitraryTree, Validity};
 pub use definitions::BytesToDefinitions;
-use ext4_sketch::{Ext4Sketch, adapt};
-use fat_sketch::FatSketch;
+use ext4_options::{ArbitraryExt4Options, adapt};
+use fat_options::ArbitraryFatOptions;
 pub use gpt::BytesToGpt;
 pub use image::image_of;
 pub use normal::BytesToNormal;
-use sketch::{ArbitraryTree, Validity};
 
 /// An oracle's answer: what is wrong, and where.
 pub type Verdict<T = ()> = Result<T, String>;
@@ -43,14 +43,14 @@ const IMAGE_MAX: u64 = 1 << 31;
 /// A tree and how to make an ext4 file system of it.
 #[derive(Debug, Arbitrary)]
 pub struct TreeToExt4 {
-    pub options: Ext4Sketch,
+    pub options: ArbitraryExt4Options,
     pub tree: ArbitraryTree,
 }
 
 /// A tree and how to make a FAT volume of it.
 #[derive(Debug, Arbitrary)]
 pub struct TreeToFat {
-    pub options: FatSketch,
+    pub options: ArbitraryFatOptions,
     pub tree: ArbitraryTree,
 }
 

@@ -8,10 +8,10 @@ use detfs::time::Timestamp;
 use detfs::tree::{HoleScan, HoleScanOptions, scan_holes};
 use uuid::Uuid;
 
+use crate::arbitrary_tree::{ArbitraryTree, Grown, Validity};
 use crate::bytes::{u16_at, u32_at};
-use crate::ext4_sketch::adapt;
+use crate::ext4_options::adapt;
 use crate::image_of;
-use crate::sketch::{ArbitraryTree, Grown, Validity};
 use crate::{TreeToExt4, TreeToFat};
 
 /// Bytes that look random, of a linear congruential generator.
@@ -184,7 +184,7 @@ fn broken_volumes_are_found() {
     }
 }
 
-/// Sketches of random bytes are mostly trees that are planned, so that fuzzing gets somewhere.
+/// Trees of random bytes are mostly trees that are planned, so that fuzzing gets somewhere.
 #[test]
 fn most_inputs_make_images() {
     let mut made = (0, 0);

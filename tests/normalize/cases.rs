@@ -1,6 +1,6 @@
 //! For each built-in rule two trees that differ in what the rule is about.
 
-use crate::sketch::Put;
+use crate::make_tree::Put;
 
 pub(crate) struct Case {
     pub(crate) rule: &'static str,

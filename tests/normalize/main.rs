@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod cases;
-mod sketch;
+mod make_tree;
 mod suspects;
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use detfs::Timestamp;
 use detfs::normalize::{Profile, Report, Rules, check, normalize};
 use detfs::tree::{HoleScanOptions, Metadata, Node, Tree, TreeBuilder, scan_holes};
 use globset::GlobBuilder;
-use sketch::{EPOCH, Put, sketch};
+use make_tree::{EPOCH, Put, make_tree};
 
 fn digest(tree: &Tree) -> [u8; 32] {
     let options = HoleScanOptions { threads: NonZero::<usize>::MIN, digest: true };
@@ -70,7 +70,7 @@ fn every_pattern_has_a_path() {
 fn rules_make_what_differs_the_same() {
     for case in CASES.iter().filter(|case| case.refused.is_empty()) {
         let Case { rule, both, one, other, fires, .. } = case;
-        let [mut a, mut b] = [one, other].map(|own| sketch(&[*both, *own]));
+        let [mut a, mut b] = [one, other].map(|own| make_tree(&[*both, *own]));
         assert_ne!(digest(&a), digest(&b), "{rule}: the trees are the same without it");
         let untouched = digest(&a);
         let would = check(&a, &only(rule), epoch()).unwrap();
@@ -83,7 +83,7 @@ fn rules_make_what_differs_the_same() {
 
         let again = normalize(&mut a, &only(rule), epoch()).unwrap();
         assert_eq!(again, Report::default(), "{rule}: it fires on its own result");
-        let bystanders = sketch(&[case.spared]);
+        let bystanders = make_tree(&[case.spared]);
         let report = check(&bystanders, &only(rule), epoch()).unwrap();
         assert_eq!(report, Report::default(), "{rule}: it fires on what is none of its business");
     }
@@ -93,7 +93,7 @@ fn rules_make_what_differs_the_same() {
 fn rules_refuse_and_name_everything() {
     for case in CASES.iter().filter(|case| !case.refused.is_empty()) {
         let Case { rule, both, one, refused, .. } = case;
-        let mut tree = sketch(&[both, one]);
+        let mut tree = make_tree(&[both, one]);
         let untouched = digest(&tree);
         let report = check(&tree, &only(rule), epoch()).unwrap();
         assert_eq!(paths(&report, rule), *refused, "{rule}");
@@ -103,7 +103,7 @@ fn rules_refuse_and_name_everything() {
         for part in refused.iter().chain([rule, &"or switch the rule off"]) {
             assert!(text.contains(part), "{rule}: {text}");
         }
-        let mut spared = sketch(&[case.spared]);
+        let mut spared = make_tree(&[case.spared]);
         assert_eq!(normalize(&mut spared, &only(rule), epoch()).unwrap(), Report::default());
     }
 }
@@ -119,7 +119,8 @@ fn every_maker_counts() {
             let name = path.rsplit('/').next().unwrap();
             let unit = format!("usr/lib/systemd/system/{name}").leak();
             let wanted = path.contains(".wants/").then_some((&*unit, content, 5));
-            let tree = sketch(&[&[(path.clone().leak(), content, 5)], wanted.as_slice(), case.one]);
+            let tree =
+                make_tree(&[&[(path.clone().leak(), content, 5)], wanted.as_slice(), case.one]);
             let report = check(&tree, &only(&rule.name), epoch()).unwrap();
             assert_eq!(paths(&report, &rule.name), case.fires, "{path}");
         }
@@ -220,7 +221,7 @@ fn keys_depend_on_the_first_boot() {
         (&[(wanted, b"/lib/systemd/system/regenerate_ssh_host_keys.service", 5)], false),
     ];
     for (puts, goes) in cases {
-        let mut tree = sketch(&[&[key], puts]);
+        let mut tree = make_tree(&[&[key], puts]);
         let done = normalize(&mut tree, &Rules::builtin(Some(Profile::Debian)), epoch());
         let gone = tree.find(b"etc/ssh/ssh_host_rsa_key").is_none();
         assert_eq!((done.is_ok(), gone), (goes, goes), "{puts:?}");
@@ -239,11 +240,11 @@ fn keys_depend_on_the_first_boot() {
             "[[rule]]\nname = \"r\"\npath = \"y\"\nverb = \"remove\"\nwhen = [{path:?}]\nreason = \"\"\n"
         );
         let rules = Rules::none().with_file(Path::new("f"), &rule).unwrap();
-        let report = check(&sketch(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
+        let report = check(&make_tree(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
         assert_eq!(paths(&report, "r"), ["y"], "{path}");
     }
     // An id is not a first boot's if it stays, or if a rule that would remove it does not apply.
-    let tree = sketch(&[&[key, id, first]]);
+    let tree = make_tree(&[&[key, id, first]]);
     for more in [
         "",
         "[[rule]]\nname = \"r\"\npath = \"etc/machine-id\"\nverb = \"remove\"\nwhen = [\"no\"]\nreason = \"\"\n",
@@ -356,7 +357,7 @@ fn results_are_exact() {
         Some(String::from_utf8(tree.read(id).unwrap()).unwrap())
     };
     let arch = Profile::Arch;
-    let mut tree = sketch(&[&[
+    let mut tree = make_tree(&[&[
         ("etc/os-release", b"ID=arch\n", 5),
         ("etc/machine-id", b"0123456789abcdef0123456789abcdef\n", 5),
         (

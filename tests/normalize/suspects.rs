@@ -4,7 +4,7 @@ use std::path::Path;
 
 use detfs::normalize::{Rules, findings};
 
-use crate::sketch::{EPOCH, Put, sketch};
+use crate::make_tree::{EPOCH, Put, make_tree};
 
 const OLD: i64 = EPOCH - 50;
 const NEW: i64 = EPOCH + 50;
@@ -17,7 +17,7 @@ const RANDOM: &[u8] = b"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f
 fn suspects(puts: &[Put], rules: &str) -> Vec<(String, String)> {
     let rules = Rules::none().with_file(Path::new("f"), rules).unwrap();
     let epoch = detfs::Timestamp::from_seconds(EPOCH);
-    let found = findings(&sketch(&[puts]), &rules, epoch).unwrap();
+    let found = findings(&make_tree(&[puts]), &rules, epoch).unwrap();
     let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
     found.into_iter().map(|found| (text(found.path), found.why[..10].to_owned())).collect()
 }

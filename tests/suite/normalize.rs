@@ -28,7 +28,7 @@ const TREE: &str = "
     head -c 32 /dev/zero >$1/efi/loader/random-seed
     touch -d @1600000000 $1/etc/hostname $1/etc/fstab";
 
-fn sketched() -> tempfile::TempDir {
+fn fixture_tree() -> tempfile::TempDir {
     let tree = tempfile::tempdir().unwrap();
     shell(TREE, &[tree.path()]);
     tree
@@ -42,7 +42,7 @@ fn check(tree: &Path, more: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_check_tells_all_and_changes_nothing() {
-    let tree = sketched();
+    let tree = fixture_tree();
     // The times at which inodes changed, too.
     let state = || shell("cd $1; find . -printf '%p %i %s %m %T@ %C@\\n' | sort", &[tree.path()]);
     let before = state();
@@ -78,7 +78,7 @@ fn a_check_tells_all_and_changes_nothing() {
 /// A file of rules that can be read once: a pipe.
 #[test]
 fn rules_come_from_anywhere() {
-    let tree = sketched();
+    let tree = fixture_tree();
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("rules.toml");
     let rule =
@@ -156,7 +156,7 @@ fn a_replacement_is_bounded() {
 
 #[test]
 fn what_is_done_is_told_with_every_secret() {
-    let tree = sketched();
+    let tree = fixture_tree();
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("image");
     let options = ["--architecture=x86-64", "--json", "--force"];

@@ -3,11 +3,11 @@
 //!
 //! Trees and options are those that fuzzing draws, without what no planner takes.
 
-#[path = "../../fuzz/src/ext4_sketch.rs"]
-mod ext4_sketch;
+#[path = "../../fuzz/src/arbitrary_tree.rs"]
+pub mod arbitrary_tree;
+#[path = "../../fuzz/src/ext4_options.rs"]
+mod ext4_options;
 pub mod mounted;
-#[path = "../../fuzz/src/sketch.rs"]
-pub mod sketch;
 
 use std::ops::AddAssign;
 use std::path::Path;
@@ -24,9 +24,9 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
 use crate::oracle::{Verdict, e2fsck, mount_ext4};
 use crate::tree::Random;
-use ext4_sketch::{Ext4Sketch, adapt};
+use arbitrary_tree::{ArbitraryTree, Expected, Grown, Validity, What};
+use ext4_options::{ArbitraryExt4Options, adapt};
 use mounted::Kept;
-use sketch::{ArbitraryTree, Expected, Grown, Validity, What};
 
 /// Larger images are left to e2fsck, as the test that a mount leaves them alone reads all of it.
 const MOUNTED_MAX: u64 = 64 << 20;
@@ -34,7 +34,7 @@ const MOUNTED_MAX: u64 = 64 << 20;
 /// A tree and the options to make an image of it with.
 #[derive(Debug, Arbitrary)]
 struct Draft {
-    options: Ext4Sketch,
+    options: ArbitraryExt4Options,
     tree: ArbitraryTree,
 }
 

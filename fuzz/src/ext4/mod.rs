@@ -14,8 +14,8 @@ use detfs::name::Escaped;
 use detfs::tree::FileFlags;
 
 use crate::Verdict;
+use crate::arbitrary_tree::{Expected, What};
 use crate::bytes::{slice, u16_at, u32_at};
-use crate::sketch::{Expected, What};
 use raw::{FLAG_EXTENTS, FLAG_INDEX, Inode, Raw};
 use usage::Usage;
 
@@ -24,7 +24,7 @@ const RESIZE: u32 = 7;
 const JOURNAL: u32 = 8;
 const FIRST: u32 = 11;
 
-/// Checks an image against the [adapted](crate::ext4_sketch::adapt) model of its tree.
+/// Checks an image against the [adapted](crate::ext4_options::adapt) model of its tree.
 pub fn check(image: &[u8], model: &[Expected]) -> Verdict {
     let raw = Raw::read(image)?;
     let mut checker = Checker {

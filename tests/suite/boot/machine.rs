@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::kit::{MARKER, REFUSAL};
+use super::boot_files::{MARKER, REFUSAL};
 use crate::oracle::shell;
 
 /// How a boot ended.

@@ -1,15 +1,15 @@
 //! An image boots: firmware reads the GPT and the FAT, the kernel finds the root partition by the
 //! identity that the seed gives it, mounts ext4, reads what was put there, and writes.
 
-mod kit;
+mod boot_files;
 mod machine;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use kit::{CANARY, Kit};
-pub use kit::{MARKER, REFUSAL, add_kernel};
+use boot_files::{BootFiles, CANARY};
+pub use boot_files::{MARKER, REFUSAL, add_kernel};
 pub use machine::{Outcome, boot};
 
 use crate::detfs::{mkfs, mkimage, succeed};
@@ -66,11 +66,11 @@ fn spoil(image: &Path) {
 #[ignore = "takes minutes"]
 fn an_image_boots_by_uefi() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), "ext4", ROOT_UUID);
+    let boot_files = BootFiles::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
-    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &["--headroom=8M"]));
+    succeed(&mut mkimage(&boot_files.tree, &image, 1_700_000_000, &["--headroom=8M"]));
     let exact = Comparison::exact().without("lost+found").clamped_to(1_700_000_000);
-    disk(&image, 512, &kit.tree, &exact).unwrap();
+    disk(&image, 512, &boot_files.tree, &exact).unwrap();
     boots(&image, &[], scratch.path(), e2fsck);
 }
 
@@ -79,9 +79,9 @@ fn an_image_boots_by_uefi() {
 #[ignore = "takes minutes"]
 fn file_systems_grow_while_they_are_mounted() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), "ext4", ROOT_UUID);
+    let boot_files = BootFiles::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
-    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &["--headroom=8M"]));
+    succeed(&mut mkimage(&boot_files.tree, &image, 1_700_000_000, &["--headroom=8M"]));
     let small = scratch.path().join("small");
     shell(
         "mkdir -p $1/d; cd $1; seq 100000 >file; for n in $(seq 500); do : >d/$n; done",
@@ -122,7 +122,7 @@ fn file_systems_grow_while_they_are_mounted() {
 #[ignore = "takes minutes"]
 fn the_boot_test_tells_good_from_bad() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), "ext4", ROOT_UUID);
+    let boot_files = BootFiles::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
     let script = "truncate -s 256M $2
         sgdisk -n 1:1M:+64M -t 1:ef00 -n 2:65M:+190M -t 2:8304 -u 2:$(cat $3) $2 >/dev/null
@@ -131,7 +131,7 @@ fn the_boot_test_tells_good_from_bad() {
         mke2fs -q -F -t ext4 -E offset=$((65 << 20)) -d $1 $2 190M 2>/dev/null";
     let uuid = scratch.path().join("uuid");
     std::fs::write(&uuid, ROOT_UUID).unwrap();
-    shell(script, &[&kit.tree, &image, &uuid]);
+    shell(script, &[&boot_files.tree, &image, &uuid]);
     boots(&image, &[], scratch.path(), e2fsck);
 
     spoil(&image);
@@ -160,12 +160,12 @@ const ARCH: [&str; 10] = [
 #[ignore = "takes minutes"]
 fn the_layout_of_arch_linux_boots() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
+    let boot_files = BootFiles::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
     let copy = tempfile::tempdir_in("/dev/shm").unwrap();
     let copied = copy.path().join("tree");
-    shell("mkdir -m 700 $1/swap; cp -a $1 $2", &[&kit.tree, &copied]);
+    shell("mkdir -m 700 $1/swap; cp -a $1 $2", &[&boot_files.tree, &copied]);
     let [image, again] = ["image", "again"].map(|name| scratch.path().join(name));
-    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &ARCH));
+    succeed(&mut mkimage(&boot_files.tree, &image, 1_700_000_000, &ARCH));
     succeed(&mut mkimage(&copied, &again, 1_700_000_000, &ARCH));
     assert_eq!(sha256(&image), sha256(&again));
     drop(copy);
@@ -184,7 +184,7 @@ fn the_layout_of_arch_linux_boots() {
     btrfs_check(&file).unwrap();
     let exact =
         Comparison::exact().hollow("efi").without("swap/swapfile").clamped_to(1_700_000_000);
-    mount_btrfs(&file, |mounted| exact.compare(&kit.tree, mounted)).unwrap().unwrap();
+    mount_btrfs(&file, |mounted| exact.compare(&boot_files.tree, mounted)).unwrap().unwrap();
     boots(&image, &[], scratch.path(), btrfs_check);
 }
 
@@ -193,10 +193,10 @@ fn the_layout_of_arch_linux_boots() {
 #[ignore = "takes minutes"]
 fn a_spoiled_btrfs_is_refused_at_boot() {
     let scratch = tempfile::tempdir().unwrap();
-    let kit = Kit::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
+    let boot_files = BootFiles::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
     let image = scratch.path().join("image");
     let options = ["--fs=btrfs", "--btrfs-max-inline=0"];
-    succeed(&mut mkimage(&kit.tree, &image, 1_700_000_000, &options));
+    succeed(&mut mkimage(&boot_files.tree, &image, 1_700_000_000, &options));
     spoil(&image);
     match boot(&image, &[]) {
         Outcome::Refused(line) => assert!(line.contains("canary"), "{line}"),

@@ -12,7 +12,7 @@ mod inspect;
 mod links;
 mod mirrors;
 mod nodes;
-mod random_sketch;
+mod random_options;
 mod random_trees;
 mod sizes;
 mod subvolumes;

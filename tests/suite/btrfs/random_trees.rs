@@ -16,18 +16,18 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
 use super::image::unique;
-use super::random_sketch::BtrfsSketch;
+use super::random_options::ArbitraryBtrfsOptions;
 use crate::oracle::btrfs::{Facts, btrfs_check, mount_btrfs_with};
 use crate::oracle::{OracleError, Verdict};
+use crate::random_trees::arbitrary_tree::{ArbitraryTree, Grown, Validity};
 use crate::random_trees::mounted::{self, Kept};
 use crate::random_trees::number;
-use crate::random_trees::sketch::{ArbitraryTree, Grown, Validity};
 use crate::tree::Random;
 
 /// A tree and the options to make an image of it with.
 #[derive(Debug, Arbitrary)]
 struct Draft {
-    options: BtrfsSketch,
+    options: ArbitraryBtrfsOptions,
     /// Whether what is used is summed up, too, which takes a while.
     summed: u8,
     tree: ArbitraryTree,

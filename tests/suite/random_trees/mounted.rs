@@ -13,7 +13,7 @@ use detfs::tree::FileFlags;
 use rustix::buffer::spare_capacity;
 use rustix::fs::IFlags;
 
-use super::sketch::{Expected, What};
+use super::arbitrary_tree::{Expected, What};
 use crate::oracle::{OracleError, Verdict};
 
 /// What a file system makes of what others make otherwise.

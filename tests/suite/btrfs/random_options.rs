@@ -8,10 +8,10 @@ use detfs::btrfs::{Checksum, Compat, Compression, Metadata, Options, SubvolumeOp
 use detfs::size::{Headroom, MIB};
 use detfs::tree::{InodeId, Kind, Tree};
 
-use crate::random_trees::sketch::{Time, Validity};
+use crate::random_trees::arbitrary_tree::{Time, Validity};
 
 #[derive(Debug, Arbitrary)]
-pub struct BtrfsSketch {
+pub struct ArbitraryBtrfsOptions {
     label: u8,
     epoch: Time,
     node_size: u8,
@@ -62,7 +62,7 @@ enum Size {
     Large(u8),
 }
 
-impl BtrfsSketch {
+impl ArbitraryBtrfsOptions {
     /// The options for a tree, with an fsid of their own.
     pub fn options(&self, tree: &Tree, uuid: Uuid) -> Options {
         let node_size = 4096 << (self.node_size % 5);

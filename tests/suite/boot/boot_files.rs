@@ -108,11 +108,11 @@ poweroff -f
 ";
 
 /// A tree to boot from.
-pub struct Kit {
+pub struct BootFiles {
     pub tree: PathBuf,
 }
 
-impl Kit {
+impl BootFiles {
     /// Makes the tree, whose kernel looks for its root: ext4 on the partition with this UUID, or
     /// btrfs with this UUID, as Debian 12's kernel does not tell an initrd those of partitions.
     pub fn new(scratch: &Path, format: &str, root: &str) -> Self {

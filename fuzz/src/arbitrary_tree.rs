@@ -1,7 +1,7 @@
 //! Arbitrary trees, each with a plain model of itself to compare an image with.
 //!
 //! The model is kept beside the tree and not read from it, so that a mistake of the tree builder is
-//! found too. Fuzzing makes a [`Sketch`] of its input; the random tests make it of random bytes.
+//! found too. Fuzzing makes a [`ArbitraryTree`] of its input; the random tests make it of random bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use detfs::Result;
 use detfs::time::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr};
 
-/// What is drawn of a sketch.
+/// Everything drawn from an arbitrary tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
     /// Also what no builder or planner takes.

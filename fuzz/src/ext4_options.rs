@@ -9,10 +9,10 @@ use detfs::time::Timestamp;
 use detfs::tree::FileFlags;
 use uuid::Uuid;
 
-use super::sketch::{Expected, Grown, Time, Validity, What};
+use super::arbitrary_tree::{Expected, Grown, Time, Validity, What};
 
 #[derive(Debug, Arbitrary)]
-pub struct Ext4Sketch {
+pub struct ArbitraryExt4Options {
     uuid: u16,
     hash_seed: u8,
     label: [u8; 2],
@@ -64,7 +64,7 @@ fn extreme(shift: u8) -> u64 {
     u64::MAX >> (shift % 12)
 }
 
-impl Ext4Sketch {
+impl ArbitraryExt4Options {
     /// The options; with [`Taste::Wild`] also those that are refused.
     pub fn options(&self, taste: Validity) -> Options {
         let wild = taste == Validity::Wild;

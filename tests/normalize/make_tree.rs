@@ -17,7 +17,7 @@ fn at(seconds: i64) -> Metadata {
 }
 
 /// A tree of these nodes; directories that are not among them are of the time 0.
-pub(crate) fn sketch(parts: &[&[Put]]) -> Tree {
+pub(crate) fn make_tree(parts: &[&[Put]]) -> Tree {
     let puts: Vec<&Put> = parts.iter().copied().flatten().collect();
     let mut builder = TreeBuilder::new(at(0)).unwrap();
     let mut directories: Vec<(String, NodeId)> = vec![(String::new(), TreeBuilder::ROOT)];

@@ -3,10 +3,10 @@
 use arbitrary::Arbitrary;
 use detfs::fat::{Options, Variant};
 
-use crate::sketch::{Time, Validity};
+use crate::arbitrary_tree::{Time, Validity};
 
 #[derive(Debug, Arbitrary)]
-pub struct FatSketch {
+pub struct ArbitraryFatOptions {
     size: Size,
     sector_size: u8,
     hidden_sectors: u32,
@@ -30,7 +30,7 @@ const SECTOR_SIZES: [u32; 6] = [512, 1024, 2048, 4096, 256, 8192];
 const VALID: usize = 4;
 const VARIANTS: [Variant; 3] = [Variant::Fat12, Variant::Fat16, Variant::Fat32];
 
-impl FatSketch {
+impl ArbitraryFatOptions {
     /// The options; with [`Taste::Wild`] also those that are refused.
     pub fn options(&self, taste: Validity) -> Options {
         let wild = taste == Validity::Wild;
