@@ -1,4 +1,4 @@
-//! Writes what was planned: the contents of new partitions, then the table.
+//! Writes the planned image: the contents of new partitions, then the table.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ use crate::seed::Seed;
 use crate::verity::signature::Signature;
 use crate::verity::{HashTree, LeafHashes, Parameters};
 
-/// Writes the image, and the files of single partitions.
+/// Writes the image and the separate files of partitions.
 pub(super) struct ImageWriter<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) seed: Seed,
@@ -28,16 +28,16 @@ pub(super) struct ImageWriter<'a> {
     pub(super) rows: &'a mut [Placed],
 }
 
-/// The content of a new partition, planned.
+/// The planned content of a new partition.
 struct PlannedContent {
-    /// The position in the rows.
+    /// Index of the partition in the rows.
     row: usize,
     layout: Layout,
-    /// What makes the hash tree while the content is written.
+    /// Observer that hashes the content while it is written.
     leaf_hashes: Option<Arc<LeafHashes>>,
 }
 
-/// Takes what is only to be hashed.
+/// Sink for content that is only hashed.
 struct Nowhere;
 
 impl Sink for Nowhere {
@@ -50,11 +50,11 @@ impl Sink for Nowhere {
     }
 }
 
-/// What is left to do when all contents are written.
+/// The steps that remain once all contents are written.
 #[derive(Debug)]
 pub(super) struct Completion {
     image: Option<(Output, gpt::Table)>,
-    /// Files of single partitions.
+    /// The separate files of partitions.
     splits: Vec<Output>,
 }
 
@@ -64,7 +64,7 @@ impl Completion {
         Ok(Self { image, splits })
     }
 
-    /// Writes the partition table, and gives new files their names.
+    /// Writes the partition table and gives new files their names.
     pub(super) fn finish(self) -> Result<()> {
         if let Some((output, table)) = &self.image {
             super::image::write_table(table, output)?;
@@ -74,11 +74,12 @@ impl Completion {
 }
 
 impl ImageWriter<'_> {
-    /// Writes the contents of the image, if something in it is to change, and the files that are
-    /// asked for.
+    /// Writes the contents of new partitions if `write` is set, and the separate files of
+    /// partitions.
     pub(super) fn run(mut self, image: Image, write: bool) -> Result<Completion> {
         if !write {
-            // A hash tree that its partition is made for is known before anything is written.
+            // Even if nothing is written, root hashes are computed where the hash tree is
+            // minimized.
             for planned in self.plan(true)? {
                 self.emit(planned, &Nowhere)?;
             }
@@ -86,8 +87,8 @@ impl ImageWriter<'_> {
             let splits = image.file().map(|file| self.split(&splits, file)).transpose()?;
             return Completion::new(None, splits.unwrap_or_default());
         }
-        // Up to the end of this part nothing is written, and after it nothing is refused that
-        // can be known.
+        // Nothing is written before the end of this part, and every error that can be detected in
+        // advance is reported in it.
         let planned = self.plan(false)?;
         self.check_signatures()?;
         let catalog = self.catalog(&image)?;
@@ -116,14 +117,14 @@ impl ImageWriter<'_> {
         for placed in &*self.rows {
             self.set_partition(placed, &mut table);
         }
-        // Names may have root hashes in them.
+        // The names can contain UUIDs that derive from root hashes.
         let splits = self.splits(&path)?;
         let splits = self.split(&splits, output.file())?;
         Completion::new(Some((output, table)), splits)
     }
 
-    /// Returns the free ranges of the disk before the first partition and after each that is made:
-    /// a partition that was deleted may have left something there.
+    /// Returns the free ranges of the disk before the first partition and after each new partition:
+    /// they may contain remains of deleted partitions.
     fn gaps(&self, usable: &Range<u64>) -> Vec<Range<u64>> {
         let starts = || self.rows.iter().map(|placed| placed.row.offset).chain([usable.end]);
         let is_made = |placed: &&Placed| self.context.partitions[placed.at].is_new();
@@ -136,8 +137,7 @@ impl ImageWriter<'_> {
         .collect()
     }
 
-    /// Plans the content of all partitions that are to be made, or only of those whose hash
-    /// tree has a partition of its size.
+    /// Plans the content of all new partitions, or only of those whose hash tree is minimized.
     fn plan(&self, only_minimized: bool) -> Result<Vec<PlannedContent>> {
         let grounds = self.context;
         let mut all = Vec::new();
@@ -153,7 +153,7 @@ impl ImageWriter<'_> {
             let hash = hash.filter(|&hash| {
                 partition.verity() == Verity::Data && grounds.partitions[hash].is_new()
             });
-            // What is protected has the size that the room for its hash tree was made for.
+            // The data has the size that its minimized hash tree was sized for.
             let minimized = hash.is_some_and(|hash| grounds.is_minimized(hash));
             if only_minimized && !minimized {
                 continue;
@@ -179,7 +179,7 @@ impl ImageWriter<'_> {
         Ok(all)
     }
 
-    /// Refuses a partition that its hash tree does not fit.
+    /// Rejects a hash partition that is too small for its hash tree.
     fn check_hash_size(&self, hash: usize, parameters: &Parameters) -> Result<()> {
         let needed = parameters.hash_size()?;
         match self.rows.iter().find(|placed| placed.at == hash) {
@@ -192,7 +192,7 @@ impl ImageWriter<'_> {
         }
     }
 
-    /// Writes the content of a partition, and the hash tree that follows from it.
+    /// Writes the content of a partition, and the hash tree of that content.
     fn emit(&mut self, planned: PlannedContent, output: &dyn Sink) -> Result<()> {
         let PlannedContent { row, layout, leaf_hashes } = planned;
         let threads = self.context.options.threads;
@@ -219,7 +219,7 @@ impl ImageWriter<'_> {
         Ok(())
     }
 
-    /// Refuses signatures that there will be nothing to make of.
+    /// Rejects new signature partitions if there is neither a signer nor an existing signature.
     fn check_signatures(&self) -> Result<()> {
         let Context { partitions, options, .. } = self.context;
         let new = self.rows.iter().map(|placed| &partitions[placed.at]);
@@ -265,7 +265,7 @@ impl ImageWriter<'_> {
                 }
             };
             if joined.is_some() {
-                // A hash that was known before is told with the signature of it.
+                // The root hash of an existing partition is reported with its joined signature.
                 let key = partition.match_key();
                 let parts = &self.context.partitions;
                 let siblings = self.rows.iter_mut().filter(|row| parts[row.at].match_key() == key);
@@ -277,7 +277,7 @@ impl ImageWriter<'_> {
         Ok(())
     }
 
-    /// The root hash of partitions that were there before: their ids are its halves.
+    /// Returns the root hash of existing partitions, whose UUIDs are its two halves.
     fn existing_root_hash(&self, at: usize) -> Option<[u8; 32]> {
         let half = |part| {
             let sibling = self.context.sibling(at, part)?;
@@ -288,7 +288,7 @@ impl ImageWriter<'_> {
         both.try_into().ok()
     }
 
-    /// Makes the boot catalog.
+    /// Returns the bytes of the boot catalog, if one is to be written.
     fn catalog(&self, image: &Image) -> Result<Option<Vec<u8>>> {
         let Context { options, .. } = self.context;
         let Some(el_torito) = &options.el_torito else { return Ok(None) };
@@ -298,7 +298,7 @@ impl ImageWriter<'_> {
         el_torito.blocks(epoch, esp.map(|row| row.offset), &image.free()?).map(Some)
     }
 
-    /// Puts a partition that was made, or grew, into the table.
+    /// Adds a new partition to the table, or updates the entry of an existing partition.
     fn set_partition(&self, placed: &Placed, table: &mut gpt::Table) {
         let partition = &self.context.partitions[placed.at];
         if partition.deferred {
@@ -335,7 +335,8 @@ impl ImageWriter<'_> {
         table.partitions[number] = Some(entry);
     }
 
-    /// Names the files of single partitions; gives the rows that have one and are written.
+    /// Sets the paths of the separate files. Returns the indexes of the rows whose files are
+    /// written.
     fn splits(&mut self, image: &Path) -> Result<Vec<usize>> {
         if !self.context.options.split {
             return Ok(Vec::new());
@@ -355,7 +356,7 @@ impl ImageWriter<'_> {
         Ok(written)
     }
 
-    /// Copies partitions of the image to files of their own, which have no names yet.
+    /// Copies partitions of the image to separate files, which have no names yet.
     fn split(&self, rows: &[usize], image: &File) -> Result<Vec<Output>> {
         let mut sizes = Vec::new();
         for &number in rows {
@@ -378,7 +379,7 @@ impl ImageWriter<'_> {
 }
 
 impl Context<'_> {
-    /// Writes bytes to a partition, and zeros behind them.
+    /// Writes `bytes` to a partition, and zeros after them.
     fn fill(&self, output: &dyn Sink, row: &PartitionResult, bytes: &[u8]) -> Result<()> {
         let len = bytes.len() as u64;
         let sink = OffsetSink { sink: output, base: row.offset };

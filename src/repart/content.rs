@@ -1,4 +1,4 @@
-//! What goes into a new partition: prepared until its least size is known, then planned.
+//! Content of new partitions: prepared to determine its minimum size, then planned.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -23,16 +23,16 @@ use crate::size::Headroom;
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, Tree};
 
-/// The major and minor number of `/dev/zero`.
+/// Major and minor number of `/dev/zero`.
 const ZERO: (u32, u32) = (1, 5);
 
-/// What goes into a partition, of any size.
+/// Content of a partition, independent of the partition's size.
 pub(super) enum Content {
-    /// None: what is there is of no account.
+    /// No content: the bytes of the partition do not matter.
     Nothing,
-    /// Zeros that are copied from a device.
+    /// Zeros, from `CopyBlocks=/dev/zero`.
     Zeros,
-    /// Bytes of a file.
+    /// A range of a file.
     Blocks(Blocks),
     /// Swap space.
     Swap {
@@ -40,7 +40,7 @@ pub(super) enum Content {
         label: String,
     },
     Fat(Fat),
-    /// ext4 or btrfs.
+    /// An ext4 or btrfs file system.
     Planned(Planner),
 }
 
@@ -59,27 +59,27 @@ pub(super) struct Fat {
     epoch: Timestamp,
 }
 
-/// What all formats are made of.
+/// Inputs that all file system formats share.
 pub(super) struct FsInputs<'a> {
     pub(super) tree: Tree,
     pub(super) scan: HoleScan,
     pub(super) subvolumes: Vec<Subvolume>,
     pub(super) identity: &'a Identity,
-    /// Bytes in a sector of the file system.
+    /// Sector size of the file system, in bytes.
     pub(super) sector_size: u32,
 }
 
 impl Content {
-    /// Swap space of a partition.
+    /// Returns swap space for a partition.
     pub(super) fn swap(identity: &Identity) -> Self {
         let label = label::swap(&identity.label).to_owned();
         Self::Swap { uuid: identity.file_system, label }
     }
 
-    /// Prepares the file system that a definition asks for.
+    /// Prepares the file system of a definition.
     ///
     /// # Errors
-    /// Those of the formats, and [`Error::Definition`] for one that can't be written.
+    /// The errors of the formats, and [`Error::Definition`] for an invalid compression.
     pub(super) fn of(
         definition: &Definition,
         inputs: FsInputs<'_>,
@@ -115,12 +115,12 @@ impl Content {
         Ok(Self::Planned(root.prepare(tree, scan, uuid, label, epoch, &reading)?))
     }
 
-    /// Whether anything is to be in the partition.
+    /// Returns whether there is any content.
     pub(super) fn is_some(&self) -> bool {
         !matches!(self, Self::Nothing)
     }
 
-    /// The size in bytes that follows from the content, with room to write for
+    /// Returns the size that the content determines, in bytes, with free space for writing for
     /// [`Minimize::Guess`].
     pub(super) fn minimal(&self, minimize: Minimize) -> Result<Option<u64>> {
         match (self, minimize) {
@@ -130,7 +130,7 @@ impl Content {
                 let least = vfat.minimal_size(tree, *epoch)?;
                 let room = match minimize {
                     Minimize::Best => 0,
-                    // What an update writes before it removes anything.
+                    // Space for an update, which writes new files before it removes old ones.
                     Minimize::Guess | Minimize::Off => least / 2,
                 };
                 Ok(Some((least + room).next_multiple_of(4096)))
@@ -144,7 +144,7 @@ impl Content {
         }
     }
 
-    /// Plans it for a partition of so many bytes at an offset of the disk.
+    /// Plans the content for a partition of `size` bytes that starts at byte `start` of the disk.
     pub(super) fn plan(&self, size: u64, start: u64) -> Result<(Layout, Vec<Warning>)> {
         let planned = match self {
             Self::Nothing | Self::Zeros => return Ok((Layout::new(size), Vec::new())),
@@ -173,7 +173,7 @@ fn compression(definition: &Definition) -> Result<Option<crate::btrfs::Compressi
     })
 }
 
-/// What a definition copies as it is, if it does.
+/// Returns the blocks that a definition copies as they are, if any.
 pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Option<Content>> {
     let Some(path) = &definition.copy_blocks else {
         return Ok(definition.blocks.clone().map(Content::Blocks));
@@ -215,12 +215,12 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
 }
 
 impl Blocks {
-    /// A range of a file, in bytes.
+    /// Creates a range of a file, in bytes.
     pub(super) fn range(file: Arc<File>, range: Range<u64>, path: &Path) -> Self {
         Self { file, range, path: path.as_os_str().as_encoded_bytes().to_vec() }
     }
 
-    /// The bytes at the start of so many; where the file has holes there are none.
+    /// Returns a layout of `size` bytes with the range at its start. Holes of the file stay holes.
     pub(super) fn layout(&self, size: u64) -> Result<Layout> {
         let mut layout = Layout::new(size);
         let Range { start, end } = self.range;
@@ -233,7 +233,7 @@ impl Blocks {
             let data = match seek(&self.file, SeekFrom::Data(at)) {
                 Ok(data) => data.min(end),
                 Err(Errno::NXIO) => break,
-                // A device has no holes to tell.
+                // A device can't report holes.
                 Err(Errno::INVAL) => at,
                 Err(error) => return Err(fail(error)),
             };
@@ -250,7 +250,7 @@ impl Blocks {
     }
 }
 
-/// Bytes of a file from an offset on.
+/// Renders the bytes of a file from `start` on.
 struct FileRender {
     file: Arc<File>,
     start: u64,

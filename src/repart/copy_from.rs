@@ -1,4 +1,4 @@
-//! Definitions made of the partitions of another image.
+//! Definitions from the partitions of another image.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 use crate::gpt::{self, Partition, ReadGpt, Table, TableState};
 use crate::name::HostPath;
 
-/// Defines partitions as they are in an image, with their content and the gaps between them, in the
-/// order of their numbers.
+/// Returns definitions of the partitions of an image, with their content and the gaps between them,
+/// in the order of their numbers.
 ///
 /// # Errors
-/// [`Error::Parameter`] if the image has no GPT, and those of reading it.
+/// [`Error::Parameter`] if the image has no GPT, and the errors of reading it.
 pub fn definitions(path: &Path, filter: &Filter, report: Report<'_>) -> Result<Vec<Definition>> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let fail = |error| Error::source(bytes, "cannot open", error);
@@ -76,7 +76,7 @@ pub fn definitions(path: &Path, filter: &Filter, report: Report<'_>) -> Result<V
     Ok(definitions)
 }
 
-/// Returns how many bytes are free between a partition and the next one; 0 for the last.
+/// Returns the number of free bytes between a partition and the next one; 0 for the last partition.
 fn gap(table: &Table, partition: &Partition) -> u64 {
     let end = partition.start + partition.size;
     let starts = table.partitions.iter().flatten().map(|other| other.start);

@@ -1,18 +1,19 @@
-//! What definitions say of each other.
+//! Checks across definitions.
 
 use super::{Definition, Minimize, Verity};
 use crate::error::Result;
 
-/// Checks what only shows in all definitions that count.
+/// Checks the rules that involve several definitions.
 ///
 /// # Errors
-/// [`Error::Definition`](crate::Error::Definition) for the first that does not go with the others.
+/// [`Error::Definition`](crate::Error::Definition) for the first definition that contradicts the
+/// others.
 pub(super) fn check(definitions: &[Definition]) -> Result<()> {
     check_verity(definitions)?;
     check_supplements(definitions)
 }
 
-/// Every key has one partition of data and one of hashes, and at most one signature.
+/// Checks that each key has exactly one data and one hash partition, and at most one signature.
 fn check_verity(definitions: &[Definition]) -> Result<()> {
     for one in definitions {
         let Some(key) = &one.verity_match_key else { continue };
@@ -56,7 +57,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
     Ok(())
 }
 
-/// What is supplemented is there, and supplements nothing itself.
+/// Checks that each supplemented definition exists and is not a supplement itself.
 fn check_supplements(definitions: &[Definition]) -> Result<()> {
     let name = |one: &Definition| {
         one.file.as_ref().and_then(|file| file.file_stem()?.to_str().map(ToOwned::to_owned))

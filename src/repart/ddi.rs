@@ -1,19 +1,19 @@
-//! The definitions of `--make-ddi=`: a file system with what one kind of extension has, its hash
-//! tree, and the signature of that.
+//! Definitions for `--make-ddi=`: a file system with the directories of the image type, its hash
+//! tree, and the signature of the root hash.
 
-/// A kind of discoverable disk image.
+/// Type of a discoverable disk image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ddi {
     /// A system extension: `/usr` and `/opt`.
     Sysext,
     /// A configuration extension: `/etc`.
     Confext,
-    /// A portable service: a whole root.
+    /// A portable service: the whole root.
     Portable,
 }
 
 impl Ddi {
-    /// The definition files, each with its name.
+    /// Returns the definition files, each with its name.
     #[must_use]
     pub fn files(self) -> [(&'static str, String); 3] {
         let sources: &[&str] = match self {

@@ -1,4 +1,4 @@
-//! A partition as a file of repart.d defines it.
+//! A partition definition from a repart.d file.
 
 use std::path::PathBuf;
 
@@ -6,27 +6,28 @@ use super::Blocks;
 use crate::disk;
 use crate::error::Error;
 
-/// A path in a tree as [`Tree::path`](crate::tree::Tree::path) gives it: without a leading slash,
-/// `.`, `..`, or empty names; empty for the root.
+/// A path in a tree, as [`Tree::path`](crate::tree::Tree::path) returns it: without a leading
+/// slash, `.`, `..`, or empty names; empty for the root.
 pub type TreePath = Vec<u8>;
 
-/// A partition as a file of repart.d defines it. Every setting is in the form that it is used in:
-/// defaults that depend on other settings are resolved, specifiers are expanded.
+/// A partition definition from a repart.d file. Settings are stored in the form that they are used
+/// in: specifiers are expanded, and defaults that depend on other settings are resolved.
 #[derive(Debug, Clone)]
 pub struct Definition {
-    /// The file, as the directory was given; `None` for one that is made of another image.
+    /// The path of the file: the directory as it was given, and the name. With `--copy-from`, the
+    /// path of the source image; `None` if the definition comes from neither.
     pub file: Option<PathBuf>,
-    /// The drop-ins that were read after it.
+    /// The drop-ins that were read after the file.
     pub drop_ins: Vec<PathBuf>,
-    /// `Type=`, `Label=`, `UUID=`, sizes, weights, `Priority=`; and the attributes that follow from
-    /// `Flags=`, `NoAuto=`, `ReadOnly=`, `GrowFileSystem=`, `Verity=` and `Format=`.
+    /// `Type=`, `Label=`, `UUID=`, sizes, weights and `Priority=`; and the attributes that follow
+    /// from `Flags=`, `NoAuto=`, `ReadOnly=`, `GrowFileSystem=`, `Verity=` and `Format=`.
     pub partition: disk::Definition,
-    /// `Format=`, or what follows from the type and the content; `None` for no file system.
+    /// `Format=`, or the default for the type and the content; `None` for no file system.
     pub format: Option<Format>,
     /// `CopyFiles=`, in order.
     pub copy_files: Vec<CopyFiles>,
-    /// `ExcludeFiles=`: paths in the source. The flag is whether only what is in the directory is
-    /// left out.
+    /// `ExcludeFiles=`: paths in the source. The flag is whether only the content of the
+    /// directory is left out.
     pub exclude_files: Vec<(TreePath, bool)>,
     /// `ExcludeFilesTarget=`: paths in the partition, with the same flag.
     pub exclude_files_target: Vec<(TreePath, bool)>,
@@ -36,50 +37,51 @@ pub struct Definition {
     pub make_symlinks: Vec<Symlink>,
     /// `Subvolumes=`.
     pub subvolumes: Vec<Subvolume>,
-    /// `DefaultSubvolume=`, one of those.
+    /// `DefaultSubvolume=`, one of `subvolumes`.
     pub default_subvolume: Option<TreePath>,
     /// `CopyBlocks=`: a path in the source.
     pub copy_blocks: Option<TreePath>,
-    /// What is copied of another image.
+    /// The range of another image that is copied.
     pub blocks: Option<Blocks>,
     /// `Minimize=`.
     pub minimize: Minimize,
     /// `Verity=`.
     pub verity: Verity,
-    /// `VerityMatchKey=`, given whenever `verity` is not off.
+    /// `VerityMatchKey=`, set whenever `verity` is not off.
     pub verity_match_key: Option<String>,
     /// `VerityDataBlockSizeBytes=`.
     pub verity_data_block_size: Option<u32>,
     /// `VerityHashBlockSizeBytes=`.
     pub verity_hash_block_size: Option<u32>,
-    /// `Encrypt=` with anything but `off`, as it was written.
+    /// `Encrypt=` as it was written, unless it is `off`.
     pub encrypt: Option<String>,
     /// `EncryptedVolume=`.
     pub encrypted_volume: Option<EncryptedVolume>,
     /// `MountPoint=`, in order.
     pub mount_points: Vec<MountPoint>,
-    /// `SplitName=` with the system's specifiers expanded, but `%t`, `%T`, `%U`, `%n` and `%%` not;
-    /// `None` for `-`.
+    /// `SplitName=` with all specifiers expanded except `%t`, `%T`, `%U`, `%n` and `%%`; `None` for
+    /// `-`.
     pub split_name: Option<String>,
     /// `Compression=`.
     pub compression: Option<String>,
     /// `CompressionLevel=`.
     pub compression_level: Option<String>,
-    /// `SupplementFor=`: the name of another definition's file, without `.conf`.
+    /// `SupplementFor=`: the file name of another definition, without `.conf`.
     pub supplement_for: Option<String>,
-    /// Whether the root inode tells what the file system is for: `AddValidateFS=`, or yes for a
-    /// format other than vfat and swap.
+    /// Whether the root inode records the purpose of the file system: `AddValidateFS=`, which
+    /// defaults to yes for all formats except vfat, swap and empty.
     pub add_validate_fs: bool,
     /// `FileSystemSectorSize=`.
     pub file_system_sector_size: Option<u32>,
     /// `FactoryReset=`.
     pub factory_reset: bool,
-    /// What is only possible online and was asked for: `BlockDeviceReplace=`, `Integrity=`.
+    /// A setting that only works on a running system: `CopyBlocks=auto`, `BlockDeviceReplace=` or
+    /// `Integrity=`.
     pub online: Option<&'static str>,
 }
 
 impl Definition {
-    /// A partition with everything else left out.
+    /// Returns a definition with `partition` and the defaults of all other settings.
     #[must_use]
     pub fn new(partition: disk::Definition) -> Self {
         Self {
@@ -115,7 +117,7 @@ impl Definition {
         }
     }
 
-    /// The definition of a partition that also does for another one.
+    /// Returns this definition merged with the one that supplements it.
     #[must_use]
     pub(super) fn with(&self, supplement: &Self) -> Self {
         let mut both = self.clone();
@@ -130,14 +132,14 @@ impl Definition {
         both
     }
 
-    /// An error about the definition as a whole.
+    /// Returns an error about the definition as a whole.
     pub(super) fn fault(&self, rule: impl Into<String>, remedy: impl Into<String>) -> Error {
         let file = self.file.clone().unwrap_or_else(|| "definition".into());
         Error::Definition { file, line: 0, rule: rule.into(), remedy: remedy.into() }
     }
 }
 
-/// What a partition is formatted with.
+/// The format of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// ext4.
@@ -148,14 +150,14 @@ pub enum Format {
     Vfat,
     /// Swap space.
     Swap,
-    /// Nothing, on purpose: a partition that is kept free for later.
+    /// Deliberately no file system: a partition that is kept free for later.
     Empty,
-    /// Any other; it can't be written.
+    /// Any other format; it can't be written.
     Other(String),
 }
 
 impl Format {
-    /// Its name, as `Format=` takes it.
+    /// Returns the name, as in `Format=`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -172,11 +174,11 @@ impl Format {
 /// A line of `CopyFiles=`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyFiles {
-    /// A path in the source.
+    /// The path in the source.
     pub source: TreePath,
-    /// Where it goes in the partition.
+    /// The path in the partition.
     pub target: TreePath,
-    /// Whether fs-verity is to be taken over.
+    /// Whether fs-verity is to be copied.
     pub fsverity: bool,
 }
 
@@ -185,22 +187,22 @@ pub struct CopyFiles {
 pub struct Symlink {
     /// The path of the link in the partition.
     pub path: TreePath,
-    /// Its target, verbatim.
+    /// The target, verbatim.
     pub target: Vec<u8>,
 }
 
-/// One of `Subvolumes=`.
+/// An item of `Subvolumes=`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subvolume {
-    /// Its path; empty for the top level, which is a subvolume in any case.
+    /// The path; empty for the top level, which is always a subvolume.
     pub path: TreePath,
-    /// Whether nothing in it can be changed.
+    /// Whether the subvolume is read-only.
     pub read_only: bool,
-    /// Whether content in it is written in place.
+    /// Whether its files are written in place (nodatacow).
     pub nodatacow: bool,
-    /// The file that names it.
+    /// The file that defines it.
     pub file: PathBuf,
-    /// The line in that, from 1.
+    /// The line in `file`, from 1.
     pub line: u32,
 }
 
@@ -210,30 +212,30 @@ pub enum Minimize {
     /// The size does not follow from the content.
     #[default]
     Off,
-    /// The smallest that leaves room to write.
+    /// The smallest size that leaves free space for writing.
     Guess,
-    /// The smallest.
+    /// The smallest size.
     Best,
 }
 
 /// `Verity=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verity {
-    /// The partition has nothing to do with dm-verity.
+    /// The partition does not take part in dm-verity.
     #[default]
     Off,
-    /// It is protected by a hash tree.
+    /// The partition is protected by a hash tree.
     Data,
-    /// It holds the hash tree.
+    /// The partition holds the hash tree.
     Hash,
-    /// It holds the signature of the root hash.
+    /// The partition holds the signature of the root hash.
     Signature,
 }
 
 /// A `MountPoint=`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountPoint {
-    /// The absolute path.
+    /// The absolute path of the mount point.
     pub path: String,
     /// Options for fstab; may be empty.
     pub options: String,
@@ -242,7 +244,7 @@ pub struct MountPoint {
 /// `EncryptedVolume=`, for crypttab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedVolume {
-    /// The name; empty for one made of the UUID.
+    /// The name; empty for a name derived from the UUID.
     pub name: String,
     /// The key file.
     pub key_file: Option<String>,

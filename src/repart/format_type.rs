@@ -1,8 +1,8 @@
-//! Types as systemd shows them.
+//! Partition types as systemd displays them.
 
 use crate::gpt::PartitionType;
 
-/// The name of a type, or its UUID if systemd has no name for it.
+/// Returns the name of a partition type, or its UUID if systemd has no name for it.
 #[must_use]
 pub fn type_name(partition_type: PartitionType) -> String {
     match partition_type {

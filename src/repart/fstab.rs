@@ -1,26 +1,26 @@
-//! An fstab for what `MountPoint=` says.
+//! Generates an fstab from `MountPoint=`.
 
 use super::partition::Partition;
 use super::{Definition, Format, MountPoint};
 use crate::disk::Identity;
 use crate::gpt::{PartitionType, Role};
 
-/// What to do with an fstab that is there.
+/// What to do with an existing fstab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Append {
-    /// There may be none.
+    /// The file must not exist.
     #[default]
     No,
-    /// The lines that systemd-repart once wrote are replaced, all others stay.
+    /// The section that systemd-repart generated is replaced, all other lines are kept.
     Auto,
-    /// Nothing of it stays.
+    /// The whole file is replaced.
     Replace,
 }
 
 const START: &str = "# Start section ↓ of automatically generated fstab by systemd-repart";
 const END: &str = "# End section ↑ of automatically generated fstab by systemd-repart";
 
-/// The lines for all partitions; `None` if there are none.
+/// Returns the generated section with the lines of all partitions; `None` if there are no lines.
 pub(super) fn text(partitions: &[Partition], identities: &[Identity]) -> Option<String> {
     let lines: Vec<_> = partitions
         .iter()
@@ -68,7 +68,7 @@ fn line(definition: &Definition, identity: &Identity, point: &MountPoint) -> Opt
     Some(format!("UUID={source} {} {format} {options} 0 {pass}\n", point.path))
 }
 
-/// Puts a section before what is there, without the section that was there.
+/// Returns the new section followed by the existing file without its old section.
 pub(super) fn merge(section: &str, there: &str) -> String {
     let mut text = section.to_owned();
     let mut within = false;

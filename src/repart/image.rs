@@ -1,4 +1,4 @@
-//! The image that a run works on.
+//! The image that a run creates or extends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -15,21 +15,21 @@ use crate::name::HostPath;
 use crate::seed::Seed;
 use crate::size::{MIB, round_down, round_up};
 
-/// What sizes of images are rounded up to, in bytes.
+/// Unit that image sizes are rounded up to, in bytes.
 const UNIT: u64 = 4096;
 
-/// An image that is there, or will be.
+/// A new or existing image.
 pub(super) struct Image {
     path: PathBuf,
     state: State,
-    /// In bytes.
+    /// Size of the image, in bytes.
     size: u64,
     sector_size: SectorSize,
-    /// The partition table that is to be kept.
+    /// The existing partition table, if it is kept.
     table: Option<Table>,
-    /// Whether what is written goes through to the disk.
+    /// Whether writes are synced to the disk.
     sync: bool,
-    /// Whether what is zeros takes no space.
+    /// Whether zeros are discarded, so that they take no space.
     discard: bool,
 }
 
@@ -40,7 +40,7 @@ enum State {
 }
 
 impl Image {
-    /// Opens the image, if there is one to work on, and reads its partition table.
+    /// Opens the image, if there is one, and reads its partition table.
     pub(super) fn open(options: &Options, report: Report<'_>) -> Result<Option<Self>> {
         let Some(path) = &options.image else {
             return match options.empty {
@@ -138,7 +138,7 @@ impl Image {
         Ok(Self { path: path.into(), state, size, sector_size, table, sync, discard })
     }
 
-    /// Makes it as large as is asked for; `least` is what its partitions need.
+    /// Resizes the image as requested; `least` is the size that its partitions need.
     pub(super) fn resize(&mut self, size: Size, least: u64, report: Report<'_>) -> Result<()> {
         match size {
             Size::Keep => Ok(()),
@@ -155,8 +155,8 @@ impl Image {
         }
     }
 
-    /// Makes it at least so large. The table of an image that is there is moved along
-    /// at once: whatever comes of the run, it is whole.
+    /// Grows the image to at least `bytes` bytes. The partition table of an existing image is moved
+    /// at once, so that it is intact whatever the outcome of the run.
     fn grow(&mut self, bytes: u64, report: Report<'_>) -> Result<()> {
         let path = HostPath(&self.path);
         match &self.state {
@@ -204,7 +204,7 @@ impl Image {
         &self.path
     }
 
-    /// Its content, unless it is still to be made.
+    /// Returns the image file, unless the image is new.
     pub(super) fn file(&self) -> Option<&File> {
         match &self.state {
             State::New(_) => None,
@@ -216,23 +216,23 @@ impl Image {
         self.sector_size
     }
 
-    /// Whether it has a partition table, which is kept.
+    /// Returns whether the image has a partition table that is kept.
     pub(super) fn has_table(&self) -> bool {
         self.table.is_some()
     }
 
-    /// The partitions that are there, with their numbers.
+    /// Returns the existing partitions with their numbers.
     pub(super) fn partitions(&self) -> Vec<(u32, gpt::Partition)> {
         let entries = self.table.iter().flat_map(|table| (0..).zip(&table.partitions));
         entries.filter_map(|(number, entry)| Some((number, entry.clone()?))).collect()
     }
 
-    /// The room for partitions, in bytes.
+    /// Returns the range that partitions can use, in bytes.
     pub(super) fn usable(&self) -> Result<Range<u64>> {
         Ok(self.table(Seed(uuid::Uuid::nil()))?.geometry.usable())
     }
 
-    /// The bytes between the partition table and the first that a partition can have.
+    /// Returns the range between the partition table and the first usable byte, in bytes.
     pub(super) fn free(&self) -> Result<Range<u64>> {
         let geometry = self.table(Seed(uuid::Uuid::nil()))?.geometry;
         let entries = geometry.primary_entries().offset(self.sector_size);
@@ -240,11 +240,11 @@ impl Image {
         Ok(entries + size..geometry.usable().start)
     }
 
-    /// The partition table, to be extended.
+    /// Returns a copy of the partition table, or a new one for an image that has none.
     pub(super) fn table(&self, seed: Seed) -> Result<Table> {
         match &self.table {
             Some(table) => Ok(table.clone()),
-            // A file may end within a sector, which is of no use then.
+            // A file may end with a partial sector, which is not used.
             None => Ok(Table {
                 geometry: Geometry::aligned(
                     round_down(self.size, self.sector_size.bytes().into()),
@@ -257,8 +257,9 @@ impl Image {
         }
     }
 
-    /// Opens it for writing. Of an image that gets a new partition table nothing else stays; of a
-    /// device, which may be large and slow, nothing at its ends, where others look for labels.
+    /// Opens the image for writing. An image that gets a new partition table is cleared first; of a
+    /// device, which may be large and slow, only the first and the last MiB, where other programs
+    /// look for signatures.
     pub(super) fn into_output(self) -> Result<Output> {
         let size = self.size;
         let cleared = match &self.state {
@@ -287,7 +288,7 @@ impl Image {
     }
 }
 
-/// Returns whether anything has a path, be it a symlink that leads nowhere.
+/// Returns whether `path` exists, even as a dangling symlink.
 pub(super) fn exists(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
@@ -296,8 +297,8 @@ pub(super) fn exists(path: &Path) -> Result<bool> {
     }
 }
 
-/// Writes both copies of a table, and nothing between them: first the backup, so that one of them
-/// is whole on the disk at any time.
+/// Writes both copies of a table, and nothing between them. The backup is written first, so that at
+/// any time one of the copies is intact on the disk.
 pub(super) fn write_table(table: &Table, output: &Output) -> Result<()> {
     let layout = gpt::plan(table)?.seal();
     let usable = table.geometry.usable().start;

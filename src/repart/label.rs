@@ -1,22 +1,24 @@
-//! Labels of file systems, which are those of their partitions as far as the format has room.
+//! File system labels, derived from partition labels and truncated to what the format allows.
 
-/// The first bytes of a text, up to the last whole character.
+/// Returns the longest prefix of `label` that has at most `len_max` bytes and ends at a character
+/// boundary.
 fn cut(label: &str, len_max: usize) -> &str {
     let end = (0..=len_max.min(label.len())).rev().find(|&end| label.is_char_boundary(end));
     &label[..end.unwrap_or(0)]
 }
 
-/// What ext4 has room for.
+/// Truncates a label to the 16 bytes that ext4 allows.
 pub(super) fn ext4(label: &str) -> &str {
     cut(label, 16)
 }
 
-/// What swap space has room for.
+/// Truncates a label to the 15 bytes that swap space allows.
 pub(super) fn swap(label: &str) -> &str {
     cut(label, 15)
 }
 
-/// What FAT has room for, without the characters that it has not, and spaces at either end.
+/// Converts a label to FAT's: at most 11 uppercase characters, with `_` for characters that FAT
+/// does not allow, and without spaces at either end.
 pub(super) fn vfat(label: &str) -> String {
     let letter = |c: char| match c {
         _ if !c.is_ascii() || c.is_ascii_control() => '_',

@@ -1,4 +1,4 @@
-//! The machine id of a root.
+//! The machine ID of a root.
 
 use std::path::Path;
 
@@ -7,10 +7,11 @@ use uuid::Uuid;
 use super::root_path::read_text;
 use crate::error::{Error, Result};
 
-/// Returns the machine id of a root; `None` if it has none yet.
+/// Returns the machine ID of a root; `None` if it is not initialized.
 ///
 /// # Errors
-/// [`Error::Source`] if the file can't be read, [`Error::Parameter`] if it holds something else.
+/// [`Error::Source`] if the file can't be read, [`Error::Parameter`] if it does not hold a machine
+/// ID.
 pub fn machine_id(root: &Path) -> Result<Option<Uuid>> {
     let Some(text) = read_text(root, b"etc/machine-id")? else { return Ok(None) };
     let id = text.trim_end_matches('\n');

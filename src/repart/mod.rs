@@ -1,4 +1,4 @@
-//! Partitions from repart.d definitions, as systemd-repart makes them, offline.
+//! Creates partitions from repart.d definitions as systemd-repart does, offline.
 
 mod apply;
 pub mod config;

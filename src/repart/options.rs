@@ -1,4 +1,4 @@
-//! What is asked for beside the definitions.
+//! Options of a run, apart from the definitions.
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -11,48 +11,48 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::verity::signature;
 
-/// What to do with an image by what is on it.
+/// How to treat an image depending on what it contains (`--empty=`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Empty {
-    /// There has to be a GPT.
+    /// The image must have a GPT.
     #[default]
     Refuse,
-    /// A GPT is kept; without any partition table there will be one.
+    /// A GPT is kept; an image without a partition table gets a GPT.
     Allow,
-    /// There may be no partition table of any kind.
+    /// The image must not have a partition table of any kind.
     Require,
-    /// There will be a new GPT, whatever is there.
+    /// A new GPT is created, whatever the image contains.
     Force,
-    /// There may be no such file.
+    /// The image file must not exist.
     Create,
 }
 
-/// How large the image is to be. It is never made smaller.
+/// The requested size of the image. An image is never shrunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Size {
-    /// As it is.
+    /// The current size.
     #[default]
     Keep,
-    /// At least so many bytes, rounded up to 4096.
+    /// At least this many bytes, rounded up to a multiple of 4096.
     Bytes(u64),
     /// As large as the partitions need.
     Auto,
 }
 
-/// Which definitions count, by type.
+/// Filter that selects definitions by partition type.
 #[derive(Debug, Clone, Default)]
 pub enum Filter {
-    /// All.
+    /// All definitions.
     #[default]
     All,
-    /// Only those of these types.
+    /// Only definitions with one of these types.
     Include(Vec<PartitionType>),
-    /// All but those of these types.
+    /// All definitions except those with one of these types.
     Exclude(Vec<PartitionType>),
 }
 
 impl Filter {
-    /// Whether a partition of this type counts.
+    /// Returns whether the filter selects partitions of this type.
     #[must_use]
     pub fn takes(&self, partition_type: PartitionType) -> bool {
         let among = |types: &[PartitionType]| is_among(types, partition_type);
@@ -64,19 +64,19 @@ impl Filter {
     }
 }
 
-/// Whether a type is in a list, by its GUID.
+/// Returns whether `types` contains a type with the GUID of `partition_type`.
 fn is_among(types: &[PartitionType], partition_type: PartitionType) -> bool {
     types.iter().any(|one| one.guid() == partition_type.guid())
 }
 
-/// Which partitions get their room, but neither content nor an entry in the table.
+/// Partitions that get space allocated, but neither content nor an entry in the table.
 #[derive(Debug, Clone, Default)]
 pub struct Deferred {
-    /// Those of these types.
+    /// Partitions with one of these types.
     pub types: Vec<PartitionType>,
-    /// Those with `Format=empty`.
+    /// Partitions with `Format=empty`.
     pub empty: bool,
-    /// Those with `FactoryReset=yes`.
+    /// Partitions with `FactoryReset=yes`.
     pub factory_reset: bool,
 }
 
@@ -88,75 +88,78 @@ impl Deferred {
     }
 }
 
-/// A file that is generated into the tree that files are copied from.
+/// A file that is generated in the tree that files are copied from.
 #[derive(Debug, Clone)]
 pub struct Generated {
-    /// Its path there.
+    /// The path in that tree.
     pub path: PathBuf,
-    /// What to do if there is such a file.
+    /// What to do if the file exists.
     pub append: fstab::Append,
 }
 
-/// How to make or extend an image.
+/// How to create or extend an image.
 #[derive(Debug)]
 pub struct Options {
-    /// The image: a file or block device. `None` to learn the size that it would have.
+    /// The image: a file or block device. `None` to only compute the size that it would have.
     pub image: Option<PathBuf>,
-    /// What to do with an image by what is on it.
+    /// How to treat the image depending on what it contains.
     pub empty: Empty,
-    /// Whether to leave the image as it is, but for its size and a backup table at its end.
+    /// Whether to leave the image as it is, except for its size and the backup table at its end.
     pub dry_run: bool,
-    /// How large the image is to be.
+    /// The requested size of the image.
     pub size: Size,
-    /// What all ids are derived from; `None` to derive it from the content.
+    /// Seed for all UUIDs; `None` to derive the seed from the content.
     pub seed: Option<Seed>,
-    /// The root that `CopyBlocks=` is resolved in; `None` for that of the machine.
+    /// The root that `CopyBlocks=` is resolved in; `None` for the root of the host.
     pub root: Option<PathBuf>,
-    /// The root that `CopyFiles=` is resolved in; `None` for that of `CopyBlocks=`.
+    /// The root that `CopyFiles=` is resolved in; `None` for the root of `CopyBlocks=`.
     pub copy_source: Option<PathBuf>,
-    /// Bytes in a sector, of the disk and of file systems; `None` for what is on the image.
+    /// Sector size of the disk and of file systems, in bytes; `None` for the sector size of the
+    /// image.
     pub sector_size: Option<SectorSize>,
-    /// What partitions are aligned to, in bytes: a power of two, at least 512; `None` for 4096 or a
-    /// sector.
+    /// Alignment of partitions, in bytes: a power of two, at least 512; `None` for 4096 or the
+    /// sector size, whichever is larger.
     pub grain: Option<u64>,
-    /// Which partitions wait for another run.
+    /// Partitions that are deferred to another run.
     pub deferred: Deferred,
-    /// Whether a file is written for each partition.
+    /// Whether to write a separate file for each partition.
     pub split: bool,
-    /// What root hashes are signed with.
+    /// Key and certificate that root hashes are signed with.
     pub signer: Option<(signature::PrivateKey, signature::Certificate)>,
-    /// Root hashes that are signed already.
+    /// Existing signatures of root hashes.
     pub joined: Vec<signature::Signature>,
-    /// An fstab to write.
+    /// The fstab to generate.
     pub fstab: Option<Generated>,
-    /// A crypttab to write.
+    /// The path of the crypttab to generate.
     pub crypttab: Option<PathBuf>,
-    /// A boot catalog to write.
+    /// The boot catalog to write.
     pub el_torito: Option<el_torito::ElTorito>,
-    /// What ext4 file systems are made with.
+    /// Feature profile of ext4 file systems.
     pub ext4: Profile,
-    /// Bytes in a sector of FAT file systems, whatever else is said; `None` for what is.
+    /// Sector size of FAT file systems, in bytes, which overrides all other settings; `None` for no
+    /// override.
     pub vfat_sector_size: Option<SectorSize>,
-    /// The latest time of anything copied, and the time of all that is made; `None` for the newest
-    /// of what is copied.
+    /// Upper limit for the timestamps of copied files, and the timestamp of everything that is
+    /// created; `None` for the newest timestamp among the copied files.
     pub epoch: Option<Timestamp>,
-    /// Whether the room of new partitions that is zeros takes no space.
+    /// Whether zeros in new partitions are discarded, so that they take no space.
     pub discard: bool,
-    /// Whether the image is written through to the disk, its contents before its table.
+    /// Whether the image is synced to the disk, the contents before the table.
     pub sync: bool,
     /// Whether all hard links of an excluded file are excluded.
     pub excludes_by_inode: bool,
-    /// Whether symlinks, pipes, sockets and devices are left out of FAT wherever they lead, and not
-    /// only symlinks to what is in the partition.
+    /// Whether FAT leaves out all symlinks, pipes, sockets and devices, and not only symlinks to
+    /// files that are in the partition.
     pub vfat_leaves_out: bool,
-    /// How many threads work. The image does not depend on it.
+    /// Number of worker threads. The image does not depend on it.
     pub threads: NonZero<usize>,
-    /// A directory for what is compressed until it is written. The image does not depend on it.
+    /// Directory for compressed data until it is written. The image does not depend on it.
     pub spool: PathBuf,
 }
 
 impl Options {
-    /// A new image, as large as its partitions need, of what is in a tree.
+    /// Returns the options for a new image with the content of `tree`, as large as its partitions
+    /// need.
     #[must_use]
     pub fn new(image: PathBuf, tree: PathBuf) -> Self {
         Self {
@@ -188,7 +191,7 @@ impl Options {
         }
     }
 
-    /// The root that files are copied from.
+    /// Returns the root that files are copied from.
     pub(super) fn copy_source(&self) -> &Path {
         let source = self.copy_source.as_ref().or(self.root.as_ref());
         source.map_or(Path::new("/"), PathBuf::as_path)

@@ -1,55 +1,56 @@
-//! What a run tells about the partitions of an image.
+//! Results of a run for the partitions of an image.
 
 use std::path::PathBuf;
 
 use super::Verity;
 use crate::disk::Identity;
 
-/// What became of a partition.
+/// What a run did to a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// It was not there.
+    /// The partition was created.
     Create,
-    /// It became larger.
+    /// The partition was enlarged.
     Resize,
-    /// It is as it was.
+    /// The partition was left as it was.
     Unchanged,
 }
 
-/// A partition after a run, or as it would be.
+/// The state of a partition after a run, or after a dry run the state that it would have.
 #[derive(Debug, Clone)]
 pub struct PartitionResult {
-    /// What it is called. The UUID of a partition whose root hash is not known is nil.
+    /// Type, label, UUIDs and attributes. The partition UUID is nil if it derives from a root hash
+    /// that is not known.
     pub identity: Identity,
-    /// Its number in the table, from 0.
+    /// The number in the table, from 0.
     pub number: u32,
-    /// The definition; `None` if there is none.
+    /// The file of the definition; `None` if the partition has no definition.
     pub file: Option<PathBuf>,
     /// The drop-ins of the definition.
     pub drop_ins: Vec<PathBuf>,
-    /// Where it starts, in bytes.
+    /// The start of the partition, in bytes.
     pub offset: u64,
-    /// Its size before, in bytes; 0 if it was not there.
+    /// The size before the run, in bytes; 0 for a new partition.
     pub old_size: u64,
-    /// Its size in bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// The free room behind it before, in bytes.
+    /// The free space after the partition before the run, in bytes.
     pub old_padding: u64,
-    /// The free room behind it in bytes.
+    /// The free space after the partition, in bytes.
     pub padding: u64,
-    /// What became of it.
+    /// What the run did to the partition.
     pub activity: Activity,
-    /// Its part in dm-verity.
+    /// The role in dm-verity.
     pub verity: Verity,
-    /// The root hash, if this run found it.
+    /// The root hash, if this run computed it or used it for a signature.
     pub root_hash: Option<[u8; 32]>,
-    /// The file of its own that it has with `--split`.
+    /// The separate file for the partition with `--split`.
     pub split: Option<PathBuf>,
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The partitions, in the order of the disk; `None` if there was no image to tell of.
+    /// The partitions, in the order of the disk; `None` if the run had no image.
     pub rows: Option<Vec<PartitionResult>>,
 }

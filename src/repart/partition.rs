@@ -1,4 +1,4 @@
-//! The partitions of an image: those that are defined and those that are there.
+//! The partitions of an image, defined and existing.
 
 use uuid::Uuid;
 
@@ -9,26 +9,26 @@ use crate::gpt::{self, PartitionType};
 use crate::name::HostPath;
 use crate::seed::Seed;
 
-/// A partition that is defined, or is there, or both.
+/// A partition that is defined, exists, or both.
 #[derive(Debug, Clone)]
 pub(super) struct Partition {
-    /// What it was made of; `None` for one that nothing defines.
+    /// The definition; `None` for an existing partition that nothing defines.
     pub(super) definition: Option<Definition>,
-    /// What is there: its number, from 0, and its entry.
+    /// The number of the existing partition, from 0, and its table entry.
     pub(super) existing: Option<(u32, gpt::Partition)>,
-    /// Whether another run makes it.
+    /// Whether the partition is left to another run.
     pub(super) deferred: bool,
-    /// Whether it is there and can't grow as it should, and so stays as it is.
+    /// Whether the partition exists, can't grow as defined, and so is left as it is.
     pub(super) left_alone: bool,
 }
 
 impl Partition {
-    /// Whether it is to be made by this run.
+    /// Returns whether this run creates the partition.
     pub(super) fn is_new(&self) -> bool {
         self.existing.is_none() && !self.deferred
     }
 
-    /// What it is for.
+    /// Returns the type, that of the definition if there is one.
     pub(super) fn partition_type(&self) -> PartitionType {
         match (&self.definition, &self.existing) {
             (Some(definition), _) => definition.partition.partition_type,
@@ -37,7 +37,7 @@ impl Partition {
         }
     }
 
-    /// What an error calls it.
+    /// Returns the name for messages: the definition file, or else the type.
     pub(super) fn name(&self) -> String {
         match self.definition.as_ref().and_then(|definition| definition.file.as_ref()) {
             Some(file) => HostPath(file).to_string(),
@@ -45,12 +45,13 @@ impl Partition {
         }
     }
 
-    /// What it was made of, if that still has a say.
+    /// Returns the definition, unless the partition is left alone.
     pub(super) fn managed(&self) -> Option<&Definition> {
         self.definition.as_ref().filter(|_| !self.left_alone)
     }
 
-    /// The id that it has whatever others have: that on the disk, or that of `UUID=`.
+    /// Returns the UUID that does not depend on other partitions: that of the existing partition,
+    /// or `UUID=`.
     fn fixed_uuid(&self) -> Option<Uuid> {
         let given = |uuid: &Uuid| !uuid.is_nil();
         let there = self.existing.as_ref().map(|(_, there)| there.uuid).filter(given);
@@ -62,14 +63,15 @@ impl Partition {
         self.managed().map_or(Verity::Off, |definition| definition.verity)
     }
 
-    /// The definitions that belong to one root hash have a key in common.
+    /// Returns the key that the partitions of one hash tree have in common (`VerityMatchKey=`).
     pub(super) fn match_key(&self) -> Option<&str> {
         self.managed()?.verity_match_key.as_deref()
     }
 }
 
-/// Brings together what is defined and what is there: an existing partition belongs to the first
-/// definition of its type that has none. What is not defined comes last, in the order of the table.
+/// Merges the definitions with the existing partitions: each existing partition is assigned to the
+/// first definition of its type that has none yet. Existing partitions without a definition come
+/// last, in the order of the table.
 pub(super) fn list(
     definitions: Vec<Definition>,
     existing: Vec<(u32, gpt::Partition)>,
@@ -100,8 +102,8 @@ pub(super) fn list(
     partitions
 }
 
-/// Gives every partition of a list its ids: those that are there keep theirs. A copied partition
-/// whose id is in use has a derived one.
+/// Returns the identity of each partition. Existing partitions keep their UUIDs. A partition copied
+/// from another image gets a derived UUID if its own is in use.
 pub(super) fn identities(seed: Seed, partitions: &[Partition]) -> Vec<Identity> {
     let mut used: Vec<_> = partitions.iter().filter_map(Partition::fixed_uuid).collect();
     let definitions: Vec<_> = partitions
@@ -136,15 +138,16 @@ pub(super) fn identities(seed: Seed, partitions: &[Partition]) -> Vec<Identity> 
         let of_root_hash = matches!(partition.verity(), Verity::Data | Verity::Hash);
         let has_uuid = partition.existing.as_ref().is_some_and(|(_, there)| !there.uuid.is_nil());
         if of_root_hash && !has_uuid && given.is_none() {
-            // It becomes a half of the root hash; other ids stay derived from this one.
+            // The UUID is set to half of the root hash later; other UUIDs stay derived from the
+            // present one.
             identity.uuid = Uuid::nil();
         }
     }
     identities
 }
 
-/// Returns the new partitions that do not have their regular ids since others have them, each with
-/// that id.
+/// Returns the new partitions that could not get their regular UUIDs because other partitions have
+/// them, each with that regular UUID.
 pub(super) fn displaced(
     seed: Seed,
     partitions: &[Partition],

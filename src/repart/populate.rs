@@ -1,5 +1,4 @@
-//! The tree of a partition: what `CopyFiles=`, `MakeDirectories=` and `MakeSymlinks=` make of the
-//! tree that is copied from.
+//! Populates the tree of a partition from `CopyFiles=`, `MakeDirectories=` and `MakeSymlinks=`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,46 +24,47 @@ use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
 use crate::tree::{InodeId, Kind, NameTaken, Tree, TreeMerge, Xattr};
 
-/// What is on these directories of a running system is of no use in an image.
+/// Directories whose content only matters to the running system, and is not copied.
 const TRANSIENT: [&[u8]; 6] = [b"proc", b"sys", b"dev", b"tmp", b"run", b"var/tmp"];
 
-/// What the root inode tells of its partition, for who mounts it to verify.
+/// Constraints on the partition that the root inode records, to be verified when mounting.
 pub(super) struct Validate {
     pub(super) labels: Vec<String>,
     pub(super) types: Vec<Uuid>,
     pub(super) mount_points: Vec<String>,
 }
 
-/// What a tree is made of.
+/// The inputs that a tree is populated from.
 pub(super) struct PopulateRequest<'a> {
     pub(super) definition: &'a Definition,
-    /// The root that is copied from.
+    /// The root that files are copied from.
     pub(super) copy_source: &'a Path,
-    /// Where the image is, or will be, without symlinks: it can't hold itself.
+    /// The path of the new or existing image, without symlinks: the image must not contain itself.
     pub(super) image: Option<PathBuf>,
-    /// The directories of a root file system that are left empty.
+    /// Directories of a root file system that are left empty.
     pub(super) empty_dirs: &'a [TreePath],
     pub(super) validate: Option<&'a Validate>,
-    /// The time of what is made; `None` for the newest of what is copied.
+    /// Timestamp of the inodes that are created; `None` for the newest copied timestamp.
     pub(super) epoch: Option<Timestamp>,
     pub(super) threads: NonZero<usize>,
-    /// Whether all names of an excluded file are excluded.
+    /// Whether all hard links of an excluded file are excluded.
     pub(super) excludes_by_inode: bool,
-    /// Whether FAT is spared all that it can't hold.
+    /// Whether FAT leaves out everything that it can't store.
     pub(super) vfat_leaves_out: bool,
 }
 
-/// A tree, and what there is to say of it.
+/// A populated tree with its warnings.
 pub(super) struct Populated {
     pub(super) tree: Tree,
     pub(super) warnings: Vec<Warning>,
     pub(super) subvolumes: Vec<disk::Subvolume>,
 }
 
-/// Makes the tree of a partition.
+/// Populates the tree of a partition.
 ///
 /// # Errors
-/// Those of reading the sources, and [`Error::Definition`] for lines that contradict each other.
+/// The errors of reading the sources, and [`Error::Definition`] for settings that contradict each
+/// other.
 pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
     let definition = request.definition;
     let mut work = Populator {
@@ -112,7 +112,7 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
                     warnings.push(Warning { path: Vec::new(), message });
                 }
             }
-            // Two definitions may name it that are merged.
+            // Merged definitions may both name it.
             Some(true) if subvolumes.iter().any(|other| other.path == *path) => {}
             Some(true) => subvolumes.push(disk::Subvolume {
                 path: path.clone(),
@@ -137,10 +137,10 @@ impl Subvolume {
     }
 }
 
-/// A path of a source that is left out.
+/// A path in the source that is excluded.
 struct Excluded {
     path: TreePath,
-    /// Whether the directory stays, with nothing in it.
+    /// Whether the directory itself is kept, and only its content is excluded.
     content: bool,
 }
 
@@ -151,20 +151,20 @@ impl Excluded {
     }
 }
 
-/// The device and number of an inode, and whether only what is in it is left out.
+/// Device and inode number, and whether only the content of the directory is excluded.
 type HiddenInodes = BTreeSet<(u64, u64, bool)>;
 
 struct Populator<'a> {
     request: &'a PopulateRequest<'a>,
     overlay: TreeMerge,
     warnings: Vec<Warning>,
-    /// Whether the root has the metadata of a directory that was copied.
+    /// Whether the root has already taken over the metadata of a copied directory.
     has_root: bool,
     hidden: HiddenInodes,
 }
 
 impl Populator<'_> {
-    /// Does what a line of `CopyFiles=` asks for.
+    /// Carries out a line of `CopyFiles=`.
     fn copy(&mut self, line: &CopyFiles) -> Result<()> {
         let PopulateRequest { definition, copy_source, .. } = self.request;
         let whole = |excluded: &(TreePath, bool), path: &[u8]| strip(path, &excluded.0).is_some();
@@ -203,7 +203,7 @@ impl Populator<'_> {
         self.warnings.push(Warning { path: path.to_vec(), message: message.into() });
     }
 
-    /// Copies what a directory has into another one.
+    /// Copies the content of a directory into the target directory.
     fn directory(&mut self, line: &CopyFiles, source: &[u8]) -> Result<()> {
         let excluded = self.request.excluded(line, source)?;
         let unknown = Mutex::new(BTreeMap::new());
@@ -240,7 +240,7 @@ impl Populator<'_> {
         self.overlay.merge(directory, &tree)
     }
 
-    /// Copies a file to a path where there is none.
+    /// Copies a file to a target path that must not exist.
     fn file(&mut self, line: &CopyFiles, source: &[u8], name: &[u8]) -> Result<()> {
         if self.image_within(source)?.is_some_and(|image| image == name) {
             return Err(self.holds_itself(line));
@@ -269,7 +269,8 @@ impl Populator<'_> {
         }
     }
 
-    /// Returns the path of the image in a directory of the source, if it is there.
+    /// Returns the path of the image relative to a directory of the source, if it is in that
+    /// directory.
     fn image_within(&self, source: &[u8]) -> Result<Option<TreePath>> {
         let PopulateRequest { copy_source, image: Some(image), .. } = self.request else {
             return Ok(None);
@@ -305,7 +306,8 @@ impl Populator<'_> {
         Ok((tree, warnings))
     }
 
-    /// Whether a path of the source is another name of what is excluded.
+    /// Returns whether a path in the source is a hard link of an excluded file, or an entry of a
+    /// directory whose content is excluded.
     fn hides(&self, path: &[u8]) -> io::Result<bool> {
         if self.hidden.is_empty() {
             return Ok(false);
@@ -338,14 +340,14 @@ impl Populator<'_> {
 }
 
 impl PopulateRequest<'_> {
-    /// What is left out of a directory that is copied.
+    /// Returns the paths to exclude from a directory that is copied.
     fn excluded(&self, line: &CopyFiles, source: &[u8]) -> Result<Vec<Excluded>> {
         let content_of = |path: TreePath| Excluded { path, content: true };
-        // What is copied from below one of them is wanted.
+        // A transient directory is not excluded if the source is a path in it.
         let is_above = |path: &[u8]| path != source && strip(source, path).is_some();
         let transient = TRANSIENT.into_iter().filter(|path| !is_above(path));
         let mut all: Vec<_> = transient.map(|path| content_of(path.to_vec())).collect();
-        // What is excluded as an inode is so under this path too.
+        // If exclusion is by inode, `hides` covers these paths.
         let by_path = self.definition.exclude_files.iter().filter(|_| !self.excludes_by_inode);
         for (path, content) in by_path {
             if let Some(path) = resolve_directory(self.copy_source, path)? {
@@ -366,7 +368,7 @@ impl PopulateRequest<'_> {
         Ok(all)
     }
 
-    /// Leaves out what FAT can't hold and does without.
+    /// Leaves out files that FAT can't store and does not need.
     fn leave_out(&self, tree: Tree) -> Result<(Tree, Vec<Warning>)> {
         let locate = |target: &[u8]| {
             let target = target.strip_prefix(b"/")?;
@@ -381,7 +383,8 @@ impl PopulateRequest<'_> {
         matches!(self.definition.partition.partition_type, PartitionType::Of(Role::Root, _))
     }
 
-    /// The inodes that are left out under any name, if systemd-repart is to be followed in that.
+    /// Returns the inodes that are excluded under any name, if exclusion is by inode as in
+    /// systemd-repart.
     fn hidden_inodes(&self) -> Result<HiddenInodes> {
         let mut hidden = HiddenInodes::new();
         if !self.excludes_by_inode {

@@ -1,4 +1,5 @@
-//! Finds files of another root: symlinks lead to where they would there, and never out of it.
+//! Resolves paths within a root: symlinks are followed as they would be there, and never lead out
+//! of it.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -12,13 +13,14 @@ use rustix::fs::{Mode, OFlags};
 use super::TreePath;
 use crate::error::{Error, Result};
 
-/// How many symlinks the way to a file may lead over, as in Linux.
+/// Maximum number of symlinks in the resolution of a path, as in Linux.
 const SYMLINKS_MAX: usize = 40;
 
-/// Finds the path in the root, without symlinks, that a path leads to; `None` if there is nothing.
+/// Returns the path in the root, without symlinks, that `path` resolves to; `None` if it does not
+/// exist.
 ///
 /// # Errors
-/// [`Error::Source`] if something on the way can't be read.
+/// [`Error::Source`] if a component of the path can't be read.
 pub(super) fn resolve(root: &Path, path: &[u8]) -> Result<Option<TreePath>> {
     let fail = |error: io::Error| Error::source(path, "cannot find it", error);
     let mut rest: VecDeque<Vec<u8>> = names(path).collect();
@@ -55,8 +57,8 @@ pub(super) fn resolve(root: &Path, path: &[u8]) -> Result<Option<TreePath>> {
     Ok(Some(found.join(&b'/')))
 }
 
-/// Finds the path of a name in the root whose directory is without symlinks; what the name stands
-/// for may itself be one. `None` if there is no such directory.
+/// Resolves the directory of a path, but not the last name, which may be a symlink. Returns `None`
+/// if the directory does not exist.
 pub(super) fn resolve_directory(root: &Path, path: &[u8]) -> Result<Option<TreePath>> {
     let mut names: Vec<_> = names(path).collect();
     let Some(last) = names.pop() else { return Ok(Some(TreePath::new())) };
@@ -64,14 +66,14 @@ pub(super) fn resolve_directory(root: &Path, path: &[u8]) -> Result<Option<TreeP
     Ok(directory.map(|directory| join(&directory, &last)))
 }
 
-/// Opens the file that a path leads to, and tells where on this machine it is.
+/// Opens the file that `path` resolves to, and returns its path on the host.
 ///
 /// # Errors
-/// [`Error::Source`] if there is none, or it can't be read.
+/// [`Error::Source`] if the file does not exist or can't be read.
 pub(super) fn open(root: &Path, path: &[u8]) -> Result<(File, PathBuf)> {
     let missing = || Error::source(path, "cannot open", rustix::io::Errno::NOENT);
     let path = beneath(root, &resolve(root, path)?.ok_or_else(missing)?);
-    // A FIFO without a writer does not keep the caller waiting.
+    // Opening a FIFO without a writer does not block.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     match rustix::fs::open(&path, flags, Mode::empty()) {
         Ok(file) => Ok((file.into(), path)),
@@ -79,22 +81,22 @@ pub(super) fn open(root: &Path, path: &[u8]) -> Result<(File, PathBuf)> {
     }
 }
 
-/// Reads the text that a path leads to; `None` if there is nothing.
+/// Reads the text file that `path` resolves to; `None` if it does not exist.
 ///
 /// # Errors
-/// [`Error::Source`] if it can't be read, or is not UTF-8.
+/// [`Error::Source`] if the file can't be read or is not UTF-8.
 pub(super) fn read_text(root: &Path, path: &[u8]) -> Result<Option<String>> {
     let Some(found) = resolve(root, path)? else { return Ok(None) };
     let text = fs::read_to_string(beneath(root, &found));
     text.map(Some).map_err(|error| Error::source(path, "cannot read", error))
 }
 
-/// The path on this machine of one in the root.
+/// Returns the path on the host of a path in the root.
 pub(super) fn beneath(root: &Path, path: &[u8]) -> PathBuf {
     root.join(OsStr::from_bytes(path))
 }
 
-/// A path in a directory.
+/// Returns the path of `rest` in `directory`.
 pub(super) fn join(directory: &[u8], rest: &[u8]) -> TreePath {
     match (directory, rest) {
         (b"", path) | (path, b"") => path.to_vec(),
@@ -102,7 +104,8 @@ pub(super) fn join(directory: &[u8], rest: &[u8]) -> TreePath {
     }
 }
 
-/// What remains of a path beneath a directory; empty for the directory itself.
+/// Returns `path` relative to `directory`; empty for the directory itself, `None` for a path
+/// outside of it.
 pub(super) fn strip<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
     match (directory, path.strip_prefix(directory)?) {
         (_, []) => Some(&[]),
@@ -111,7 +114,7 @@ pub(super) fn strip<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// The directory of a path, and the name in it; `None` for the root.
+/// Splits a path into its directory and its last name; `None` for the root.
 pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(slash) => Some((&path[..slash], &path[slash + 1..])),

@@ -1,4 +1,4 @@
-//! The way from definitions to an image.
+//! Runs repart: turns definitions into an image.
 
 use std::fmt::Display;
 
@@ -26,26 +26,26 @@ use crate::size::{round_down, round_up};
 use crate::tree::{HoleScan, HoleScanOptions, scan_holes};
 use crate::verity;
 
-/// Takes what a run has to say while it goes on, a line each.
+/// Callback for the messages of a run, each of one line.
 pub type Report<'a> = &'a dyn Fn(&dyn Display);
 
-/// Makes or extends an image.
+/// Creates or extends an image.
 ///
-/// Everything is planned before a byte of a partition is written, and the partition table is
-/// written last. A new image appears whole or not at all. What is in an image already stays as it
-/// is, and if writing to it fails it has its old table.
+/// Everything is planned before any byte of a partition is written, and the partition table is
+/// written last. A new image appears completely or not at all. Existing partitions keep their
+/// content, and if writing to an existing image fails, it still has its old table.
 ///
 /// # Errors
-/// [`Definition`](crate::Error::Definition) for definitions that can't be done,
-/// [`Label`](crate::Error::Label) for an image whose partition table is not one to work with,
-/// [`TooSmall`](crate::Error::TooSmall) if the partitions do not fit, and those of the formats and
-/// of input and output.
+/// [`Definition`](crate::Error::Definition) for definitions that can't be carried out,
+/// [`Label`](crate::Error::Label) for an image whose partition table can't be used,
+/// [`TooSmall`](crate::Error::TooSmall) if the partitions do not fit, and the errors of the formats
+/// and of input and output.
 pub fn run(definitions: Vec<Definition>, options: &Options, report: Report<'_>) -> Result<Outcome> {
     prepare(definitions, options, report)?.finish()
 }
 
-/// A run that has written all contents. Without [`PreparedRun::finish`] a new image has no name, and one
-/// that was there has its old partition table.
+/// A run that has written all contents. Until [`PreparedRun::finish`], a new image has no name, and
+/// an existing image has its old partition table.
 #[derive(Debug)]
 pub struct PreparedRun {
     outcome: Outcome,
@@ -53,27 +53,28 @@ pub struct PreparedRun {
 }
 
 impl PreparedRun {
-    /// What will be there.
+    /// Returns the result that the run will have once it is finished.
     #[must_use]
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// Does what is left.
+    /// Writes the partition table and gives new files their names.
     ///
     /// # Errors
-    /// [`Output`](crate::Error::Output) if that can't be written, [`Parameter`](crate::Error::Parameter) if
-    /// by now there is a file that would be replaced.
+    /// [`Output`](crate::Error::Output) if writing fails, [`Parameter`](crate::Error::Parameter) if
+    /// a file that would be replaced has appeared in the meantime.
     pub fn finish(self) -> Result<Outcome> {
         self.completion.map_or(Ok(()), Completion::finish)?;
         Ok(self.outcome)
     }
 }
 
-/// Does all of a [`run`] but the last step, so that a caller can tell of it before.
+/// Does everything that [`run`] does except the last step, so that the caller can report the result
+/// before.
 ///
 /// # Errors
-/// As [`run`].
+/// The same as [`run`].
 pub fn prepare(
     definitions: Vec<Definition>,
     options: &Options,
@@ -107,7 +108,7 @@ pub fn prepare(
     let candidates = context.candidates(&sizes);
     let least = place::minimal_size(grain, sector_size, &candidates);
 
-    // Without an image there is nothing else to do.
+    // Without an image, the size is the only result.
     if options.size == Size::Auto || image.is_none() {
         let text = format_bytes(least);
         report(&format_args!("Automatically determined minimal disk image size as {text}."));
@@ -160,16 +161,16 @@ pub fn prepare(
     Ok(PreparedRun { outcome, completion })
 }
 
-/// A partition in its place.
+/// A partition with its place on the disk.
 pub(super) struct Placed {
-    /// Its position in the list.
+    /// Index of the partition in the list.
     pub(super) at: usize,
     pub(super) row: PartitionResult,
-    /// The size of its content in bytes, if the partition's follows from that.
+    /// The size of the content in bytes, if the size of the partition depends on it.
     pub(super) content_size: Option<u64>,
 }
 
-/// Refuses what can't be done for a partition that is to be made.
+/// Rejects a definition of a new partition that can't be carried out.
 fn refuse(partition: &Partition) -> Result<()> {
     let Some(definition) = partition.definition.as_ref().filter(|_| partition.is_new()) else {
         return Ok(());
@@ -201,7 +202,7 @@ fn refuse(partition: &Partition) -> Result<()> {
     }
 }
 
-/// Refuses hash trees of data that is there already: they are made while that is written.
+/// Rejects new hash trees whose data partition exists: a tree is built while its data is written.
 fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
     let is_there = |key| {
         let mut others = partitions.iter().filter(|other| other.match_key() == key);
@@ -218,7 +219,7 @@ fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
     }
 }
 
-/// What stays the same during a run.
+/// The inputs that stay the same during a run.
 pub(super) struct Context<'a> {
     pub(super) partitions: &'a [Partition],
     pub(super) options: &'a Options,
@@ -226,19 +227,19 @@ pub(super) struct Context<'a> {
     pub(super) report: Report<'a>,
 }
 
-/// A tree with what is known of it.
+/// A populated tree with its scan.
 struct SourceTree {
     populated: super::populate::Populated,
     scan: HoleScan,
 }
 
 impl Context<'_> {
-    /// The seed, and what each partition is called.
+    /// Returns the seed, and the identities of all partitions.
     fn identities(&self) -> Result<(Seed, Vec<Identity>)> {
         let seed = match self.options.seed {
             Some(seed) => seed,
             None => {
-                // Labels do not depend on the seed, so any will do until there is one.
+                // Labels do not depend on the seed, so any seed will do here.
                 let any = Seed(Uuid::nil());
                 let identities = partition::identities(any, self.partitions);
                 let mut scans = Vec::new();
@@ -254,7 +255,7 @@ impl Context<'_> {
         Ok((seed, partition::identities(seed, self.partitions)))
     }
 
-    /// The tree of a partition that is made now or later, if it has one.
+    /// Returns the source tree of a new or deferred partition, if it has a tree.
     fn source(
         &self,
         at: usize,
@@ -265,7 +266,7 @@ impl Context<'_> {
         let partition = &self.partitions[at];
         let formatted =
             matches!(definition.format, Some(Format::Ext4 | Format::Btrfs | Format::Vfat));
-        // The content of one that waits matters only if its size follows from it.
+        // The content of a deferred partition only matters if its size depends on the content.
         let wanted = partition.is_new()
             || partition.existing.is_none() && definition.minimize != Minimize::Off;
         if !formatted || !wanted || definition.blocks.is_some() {
@@ -292,7 +293,7 @@ impl Context<'_> {
         Ok(Some(SourceTree { populated, scan }))
     }
 
-    /// What the root inode of a file system says of its partition.
+    /// Returns the constraints that the root inode of a file system records about its partition.
     fn validate(&self, at: usize, identities: &[Identity]) -> Validate {
         let key = self.partitions[at].match_key();
         let siblings = (0..self.partitions.len()).filter(|&other| {
@@ -312,7 +313,7 @@ impl Context<'_> {
         }
     }
 
-    /// The directories of a root file system that other partitions are mounted on.
+    /// Returns the directories of a root file system that other partitions are mounted on.
     fn mount_points_in(&self, at: usize) -> Vec<super::TreePath> {
         let is_root = |partition: &Partition| {
             matches!(partition.partition_type(), PartitionType::Of(Role::Root, _))
@@ -328,7 +329,7 @@ impl Context<'_> {
             .collect()
     }
 
-    /// What goes into each partition.
+    /// Returns the content of each partition.
     fn contents(&self, identities: &[Identity]) -> Result<Vec<Content>> {
         let mut contents = Vec::new();
         for (at, partition) in self.partitions.iter().enumerate() {
@@ -342,7 +343,7 @@ impl Context<'_> {
         Ok(contents)
     }
 
-    /// What goes into a partition that also does for the one that supplements it.
+    /// Returns the content of a partition merged with its supplement.
     fn merged(&self, at: usize, identities: &[Identity]) -> Result<Content> {
         let partition = &self.partitions[at];
         let supplement = self.supplement(at).and_then(|at| self.partitions[at].definition.as_ref());
@@ -354,7 +355,7 @@ impl Context<'_> {
         }
     }
 
-    /// The definition that supplements another one.
+    /// Returns the partition whose definition supplements that of partition `at`.
     fn supplement(&self, at: usize) -> Option<usize> {
         let name = self.partitions[at].definition.as_ref()?.file.as_ref()?.file_stem()?.to_str()?;
         self.partitions.iter().position(|other| {
@@ -396,7 +397,7 @@ impl Context<'_> {
         given.unwrap_or_else(|| self.size_rules.file_system_sector_size(definition))
     }
 
-    /// The sizes of contents in bytes, where the partition's follows from that.
+    /// Returns the content sizes in bytes, for partitions whose size depends on the content.
     fn sizes(&self, contents: &[Content]) -> Result<Vec<Option<u64>>> {
         let mut sizes = Vec::new();
         for (partition, content) in self.partitions.iter().zip(contents) {
@@ -418,27 +419,27 @@ impl Context<'_> {
                 && let Some(data) = self.sibling(at, Verity::Data)
                 && let Some(size) = sizes[data]
             {
-                // How large it is does not depend on the seed.
+                // The size of the hash tree does not depend on the seed.
                 sizes[at] = Some(self.verity(at, size, Seed(Uuid::nil())).hash_size()?);
             }
         }
         Ok(sizes)
     }
 
-    /// Whether the size of a partition follows from its content.
+    /// Returns whether the size of a partition depends on its content.
     pub(super) fn is_minimized(&self, at: usize) -> bool {
         let definition = self.partitions[at].definition.as_ref();
         definition.is_some_and(|one| one.minimize != Minimize::Off)
     }
 
-    /// The partition with another part in the same root hash.
+    /// Returns the partition of the same hash tree that has the role `part`.
     pub(super) fn sibling(&self, at: usize, part: Verity) -> Option<usize> {
         let key = self.partitions[at].match_key()?;
         let is_it = |other: &Partition| other.verity() == part && other.match_key() == Some(key);
         self.partitions.iter().position(is_it)
     }
 
-    /// How the hash tree in a partition is made, of so many bytes.
+    /// Returns the parameters of the hash tree in partition `hash` for `data_size` bytes of data.
     pub(super) fn verity(&self, hash: usize, data_size: u64, seed: Seed) -> verity::Parameters {
         let definition = self.partitions[hash].definition.as_ref();
         let sector_size = || {
@@ -448,7 +449,7 @@ impl Context<'_> {
         let given = |of: fn(&Definition) -> Option<u32>| definition.and_then(of);
         let data_block_size = given(|one| one.verity_data_block_size).unwrap_or_else(sector_size);
         verity::Parameters {
-            // Whole blocks are protected, and no file system has part of one at its end.
+            // Only whole blocks are protected. No file system ends with a partial block.
             data_size: round_down(data_size, data_block_size.into()),
             data_block_size,
             hash_block_size: given(|one| one.verity_hash_block_size).unwrap_or_else(sector_size),
@@ -457,7 +458,7 @@ impl Context<'_> {
         }
     }
 
-    /// What is to be placed, with the positions of the list.
+    /// Returns the candidates for placement, in the order of the list.
     fn candidates(&self, sizes: &[Option<u64>]) -> Vec<Candidate> {
         let keys: Vec<_> = self.partitions.iter().map(Partition::match_key).collect();
         let first = |key: &str| keys.iter().position(|other| *other == Some(key));
@@ -489,13 +490,13 @@ impl Context<'_> {
         candidates
     }
 
-    /// How much room a partition takes.
+    /// Returns how much space a partition requests.
     fn request(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> SpaceRequest {
         if self.partitions[at].existing.is_some() {
             return self.size_rules.existing(definition);
         }
         let mut request = self.size_rules.request(definition, sizes[at]);
-        // A hash tree has to do for the largest size that its data may get.
+        // A hash tree must be large enough for the largest size that its data can get.
         if definition.verity == Verity::Hash
             && definition.minimize == Minimize::Off
             && definition.partition.size.size_min.is_none()
@@ -512,7 +513,7 @@ impl Context<'_> {
         request
     }
 
-    /// What a partition takes that also does for the definition that supplements it.
+    /// Returns how much space a partition requests if it is merged with its supplement.
     fn merge(&self, at: usize, definition: &Definition, sizes: &[Option<u64>]) -> Option<Merge> {
         let supplement = self.supplement(at)?;
         let other = self.partitions[supplement].definition.as_ref()?;
@@ -522,7 +523,7 @@ impl Context<'_> {
     }
 }
 
-/// Where a partition is mounted by its type.
+/// Returns the default mount points of a partition type.
 fn mount_points(partition_type: PartitionType) -> impl Iterator<Item = &'static str> {
     let paths: &[&str] = match partition_type {
         PartitionType::Of(Role::Root, _) => &["/"],
@@ -538,7 +539,7 @@ fn mount_points(partition_type: PartitionType) -> impl Iterator<Item = &'static 
     paths.iter().copied()
 }
 
-/// How a partition is told of.
+/// Returns the result for a partition, before its content is written.
 fn partition_result(partition: &Partition, identity: &Identity, place: Place) -> PartitionResult {
     let definition = partition.managed();
     let old = partition.existing.as_ref().map(|(_, there)| there.size);

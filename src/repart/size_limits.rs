@@ -1,4 +1,4 @@
-//! How large a partition can be: what its definition says, and what its content needs.
+//! Size limits of partitions, from their definitions and their content.
 
 use super::{Definition, Format, Verity};
 use crate::disk::SizePolicy;
@@ -6,32 +6,32 @@ use crate::disk::place::{SizeRange, SpaceRequest};
 use crate::gpt::{PartitionType, Role, SectorSize};
 use crate::size::{KIB, MIB, round_up};
 
-/// The size of a partition that holds a signature.
+/// Size of a signature partition, in bytes.
 const SIGNATURE: u64 = 16 * KIB;
-/// What LUKS2 takes before and behind the data.
+/// Space that LUKS2 takes before and after the data, in bytes.
 const LUKS2: u64 = 32 * MIB;
-/// The least size of a partition that no least size is defined for.
+/// Default minimum size of a partition, in bytes.
 const DEFAULT: u64 = 10 * MIB;
-/// The least size of any partition.
+/// Minimum size of any partition, in bytes.
 const LEAST: u64 = 4 * KIB;
-/// Bytes in a sector of a file system where nothing is defined, whatever the disk has.
+/// Default sector size of file systems, in bytes, whatever the sector size of the disk.
 const FILE_SYSTEM_SECTOR: u32 = 4096;
-/// Bytes in a digest of a hash tree.
+/// Size of a digest in a hash tree, in bytes.
 const DIGEST: u64 = 32;
 
-/// What sizes depend on beside the definition.
+/// Inputs other than the definition that sizes depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct SizeRules {
-    /// What partitions start and end at multiples of: a power of two.
+    /// Alignment of the start and end of partitions, in bytes: a power of two.
     pub grain: u64,
-    /// Bytes in a sector of the disk.
+    /// Sector size of the disk.
     pub sector_size: SectorSize,
-    /// Those that were asked for with `--sector-size`, which file systems follow.
+    /// Sector size requested with `--sector-size`, which file systems follow.
     pub wanted_sector_size: Option<SectorSize>,
 }
 
 impl SizeRules {
-    /// Bytes in a sector of the partition's file system.
+    /// Returns the sector size of the partition's file system, in bytes.
     #[must_use]
     pub fn file_system_sector_size(&self, definition: &Definition) -> u32 {
         let wanted = self.wanted_sector_size.map(SectorSize::bytes);
@@ -39,24 +39,24 @@ impl SizeRules {
         size.max(self.sector_size.bytes())
     }
 
-    /// What a partition takes that is to be made, with `content` bytes of content if that is known
-    /// (`CopyBlocks=`, `Minimize=`).
+    /// Returns the space requested for a new partition. `content` is the size of its content in
+    /// bytes, if it is known (`CopyBlocks=`, `Minimize=`).
     #[must_use]
     pub fn request(&self, definition: &Definition, content: Option<u64>) -> SpaceRequest {
         self.bounded(definition, &definition.partition.size, self.content(definition, content))
     }
 
-    /// What a partition takes that exists, and has its content.
+    /// Returns the space requested for an existing partition, which keeps its content.
     #[must_use]
     pub fn existing(&self, definition: &Definition) -> SpaceRequest {
         self.bounded(definition, &definition.partition.size, 0)
     }
 
-    /// What a partition takes that also does for its supplement, to be made (with `content` as in
-    /// [`SizeRules::request`]) or existing.
+    /// Returns the space requested for a partition merged with its supplement. The partition is new
+    /// (with `content` as in [`SizeRules::request`]) or, with `exists`, existing.
     ///
-    /// As in systemd-repart 262, a least size or padding counts only if the supplement has one too,
-    /// or the partition itself has none.
+    /// As in systemd-repart 262, a minimum size counts only if the supplement has one, and a
+    /// minimum padding only if both have one.
     #[must_use]
     pub fn merged(
         &self,
@@ -101,20 +101,20 @@ impl SizeRules {
         SpaceRequest { size, padding, weight, padding_weight }
     }
 
-    /// The least size that a definition gives a partition, whatever is in it.
+    /// Returns the minimum size that a definition gives a partition, whatever its content.
     #[must_use]
     pub fn size_min(&self, definition: &Definition) -> u64 {
         self.defined(definition, &definition.partition.size)
     }
 
     fn defined(&self, definition: &Definition, room: &SizePolicy) -> u64 {
-        // What can't be written to is of no use beyond its content.
+        // Read-only content has no use for more space than it takes.
         let read_only = definition.verity != Verity::Off || is_read_only(definition);
         let default = if read_only { 1 } else { DEFAULT };
         round_up(room.size_min.unwrap_or(default), self.grain).max(LEAST)
     }
 
-    /// The least size for the content of a partition.
+    /// Returns the minimum size for the content of a partition, with the space that LUKS2 takes.
     fn content(&self, definition: &Definition, content: Option<u64>) -> u64 {
         let encrypted = definition.encrypt.is_some();
         let file_system = content.or_else(|| {
@@ -125,7 +125,7 @@ impl SizeRules {
         around.saturating_add(round_up(file_system.unwrap_or(0), self.grain))
     }
 
-    /// The least size of the file system in a partition, whatever is in it.
+    /// Returns the minimum size of the file system in a partition, whatever its content.
     #[must_use]
     pub fn least(&self, definition: &Definition) -> u64 {
         let is_boot = matches!(
@@ -135,7 +135,7 @@ impl SizeRules {
         match &definition.format {
             Some(Format::Ext4) => 32 * MIB,
             Some(Format::Btrfs) => 256 * MIB,
-            // FAT32, which needs 65,525 clusters.
+            // FAT32 needs 65,525 clusters.
             Some(Format::Vfat) if is_boot && self.file_system_sector_size(definition) >= 4096 => {
                 260 * MIB
             }
@@ -154,8 +154,8 @@ fn is_read_only(definition: &Definition) -> bool {
     matches!(&definition.format, Some(Format::Other(name)) if name == "erofs" || name == "squashfs")
 }
 
-/// The bytes that the hash tree of a partition of at most `data` bytes takes, with its superblock:
-/// the least size of a hash partition that no size is defined for.
+/// Returns the size of the hash tree for at most `data` bytes, in bytes, including its superblock:
+/// the minimum size of a hash partition without a defined size.
 ///
 /// Block sizes are powers of two from 512 to 4096.
 #[must_use]

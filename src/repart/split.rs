@@ -1,4 +1,4 @@
-//! A file for each partition.
+//! Separate files for partitions (`--split`).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,9 +16,10 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Destination, Output, emit};
 use crate::name::HostPath;
 
-/// The path of a partition's file: that of the image with the name of the split before `.raw`.
+/// Returns the path of the separate file of a partition: that of the image with the split name
+/// inserted before `.raw`.
 ///
-/// `None` if the definition wants no file.
+/// Returns `None` if the definition has `SplitName=-`.
 pub(super) fn path(
     image: &Path,
     definition: &Definition,
@@ -35,7 +36,8 @@ pub(super) fn path(
     Some(OsString::from_vec(path).into())
 }
 
-/// `%t` is the name of the type, `%T` its UUID, `%U` the partition's UUID, and `%n` its number.
+/// Expands `%t` to the name of the type, `%T` to its UUID, `%U` to the partition's UUID, and `%n`
+/// to its number.
 fn expand(template: &str, row: &PartitionResult) -> String {
     let identity = &row.identity;
     let mut text = String::new();
@@ -51,7 +53,7 @@ fn expand(template: &str, row: &PartitionResult) -> String {
             Some('U') => text += &identity.uuid.simple().to_string(),
             Some('n') => text += &row.number.to_string(),
             Some('%') => text.push('%'),
-            // The definition is read with what else there is.
+            // All other specifiers were expanded when the definition was read.
             Some(other) => text.extend(['%', other]),
             None => text.push('%'),
         }
@@ -59,7 +61,7 @@ fn expand(template: &str, row: &PartitionResult) -> String {
     text
 }
 
-/// Refuses two partitions with one file, and a file that is there.
+/// Rejects two partitions with the same file, and files that exist.
 pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
     let mut seen: Vec<&Path> = Vec::new();
     for path in paths {
@@ -82,10 +84,11 @@ pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes a text takes that is followed by NUL.
+/// Returns the length of the text in a partition: up to its last byte that is not NUL, within the
+/// first MiB.
 ///
 /// # Errors
-/// [`Error::Parameter`] if there is none.
+/// [`Error::Parameter`] if all of these bytes are NUL.
 pub(super) fn text_size(image: &File, start: u64, size: u64) -> Result<u64> {
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(1 << 20)];
     let unreadable = |error| Error::output("cannot read the image back", error);
@@ -100,7 +103,7 @@ pub(super) fn text_size(image: &File, start: u64, size: u64) -> Result<u64> {
     })
 }
 
-/// Copies bytes of the image to a file of their own, which has no name yet; holes stay holes.
+/// Copies `range` of the image to a separate file, which has no name yet; holes stay holes.
 pub(super) fn copy(
     image: &File,
     range: Range<u64>,

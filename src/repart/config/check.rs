@@ -1,4 +1,4 @@
-//! Which settings go together, and what follows from them.
+//! Checks that the settings of a definition are consistent, and resolves its defaults.
 
 use super::settings::Draft;
 use super::{Context, Location};
@@ -7,7 +7,7 @@ use crate::gpt::{Attributes, PartitionType, Role};
 use crate::repart::{Definition, Format, Minimize, Verity};
 use crate::report::Warning;
 
-/// Settles all definitions.
+/// Resolves all definitions that the filter selects.
 pub(super) fn resolve_all(
     drafts: Vec<Draft>,
     context: &Context,
@@ -15,7 +15,7 @@ pub(super) fn resolve_all(
 ) -> Result<Vec<Definition>> {
     let mut definitions = Vec::new();
     for draft in drafts {
-        // One that does not count may be wrong, as long as its type is known.
+        // A definition that the filter excludes may contain errors, as long as its type is known.
         if draft.typed && !context.filter.takes(draft.definition.partition.partition_type) {
             continue;
         }
@@ -24,7 +24,7 @@ pub(super) fn resolve_all(
     Ok(definitions)
 }
 
-/// Settles one definition.
+/// Resolves the defaults of a definition and checks it.
 fn resolve(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> Result<Definition> {
     let file = draft.file.clone();
     let at = Location { file: &file, line: 0 };
@@ -64,7 +64,7 @@ fn resolve(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> 
     Ok(draft.definition)
 }
 
-/// The format that is asked for, here or by the environment.
+/// Returns the format given by `Format=` or by the environment, which takes precedence.
 fn format(draft: &Draft, context: &Context) -> Option<String> {
     let overrides = &context.overrides;
     let given = draft.format.as_ref().map(|given| overrides.all.as_ref().unwrap_or(given));
@@ -72,7 +72,7 @@ fn format(draft: &Draft, context: &Context) -> Option<String> {
     designator.and_then(|name| overrides.designators.get(name)).or(given).cloned()
 }
 
-/// What variables of the environment call the use of a partition.
+/// Returns the designator of a partition type, as used in environment variables.
 pub(in crate::repart) fn designator(partition_type: PartitionType) -> Option<&'static str> {
     Some(match partition_type {
         PartitionType::Of(Role::Root, _) => "root",
@@ -186,7 +186,7 @@ fn check_sizes(one: &Definition) -> Result<()> {
     Ok(())
 }
 
-/// The attributes in the table.
+/// Returns the attributes of the table entry.
 fn attributes(
     draft: &Draft,
     context: &Context,
@@ -227,12 +227,12 @@ fn attributes(
     attributes
 }
 
-/// Which attributes mean something to a type.
+/// Attributes that a partition type supports.
 struct Supported {
     no_auto: bool,
     read_only: bool,
     grow: bool,
-    /// Whether it holds a hash tree or a signature.
+    /// Whether the type is that of a hash tree or a signature.
     hash: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which files definitions are in.
+//! Finds definition files and their drop-ins.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,9 +14,9 @@ use crate::repart::root_path::{beneath, resolve, resolve_directory};
 /// A configuration file.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
-    /// The directory as it was given, with the name.
+    /// The path of the file: the directory as it was given, and the name.
     pub(super) path: PathBuf,
-    /// The file itself, which symlinks may lead to.
+    /// The file that the path leads to, through symlinks if there are any.
     target: PathBuf,
 }
 
@@ -26,14 +26,14 @@ impl ConfigFile {
     }
 }
 
-/// A definition file with what is read after it.
+/// A definition file with its drop-ins.
 pub(super) struct DefinitionFile {
     pub(super) file: ConfigFile,
     pub(super) drop_ins: Vec<ConfigFile>,
 }
 
-/// Returns the definition files of directories, by name; of equal names that of the first
-/// directory. Symlinks stay in `root`.
+/// Returns the definition files in `directories`, sorted by name. Of files with the same name, only
+/// the one in the first directory counts. Symlinks are resolved within `root`.
 pub(super) fn find(directories: &[PathBuf], root: &Path) -> Result<Vec<DefinitionFile>> {
     let mut found = Vec::new();
     for (name, file) in named(directories, root)? {
@@ -47,12 +47,12 @@ pub(super) fn find(directories: &[PathBuf], root: &Path) -> Result<Vec<Definitio
     Ok(found)
 }
 
-/// Returns the `.conf` files of directories by name; `None` for one that masks others.
+/// Returns the `.conf` files in `directories` by name; `None` for a file that masks others.
 fn named(directories: &[PathBuf], root: &Path) -> Result<BTreeMap<OsString, Option<ConfigFile>>> {
     let mut files = BTreeMap::new();
     for directory in directories {
         for name in names(directory, root)? {
-            // As for systemd, hidden files are those of editors.
+            // Like systemd, ignore hidden files, which editors create.
             let is_hidden = name.as_bytes().starts_with(b".");
             if is_hidden || !name.as_bytes().ends_with(b".conf") || files.contains_key(&name) {
                 continue;
@@ -71,7 +71,7 @@ fn named(directories: &[PathBuf], root: &Path) -> Result<BTreeMap<OsString, Opti
     Ok(files)
 }
 
-/// Returns the names in a directory, in no order; none if the directory is missing.
+/// Returns the names in a directory, unsorted; empty if the directory is missing.
 fn names(directory: &Path, root: &Path) -> Result<Vec<OsString>> {
     let target = match node(directory, root)? {
         PathTarget::Directory(target) => target,
@@ -84,7 +84,7 @@ fn names(directory: &Path, root: &Path) -> Result<Vec<OsString>> {
     listing.map(|entry| Ok(entry.map_err(fail)?.file_name())).collect()
 }
 
-/// What a path leads to.
+/// The target of a path.
 enum PathTarget {
     Missing,
     /// `/dev/null` or an empty file.
@@ -93,16 +93,16 @@ enum PathTarget {
     Directory(PathBuf),
 }
 
-/// Finds what a path of this machine leads to.
+/// Returns the target of a path on the host, with symlinks resolved within `root`.
 ///
 /// # Errors
-/// [`Error::Definition`] for a symlink that leads nowhere, [`Error::Source`] for what can't be
-/// read: a definition that is passed over is a partition that is missing.
+/// [`Error::Definition`] for a dangling symlink, [`Error::Source`] for a file that can't be read:
+/// skipping a definition would silently omit its partition.
 fn node(path: &Path, root: &Path) -> Result<PathTarget> {
     let fail = |error| unreadable(path, error);
     let within = path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes();
     let of_root = |error| match error {
-        // Its path begins at the root.
+        // The path in the error is relative to the root.
         Error::Source { source, .. } => fail(source),
         error => error,
     };
@@ -115,7 +115,7 @@ fn node(path: &Path, root: &Path) -> Result<PathTarget> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(PathTarget::Missing),
         Err(error) => return Err(fail(error)),
     };
-    // There may be no devices in the root.
+    // `/dev/null` may not exist in the root.
     if link.as_deref() == Some(Path::new("/dev/null")) {
         return Ok(PathTarget::Masked);
     }

@@ -13,7 +13,7 @@ pub(super) struct Assignment {
 
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// The settings of the section `[Partition]`, the only one there is.
+/// Returns the settings in the `[Partition]` section, the only section that counts.
 pub(super) fn assignments(
     text: &[u8],
     at: Location<'_>,
@@ -76,8 +76,8 @@ enum Section {
     Other,
 }
 
-/// The lines without comments, those that end in a backslash joined with the next; each with the
-/// number of its last line.
+/// Returns the logical lines, without comments and with continuation lines joined. Each has the
+/// number of its last physical line.
 fn logical_lines(text: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let mut lines = Vec::new();

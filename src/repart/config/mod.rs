@@ -1,7 +1,7 @@
 //! Reads definitions from repart.d files.
 //!
-//! What is wrong in a way that systemd-repart overlooks gives a warning with the file and line,
-//! and the setting counts as not given; everything else is an error.
+//! An invalid setting that systemd-repart ignores is ignored too, with a warning that names the
+//! file and line. Everything else is an error.
 
 mod check;
 mod files;
@@ -24,32 +24,33 @@ use crate::gpt::{Architecture, PartitionType};
 use crate::report::Warning;
 use settings::Draft;
 
-/// What definitions are read with.
+/// The inputs for reading definitions.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Whose os-release and machine id specifiers stand for; `None` for those of the machine.
+    /// The root whose os-release and machine ID specifiers expand to; `None` for the root of the
+    /// host.
     pub root: Option<PathBuf>,
-    /// What `root` and the like mean.
+    /// The native architecture, which types such as `root` and the specifier `%a` refer to.
     pub native: Architecture,
-    /// What all types that belong to an architecture are turned into.
+    /// The architecture that replaces the architecture of all types, if any.
     pub architecture: Option<Architecture>,
-    /// What specifiers of the machine stand for.
+    /// The values of host specifiers.
     pub host: HostInfo,
-    /// Formats that are used instead of those in the files.
+    /// Formats that override those in the files.
     pub overrides: Overrides,
-    /// Which definitions count.
+    /// The definitions to read.
     pub filter: Filter,
-    /// Which faults of systemd-repart are wanted.
+    /// Bugs of systemd-repart to reproduce.
     pub compat: Compat,
 }
 
 impl Context {
-    /// The root whose os-release and machine id count.
+    /// Returns the root of os-release and the machine ID.
     fn root(&self) -> &Path {
         self.root.as_deref().unwrap_or(Path::new("/"))
     }
 
-    /// The type with a name or UUID.
+    /// Returns the type with a name or UUID.
     #[must_use]
     pub fn partition_type(&self, name: &str) -> Option<PartitionType> {
         match (types::parse(name, self.native)?, self.architecture) {
@@ -61,44 +62,44 @@ impl Context {
     }
 }
 
-/// What specifiers of the machine stand for. An image that has them is not the same elsewhere.
+/// Values of specifiers that depend on the host. An image that uses them can't be reproduced on
+/// another host.
 #[derive(Debug, Clone, Default)]
 pub struct HostInfo {
-    /// The boot id: `%b`.
+    /// The boot ID: `%b`.
     pub boot_id: Option<String>,
     /// The host name: `%H`, and `%l` without the domain.
     pub name: Option<String>,
     /// The pretty host name: `%q`.
     pub pretty_name: Option<String>,
-    /// The release of the kernel: `%v`.
+    /// The kernel release: `%v`.
     pub kernel: Option<String>,
 }
 
-/// Formats that are used instead of those in the files.
+/// Formats that override those in the files.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// Instead of every `Format=`.
+    /// Replaces every `Format=`.
     pub all: Option<String>,
-    /// For partitions by what they are for (`root`, `usr`, `esp`...), whether they have a `Format=`
-    /// or not.
+    /// Formats by designator (`root`, `usr`, `esp`...), for partitions with or without a `Format=`.
     pub designators: BTreeMap<String, String>,
 }
 
-/// Which faults of systemd-repart are wanted, for images that are the same as its own.
+/// Bugs of systemd-repart to reproduce, for images identical to those that it writes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Compat {
-    /// `GrowFileSystem=no` counts only with `ReadOnly=yes`.
+    /// `GrowFileSystem=no` is ignored unless the partition is read-only.
     pub grow: bool,
-    /// `Flags=` with a bit below 48 leaves a partition without any attribute.
+    /// `Flags=` with a bit below 48 clears all attributes of the partition.
     pub flags: bool,
 }
 
-/// Reads the definitions of directories, whose paths begin with `root`; symlinks do not lead out
-/// of that. Of files with the same name the first directory's counts; they are in the order of
-/// their names.
+/// Reads the definitions in `directories`, whose paths begin with `root`, in the order of their
+/// names. Of files with the same name, only the one in the first directory counts. Symlinks are
+/// resolved within `root`.
 ///
 /// # Errors
-/// [`Error::Definition`] for what is wrong in a file, [`Error::Source`] for what can't be read.
+/// [`Error::Definition`] for an error in a file, [`Error::Source`] for a file that can't be read.
 pub fn read(
     directories: &[PathBuf],
     root: &Path,
@@ -121,10 +122,10 @@ pub fn read(
     Ok((definitions, warnings))
 }
 
-/// Reads definitions from texts with the names of their files.
+/// Parses definitions from the names and texts of files.
 ///
 /// # Errors
-/// [`Error::Definition`] for what is wrong in one.
+/// [`Error::Definition`] for an error in a text.
 pub fn parse(
     files: &[(&str, String)],
     context: &Context,
@@ -141,11 +142,11 @@ pub fn parse(
     Ok((definitions, warnings))
 }
 
-/// Where something is written.
+/// A location in a definition file.
 #[derive(Debug, Clone, Copy)]
 struct Location<'a> {
     file: &'a Path,
-    /// From 1; 0 for the file as a whole.
+    /// The line, from 1; 0 for the file as a whole.
     line: u32,
 }
 

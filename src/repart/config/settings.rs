@@ -1,4 +1,4 @@
-//! What each setting means.
+//! Parses the settings of definitions.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use crate::report::Warning;
 pub(super) struct Draft {
     pub(super) definition: Definition,
     pub(super) file: PathBuf,
-    /// Whether there was a `Type=`.
+    /// Whether a `Type=` was read.
     pub(super) typed: bool,
     pub(super) format: Option<String>,
     pub(super) flags: u64,
@@ -48,7 +48,7 @@ impl Draft {
     }
 }
 
-/// Takes the settings of a file.
+/// Applies the settings of a file to `draft`.
 pub(super) fn take(
     draft: &mut Draft,
     file: &Path,
@@ -71,7 +71,7 @@ pub(super) fn take(
     Ok(())
 }
 
-/// A setting that is being taken.
+/// A setting that is being applied.
 struct Setting<'a> {
     draft: &'a mut Draft,
     key: &'a str,
@@ -81,11 +81,12 @@ struct Setting<'a> {
     warnings: &'a mut Vec<Warning>,
 }
 
-/// Why a value is not taken.
+/// The reason why a value is rejected.
 pub(super) enum Refusal {
-    /// What systemd-repart overlooks: a warning, and the value counts as not given.
+    /// An error that systemd-repart ignores: it is reported as a warning, and the setting is
+    /// ignored.
     Ignored(String),
-    /// What ends the run.
+    /// An error that ends the run.
     Fatal(Error),
 }
 
@@ -107,7 +108,7 @@ impl From<String> for Refusal {
     }
 }
 
-/// What comes of taking a value.
+/// The result of parsing or applying a value.
 pub(super) type SettingResult<T = ()> = Result<T, Refusal>;
 
 impl Setting<'_> {
@@ -178,7 +179,7 @@ impl Setting<'_> {
             "ExcludeFilesTarget" => {
                 self.excludes(|definition| &mut definition.exclude_files_target)
             }
-            // An empty value of these three adds nothing, and takes nothing away.
+            // An empty value of these three settings adds nothing, and does not reset the list.
             "MakeDirectories" => self.each(|setting, word| {
                 let path = setting.path(word)?;
                 setting.draft.definition.make_directories.push(path);
@@ -293,7 +294,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    /// A size in bytes, rounded to what every grain is a multiple of.
+    /// Parses a size in bytes, and rounds it to a multiple of 4096.
     fn size(&mut self, up: bool) -> Result<u64> {
         let size = values::size(self.value).ok_or_else(|| {
             self.at.error(
@@ -398,7 +399,7 @@ impl Setting<'_> {
             match flag {
                 "ro" => read_only = true,
                 "nodatacow" => nodatacow = true,
-                // The subvolume stays, with the flags that it has.
+                // The subvolume is kept with its present flags.
                 _ => {
                     self.warn(format!("a subvolume has no flag {flag:?}; {flags:?} is left out"));
                     return Ok(());
@@ -410,7 +411,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    /// Returns the two parts of a word of a list, of which the second may be missing.
+    /// Splits a word of a list into its two parts; the second is optional.
     fn two_parts(&mut self, word: &str) -> SettingResult<(String, Option<String>)> {
         let mut parts = Words::new(word.as_bytes(), PARTS);
         let first = parts.next().map_or(Ok(String::new()), text)?;
@@ -460,7 +461,7 @@ impl Setting<'_> {
         Ok(())
     }
 
-    /// The parts of the value, of which there may be fewer.
+    /// Splits the value into at most `N` parts.
     fn parts<const N: usize>(&self) -> SettingResult<[Option<String>; N]> {
         let mut words = Words::new(self.value.as_bytes(), QUOTED_PARTS);
         let mut parts = [const { None }; N];
@@ -473,8 +474,8 @@ impl Setting<'_> {
         }
     }
 
-    /// Takes each word of a list, up to the first that is malformed. One that is not taken does not
-    /// spoil the others.
+    /// Calls `take` for each word of a list, up to the first malformed word. A word that `take`
+    /// ignores does not affect the others.
     fn each(&mut self, mut take: impl FnMut(&mut Self, &str) -> SettingResult) -> SettingResult {
         for word in Words::new(self.value.as_bytes(), LIST) {
             let word = text(word)?;
@@ -509,14 +510,14 @@ impl Setting<'_> {
         self.path(text)
     }
 
-    /// An absolute path in its normal form, after specifiers were replaced.
+    /// Expands the specifiers of an absolute path and normalizes it.
     fn path(&mut self, text: &str) -> SettingResult<TreePath> {
         let text = self.expand(text, "")?;
         absolute(&text)
     }
 }
 
-/// An absolute path in its normal form.
+/// Normalizes an absolute path.
 fn absolute(text: &str) -> SettingResult<TreePath> {
     if !text.starts_with('/') {
         return Err("it is not an absolute path".into());
@@ -540,7 +541,7 @@ fn text(word: Result<Vec<u8>, Malformed>) -> SettingResult<String> {
     String::from_utf8(word).map_err(|_| "it is not UTF-8".into())
 }
 
-/// Sets a field to a value, if it is one.
+/// Sets `field` to `value` unless `value` is an error.
 fn put<T>(field: &mut T, value: SettingResult<T>) -> SettingResult {
     *field = value?;
     Ok(())

@@ -1,20 +1,20 @@
-//! What stands behind a percent sign.
+//! Expands specifiers.
 
 use super::Context;
 use super::settings::{Refusal, SettingResult};
 use crate::repart::root_path::read_text;
 
-/// A text with its specifiers replaced.
+/// A text with expanded specifiers.
 pub(super) struct Expanded {
     pub(super) text: String,
-    /// The specifiers that stand for something of the machine that builds.
+    /// The specifiers in the text that depend on the host.
     pub(super) of_host: Vec<char>,
 }
 
-/// Replaces specifiers, but leaves those in `kept`, and `%%` with them if there are any.
+/// Expands specifiers except those in `kept`. If `kept` is not empty, `%%` is kept too.
 ///
 /// # Errors
-/// Why it can't be done; what can't be read is fatal.
+/// The reason why a specifier can't be expanded; fatal if a file can't be read.
 pub(super) fn expand(text: &str, context: &Context, kept: &str) -> SettingResult<Expanded> {
     let mut expanded = Expanded { text: String::new(), of_host: Vec::new() };
     let mut rest = text.chars();
@@ -69,7 +69,7 @@ fn machine_id(context: &Context) -> SettingResult<String> {
     Ok(id.ok_or("the root has no machine id")?.simple().to_string())
 }
 
-/// A field of os-release; empty if it is not there.
+/// Returns the value of a field of os-release; empty if the field is missing.
 fn os_release(context: &Context, field: &str) -> SettingResult<String> {
     let root = context.root();
     let text = match read_text(root, b"etc/os-release")? {
@@ -87,7 +87,7 @@ fn os_release(context: &Context, field: &str) -> SettingResult<String> {
     Ok(value)
 }
 
-/// A value of a shell assignment.
+/// Removes the quotes and escapes from the value of a shell assignment.
 fn unquote(text: &str) -> String {
     let mut value = String::new();
     let mut quote = None;

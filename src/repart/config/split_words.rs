@@ -1,49 +1,49 @@
-//! Words with quotes and escapes, as systemd extracts them.
+//! Splits text into words with quotes and escapes, as systemd does.
 
-/// How words are separated and written.
+/// Syntax of words and separators.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Syntax {
     separators: &'static [u8],
-    /// Whether several separators count as one, and those at the ends are ignored.
+    /// Whether adjacent separators count as one, and leading and trailing separators are ignored.
     coalesce: bool,
-    /// Whether quotes are taken off.
+    /// Whether quotes are removed.
     unquote: bool,
     escapes: Escapes,
 }
 
-/// What a backslash does, in quotes of either kind too.
+/// Meaning of a backslash, inside and outside of quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escapes {
-    /// It is left out.
+    /// The backslash is removed.
     Any,
-    /// It begins an escape of C.
+    /// The backslash starts a C escape.
     C,
-    /// It is left out before a separator or another one, and an error elsewhere.
+    /// The backslash is removed before a separator or another backslash, and an error elsewhere.
     Separators,
 }
 
-/// Words between white space.
+/// Words separated by white space.
 pub(super) const LIST: Syntax =
     Syntax { separators: b" \t\n\r", coalesce: true, unquote: true, escapes: Escapes::Any };
-/// Parts of such a word, between colons.
+/// Parts of a word of a list, separated by colons.
 pub(super) const PARTS: Syntax =
     Syntax { separators: b":", coalesce: false, unquote: true, escapes: Escapes::Any };
-/// Parts of a value, between colons.
+/// Parts of a value, separated by colons, with C escapes.
 pub(super) const QUOTED_PARTS: Syntax = Syntax { escapes: Escapes::C, ..PARTS };
-/// Parts of a value in which quotes are characters like any other.
+/// Parts of a value, separated by colons, in which quotes have no special meaning.
 pub(super) const BARE_PARTS: Syntax = Syntax { unquote: false, ..QUOTED_PARTS };
-/// Options between commas.
+/// Options separated by commas.
 pub(super) const OPTIONS: Syntax =
     Syntax { separators: b",", coalesce: false, unquote: false, escapes: Escapes::Separators };
 
-/// A word with an open quote, or an invalid escape.
+/// Error for a word with an unclosed quote or an invalid escape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The words of a text, up to the first that is malformed.
+/// Iterator over the words of a text, which ends after the first malformed word.
 pub(super) struct Words<'a> {
     syntax: Syntax,
-    /// What was not extracted yet; `None` after the last word.
+    /// The text that is not split yet; `None` after the last word.
     rest: Option<&'a [u8]>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Words<'a> {
         Self { syntax, rest: Some(text) }
     }
 
-    /// Whether there is more than a separator after the last word that was extracted.
+    /// Returns whether any text remains after the last word and its separator.
     pub(super) fn has_more(&self) -> bool {
         self.rest.is_some_and(|rest| !rest.is_empty())
     }
@@ -101,8 +101,8 @@ impl Iterator for Words<'_> {
 }
 
 impl Escapes {
-    /// Adds what an escape stands for to a word; returns what comes after it, and `None` if it is
-    /// none. `text` begins after the backslash.
+    /// Appends the character of an escape to `word`. `text` starts after the backslash. Returns the
+    /// rest of the text, or `None` if the escape is invalid.
     fn take<'a>(self, text: &'a [u8], separators: &[u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
         let (first, rest) = text.split_first()?;
         match self {
@@ -114,7 +114,8 @@ impl Escapes {
     }
 }
 
-/// Adds what an escape of C stands for to a word; returns what comes after it.
+/// Appends the character of a C escape to `word`. Returns the rest of the text, or `None` if the
+/// escape is invalid.
 fn unescape<'a>(first: u8, rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     let number = |digits: &[u8], radix| {
         let text = std::str::from_utf8(digits).ok()?;

@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::values;
 use crate::gpt::{Architecture, PartitionType, Role};
 
-/// The type of a name or UUID. `root` and the like belong to the native architecture, and
-/// `root-secondary` and the like to the one that it can run besides.
+/// Returns the type with a name or UUID. `root` and similar names mean the native architecture,
+/// `root-secondary` and similar names the other architecture that it can run.
 #[must_use]
 pub(super) fn parse(name: &str, native: Architecture) -> Option<PartitionType> {
     if let Ok(guid) = name.parse::<Uuid>() {
@@ -18,7 +18,7 @@ pub(super) fn parse(name: &str, native: Architecture) -> Option<PartitionType> {
     plain.or_else(|| of_architecture(name, native))
 }
 
-/// The type of a UUID that systemd has a name for.
+/// Returns the type with a UUID; [`PartitionType::Other`] if systemd has no name for it.
 #[must_use]
 pub fn of(guid: Uuid) -> PartitionType {
     of_named(PartitionType::of(guid))
@@ -57,7 +57,7 @@ fn of_architecture(name: &str, native: Architecture) -> Option<PartitionType> {
     Some(PartitionType::Of(roles[part], architecture))
 }
 
-/// The other architecture whose programs one runs.
+/// Returns the other architecture whose programs `native` can run.
 fn secondary(native: Architecture) -> Option<Architecture> {
     use Architecture as A;
     Some(match native {

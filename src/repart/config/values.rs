@@ -1,8 +1,8 @@
-//! Values as systemd spells them.
+//! Parses values in systemd's syntax.
 
 use crate::gpt::Architecture;
 
-/// A boolean.
+/// Parses a boolean.
 #[must_use]
 pub fn boolean(text: &str) -> Option<bool> {
     match &*text.to_ascii_lowercase() {
@@ -12,11 +12,11 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Units of sizes, the largest first.
+/// Units of sizes, largest first.
 const UNITS: [(&str, u32); 8] =
     [("E", 60), ("P", 50), ("T", 40), ("G", 30), ("M", 20), ("K", 10), ("B", 0), ("", 0)];
 
-/// A size in bytes: numbers with units, each smaller than the one before, added up.
+/// Parses a size in bytes: numbers with units in decreasing order, which are added up.
 #[must_use]
 pub fn size(text: &str) -> Option<u64> {
     let mut rest = text.trim_start();
@@ -46,15 +46,16 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// What digits behind a point are of a unit, rounded down.
+/// Returns the value of fractional digits in bytes of a unit of `1 << shift` bytes, rounded down.
 fn fraction_of(digits: &str, shift: u32) -> u128 {
-    // More digits than these change no byte of the largest unit.
+    // Further digits do not change the number of bytes even for the largest unit.
     let digits = &digits[..digits.len().min(18)];
     let scale = digits.bytes().fold(1, |scale, _| scale * 10);
     digits.parse::<u128>().map_or(0, |value| (value << shift) / scale)
 }
 
-/// An integer: decimal, hexadecimal behind `0x`, octal behind `0o` or `0`, binary behind `0b`.
+/// Parses an unsigned integer: decimal, hexadecimal with `0x`, octal with `0o` or `0`, binary with
+/// `0b`.
 #[must_use]
 pub fn unsigned(text: &str) -> Option<u64> {
     let (digits, radix) = match text.as_bytes() {
@@ -68,7 +69,7 @@ pub fn unsigned(text: &str) -> Option<u64> {
     u64::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
-/// An architecture, by systemd's name or by the kernel's.
+/// Parses an architecture name of systemd or of the kernel.
 #[must_use]
 pub fn architecture(text: &str) -> Option<Architecture> {
     use Architecture as A;

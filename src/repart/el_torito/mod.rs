@@ -1,7 +1,7 @@
-//! A boot catalog, by which firmware boots the ESP when the image is on an optical medium.
+//! El Torito boot catalog, which lets firmware boot the ESP when the image is on an optical medium.
 //!
-//! It needs an empty ISO 9660 file system around it: five blocks between the partition table and
-//! the first partition.
+//! The catalog needs an empty ISO 9660 file system around it: five blocks between the partition
+//! table and the first partition.
 
 mod spec;
 
@@ -17,22 +17,22 @@ use spec::{
     TYPE_PRIMARY, TYPE_TERMINATOR, VolumeTime,
 };
 
-/// Where the blocks are in the image, in bytes.
+/// Offset of the blocks in the image, in bytes.
 pub const OFFSET: u64 = 16 * BLOCK as u64;
-/// How many bytes they have.
+/// Size of the blocks, in bytes.
 pub const SIZE: u64 = size_of::<Blocks>() as u64;
 
-/// The number of the block with the boot catalog.
+/// Number of the block with the boot catalog.
 const CATALOG: u32 = 19;
-/// The number of the block with the root directory.
+/// Number of the block with the root directory.
 const ROOT: u32 = 20;
 
-/// 1900-01-01 00:00:00, before which ISO 9660 has no times.
+/// 1900-01-01 00:00:00, the earliest time in ISO 9660.
 const EARLIEST: Timestamp = Timestamp::from_seconds(-2_208_988_800);
-/// 2156-01-01 00:00:00, from which on it has none.
+/// 2156-01-01 00:00:00, the end of the times in ISO 9660.
 const END: Timestamp = Timestamp::from_seconds(5_869_584_000);
 
-/// What the volume is called; may all be empty.
+/// Identifiers of the volume; each may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ElTorito {
     system: String,
@@ -40,7 +40,8 @@ pub struct ElTorito {
     publisher: String,
 }
 
-/// Letters of either case, digits, spaces and ``!"%&'()*+,-./:;<=>?_``.
+/// Checks that `value` has at most `len_max` characters, all of them letters of either case,
+/// digits, spaces or ``!"%&'()*+,-./:;<=>?_``.
 fn check(parameter: &'static str, value: &str, len_max: usize) -> Result<()> {
     let legal = |c: char| c.is_ascii_alphanumeric() || " !\"%&'()*+,-./:;<=>?_".contains(c);
     match value.chars().find(|&c| !legal(c)) {
@@ -69,11 +70,11 @@ fn refuse(rule: impl Into<String>, remedy: &str) -> Error {
 }
 
 impl ElTorito {
-    /// A catalog on a volume with these identifiers.
+    /// Creates a catalog on a volume with these identifiers.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a system or volume identifier of more than 32 characters, a
-    /// publisher identifier of more than 128, and characters that ISO 9660 has not.
+    /// publisher identifier of more than 128, and characters that ISO 9660 does not allow.
     pub fn new(system: &str, volume: &str, publisher: &str) -> Result<Self> {
         check("--el-torito-system", system, 32)?;
         check("--el-torito-volume", volume, 32)?;
@@ -82,12 +83,12 @@ impl ElTorito {
         Ok(Self { system, volume, publisher })
     }
 
-    /// The bytes at [`OFFSET`], from the epoch, where the ESP starts, and which bytes of the
-    /// image are between the partition table and the first that a partition can have.
+    /// Encodes the blocks at [`OFFSET`]. `esp` is the start of the ESP, and `free` the range
+    /// between the partition table and the first byte that a partition can use.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is no ESP, if it does not start at a block, if the blocks are
-    /// not free, or if the epoch is not in 1900 to 2155.
+    /// [`Error::Parameter`] if there is no ESP, if it does not start at a block boundary, if the
+    /// blocks are not free, or if the epoch is not in 1900 to 2155.
     pub fn blocks(&self, epoch: Timestamp, esp: Option<u64>, free: &Range<u64>) -> Result<Vec<u8>> {
         if free.start > OFFSET || free.end < OFFSET + SIZE {
             return Err(refuse(
@@ -151,7 +152,7 @@ impl ElTorito {
         primary.volume_set_identifier = padded("");
         primary.publisher_identifier = padded(&self.publisher);
         primary.data_preparer_identifier = padded("");
-        // So that the blocks are the same bytes whichever of the two programs wrote them.
+        // The same identifier as systemd-repart writes, so that the blocks are identical.
         primary.application_identifier = padded("SYSTEMD-REPART");
         primary.copyright_file_identifier = padded("");
         primary.abstract_file_identifier = padded("");
@@ -192,7 +193,7 @@ fn catalog(catalog: &mut spec::BootCatalog, load_rba: u32) {
     catalog.last.header_id = HEADER_FINAL;
 }
 
-/// A time in UTC, as a directory record and as a volume descriptor have it.
+/// Encodes a time in UTC for a directory record and for a volume descriptor.
 fn times(time: Timestamp) -> (RecordingTime, VolumeTime) {
     let (year, month, day) = civil(time.seconds.div_euclid(86_400));
     let second = u64::try_from(time.seconds.rem_euclid(86_400)).expect("a part of a day");

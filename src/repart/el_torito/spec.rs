@@ -1,12 +1,12 @@
-//! The blocks of ISO 9660 (ECMA-119) and of El Torito 1.0 (with the UEFI specification's platform)
-//! that a boot catalog needs, with the fields named as they are there.
+//! Blocks of ISO 9660 (ECMA-119) and El Torito 1.0 (with the platform of the UEFI specification)
+//! that a boot catalog needs. Fields are named as in the specifications.
 
 use zerocopy::{BigEndian, FromZeros, Immutable, IntoBytes, KnownLayout, LittleEndian, Unaligned};
 
 type Le16 = zerocopy::U16<LittleEndian>;
 type Le32 = zerocopy::U32<LittleEndian>;
 
-/// A logical block, in bytes.
+/// Size of a logical block, in bytes.
 pub(super) const BLOCK: usize = 2048;
 
 pub(super) const STANDARD_IDENTIFIER: [u8; 5] = *b"CD001";
@@ -15,7 +15,7 @@ pub(super) const TYPE_PRIMARY: u8 = 1;
 pub(super) const TYPE_TERMINATOR: u8 = 255;
 /// `file_flags` of a directory.
 pub(super) const DIRECTORY: u8 = 2;
-/// `boot_system_identifier` of El Torito; zeros follow.
+/// `boot_system_identifier` of El Torito, followed by zeros.
 pub(super) const EL_TORITO: &[u8; 23] = b"EL TORITO SPECIFICATION";
 /// `header_id` of the validation entry.
 pub(super) const HEADER_VALIDATION: u8 = 1;
@@ -23,10 +23,10 @@ pub(super) const HEADER_VALIDATION: u8 = 1;
 pub(super) const HEADER_FINAL: u8 = 0x91;
 /// `platform_id` of EFI.
 pub(super) const PLATFORM_EFI: u8 = 0xef;
-/// `boot_indicator` of what can be booted.
+/// `boot_indicator` of a bootable entry.
 pub(super) const BOOTABLE: u8 = 0x88;
 
-/// A number in both byte orders.
+/// A 16-bit number in both byte orders.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Both16 {
@@ -40,7 +40,7 @@ impl From<u16> for Both16 {
     }
 }
 
-/// A number in both byte orders.
+/// A 32-bit number in both byte orders.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Both32 {
@@ -58,24 +58,24 @@ impl From<u32> for Both32 {
 #[derive(Debug, Clone, Copy, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct RecordingTime {
-    /// Since 1900.
+    /// Years since 1900.
     pub years: u8,
     pub month: u8,
     pub day: u8,
     pub hour: u8,
     pub minute: u8,
     pub second: u8,
-    /// From UTC, in quarters of an hour.
+    /// Offset from UTC, in quarters of an hour.
     pub offset: u8,
 }
 
-/// A date and time of a volume descriptor, in digits.
+/// Date and time in a volume descriptor, in digits.
 #[derive(Debug, Clone, Copy, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct VolumeTime {
     /// Year (4), month, day, hour, minute, second and hundredths (2 each).
     pub digits: [u8; 16],
-    /// From UTC, in quarters of an hour.
+    /// Offset from UTC, in quarters of an hour.
     pub offset: u8,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct PrimaryVolumeDescriptor {
     pub reserved_2: [u8; 653],
 }
 
-/// The boot record volume descriptor that leads to the boot catalog.
+/// The boot record volume descriptor, which points to the boot catalog.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct BootRecord {
@@ -148,7 +148,7 @@ pub(super) struct BootRecord {
     pub boot_system_use: [u8; 1973],
 }
 
-/// The end of the volume descriptors.
+/// The volume descriptor set terminator.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Terminator {
@@ -166,12 +166,12 @@ pub(super) struct ValidationEntry {
     pub platform_id: u8,
     pub reserved: Le16,
     pub id_string: [u8; 24],
-    /// The 16-bit words of the entry add up to 0.
+    /// Checksum that makes the 16-bit words of the entry add up to 0.
     pub checksum: Le16,
     pub key: [u8; 2],
 }
 
-/// What is booted.
+/// The entry of the bootable partition.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct InitialEntry {
@@ -185,7 +185,7 @@ pub(super) struct InitialEntry {
     pub unused_2: [u8; 20],
 }
 
-/// A section of further entries.
+/// A section header, which further entries follow.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct SectionHeader {
@@ -205,7 +205,7 @@ pub(super) struct BootCatalog {
     pub unused: [u8; BLOCK - 96],
 }
 
-/// A directory that has nothing but itself and, as the parent, itself.
+/// A directory that contains only itself and its parent, which is itself.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct RootDirectory {
