@@ -1,4 +1,4 @@
-//! What the arguments of btrfs mean.
+//! Converts the command-line arguments of btrfs to options.
 
 use super::arguments::{BtrfsArgs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, RootFsArgs};
 use super::patterns::Patterns;
@@ -8,14 +8,14 @@ use crate::disk::{self, PathFilter, Subvolume};
 use crate::error::{Error, Result};
 use crate::size;
 
-/// Patterns of paths whose content is stored in another way.
+/// Path patterns that select how content is stored.
 pub(super) struct BtrfsPatterns {
     no_compress: Patterns,
     nodatacow: Patterns,
 }
 
 impl BtrfsPatterns {
-    /// Warns of each pattern that has matched no path.
+    /// Warns about each pattern that has not matched any path.
     pub(super) fn report_unmatched(&self) {
         self.no_compress.report_unmatched();
         self.nodatacow.report_unmatched();
@@ -23,7 +23,7 @@ impl BtrfsPatterns {
 }
 
 impl BtrfsArgs {
-    /// The patterns of all options that take some.
+    /// Parses the patterns of all options that take patterns.
     pub(super) fn patterns(&self) -> Result<BtrfsPatterns> {
         Ok(BtrfsPatterns {
             no_compress: Patterns::new("--no-compress", &self.no_compress)?,
@@ -77,7 +77,7 @@ impl BtrfsArgs {
         })
     }
 
-    /// Reports options that change nothing beside the others.
+    /// Warns about options that have no effect without other options.
     pub(super) fn report_without_effect(&self) {
         let is_compressed = self.compress.as_deref().is_some_and(|text| text != "none");
         if !self.no_compress.is_empty() && !is_compressed {
@@ -88,7 +88,7 @@ impl BtrfsArgs {
         }
     }
 
-    /// All options, and whether they were given.
+    /// Returns the names of all options, each with whether it was given.
     pub(super) fn given(&self) -> Vec<(&'static str, bool)> {
         vec![
             ("--btrfs-compat", self.btrfs_compat.is_some()),
@@ -144,7 +144,7 @@ fn filter(patterns: &Patterns) -> Option<PathFilter> {
     (!given.is_empty()).then(|| PathFilter::new(given, move |path| patterns.matches(path)))
 }
 
-/// Takes options from the end of the path, so that there may be colons in it.
+/// Parses a subvolume. Flags are taken from the end, so that the path may contain colons.
 fn subvolume(text: &str) -> Subvolume {
     let (mut path, mut read_only, mut nodatacow) = (text, false, false);
     loop {

@@ -1,4 +1,4 @@
-//! `detfs build`: from packages to an image, as a file says.
+//! `detfs build`: builds an image from a tree or from packages, as described in a file.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
     };
     let scratch = match &tree {
         Some(_) => None,
-        // What is not beside a file, a device say, has no room there for a tree.
+        // A tree can't be stored beside a device or another special file.
         None if fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file()) => {
             Some(Scratch::beside(&args.config, "build")?)
         }
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
         Command::Stage(arguments::Stage { command: StageCommand::Pacman(args) }) => Some(args),
         _ => None,
     });
-    // What the packages were told is the image's too, wherever it comes from.
+    // The image has the epoch of its packages, wherever that comes from.
     let epoch = match (source_date_epoch, stage) {
         (None, Some(args)) => Some(stage::epoch(args)?.into()),
         (epoch, _) => epoch,
@@ -97,7 +97,8 @@ pub(super) fn run(args: &Build) -> Result<()> {
     }
 }
 
-/// Whether a file asks for packages to be installed; not if it can't be read, which is told later.
+/// Returns whether a file has a `[stage]` table; false if the file can't be read, which is reported
+/// later.
 pub(super) fn stages(config: &Path) -> bool {
     read(config).is_ok_and(|recipe| recipe.stage.is_some())
 }
@@ -110,7 +111,7 @@ fn read(config: &Path) -> Result<BuildFile> {
         remedy: "see `detfs build --help`".into(),
     };
     if config.exists() && !config.is_file() {
-        // Whoever is not root reads it again in a namespace.
+        // Without root, the file is read again in a user namespace, so it can't be a pipe.
         return Err(fail(0, "it is no regular file".into()));
     }
     let text = text(config).map_err(|error| fail(0, error.to_string()))?;
@@ -120,7 +121,7 @@ fn read(config: &Path) -> Result<BuildFile> {
     })
 }
 
-/// What a table says, in the words of the command line, which is understood by one parser alone.
+/// Converts a table to command-line arguments, so that there is only one parser.
 struct ArgumentList<'a> {
     config: &'a Path,
 }
@@ -135,7 +136,7 @@ impl ArgumentList<'_> {
         }
     }
 
-    /// A path that is relative to the file.
+    /// Returns a path relative to the directory of the configuration.
     fn path(&self, value: &Value) -> Result<PathBuf> {
         match value.as_str() {
             Some("") => Err(self.fault("a path is empty".into())),
@@ -148,7 +149,7 @@ impl ArgumentList<'_> {
         }
     }
 
-    /// Makes sure that what is written is a file each, and not the configuration.
+    /// Checks that the output files differ from each other and from the configuration.
     fn differ(&self, written: &[(&str, Option<&PathBuf>)]) -> Result<()> {
         let mut files: Vec<(&str, &Path)> = vec![("the configuration", self.config)];
         for &(name, path) in written {
@@ -163,10 +164,10 @@ impl ArgumentList<'_> {
         Ok(())
     }
 
-    /// Whether the tree is made of what the lock says.
+    /// Returns whether the tree is built from the lock.
     fn is_locked(&self, stage: &Table) -> Result<bool> {
         let lock = stage.get("lock").map(|lock| self.path(lock)).transpose()?;
-        // One that has just been made by mktemp is none yet.
+        // An empty file, such as one created by mktemp, is not a lock yet.
         let there = match lock.map(fs::metadata).transpose() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(self.fault(format!("cannot look for the lock: {error}"))),
@@ -229,7 +230,7 @@ impl ArgumentList<'_> {
     }
 }
 
-/// An option by its long name.
+/// Returns the option with a long name.
 fn argument(subcommand: &[&str], key: &str) -> Option<Arg> {
     let mut command = Arguments::command();
     for name in subcommand {
@@ -238,7 +239,7 @@ fn argument(subcommand: &[&str], key: &str) -> Option<Arg> {
     command.get_arguments().find(|option| option.get_long() == Some(key)).cloned()
 }
 
-/// Whether an option takes a path.
+/// Returns whether an option takes a path.
 fn is_path(option: &Arg) -> bool {
     option.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }

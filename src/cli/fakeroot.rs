@@ -1,5 +1,5 @@
-//! Libraries that show an ordinary user the owners, modes and devices that a real root would have
-//! made: fakeroot and pseudo. They are preloaded and answer in place of the C library.
+//! Detects fakeroot and pseudo: preloaded libraries that stand in for the C library, and show an
+//! ordinary user the owners, modes and devices that root would have created.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -14,22 +14,22 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::error::{Error, Result};
 
-/// Names of the libraries start with these.
+/// Prefixes of the library names.
 const LIBRARIES: [&str; 2] = ["libfakeroot", "libpseudo"];
 
-/// How long a library may take to answer: it asks a server.
+/// Time limit for an answer of the library, which asks a server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Returns the library that fakes what this program sees of files, if there is one.
+/// Returns the library that fakes file metadata for this program, if there is one.
 ///
 /// # Errors
-/// [`Error::Parameter`] if the environment asks for one that is not loaded, as in a program that is
-/// linked statically, or does not answer: the image would have the owners and devices as they are
-/// on disk.
+/// [`Error::Parameter`] if the environment requests a library that is not loaded, as in a
+/// statically linked program, or that does not answer: the image would have the owners and devices
+/// that are on disk.
 pub(super) fn library() -> Result<Option<&'static str>> {
     let Some((parameter, library)) = asked_for() else { return Ok(None) };
     let fault = |rule: String, remedy: &str| Err(Error::parameter(parameter, rule, remedy));
-    // Before anything else: reading a file asks the library too.
+    // This must come first, because reading a file asks the library too.
     if !answers() {
         return fault(
             format!("{library} is asked for but its server does not answer"),
@@ -55,7 +55,7 @@ pub(super) fn library() -> Result<Option<&'static str>> {
     Ok(Some(library))
 }
 
-/// Returns the variable that asks for a library, and the start of the library's name.
+/// Returns the variable that requests a library, and the prefix of the library's name.
 fn asked_for() -> Option<(&'static str, &'static str)> {
     let preload = variable("LD_PRELOAD").unwrap_or_default();
     let preloaded = LIBRARIES.into_iter().find(|name| contains(preload.as_bytes(), name));
@@ -72,18 +72,19 @@ fn contains(text: &[u8], word: &str) -> bool {
     text.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
-/// Whether the library remembers a change. Without its server some calls wait for ever, and some
-/// show what is on disk.
+/// Returns whether the library remembers a change. Without its server, some calls block forever,
+/// and others return what is on disk.
 fn answers() -> bool {
     let (sender, receiver) = mpsc::channel();
     let requested =
         thread::Builder::new().spawn(move || sender.send(remembers().is_ok_and(|it| it)));
-    // Where no thread can be made, nothing waits for an answer.
+    // If no thread can be started, the library is not checked.
     requested.is_err() || receiver.recv_timeout(PATIENCE) == Ok(true)
 }
 
-/// Changes a file in memory as only root may. Permissions are none: on disk, libraries leave the
-/// owner's. Twice, for a library that got no answer may show anything.
+/// Sets the owner and mode of a file in memory as only root can, and returns whether they are
+/// reported back. The mode has no permissions, because on disk libraries keep those of the owner.
+/// The change is made twice, because a library that got no answer may report anything.
 fn remembers() -> io::Result<bool> {
     let file = File::from(memfd_create(c"detfs", MemfdFlags::CLOEXEC)?);
     for id in [1, 2] {

@@ -1,4 +1,4 @@
-//! The format of the image file, and names that promise another one.
+//! Format of the image file, and file names that suggest another format.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ pub(super) enum ImageFormat {
     Raw,
 }
 
-/// Extensions of other formats of disk images, of archives and of compressed files.
+/// Extensions of other disk image formats, archives and compressed files.
 const OTHERS: [&str; 27] = [
     "qcow", "qcow2", "qed", "vdi", "vhd", "vhdx", "vmdk", "ova", "ovf", "dmg", "hdd", "iso",
     "simg", "7z", "br", "bz2", "gz", "lz", "lz4", "lzma", "lzo", "tar", "tgz", "xz", "zip", "zst",
     "zstd",
 ];
 
-/// Refuses a name that promises something else than the bytes of a disk, unless those are asked for.
+/// Rejects a file name that suggests a format other than raw, unless a format is given.
 pub(super) fn check(out: &Path, format: Option<ImageFormat>) -> Result<()> {
     let extension = out.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
     match extension.filter(|extension| OTHERS.contains(&extension.as_str())) {

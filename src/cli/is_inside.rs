@@ -1,4 +1,4 @@
-//! Whether one place of the host is inside another.
+//! Checks whether a path is inside a directory.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Result;
 
-/// Whether a file with this path is, or would be, in a directory or anywhere below it.
+/// Returns whether an existing or new file with this path is in a directory or below it.
 ///
-/// Directories are told apart by what they are and not by their names, of which symlinks and `..`
-/// make many.
+/// Directories are compared by device and inode number, because symlinks and `..` give a directory
+/// many names.
 pub(super) fn is_inside(directory: &Path, file: &Path) -> Result<bool> {
     let outer = identity(&open(CWD, directory)?)?;
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -10,7 +10,7 @@ use crate::disk::image::{self, EspSource};
 use crate::error::Result;
 use crate::fat::Variant;
 
-/// Makes the image; `first` makes the tree that it is of, if that is not there yet.
+/// Builds the image; `first` creates the tree if it does not exist yet.
 pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
     let Mkimage { tree, out, source, outcome, normalize_args, .. } = args;
     values::only(args.fs, &args.ext4, &args.btrfs)?;

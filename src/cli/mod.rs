@@ -1,6 +1,7 @@
 //! The command line: the only part that reads the environment, prints, or draws progress.
 //!
-//! What was typed is in `arguments`, what it means in `meaning`; each subcommand has a file.
+//! Arguments are defined in `arguments` and converted in `values`; each subcommand has a file of
+//! its own.
 
 mod arguments;
 mod btrfs;
@@ -40,12 +41,13 @@ use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
 use terminal::{print, print_error, print_json, print_json_lines};
 
-/// Runs the program with its arguments, its own name first; gives its exit code: 0 if all went
-/// well, 1 for a difference that was asked for, 2 for wrong usage, 3 for input that can't be represented, 4 for input and output.
+/// Runs the program with its arguments, its own name first, and returns the exit code: 0 for
+/// success, 1 for a difference that a check was asked to find, 2 for wrong usage, 3 for input that
+/// can't be represented, 4 for input and output errors.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     signals::watch();
     let code = dispatch(arguments.into_iter().collect());
-    // What an interrupt has begun ends the program in its own way.
+    // If a signal is being handled, wait until it ends the program.
     uninterrupted(|| code)
 }
 
@@ -110,10 +112,10 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Whether the command stages packages. Refuses to work with a library for faked owners that does
-/// not answer, or where none can help.
+/// Returns whether the command stages packages. Rejects a library for faked owners that does not
+/// answer, and staging with such a library.
 fn stages(command: &Command) -> Result<bool> {
-    // Before any file is read.
+    // This must come before any file is read.
     let library = fakeroot::library()?;
     let stages = match command {
         Command::Stage(_) => true,
@@ -130,8 +132,8 @@ fn stages(command: &Command) -> Result<bool> {
     }
 }
 
-/// Prints why the program fails, unless it is interrupted, or its output is a pipe that was closed:
-/// then it ends as others do.
+/// Prints the reason of a failure, unless the program is interrupted. If its output is a closed
+/// pipe, the program ends by SIGPIPE, as other programs do.
 fn fail(error: &Error, print: fn(&dyn Display)) {
     if matches!(error, Error::Output { source, .. } if source.kind() == ErrorKind::BrokenPipe) {
         signals::end_by_closed_pipe();
@@ -143,7 +145,7 @@ fn done((): ()) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What is wrong with the arguments, on one line like every other error.
+/// Formats an error about the arguments on one line, like all other errors.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim);
@@ -153,23 +155,24 @@ fn one_line(error: &clap::Error) -> String {
     format!("{}; see --help", facts.join(" ").trim_start_matches("error: "))
 }
 
-/// SHA-256 in hexadecimal digits.
+/// Returns the SHA-256 of `bytes` in hexadecimal digits.
 fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The longest file of text that an option may name, in bytes: far more than anybody writes, and
-/// little enough to be understood as a whole.
+/// Maximum size of a text file named by an option, in bytes: far larger than hand-written files,
+/// and small enough to parse in memory.
 const TEXT_MAX: u64 = 4 << 20;
 
-/// The text of a file that an option names.
+/// Reads the text file named by an option.
 fn text_of(parameter: &'static str, path: &Path, remedy: &str) -> Result<String> {
     text(path).map_err(|error| {
         Error::parameter(parameter, format!("cannot read {}: {error}", HostPath(path)), remedy)
     })
 }
 
-/// Reads a regular file or a pipe of at most [`TEXT_MAX`] bytes. A device may never end.
+/// Reads a regular file or pipe of at most [`TEXT_MAX`] bytes. Devices are rejected because they
+/// may never end.
 fn text(path: &Path) -> io::Result<String> {
     let file = fs::File::open(path)?;
     let kind = file.metadata()?.file_type();
@@ -184,7 +187,7 @@ fn text(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Whether two paths lead to one place.
+/// Returns whether two paths lead to the same file.
 fn is_same(one: &Path, other: &Path) -> Result<bool> {
     let place = |path: &Path| {
         real(path).map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
@@ -192,7 +195,8 @@ fn is_same(one: &Path, other: &Path) -> Result<bool> {
     Ok(place(one)? == place(other)?)
 }
 
-/// Where files without a name are kept: there is more room than in a `/tmp` in memory.
+/// Returns the directory for unnamed temporary files: `TMPDIR`, or else `/var/tmp`, which has more
+/// space than a `/tmp` in memory.
 fn spool() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
     let variable = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());

@@ -1,4 +1,4 @@
-//! `detfs normalize`, and what other subcommands have of it.
+//! `detfs normalize`, and the normalization that other subcommands share.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,23 +20,23 @@ use crate::report::Warning;
 use crate::tree::Tree;
 use crate::tree::dir::{self, DirOptions};
 
-/// The rules that were asked for.
+/// The rules to apply to a tree.
 #[derive(Debug, Default)]
 pub(super) struct NormalizeRules {
     pub(super) profile: Option<Profile>,
     pub(super) rules: Rules,
     /// SHA-256 of the file that rules were added from.
     pub(super) digest: Option<String>,
-    /// What is said if no profile fits the tree.
+    /// Warning that no profile fits the tree.
     pub(super) warning: Option<Warning>,
 }
 
-/// What was typed about rules, as far as it can be understood before there is a tree. A file is read
-/// once: it may be a pipe.
+/// The arguments about rules, parsed as far as possible without a tree. A file is only read once,
+/// because it may be a pipe.
 #[derive(Debug)]
 pub(super) struct RequestedRules<'a> {
     args: &'a arguments::NormalizeArgs,
-    /// The profile that was named.
+    /// The profile, if it is named explicitly.
     profile: Option<Profile>,
     file: Option<(&'a Path, String)>,
 }
@@ -65,7 +65,7 @@ impl<'a> RequestedRules<'a> {
         Ok(requested)
     }
 
-    /// What that is for a tree.
+    /// Resolves the rules for a tree.
     pub(super) fn of(&self, tree: &Tree) -> Result<NormalizeRules> {
         let is_auto = self.args.normalize == AUTO;
         let profile = if is_auto { Profile::of(tree)? } else { self.profile };
@@ -79,7 +79,7 @@ impl<'a> RequestedRules<'a> {
         Ok(NormalizeRules { profile, rules: self.rules(profile)?, digest, warning })
     }
 
-    /// The rules of a profile with those of the file.
+    /// Returns the rules of a profile together with those of the file.
     fn rules(&self, profile: Option<Profile>) -> Result<Rules> {
         let rules = match &*self.args.normalize {
             NONE => Rules::none(),
@@ -99,7 +99,7 @@ pub(super) fn run(args: &Normalize) -> Result<ExitCode> {
     }
 }
 
-/// What is printed of a rule.
+/// JSON record of a rule.
 #[derive(Serialize)]
 struct RuleRecord<'a> {
     name: &'a str,
@@ -125,7 +125,7 @@ impl<'a> From<&'a Rule> for RuleRecord<'a> {
     }
 }
 
-/// Lists all built-in rules, or those of a profile with those of a file.
+/// Lists all built-in rules, or those of a profile together with those of a file.
 fn list(args: &Normalize) -> Result<ExitCode> {
     let requested = RequestedRules::read(&args.normalize_args)?;
     let rules: Vec<Rule> = match (&requested.file, requested.profile) {
@@ -136,19 +136,19 @@ fn list(args: &Normalize) -> Result<ExitCode> {
         let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
         print_json(&records)?;
     } else {
-        // A file of rules, to be changed and given back.
+        // The output is a file of rules, which can be edited and passed to --rules.
         let texts: Vec<_> = rules.iter().map(|rule| format!("{}\n", rule.text)).collect();
         print(&texts.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is printed of a check.
+/// JSON record of a check.
 #[derive(Serialize)]
 struct CheckRecord<'a> {
     profile: Option<Profile>,
     source_date_epoch: i64,
-    /// Whether the epoch was given, or is the newest time of the tree.
+    /// Whether the epoch was given or is the newest time in the tree.
     source_date_epoch_from: &'static str,
     fired: Vec<FiredRecord>,
     suspicions: Vec<FindingRecord<'a>>,
@@ -160,7 +160,7 @@ struct FindingRecord<'a> {
     why: &'a str,
 }
 
-/// Installed packages make thousands of files.
+/// Number of findings printed for each reason. Installed packages can cause thousands.
 const FINDINGS_SHOWN: usize = 10;
 
 fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
@@ -229,13 +229,14 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     Ok(if fires { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// What rules did, a line for each, with the first paths.
+/// Returns a line for each rule that fired, with the first paths.
 pub(super) fn lines(report: &Report, epoch: ValueOrigin) -> Vec<String> {
     let mut lines: Vec<_> = report
         .fired
         .iter()
         .map(|Fired { rule, verb, paths, .. }| {
-            // What is gone, all keys of a server among it, is named sooner than what was rewritten.
+            // More paths are listed for removed files, such as the keys of a server, than for
+            // rewritten files.
             let limit = if *verb == "remove" { 8 } else { 3 };
             let shown: Vec<_> =
                 paths.iter().take(limit).map(|path| Escaped(path).to_string()).collect();

@@ -1,4 +1,4 @@
-//! Patterns of paths, as an option gives them, which notice if they match nothing.
+//! Path patterns of command-line options, which record whether they have matched.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use super::print_error;
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 
-/// The patterns of one option. Clones share what was matched.
+/// The patterns of one option. Clones share the record of matches.
 #[derive(Debug, Clone)]
 pub(super) struct Patterns {
     option: &'static str,
@@ -24,12 +24,12 @@ impl Patterns {
         Ok(Self { option, globs, patterns: patterns.iter().map(unmatched).collect() })
     }
 
-    /// The patterns as they were given.
+    /// Returns the patterns as they were given.
     pub(super) fn given(&self) -> Vec<String> {
         self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect()
     }
 
-    /// Whether a path without a leading slash matches any of them.
+    /// Returns whether any of the patterns matches a path without a leading slash.
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         let mut numbers = Vec::new();
         self.globs.matching(path, &mut numbers);
@@ -45,8 +45,8 @@ impl Patterns {
         unmatched.map(|(pattern, _)| pattern.as_str())
     }
 
-    /// Warns of each pattern that has matched no path. This is not part of the manifest, since the
-    /// image does not depend on it.
+    /// Warns about each pattern that has not matched any path. The warnings are not part of the
+    /// manifest, because the image does not depend on them.
     pub(super) fn report_unmatched(&self) {
         for pattern in self.unmatched() {
             print_error(&format!(

@@ -1,4 +1,4 @@
-//! The way from a directory to an image, which all subcommands share.
+//! Pipeline from a directory to an image, shared by all subcommands that build images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ use crate::tree::Tree;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
 
-/// What must be done before there is a tree.
+/// Step that runs before the tree is read.
 pub(super) type First<'a> = &'a dyn Fn() -> Result<()>;
 
-/// What goes in and where it goes out.
+/// Inputs and outputs of a build.
 #[derive(Clone, Copy)]
 pub(super) struct Pipeline<'a> {
     pub(super) tree: &'a Path,
@@ -35,16 +35,16 @@ pub(super) struct Pipeline<'a> {
     pub(super) out: &'a Path,
     pub(super) source: &'a arguments::SourceArgs,
     pub(super) outcome: &'a arguments::OutputArgs,
-    /// Whether the tree becomes a btrfs.
+    /// Whether the tree is written to a btrfs.
     pub(super) btrfs: bool,
-    /// What the tree is normalised by, if it is.
+    /// How to normalize the tree, if it is normalized.
     pub(super) normalize_args: Option<&'a arguments::NormalizeArgs>,
-    /// Makes the tree if it is not there yet, once all else that was typed is understood.
+    /// Creates the tree if necessary, after all other arguments were checked.
     pub(super) first: Option<First<'a>>,
 }
 
 impl Pipeline<'_> {
-    /// Reads the tree, plans an image of it and writes that.
+    /// Reads the tree, plans an image of it and writes the image.
     pub(super) fn run(
         &self,
         architecture: Option<Architecture>,
@@ -90,7 +90,8 @@ impl Pipeline<'_> {
             .iter()
             .for_each(|line| print_error(line));
 
-        // Hashes take longer than all the rest: only who asks for them waits for them.
+        // Hashing takes longer than everything else, so only the hashes that are requested are
+        // computed.
         let wanted = self.outcome.json || manifest.is_some();
         let digests = if wanted { plan.ranges() } else { Vec::new() };
         let bar = progress::bar(plan.layout.size());
@@ -101,7 +102,7 @@ impl Pipeline<'_> {
         bar.iter().for_each(|bar| bar.finish_and_clear());
         let digests = emitted?;
         output.flush()?;
-        // A caller that learns of a failure must not find an image.
+        // The report comes first: a caller that sees a failure must not find an image.
         let manifest = self.report(&plan, &digests, manifest)?;
         publish([output].into_iter().chain(manifest))
     }
@@ -112,7 +113,7 @@ impl Pipeline<'_> {
         parameter: &'static str,
     ) -> Result<Option<(Tree, Vec<Warning>)>> {
         let Some(path) = self.beside else { return Ok(None) };
-        // Trees that can't be opened are found when they are read.
+        // Trees that can't be opened are reported when they are read.
         let is_inside =
             |inner: &Path, outer| is_inside::is_inside(outer, &inner.join("x")) == Ok(true);
         if is_inside(path, self.tree) || is_inside(self.tree, path) {
@@ -132,7 +133,8 @@ impl Pipeline<'_> {
         dir::read(path, &options).map(Some)
     }
 
-    /// Where the image and the manifest go, as far as that can be found wrong beforehand.
+    /// Returns the destinations of the image and the manifest, after checking whatever can be
+    /// checked in advance.
     fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
         let manifest = self.outcome.manifest.as_deref();
         let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
@@ -166,8 +168,8 @@ impl Pipeline<'_> {
                         "write it elsewhere",
                     ));
                 }
-                // A tree that can't be opened is found when it is read, and of one that holds a closed
-                // directory not all can be read.
+                // A tree that can't be opened is reported when it is read. If it contains a
+                // directory without access, not all of it can be read.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
                 Err(error) => {
                     let operation =
@@ -187,7 +189,7 @@ impl Pipeline<'_> {
         keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
     }
 
-    /// Prints what was made, and writes the manifest, which has no name yet.
+    /// Prints a report on the image and writes the manifest, which has no name yet.
     fn report(
         &self,
         plan: &Plan,
@@ -214,9 +216,9 @@ fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Returns where standard output goes, if that is a file.
+/// Returns the path of standard output, if it is a file.
 fn standard_output_file() -> Option<PathBuf> {
-    // The kernel's link of something else leads to no file.
+    // For anything but a file, the target of the kernel's link is not the path of a file.
     let path = fs::read_link("/proc/self/fd/1").ok()?;
     fs::metadata(&path).is_ok_and(|found| found.is_file()).then_some(path)
 }

@@ -1,10 +1,10 @@
-//! A progress bar, for those who watch.
+//! Progress bar for interactive use.
 
 use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar of so many bytes on standard error, if that is a terminal.
+/// Returns a bar for `bytes` bytes on standard error, if that is a terminal.
 #[expect(clippy::disallowed_methods, reason = "the bar shows numbers alone")]
 pub(super) fn bar(bytes: u64) -> Option<ProgressBar> {
     if !stderr().is_terminal() {

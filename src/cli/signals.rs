@@ -1,4 +1,4 @@
-//! Signals that end the program: what is unfinished is removed first.
+//! Handles signals that end the program: unfinished files are removed first.
 
 use std::ffi::c_int;
 use std::fs::File;
@@ -12,8 +12,9 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::interrupt::put_away;
 
-/// Handles SIGHUP, SIGINT and SIGTERM from now on, unless the program was started with the signal
-/// ignored, as by `nohup`. The program still ends by the signal, and its parent sees that.
+/// Starts handling SIGHUP, SIGINT and SIGTERM, except those that were ignored when the program was
+/// started, as by `nohup`. The program is still terminated by the signal, so that its parent sees
+/// the signal in the exit status.
 pub(super) fn watch() {
     let signals: Vec<_> =
         [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&it| !is_ignored(it)).collect();
@@ -26,22 +27,23 @@ pub(super) fn watch() {
             let _ = emulate_default_handler(signal);
         }
     };
-    // Without another thread a signal ends the program at once, and the next run removes what that
-    // leaves.
+    // Without the thread, a signal ends the program at once, and the next run removes the files
+    // that are left.
     if thread::Builder::new().name("signals".into()).spawn(watch).is_ok() {
-        // Nothing is sent: it ends when the thread is ready, or has given up.
+        // Nothing is ever sent. The call returns once the sender is dropped: when the handlers are
+        // installed or the thread has given up.
         let _: Result<(), _> = watching.recv();
     }
 }
 
-/// Ends the program as the signal does that Rust programs ignore.
+/// Ends the program by SIGPIPE, which Rust programs ignore.
 pub(super) fn end_by_closed_pipe() {
     let _ = emulate_default_handler(SIGPIPE);
 }
 
 fn is_ignored(signal: c_int) -> bool {
-    // By lines, which takes no `stat`: a library for faked owners whose server is gone would never
-    // return from it.
+    // Reading by lines calls no `stat`, which would never return in a fakeroot-like library whose
+    // server is gone.
     let Ok(status) = File::open("/proc/self/status") else { return false };
     let mut lines = BufReader::new(status).lines().map_while(Result::ok);
     let ignored =

@@ -1,4 +1,4 @@
-//! What was made, for people.
+//! Human-readable summary of an image.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::disk::{FileSystem, ImageKind, Plan, ValueOrigin};
 use crate::name::HostPath;
 use crate::size::{GIB, KIB, MIB};
 
-/// A few lines about an image.
+/// Returns a few lines that describe an image.
 pub(super) fn of(plan: &Plan, out: &Path) -> String {
     let mut lines = Lines::default();
     let name =
@@ -68,7 +68,7 @@ fn describe(file_system: &FileSystem) -> String {
     format!("{}{variant} {}{label}", file_system.format.name(), file_system.id())
 }
 
-/// A size in the largest unit that says it exactly.
+/// Formats a size in the largest unit that divides it.
 fn size(bytes: u64) -> String {
     let units = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
     match units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {

@@ -1,5 +1,5 @@
-//! The only way to standard error and, for texts, to standard output: no control character of a
-//! name, path or label reaches a terminal.
+//! The only code that writes text to standard output and standard error. Control characters in
+//! names, paths and labels are escaped, so that they never reach a terminal.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -9,19 +9,20 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::name::Printable;
 
-/// Prints a line to standard error with the name of the program before it.
+/// Prints a line to standard error, prefixed with the name of the program.
 pub(super) fn print_error(what: &dyn Display) {
     print_notice(&format_args!("detfs: {what}"));
 }
 
-/// Prints a line to standard error. If even that fails, it can be reported nowhere.
+/// Prints a line to standard error. A failure is ignored, because it can't be reported anywhere.
 #[expect(clippy::disallowed_methods, reason = "the line is escaped")]
 pub(super) fn print_notice(line: &dyn Display) {
     let _ = writeln!(io::stderr(), "{}", Printable(&line.to_string()));
 }
 
-/// Prints lines to standard output. Where that is closed nothing is lost: Rust opens `/dev/null` in
-/// its place, and other programs start this one with such a `/dev/null` on purpose.
+/// Prints lines to standard output. A closed standard output is not an error: Rust opens
+/// `/dev/null` in its place, and other programs deliberately start this one with such a
+/// `/dev/null`.
 pub(super) fn print(text: &str) -> Result<()> {
     let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
         Some(line) => format!("{}\n", Printable(line)),
@@ -35,8 +36,8 @@ pub(super) fn print_json(record: &impl Serialize) -> Result<()> {
     print_json_lines(&(serde_json::to_string_pretty(record).expect("its keys are strings") + "\n"))
 }
 
-/// Prints JSON to standard output. It has its own escapes, but leaves DEL and the control characters
-/// after it as they are.
+/// Prints JSON to standard output. JSON escapes control characters, except DEL and the control
+/// characters after it, which are escaped here.
 pub(super) fn print_json_lines(json: &str) -> Result<()> {
     let escaped = json.chars().map(|c| match c {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),

@@ -1,4 +1,4 @@
-//! Root for those who are not: the program runs itself in a user namespace.
+//! Runs the program again in a user namespace, as root of that namespace.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -13,10 +13,11 @@ use crate::interrupt::spawn;
 use crate::name::HostPath;
 use crate::stage::ended_by;
 
-/// All users and groups that /etc/subuid and /etc/subgid give, and oneself as root.
+/// Arguments of `unshare` for a namespace with all users and groups that /etc/subuid and
+/// /etc/subgid provide, and the current user as root.
 const UNSHARE: [&str; 5] = ["--user", "--map-root-user", "--map-auto", "--mount", "--"];
 
-/// Runs the program with the same arguments as root of a user namespace, and gives its exit code.
+/// Runs the program with the same arguments as root of a user namespace, and returns its exit code.
 pub(super) fn run_in(arguments: &[OsString]) -> u8 {
     if let Err(said) = probe() {
         print_error(&format_args!(
@@ -28,11 +29,11 @@ pub(super) fn run_in(arguments: &[OsString]) -> u8 {
     }
     let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let mut command = Command::new("unshare");
-    // A new namespace clears the signal: it is set inside.
+    // Entering a namespace clears the parent-death signal, so it is set inside.
     let bound = ended_by("TERM");
     command.args(UNSHARE).arg(bound.get_program()).args(bound.get_args());
     command.arg(program).args(arguments.iter().skip(1));
-    // It puts away what it has made itself.
+    // On SIGTERM, the child removes its unfinished files itself.
     let spawned = spawn(&mut command, Signal::TERM);
     match spawned.and_then(|(mut child, _registration)| child.wait()) {
         Ok(status) => {
@@ -46,14 +47,14 @@ pub(super) fn run_in(arguments: &[OsString]) -> u8 {
     }
 }
 
-/// Tries whether there can be such a namespace, or gives what `unshare` says of it.
+/// Checks that such a namespace can be created; returns the message of `unshare` if not.
 fn probe() -> Result<(), String> {
     let mut command = Command::new("unshare");
     let bound = ended_by("TERM");
     command.args(UNSHARE).arg(bound.get_program()).args(bound.get_args()).arg("true");
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    // Where the kernel refuses, unshare of util-linux 2.38 leaves a child behind that waits for ever,
-    // and whoever waits for the end of what is said would wait for that.
+    // If the kernel refuses, unshare of util-linux 2.38 leaves a child that waits forever. The
+    // child would keep standard error open, and reading to its end would block.
     command.stderr(Stdio::piped()).process_group(0);
     let cannot = |error: io::Error| format!("cannot start unshare: {error}");
     let mut child = command.spawn().map_err(cannot)?;
@@ -62,7 +63,7 @@ fn probe() -> Result<(), String> {
         return Ok(());
     }
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // There is none if unshare is another one.
+        // Other versions of unshare leave no process group to kill.
         let _ = kill_process_group(group, Signal::KILL);
     }
     let mut said = String::new();
@@ -70,7 +71,8 @@ fn probe() -> Result<(), String> {
     Err(said.trim().lines().next_back().unwrap_or("unshare fails").to_owned())
 }
 
-/// Says what a tree that was made there is to whoever sees it from outside.
+/// Explains that the tree has other owners outside of the user namespace, and how to build an image
+/// of it.
 pub(super) fn explain(tree: &Path) {
     let words = UNSHARE.map(|word| format!("{word} ")).concat();
     print_error(&format_args!(

@@ -1,4 +1,4 @@
-//! What the arguments mean.
+//! Parses the values of command-line arguments.
 
 use std::num::NonZero;
 
@@ -32,7 +32,7 @@ pub(super) fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
     })
 }
 
-/// A size, or `None` for `auto`.
+/// Parses the value of `--size`: a size in bytes, or `None` for `auto`.
 pub(super) fn size(text: &str) -> Result<Option<u64>> {
     match text {
         "auto" => Ok(None),
@@ -53,7 +53,7 @@ pub(super) fn headroom(text: &str) -> Result<Headroom> {
     })
 }
 
-/// Refuses headroom beside a fixed size, which leaves what it leaves.
+/// Rejects headroom together with a fixed size, which determines the free space.
 pub(super) fn headroom_or_size(headroom: Option<&str>, size: Option<u64>) -> Result<()> {
     match (headroom, size) {
         (Some(_), Some(_)) => Err(Error::parameter(
@@ -90,7 +90,7 @@ fn block_size(text: &str) -> Result<u32> {
     }
 }
 
-/// Parses a number of inodes, which ext4 counts with 32 bits.
+/// Parses a number of inodes, which ext4 stores in 32 bits.
 fn inodes(text: &str) -> Result<u64> {
     text.parse::<u32>().map(u64::from).map_err(|_| {
         Error::parameter(
@@ -118,7 +118,7 @@ pub(super) fn threads(args: Option<&str>) -> Result<NonZero<usize>> {
     }
 }
 
-/// The epoch that was typed or is in the environment.
+/// Returns the epoch from the command line or else from the environment.
 pub(super) fn epoch(args: Option<&str>) -> Result<Option<Timestamp>> {
     const VARIABLE: &str = "SOURCE_DATE_EPOCH";
     if let Some(text) = args {
@@ -179,7 +179,7 @@ pub(super) fn swapfile(text: &str) -> Result<Swapfile> {
 }
 
 impl arguments::Ext4Args {
-    /// All options, and whether they were given.
+    /// Returns the names of all options, each with whether it was given.
     fn given(&self) -> Vec<(&'static str, bool)> {
         vec![
             ("--grow-to", self.grow_to.is_some()),
@@ -190,7 +190,7 @@ impl arguments::Ext4Args {
     }
 }
 
-/// Refuses options of another file system.
+/// Rejects options of the other file system.
 pub(super) fn only(fs: Fs, ext4: &arguments::Ext4Args, btrfs: &arguments::BtrfsArgs) -> Result<()> {
     let (options, other) = match fs {
         Fs::Ext4 => (btrfs.given(), "btrfs"),

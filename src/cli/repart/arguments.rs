@@ -1,14 +1,14 @@
-//! What can be typed: the options of systemd-repart.
+//! Command-line arguments of `detfs repart`: the options of systemd-repart.
 //!
-//! Values are taken as text, and understood in `meaning`: an empty one resets most options, and
-//! the last one given counts.
+//! Values are stored as text and parsed in `to_options`. An empty value resets most options, and
+//! the last value counts.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-/// Takes any path, an empty one too.
+/// Returns a parser that accepts any path, including an empty one.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
@@ -209,7 +209,7 @@ pub(super) struct Unused {
 }
 
 impl Unused {
-    /// The first option among them that asks for something.
+    /// Returns the first of these options that requests something.
     pub(super) fn wanted(&self) -> Option<&'static str> {
         let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         [

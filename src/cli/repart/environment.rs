@@ -1,4 +1,4 @@
-//! What the environment says to systemd-repart.
+//! Environment variables that systemd-repart reads.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,34 +15,34 @@ const OVERRIDE: &str = "SYSTEMD_REPART_OVERRIDE_FSTYPE";
 const COMPAT: &str = "DETFS_REPART_COMPAT";
 const SYNC: &str = "DETFS_REPART_SYNC";
 
-/// The variables that count.
+/// The values of the environment variables.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
-    /// The latest time of anything; `None` for one that is not given or not a number.
+    /// Upper limit of all timestamps; `None` if it is not given or not a number.
     pub(super) epoch: Option<Timestamp>,
-    /// `GrowFileSystem=no` is not obeyed.
+    /// Whether `GrowFileSystem=no` is ignored, as in systemd-repart.
     pub(super) grow: bool,
-    /// Flags below 48 make all of them 0.
+    /// Whether `Flags=` with a bit below 48 clears all attributes, as in systemd-repart.
     pub(super) flags: bool,
-    /// All hard links of an excluded file are excluded.
+    /// Whether all hard links of an excluded file are excluded.
     pub(super) excludes: bool,
-    /// Nothing is written through to the disk.
+    /// Whether syncing to the disk is disabled.
     pub(super) no_sync: bool,
-    /// What FAT can't hold is left out.
+    /// Whether files that FAT can't store are left out.
     pub(super) vfat: bool,
-    /// The format of whatever has one.
+    /// The format that replaces every `Format=`.
     pub(super) format: Option<String>,
-    /// The formats of partitions by what they are for, in lower case.
+    /// Formats by designator, in lower case.
     pub(super) formats: BTreeMap<String, String>,
     pub(super) ext4: Option<Profile>,
     pub(super) vfat_sector_size: Option<SectorSize>,
-    /// Whether sizes are shown beside their numbers.
+    /// Whether JSON contains sizes as text in addition to numbers.
     pub(super) debug: bool,
-    /// Whether what is printed is ASCII alone.
+    /// Whether the output is limited to ASCII.
     pub(super) ascii: bool,
-    /// Where files without a name are kept.
+    /// The directory for unnamed temporary files.
     pub(super) spool: PathBuf,
-    /// What was not understood.
+    /// Warnings about values that are not supported.
     pub(super) warnings: Vec<String>,
 }
 
@@ -105,7 +105,7 @@ impl Environment {
         }
     }
 
-    /// Takes the options for a mkfs program that have a meaning here.
+    /// Applies the supported options of a mkfs program.
     fn mkfs(&mut self, name: &str, format: &str, words: &[&str]) {
         match (format, words) {
             ("EXT4", ["-O", features]) => {
@@ -134,7 +134,7 @@ impl Environment {
     }
 }
 
-/// A time: decimal, hexadecimal behind `0x`, or octal behind `0`.
+/// Parses a time: decimal, hexadecimal with `0x`, or octal with `0`.
 fn number(text: &str) -> Option<i64> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (&text[2..], 16),

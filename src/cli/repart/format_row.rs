@@ -1,14 +1,14 @@
-//! How the facts of a partition are shown, in JSON and in the table.
+//! Formats the properties of a partition for JSON and for the table.
 
 use std::path::Path;
 
 use crate::repart::{Activity, PartitionResult, Verity, format_bytes};
 
-/// What stands between an old and a new size.
+/// Separator between the old and the new size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrow(pub(super) &'static str);
 
-/// Which columns there are: those that say something of any partition.
+/// Optional columns; each is shown if it applies to any partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) root_hash: bool,
@@ -26,14 +26,14 @@ impl Columns {
     }
 }
 
-/// What the kernel would call the partition of a device with the path of the image.
+/// Returns the device node of a partition, as the kernel would name it if the image were a device.
 pub(super) fn node(image: &Path, number: u32) -> String {
     let image = image.to_string_lossy();
     let infix = if image.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
     format!("{image}{infix}{}", number + 1)
 }
 
-/// A root hash, or that it is not known.
+/// Returns the root hash in hexadecimal digits, or `TBD` if it is not known.
 pub(super) fn root_hash(row: &PartitionResult) -> String {
     match row.root_hash {
         Some(hash) => hash.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -41,12 +41,12 @@ pub(super) fn root_hash(row: &PartitionResult) -> String {
     }
 }
 
-/// Where the partition's own file is.
+/// Returns the path of the separate file, or `-`.
 pub(super) fn split(row: &PartitionResult) -> String {
     row.split.as_ref().map_or_else(|| "-".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
-/// How a size changes.
+/// Formats the change of a size.
 pub(super) fn change(old: u64, new: u64, activity: Activity, Arrow(arrow): Arrow) -> String {
     match activity {
         Activity::Create => format!("{arrow} {}", format_bytes(new)),

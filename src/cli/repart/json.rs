@@ -1,4 +1,4 @@
-//! The partitions as JSON, as systemd-repart prints them.
+//! Prints the partitions as JSON in systemd-repart's format.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,7 +11,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use super::format_row;
 use crate::repart::{Activity, PartitionResult, Verity, type_name};
 
-/// Whether and how JSON is printed.
+/// Format of the JSON output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Json {
     Off,
@@ -19,7 +19,7 @@ pub(super) enum Json {
     Pretty,
 }
 
-/// An object for a partition; its keys in the order of the original.
+/// JSON object of a partition, with the keys in systemd-repart's order.
 #[derive(Serialize)]
 struct Object<'a> {
     r#type: String,
@@ -38,7 +38,7 @@ struct Object<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     padding: Option<String>,
     activity: &'static str,
-    /// The outer one is whether any partition has a root hash.
+    /// The outer `Option` is `None` if no partition has a root hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     roothash: Option<Option<String>>,
     #[serde(rename = "drop-in_files", skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ struct Object<'a> {
     split_path: Option<String>,
 }
 
-/// The rows as text that ends in a line break.
+/// Returns the rows as JSON text that ends in a newline.
 pub(super) fn text(
     rows: &[PartitionResult],
     image: &Path,
@@ -107,7 +107,7 @@ fn to_text(objects: &[Object<'_>], formatter: impl Formatter) -> String {
     String::from_utf8(text).expect("JSON is UTF-8")
 }
 
-/// A space on both sides of a colon: callers compare the text.
+/// Formatter with a space on both sides of a colon, because callers compare the text.
 struct Tabs(PrettyFormatter<'static>);
 
 impl Formatter for Tabs {

@@ -1,4 +1,4 @@
-//! `detfs repart`, and the program called `systemd-repart`.
+//! `detfs repart`, which is also the program called `systemd-repart`.
 
 mod arguments;
 mod environment;
@@ -26,13 +26,13 @@ use crate::name::HostPath;
 use crate::repart::config;
 use crate::repart::{self, Outcome};
 
-/// Whether the program was called under the name of systemd-repart.
+/// Returns whether the program was called as systemd-repart.
 pub(super) fn is_called(arguments: &[OsString]) -> bool {
     let name = arguments.first().map(Path::new).and_then(Path::file_name);
     name.is_some_and(|name| name == NAME)
 }
 
-/// The name under which the program takes the arguments of systemd-repart alone.
+/// The name under which the program only takes systemd-repart's arguments.
 const NAME: &str = "systemd-repart";
 
 /// The program under that name.
@@ -43,8 +43,8 @@ struct Program {
     repart: Repart,
 }
 
-/// Runs with what was typed; gives the exit code of systemd-repart: 0 if all went well, 76 if
-/// there is no image, 77 if it has no partition table to work with, else 1.
+/// Runs the subcommand, and returns the exit code of systemd-repart: 0 for success, 76 if there is
+/// no image, 77 if the image has no partition table that can be used, otherwise 1.
 pub(super) fn run(args: &Repart) -> ExitCode {
     match try_run(args) {
         Ok(code) => code,
@@ -91,7 +91,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
     };
     warnings.iter().for_each(|warning| print_notice(warning));
     let mut all = Vec::new();
-    // Those of the last image come first, as in systemd-repart.
+    // Partitions of the last image come first, as in systemd-repart.
     for image in args.copy_from.iter().rev() {
         if let Some(target) = &options.image
             && is_same(image, target)?
@@ -105,7 +105,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
         all.extend(repart::copy_from(image, &context.filter, &|line| print_notice(line))?);
     }
     let within = |path: &mut PathBuf| {
-        // As systemd-repart tells of those that it found in a root.
+        // Files found in a root are reported relative to the root, as in systemd-repart.
         let root = args.root.as_ref().filter(|_| given(args).next().is_none());
         let root = root.and_then(|root| std::path::absolute(root).ok());
         if let Some(rest) = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)) {
@@ -119,7 +119,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
 
     let prepared = repart::prepare(all, &options, &|line| print_notice(line))?;
     let Outcome { rows } = prepared.outcome();
-    // A caller that learns of a failure must not find a new image.
+    // The result is printed first: a caller that sees a failure must not find a new image.
     if let (Some(rows), Some(image)) = (rows, &options.image) {
         let arrow = format_row::Arrow(if environment.ascii { "->" } else { "→" });
         if json != Json::Off {
@@ -133,7 +133,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses what a builder of images has no part in.
+/// Rejects options that make no sense for an image.
 fn refuse(args: &Repart) -> Result<()> {
     let unused = &args.unused;
     if to_options::flag("--factory-reset", unused.factory_reset.as_deref(), false)? {
@@ -158,7 +158,7 @@ fn refuse(args: &Repart) -> Result<()> {
     }
 }
 
-/// Whether two paths lead to one file.
+/// Returns whether two paths lead to the same file.
 fn is_same(one: &Path, other: &Path) -> Result<bool> {
     let inode = |path: &Path| match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
@@ -173,20 +173,20 @@ fn is_same(one: &Path, other: &Path) -> Result<bool> {
     })
 }
 
-/// The directories that are named.
+/// Returns the directories given by `--definitions`.
 fn given(args: &Repart) -> impl Iterator<Item = &PathBuf> {
     args.definitions.iter().filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Directories of definitions.
+/// The directories that definitions are read from.
 struct Directories {
-    /// Absolute paths on this machine.
+    /// Absolute paths on the host.
     paths: Vec<PathBuf>,
-    /// The directory that symlinks do not lead out of.
+    /// The root that symlinks are resolved in.
     root: PathBuf,
 }
 
-/// Returns the directories that are given, or those of the root.
+/// Returns the given directories, or else the standard directories of the root.
 fn directories(args: &Repart) -> Result<Directories> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| {
@@ -212,10 +212,10 @@ fn directories(args: &Repart) -> Result<Directories> {
     Ok(Directories { paths, root })
 }
 
-/// Understands the arguments of the program called systemd-repart.
+/// Parses the arguments of the program called systemd-repart.
 ///
 /// # Errors
-/// What clap says of them.
+/// The errors of clap.
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Repart, clap::Error> {
     let matches = Program::command().try_get_matches_from(arguments)?;
     Ok(Program::from_arg_matches(&matches)?.repart)

@@ -1,4 +1,4 @@
-//! The partitions as a table, as systemd-repart prints it.
+//! Prints the partitions as a table in systemd-repart's format.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use super::format_row;
 use crate::name::{HostPath, Printable};
 use crate::repart::{PartitionResult, format_bytes as size, type_name};
 
-/// How a column's cells stand.
+/// Alignment of the cells in a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Alignment {
     Left,
     Right,
 }
 
-/// The rows as text, with or without the heads of the columns.
+/// Returns the rows as text; `legend` adds the column headers.
 pub(super) fn text(rows: &[PartitionResult], legend: bool, arrow: format_row::Arrow) -> String {
     let columns = format_row::Columns::of(rows);
     let mut heads = vec![
@@ -65,7 +65,8 @@ pub(super) fn text(rows: &[PartitionResult], legend: bool, arrow: format_row::Ar
     text
 }
 
-/// The lines of one partition: each drop-in has one.
+/// Returns the lines of a partition: one for the partition, and one for each drop-in after the
+/// first.
 fn cells(
     row: &PartitionResult,
     columns: format_row::Columns,

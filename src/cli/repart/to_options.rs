@@ -1,4 +1,4 @@
-//! What the arguments mean.
+//! Converts the command-line arguments to options.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use crate::repart::{Ddi, Deferred, Empty, Filter, Generated, Options, Size, fsta
 use crate::seed::Seed;
 use crate::verity::signature::{Certificate, Joined, Origin, PrivateKey, Signature};
 
-/// The version of systemd-repart whose behaviour this is; callers take the third word of it.
+/// The version of systemd-repart that is emulated. Callers parse the third word.
 pub(super) const VERSION: &str = "systemd 262 (262)\n";
 
-/// A boolean, or what it is if it is not given.
+/// Parses a boolean; returns `default` for a missing or empty value.
 pub(super) fn flag(parameter: &'static str, args: Option<&str>, default: bool) -> Result<bool> {
     let Some(text) = args.filter(|text| !text.is_empty()) else { return Ok(default) };
     boolean(text).ok_or_else(|| {
@@ -47,7 +47,7 @@ pub(super) fn json(args: Option<&str>) -> Result<Json> {
     one_of("--json", args, Json::Off, &all)
 }
 
-/// The kind of image whose definitions are built in, if one is asked for.
+/// Returns the image type whose built-in definitions are requested, if any.
 pub(super) fn ddi(args: &Repart) -> Result<Option<Ddi>> {
     let all = [("sysext", Ddi::Sysext), ("confext", Ddi::Confext), ("portable", Ddi::Portable)];
     let letters = [args.sysext, args.confext, args.portable];
@@ -60,12 +60,12 @@ pub(super) fn ddi(args: &Repart) -> Result<Option<Ddi>> {
     }
 }
 
-/// A path; an empty one is none.
+/// Returns a path; `None` for an empty one.
 fn path(args: Option<&PathBuf>) -> Option<&PathBuf> {
     args.filter(|path| !path.as_os_str().is_empty())
 }
 
-/// The root that is worked on.
+/// Returns the root directory.
 pub(super) fn root(args: &Repart) -> &Path {
     path(args.root.as_ref()).map_or(Path::new("/"), PathBuf::as_path)
 }
@@ -80,7 +80,7 @@ fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
     })
 }
 
-/// Types, from any number of lists with commas.
+/// Parses comma-separated lists of types.
 fn types(
     parameter: &'static str,
     args: &[String],
@@ -115,7 +115,7 @@ fn filter(args: &Repart, context: &Context) -> Result<Filter> {
     }
 }
 
-/// What definitions are read with.
+/// Returns the inputs for reading definitions.
 pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Context> {
     let given = args.architecture.as_deref().filter(|text| !text.is_empty());
     let architecture = given.map(|text| {
@@ -143,7 +143,7 @@ pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Contex
     Ok(context)
 }
 
-/// What specifiers say of this machine, if it can be learned.
+/// Returns the values of host specifiers, as far as they can be read.
 fn host() -> HostInfo {
     let read = |path: &str| {
         let text = std::fs::read_to_string(path).ok()?;
@@ -157,7 +157,7 @@ fn host() -> HostInfo {
     }
 }
 
-/// That of this program.
+/// Returns the architecture of this program.
 fn native() -> Result<Architecture> {
     values::architecture(std::env::consts::ARCH).ok_or_else(|| {
         Error::parameter(
@@ -192,17 +192,17 @@ fn size(args: &Repart, ddi: Option<Ddi>) -> Result<Size> {
     }
 }
 
-/// The seed: the one that was typed, else the machine id of the root.
+/// Returns the seed: `--seed`, or else the machine ID of the root.
 fn seed(args: &Repart) -> Result<Option<Seed>> {
     match args.seed.as_deref() {
-        // What nobody can repeat is of no use: the content decides.
+        // A random seed could not be reproduced, so the seed is derived from the content.
         Some("random") => Ok(None),
         Some(text) if !text.is_empty() => uuid("--seed", text).map(Seed).map(Some),
         _ => Ok(machine_id(root(args))?.map(Seed)),
     }
 }
 
-/// Refuses what is said to come from anything but a file.
+/// Rejects key and certificate sources other than a file.
 fn from_file(parameter: &'static str, args: Option<&str>) -> Result<()> {
     match args {
         None | Some("" | "file") => Ok(()),
@@ -290,7 +290,7 @@ fn el_torito(args: &Repart) -> Result<Option<ElTorito>> {
     .map(Some)
 }
 
-/// The image; `None` for an empty path and `-`.
+/// Returns the path of the image; `None` for an empty path and `-`.
 pub(super) fn image(args: &Repart) -> Option<PathBuf> {
     let image = path(args.image.as_ref())?;
     (image.as_os_str() != "-").then(|| image.clone())
@@ -346,7 +346,8 @@ pub(super) fn options(
     Ok(Options {
         image,
         empty,
-        // A new image that is not written would be none.
+        // `--empty=create` always writes the image: a new image that is not written would not
+        // exist.
         dry_run: dry_run && empty != Empty::Create,
         size: size(args, ddi)?,
         seed: if ddi.is_some() && args.seed.is_none() { None } else { seed(args)? },

@@ -21,10 +21,10 @@ use crate::stage::{Difference, Options, compare, ended_by};
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
 
-/// How far the second clock is from the first.
+/// Offset of the second clock from the first.
 const OFFSET: &str = "+400d";
 
-/// Another host: its name, its umask, one processor, another directory.
+/// Script that simulates another host: another host name, umask and directory, and one processor.
 const SKEW: &str = r#"
 hostname another-host 2>/dev/null || echo another-host >/proc/sys/kernel/hostname
 umask 077
@@ -36,7 +36,7 @@ exec taskset -c "${cpus%%[-,]*}" "$@"
 "#;
 
 pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
-    // What is wrong with the options is told once, before anything is made.
+    // Invalid options are reported once, before anything is created.
     let options = options(&args.packages)?;
     let requested = RequestedRules::read(&args.normalize_args)?;
     let made = |error| Error::output("cannot make a directory for two trees", error);
@@ -57,7 +57,7 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     let has_faketime = has_faketime()?;
     if !has_faketime {
         print_error(&"faketime is not there: the clocks of both trees are only seconds apart");
-        // What is written down is whole seconds.
+        // Recorded times are whole seconds.
         std::thread::sleep(Duration::from_millis(1100));
     }
     let two = elsewhere.join("tree");
@@ -73,7 +73,7 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
     let found = compare(&one, &two, &normalize_args.rules, epoch)?;
     report(&found, args.json)?;
-    // What is refused is not a matter of differences.
+    // A tree that can't be normalized is an error, whatever the differences.
     normalize(&mut one, &normalize_args.rules, epoch)?;
     let is_open = found.iter().any(|difference| difference.covered_by.is_empty());
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
@@ -99,7 +99,7 @@ fn has_faketime() -> Result<bool> {
     }
 }
 
-/// `detfs stage pacman` with the arguments given.
+/// A run of `detfs stage pacman`.
 struct StageCommand<'a> {
     args: &'a PackagesArgs,
     options: &'a Options,
@@ -107,7 +107,7 @@ struct StageCommand<'a> {
 }
 
 impl StageCommand<'_> {
-    /// Adds the arguments to a command that ends in the name of this program, and runs it.
+    /// Appends the arguments to a command that ends in the path of this program, and runs it.
     fn run(&self, command: &mut Command, out: &Path, skew_clock: bool) -> Result<()> {
         let Self { args, options, cache } = self;
         command.args(["stage", "pacman"]).arg(out).arg("--cache").arg(cache);
@@ -137,7 +137,7 @@ impl StageCommand<'_> {
     }
 }
 
-/// What is printed of a difference.
+/// JSON record of a difference.
 #[derive(Serialize)]
 struct Record<'a> {
     path: String,

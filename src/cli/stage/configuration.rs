@@ -1,4 +1,4 @@
-//! What a pacman.conf decides.
+//! Digest of a pacman.conf.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use crate::glob::Globs;
 use crate::name::HostPath;
 use crate::place::is_absence;
 
-/// A digest of what a pacman.conf decides.
+/// Returns a digest of the settings in a pacman.conf that affect the tree.
 pub(super) fn digest(path: &Path) -> Result<String> {
     if path.exists() && !path.is_file() {
         let rule =
@@ -25,11 +25,11 @@ pub(super) fn digest(path: &Path) -> Result<String> {
 
 const REMEDY: &str = "give files that you may read";
 
-/// How deep files include others, as in pacman.
+/// Maximum depth of includes, as in pacman.
 const INCLUDES: usize = 10;
 
-/// Adds the lines of a pacman.conf, and of what it includes, but those that say where packages and keys
-/// come from, which is another place on another machine: packages are held by their own hashes.
+/// Appends the lines of a pacman.conf and of its includes, except the locations of packages and
+/// keys. These differ between machines, and packages are verified by their own hashes.
 fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
     let fault = |rule| Error::parameter("--pacman-conf", rule, REMEDY);
     let Some(depth) = depth.checked_sub(1) else {
@@ -54,10 +54,10 @@ fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// The files that a pattern of glob(3) stands for, sorted: none, perhaps.
+/// Returns the existing files that match a glob(3) pattern, sorted.
 #[expect(clippy::disallowed_methods, reason = "what is listed is sorted")]
 fn included(pattern: &str) -> io::Result<Vec<PathBuf>> {
-    // Where pacman runs.
+    // pacman runs in `/`.
     let mut paths = vec![PathBuf::from("/")];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         if !name.contains(['*', '?', '[', '\\']) {
@@ -114,13 +114,14 @@ mod tests {
         assert_eq!(decided(elsewhere).unwrap(), expected);
         assert_eq!(decided(&text.replace(" = ", "=")).unwrap(), expected);
         assert_ne!(decided(&text.replace("NoExtract", "NoUpgrade")).unwrap(), expected);
-        // An include that can't be looked at is not one that is not there.
+        // An include that can't be accessed is an error, unlike a missing include.
         symlink("loop", path("loop")).unwrap();
         for include in ["HERE/loop", "HERE/loop/*.conf"] {
             assert!(decided(&format!("Include = {include}\n")).is_err(), "{include}");
         }
         assert_eq!(decided("Include = HERE/nothing\nInclude = HERE/nothing/*\n").unwrap(), "");
-        // What is included counts as if it stood there, whatever the file's name.
+        // Included lines count as if they were in the file itself, whatever the name of the
+        // included file.
         fs::create_dir(path("more")).unwrap();
         fs::write(path("more/b.conf"), "[core]\nInclude = /no/such/file\n").unwrap();
         fs::write(path("more/a.conf"), "NoExtract = usr/share/doc/*\n").unwrap();

@@ -22,7 +22,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
     let (options, locked) = resolved(args)?;
-    // What can't be written is found before anything is fetched.
+    // An unwritable destination is reported before anything is fetched.
     let destination = match &args.lock {
         Some(path) if !args.locked => Some(replaceable(path, &args.out)?),
         _ => None,
@@ -57,7 +57,7 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
     if let Some(destination) = destination
         && let Err(error) = destination.write(lock.text().as_bytes()).and_then(Output::finish)
     {
-        // Without it the tree is not what was asked for. There is nothing of anyone else's in it.
+        // A tree without its lock is incomplete. The directory contains nothing but the tree.
         let _ = fs::remove_dir_all(&args.out);
         return Err(error);
     }
@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
     Ok(())
 }
 
-/// Where a lock goes: there may be none yet, or another lock.
+/// Returns the destination of a lock, which must not exist, be empty, or be another lock.
 fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
     let fail = |rule| Err(Error::parameter("--lock", rule, "give another name"));
     if is_same(path, tree)? {
@@ -86,12 +86,12 @@ fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
     Destination::new(path, true)
 }
 
-/// The time that packages are told.
+/// Returns the epoch that packages see as the current time.
 pub(in crate::cli) fn epoch(args: &StagePacman) -> Result<i64> {
     Ok(resolved(args)?.0.source_date_epoch)
 }
 
-/// What is asked for, and the lock that it has to agree with.
+/// Returns the options, and the lock that they must agree with.
 fn resolved(args: &StagePacman) -> Result<(Options, Option<Lock>)> {
     match (&args.lock, args.locked) {
         (Some(path), true) => {
@@ -108,8 +108,8 @@ fn read(path: &Path) -> Result<Lock> {
     Lock::parse(path, &text_of("--lock", path, remedy)?)
 }
 
-/// The options of a lock, with which those that are typed must agree. Only another mirror is as good:
-/// what comes from it is held by the hashes, and mirrors forget what was locked.
+/// Returns the options of a lock, after checking that the arguments agree with them. Only the
+/// mirror may differ: packages are verified by their hashes, and mirrors drop old packages.
 fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     let mut differing = Vec::new();
     let mut agree = |option: &'static str, agrees: bool| {
@@ -158,7 +158,7 @@ fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     }
 }
 
-/// What is asked for.
+/// Returns the options that the arguments request.
 pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
     if args.package.is_empty() {
         return Err(Error::parameter(
@@ -198,7 +198,7 @@ pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
     Ok(options)
 }
 
-/// The address of packages with `$repo` and `$arch`.
+/// Returns the address of packages, with `$repo` and `$arch`.
 fn server(args: &PackagesArgs) -> Result<String> {
     let mirror = args.mirror.as_deref().map(|url| url.trim_end_matches('/'));
     match (mirror, &args.snapshot) {
@@ -216,13 +216,13 @@ fn server(args: &PackagesArgs) -> Result<String> {
     }
 }
 
-/// The day since 1970 of a date.
+/// Returns the number of days from 1970-01-01 to a date.
 fn date(text: &str) -> Result<i64> {
     let written = |day: &i64| {
         let (year, month, day) = civil(*day);
         format!("{year:04}/{month:02}/{day:02}") == text
     };
-    // To the year 2106.
+    // Up to the year 2106.
     (0..50_000).find(written).ok_or_else(|| {
         Error::parameter(
             "--snapshot",
