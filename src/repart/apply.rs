@@ -9,9 +9,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::content::Content;
+use super::context::Context;
 use super::image::Image;
-use super::outcome::PartitionResult;
-use super::run::{Context, Placed};
+use super::outcome::{PartitionResult, Placed};
 use super::{Verity, el_torito, split};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
@@ -139,33 +139,33 @@ impl ImageWriter<'_> {
 
     /// Plans the content of all new partitions, or only of those whose hash tree is minimized.
     fn plan(&self, only_minimized: bool) -> Result<Vec<PlannedContent>> {
-        let grounds = self.context;
+        let context = self.context;
         let mut all = Vec::new();
         for (number, placed) in self.rows.iter().enumerate() {
-            let partition = &grounds.partitions[placed.at];
+            let partition = &context.partitions[placed.at];
             if !partition.is_new() || matches!(partition.verity(), Verity::Hash | Verity::Signature)
             {
                 continue;
             }
             let &Placed { at, content_size, .. } = placed;
             let size = placed.row.size;
-            let hash = grounds.sibling(at, Verity::Hash).filter(|_| self.contents[at].is_some());
+            let hash = context.sibling(at, Verity::Hash).filter(|_| self.contents[at].is_some());
             let hash = hash.filter(|&hash| {
-                partition.verity() == Verity::Data && grounds.partitions[hash].is_new()
+                partition.verity() == Verity::Data && context.partitions[hash].is_new()
             });
             // The data has the size that its minimized hash tree was sized for.
-            let minimized = hash.is_some_and(|hash| grounds.is_minimized(hash));
+            let minimized = hash.is_some_and(|hash| context.is_minimized(hash));
             if only_minimized && !minimized {
                 continue;
             }
             let content = content_size.filter(|_| minimized).unwrap_or(size);
             let (inner, warnings) = self.contents[at].plan(content, placed.row.offset)?;
-            warnings.iter().for_each(|warning| (grounds.report)(warning));
+            warnings.iter().for_each(|warning| (context.report)(warning));
             let mut layout = Layout::new(size);
             layout.add_layout(0, inner);
             let leaf_hashes = match hash {
                 Some(hash) => {
-                    let parameters = grounds.verity(hash, content, self.seed);
+                    let parameters = context.verity(hash, content, self.seed);
                     self.check_hash_size(hash, &parameters)?;
                     let protected = 0..parameters.data_size;
                     let leaf_hashes = Arc::new(LeafHashes::new(parameters)?);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::config::type_of;
 use super::content::Blocks;
 use super::image::device_sector_size;
-use super::run::Report;
+use super::outcome::Report;
 use super::{Definition, Filter};
 use crate::disk::{self, SizePolicy};
 use crate::error::{Error, Result};

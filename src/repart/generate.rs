@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens};
 
 use super::fstab::{self, Append};
+use super::outcome::Report;
 use super::partition::Partition;
 use super::root_path::{beneath, resolve, resolve_directory};
-use super::run::Report;
 use super::{Options, TreePath};
 use crate::disk::Identity;
 use crate::error::{Error, Result};

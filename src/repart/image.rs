@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::run::Report;
+use super::outcome::Report;
 use super::{Empty, Options, Size, format_bytes};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Geometry, ReadGpt, SectorSize, Table, TableState};

@@ -3,6 +3,7 @@
 mod apply;
 pub mod config;
 mod content;
+mod context;
 mod copy_from;
 mod cross_checks;
 mod ddi;
@@ -34,5 +35,5 @@ pub use definition::{
 pub use format_type::type_name;
 pub use machine_id::machine_id;
 pub use options::{Deferred, Empty, Filter, Generated, Options, Size};
-pub use outcome::{Activity, Outcome, PartitionResult};
-pub use run::{PreparedRun, Report, prepare, run};
+pub use outcome::{Activity, Outcome, PartitionResult, Report};
+pub use run::{PreparedRun, prepare, run};

@@ -1,9 +1,13 @@
 //! Results of a run for the partitions of an image.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::Verity;
 use crate::disk::Identity;
+
+/// Callback for the messages of a run, each of one line.
+pub type Report<'a> = &'a dyn Fn(&dyn Display);
 
 /// What a run did to a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,4 +57,13 @@ pub struct PartitionResult {
 pub struct Outcome {
     /// The partitions, in the order of the disk; `None` if the run had no image.
     pub rows: Option<Vec<PartitionResult>>,
+}
+
+/// A partition with its place on the disk.
+pub(super) struct Placed {
+    /// Index of the partition in the list.
+    pub(super) at: usize,
+    pub(super) row: PartitionResult,
+    /// The size of the content in bytes, if the size of the partition depends on it.
+    pub(super) content_size: Option<u64>,
 }
