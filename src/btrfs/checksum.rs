@@ -1,24 +1,24 @@
-//! The checksums of tree blocks and of data.
+//! Checksums of tree blocks and data.
 
 use blake2::Blake2b256;
 use sha2::{Digest, Sha256};
 
-/// What a file system is checksummed with.
+/// Checksum algorithm of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Checksum {
-    /// CRC-32C, 4 bytes. Every kernel knows it.
+    /// CRC-32C, 4 bytes. Every kernel supports it.
     #[default]
     Crc32c,
-    /// xxHash64, 8 bytes; from Linux 5.5 on, as all that follow.
+    /// xxHash64, 8 bytes. Like all that follow, supported since Linux 5.5.
     Xxhash,
     /// SHA-256, 32 bytes.
     Sha256,
-    /// BLAKE2b with a digest of 256 bits, 32 bytes.
+    /// BLAKE2b with a 256-bit digest, 32 bytes.
     Blake2b,
 }
 
 impl Checksum {
-    /// Its number in `csum_type` of the superblock.
+    /// Returns its number in `csum_type` of the superblock.
     pub(crate) fn csum_type(self) -> u16 {
         match self {
             Self::Crc32c => 0,
@@ -28,7 +28,7 @@ impl Checksum {
         }
     }
 
-    /// How many bytes a checksum has.
+    /// Returns the size of a checksum, in bytes.
     pub(crate) fn size(self) -> usize {
         match self {
             Self::Crc32c => 4,
@@ -37,7 +37,7 @@ impl Checksum {
         }
     }
 
-    /// The checksum of bytes, as it is stored, and zeros.
+    /// Returns the checksum of `bytes`, as it is stored, padded with zeros.
     pub(crate) fn digest(self, bytes: &[u8]) -> [u8; 32] {
         let mut digest = [0; 32];
         match self {
@@ -52,7 +52,7 @@ impl Checksum {
         digest
     }
 
-    /// Its name, as btrfs-progs and the kernel spell it.
+    /// Returns its name, as btrfs-progs and the kernel spell it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,8 +68,8 @@ impl Checksum {
 mod tests {
     use super::*;
 
-    /// Of `123456789`: the check values that are published, and those that Python's hashlib and
-    /// libxxhash give.
+    /// Checksums of `123456789`: the published check values, and the values that Python's hashlib
+    /// and libxxhash return.
     #[test]
     #[rustfmt::skip]
     fn known_values() {

@@ -1,39 +1,39 @@
-//! The device: chunks and where their stripes are, and which tree block is where.
+//! The device: its chunks, their stripes, and the addresses of tree blocks.
 //!
-//! Chunks are laid out one after the other, and no stripe comes near a place of a superblock. So
-//! what belongs to the superblock is in no block group, and can be neither given out nor listed as
-//! free. Logical addresses are the physical ones of a chunk's first stripe.
+//! Chunks are laid out consecutively, and no stripe overlaps the reserved range of a superblock.
+//! Superblocks are therefore in no block group, and can be neither allocated nor listed as free.
+//! Logical addresses are the physical addresses of the first stripe of a chunk.
 
 use super::spec::{BlockGroupFlags, DEVICE_RANGE_RESERVED, STRIPE_LEN, SUPER_OFFSETS};
 use crate::size::round_up;
 
-/// A chunk, which is a block group too. What is used of it is at its start, without gaps.
+/// A chunk, which is also a block group. Its used space is at its start, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk {
-    /// Its type and profile.
+    /// Type and profile.
     pub(super) flags: BlockGroupFlags,
-    /// Its logical address, which is also where its first stripe is on the device.
+    /// Logical address, which is also the offset of its first stripe on the device.
     pub(super) start: u64,
-    /// Its length in bytes, a multiple of [`STRIPE_LEN`].
+    /// Length in bytes, a multiple of [`STRIPE_LEN`].
     pub(super) len: u64,
-    /// How many bytes of it are used.
+    /// Number of bytes used.
     pub(super) used: u64,
 }
 
 impl Chunk {
-    /// Where its stripes are on the device.
+    /// Returns the offsets of its stripes on the device.
     pub(super) fn stripes(&self) -> impl Iterator<Item = u64> + use<> {
         let Self { flags, start, len, .. } = *self;
         (0..copies(flags)).map(move |copy| start + copy * len)
     }
 }
 
-/// How many stripes a chunk has.
+/// Returns the number of stripes of a chunk.
 pub(super) fn copies(flags: BlockGroupFlags) -> u64 {
     if flags.contains(BlockGroupFlags::DUP) { 2 } else { 1 }
 }
 
-/// A device of any size, given out from its start on.
+/// A device of unlimited size, allocated from its start.
 #[derive(Debug, Clone)]
 pub(super) struct Device {
     end: u64,
@@ -44,13 +44,14 @@ impl Device {
         Self { end: DEVICE_RANGE_RESERVED }
     }
 
-    /// The first byte behind all that was given out.
+    /// Returns the end of all allocations.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Gives out room for a chunk of at most `most` bytes, a multiple of [`STRIPE_LEN`]; it is
-    /// shorter where a superblock is in the way, but not shorter than `least`.
+    /// Allocates a chunk of at most `most` bytes, a multiple of [`STRIPE_LEN`].
+    ///
+    /// The chunk is shorter if a superblock is in the way, but not shorter than `least`.
     pub(super) fn chunk(&mut self, flags: BlockGroupFlags, least: u64, most: u64) -> Chunk {
         loop {
             let next = SUPER_OFFSETS.into_iter().find(|&place| place + STRIPE_LEN > self.end);
@@ -65,29 +66,29 @@ impl Device {
         }
     }
 
-    /// Makes the last chunk longer by up to `more` bytes, a multiple of [`STRIPE_LEN`].
+    /// Extends the last chunk by up to `more` bytes, a multiple of [`STRIPE_LEN`].
     pub(super) fn extend(&mut self, chunk: &mut Chunk, more: u64) {
         self.end = chunk.start;
         *chunk = Chunk { used: chunk.used, ..self.chunk(chunk.flags, 0, chunk.len + more) };
     }
 
-    /// Takes back what the last chunk has not used.
+    /// Frees the unused space of the last chunk.
     pub(super) fn trim(&mut self, chunk: &mut Chunk) {
         chunk.len = round_up(chunk.used, STRIPE_LEN);
         self.end = chunk.start + chunk.len * copies(chunk.flags);
     }
 }
 
-/// Tree blocks one after the other in a chunk.
+/// Consecutive tree blocks in a chunk.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// The number of the first block.
+    /// Number of the first block.
     first: u64,
     blocks: u64,
     chunk: Chunk,
 }
 
-/// Where the tree blocks are, by their numbers.
+/// Map from tree block numbers to addresses.
 #[derive(Debug)]
 pub(super) struct TreeBlockMap {
     node_size: u64,
@@ -95,7 +96,7 @@ pub(super) struct TreeBlockMap {
 }
 
 impl TreeBlockMap {
-    /// The tree blocks that are in the used parts of these chunks.
+    /// Returns the map of the tree blocks in the used space of `chunks`.
     pub(super) fn new(node_size: usize, chunks: impl IntoIterator<Item = Chunk>) -> Self {
         let node_size = node_size as u64;
         let mut first = 0;
@@ -108,7 +109,7 @@ impl TreeBlockMap {
         Self { node_size, runs: chunks.into_iter().map(&mut run).collect() }
     }
 
-    /// The logical address of a block.
+    /// Returns the logical address of a block.
     pub(super) fn address(&self, block: u64) -> u64 {
         let run = self.runs[self.run_of(block)];
         run.chunk.start + (block - run.first) * self.node_size
@@ -118,8 +119,10 @@ impl TreeBlockMap {
         self.runs.partition_point(|run| run.first + run.blocks <= block)
     }
 
-    /// Where consecutive blocks are on the device: the number of bytes before, the offset on the
-    /// device, and the length, for each stripe of each chunk.
+    /// Returns the locations of consecutive blocks on the device.
+    ///
+    /// Each item is for one stripe of one chunk: the offset within these blocks, the offset on the
+    /// device, and the length, all in bytes.
     pub(super) fn places(&self, first: u64, blocks: u64) -> impl Iterator<Item = (u64, u64, u64)> {
         let end = first + blocks;
         let runs = self.runs[self.run_of(first)..].iter();

@@ -1,7 +1,7 @@
 //! The checksum tree: runs of checksums of consecutive sectors.
 //!
-//! Data is checksummed when it is written, and the tree is written behind it: so content is read
-//! once, and the checksums are always those of what is in the image.
+//! Data is checksummed while it is written, and the tree is written after it. Content is read only
+//! once, and the checksums always match the data in the image.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,25 +14,25 @@ use super::spec::{ItemHead, SECTOR, item_type, objectid};
 use crate::error::Result;
 use crate::layout::ByteObserver;
 
-/// Consecutive sectors that have checksums.
+/// Consecutive sectors with checksums.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     address: u64,
     sectors: u64,
-    /// How many checksums there are before.
+    /// Number of checksums before this run.
     first: u64,
 }
 
-/// The checksums of all data, by their place in the image.
+/// Checksums of all data, by address in the image.
 pub(super) struct Sums {
     runs: Vec<Run>,
     checksum: Checksum,
-    /// One after the other; of several threads, each writes its own.
+    /// Consecutive checksums; each thread writes its own.
     bytes: Box<[AtomicU8]>,
 }
 
 impl Sums {
-    /// Room for the checksums of extents, which are sorted.
+    /// Allocates space for the checksums of `extents`, which must be sorted.
     pub(super) fn new(extents: &[Extent], checksum: Checksum) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         let mut first = 0;
@@ -58,8 +58,10 @@ impl Sums {
 }
 
 impl ByteObserver for Sums {
-    /// Bytes that do not start with a sector start with zeros behind the end of a file, and those
-    /// that do not end with one go on with such zeros.
+    /// Stores the checksums of all sectors that start in `bytes`.
+    ///
+    /// Bytes before the first sector boundary are zeros after the end of a file. A partial sector
+    /// at the end continues with such zeros.
     fn observe(&self, offset: u64, bytes: &[u8]) {
         let skipped = offset.next_multiple_of(SECTOR) - offset;
         let skipped = usize::try_from(skipped).expect("less than a sector");
@@ -99,19 +101,20 @@ impl ByteObserver for Sums {
 /// The items of the checksum tree.
 pub(super) struct Csums {
     sums: Arc<Sums>,
-    /// The most checksums in an item.
+    /// Maximum number of checksums in an item.
     most: usize,
 }
 
 impl Csums {
     pub(super) fn new(sums: &Arc<Sums>, leaf_data_size: usize) -> Self {
-        // The kernel leaves room for the head of a second item in a leaf, and so goes no further.
+        // The kernel leaves space for the head of a second item in a leaf, which limits the size of
+        // an item.
         let most = (leaf_data_size - 2 * size_of::<ItemHead>()) / sums.checksum.size() - 1;
         Self { sums: Arc::clone(sums), most }
     }
 }
 
-/// A run, and how many of its sectors have their checksums in items before.
+/// A run, and the number of its sectors whose checksums are in preceding items.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cursor {
     run: u32,
@@ -195,7 +198,6 @@ mod tests {
         assert_eq!(items(&csums, || rooms.next().unwrap_or(0)), cut);
     }
 
-    /// CRC-32C of sectors of zeros and of ones, by btrfs's own `dump-tree` and by Python.
     #[test]
     fn what_is_observed_in_parts_has_the_checksums_of_the_whole() {
         let extents =
@@ -210,7 +212,7 @@ mod tests {
         let sector = |n: usize| crc32c::crc32c(&image[n * 4096..][..4096]).to_le_bytes();
         assert_eq!(bytes(&whole), [2, 3, 5, 6].map(sector).concat());
         let parts = Sums::new(&extents, Checksum::Crc32c);
-        // The last file ends at 27000, and what comes behind is zeros that start anywhere.
+        // The last file ends at 27000; the zeros after it may start anywhere.
         for (from, to) in [(12288, 27000), (27000, 28672), (0, 8192), (8192, 12288)] {
             parts.observe(from as u64, &image[from..to]);
         }

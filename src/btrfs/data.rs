@@ -1,8 +1,7 @@
-//! Places the content of all files: which extents there are on the device, and which of them a
-//! file is made of.
+//! Placement of file content: extents on the device, and the file extents that refer to them.
 //!
-//! Content is laid out in the order of the tree, before all metadata, so that no address of it
-//! depends on how much metadata there is.
+//! Content is laid out in tree order, before all metadata, so its addresses do not depend on the
+//! amount of metadata.
 
 use std::collections::BTreeMap;
 
@@ -19,43 +18,43 @@ use crate::tree::{InodeId, Kind};
 /// An extent on the device.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
-    /// Its logical address in bytes.
+    /// Logical address, in bytes.
     pub(super) address: u64,
-    /// How many bytes it takes on the device, a multiple of [`SECTOR`].
+    /// Size on the device in bytes, a multiple of [`SECTOR`].
     pub(super) len: u32,
-    /// How many bytes of content it has, a multiple of [`SECTOR`].
+    /// Size of the uncompressed content in bytes, a multiple of [`SECTOR`].
     pub(super) ram_len: u32,
-    /// What the content is compressed with.
+    /// Compression of the content.
     pub(super) compression: Option<Compression>,
-    /// Whether it holds room alone, and reads as zeros.
+    /// Whether it is preallocated and reads as zeros.
     pub(super) prealloc: bool,
     /// Whether its sectors have checksums.
     pub(super) summed: bool,
-    /// The first of its references.
+    /// Index of its first reference.
     pub(super) refs: u32,
 }
 
-/// A part of a file that is in an extent.
+/// A range of a file that is stored in an extent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileExtent {
-    /// Where it is in the file, in bytes.
+    /// Offset in the file, in bytes.
     pub(super) from: u64,
-    /// How long it is, a multiple of [`SECTOR`].
+    /// Length in bytes, a multiple of [`SECTOR`].
     pub(super) len: u32,
-    /// Where it starts in the extent's content, in bytes.
+    /// Offset in the uncompressed content of the extent, in bytes.
     pub(super) offset: u32,
-    /// The number of the extent.
+    /// Index of the extent.
     pub(super) extent: u32,
 }
 
-/// A place that files refer to an extent from.
+/// A reference from a file to an extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DataRef {
     pub(super) root: u64,
     pub(super) objectid: u64,
-    /// Where the extent's first byte would be in the file, modulo 2^64.
+    /// File offset at which the extent would start, modulo 2^64.
     pub(super) offset: u64,
-    /// How many parts of that file agree in all this.
+    /// Number of file extents of this file with the same `offset`.
     pub(super) count: u32,
 }
 
@@ -65,33 +64,34 @@ impl DataRef {
     }
 }
 
-/// All content in its places.
+/// All content with its addresses.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     pub(super) chunks: Vec<Chunk>,
     pub(super) extents: Vec<Extent>,
     parts: Vec<FileExtent>,
-    /// By inode: the first of its parts. There is one more behind the last inode's.
+    /// By inode: index of its first part, with one more entry after the last inode's.
     first_part: Vec<u32>,
     /// Grouped by extent, the highest hash first.
     refs: Vec<DataRef>,
 }
 
 impl Data {
-    /// The parts of a file, in order.
+    /// Returns the file extents of a file, in order.
     pub(super) fn parts(&self, file: InodeId) -> &[FileExtent] {
         let bounds = &self.first_part[file.index()..][..2];
         &self.parts[bounds[0] as usize..bounds[1] as usize]
     }
 
-    /// The references to an extent, the highest hash first.
+    /// Returns the references to an extent, the highest hash first.
     pub(super) fn refs(&self, extent: usize) -> &[DataRef] {
         let end = self.extents.get(extent + 1).map_or(self.refs.len(), |next| next.refs as usize);
         &self.refs[self.extents[extent].refs as usize..end]
     }
 
-    /// Places all content on a device. Gives also where it goes in the image: content of a file
-    /// as that of the first tree, and what is compressed as the first that is rendered.
+    /// Places all content on a device, and returns it with its regions in the image.
+    ///
+    /// The regions refer to file content as tree 0, and to compressed content as render 0.
     pub(super) fn place(
         subvolumes: &Subvolumes,
         contents: &Contents,
@@ -144,7 +144,7 @@ impl Data {
         (data, regions)
     }
 
-    /// Finds all references.
+    /// Collects all references to extents.
     fn refer(&mut self, subvolumes: &Subvolumes) {
         let mut refs = Vec::with_capacity(self.parts.len());
         for (number, subvolume) in subvolumes.all.iter().enumerate() {
@@ -164,7 +164,7 @@ impl Data {
             for same in group.chunk_by(|a, b| a == b) {
                 self.refs.push(DataRef { count: number(same.len()), ..same[0].1 });
             }
-            // Equal hashes stay in the order of the references.
+            // The sort is stable: references with equal hashes stay in order.
             self.refs[start..].sort_by_key(|one| std::cmp::Reverse(one.hash()));
         }
     }
@@ -178,11 +178,11 @@ fn small(len: u64) -> u32 {
     u32::try_from(len).expect("an extent has at most 128 MiB")
 }
 
-/// A piece of a file's content.
+/// A range of the content of a file.
 struct FileData {
     file: InodeId,
     from: u64,
-    /// In bytes, not rounded.
+    /// Length in bytes, not rounded.
     len: u64,
     summed: bool,
 }
@@ -191,15 +191,16 @@ struct Placer<'a> {
     device: &'a mut Device,
     data: Data,
     regions: Vec<Region>,
-    /// The first part of the file that is being placed.
+    /// Index of the first part of the file being placed.
     first_part: usize,
-    /// The extent that a piece is in, and where in it, by the piece's number. This is for
-    /// deduplication alone.
+    /// By candidate: its extent and the offset therein. Only used for deduplication.
     seen: BTreeMap<u32, (u32, u32)>,
 }
 
 impl Placer<'_> {
-    /// Room for up to `len` bytes; for exactly so many if they are not to be divided.
+    /// Allocates up to `len` bytes, or exactly `len` bytes if `whole` is set.
+    ///
+    /// Returns the address and the length.
     fn allocate(&mut self, len: u64, whole: bool) -> (u64, u64) {
         let least = if whole { len } else { SECTOR };
         loop {
@@ -218,15 +219,16 @@ impl Placer<'_> {
         }
     }
 
-    /// Adds an extent, and the part of the file that is all of it.
+    /// Adds an extent and a file extent that covers all of it.
     fn push(&mut self, from: u64, extent: Extent) {
         let number = number(self.data.extents.len());
         self.data.parts.push(FileExtent { from, len: extent.ram_len, offset: 0, extent: number });
         self.data.extents.push(extent);
     }
 
-    /// Places content as it is; with deduplication undivided, so that it can be found again in one
-    /// place. Gives where that is: the extent, and where in its content.
+    /// Places uncompressed content and returns its extent and the offset therein.
+    ///
+    /// If `whole` is set, the content is not divided, so that duplicates can refer to one extent.
     fn plain(&mut self, content: &FileData, whole: bool) -> (u32, u32) {
         let mut start = (0, 0);
         let mut done = 0;
@@ -261,7 +263,7 @@ impl Placer<'_> {
         start
     }
 
-    /// Adds a region, or to the last one what follows it in the same file.
+    /// Adds a region, or extends the last region if the new one continues it in the same file.
     fn fill(&mut self, region: Region) {
         match self.regions.last_mut() {
             Some(last)
@@ -275,8 +277,7 @@ impl Placer<'_> {
         }
     }
 
-    /// Makes the last extent longer, and the part of the file that reaches to its end, if `more`
-    /// goes on right there.
+    /// Extends the last extent, and the file extent that reaches its end, if `more` continues both.
     fn extend(&mut self, from: u64, more: &Extent) -> bool {
         let parts = &mut self.data.parts[self.first_part..];
         let last_number = number(self.data.extents.len()).wrapping_sub(1);
@@ -323,7 +324,7 @@ impl Placer<'_> {
         number(self.data.extents.len() - 1)
     }
 
-    /// Refers to a piece that is in its place already.
+    /// Refers to a candidate that is already placed.
     fn again(&mut self, candidate: u32, from: u64, len: u64) {
         let (extent, offset) = self.seen[&candidate];
         let len = small(round_up(len, SECTOR));
@@ -341,7 +342,7 @@ impl Placer<'_> {
         }
     }
 
-    /// Keeps room for a part of a file that reads as zeros.
+    /// Preallocates extents for a range of a file that reads as zeros.
     fn preallocate(&mut self, mut from: u64, to: u64) {
         while from < to {
             let (address, len) = self.allocate((to - from).min(MAX_EXTENT_SIZE), false);

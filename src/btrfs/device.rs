@@ -1,4 +1,4 @@
-//! What a file system says about its device: chunks, their stripes, and what is free in them.
+//! Description of the device: chunks, their stripes, and the free space in them.
 
 use uuid::Uuid;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -13,10 +13,10 @@ use super::spec::{
     Stripe, item_type, objectid,
 };
 
-/// The number of the only device.
+/// Id of the only device.
 const DEVID: u64 = 1;
 
-/// The ids that chunks and stripes carry.
+/// Ids in chunks and stripes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ids {
     pub(super) fsid: Uuid,
@@ -32,7 +32,7 @@ fn stripe_len() -> U32 {
     U32::new(u32::try_from(STRIPE_LEN).expect("64 KiB"))
 }
 
-/// The item of the device, which the superblock has too.
+/// Returns the item of the device, which the superblock also contains.
 pub(super) fn dev_item(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> DevItem {
     let used: u64 = chunks.iter().map(|chunk| chunk.len * copies(chunk.flags)).sum();
     DevItem {
@@ -48,7 +48,7 @@ pub(super) fn dev_item(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> DevItem 
     }
 }
 
-/// The key of a chunk and its item.
+/// Returns the key and the item of a chunk.
 pub(super) fn chunk_item(ids: Ids, chunk: &Chunk) -> (Key, Vec<u8>) {
     let stripes: Vec<_> = chunk.stripes().collect();
     let item = ChunkItem {
@@ -71,7 +71,7 @@ pub(super) fn chunk_item(ids: Ids, chunk: &Chunk) -> (Key, Vec<u8>) {
     (Key::new(objectid::FIRST_CHUNK_TREE, item_type::CHUNK_ITEM, chunk.start), data)
 }
 
-/// The chunk tree.
+/// Returns the items of the chunk tree.
 pub(super) fn chunk_items(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> ItemList {
     let mut items = ItemList::default();
     let device = dev_item(ids, total_bytes, chunks);
@@ -83,7 +83,7 @@ pub(super) fn chunk_items(ids: Ids, total_bytes: u64, chunks: &[Chunk]) -> ItemL
     items.sorted()
 }
 
-/// The device tree.
+/// Returns the items of the device tree.
 pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> ItemList {
     let mut items = ItemList::default();
     let stats = DevStatsItem::new_zeroed();
@@ -104,7 +104,7 @@ pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> ItemList {
     items.sorted()
 }
 
-/// The block group tree.
+/// Returns the items of the block group tree.
 pub(super) fn block_group_items(chunks: &[Chunk]) -> ItemList {
     let mut items = ItemList::default();
     for chunk in chunks {
@@ -114,7 +114,9 @@ pub(super) fn block_group_items(chunks: &[Chunk]) -> ItemList {
     items.sorted()
 }
 
-/// The free space tree. All that is free in a chunk is behind what is used.
+/// Returns the items of the free space tree.
+///
+/// The free space of a chunk is one extent after its used space.
 pub(super) fn free_space_items(chunks: &[Chunk]) -> ItemList {
     let mut items = ItemList::default();
     for chunk in chunks {

@@ -1,4 +1,4 @@
-//! The extent tree: what every extent and tree block on the device belongs to.
+//! The extent tree: owners of all extents and tree blocks on the device.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::error::Result;
 /// The blocks of one tree.
 #[derive(Debug, Clone)]
 pub(super) struct TreeBlocks {
-    /// The tree's id.
+    /// Id of the tree.
     pub(super) owner: u64,
-    /// The number of its first block among all tree blocks.
+    /// Number of its first block among all tree blocks.
     pub(super) first: u64,
-    /// How many blocks each level has, leaves first.
+    /// Number of blocks per level, leaves first.
     pub(super) levels: Vec<usize>,
 }
 
-/// References to extents that do not fit into the extents' own items.
+/// Data references that do not fit into the items of their extents.
 #[derive(Debug)]
 pub(super) struct KeyedDataRefs {
-    /// The most references in the item of an extent.
+    /// Maximum number of references in an extent item.
     most: usize,
-    /// By extent; with the offsets of their keys, in ascending order.
+    /// By extent: references with the offsets of their keys, in ascending order.
     refs: BTreeMap<u32, Box<[(u64, DataRef)]>>,
 }
 
 impl KeyedDataRefs {
     pub(super) fn new(data: &Data, leaf_data_size: usize) -> Self {
-        // The kernel's BTRFS_MAX_EXTENT_ITEM_SIZE.
+        // BTRFS_MAX_EXTENT_ITEM_SIZE of the kernel.
         let max = (leaf_data_size >> 4) - size_of::<ItemHead>();
         let most = (max - size_of::<ExtentItem>()) / INLINE_DATA_REF;
         let mut refs = BTreeMap::new();
@@ -53,7 +53,7 @@ impl KeyedDataRefs {
     }
 }
 
-/// Gives references the offsets of their keys: their hash, or the next number that is free.
+/// Assigns key offsets to references: their hash, or the next free number.
 fn keyed(refs: &[DataRef]) -> Box<[(u64, DataRef)]> {
     let mut keyed = BTreeMap::new();
     for one in refs {
@@ -74,15 +74,15 @@ pub(super) struct ExtentItems {
     pub(super) keyed_refs: Arc<KeyedDataRefs>,
     pub(super) trees: Arc<[TreeBlocks]>,
     pub(super) space: Arc<TreeBlockMap>,
-    /// Block groups that have their items here.
+    /// Block groups whose items are in this tree.
     pub(super) groups: Arc<[Chunk]>,
 }
 
-/// How many of each kind come before.
+/// Position in the extent tree: the number of preceding items, by kind.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cursor {
     extent: u32,
-    /// Of the items of that extent.
+    /// Number of preceding items of that extent.
     within: u32,
     block: u64,
     group: u32,
@@ -167,7 +167,7 @@ fn data_ref(one: &DataRef) -> ExtentDataRef {
     }
 }
 
-/// The item of a block group.
+/// Returns the item of a block group.
 pub(super) fn block_group_item(group: &Chunk) -> BlockGroupItem {
     BlockGroupItem {
         used: U64::new(group.used),

@@ -1,4 +1,4 @@
-//! The tree of a volume: everything that its inodes have.
+//! The fs tree of a subvolume: the items of its inodes.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ use super::{Compression, GENERATION};
 use crate::error::Result;
 use crate::tree::{InodeId, Kind};
 
-/// The items of one volume.
+/// The items of one subvolume.
 pub(super) struct FsItems {
     pub(super) subvolumes: Arc<Subvolumes>,
     pub(super) names: Arc<Names>,
     pub(super) data: Arc<Data>,
     pub(super) contents: Arc<Contents>,
-    /// Which volume.
+    /// Index of the subvolume.
     pub(super) subvolume: usize,
 }
 
-/// A kind of items that an inode has, in the order of their types.
+/// A group of items of an inode, in the order of their types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum ItemGroup {
     #[default]
@@ -40,23 +40,23 @@ enum ItemGroup {
     Extents,
 }
 
-/// An inode, and a place among its items.
+/// An inode, and a position among its items.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cursor {
-    /// The position in the volume.
+    /// Position of the inode in the subvolume.
     member: u32,
     stage: ItemGroup,
-    /// How many of that kind come before. For directory items these are names.
+    /// Number of preceding items in the group; for directory items, number of preceding names.
     at: u32,
 }
 
-/// An item as it is written.
+/// Content of an item.
 enum ItemKind<'a> {
     Inode,
     Ref(Name),
     Root,
     Part(&'a NameItem),
-    /// The entries of a directory at these positions.
+    /// Entries of a directory, by position.
     Entries(&'a [u32]),
     Entry(u32),
     Extent(usize),
@@ -65,8 +65,8 @@ enum ItemKind<'a> {
 }
 
 impl FsItems {
-    /// What a cursor points to, if there is anything of its stage left: the rest of the key, the
-    /// size, and how many names it covers.
+    /// Returns the item at a cursor, if its group has one left: the rest of the key, the size, the
+    /// number of names that it covers, and its content.
     fn body(&self, at: Cursor, id: InodeId) -> Option<(u8, u64, usize, u32, ItemKind<'_>)> {
         let tree = &self.subvolumes.tree;
         let index = at.at as usize;
@@ -155,7 +155,7 @@ impl FsItems {
         size_of::<DirItem>() + self.text(Name { directory, position }).len()
     }
 
-    /// The next cursor that points to something, from this one on.
+    /// Returns the first cursor at or after `at` that points to an item, and its inode.
     fn next_item(&self, mut at: Cursor) -> Option<(Cursor, InodeId)> {
         loop {
             let id = self.subvolumes.inode(self.subvolume, at.member as usize)?;
@@ -282,7 +282,7 @@ impl Items for FsItems {
     }
 }
 
-/// The tree that relocation keeps its data in: a directory without anything.
+/// Returns the items of the data relocation tree: an empty directory.
 pub(super) fn reloc_items(epoch: crate::time::Timestamp) -> super::items::ItemList {
     let mut items = super::items::ItemList::default();
     let inode = super::inode::made_directory(epoch);

@@ -20,7 +20,7 @@ const S_IFREG: u32 = 0o100_000;
 const S_IFLNK: u32 = 0o120_000;
 const S_IFSOCK: u32 = 0o140_000;
 
-/// The largest device numbers that an inode can hold.
+/// Maximum major and minor device numbers that an inode can hold.
 pub(super) const MAJOR_MAX: u32 = (1 << 12) - 1;
 pub(super) const MINOR_MAX: u32 = (1 << 20) - 1;
 
@@ -28,7 +28,8 @@ pub(super) fn timespec(time: Timestamp) -> Timespec {
     Timespec { sec: U64::new(time.seconds.cast_unsigned()), nsec: U32::new(time.nanoseconds) }
 }
 
-/// A directory that no tree has, empty and of the epoch.
+/// Returns the inode item of an empty directory that is not in the tree, with the epoch as its
+/// time.
 pub(super) fn made_directory(epoch: Timestamp) -> InodeItem {
     let time = timespec(epoch);
     InodeItem {
@@ -43,7 +44,7 @@ pub(super) fn made_directory(epoch: Timestamp) -> InodeItem {
     }
 }
 
-/// Makes the item of an inode that has `links` names in its volume.
+/// Returns the item of an inode with `links` names in its subvolume.
 pub(super) fn inode_item(
     subvolumes: &Subvolumes,
     contents: &Contents,
@@ -86,7 +87,7 @@ fn format(kind: Kind) -> u32 {
     }
 }
 
-/// A device number as the kernel encodes it: the minor number in the low 20 bits.
+/// Returns a device number as the kernel encodes it: the minor number in the low 20 bits.
 fn rdev(kind: Kind) -> u64 {
     match kind {
         Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor) => {
@@ -96,11 +97,11 @@ fn rdev(kind: Kind) -> u64 {
     }
 }
 
-/// The size of an inode, and how many bytes its extents have.
+/// Returns the size of an inode, and the number of bytes in its extents.
 fn sizes(tree: &Tree, contents: &Contents, data: &Data, id: InodeId) -> (u64, u64) {
     match tree.inode(id).kind {
         Kind::Directory => {
-            // Every name counts twice, as it is under its hash and under its index.
+            // Every name counts twice, once for its hash and once for its index.
             let names = tree.entries(id).iter().map(|entry| tree.name(entry).len() as u64);
             (2 * names.sum::<u64>(), 0)
         }
@@ -116,19 +117,19 @@ fn sizes(tree: &Tree, contents: &Contents, data: &Data, id: InodeId) -> (u64, u6
     }
 }
 
-/// What an inode says about its compression.
+/// Compression setting of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Property {
-    /// That it is wanted, and how.
+    /// Compress, with this algorithm.
     Compress(Compression),
-    /// That it is not wanted.
+    /// Do not compress.
     None,
 }
 
-/// Reads an inode's property of compression, if it has one, and its flag against it.
+/// Returns the compression setting of an inode, from its property and its no-compress flag.
 ///
 /// # Errors
-/// The value, if it is none that the kernel takes.
+/// The value of the property, if the kernel does not accept it.
 pub(super) fn property(tree: &Tree, id: InodeId) -> Result<Option<Property>, &[u8]> {
     if tree.inode(id).flags.contains(FileFlags::NOCOMPRESS) {
         return Ok(Some(Property::None));
@@ -172,7 +173,7 @@ fn flags(subvolumes: &Subvolumes, contents: &Contents, id: InodeId) -> InodeFlag
     match property(&subvolumes.tree, id) {
         Ok(Some(Property::Compress(_))) => flags |= InodeFlags::COMPRESS,
         Ok(Some(Property::None)) => flags |= InodeFlags::NOCOMPRESS,
-        // As the kernel sets it where it tried in vain.
+        // The kernel also sets `NOCOMPRESS` after a failed attempt to compress.
         _ => flags.set(InodeFlags::NOCOMPRESS, regular && contents.is_incompressible(id)),
     }
     flags

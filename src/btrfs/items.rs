@@ -1,24 +1,26 @@
-//! Sorted items of one tree, as they are asked for and as a list.
+//! Sorted items of a tree: generated on demand, or held in a list.
 
 use super::key::Key;
 use crate::error::Result;
 
-/// The items of a tree in the order of their keys, made one after the other.
+/// The items of a tree in key order, generated one at a time.
 ///
-/// A tree of a million files has many millions of items: they are made when their leaf is written,
-/// and again wherever somebody needs to know how large they are. A cursor says where that starts.
+/// A tree of a million files has many millions of items. They are generated when their leaf is
+/// written, and again wherever their size is needed, starting at a cursor.
 pub(super) trait Items: Send + Sync {
-    /// A place among the items; the default is the first one.
+    /// Position among the items; the default is the first item.
     type Cursor: Copy + Default + Send + Sync;
 
-    /// The item at a cursor; `None` behind the last one. A tree whose items can be cut may fit
-    /// this one to the `room` in bytes that its leaf has left for its data.
+    /// Returns the item at a cursor; `None` after the last item.
+    ///
+    /// A tree whose items can be split may limit this item to the `room` bytes that its leaf has
+    /// left for item data.
     fn item(&self, at: Self::Cursor, room: usize) -> Option<Item<Self::Cursor>>;
 
-    /// Fills `out`, which is all zeros and as long as the item, with the item's data.
+    /// Writes the data of an item to `out`, which is all zeros and as long as the item.
     ///
     /// # Errors
-    /// Those of a file whose content belongs to the item.
+    /// The errors of the file whose content belongs to the item.
     fn write(&self, at: Self::Cursor, out: &mut [u8]) -> Result<()>;
 }
 
@@ -26,9 +28,9 @@ pub(super) trait Items: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item<C> {
     pub(super) key: Key,
-    /// How long its data is, in bytes.
+    /// Size of its data, in bytes.
     pub(super) size: usize,
-    /// The cursor behind it.
+    /// Cursor of the next item.
     pub(super) next: C,
 }
 
@@ -45,7 +47,7 @@ impl ItemList {
     /// Sorts the items.
     ///
     /// # Panics
-    /// If two have the same key: a planner's mistake.
+    /// If two items have the same key, which is a bug in the planner.
     pub(super) fn sorted(mut self) -> Self {
         self.0.sort_by_key(|&(key, _)| key);
         assert!(self.0.is_sorted_by(|(a, _), (b, _)| a < b), "keys are unique");

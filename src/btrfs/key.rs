@@ -1,10 +1,10 @@
-//! Keys: what every tree sorts its items by.
+//! Keys, by which every tree sorts its items.
 
 use zerocopy::little_endian::U64;
 
 use super::spec::DiskKey;
 
-/// The key of an item. The order of the fields is that of the tree.
+/// Key of an item. The fields are in sort order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) objectid: u64,

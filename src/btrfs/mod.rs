@@ -1,4 +1,4 @@
-//! btrfs: from a tree to a whole file system, every address decided before a byte is written.
+//! btrfs: plans a file system from a tree, with every address assigned before a byte is written.
 
 mod checksum;
 mod chunks;
@@ -35,95 +35,96 @@ use crate::size::{GIB, Headroom, MIB};
 use crate::time::Timestamp;
 use crate::tree::InodeId;
 
-/// The transaction that all is written in. Kernels go on counting from there.
+/// Transaction ID of everything that is written. Kernels continue counting from it.
 const GENERATION: u64 = 1;
 
-/// The longest chunks of data and of metadata, in bytes. Larger ones would take all the more room
-/// to balance.
+/// Maximum sizes of data and metadata chunks, in bytes. Balancing larger chunks would need more
+/// free space.
 const DATA_CHUNK: u64 = GIB;
 const METADATA_CHUNK: u64 = 256 * MIB;
 
-/// How to make a btrfs.
+/// Parameters of a btrfs file system.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The UUID of the file system.
+    /// UUID of the file system.
     pub uuid: Uuid,
-    /// The label: at most 255 bytes without NUL or line feed.
+    /// Label: at most 255 bytes without NUL or line feed.
     pub label: Vec<u8>,
-    /// The time of everything that has none in the tree.
+    /// Timestamp of everything that has none in the tree.
     pub epoch: Timestamp,
-    /// Bytes in a tree block: a power of two from 4096 to 65536.
+    /// Size of a tree block in bytes: a power of two from 4096 to 65536.
     pub node_size: u32,
-    /// What tree blocks and data are checksummed with.
+    /// Checksum algorithm for tree blocks and data.
     pub checksum: Checksum,
-    /// How often metadata is stored.
+    /// Number of copies of the metadata.
     pub metadata: Metadata,
-    /// Which kernels may write to it.
+    /// Kernels that can write to the file system.
     pub compat: Compat,
-    /// Files of at most so many bytes are stored in the tree itself; up to 4095.
+    /// Maximum size of files stored inline in the tree, in bytes; at most 4095.
     pub max_inline: u32,
-    /// How content is compressed, where that saves something and the inode does not say otherwise.
+    /// Compression of content, where that saves space and the inode does not specify otherwise.
     pub compression: Option<Compression>,
-    /// Files that are not compressed.
+    /// Files that are not compressed unless their inode specifies a compression.
     pub uncompressed: BTreeSet<InodeId>,
-    /// Files and directories whose content is written in place, without checksums or compression.
+    /// Files and directories with nodatacow: written in place, without checksums or compression.
     pub nodatacow: BTreeSet<InodeId>,
-    /// Whether equal content is stored once.
+    /// Whether equal content is stored only once.
     pub dedup: bool,
     /// Directories that are subvolumes, in any order.
     pub subvolumes: Vec<SubvolumeOptions>,
-    /// The subvolume that is mounted where none is asked for; `None` for the top level.
+    /// Subvolume that is mounted by default; `None` for the top level.
     pub default_subvolume: Option<InodeId>,
-    /// Whether a file with names in several subvolumes becomes a copy in each, with shared
+    /// Whether a file with names in several subvolumes is copied to each of them, with shared
     /// extents.
     pub copy_links: bool,
-    /// Files whose holes are room that is kept for them: swap files.
+    /// Files whose holes are preallocated extents (swap files).
     pub preallocated: BTreeSet<InodeId>,
-    /// The size in bytes; `None` for the smallest that leaves the headroom.
+    /// Size in bytes; `None` for the smallest size that leaves the headroom.
     pub size: Option<u64>,
-    /// With `size: None`, the free room to leave; `None` for what a first boot needs. No headroom
-    /// is an exact fit.
+    /// Free space to leave if `size` is `None`. `None` leaves enough for a first boot, zero
+    /// headroom makes an exact fit.
     pub headroom: Option<Headroom>,
-    /// With `size: None` and headroom, the size is a multiple of this many bytes.
+    /// The size is rounded up to a multiple of this many bytes if `size` is `None` and there is
+    /// headroom.
     pub multiple: u64,
 }
 
-/// A directory that is a subvolume.
+/// A directory that becomes a subvolume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubvolumeOptions {
     /// The directory.
     pub directory: InodeId,
-    /// Whether nothing in it can be changed.
+    /// Whether the subvolume is read-only.
     pub read_only: bool,
-    /// Whether content in it is written in place, without checksums or compression.
+    /// Whether its content is nodatacow: written in place, without checksums or compression.
     pub nodatacow: bool,
 }
 
-/// How often metadata is stored.
+/// Number of copies of the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Metadata {
-    /// Twice, for disks: one damaged block is no loss.
+    /// Two copies, for disks: one damaged block loses nothing.
     #[default]
     Dup,
-    /// Once, for what is verified otherwise.
+    /// One copy, for images that are verified by other means.
     Single,
 }
 
-/// Which kernels may write to a file system. All since 3.14 can read it.
+/// Kernels that can write to a file system. All kernels since 3.14 can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compat {
-    /// Those since 6.1: block groups have a tree of their own.
+    /// Kernels since 6.1: block groups have a tree of their own.
     #[default]
     Default,
-    /// Those since 4.5.
+    /// Kernels since 4.5.
     Old,
 }
 
-/// A file system that is planned.
+/// A planned file system.
 #[derive(Debug)]
 pub struct Plan {
-    /// What byte goes where.
+    /// Layout of the image.
     pub layout: Layout,
-    /// What was not taken over from the tree as it is.
+    /// Warnings about properties of the tree that the image does not preserve.
     pub warnings: Vec<Warning>,
 }

@@ -1,5 +1,6 @@
-//! The items that are found by hash: directory entries, extended attributes, and the names that an
-//! inode has. What has the same hash shares an item, one behind the other.
+//! Items with names: directory entries, extended attributes and inode references.
+//!
+//! Names with the same hash share an item, one after the other.
 
 use std::collections::BTreeMap;
 
@@ -21,20 +22,20 @@ use crate::tree::{InodeId, Kind, Tree, Xattr};
 #[derive(Debug)]
 pub(super) struct NameItem {
     pub(super) item_type: u8,
-    /// The offset of its key.
+    /// Offset of its key.
     pub(super) offset: u64,
     pub(super) data: Box<[u8]>,
 }
 
-/// What is known of all names and attributes.
+/// Items of all names and attributes.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// For every directory its entries' positions in the order of their hashes, at the places
-    /// that the tree has the entries at.
+    /// For each directory, the positions of its entries in hash order, stored at the entry range of
+    /// that directory.
     by_hash: Vec<u32>,
-    /// By the tree's number of the set.
+    /// By index of the tree's xattr set.
     xattrs: Vec<Box<[NameItem]>>,
-    /// Volumes and inodes with several names.
+    /// By subvolume and inode, for inodes with several names.
     links: BTreeMap<(usize, InodeId), Box<[NameItem]>>,
 }
 
@@ -47,23 +48,25 @@ impl Names {
         })
     }
 
-    /// The positions of a directory's entries in the order of their hashes.
+    /// Returns the positions of the entries of a directory, in hash order.
     pub(super) fn by_hash(&self, tree: &Tree, directory: InodeId) -> &[u32] {
         &self.by_hash[tree.entry_range(directory)]
     }
 
-    /// The attributes of an inode.
+    /// Returns the extended attributes of an inode.
     pub(super) fn xattrs(&self, tree: &Tree, id: InodeId) -> &[NameItem] {
         &self.xattrs[tree.inode(id).xattrs as usize]
     }
 
-    /// The names of an inode that has several.
+    /// Returns the names of an inode with several names.
     pub(super) fn links(&self, subvolume: usize, id: InodeId) -> &[NameItem] {
         &self.links[&(subvolume, id)]
     }
 }
 
-/// How many entries from the first one on have its hash; `by_hash` is not empty.
+/// Returns the hash of the first entry, and the number of entries with that hash.
+///
+/// `by_hash` must not be empty.
 pub(super) fn collisions(tree: &Tree, directory: InodeId, by_hash: &[u32]) -> (u64, usize) {
     let entries = tree.entries(directory);
     let hash = |&position: &u32| hash::name(tree.name(&entries[position as usize]));
@@ -80,7 +83,7 @@ fn by_hash(tree: &Tree, max_item_size: usize) -> Result<Vec<u32>> {
         hashed.clear();
         let positions = 0u32..;
         hashed.extend(entries.iter().map(|entry| hash::name(tree.name(entry))).zip(positions));
-        // Names of one hash stay in their order.
+        // Names with the same hash stay in order.
         hashed.sort_unstable();
         for group in hashed.chunk_by(|a, b| a.0 == b.0) {
             let name = |&(_, position): &(u64, u32)| tree.name(&entries[position as usize]);
@@ -101,7 +104,7 @@ fn by_hash(tree: &Tree, max_item_size: usize) -> Result<Vec<u32>> {
     Ok(all)
 }
 
-/// The only attribute outside the namespaces of all file systems.
+/// Name of the only extended attribute outside the namespaces that all file systems share.
 pub(super) const COMPRESSION: &[u8] = b"btrfs.compression";
 
 fn xattrs(tree: &Tree, max_item_size: usize) -> Result<Vec<Box<[NameItem]>>> {
@@ -200,8 +203,10 @@ fn links(subvolumes: &Subvolumes, max_item_size: usize) -> Result<Links> {
     Ok(links)
 }
 
-/// The names of an inode in one volume. Those in one directory share an item, and what does not
-/// fit into that has an item of its own, found by the hash of directory and name.
+/// Returns the names of an inode in one subvolume.
+///
+/// Names in the same directory share an `INODE_REF`. Names that do not fit are stored in
+/// `INODE_EXTREF` items, keyed by the hash of directory and name.
 fn link_items(
     subvolumes: &Subvolumes,
     subvolume: usize,
@@ -236,7 +241,7 @@ fn link_items(
     refs.into_iter().map(part).collect()
 }
 
-/// Appends the entry that a name has in its directory, under its hash and under its index alike.
+/// Appends the directory entry of a name, for both `DIR_ITEM` and `DIR_INDEX`.
 pub(super) fn push_entry(
     data: &mut Vec<u8>,
     subvolumes: &Subvolumes,
@@ -275,14 +280,14 @@ fn file_type_of(kind: Kind) -> u8 {
     }
 }
 
-/// The name of a volume's root within itself.
+/// Returns the inode reference of the root directory of a subvolume.
 pub(super) fn dot_dot() -> Vec<u8> {
     let mut data = Vec::new();
     push_ref(&mut data, 0, b"..");
     data
 }
 
-/// The key of [`dot_dot`].
+/// Returns the key of [`dot_dot`].
 pub(super) fn dot_dot_key() -> Key {
     Key::new(objectid::FIRST_FREE, item_type::INODE_REF, objectid::FIRST_FREE)
 }

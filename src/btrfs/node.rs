@@ -1,9 +1,9 @@
-//! B-trees, loaded in bulk: from sorted items to leaves and nodes, for all trees alike.
+//! B-trees, bulk-loaded from sorted items, in the same way for all trees.
 //!
-//! Leaves are filled one after the other, each as far as the next item fits; so are the nodes
-//! above. The blocks of a tree are numbered from the first leaf on, level by level; the root comes
-//! last. How many blocks there are depends on the sizes of the items alone, so that addresses can
-//! be given out before any of them is known.
+//! Leaves are filled in order, each until the next item does not fit; so are the nodes above them.
+//! The blocks of a tree are numbered from the first leaf, level by level; the root is last. The
+//! number of blocks depends on the sizes of the items alone, so addresses can be assigned before
+//! the items are encoded.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ const HEADER: usize = size_of::<Header>();
 const HEAD: usize = size_of::<ItemHead>();
 const POINTER: usize = size_of::<KeyPtr>();
 
-/// What all tree blocks of a file system have in common.
+/// Properties that all tree blocks of a file system share.
 #[derive(Debug, Clone)]
 pub(super) struct NodeFormat {
-    /// Bytes in a tree block.
+    /// Size of a tree block, in bytes.
     pub(super) node_size: usize,
     pub(super) checksum: Checksum,
     pub(super) fsid: Uuid,
@@ -35,12 +35,12 @@ pub(super) struct NodeFormat {
 }
 
 impl NodeFormat {
-    /// The room for items and their heads in a leaf, in bytes.
+    /// Returns the space for item heads and item data in a leaf, in bytes.
     pub(super) fn leaf_data_size(&self) -> usize {
         self.node_size - HEADER
     }
 
-    /// The longest data that an item can have, in bytes.
+    /// Returns the maximum size of the data of an item, in bytes.
     pub(super) fn max_item_size(&self) -> usize {
         self.leaf_data_size() - HEAD
     }
@@ -68,22 +68,22 @@ impl NodeFormat {
     }
 }
 
-/// Where a leaf starts.
+/// Start of a leaf.
 #[derive(Debug, Clone, Copy)]
 struct Leaf<C> {
     first: Key,
     at: C,
 }
 
-/// How items are spread over blocks.
+/// Distribution of items over blocks.
 #[derive(Debug)]
 pub(super) struct TreeShape<C> {
     leaves: Vec<Leaf<C>>,
-    /// How many blocks each level has, leaves first.
+    /// Number of blocks per level, leaves first.
     levels: Vec<usize>,
 }
 
-/// The items of the leaf that starts at a cursor.
+/// Returns the items of the leaf that starts at the cursor `start`.
 fn leaf<I: Items>(
     items: &I,
     format: &NodeFormat,
@@ -100,10 +100,10 @@ fn leaf<I: Items>(
 }
 
 impl<C: Copy + Default> TreeShape<C> {
-    /// Spreads items over blocks.
+    /// Distributes items over blocks.
     ///
     /// # Panics
-    /// If an item is longer than [`Format::max_item_size`]; whoever makes items refuses that.
+    /// If an item is longer than [`NodeFormat::max_item_size`]; sources of items must reject those.
     pub(super) fn new<I: Items<Cursor = C>>(items: &I, format: &NodeFormat) -> Self {
         let mut leaves = Vec::new();
         let mut next = Some(C::default());
@@ -113,7 +113,7 @@ impl<C: Copy + Default> TreeShape<C> {
             leaves.push(Leaf { first: first.key, at });
             next = leaf(items, format, at).last().map(|(_, item)| item.next);
         }
-        // A tree without items is a leaf without items.
+        // A tree without items is one empty leaf.
         let mut levels = vec![leaves.len().max(1)];
         while let Some(&below) = levels.last()
             && below > 1
@@ -123,26 +123,26 @@ impl<C: Copy + Default> TreeShape<C> {
         Self { leaves, levels }
     }
 
-    /// How many blocks there are.
+    /// Returns the number of blocks.
     pub(super) fn blocks(&self) -> u64 {
         self.levels.iter().sum::<usize>() as u64
     }
 
-    /// How many blocks each level has, leaves first.
+    /// Returns the number of blocks per level, leaves first.
     pub(super) fn levels(&self) -> &[usize] {
         &self.levels
     }
 }
 
-/// A tree whose blocks have their places.
+/// A tree whose blocks have addresses.
 pub(super) struct PlacedTree<I: Items> {
     pub(super) items: I,
     pub(super) shape: TreeShape<I::Cursor>,
     pub(super) format: Arc<NodeFormat>,
     pub(super) space: Arc<TreeBlockMap>,
-    /// The tree's own id.
+    /// Id of the tree.
     pub(super) owner: u64,
-    /// The number of its first block among all tree blocks.
+    /// Number of its first block among all tree blocks.
     pub(super) first: u64,
 }
 
@@ -151,7 +151,7 @@ impl<I: Items> PlacedTree<I> {
         self.space.address(self.first + block as u64)
     }
 
-    /// Makes a block, which is all zeros before.
+    /// Encodes a block into `out`, which must be all zeros.
     fn encode(&self, block: usize, out: &mut [u8]) -> Result<()> {
         let (mut level, mut within, mut below) = (0, block, 0);
         while within >= self.shape.levels[level] {
@@ -167,7 +167,9 @@ impl<I: Items> PlacedTree<I> {
         Ok(())
     }
 
-    /// Heads grow from the start, data from the end.
+    /// Encodes a leaf and returns its number of items.
+    ///
+    /// Item heads grow from the start, data from the end.
     fn encode_leaf(&self, number: usize, out: &mut [u8]) -> Result<usize> {
         let Some(start) = self.shape.leaves.get(number) else { return Ok(0) };
         let (_, body) = out.split_at_mut(HEADER);
@@ -187,12 +189,14 @@ impl<I: Items> PlacedTree<I> {
         Ok(items)
     }
 
+    /// Encodes a node and returns its number of pointers.
+    ///
     /// `below` is the number of the first block of the level below.
     fn encode_node(&self, level: usize, number: usize, below: usize, out: &mut [u8]) -> usize {
         let pointers = self.format.pointers();
         let first = number * pointers;
         let count = pointers.min(self.shape.levels[level - 1] - first);
-        // How many leaves are under each child.
+        // Number of leaves under each child.
         let leaves = (1..level).fold(1, |leaves, _| leaves * pointers);
         for (slot, child) in (first..first + count).enumerate() {
             let pointer = KeyPtr {
@@ -236,7 +240,7 @@ mod tests {
     use super::super::spec::BlockGroupFlags;
     use super::*;
 
-    /// Items of these sizes, filled with their number.
+    /// Items of the given sizes, filled with their index.
     struct Fake(Vec<usize>);
 
     impl Items for Fake {
@@ -311,7 +315,7 @@ mod tests {
         }
     }
 
-    /// Each child is found under the first of its own keys, at the place where it says it is.
+    /// Each child is found under its own first key, at the address that it records.
     #[test]
     fn nodes_point_to_what_is_there() {
         let tree = tree(vec![3000; 121 * 121 + 1], 4096);

@@ -1,4 +1,4 @@
-//! From a tree to a layout.
+//! Plans the layout of a file system from a tree.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -32,20 +32,20 @@ use crate::seed;
 use crate::size::{Headroom, MIB, round_up};
 use crate::tree::{FileFlags, HoleScan, InodeId, Kind, Tree};
 
-/// How to read content.
+/// Options of [`prepass`].
 #[derive(Debug, Clone, Copy)]
 pub struct PrepassOptions<'a> {
-    /// How many threads read. The image does not depend on it.
+    /// Number of threads that read. The image does not depend on it.
     pub threads: NonZero<usize>,
-    /// A directory for what is compressed until it is written; needed if anything is.
+    /// Directory for compressed content until it is written; required if anything is compressed.
     pub spool: Option<&'a Path>,
 }
 
-/// Compresses content and finds what of it is equal, as far as the options ask for that.
+/// Compresses content and finds duplicates, as far as `options` request it.
 ///
 /// # Errors
-/// Those of [`plan`] that concern options, [`Error::Source`] and [`Error::Changed`] for content
-/// that can't be read or was changed, and [`Error::Output`] if the spool can't be written.
+/// The errors of [`plan`] that concern options, [`Error::Source`] and [`Error::Changed`] for
+/// content that can't be read or has changed, and [`Error::Output`] if the spool can't be written.
 pub fn prepass(
     tree: &Arc<Tree>,
     scan: &HoleScan,
@@ -86,11 +86,13 @@ fn data_policy(subvolumes: &Subvolumes, options: &Options, id: InodeId, holes: b
     }
 }
 
-/// Plans a btrfs that holds a tree. `contents` is what [`prepass`] returned for the same options.
+/// Plans a btrfs file system that holds a tree.
+///
+/// `contents` must be the result of [`prepass`] for the same options.
 ///
 /// # Errors
-/// [`Error::Unrepresentable`] names the first path that btrfs can't hold, [`Error::TooSmall`] the
-/// size that would do, [`Error::Parameter`] an option out of range.
+/// [`Error::Unrepresentable`] with the first path that btrfs can't hold, [`Error::TooSmall`] with
+/// the required size, and [`Error::Parameter`] for an option out of range.
 pub fn plan(tree: &Arc<Tree>, contents: &Arc<Contents>, options: &Options) -> Result<Plan> {
     check(tree, options)?;
     let subvolumes = Arc::new(Subvolumes::new(tree, options)?);
@@ -155,7 +157,7 @@ fn check(tree: &Tree, options: &Options) -> Result<()> {
                 let rule = format!("its target is {len} bytes, and there is room for {most}");
                 return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
             }
-            // btrfs check takes it for damage.
+            // btrfs check reports such a link as damaged.
             Kind::Symlink if inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) => {
                 let rule = "it is a symbolic link that can't be changed, and btrfs has none";
                 return refuse(rule.into(), "leave out its file flags");
@@ -174,7 +176,7 @@ fn check(tree: &Tree, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes of content an item has room for.
+/// Returns the maximum size of inline content with nodes of `node_size` bytes.
 fn most_inline(node_size: u32) -> u64 {
     let leaf = u64::from(node_size) - size_of::<super::spec::Header>() as u64;
     leaf - (size_of::<super::spec::ItemHead>() + size_of::<FileExtentHead>()) as u64
@@ -189,7 +191,7 @@ struct Planner<'a> {
     contents: &'a Arc<Contents>,
 }
 
-/// A tree that has its items but no places yet.
+/// A tree whose shape is known, but whose blocks have no addresses yet.
 struct SizedTree<I: Items> {
     owner: u64,
     items: I,
@@ -203,7 +205,7 @@ impl<I: Items> SizedTree<I> {
     }
 }
 
-/// Gives trees their numbers, one after the other.
+/// Consecutive block numbers of trees.
 #[derive(Default)]
 struct BlockNumbering(Vec<TreeBlocks>);
 
@@ -217,7 +219,7 @@ impl BlockNumbering {
     }
 }
 
-/// What the trees that describe themselves come down to.
+/// Solution for the trees whose sizes depend on one another.
 struct SolvedTrees {
     chunks: Vec<Chunk>,
     space: Arc<TreeBlockMap>,
@@ -259,7 +261,7 @@ impl Planner<'_> {
         let mut solved = solve(FreeReserve::default())?;
         let total_bytes = self.size(solved.end)?;
         let mut room = total_bytes - solved.end;
-        // Spare room has its own items in the trees, for which there may be no room then.
+        // The reserve adds items to the trees, which may no longer fit: shrink it until they do.
         while let Some(reserve) = FreeReserve::within(room, total_bytes, options.metadata) {
             let with_reserve = solve(reserve)?;
             if with_reserve.end <= total_bytes {
@@ -269,7 +271,7 @@ impl Planner<'_> {
             room = room.saturating_sub((with_reserve.end - total_bytes).max(STRIPE_LEN));
         }
         let mut layout = Layout::new(total_bytes);
-        // The first tree and the first that is rendered, as the regions have it.
+        // Regions refer to this tree as tree 0, and to the spool as render 0.
         layout.add_tree(Arc::clone(&subvolumes.tree));
         if let Some(spool) = self.contents.spool() {
             layout.add_render(Arc::clone(spool) as _);
@@ -303,9 +305,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Finds how many tree blocks there are. The extent tree lists them all, its own too, and each
-    /// chunk for them has its items in other trees; everything only grows, so that the first
-    /// agreement is the smallest.
+    /// Solves for the number of tree blocks.
+    ///
+    /// The extent tree lists all tree blocks including its own, and each of their chunks adds items
+    /// to other trees. All sizes only grow, so the first fixed point is the least one.
     fn solve_tree_sizes(
         &self,
         ids: Ids,
@@ -394,7 +397,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The size of the file system, if all that is given out ends at `end`.
+    /// Returns the size of the file system if all allocations end at `end`.
     fn size(&self, end: u64) -> Result<u64> {
         let options = self.options;
         if let Some(size) = options.size {
@@ -529,7 +532,7 @@ impl Planner<'_> {
     }
 }
 
-/// Puts trees into their places.
+/// Writer that adds trees to a layout.
 struct LayoutWriter<'a> {
     layout: Layout,
     format: &'a Arc<NodeFormat>,
@@ -538,7 +541,7 @@ struct LayoutWriter<'a> {
 }
 
 impl LayoutWriter<'_> {
-    /// A tree that was given no blocks is left out.
+    /// Adds a tree; a tree without assigned blocks is skipped.
     fn write<I: Items + 'static>(&mut self, tree: SizedTree<I>) {
         let SizedTree { owner, items, shape } = tree;
         let Some(blocks) = self.trees.iter().find(|tree| tree.owner == owner) else { return };
@@ -559,14 +562,14 @@ impl LayoutWriter<'_> {
     }
 }
 
-/// Without a wish, at least so many bytes are left free: with less, a kernel that boots from the
-/// file system has no room for its first files.
+/// Minimum of free space if no headroom is requested, in bytes. With less, a kernel that boots from
+/// the file system has no space for its first files.
 const LEAST_HEADROOM: u64 = 128 * MIB;
 
-/// Free room in chunks, in bytes; the rest of a device is in none.
+/// Free space in chunks, in bytes; the rest of the device is unallocated.
 ///
-/// A kernel that finds nothing free in any chunk makes new ones, first of all for metadata, and
-/// these take a tenth of the device each. On a device with little left there is none for data then.
+/// A kernel that finds no free space in any chunk allocates new chunks, metadata first, and each
+/// takes a tenth of the device. On a device with little unallocated space, none is left for data.
 #[derive(Debug, Clone, Copy, Default)]
 struct FreeReserve {
     data: u64,
@@ -575,10 +578,12 @@ struct FreeReserve {
 }
 
 impl FreeReserve {
-    /// Divides `room` of a device, if there is enough to be divided.
+    /// Divides `room` free bytes of a device; returns `None` for less than 4 MiB.
     ///
-    /// Metadata takes a quarter, but no more than a tenth of the device. With less than 12 MiB of
-    /// free metadata Linux 6.18 refuses to make a file: it keeps several MiB for itself.
+    /// Metadata takes a quarter, limited to a tenth of the device and to 128 MiB per copy. Each
+    /// copy has at least 16 MiB, as far as three quarters of the bytes suffice for that. With less
+    /// than 12 MiB of free metadata, Linux 6.18 refuses to create files: it reserves several MiB
+    /// for itself.
     fn within(room: u64, device: u64, metadata: Metadata) -> Option<Self> {
         const LEAST: u64 = 4 * MIB;
         if room < LEAST {
@@ -594,16 +599,16 @@ impl FreeReserve {
         let metadata = whole(share.clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
         let system = whole((each / 64).min(MIB));
         let rest = room - copies * (metadata + system);
-        // To balance, a kernel needs room for a chunk that is in none. On a device that is mostly
-        // empty it makes of that room what is wanted: many small files need more metadata. Of a
-        // few MiB it makes nothing.
+        // To balance, a kernel needs unallocated space for a chunk. On a mostly empty device, it
+        // also allocates chunks from that space as needed: many small files need more metadata.
+        // From a few MiB, it allocates nothing.
         let halved = room >= 512 * MIB || room >= 64 * MIB && room > device / 5 * 2;
         let chunks = if halved { rest / 2 } else { rest };
         Some(Self { data: whole(chunks).min(DATA_CHUNK), metadata, system })
     }
 }
 
-/// Chunks for `used` bytes of tree blocks, with spare room in the last one.
+/// Allocates chunks for `used` bytes of tree blocks, with `reserve` free bytes in the last one.
 fn allocate(
     device: &mut Device,
     flags: BlockGroupFlags,

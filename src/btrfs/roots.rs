@@ -1,4 +1,4 @@
-//! The root tree: where all trees are, and how subvolumes hang together.
+//! The root tree: root items of all trees, and links between subvolumes.
 
 use uuid::Uuid;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -17,13 +17,13 @@ use super::spec::{
 use super::subvolumes::Subvolumes;
 use crate::time::Timestamp;
 
-/// Where a tree is.
+/// Location of a tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Root {
-    /// The address of its root block.
+    /// Logical address of its root block.
     pub(super) bytenr: u64,
     pub(super) level: u8,
-    /// Bytes in all its blocks.
+    /// Size of all its blocks, in bytes.
     pub(super) bytes_used: u64,
 }
 
@@ -49,23 +49,24 @@ impl Root {
     }
 }
 
-/// What the root tree is made of.
+/// Inputs of the root tree.
 pub(super) struct Roots<'a> {
     pub(super) subvolumes: &'a Subvolumes,
-    /// The ids of the volumes, in their order.
+    /// UUIDs of the subvolumes, in order.
     pub(super) uuids: &'a [Uuid],
-    /// The volume that is mounted where none is asked for.
+    /// Id of the subvolume that is mounted by default.
     pub(super) default: u64,
     pub(super) epoch: Timestamp,
     pub(super) node_size: usize,
 }
 
-/// The name of the default subvolume in the root tree's directory.
+/// Name of the default subvolume in the root tree's directory.
 const DEFAULT: &[u8] = b"default";
 
 impl Roots<'_> {
-    /// The root tree, of the trees with their ids. The tree of chunks is not in it, nor is the
-    /// root tree itself.
+    /// Returns the items of the root tree.
+    ///
+    /// `roots` are the ids and roots of all trees except the chunk tree and the root tree itself.
     pub(super) fn items(&self, roots: &[(u64, Root)]) -> ItemList {
         let mut items = ItemList::default();
         for &(id, root) in roots {
@@ -80,12 +81,12 @@ impl Roots<'_> {
         items.sorted()
     }
 
-    /// What a root item of files and directories has beyond others.
+    /// Sets the fields that only root items of subvolumes and of the data relocation tree have.
     fn subvolume_root_item(&self, id: u64, mut item: RootItem) -> RootItem {
         let number = self.subvolumes.all.iter().position(|subvolume| subvolume.id == id);
         if number.is_some() || id == objectid::DATA_RELOC_TREE {
             item.root_dirid = U64::new(objectid::FIRST_FREE);
-            // The kernel puts it in otherwise, when it first mounts the file system.
+            // Otherwise, the kernel sets the flag when it first mounts the file system.
             item.inode.flags = U64::new(InodeFlags::ROOT_ITEM_INIT.bits());
         }
         let Some(number) = number else { return item };
@@ -100,7 +101,7 @@ impl Roots<'_> {
         item
     }
 
-    /// The directory that names the default subvolume.
+    /// Adds the directory that names the default subvolume.
     fn directory(&self, items: &mut ItemList) {
         let directory = objectid::ROOT_TREE_DIR;
         let inode = made_directory(self.epoch);
@@ -122,7 +123,7 @@ impl Roots<'_> {
         items.push(Key::new(objectid::FS_TREE, item_type::INODE_REF, directory), name);
     }
 
-    /// The two items that tie a subvolume to the one that it is seen in.
+    /// Adds the two items that link a subvolume to its parent.
     fn link(&self, number: usize, items: &mut ItemList) {
         let subvolume = &self.subvolumes.all[number];
         let (parent, name) = subvolume.parent.expect("all but the top level have one");
@@ -140,7 +141,7 @@ impl Roots<'_> {
     }
 }
 
-/// The tree that finds a subvolume by its id.
+/// Returns the items of the UUID tree, which maps UUIDs to subvolumes.
 pub(super) fn uuid_items(subvolumes: &Subvolumes, uuids: &[Uuid]) -> ItemList {
     let mut items = ItemList::default();
     for (subvolume, uuid) in subvolumes.all.iter().zip(uuids) {

@@ -1,7 +1,7 @@
-//! The records of btrfs as they stand on disk, with the kernel's names, and their constants.
+//! On-disk structures of btrfs, with the kernel's names, and their constants.
 //!
 //! Specification: `include/uapi/linux/btrfs_tree.h` and "BTRFS on-disk format" in the btrfs
-//! documentation. All integers are little-endian, and nothing is aligned.
+//! documentation. All integers are little-endian and unaligned.
 
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -9,34 +9,34 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub(super) const MAGIC: [u8; 8] = *b"_BHRfS_M";
 
-/// Every data extent, checksum and address counts in sectors.
+/// Unit of data extents, checksums and addresses, in bytes.
 pub(super) const SECTOR: u64 = 4096;
 
-/// Bytes in a superblock, and in the place of each of its copies that is left alone.
+/// Size of a superblock, and of the space reserved for each of its copies, in bytes.
 pub(super) const SUPER_INFO_SIZE: u64 = 4096;
 
-/// Where the superblock and its mirrors are, in bytes.
+/// Offsets of the superblock and its mirrors, in bytes.
 pub(super) const SUPER_OFFSETS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
 
-/// Stripes, and with them chunks, are made of pieces of this many bytes.
+/// Unit of stripes, and therefore of chunks, in bytes.
 pub(super) const STRIPE_LEN: u64 = 64 << 10;
 
-/// The start of a device belongs to boot loaders and the superblock.
+/// Size of the start of a device that is reserved for boot loaders and the superblock, in bytes.
 pub(super) const DEVICE_RANGE_RESERVED: u64 = 1 << 20;
 
 pub(super) const SYSTEM_CHUNK_ARRAY_SIZE: usize = 2048;
 pub(super) const LABEL_SIZE: usize = 256;
 
-/// No extent in memory or on disk is longer.
+/// Maximum size of an extent, in memory or on disk, in bytes.
 pub(super) const MAX_EXTENT_SIZE: u64 = 128 << 20;
 
-/// Names of directory entries and extended attributes are at most this long, in bytes.
+/// Maximum size of names of directory entries and extended attributes, in bytes.
 pub(super) const NAME_LEN: usize = 255;
 
-/// An inode has at most so many names.
+/// Maximum number of names of an inode.
 pub(super) const LINK_MAX: u32 = 65535;
 
-/// `objectid`s: trees, and what is in them.
+/// `objectid`s: trees, and objects in them.
 pub(super) mod objectid {
     pub(in super::super) const ROOT_TREE: u64 = 1;
     pub(in super::super) const EXTENT_TREE: u64 = 2;
@@ -53,7 +53,7 @@ pub(super) mod objectid {
     pub(in super::super) const DEV_STATS: u64 = 0;
     pub(in super::super) const DEV_ITEMS: u64 = 1;
     pub(in super::super) const EXTENT_CSUM: u64 = 10_u64.wrapping_neg();
-    /// The root directory of a subvolume; the first subvolume; the first chunk.
+    /// The root directory of a subvolume, the first subvolume, and the first chunk.
     pub(in super::super) const FIRST_FREE: u64 = 256;
     pub(in super::super) const FIRST_CHUNK_TREE: u64 = 256;
 }
@@ -162,10 +162,10 @@ bitflags! {
     }
 }
 
-/// `flags` of a read-only subvolume's root item.
+/// `flags` in the root item of a read-only subvolume.
 pub(super) const ROOT_SUBVOL_RDONLY: u64 = 1;
 
-/// `flags` of a tree block's header: written, with back references of the mixed kind.
+/// `flags` in the header of a tree block: written, with mixed back references.
 pub(super) const HEADER_FLAGS: u64 = 1 | 1 << 56;
 
 /// `flags` of the superblock: written.
@@ -214,7 +214,7 @@ records! {
         level: u8,
     }
 
-    /// `struct btrfs_item`: a leaf's item head.
+    /// `struct btrfs_item`: the head of an item in a leaf.
     ItemHead (25) {
         key: DiskKey,
         offset: U32,
@@ -413,7 +413,7 @@ records! {
         file_type: u8,
     }
 
-    /// The part of `struct btrfs_file_extent_item` that inline extents have too.
+    /// The part of `struct btrfs_file_extent_item` that inline extents also have.
     FileExtentHead (21) {
         generation: U64,
         ram_bytes: U64,

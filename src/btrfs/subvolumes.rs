@@ -1,4 +1,4 @@
-//! Subvolumes: which inode is in which of them, under which number, and with which names.
+//! Subvolumes, and the inodes, inode numbers and names in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::tree::{FileFlags, InodeId, Kind, Tree};
 
-/// A name: the directory it is in, and its place among the entries there.
+/// A name: its directory, and its position among the entries there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub(super) directory: InodeId,
@@ -17,23 +17,23 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Its number in the order of `readdir`: the first two are those of `.` and `..`.
+    /// Returns the directory index of the name, in `readdir` order; 0 and 1 belong to `.` and `..`.
     pub(super) fn index(self) -> u64 {
         u64::from(self.position) + 2
     }
 }
 
-/// A tree of files, directories and other nodes that begins at a directory.
+/// A tree of files, directories and other inodes, rooted at a directory.
 #[derive(Debug)]
 pub(super) struct Subvolume {
-    /// The number of its tree.
+    /// Id of its tree.
     pub(super) id: u64,
-    /// The directory that it begins at.
+    /// Root directory.
     pub(super) root: InodeId,
-    /// The volume that it is seen in, and its name there; none for the top level.
+    /// Index of the parent subvolume and the name in it; `None` for the top level.
     pub(super) parent: Option<(usize, Name)>,
     pub(super) read_only: bool,
-    /// All that is in it but its root, in the order of the tree.
+    /// All inodes except the root, in tree order.
     inodes: Vec<InodeId>,
 }
 
@@ -42,15 +42,16 @@ pub(super) struct Subvolume {
 pub(super) struct Subvolumes {
     pub(super) tree: Arc<Tree>,
     pub(super) all: Vec<Subvolume>,
-    /// The volume of every inode's first name, by the inode; nothing if there is but one.
+    /// By inode: index of the subvolume that holds a directory's entries, or another inode's first
+    /// name. Empty if there is only one subvolume.
     owner: Vec<u32>,
-    /// All names of inodes that have several, in the order of the directories.
+    /// All names of inodes with several names, in directory order.
     names: BTreeMap<InodeId, Vec<Name>>,
-    /// Volumes, by their number in `all`, in which nothing is copied on write.
+    /// By subvolume: whether its content is nodatacow.
     nodatacow: Vec<bool>,
-    /// Files and directories that nothing of is copied on write.
+    /// Files and directories that are nodatacow themselves.
     in_place: BTreeSet<InodeId>,
-    /// Files that have their room beforehand.
+    /// Files whose holes are preallocated extents.
     preallocated: BTreeSet<InodeId>,
 }
 
@@ -85,7 +86,7 @@ impl Subvolumes {
         Ok(subvolumes)
     }
 
-    /// Finds the volume of everything.
+    /// Assigns each subvolume its parent and each inode its subvolumes.
     fn assign_roots(&mut self, copy_links: bool) -> Result<()> {
         let tree = Arc::clone(&self.tree);
         if self.all.len() > 1 {
@@ -95,7 +96,7 @@ impl Subvolumes {
                 .collect();
             self.owner = vec![0; tree.inodes().len()];
             for (id, _) in tree.iter().skip(1) {
-                // A directory comes before all that it holds.
+                // Directories precede their entries.
                 let parent = self.owner[tree.parent(id).index()];
                 self.owner[id.index()] = roots.get(&id).copied().unwrap_or(parent);
             }
@@ -147,12 +148,14 @@ impl Subvolumes {
         )
     }
 
-    /// The volume that holds what a directory lists, or an inode's first name.
+    /// Returns the index of the subvolume that holds a directory's entries, or another inode's
+    /// first name.
     pub(super) fn subvolume_of(&self, id: InodeId) -> usize {
         self.owner.get(id.index()).map_or(0, |&number| number as usize)
     }
 
-    /// The subvolumes that an inode that is no directory has names in, in ascending order.
+    /// Returns the subvolumes in which an inode that is not a directory has names, in ascending
+    /// order.
     fn subvolumes_of(&self, id: InodeId) -> Vec<usize> {
         match self.names.get(&id) {
             None => vec![self.subvolume_of(id)],
@@ -166,19 +169,19 @@ impl Subvolumes {
         }
     }
 
-    /// The path of a name.
+    /// Returns the path of a name.
     pub(super) fn path(&self, name: Name) -> Vec<u8> {
         let entry = self.tree.entries(name.directory)[name.position as usize];
         self.tree.path_in(name.directory, self.tree.name(&entry))
     }
 
-    /// All that a volume holds, its root first.
+    /// Returns all inodes of a subvolume, root first.
     pub(super) fn inodes(&self, subvolume: usize) -> impl Iterator<Item = InodeId> {
         let count = self.all[subvolume].inodes.len() + 1;
         (0..count).map(move |position| self.inode(subvolume, position).expect("below the count"))
     }
 
-    /// What has the number 256 and `position` in a volume.
+    /// Returns the inode with the inode number 256 + `position` in a subvolume.
     pub(super) fn inode(&self, subvolume: usize, position: usize) -> Option<InodeId> {
         let subvolume = &self.all[subvolume];
         match position {
@@ -187,7 +190,7 @@ impl Subvolumes {
         }
     }
 
-    /// The number of an inode in one of its subvolumes.
+    /// Returns the inode number of an inode in one of its subvolumes.
     pub(super) fn ino(&self, subvolume: usize, id: InodeId) -> u64 {
         let subvolume = &self.all[subvolume];
         if id == subvolume.root {
@@ -197,12 +200,12 @@ impl Subvolumes {
         objectid::FIRST_FREE + 1 + position
     }
 
-    /// An inode's first name.
+    /// Returns the first name of an inode.
     pub(super) fn first_name(&self, id: InodeId) -> Name {
         first_name(&self.tree, id)
     }
 
-    /// The names that an inode has in one of its subvolumes, in the order of the directories.
+    /// Returns the names of an inode in one of its subvolumes, in directory order.
     pub(super) fn names(&self, subvolume: usize, id: InodeId) -> Vec<Name> {
         match self.names.get(&id) {
             None => vec![first_name(&self.tree, id)],
@@ -214,20 +217,21 @@ impl Subvolumes {
         }
     }
 
-    /// Whether an inode has more than one name.
+    /// Returns whether an inode has more than one name.
     pub(super) fn has_names(&self, id: InodeId) -> bool {
         self.names.contains_key(&id)
     }
 
-    /// The subvolume that begins at a directory.
+    /// Returns the subvolume that is rooted at a directory.
     pub(super) fn at(&self, directory: InodeId) -> Option<&Subvolume> {
         let subvolume = &self.all[self.subvolume_of(directory)];
         (subvolume.root == directory).then_some(subvolume)
     }
 
-    /// Whether an inode's content is written in place and has no checksums.
+    /// Returns whether an inode is nodatacow: its content is written in place and has no checksums.
     ///
-    /// What is in several subvolumes is so everywhere if it is so in one: its copies share extents.
+    /// An inode in several subvolumes is nodatacow in all of them if it is in one: its copies share
+    /// extents.
     pub(super) fn is_nodatacow(&self, id: InodeId) -> bool {
         let inode = self.tree.inode(id);
         let inherited = match inode.kind {
@@ -243,8 +247,9 @@ impl Subvolumes {
             || self.is_preallocated(id)
     }
 
-    /// Whether a file has a name below the directory `boot` of a volume. GRUB 2.06 can't read files
-    /// with holes.
+    /// Returns whether a file has a name below the `boot` directory of a subvolume.
+    ///
+    /// GRUB 2.06 can't read files with holes.
     pub(super) fn is_below_boot(&self, id: InodeId) -> bool {
         let below = |name: &Name| {
             let mut at = name.directory;
@@ -265,13 +270,13 @@ impl Subvolumes {
         }
     }
 
-    /// Whether a file has room for all of it, also for what reads as zeros.
+    /// Returns whether all of a file is allocated, including ranges that read as zeros.
     pub(super) fn is_preallocated(&self, id: InodeId) -> bool {
         self.preallocated.contains(&id)
     }
 }
 
-/// The subvolumes in the order of their directories, which their numbers follow.
+/// Returns the subvolumes in the order of their directories, in which they are numbered.
 fn in_order(tree: &Tree, asked: &[SubvolumeOptions]) -> Result<Vec<SubvolumeOptions>> {
     let mut asked = asked.to_vec();
     asked.sort_by_key(|subvolume| subvolume.directory);
@@ -295,13 +300,13 @@ fn in_order(tree: &Tree, asked: &[SubvolumeOptions]) -> Result<Vec<SubvolumeOpti
     Ok(asked)
 }
 
-/// An inode's first name.
+/// Returns the first name of an inode.
 fn first_name(tree: &Tree, id: InodeId) -> Name {
     let (directory, position) = tree.entry_position(id);
     Name { directory, position: u32::try_from(position).expect("entries are counted in 32 bits") }
 }
 
-/// All names of inodes that have several.
+/// Returns all names of inodes with several names.
 fn names(tree: &Tree) -> BTreeMap<InodeId, Vec<Name>> {
     let mut names: BTreeMap<InodeId, Vec<Name>> = BTreeMap::new();
     for (directory, _) in tree.iter() {

@@ -14,7 +14,7 @@ use super::spec::{
     SUPER_INFO_SIZE, SUPER_OFFSETS, SYSTEM_CHUNK_ARRAY_SIZE, SuperBlock, objectid,
 };
 
-/// What a superblock says.
+/// Inputs of a superblock.
 pub(super) struct SuperblockInputs<'a> {
     pub(super) ids: Ids,
     pub(super) total_bytes: u64,
@@ -33,7 +33,7 @@ pub(super) struct SuperblockInputs<'a> {
     pub(super) label: &'a [u8],
 }
 
-/// Whether the chunks that hold the chunk tree fit the superblock.
+/// Returns whether the chunks of the chunk tree fit into the superblock.
 pub(super) fn fits(ids: Ids, chunks: &[Chunk]) -> bool {
     sys_chunk_array(ids, chunks).len() <= SYSTEM_CHUNK_ARRAY_SIZE
 }
@@ -81,7 +81,8 @@ impl SuperblockInputs<'_> {
         self.chunks.iter().map(|chunk| chunk.used).sum()
     }
 
-    /// The superblock and those of its mirrors that are within the device, with their offsets.
+    /// Returns the superblock and its mirrors, as far as they are within the device, with their
+    /// offsets.
     pub(super) fn superblocks(&self) -> impl Iterator<Item = (u64, SuperBlock)> {
         let mut sb = self.superblock();
         let there = |offset: &u64| *offset + SUPER_INFO_SIZE < self.total_bytes;

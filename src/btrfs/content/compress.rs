@@ -1,4 +1,4 @@
-//! Compressed extents, as the kernel reads them.
+//! Compression of extents, in the formats that the kernel reads.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -11,28 +11,28 @@ use super::COMPRESSED;
 use super::lzo::Lzo;
 use crate::error::{Error, Result};
 
-/// How content is compressed.
+/// Compression algorithm and level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// zlib. Every kernel and boot loader that knows btrfs reads it.
+    /// zlib. Every kernel and boot loader with btrfs support reads it.
     Zlib {
-        /// 1 to 9.
+        /// Level, from 1 to 9.
         level: u8,
     },
     /// LZO, the fastest to read.
     Lzo,
-    /// Zstandard, from Linux 4.14 on.
+    /// Zstandard, supported since Linux 4.14.
     Zstd {
-        /// 1 to 15.
+        /// Level, from 1 to 15.
         level: u8,
     },
 }
 
-/// The level that the kernel takes if none is given, of zlib as of Zstandard.
+/// Default level of the kernel, for both zlib and Zstandard.
 const DEFAULT_LEVEL: u8 = 3;
 
 impl Compression {
-    /// Its number in `btrfs_file_extent_item.compression`.
+    /// Returns its number in `btrfs_file_extent_item.compression`.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Zlib { .. } => 1,
@@ -41,7 +41,7 @@ impl Compression {
         }
     }
 
-    /// Its name without the level, as the property `btrfs.compression` has it.
+    /// Returns its name without the level, as in the property `btrfs.compression`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Compression {
         }
     }
 
-    /// The level, if it has one.
+    /// Returns its level, if it has one.
     #[must_use]
     pub fn level(self) -> Option<u8> {
         match self {
@@ -63,7 +63,7 @@ impl Compression {
     /// Checks the level.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is no such level.
+    /// [`Error::Parameter`] if the algorithm has no such level.
     pub fn check(self) -> Result<()> {
         let levels: RangeInclusive<u8> = match self {
             Self::Zlib { .. } => 1..=9,
@@ -88,8 +88,9 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Reads `zlib`, `lzo` or `zstd`, and for zlib and zstd a level after a colon; it is 3 if there is
-/// none.
+/// Parses `zlib`, `lzo` or `zstd`.
+///
+/// Zlib and zstd may have a level after a colon; the default is 3.
 impl FromStr for Compression {
     type Err = Error;
 
@@ -106,7 +107,7 @@ impl FromStr for Compression {
             None => (text, None),
         };
         let number = match level {
-            // `parse` takes a sign.
+            // `parse` accepts a sign.
             Some(level) if level.bytes().all(|byte| byte.is_ascii_digit()) => {
                 level.parse().map_err(|_| unknown())?
             }
@@ -124,32 +125,36 @@ impl FromStr for Compression {
     }
 }
 
-/// The programs that compress, with their versions. Others make other bytes of the same content.
+/// Returns the compressors and their versions.
+///
+/// Other compressors produce other bytes from the same content.
 #[must_use]
 pub fn codecs() -> [(&'static str, &'static str); 3] {
     [
         ("zlib", "zlib-rs 0.6.8"),
         ("lzo", "lzokay 2.0.1"),
-        // What is linked may be another than what was pinned.
+        // The linked version may differ from the pinned one.
         ("zstd", zstd_safe::version_string()),
     ]
 }
 
-/// Compresses; one for each thread. What it makes does not depend on what it made before.
+/// Compressors; each thread has its own.
+///
+/// The output does not depend on earlier calls.
 pub(super) struct Codecs {
     lzo: Option<Lzo>,
     zstd: Option<CCtx<'static>>,
-    /// The compressed bytes of the last call, and more.
+    /// Output buffer, which starts with the compressed bytes of the last call.
     output: Vec<u8>,
 }
 
-/// The most bytes that are compressed at once.
+/// Maximum number of bytes that are compressed at once.
 #[expect(clippy::cast_possible_truncation, reason = "it is small")]
 const RAW: usize = COMPRESSED as usize;
 
-/// More than the compressed form of an extent ever needs.
+/// Size of the output buffer, which exceeds the compressed size of any extent.
 const ROOM: usize = RAW * 5 / 4;
-// What zlib writes depends on the space for it if that is less.
+// The output of zlib depends on the size of the buffer if that is below the bound.
 const _: () = assert!(compress_bound(RAW) <= ROOM);
 
 impl Default for Codecs {
@@ -174,12 +179,12 @@ impl Codecs {
         let context = self.zstd.get_or_insert_with(CCtx::create);
         let level = CParameter::CompressionLevel(level.into());
         context.set_parameter(level).expect("the level was checked");
-        // With all of the input at hand, the frame has its size, and the window is no larger.
+        // All input is passed at once, so the frame contains its size, and the window is no larger.
         context.compress2(&mut self.output[..], raw).expect("the output has room")
     }
 }
 
-/// Compresses in one call: what several calls make depends on how they are cut.
+/// Compresses in one call: the output of several calls depends on where the input is split.
 fn zlib(level: u8, raw: &[u8], output: &mut [u8]) -> usize {
     let (compressed, code) = compress_slice(output, raw, DeflateConfig::new(level.into()));
     assert!(code == ReturnCode::Ok, "the output has room");

@@ -1,4 +1,4 @@
-//! Reads the parts of files: compresses and identifies them.
+//! Encodes ranges of files: reads, compresses and identifies them.
 
 use std::num::NonZero;
 
@@ -12,14 +12,14 @@ use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 use crate::workers::{Queue, share};
 
-/// What a part is found to be.
+/// Result for a range.
 #[derive(Debug)]
 pub(super) struct EncodedRange {
     pub(super) encoding: Encoding,
     pub(super) inline: bool,
 }
 
-/// What is known of a batch.
+/// Results for a batch.
 #[derive(Debug, Default)]
 pub(super) struct EncodedBatch {
     pub(super) outcomes: Vec<EncodedRange>,
@@ -27,7 +27,7 @@ pub(super) struct EncodedBatch {
     pub(super) identities: Vec<[u8; 32]>,
 }
 
-/// Examines all batches, several at a time.
+/// Encodes all batches, several at a time.
 pub(super) fn encode_all(
     tree: &Tree,
     parts: &FileRanges,
@@ -58,7 +58,7 @@ pub(super) fn encode_all(
     Ok(done.into_iter().map(|(_, examined)| examined).collect())
 }
 
-/// Examines parts; one for each thread.
+/// Encoder of file ranges; each thread has one.
 struct Encoder<'a> {
     tree: &'a Tree,
     policy: &'a (dyn Fn(InodeId) -> DataPolicy + Sync),
@@ -69,7 +69,7 @@ struct Encoder<'a> {
     spool: Option<Appender<'a>>,
 }
 
-/// A file that parts are read of, opened for the first that is.
+/// The file whose ranges are read; it is opened by the first read.
 struct Current<'a> {
     tree: &'a Tree,
     file: InodeId,
@@ -175,16 +175,18 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Equal for pieces that may share what is stored. `only` is the place of a piece that may not.
+/// Returns a hash that is equal for ranges that may share an extent.
+///
+/// `only` is the position of a range that must not be shared.
 fn identity(raw: &[u8], policy: &DataPolicy, only: Option<(InodeId, u64)>) -> [u8; 32] {
     let (number, level) = policy
         .compression
         .map_or((0, 0), |compression| (compression.number(), compression.level().unwrap_or(0)));
-    // What follows the content always has the same length, so that no content looks like it.
+    // The fields after the content have a fixed length, so no content can imitate them.
     let mut hash = Sha256::new_with_prefix(raw);
     hash.update((raw.len() as u64).to_le_bytes());
     hash.update([number, level, policy.checksum.into()]);
-    // No file is the first inode, which is the root.
+    // The first inode is the root, which is never a file.
     let (file, from) = only.unwrap_or((InodeId::ROOT, 0));
     hash.update((file.index() as u64).to_le_bytes());
     hash.update(from.to_le_bytes());

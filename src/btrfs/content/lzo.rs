@@ -1,10 +1,10 @@
-//! The container of LZO: every sector is compressed by itself.
+//! The LZO container: every sector is compressed by itself.
 
 use lzokay::compress::{Dict, compress_no_alloc};
 
 use super::SECTOR;
 
-/// Compresses to LZO.
+/// LZO compressor.
 pub(super) struct Lzo(Box<Dict>);
 
 impl Default for Lzo {
@@ -14,9 +14,10 @@ impl Default for Lzo {
 }
 
 impl Lzo {
-    /// Writes the compressed form of `raw` to the start of `output` and says how long it is: the
-    /// length of all, then for each sector its compressed length and its LZO1X data. Lengths are
-    /// four bytes, and none crosses the end of a sector.
+    /// Writes the compressed form of `raw` to the start of `output` and returns its length.
+    ///
+    /// The total length comes first, then the compressed length and the LZO1X data of each sector.
+    /// Lengths are four bytes and never cross the end of a sector.
     pub(super) fn compress(&mut self, raw: &[u8], output: &mut [u8]) -> usize {
         let mut at = 4usize;
         for sector in raw.chunks(SECTOR) {

@@ -1,9 +1,7 @@
-//! What must be known about file content before a btrfs can be planned: its compressed form, and
-//! which pieces of it are equal.
+//! Prepass over file content, required to plan a btrfs: compresses it and finds equal extents.
 //!
-//! This is one parallel pass between the scan and the plan, over the content of which anything
-//! of that is wanted. All that it finds depends on the content alone, but for the places in the
-//! [`Spool`].
+//! The prepass runs in parallel between the scan and the plan, and only reads content to which this
+//! applies. Its results depend on the content alone, except for the offsets in the [`Spool`].
 
 mod compress;
 mod encode;
@@ -27,89 +25,89 @@ use crate::tree::{HoleScan, InodeId, Tree};
 use encode::EncodedBatch;
 use ranges::FileRanges;
 
-/// Data is stored, and checksummed, in units of so many bytes.
+/// Unit in which data is stored and checksummed, in bytes.
 const SECTOR: usize = 4096;
 
-/// The most bytes of a file that are compressed to one extent.
+/// Maximum number of bytes of a file that are compressed into one extent.
 const COMPRESSED: u64 = 128 << 10;
 
-/// What is done with the content of one file.
+/// Treatment of the content of one file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DataPolicy {
-    /// Whether its data has checksums.
+    /// Whether the data has checksums.
     pub(crate) checksum: bool,
-    /// How it is compressed, where that saves something.
+    /// Compression, used where it saves space.
     pub(crate) compression: Option<Compression>,
-    /// Whether its zeros are holes, where the scan found some.
+    /// Whether zeros that the scan found become holes.
     pub(crate) holes: bool,
-    /// Whether it may share what is stored with equal content. The kernel does not swap to a file
-    /// that does.
+    /// Whether extents may be shared with equal content. The kernel refuses to swap to a file with
+    /// shared extents.
     pub(crate) shared: bool,
-    /// Whether it may be stored in a leaf: only for a file shorter than 4096 bytes.
+    /// Whether the content may be stored in a leaf; only for files shorter than 4096 bytes.
     pub(crate) inline: bool,
 }
 
-/// How to look into content.
+/// Options of [`encode()`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ContentOptions<'a> {
-    /// How many threads read. Nothing that is found depends on it, but places in the spool.
+    /// Number of threads that read. Only the offsets in the spool depend on it.
     pub(crate) threads: NonZero<usize>,
-    /// Whether to look for equal pieces.
+    /// Whether to find equal extents.
     pub(crate) dedup: bool,
-    /// The most bytes that are stored in a leaf.
+    /// Maximum size of content stored in a leaf, in bytes.
     pub(crate) max_inline: u32,
-    /// A directory for the spool, which is a file without a name; needed if anything is compressed.
+    /// Directory for the spool, an unnamed file; required if anything is compressed.
     pub(crate) spool: Option<&'a Path>,
 }
 
-/// In what form bytes of a file are stored.
+/// Form in which content is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// As they are in the file.
+    /// Uncompressed, as in the file.
     Plain,
-    /// As they are in the spool.
+    /// Compressed, as in the spool.
     Compressed {
-        /// Where in the spool. It never is the same twice.
+        /// Offset in the spool. It differs from run to run.
         at: u64,
-        /// How many bytes, not rounded.
+        /// Compressed size in bytes, not rounded.
         len: u32,
-        /// With what it was compressed.
+        /// Compression algorithm and level.
         compression: Compression,
     },
 }
 
-/// A part of a file that is stored as one.
+/// A range of a file that is stored as a unit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExtentCandidate {
-    /// Where it is in the file; a multiple of 4096.
+    /// Offset in the file, a multiple of 4096.
     pub(crate) from: u64,
-    /// How many bytes of the file it is, not rounded. All but a file's last are whole sectors.
+    /// Length in the file in bytes, not rounded. Only the last candidate of a file may end within a
+    /// sector.
     pub(crate) len: u64,
-    /// Its form.
+    /// Form in which it is stored.
     pub(crate) encoding: Encoding,
-    /// The number of the first piece, in the order of the tree, with the same content that is
-    /// stored in the same way; its own if there is none. All else but the place in the file is
-    /// equal then.
+    /// Index of the first candidate, in tree order, with the same content and form of storage; its
+    /// own index if it is the first. Equal candidates differ only in `from`.
     pub(crate) same_as: u32,
 }
 
-/// The content of a file that is stored in a leaf.
+/// Content of a file that is stored in a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inline {
-    /// Its form.
+    /// Form in which it is stored.
     pub(crate) encoding: Encoding,
 }
 
-/// The facts about the content of a tree; the default has no file.
+/// Results of the prepass over the content of a tree; the default is for a tree without files.
 #[derive(Default)]
 pub struct Contents {
     candidates: Vec<ExtentCandidate>,
-    /// The number of the first piece of each inode, and of no inode.
+    /// By inode: index of its first candidate, with one more entry after the last inode's.
     first: Vec<u32>,
     /// Sorted.
     inline: Vec<(InodeId, Inline)>,
     spool: Option<Arc<Spool>>,
-    /// Files of which no piece became smaller, sorted.
+    /// Files of which no candidate became smaller, sorted.
     incompressible: Vec<InodeId>,
 }
 
@@ -123,28 +121,28 @@ impl fmt::Debug for Contents {
 }
 
 impl Contents {
-    /// The pieces of a file, in its order; none of what is not a file or stored in a leaf.
+    /// Returns the candidates of a file, in order; empty for inline files and other inodes.
     pub(crate) fn candidates(&self, file: InodeId) -> &[ExtentCandidate] {
         &self.candidates[self.first_candidate(file) as usize..self.first[file.index() + 1] as usize]
     }
 
-    /// The number of a file's first piece; the others follow.
+    /// Returns the index of the first candidate of a file; the others follow it.
     pub(crate) fn first_candidate(&self, file: InodeId) -> u32 {
         self.first[file.index()]
     }
 
-    /// The content of a file that is stored in a leaf.
+    /// Returns the content of a file that is stored in a leaf.
     pub(crate) fn inline(&self, file: InodeId) -> Option<Inline> {
         let at = self.inline.binary_search_by_key(&file, |&(file, _)| file).ok()?;
         Some(self.inline[at].1)
     }
 
-    /// Whether it was tried in vain to compress a file.
+    /// Returns whether compression of a file was tried and saved nothing.
     pub(crate) fn is_incompressible(&self, file: InodeId) -> bool {
         self.incompressible.binary_search(&file).is_ok()
     }
 
-    /// The compressed bytes; `None` if nothing was to be compressed.
+    /// Returns the compressed content; `None` if nothing was to be compressed.
     pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
         self.spool.as_ref()
     }
@@ -152,13 +150,13 @@ impl Contents {
 
 /// Reads the content of a tree as far as needed.
 ///
-/// Without compression and deduplication, each range of data of a file is a piece. With either, a
-/// range is cut every 128 KiB. A piece is compressed if that saves a sector.
+/// Without compression and deduplication, each data range of a file is one extent candidate. With
+/// either, ranges are split every 128 KiB. A candidate is compressed if that saves a sector.
 ///
 /// # Errors
-/// [`Error::Source`] or [`Error::Changed`] for the first file, in the order of the tree, that
-/// can't be read or was changed; [`Error::Output`] if the spool can't be written;
-/// [`Error::Parameter`] for a level that there is not, or a spool that is missing.
+/// [`Error::Source`] or [`Error::Changed`] for the first file, in tree order, that can't be read or
+/// has changed; [`Error::Output`] if the spool can't be written; [`Error::Parameter`] for an
+/// invalid compression level or a missing spool directory.
 ///
 /// [`Error::Source`]: crate::Error::Source
 /// [`Error::Changed`]: crate::Error::Changed
@@ -190,7 +188,7 @@ pub(crate) fn encode(
     Ok(contents)
 }
 
-/// Puts together what was found out about the parts, in their order.
+/// Combines the results for all file ranges, in their order.
 fn assemble(tree: &Tree, parts: &FileRanges, examined: Vec<EncodedBatch>) -> Contents {
     let mut contents = Contents {
         candidates: Vec::new(),

@@ -1,4 +1,4 @@
-//! Cuts the content of a tree into parts, and those into batches for the threads.
+//! Splits the content of a tree into ranges, and groups the ranges into batches for threads.
 
 use std::ops::Range;
 use std::slice;
@@ -7,15 +7,15 @@ use super::{COMPRESSED, ContentOptions, DataPolicy};
 use crate::error::{Error, Result};
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
-/// A batch ends as soon as it has so many bytes: short enough for threads to
-/// end together when compression is slow, long enough for opening the file again to cost nothing.
-/// A multiple of [`COMPRESSED`].
+/// Cost after which a batch ends, in bytes: low enough that threads finish together when
+/// compression is slow, high enough that reopening files costs nothing. A multiple of
+/// [`COMPRESSED`].
 const BATCH: u64 = 2 << 20;
 
-/// What a part costs beside its bytes, in bytes.
+/// Cost of a range in addition to its bytes, in bytes.
 const OPENING: u64 = 16 << 10;
 
-/// A part of a file.
+/// A range of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileRange {
     pub(super) file: InodeId,
@@ -23,13 +23,13 @@ pub(super) struct FileRange {
     pub(super) len: u64,
 }
 
-/// All parts, in the order of the tree.
+/// All ranges, in tree order.
 #[derive(Debug, Default)]
 pub(super) struct FileRanges {
     pub(super) list: Vec<FileRange>,
-    /// Positions in the list.
+    /// Positions in `list`.
     pub(super) batches: Vec<Range<usize>>,
-    /// Whether any part is to be compressed.
+    /// Whether any range is to be compressed.
     pub(super) compressed: bool,
 }
 

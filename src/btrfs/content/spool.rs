@@ -1,5 +1,4 @@
-//! A file without a name that holds compressed bytes between the pass over content and the
-//! writing of the image.
+//! Unnamed file that holds compressed content between the prepass and the writing of the image.
 
 use std::fs::File;
 use std::io;
@@ -14,21 +13,21 @@ use crate::error::{Error, Result};
 use crate::layout::Render;
 use crate::name::Escaped;
 
-/// Room is taken, and written, in pieces of this many bytes.
+/// Unit in which space is reserved and written, in bytes.
 const CHUNK: usize = 1 << 20;
 
-/// Compressed bytes.
+/// Compressed content.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
-    /// Where the room begins that nobody has taken.
+    /// Start of the space that no thread has reserved.
     end: AtomicU64,
-    /// The directory, for messages.
+    /// The directory, for error messages.
     directory: String,
 }
 
 impl Spool {
-    /// Makes a spool in a directory.
+    /// Creates a spool in a directory.
     pub(super) fn new(directory: Option<&Path>) -> Result<Self> {
         Self::new_by(directory, unnamed)
     }
@@ -48,7 +47,7 @@ impl Spool {
         Ok(Self { file, end: AtomicU64::new(0), directory })
     }
 
-    /// Reads what a [`Stored::Compressed`](super::Stored) stands for, or a part of it.
+    /// Reads the content of an [`Encoding::Compressed`](super::Encoding), or a part of it.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, offset).map_err(|error| self.fail("read", error))
     }
@@ -58,13 +57,13 @@ impl Spool {
     }
 }
 
-/// Appends to a spool; one for each thread.
+/// Writer that appends to a spool; each thread has one.
 pub(super) struct Appender<'a> {
     spool: &'a Spool,
     buffer: Vec<u8>,
-    /// Where the buffer goes.
+    /// Offset of the buffer in the file.
     start: u64,
-    /// How much of the file is taken for it.
+    /// Number of bytes reserved for the buffer.
     taken: usize,
 }
 
@@ -73,11 +72,11 @@ impl<'a> Appender<'a> {
         Self { spool, buffer: Vec::new(), start: 0, taken: 0 }
     }
 
-    /// Appends bytes and says where they are once all is flushed.
+    /// Appends bytes and returns the offset at which they can be read after a flush.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
         if self.buffer.len() + bytes.len() > self.taken {
             self.flush()?;
-            // What is left of the room before stays a hole.
+            // The rest of the previous reservation stays a hole.
             self.taken = CHUNK.max(bytes.len());
             self.start = self.spool.end.fetch_add(self.taken as u64, Ordering::Relaxed);
         }
@@ -86,7 +85,7 @@ impl<'a> Appender<'a> {
         Ok(at)
     }
 
-    /// Writes what is left.
+    /// Writes the buffered bytes.
     pub(super) fn flush(&mut self) -> Result<()> {
         let written = self.spool.file.write_all_at(&self.buffer, self.start);
         self.buffer.clear();
@@ -95,11 +94,13 @@ impl<'a> Appender<'a> {
     }
 }
 
-/// In a static program `O_TMPFILE` is a bare system call, to which the C library does not
-/// add `O_LARGEFILE`: a 32-bit program could not write beyond 2 GiB.
+/// Flags of a new file.
+///
+/// In a static program, an open with `O_TMPFILE` is a bare system call, to which the C library does
+/// not add `O_LARGEFILE`: a 32-bit program could not write beyond 2 GiB.
 const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::LARGEFILE);
 
-/// Nobody else has any business with it.
+/// Mode of a new file: no access for other users.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 fn unnamed(directory: &Path) -> Result<File, Errno> {
@@ -109,10 +110,10 @@ fn unnamed(directory: &Path) -> Result<File, Errno> {
     }
 }
 
-/// Makes a file that had a name for a moment.
+/// Creates a file with a name and removes the name at once.
 fn removed(directory: &Path) -> Result<File, Errno> {
     let directory = openat(CWD, directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    // The process's number may be that of a killed one that left its file.
+    // The process id may be that of a killed process that left its file.
     let mut attempt = 0u32;
     loop {
         let name = format!(".detfs-spool-{}-{attempt}", std::process::id());

@@ -8,21 +8,21 @@ use super::super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr, SECTOR};
 use super::items::{DisplayKey, Id, prefix};
 use super::{Result, Violation};
 
-/// What is known of a block before it is read, from what points to it.
+/// Properties expected of a block, according to the pointer to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
     pub(super) address: u64,
     pub(super) level: u8,
-    /// The tree that it belongs to.
+    /// Id of the tree that it belongs to.
     pub(super) owner: u64,
     pub(super) generation: u64,
-    /// The first key, which the block above has; nothing is above a root.
+    /// First key, as in the parent block; `None` for a root.
     pub(super) first: Option<Key>,
-    /// A key that is behind all.
+    /// Exclusive upper bound of the keys.
     pub(super) end: Option<Key>,
 }
 
-/// What all blocks have in common.
+/// Properties that all blocks share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common {
     pub(super) checksum: Checksum,
@@ -30,7 +30,7 @@ pub(super) struct Common {
     pub(super) chunk_tree_uuid: [u8; 16],
 }
 
-/// Items.
+/// A leaf and its items.
 #[derive(Debug)]
 pub(super) struct Leaf {
     bytes: Vec<u8>,
@@ -38,14 +38,14 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
-    /// The items with their data, by ascending keys.
+    /// Returns the items with their data, in ascending key order.
     pub(super) fn items(&self) -> impl Iterator<Item = (Key, &[u8])> {
         let data = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         self.items.iter().map(move |(key, range)| (*key, data(range)))
     }
 }
 
-/// Blocks of the level below.
+/// Pointer to a child block.
 #[derive(Debug)]
 pub(super) struct Pointer {
     pub(super) key: Key,
@@ -53,7 +53,7 @@ pub(super) struct Pointer {
     pub(super) generation: u64,
 }
 
-/// A block that is right by itself.
+/// A block that is valid by itself.
 #[derive(Debug)]
 pub(super) enum Block {
     Leaf(Leaf),
@@ -61,7 +61,7 @@ pub(super) enum Block {
 }
 
 impl Block {
-    /// Takes a block apart that is to be as `expected`.
+    /// Parses a block, which must match `expected`.
     pub(super) fn parse(bytes: Vec<u8>, expected: &Expected, common: &Common) -> Result<Self> {
         let parsed = Parsing { bytes: &bytes, expected, common }.parse();
         let parsed = parsed.map_err(|rule| {
@@ -152,7 +152,9 @@ impl Parsing<'_> {
     }
 }
 
-/// The keys of a leaf's items, and where in the block their data is: packed from the end on.
+/// Returns the keys of the items of a leaf, and the ranges of their data in the block.
+///
+/// The data must be packed, starting at the end of the block.
 fn leaf(body: &[u8], count: u32, before: usize) -> Rule<Vec<(Key, Range<usize>)>> {
     let mut items = Vec::new();
     let (mut heads, mut end) = (body, body.len());

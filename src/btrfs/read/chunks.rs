@@ -1,4 +1,4 @@
-//! Chunks: which bytes of the device a logical address stands for.
+//! Chunks: the mapping from logical addresses to bytes of the device.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,26 @@ use super::items::{ItemPlace, prefix};
 use super::tree::Root;
 use super::{Reader, Result, Violation};
 
-/// A range of logical addresses.
+/// A chunk, which is a range of logical addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chunk {
     pub(super) start: u64,
-    /// In bytes, not zero.
+    /// Length in bytes, not zero.
     pub(super) len: u64,
     pub(super) flags: BlockGroupFlags,
-    /// Where each of its copies is on the device.
+    /// Offset of each of its copies on the device.
     pub(super) stripes: Vec<u64>,
 }
 
 impl Chunk {
-    /// The first address behind it.
+    /// Returns the first address after it.
     pub(super) fn end(&self) -> u64 {
         self.start + self.len
     }
 
-    /// Takes a chunk item apart; `Err` is the rule that it breaks. What may follow it is returned.
+    /// Parses a chunk item; `Err` is the violated rule.
+    ///
+    /// Returns the data after the item as well.
     fn parse<'a>(
         key: Key,
         data: &'a [u8],
@@ -57,7 +59,7 @@ impl Chunk {
         require(item.sector_size == superblock.sectorsize, &|| {
             format!("sector_size is {}, not that of the superblock", item.sector_size)
         })?;
-        // Which root it belongs to: to the extent tree, always.
+        // The owner is always the extent tree.
         require(item.owner.get() == objectid::EXTENT_TREE, &|| format!("owner is {}", item.owner))?;
         require(start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0, &|| {
             format!("start or length is not aligned, or length {len} is zero")
@@ -82,7 +84,7 @@ impl Chunk {
     }
 }
 
-/// How many copies there are in a chunk, if its type is one that detfs writes.
+/// Returns the number of copies in a chunk, if its type is one that detfs writes.
 pub(super) fn copies(flags: BlockGroupFlags) -> Option<usize> {
     let kind = flags - BlockGroupFlags::DUP;
     let kinds = [BlockGroupFlags::DATA, BlockGroupFlags::METADATA, BlockGroupFlags::SYSTEM];
@@ -90,12 +92,12 @@ pub(super) fn copies(flags: BlockGroupFlags) -> Option<usize> {
     kinds.contains(&kind).then_some(copies)
 }
 
-/// All chunks, or those of the chunk tree, none of which overlap.
+/// All chunks, or only those of the chunk tree. They do not overlap.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chunks(BTreeMap<u64, Chunk>);
 
 impl Chunks {
-    /// Those of the superblock's array.
+    /// Returns the chunks in the array of the superblock.
     pub(super) fn from_array(superblock: &SuperBlock) -> Result<Self> {
         let size = superblock.sys_chunk_array_size.get();
         let array =
@@ -123,7 +125,7 @@ impl Chunks {
         Ok(chunks)
     }
 
-    /// All of them; `reader` can read the chunk tree.
+    /// Returns all chunks; `reader` must be able to read the chunk tree.
     pub(super) fn from_tree(reader: &Reader<'_>, root: Root) -> Result<Self> {
         let mut chunks = Self(BTreeMap::new());
         for leaf in reader.leaves(root, Key::MIN..=Key::MAX) {
@@ -154,14 +156,14 @@ impl Chunks {
         self.0.values()
     }
 
-    /// The chunk that a range of logical addresses is in.
+    /// Returns the chunk that contains a range of logical addresses.
     pub(super) fn find(&self, start: u64, len: u64) -> Option<&Chunk> {
         let (_, chunk) = self.0.range(..=start).next_back()?;
         let end = start.checked_add(len)?;
         (end <= chunk.end()).then_some(chunk)
     }
 
-    /// Where the copies of a range of logical addresses are on the device.
+    /// Returns the offsets on the device of all copies of a range of logical addresses.
     pub(super) fn physical(&self, start: u64, len: u64) -> Result<impl Iterator<Item = u64>> {
         let chunk = self.find(start, len).ok_or_else(|| {
             Violation::new(format_args!("logical address {start}"), "it is in no chunk")

@@ -1,4 +1,4 @@
-//! The content of files.
+//! Content of files.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl fmt::Debug for Content<'_> {
     }
 }
 
-/// What is not zeros.
+/// An extent that does not read as zeros.
 enum Extent {
     Inline(Vec<u8>),
     Stored(FileExtentItem),
@@ -40,10 +40,10 @@ impl Extent {
 }
 
 impl Reader<'_> {
-    /// The content of a file, or the target of a symbolic link.
+    /// Returns the content of a file, or the target of a symbolic link.
     ///
     /// # Errors
-    /// A [`Violation`](super::Violation) on the way to its extents.
+    /// A [`Violation`](super::Violation) on the path to the extents.
     pub fn content(&self, node: Node) -> Result<Content<'_>> {
         let size = self.inode(node)?.size;
         let mut extents = Vec::new();
@@ -73,7 +73,7 @@ impl Reader<'_> {
         Ok(Content { reader: self, tree: node.subvolume, size, extents })
     }
 
-    /// Decompresses an extent. `None` if that can't be done.
+    /// Decompresses an extent; returns `None` if that is impossible.
     pub(super) fn decompressed(&self, item: &FileExtentItem) -> Result<Option<Vec<u8>>> {
         let size = |bytes: u64| usize::try_from(bytes).ok().filter(|&size| size <= MOST);
         let (Some(compressed), Some(len)) =
@@ -96,18 +96,19 @@ impl Reader<'_> {
 }
 
 impl Content<'_> {
-    /// How long it is, in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Fills the start of a buffer with the bytes from an offset on, and says how many they are:
-    /// fewer than it is long only at the end.
+    /// Reads bytes from `offset` into the start of `buffer`, and returns their number.
+    ///
+    /// The number is smaller than the length of `buffer` only at the end of the content.
     ///
     /// # Errors
-    /// A [`Violation`](super::Violation) if bytes can't be read or decompressed. Their checksums
-    /// are not looked at.
+    /// A [`Violation`](super::Violation) if bytes can't be read or decompressed. Checksums are not
+    /// verified.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let rest = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let len = rest.min(buffer.len());
@@ -132,7 +133,7 @@ impl Content<'_> {
         Ok(len)
     }
 
-    /// Fills a buffer with bytes of an extent.
+    /// Fills `out` with the bytes of an extent from `within`.
     fn fill(&self, place: ItemPlace, extent: &Extent, within: u64, out: &mut [u8]) -> Result<()> {
         let slice = |bytes: &[u8], at: u64| {
             let at = usize::try_from(at).ok()?;

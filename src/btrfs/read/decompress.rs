@@ -1,21 +1,22 @@
-//! Compressed extents.
+//! Decompression of extents.
 
 use zlib_rs::{InflateConfig, ReturnCode, decompress_slice};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-/// No compressed extent has more bytes than this, on disk or decompressed.
+/// Maximum size of a compressed extent, both on disk and decompressed, in bytes.
 pub(super) const MOST: usize = 128 << 10;
 
-/// A sector, which LZO compresses by itself.
+/// Size of a sector, which LZO compresses by itself, in bytes.
 const SECTOR: usize = 4096;
 
-/// What the kernel can be asked to decompress: the base-2 logarithm of 128 KiB.
+/// Base-2 logarithm of the largest window that the kernel decompresses, 128 KiB.
 const WINDOW_LOG_MAX: u32 = 17;
 
-/// Decompresses an extent of at most `len` bytes. What it lacks of them is zeros to the kernel.
+/// Decompresses an extent of at most `len` bytes.
 ///
-/// The form may be followed by anything, as extents are of whole sectors. `None` if it is broken,
-/// is of more bytes, or the kernel would not decompress it.
+/// The kernel reads missing bytes as zeros. The compressed bytes may be followed by anything, since
+/// extents consist of whole sectors. Returns `None` if they are invalid, if they decompress to more
+/// than `len` bytes, or if the kernel would not decompress them.
 pub(super) fn decompress(compression: u8, data: &[u8], len: usize) -> Option<Vec<u8>> {
     if data.len() > MOST || len > MOST {
         return None;
@@ -30,7 +31,7 @@ pub(super) fn decompress(compression: u8, data: &[u8], len: usize) -> Option<Vec
 }
 
 fn zlib(data: &[u8], len: usize) -> Option<Vec<u8>> {
-    // With space for one byte more, a stream of more bytes is seen to have them.
+    // One extra byte of space reveals a stream that is longer than `len`.
     let mut output = vec![0; len + 1];
     let (decompressed, code) = decompress_slice(&mut output, data, InflateConfig::default());
     let len = decompressed.len();
@@ -38,8 +39,10 @@ fn zlib(data: &[u8], len: usize) -> Option<Vec<u8>> {
     (code == ReturnCode::Ok).then_some(output)
 }
 
-/// The length of all, then for each sector its compressed length and its LZO1X data. Lengths are
-/// four bytes, and none crosses the end of a sector.
+/// Decompresses the LZO container.
+///
+/// The container is the total length, followed by the compressed length and the LZO1X data of each
+/// sector. Lengths are four bytes and never cross the end of a sector.
 fn lzo(data: &[u8]) -> Option<Vec<u8>> {
     let word = |at: usize| -> Option<usize> {
         let bytes = data.get(at..at.checked_add(4)?)?;
@@ -62,7 +65,7 @@ fn lzo(data: &[u8]) -> Option<Vec<u8>> {
     Some(output)
 }
 
-/// One frame.
+/// Decompresses a single frame.
 fn zstd(data: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut context = DCtx::try_create()?;
     context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).ok()?;
@@ -87,8 +90,8 @@ fn zstd(data: &[u8], len: usize) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// What Linux 6.18 made of the word `btrfs` 1800 times, which are 9000 bytes, without the zeros
-    /// behind it.
+    /// The word `btrfs` 1800 times (9000 bytes) as compressed by Linux 6.18, without the zeros that
+    /// follow.
     const FORMS: [(u8, &str); 3] = [
         (
             1,
@@ -116,7 +119,7 @@ mod tests {
         let content = b"btrfs".repeat(1800);
         for (compression, hex) in FORMS {
             let mut form = bytes(hex);
-            // Linux pads some of the content to whole sectors, and the forms.
+            // Linux pads some of the content to whole sectors, and the compressed forms as well.
             let right = |form: &[u8]| {
                 let mut decompressed = decompress(compression, form, 3 * SECTOR).unwrap();
                 let padding = decompressed.split_off(content.len());
@@ -144,7 +147,7 @@ mod tests {
         for (compression, hex) in FORMS {
             let form = bytes(hex);
             for len in 0..form.len() {
-                // A form that is cut has lost some of the content at least, and never panics.
+                // A truncated form loses at least some of the content, and never causes a panic.
                 if let Some(decompressed) = decompress(compression, &form[..len], 3 * SECTOR) {
                     let what = format!("{compression}, {len} bytes");
                     assert!(!decompressed.starts_with(&b"btrfs".repeat(1800)), "{what}");

@@ -1,4 +1,4 @@
-//! The bytes that a file system is in.
+//! The device of a file system.
 
 use std::fmt;
 
@@ -25,12 +25,12 @@ impl<'a> Device<'a> {
         Self { source, start, size }
     }
 
-    /// Its length in bytes.
+    /// Returns the size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether a range is on it.
+    /// Returns whether a range is within the device.
     pub(super) fn has(&self, at: u64, len: u64) -> bool {
         at.checked_add(len).is_some_and(|end| end <= self.size)
     }

@@ -1,4 +1,4 @@
-//! What items hold, taken apart.
+//! Parsers for the data of items.
 
 use std::fmt::{self, Display};
 
@@ -11,7 +11,7 @@ use super::super::spec::{
 };
 use super::{Result, Violation};
 
-/// Where an item is.
+/// Location of an item.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ItemPlace {
     pub(super) tree: u64,
@@ -23,7 +23,7 @@ impl ItemPlace {
         Violation::new(self, rule)
     }
 
-    /// Makes a violation of a rule that does not hold.
+    /// Returns a violation of `rule` unless `holds` is true.
     pub(super) fn require<D: Display>(self, holds: bool, rule: impl FnOnce() -> D) -> Result<()> {
         if holds { Ok(()) } else { Err(self.breaks(rule())) }
     }
@@ -35,7 +35,7 @@ impl Display for ItemPlace {
     }
 }
 
-/// A key as `btrfs inspect-internal dump-tree` shows it, but for the names of objects.
+/// A key, displayed as `btrfs inspect-internal dump-tree` does, but without names of objects.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DisplayKey(pub(super) Key);
 
@@ -51,7 +51,7 @@ impl Display for DisplayKey {
     }
 }
 
-/// An `objectid`: some are meant as negative numbers.
+/// An `objectid`, some of which are displayed as negative numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Id(pub(super) u64);
 
@@ -95,7 +95,7 @@ fn type_name(number: u8) -> Option<&'static str> {
     })
 }
 
-/// Data that is one record.
+/// Parses data that is exactly one record.
 pub(super) fn exact<T>(data: &[u8]) -> Option<&T>
 where
     T: FromBytes + KnownLayout + Immutable + Unaligned,
@@ -103,7 +103,7 @@ where
     T::ref_from_bytes(data).ok()
 }
 
-/// Data that starts with a record, and what is behind that.
+/// Parses data that starts with a record, and returns the remaining data as well.
 pub(super) fn prefix<T>(data: &[u8]) -> Option<(&T, &[u8])>
 where
     T: FromBytes + KnownLayout + Immutable + Unaligned,
@@ -111,7 +111,7 @@ where
     T::ref_from_prefix(data).ok()
 }
 
-/// Takes data apart that is one or more of something, and nothing else.
+/// Parses data that consists of one or more records.
 fn list<'a, T>(
     mut data: &'a [u8],
     next: impl Fn(&'a [u8]) -> Option<(T, &'a [u8])>,
@@ -125,7 +125,7 @@ fn list<'a, T>(
     Some(all)
 }
 
-/// A name in a directory, or an extended attribute with its value.
+/// A directory entry, or an extended attribute with its value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DirEntry<'a> {
     pub(super) item: &'a DirItem,
@@ -142,16 +142,16 @@ pub(super) fn dir_entries(data: &[u8]) -> Option<Vec<DirEntry<'_>>> {
     })
 }
 
-/// A name that an inode has in a directory.
+/// A name of an inode in a directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameOf<'a> {
-    /// The directory.
+    /// Inode number of the directory.
     pub(super) parent: u64,
     pub(super) index: u64,
     pub(super) name: &'a [u8],
 }
 
-/// The names of an `INODE_REF`, whose key has the directory.
+/// Parses the names in an `INODE_REF`, whose key contains the directory.
 pub(super) fn inode_refs(parent: u64, data: &[u8]) -> Option<Vec<NameOf<'_>>> {
     list(data, |data| {
         let (item, rest) = prefix::<InodeRef>(data)?;
@@ -160,7 +160,7 @@ pub(super) fn inode_refs(parent: u64, data: &[u8]) -> Option<Vec<NameOf<'_>>> {
     })
 }
 
-/// The names of an `INODE_EXTREF`.
+/// Parses the names in an `INODE_EXTREF`.
 pub(super) fn inode_extrefs(data: &[u8]) -> Option<Vec<NameOf<'_>>> {
     list(data, |data| {
         let (item, rest) = prefix::<InodeExtref>(data)?;
@@ -170,7 +170,7 @@ pub(super) fn inode_extrefs(data: &[u8]) -> Option<Vec<NameOf<'_>>> {
     })
 }
 
-/// The only name of a `ROOT_REF` or `ROOT_BACKREF`.
+/// Parses the only name in a `ROOT_REF` or `ROOT_BACKREF`.
 pub(super) fn root_ref(data: &[u8]) -> Option<NameOf<'_>> {
     let (item, name) = prefix::<RootRef>(data)?;
     let (parent, index) = (item.dirid.get(), item.sequence.get());
@@ -180,9 +180,9 @@ pub(super) fn root_ref(data: &[u8]) -> Option<NameOf<'_>> {
 /// A range of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FileExtent<'a> {
-    /// Its bytes are here, in the form that the head says.
+    /// Content in the item, in the form that the head specifies.
     Inline(&'a FileExtentHead, &'a [u8]),
-    /// Its bytes are elsewhere.
+    /// Content in an extent.
     Regular(&'a FileExtentItem),
 }
 

@@ -1,10 +1,10 @@
-//! Reads btrfs, whoever wrote it: to check the images of detfs, and to compare images.
+//! Reads btrfs file systems of any origin, to check the images of detfs and to compare images.
 //!
-//! Nothing that is read is trusted: what can't be right is a [`Violation`] and never a panic, and
-//! no tree can make the reader follow more blocks than the image has.
+//! No input is trusted: anything invalid is a [`Violation`] and never a panic, and no tree can make
+//! the reader follow more blocks than the image has.
 //!
-//! Read is what detfs can write: one device, the profiles single and DUP, trees that have no block
-//! in common with another, which rules out snapshots, and no tree log, as after a clean unmount.
+//! The reader supports what detfs can write: one device, the profiles single and DUP, trees that
+//! share no blocks (no snapshots), and no tree log, as after a clean unmount.
 
 mod block;
 mod chunks;
@@ -35,9 +35,9 @@ pub use verify::Rules;
 /// A rule of btrfs that an image breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Where: the tree and the key of the item, say, or the address of a block.
+    /// Location: for example the tree and the key of the item, or the address of a block.
     pub place: String,
-    /// What the rule is, with the values.
+    /// The rule, with the values.
     pub rule: String,
 }
 
@@ -55,24 +55,24 @@ impl Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// The result of everything that reads an image.
+/// Result of functions that read an image.
 pub type Result<T> = std::result::Result<T, Violation>;
 
-/// A file system that can be read: its superblock is right, and every address can be mapped.
+/// A file system that can be read: its superblock is valid, and every address can be mapped.
 #[derive(Debug)]
 pub struct Reader<'a> {
     device: Device<'a>,
     superblock: Super,
     chunks: Chunks,
-    /// That of the chunk tree's root, which all blocks have in their headers.
+    /// UUID in the root of the chunk tree, which the headers of all blocks must contain.
     chunk_tree_uuid: [u8; 16],
 }
 
 impl<'a> Reader<'a> {
-    /// Opens the file system in `size` bytes of `source` from `start` on.
+    /// Opens the file system in `size` bytes of `source`, starting at `start`.
     ///
     /// # Errors
-    /// A [`Violation`] of the superblock or of the chunk tree.
+    /// A [`Violation`] of the superblock or the chunk tree.
     pub fn open(source: &'a dyn ReadAt, start: u64, size: u64) -> Result<Self> {
         let device = Device::new(source, start, size);
         let superblock = Super::read(&device, SUPER_OFFSETS[0])?;
@@ -85,10 +85,10 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
-    /// Checks all of the file system, data included, against all that is known to be demanded of
-    /// it. Returns what was found first, up to 1000 violations; none if it is clean.
+    /// Checks the whole file system, including data, against `rules`.
     ///
-    /// If a block or an item is wrong by itself, what trees say of each other is not compared.
+    /// Returns the first violations, at most 1000; the list is empty if the file system is clean.
+    /// If a block or an item is invalid by itself, references between trees are not checked.
     #[must_use]
     pub fn verify(&self, rules: Rules) -> Vec<Violation> {
         verify::verify(self, rules)

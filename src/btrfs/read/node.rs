@@ -1,4 +1,4 @@
-//! What subvolumes hold: inodes, names, extended attributes.
+//! Contents of subvolumes: inodes, names and extended attributes.
 
 use super::super::key::Key;
 use super::super::spec::{InodeItem, RootItem, Timespec, item_type, objectid};
@@ -7,40 +7,40 @@ use super::tree::Root;
 use super::{Reader, Result};
 use crate::time::Timestamp;
 
-/// An inode by its numbers.
+/// An inode, identified by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Node {
-    /// The number of its subvolume: 5 for the top level, from 256 on for others.
+    /// Id of its subvolume: 5 for the top level, 256 and above for others.
     pub subvolume: u64,
-    /// Its number there: 256 for the directory that the subvolume begins at.
+    /// Its inode number: 256 for the root directory of the subvolume.
     pub ino: u64,
 }
 
 /// A name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Any bytes; nothing is promised of them.
+    /// Arbitrary bytes; they are not validated.
     pub name: Vec<u8>,
-    /// What it is the name of: where a subvolume is seen, the directory that it begins at.
+    /// The inode that it names; for a subvolume, its root directory.
     pub node: Node,
 }
 
 /// The attributes of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inode {
-    /// Type and permissions, as `st_mode` has them.
+    /// Type and permissions, as in `st_mode`.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// How many names it has; 1 for directories.
+    /// Number of names; 1 for directories.
     pub nlink: u32,
-    /// The major number from bit 20 on, and the minor number below.
+    /// Device number: the major number from bit 20 up, the minor number below.
     pub rdev: u64,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// As `BTRFS_INODE_*` of the kernel.
+    /// `BTRFS_INODE_*` flags of the kernel.
     pub flags: u64,
     /// Last access.
     pub atime: Timestamp,
@@ -48,7 +48,7 @@ pub struct Inode {
     pub ctime: Timestamp,
     /// Last change of the content.
     pub mtime: Timestamp,
-    /// Birth.
+    /// Creation.
     pub otime: Timestamp,
 }
 
@@ -76,16 +76,16 @@ fn timestamp(time: Timespec) -> Timestamp {
 }
 
 impl Reader<'_> {
-    /// The directory that the top level begins at.
+    /// Returns the root directory of the top level.
     #[must_use]
     pub fn top(&self) -> Node {
         Node { subvolume: objectid::FS_TREE, ino: objectid::FIRST_FREE }
     }
 
-    /// The attributes of an inode.
+    /// Returns the attributes of an inode.
     ///
     /// # Errors
-    /// A `Violation` on the way to it, or if there is no such inode.
+    /// A `Violation` on the path to the inode, or if there is no such inode.
     pub fn inode(&self, node: Node) -> Result<Inode> {
         let place = place(node, item_type::INODE_ITEM, 0);
         let data = self.item(self.subvolume(node.subvolume)?, place.key)?;
@@ -94,10 +94,10 @@ impl Reader<'_> {
         Ok(item.ok_or_else(|| place.breaks("it is not an inode"))?.into())
     }
 
-    /// The names in a directory, in the order of `readdir`; none if it is something else.
+    /// Returns the entries of a directory, in `readdir` order; empty for other inodes.
     ///
     /// # Errors
-    /// A `Violation` on the way to them.
+    /// A `Violation` on the path to the entries.
     pub fn entries(&self, node: Node) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for (key, data) in self.items_of(node, item_type::DIR_INDEX)? {
@@ -118,10 +118,10 @@ impl Reader<'_> {
         Ok(entries)
     }
 
-    /// The extended attributes of an inode and their values, in the order of the tree.
+    /// Returns the extended attributes of an inode and their values, in tree order.
     ///
     /// # Errors
-    /// A `Violation` on the way to them.
+    /// A `Violation` on the path to the attributes.
     pub fn xattrs(&self, node: Node) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut xattrs = Vec::new();
         for (key, data) in self.items_of(node, item_type::XATTR_ITEM)? {
@@ -132,13 +132,13 @@ impl Reader<'_> {
         Ok(xattrs)
     }
 
-    /// All items of a type that an inode has.
+    /// Returns all items of a type that an inode has.
     pub(super) fn items_of(&self, node: Node, item_type: u8) -> Result<Vec<(Key, Vec<u8>)>> {
         let key = |offset| Key::new(node.ino, item_type, offset);
         self.items(self.subvolume(node.subvolume)?, key(0)..=key(u64::MAX))
     }
 
-    /// The tree of a subvolume.
+    /// Returns the tree of a subvolume.
     fn subvolume(&self, id: u64) -> Result<Root> {
         let key = Key::new(id, item_type::ROOT_ITEM, 0);
         let place = ItemPlace { tree: objectid::ROOT_TREE, key };
@@ -149,7 +149,7 @@ impl Reader<'_> {
     }
 }
 
-/// The root of a tree, as its item has it; `Err` is the rule that it breaks.
+/// Returns the root of a tree from its root item; `Err` is the violated rule.
 pub(super) fn root(id: u64, item: &RootItem) -> std::result::Result<Root, String> {
     if item.level > super::tree::MAX_LEVEL {
         return Err(format!("level is {}", item.level));

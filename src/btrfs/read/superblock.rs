@@ -11,7 +11,7 @@ use super::device::Device;
 use super::tree::{MAX_LEVEL, Root};
 use super::{Result, Violation};
 
-/// A superblock whose checksum is right.
+/// A superblock with a valid checksum.
 #[derive(Debug, Clone)]
 pub(super) struct Super {
     pub(super) record: Box<SuperBlock>,
@@ -46,7 +46,9 @@ impl Super {
         Ok(Self { record, checksum })
     }
 
-    /// Bytes in a tree block. Only after [`Super::check`] it is a reasonable number.
+    /// Returns the size of a tree block, in bytes.
+    ///
+    /// The size is not validated before [`Super::check`].
     pub(super) fn node_size(&self) -> usize {
         usize::try_from(self.record.nodesize.get()).unwrap_or(usize::MAX)
     }
@@ -81,12 +83,12 @@ impl Super {
         }
     }
 
-    /// The chunks that the chunk tree is in.
+    /// Returns the chunks that hold the chunk tree.
     pub(super) fn system_chunks(&self) -> Result<Chunks> {
         Chunks::from_array(&self.record)
     }
 
-    /// Checks all fields that say something without the trees.
+    /// Checks all fields that can be checked without the trees.
     pub(super) fn check(&self, size: u64) -> Result<()> {
         let sb = &*self.record;
         let require = |holds: bool, rule: &dyn Fn() -> String| {

@@ -1,4 +1,4 @@
-//! Walks of trees.
+//! Tree walks.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use super::block::{Block, Common, Expected, Leaf};
 use super::items::prefix;
 use super::{Reader, Result, Violation};
 
-/// The highest level that a root can have.
+/// Maximum level of a root.
 pub(super) const MAX_LEVEL: u8 = 7;
 
 /// The root of a tree.
@@ -21,15 +21,17 @@ pub(super) struct Root {
     pub(super) generation: u64,
 }
 
-/// The blocks of a tree that have keys in a range: each before those below it, by ascending keys.
+/// Iterator over the blocks of a tree that have keys in a range: parents before children, in
+/// ascending key order.
 ///
-/// A block that is wrong is an error, and what is below it is passed over. No block comes twice,
-/// since the keys below a pointer are from its own key on, and before that of the next one.
+/// An invalid block is returned as an error, and the blocks below it are skipped. No block is
+/// visited twice: the keys below a pointer start at its own key and end before the key of the next
+/// pointer.
 #[derive(Debug)]
 pub(super) struct Walk<'r> {
     reader: &'r Reader<'r>,
     range: RangeInclusive<Key>,
-    /// The next one is the last.
+    /// The next block is the last one.
     pending: Vec<Expected>,
 }
 
@@ -67,7 +69,7 @@ impl Iterator for Walk<'_> {
 }
 
 impl Reader<'_> {
-    /// Reads a block as it is, and its header.
+    /// Reads a block, including its header, without checks.
     fn bytes(&self, address: u64) -> Result<Vec<u8>> {
         let size = self.superblock.node_size();
         let mut bytes = vec![0; size];
@@ -77,7 +79,7 @@ impl Reader<'_> {
         Ok(bytes)
     }
 
-    /// The header of a block, unchecked.
+    /// Returns the header of a block, unchecked.
     pub(super) fn header(&self, address: u64) -> Result<Header> {
         let bytes = self.bytes(address)?;
         let header = prefix::<Header>(&bytes).map(|(header, _)| *header);
@@ -94,14 +96,14 @@ impl Reader<'_> {
         Block::parse(self.bytes(expected.address)?, expected, &common)
     }
 
-    /// The blocks of a tree that have keys in a range.
+    /// Returns the blocks of a tree that have keys in a range.
     pub(super) fn walk(&self, root: Root, range: RangeInclusive<Key>) -> Walk<'_> {
         let Root { id, address, level, generation } = root;
         let root = Expected { address, level, owner: id, generation, first: None, end: None };
         Walk { reader: self, range, pending: vec![root] }
     }
 
-    /// The leaves among them.
+    /// Returns the leaves of a tree that have keys in a range.
     pub(super) fn leaves(
         &self,
         root: Root,
@@ -114,7 +116,9 @@ impl Reader<'_> {
         })
     }
 
-    /// The items of a tree whose keys are in a range. It is for ranges of few items.
+    /// Returns the items of a tree whose keys are in a range.
+    ///
+    /// Only meant for ranges of few items.
     pub(super) fn items(
         &self,
         root: Root,
@@ -129,7 +133,7 @@ impl Reader<'_> {
         Ok(items)
     }
 
-    /// The item with a key.
+    /// Returns the item with a key; `None` if there is no such item.
     pub(super) fn item(&self, root: Root, key: Key) -> Result<Option<Vec<u8>>> {
         Ok(self.items(root, key..=key)?.pop().map(|(_, data)| data))
     }

@@ -1,4 +1,4 @@
-//! What compresses, against programs that decompress.
+//! Compressors, checked against independent decompressors.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::btrfs::content::compress::Codecs;
 
-/// Runs a program with bytes for its input, and gives what it wrote.
+/// Runs a program with `input` as its standard input, and returns its output.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     let mut child = Command::new(program)
         .args(arguments)
@@ -38,7 +38,7 @@ assert inflater.eof and not inflater.unused_data
 sys.stdout.buffer.write(out)
 ";
 
-/// LZO1X as the kernel's documentation of the stream describes it.
+/// Decompresses LZO1X as described in the kernel's documentation of the stream.
 fn lzo1x(input: &[u8]) -> Option<Vec<u8>> {
     let mut input = input.iter().copied().map(usize::from);
     let mut output = Vec::new();
@@ -107,7 +107,9 @@ fn lzo1x(input: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The container as the kernel reads it, whose lengths must be those of the sectors of a file.
+/// Decompresses the LZO container as the kernel does.
+///
+/// The lengths must be those of the sectors of a file.
 fn lzo(input: &[u8], mut left: usize) -> Option<Vec<u8>> {
     let word = |at: usize| {
         let bytes = input.get(at..at + 4)?.try_into().unwrap();
@@ -159,7 +161,7 @@ const ALL: [Compression; 9] = [
     Compression::Zstd { level: 15 },
 ];
 
-/// Short runs of noise between zeros: content for which the kernel's LZO has to pad.
+/// Returns short runs of noise between zeros, for which the kernel's LZO has to pad.
 fn runs(len: usize, seed: u8) -> Vec<u8> {
     let mut sector = Vec::new();
     let (mut used, mut number) = (0, 0u8);
@@ -174,7 +176,7 @@ fn runs(len: usize, seed: u8) -> Vec<u8> {
     sector
 }
 
-/// Content of every kind that there may be in an extent.
+/// Returns every kind of content that an extent may have.
 fn contents() -> Vec<Vec<u8>> {
     let mut mixed = text(40 * K, 1);
     mixed.extend(noise(20 * K, 2));
@@ -217,8 +219,8 @@ fn other_programs_refuse_what_is_wrong() {
     assert!(decompress(Compression::Zstd { level: 1 }, &frame, 0).is_err());
 }
 
-/// The reader of LZO, on an extent that Linux 6.18 wrote: in it, the third length word does not fit
-/// the first sector.
+/// Decompresses an extent written by Linux 6.18, in which the third length does not fit into the
+/// first sector.
 #[test]
 fn the_kernel_s_lzo() {
     let raw = [runs(1600, 3), runs(1545, 9), vec![0; 8192]].concat();
@@ -227,8 +229,7 @@ fn the_kernel_s_lzo() {
     check(Compression::Lzo, written, &raw);
 }
 
-/// With sectors of many compressed lengths, a length word comes to every place near the end of a
-/// sector.
+/// Sectors of many compressed lengths put a length at every position near the end of a sector.
 #[test]
 fn no_length_of_lzo_crosses_a_sector() {
     let mut codecs = Codecs::default();
@@ -264,8 +265,8 @@ fn a_used_codec_makes_what_a_fresh_one_does() {
     }
 }
 
-/// Should one of these change, then images do: another version of what compresses is another
-/// version of the layout.
+/// A change of these bytes changes images: a new version of a compressor is a new version of the
+/// layout.
 #[test]
 fn the_compressed_bytes_stay_what_they_are() {
     let raw = &contents()[0];

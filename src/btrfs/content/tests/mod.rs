@@ -10,7 +10,7 @@ use crate::tree::{HoleScanOptions, Metadata, Node, TreeBuilder, scan_holes};
 
 const K: usize = 1 << 10;
 
-/// Bytes that don't compress.
+/// Returns incompressible bytes.
 fn noise(len: usize, seed: u8) -> Vec<u8> {
     let mut state = u64::from(seed) + 1;
     let next = |_| {
@@ -21,18 +21,18 @@ fn noise(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(next).collect()
 }
 
-/// Bytes that compress to about half.
+/// Returns bytes that compress to about half.
 fn text(len: usize, seed: u8) -> Vec<u8> {
     noise(len, seed).into_iter().map(|byte| b'a' + byte % 16).collect()
 }
 
-/// Words of eight bytes, of which there are few: every codec halves them.
+/// Returns words of eight bytes from a small set, which every codec compresses to less than half.
 fn words(len: usize, seed: u8) -> Vec<u8> {
     let word = |byte: u8| noise(8, byte % 16);
     noise(len.div_ceil(8), seed).into_iter().flat_map(word).take(len).collect()
 }
 
-/// A tree of files in one directory, in the order given.
+/// Returns a tree of files in one directory, in the given order.
 fn tree(files: &[Vec<u8>]) -> Tree {
     let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
     for (number, content) in (0..).zip(files) {
@@ -101,8 +101,9 @@ const ZSTD: Compression = Compression::Zstd { level: 3 };
 
 type Rule<'a> = &'a (dyn Fn(u32) -> DataPolicy + Sync);
 
-/// Examines files, each treated as its number says, and gives what is found, one line for a piece.
-/// Checked here: what is in the spool is the compressed form.
+/// Encodes files, each with the policy for its number, and returns one line for each candidate.
+///
+/// Also checks that the spool contains the compressed form.
 fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec<String> {
     let tree = tree(files);
     let scan = scan_holes(&tree, &HoleScanOptions::default()).unwrap();
@@ -258,7 +259,7 @@ fn swap_files_share_nothing() {
     assert!(found.len() == 6 && found.iter().all(|fact| !fact.contains(" as ")), "{found:?}");
 }
 
-/// Many files of every kind and some that several threads share.
+/// Many files of every kind, and some that several threads share.
 #[test]
 fn threads_change_nothing() {
     let spool = tempfile::tempdir().unwrap();
@@ -282,7 +283,7 @@ fn threads_change_nothing() {
     }
 }
 
-/// Files of which some are removed before they are read.
+/// Returns a tree of files, some of which are removed before they are read.
 fn removed() -> (tempfile::TempDir, Tree) {
     let host = tempfile::tempdir().unwrap();
     for n in 0..60 {

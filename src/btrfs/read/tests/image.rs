@@ -1,4 +1,4 @@
-//! Images to be changed, with their checksums mended, and brought back.
+//! Images that can be modified, with their checksums updated, and restored.
 
 use std::fs::File;
 use std::ops::Range;
@@ -21,13 +21,13 @@ use crate::btrfs::spec::{
 const HEADER: usize = size_of::<Header>();
 const HEAD: usize = size_of::<ItemHead>();
 
-/// A tree block of the image as it was.
+/// A tree block of the original image.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) tree: u64,
     pub(super) level: u8,
     pub(super) address: u64,
-    /// Where its copies are.
+    /// Offsets of its copies.
     pub(super) copies: Vec<usize>,
 }
 
@@ -38,19 +38,19 @@ pub(super) struct Item {
     pub(super) data: Vec<u8>,
 }
 
-/// An image, and how it was.
+/// An image, and the changes to the original.
 pub(super) struct Image {
     pub(super) bytes: Vec<u8>,
     undo: Vec<(usize, Vec<u8>)>,
     pub(super) blocks: Vec<Place>,
     pub(super) node_size: usize,
     checksum: Checksum,
-    /// The same image for programs, as long as it is needed.
+    /// The same image as a file for other programs, created when needed.
     file: Option<NamedTempFile>,
 }
 
 impl Image {
-    /// Takes an image that is right.
+    /// Takes a valid image.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
         let reader = Reader::open(&bytes, 0, bytes.len() as u64).unwrap();
         let superblock = &reader.superblock;
@@ -69,14 +69,14 @@ impl Image {
         Self { bytes, undo: Vec::new(), blocks, node_size, checksum, file: None }
     }
 
-    /// Changes bytes.
+    /// Writes bytes.
     pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
         let range = at..at + bytes.len();
         self.undo.push((at, self.bytes[range.clone()].to_vec()));
         self.bytes[range].copy_from_slice(bytes);
     }
 
-    /// Takes all changes back.
+    /// Reverts all changes.
     pub(super) fn restore(&mut self) {
         if let Some(file) = &self.file {
             for (at, old) in self.undo.iter().rev() {
@@ -88,7 +88,7 @@ impl Image {
         }
     }
 
-    /// What is wrong with it by the strictest rules.
+    /// Returns the violations of the strictest rules.
     pub(super) fn violations(&self) -> Vec<Violation> {
         self.violations_of(Rules::Detfs)
     }
@@ -100,7 +100,7 @@ impl Image {
         }
     }
 
-    /// What `btrfs check` has to say against it: nothing if it is right.
+    /// Returns the complaints of `btrfs check`; `None` if the image is valid.
     pub(super) fn btrfs_check(&mut self) -> Option<String> {
         let bytes = &self.bytes;
         let file = self.file.get_or_insert_with(|| {
@@ -128,14 +128,14 @@ impl Image {
         (!output.status.success() || told).then_some(text)
     }
 
-    /// Changes the superblock in all its copies.
+    /// Changes all copies of the superblock.
     pub(super) fn superblock(&mut self, change: impl Fn(&mut SuperBlock)) {
         for at in 0..SUPER_OFFSETS.len() {
             self.superblock_copy(at, &change);
         }
     }
 
-    /// Changes one of its copies, if there is one.
+    /// Changes one copy of the superblock, if it exists.
     pub(super) fn superblock_copy(&mut self, number: usize, change: &dyn Fn(&mut SuperBlock)) {
         let at = usize::try_from(SUPER_OFFSETS[number]).unwrap();
         let Some(bytes) = self.bytes.get(at..at + size_of::<SuperBlock>()) else { return };
@@ -145,7 +145,7 @@ impl Image {
         self.write(at, superblock.as_bytes());
     }
 
-    /// Changes a block in all its copies.
+    /// Changes all copies of a block.
     pub(super) fn block(&mut self, place: &Place, change: impl Fn(&mut [u8])) {
         for &at in &place.copies {
             let mut block = self.bytes[at..at + self.node_size].to_vec();
@@ -156,26 +156,26 @@ impl Image {
         }
     }
 
-    /// The first block of a level of a tree.
+    /// Returns the first block of a level of a tree.
     pub(super) fn at_level(&self, tree: u64, level: u8) -> Place {
         let mut blocks = self.blocks.iter();
         let found = blocks.find(|place| place.tree == tree && place.level == level);
         found.unwrap_or_else(|| panic!("tree {tree} has no level {level}")).clone()
     }
 
-    /// Changes a header.
+    /// Changes the header of the first block of a level of a tree.
     pub(super) fn header(&mut self, tree: u64, level: u8, change: impl Fn(&mut Header)) {
         let place = self.at_level(tree, level);
         self.block(&place, |block| change(record(block)));
     }
 
-    /// How many items or pointers a block has.
+    /// Returns the number of items or pointers in a block.
     pub(super) fn count(&self, place: &Place) -> usize {
         let block = &self.bytes[place.copies[0]..][..self.node_size];
         Header::ref_from_prefix(block).unwrap().0.nritems.get() as usize
     }
 
-    /// The items of a leaf and where in the block their data is.
+    /// Returns the items of a leaf, and the ranges of their data in the block.
     pub(super) fn items(&self, place: &Place) -> Vec<(Item, Range<usize>)> {
         let block = &self.bytes[place.copies[0]..][..self.node_size];
         let heads = (0..self.count(place)).map(|number| HEADER + number * HEAD);
@@ -188,7 +188,7 @@ impl Image {
         heads.map(item).collect()
     }
 
-    /// Changes the items of the first leaf of a tree that has one as wanted.
+    /// Changes the items of the first leaf of a tree with an item that is `wanted`.
     pub(super) fn leaf(
         &mut self,
         tree: u64,
@@ -204,7 +204,7 @@ impl Image {
         self.block(&place, |block| encode(block, &items, node_size));
     }
 
-    /// Changes the first item of a tree that is as wanted.
+    /// Changes the first item of a tree that is `wanted`.
     pub(super) fn item(
         &mut self,
         tree: u64,
@@ -216,14 +216,14 @@ impl Image {
         });
     }
 
-    /// The first item of a tree that is as wanted.
+    /// Returns the first item of a tree that is `wanted`.
     pub(super) fn find(&self, tree: u64, wanted: impl Fn(&Item) -> bool) -> Item {
         let leaves = self.blocks.iter().filter(|place| place.tree == tree && place.level == 0);
         let mut items = leaves.flat_map(|place| self.items(place)).map(|(item, _)| item);
         items.find(wanted).expect("there is such an item")
     }
 
-    /// The number of what has a path in the top level.
+    /// Returns the inode number of a path in the top level.
     pub(super) fn ino(&self, path: &str) -> u64 {
         let reader = Reader::open(&self.bytes, 0, self.bytes.len() as u64).unwrap();
         let mut node = reader.top();
@@ -279,7 +279,7 @@ fn write_sparse(file: &File, bytes: &[u8]) {
     }
 }
 
-/// The record that bytes start with.
+/// Returns the record at the start of `bytes`.
 pub(super) fn record<T>(bytes: &mut [u8]) -> &mut T
 where
     T: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned,

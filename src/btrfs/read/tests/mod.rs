@@ -1,4 +1,4 @@
-//! Images that are broken on purpose, before the verifier and before `btrfs check`.
+//! Deliberately broken images, checked by the verifier and by `btrfs check`.
 
 mod image;
 mod rules;

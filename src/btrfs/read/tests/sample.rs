@@ -1,4 +1,4 @@
-//! File systems with something of everything, made by detfs.
+//! File systems with a sample of everything, written by detfs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -21,7 +21,7 @@ use crate::tree::{
 
 const K: usize = 1 << 10;
 
-/// Bytes that don't compress.
+/// Returns incompressible bytes.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = |_| {
@@ -32,7 +32,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(next).collect()
 }
 
-/// Two names with one hash.
+/// Returns two names with the same hash.
 pub(super) fn colliding() -> (Vec<u8>, Vec<u8>) {
     let mut seen = BTreeMap::new();
     for number in 0u32.. {
@@ -123,7 +123,7 @@ fn tree() -> Tree {
     tree.0.finish().unwrap()
 }
 
-/// What is written, in memory.
+/// A sink in memory.
 struct Memory(Mutex<Vec<u8>>);
 
 impl Sink for Memory {
@@ -136,7 +136,7 @@ impl Sink for Memory {
     }
 }
 
-/// How a sample is made.
+/// Returns the options of a sample.
 pub(super) fn options(tree: &Tree) -> Options {
     let subvolume = |path: &[u8], read_only| SubvolumeOptions {
         directory: tree.find(path).unwrap(),
@@ -166,7 +166,7 @@ pub(super) fn options(tree: &Tree) -> Options {
     }
 }
 
-/// Writes a file system of the tree, with changed options.
+/// Writes a file system with the sample tree and changed options.
 pub(super) fn write(change: impl FnOnce(&mut Options)) -> Vec<u8> {
     let tree = Arc::new(tree());
     let mut options = options(&tree);
@@ -182,14 +182,14 @@ pub(super) fn write(change: impl FnOnce(&mut Options)) -> Vec<u8> {
     memory.0.into_inner().unwrap()
 }
 
-/// One whose trees are leaves, with a mirror of the superblock.
+/// Returns an image whose trees are single leaves, with a mirror of the superblock.
 pub(super) fn flat() -> Image {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let size = Some((64 << 20) + (1 << 20));
     Image::new(BYTES.get_or_init(|| write(|options| options.size = size)).clone())
 }
 
-/// One whose trees have levels.
+/// Returns an image whose trees have levels.
 pub(super) fn deep() -> Image {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     Image::new(BYTES.get_or_init(|| write(|options| options.node_size = 4096)).clone())

@@ -1,5 +1,5 @@
-//! Every byte of all metadata, one bit at a time: what the verifier does not see is known, and
-//! `btrfs check` does not see it either.
+//! Flips every byte of all metadata, one bit at a time: all flips that the verifier misses are
+//! known, and `btrfs check` misses them too.
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -13,20 +13,20 @@ use crate::btrfs::spec::{
     RootItem, SuperBlock, item_type, objectid,
 };
 
-/// Where a byte is.
+/// Location of a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Field {
-    /// In the header of a block.
+    /// Header of a block.
     Header,
-    /// In the head of an item.
+    /// Head of an item.
     Head,
-    /// In a pointer to a child.
+    /// Pointer to a child.
     Pointer,
-    /// In an item of this type; those of the root tree are told from others.
+    /// Item of this type, either in the root tree or in another tree.
     Item { of_roots: bool, item_type: u8 },
 }
 
-/// Bytes that may be anything, or some other things than they are.
+/// Returns bytes that may have any value, or some other values.
 fn free() -> Vec<(Field, Range<usize>)> {
     let item = |item_type| Field::Item { of_roots: false, item_type };
     let of_roots = |item_type| Field::Item { of_roots: true, item_type };
@@ -73,7 +73,7 @@ fn free() -> Vec<(Field, Range<usize>)> {
     free
 }
 
-/// Bytes of the superblock likewise.
+/// Returns such bytes of the superblock.
 fn free_in_superblock() -> Vec<Range<usize>> {
     let array = offset_of!(SuperBlock, sys_chunk_array);
     let chunk = array + 17;
@@ -92,7 +92,7 @@ fn free_in_superblock() -> Vec<Range<usize>> {
     ]
 }
 
-/// All bytes of metadata but checksums, with the block that each is in.
+/// Returns all bytes of metadata except checksums, with the block that contains them.
 fn places(image: &Image) -> Vec<(usize, usize, Field, usize)> {
     let mut all = Vec::new();
     let (header, head, pointer) = (size_of::<Header>(), size_of::<ItemHead>(), size_of::<KeyPtr>());
@@ -115,7 +115,7 @@ fn places(image: &Image) -> Vec<(usize, usize, Field, usize)> {
     all
 }
 
-/// Flips one bit of every byte. `turn` says which.
+/// Flips one bit of every byte; `turn` selects the bit.
 fn sweep(turn: usize) {
     let mut image = sample::deep();
     let free = free();
@@ -148,7 +148,7 @@ fn no_bit_is_passed_over() {
     sweep(0);
 }
 
-/// The other bits, each of which takes as long.
+/// Flips the other bits, each of which takes as long.
 #[test]
 #[ignore = "takes a minute"]
 fn none_of_all_bits_is_passed_over() {
@@ -175,7 +175,7 @@ fn no_bit_of_the_superblock_is_passed_over() {
     assert!(missed.is_empty(), "not seen: {missed:?}");
 }
 
-/// Whatever is read, it is read to an end and without a panic.
+/// The reader ends without a panic, whatever it reads.
 #[test]
 #[ignore = "takes seconds"]
 fn nothing_makes_the_reader_panic() {
@@ -209,7 +209,7 @@ fn nothing_makes_the_reader_panic() {
     }
 }
 
-/// Reads what can be read of everything, down to some depth.
+/// Reads everything that can be read, down to some depth.
 fn read_all(reader: &Reader<'_>) {
     let mut pending = vec![reader.top()];
     let mut left = 200;

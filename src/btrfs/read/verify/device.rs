@@ -1,4 +1,4 @@
-//! Chunks, the extents of the device that they are of, and block groups.
+//! Chunks, device extents and block groups.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::super::superblock::Super;
 use super::super::{Reader, Result, Violation};
 use super::{Report, Rules, unmatched};
 
-/// A part of the device and what it is given to.
+/// A device extent, and the chunk that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Stripe {
     offset: u64,
@@ -28,22 +28,24 @@ pub(super) struct BlockGroup {
     pub(super) flags: u64,
 }
 
-/// What the trees say of the device.
+/// Contents of the trees about the device.
 #[derive(Debug, Default)]
 pub(super) struct DeviceRecords {
     device: Option<DevItem>,
-    /// By their offsets, without overlap.
+    /// In offset order, without overlap.
     stripes: Vec<Stripe>,
     groups: BTreeMap<u64, BlockGroup>,
 }
 
 impl DeviceRecords {
-    /// All block groups, by their addresses.
+    /// Returns all block groups, by address.
     pub(super) fn groups(&self) -> impl Iterator<Item = (u64, BlockGroup)> {
         self.groups.iter().map(|(start, group)| (*start, *group))
     }
 
-    /// Chunks were checked when the file system was opened.
+    /// Records an item of the chunk tree.
+    ///
+    /// Chunks were already checked when the file system was opened.
     pub(super) fn chunk_tree_item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         if place.key.objectid != objectid::DEV_ITEMS {
             return Ok(());
@@ -109,7 +111,7 @@ impl DeviceRecords {
         self.group(place, data)
     }
 
-    /// Takes items of block groups out of the extent tree; says whether it was one.
+    /// Records a block group item of the extent tree; returns whether the item is one.
     pub(super) fn extent_tree_item(
         &mut self,
         superblock: &Super,

@@ -1,4 +1,4 @@
-//! The extent tree: what is allocated, and who refers to it.
+//! The extent tree: allocated space, and the references to it.
 
 use super::super::super::hash;
 use super::super::super::key::Key;
@@ -13,14 +13,14 @@ use super::files::Use;
 use super::walk::{TreeBlock, Trees};
 use super::{Report, unmatched};
 
-/// An extent of data.
+/// A data extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Data {
     start: u64,
     len: u64,
 }
 
-/// A file's references to an extent of data.
+/// References from a file to a data extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct DataRef {
     start: u64,
@@ -30,14 +30,14 @@ struct DataRef {
     count: u64,
 }
 
-/// What is allocated, all by ascending addresses.
+/// Allocated space, in ascending address order.
 #[derive(Debug, Default)]
 pub(super) struct Extents {
     tree_blocks: Vec<TreeBlock>,
     data: Vec<Data>,
     data_refs: Vec<DataRef>,
-    /// The place of the last one, where it is, and how many references it says that it has; for
-    /// data, how many of them were found.
+    /// The last extent: its place, and the number of references that it declares; for data, also
+    /// the number that was found.
     last: Option<Last>,
 }
 
@@ -46,7 +46,7 @@ struct Last {
     place: ItemPlace,
     refs: u64,
     found: u64,
-    /// The key of the last reference that is an item of its own.
+    /// Key of the last reference with an item of its own.
     keyed: Option<Key>,
     is_data: bool,
 }
@@ -63,7 +63,7 @@ impl Extents {
         }
     }
 
-    /// All references of the last extent were found.
+    /// Checks that all references of the last extent were found.
     fn check_last(&mut self) -> Result<()> {
         let Some(Last { place, refs, found, .. }) = self.last.take() else { return Ok(()) };
         place.require(refs == found, || format!("refs is {refs}, and {found} are listed"))
@@ -120,7 +120,7 @@ impl Extents {
                     "a reference is of type {kind}, which does not belong here or can't be read"
                 )));
             };
-            // By ascending types, then by descending hashes.
+            // By ascending type, then by descending hash.
             let ordered = before.is_none_or(|(last_kind, last_order)| {
                 last_kind < kind || (last_kind == kind && last_order >= order)
             });
@@ -149,7 +149,7 @@ impl Extents {
             last.is_data && last.place.key.objectid == place.key.objectid,
             || "there is no extent for it",
         )?;
-        // The next key is taken if the one of its hash was.
+        // The next key is used if the key with that hash was taken.
         let offset = place.key.offset;
         let follows = last.keyed.is_some_and(|keyed| keyed.offset.checked_add(1) == Some(offset));
         place.require(offset == hash || (offset > hash && follows), || {
@@ -160,7 +160,7 @@ impl Extents {
         Ok(())
     }
 
-    /// Notes a reference to data. Returns its hash.
+    /// Records a data reference and returns its hash.
     fn data_ref(&mut self, place: ItemPlace, record: &ExtentDataRef) -> Result<u64> {
         let (root, ino, offset) = (record.root.get(), record.objectid.get(), record.offset.get());
         let count = u64::from(record.count.get());
@@ -172,7 +172,7 @@ impl Extents {
         Ok(hash::extent_data_ref(root, ino, offset))
     }
 
-    /// What is allocated in ascending order: where, and how long it is.
+    /// Returns the address and length of all allocated space, in ascending order.
     pub(super) fn allocated(&self, node_size: u64) -> Vec<(u64, u64)> {
         let blocks = self.tree_blocks.iter().map(|block| (block.address, node_size));
         let mut all: Vec<_> = blocks.chain(self.data.iter().map(|d| (d.start, d.len))).collect();
@@ -180,7 +180,9 @@ impl Extents {
         all
     }
 
-    /// `uses` are those of all files; they are sorted by their extents.
+    /// Compares the extent tree with the tree blocks and with the file extents.
+    ///
+    /// `uses` are the file extents of all files; they are sorted by extent.
     pub(super) fn compare(
         &mut self,
         reader: &Reader<'_>,

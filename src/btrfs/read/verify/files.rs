@@ -1,4 +1,4 @@
-//! The content of files, as their inodes have it.
+//! Content of files, as inodes refer to it.
 
 use super::super::super::spec::{
     FileExtentHead, FileExtentItem, Incompat, InodeFlags, InodeItem, MAX_EXTENT_SIZE, SECTOR,
@@ -15,50 +15,50 @@ use crate::size::round_up;
 /// A range of a file that is stored in an extent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use {
-    /// The item, whose extent is not a hole.
+    /// Location of the item, whose extent is not a hole.
     pub(super) place: ItemPlace,
     pub(super) item: FileExtentItem,
-    /// Whether its inode says that its data has no checksums.
+    /// Whether the inode is nodatasum.
     pub(super) nodatasum: bool,
 }
 
 impl Use {
-    /// Where the extent starts and how long it is.
+    /// Returns the address and the length of the extent.
     pub(super) fn extent(&self) -> (u64, u64) {
         (self.item.disk_bytenr.get(), self.item.disk_num_bytes.get())
     }
 
-    /// The file offset that the extent's first byte would be at, as back references have it.
+    /// Returns the file offset at which the extent would start, as in back references.
     pub(super) fn origin(&self) -> u64 {
         self.place.key.offset.wrapping_sub(self.item.offset.get())
     }
 }
 
-/// What the files of all subvolumes have.
+/// Contents of the files of all subvolumes.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// Where their bytes are.
+    /// File extents that refer to an extent.
     pub(super) uses: Vec<Use>,
-    /// The subvolumes that their directories show.
+    /// Subvolumes found in directories.
     pub(super) subvolumes: Vec<RootRecord>,
 }
 
-/// What was found of one file.
+/// State of the checks of one file.
 #[derive(Debug, Default)]
 pub(super) struct FileState {
-    /// How many extents, and how many of them are inline.
+    /// Number of extents, and the number of inline extents among them.
     extents: u64,
     inline: u64,
-    /// The end of the last one.
+    /// End of the last extent.
     end: u64,
-    /// The sum of what is not a hole.
+    /// Number of bytes that are not holes.
     nbytes: u64,
-    /// Whether there is a range without an extent before the end.
+    /// Whether there is a range without an extent before `end`.
     gap: bool,
 }
 
 impl FileState {
-    /// What an inode that is not a directory needs of its extents.
+    /// Checks the extents of an inode that is not a directory.
     pub(super) fn finish(
         &self,
         superblock: &Super,
@@ -88,7 +88,7 @@ impl FileState {
 }
 
 impl Files {
-    /// Looks at a range of a file.
+    /// Checks and records a file extent.
     pub(super) fn extent(
         &mut self,
         superblock: &Super,
@@ -207,7 +207,7 @@ fn regular(
         place.require(ram_bytes == disk_num_bytes, || {
             format!("ram_bytes is {ram_bytes}, and disk_num_bytes {disk_num_bytes}")
         })?;
-        // What is set aside may be twice as long.
+        // Preallocated extents may be twice as long.
         place.require(disk_num_bytes <= 2 * MAX_EXTENT_SIZE, || {
             format!("disk_num_bytes is {disk_num_bytes}")
         })?;
@@ -222,7 +222,7 @@ fn regular(
     place.require(behind, || format!("it is behind the size of the file, {}", inode.size))
 }
 
-/// Decompresses compressed extents, once what several files say of them alike.
+/// Decompresses compressed extents, each only once if several files describe it in the same way.
 pub(super) fn check_compressed(reader: &Reader<'_>, uses: &[Use], report: &mut Report) {
     let mut last = None;
     for one in uses.iter().filter(|one| one.item.head.compression != 0) {

@@ -1,8 +1,8 @@
-//! Everything that is demanded of a file system: by the kernel, by `btrfs check`, or because both
-//! rely on it and neither looks.
+//! Verification of a file system: rules that the kernel or `btrfs check` enforces, and rules that
+//! both rely on without checking.
 //!
-//! First every block of every tree is walked, and every item is checked by itself, or against the
-//! one before. If all that is right, what the trees say of each other is compared.
+//! First, every block of every tree is walked, and every item is checked by itself or against the
+//! previous item. If all of them are valid, references between trees are checked.
 
 mod device;
 mod extents;
@@ -26,22 +26,24 @@ use space::FreeSpace;
 use sums::Sums;
 use walk::Trees;
 
-/// No more violations than this are kept.
+/// Maximum number of violations that are kept.
 const MOST: usize = 1000;
 
-/// Which rules an image has to obey.
+/// Set of rules that an image must obey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
-    /// Those that hold for what the kernel and mkfs.btrfs write.
+    /// Rules for images that the kernel and mkfs.btrfs write.
     Common,
-    /// Those, and what else holds for what detfs writes. No stripe is over the place of a
-    /// superblock, and so none is listed as free space; the kernel and mkfs.btrfs list it, and pass
-    /// over it when they allocate. There is no free space of block groups that there are not, as
-    /// mkfs.btrfs 6.2 leaves it. No kernel has to build the UUID tree anew.
+    /// The common rules, and rules for images that detfs writes:
+    ///
+    /// - No stripe overlaps the place of a superblock, so no such place is listed as free space.
+    ///   The kernel and mkfs.btrfs list them, and skip them when they allocate.
+    /// - There is no free space of missing block groups, which mkfs.btrfs 6.2 leaves behind.
+    /// - No kernel has to rebuild the UUID tree.
     Detfs,
 }
 
-/// What was found.
+/// The violations found.
 #[derive(Debug, Default)]
 struct Report(Vec<Violation>);
 
@@ -52,7 +54,7 @@ impl Report {
         }
     }
 
-    /// The value, if there is one.
+    /// Returns the value of `result`, or records its violation.
     fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|violation| self.add(violation)).ok()
     }
@@ -68,7 +70,7 @@ pub(super) fn verify(reader: &Reader<'_>, rules: Rules) -> Vec<Violation> {
     report.0
 }
 
-/// What the trees say.
+/// Contents of all trees.
 #[derive(Debug, Default)]
 struct Findings {
     trees: Trees,
@@ -127,7 +129,7 @@ impl Findings {
         self.volumes.compare(reader, rules, report);
         self.roots.compare(reader, trees, &mut self.files.subvolumes, rules, report);
         self.extents.compare(reader, trees, &mut self.files.uses, report);
-        // What follows relies on the extents.
+        // The following checks rely on valid extents.
         if !report.0.is_empty() {
             return;
         }
@@ -140,7 +142,7 @@ impl Findings {
     }
 }
 
-/// The members of either of two sorted lists that have no partner in the other one.
+/// Returns the elements of each of two sorted lists that have no equal in the other list.
 fn unmatched<'a, T: Ord>(left: &'a [T], right: &'a [T]) -> (Vec<&'a T>, Vec<&'a T>) {
     let (mut only_left, mut only_right) = (Vec::new(), Vec::new());
     let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());

@@ -1,4 +1,4 @@
-//! The inodes of a subvolume: what they have themselves, and how names bind them together.
+//! Inodes of a subvolume: their own properties, and the names that link them.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ struct Link {
     name: Box<[u8]>,
 }
 
-/// A name in a directory, and what it leads to.
+/// A name in a directory, and its target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Named {
     name: Box<[u8]>,
@@ -39,11 +39,11 @@ struct Named {
 struct Current {
     place: ItemPlace,
     item: InodeItem,
-    /// As directory entries have it.
+    /// Type, as in directory entries.
     file_type: u8,
-    /// How many names were found.
+    /// Number of names found.
     names: u32,
-    /// The entries of a directory by `DIR_ITEM`, and by `DIR_INDEX`.
+    /// Entries of a directory, by `DIR_ITEM` and by `DIR_INDEX`.
     by_hash: Vec<Named>,
     by_index: Vec<Named>,
     file: FileState,
@@ -56,11 +56,11 @@ pub(super) struct SubvolumeCheck<'a> {
     tree: u64,
     files: &'a mut Files,
     current: Option<Current>,
-    /// The type of every inode.
+    /// Type of every inode.
     types: BTreeMap<u64, u8>,
-    /// What directories have, with the type that they say.
+    /// Directory entries, with the type that they specify.
     entries: Vec<(Link, u8)>,
-    /// What inodes have.
+    /// Inode references.
     refs: Vec<Link>,
     broken: bool,
 }
@@ -171,7 +171,7 @@ impl<'a> SubvolumeCheck<'a> {
                     current.file_type == file_type::DIR,
                     || "its inode is not a directory",
                 )?;
-                // `.` and `..` are at 0 and 1.
+                // 0 and 1 belong to `.` and `..`.
                 place.require(offset >= 2, || "its index is less than 2")?;
                 let entries = entries(self.superblock, place, data)?;
                 let [entry] = entries[..] else { return Err(place.breaks("it has two names")) };
@@ -186,7 +186,7 @@ impl<'a> SubvolumeCheck<'a> {
         }
     }
 
-    /// An entry of the current directory.
+    /// Records an entry of the current directory.
     fn entry(&mut self, dir: u64, index: u64, named: Named) -> Result<()> {
         let (parent, name) = (dir, named.name.clone());
         if named.location.item_type == item_type::ROOT_ITEM {
@@ -234,7 +234,7 @@ impl<'a> SubvolumeCheck<'a> {
         })
     }
 
-    /// Compares what directories have with what inodes have.
+    /// Compares directory entries with inode references.
     pub(super) fn finish(mut self, report: &mut Report) {
         if report.keep(self.finish_inode()).is_none() || self.broken {
             return;
@@ -270,7 +270,7 @@ impl<'a> SubvolumeCheck<'a> {
         self.check_reach(report);
     }
 
-    /// Every directory can be reached. All have one name.
+    /// Checks that every directory is reachable. Each has exactly one name.
     fn check_reach(&self, report: &mut Report) {
         let directories = |list: &BTreeMap<u64, u8>| {
             list.values().filter(|&&kind| kind == file_type::DIR).count()
@@ -300,7 +300,7 @@ fn link(place: ItemPlace, child: u64, name: NameOf<'_>) -> Result<Link> {
     Ok(Link { parent, index, child, name: name.into() })
 }
 
-/// Checks a name of a directory.
+/// Checks a name in a directory.
 pub(super) fn check_name(place: ItemPlace, name: &[u8]) -> Result<()> {
     match fault(name) {
         None => Ok(()),
@@ -314,7 +314,7 @@ fn check_hash(place: ItemPlace, name: &[u8]) -> Result<()> {
     })
 }
 
-/// The entries or attributes of an item.
+/// Parses the entries or attributes of an item.
 fn entries<'a>(superblock: &Super, place: ItemPlace, data: &'a [u8]) -> Result<Vec<DirEntry<'a>>> {
     let entries = dir_entries(data);
     let entries = entries.ok_or_else(|| place.breaks("it is not a list of entries"))?;
@@ -326,7 +326,9 @@ fn entries<'a>(superblock: &Super, place: ItemPlace, data: &'a [u8]) -> Result<V
     Ok(entries)
 }
 
-/// The offset of a subvolume's location counts for nothing; these are what is written.
+/// Returns whether `location` is that of a subvolume.
+///
+/// The offset of such a location has no meaning; 0 and `u64::MAX` are in use.
 pub(super) fn is_root(location: Key) -> bool {
     location.item_type == item_type::ROOT_ITEM && [0, u64::MAX].contains(&location.offset)
 }
@@ -371,7 +373,7 @@ fn check_xattrs(superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()>
     Ok(())
 }
 
-/// Checks an inode by itself. Returns its type, as directory entries have it.
+/// Checks an inode by itself, and returns its type as in directory entries.
 pub(super) fn check_inode(superblock: &Super, place: ItemPlace, item: &InodeItem) -> Result<u8> {
     let newest = superblock.generation();
     place.require(place.key.offset == 0, || "the offset of an inode's key is not 0")?;

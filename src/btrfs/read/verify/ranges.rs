@@ -26,14 +26,14 @@ impl Ranges {
         self.0.iter()
     }
 
-    /// Whether all of a range is in one of these.
+    /// Returns whether a range is entirely within one of these ranges.
     pub(super) fn contain(&self, range: &Range<u64>) -> bool {
         let next = self.0.partition_point(|own| own.end <= range.start);
         range.is_empty()
             || self.0.get(next).is_some_and(|own| own.start <= range.start && range.end <= own.end)
     }
 
-    /// The first of these that has something in common with a range.
+    /// Returns the first of these ranges that overlaps a range.
     pub(super) fn overlap(&self, range: &Range<u64>) -> Option<&Range<u64>> {
         let next = self.0.partition_point(|own| own.end <= range.start);
         self.0.get(next).filter(|own| own.start < range.end && !range.is_empty())

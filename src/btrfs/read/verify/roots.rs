@@ -1,4 +1,4 @@
-//! The tree of roots, and the tree that finds subvolumes by their UUIDs.
+//! The root tree, and the UUID tree, which maps UUIDs to subvolumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,14 @@ use super::names::{check_inode, check_name, is_root};
 use super::walk::Trees;
 use super::{Report, Rules, unmatched};
 
-/// Where a subvolume is seen.
+/// Location of a subvolume in its parent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RootRecord {
-    /// The subvolume.
+    /// Id of the subvolume.
     pub(super) id: u64,
-    /// The one it is seen in.
+    /// Id of the parent subvolume.
     pub(super) parent: u64,
-    /// The directory there, the number of its entry, and the name.
+    /// Directory in the parent, index of the entry, and name.
     pub(super) dir: u64,
     pub(super) index: u64,
     pub(super) name: Box<[u8]>,
@@ -41,21 +41,21 @@ impl RootRecord {
     }
 }
 
-/// What the root tree and the UUID tree say.
+/// Contents of the root tree and the UUID tree.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
     roots: BTreeMap<u64, RootItem>,
     refs: Vec<RootRecord>,
     backrefs: Vec<RootRecord>,
-    /// Items of the directory of the tree.
+    /// Items of the root tree's directory.
     directory: BTreeSet<Key>,
-    /// The subvolume that is mounted if nothing is said.
+    /// Id of the subvolume that is mounted by default.
     default: Option<u64>,
-    /// Subvolumes by their UUIDs.
+    /// UUIDs and ids of subvolumes.
     uuids: BTreeSet<([u8; 16], u64)>,
 }
 
-/// Whether a tree is a subvolume, the top level among them.
+/// Returns whether a tree is a subvolume or the top level.
 fn is_subvolume(id: u64) -> bool {
     id == objectid::FS_TREE
         || (objectid::FIRST_FREE..=objectid::FIRST_FREE.wrapping_neg()).contains(&id)
@@ -189,7 +189,7 @@ impl Roots {
         Ok(())
     }
 
-    /// The trees that can be walked, in the order of their numbers.
+    /// Returns the trees that can be walked, in ascending order of their ids.
     pub(super) fn trees(&self, report: &mut Report) -> Vec<Root> {
         let roots = self.roots.iter().map(|(id, item)| node::root(*id, item));
         let roots: Vec<_> = roots.filter_map(std::result::Result::ok).collect();
@@ -204,12 +204,14 @@ impl Roots {
         roots
     }
 
-    /// A tree that is there.
+    /// Returns a tree, if it exists.
     pub(super) fn tree(&self, id: u64) -> Option<Root> {
         self.roots.get(&id).and_then(|item| node::root(id, item).ok())
     }
 
-    /// `seen` are the subvolumes that directories show.
+    /// Checks the root tree and the UUID tree against the other trees.
+    ///
+    /// `seen` are the subvolumes that directories contain.
     pub(super) fn compare(
         &mut self,
         reader: &Reader<'_>,
@@ -260,7 +262,7 @@ impl Roots {
         }
     }
 
-    /// `bytes_used` of a root is what its blocks take.
+    /// Checks that `bytes_used` of each root is the total size of its blocks.
     fn compare_sizes(&self, reader: &Reader<'_>, trees: &Trees, report: &mut Report) {
         let mut used: BTreeMap<u64, u64> = BTreeMap::new();
         for block in trees.blocks() {
@@ -323,7 +325,7 @@ impl Roots {
         }
     }
 
-    /// Every subvolume is seen in one place, and so that it can be reached from the top level.
+    /// Checks that every subvolume has one parent, and is reachable from the top level.
     fn compare_parents(&self, report: &mut Report) {
         let mut children: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for seen in &self.refs {

@@ -1,4 +1,4 @@
-//! Every byte of a block group is used or free, and there is no other.
+//! Used and free space: each byte of a block group is either used or free, and no other byte is.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use super::{Report, Rules};
 /// `flags` of a `FREE_SPACE_INFO`.
 const USING_BITMAPS: u32 = 1;
 
-/// What the free space tree says of a block group.
+/// Free space of a block group, according to the free space tree.
 #[derive(Debug)]
 struct GroupFreeSpace {
     place: ItemPlace,
     len: u64,
     count: u32,
     bitmaps: bool,
-    /// Where, and how long, in ascending order.
+    /// Addresses and lengths, in ascending order.
     free: Vec<(u64, u64)>,
-    /// The end of the last item.
+    /// End of the last item.
     end: u64,
 }
 
-/// What the free space tree says.
+/// Contents of the free space tree.
 #[derive(Debug, Default)]
 pub(super) struct FreeSpace(BTreeMap<u64, GroupFreeSpace>);
 
@@ -93,7 +93,7 @@ impl GroupFreeSpace {
     }
 }
 
-/// Compares block groups, what is allocated and what is free.
+/// Compares block groups, allocated space and free space.
 pub(super) fn compare(
     reader: &Reader<'_>,
     volumes: &DeviceRecords,
@@ -129,7 +129,7 @@ pub(super) fn compare(
     }
 }
 
-/// The places of superblocks as addresses of a chunk.
+/// Returns the places of superblocks as addresses of a chunk.
 fn superblocks(chunk: &Chunk) -> Ranges {
     let mut ranges = Vec::new();
     for stripe in &chunk.stripes {
@@ -143,7 +143,7 @@ fn superblocks(chunk: &Chunk) -> Ranges {
     ranges.into_iter().collect()
 }
 
-/// The sum of what is used is right, and none of it is where a superblock is.
+/// Checks that the used space of a block group adds up, and that it contains no superblock.
 fn check_used(start: u64, group: BlockGroup, chunk: &Chunk, used: &[(u64, u64)]) -> Result<()> {
     let superblocks = superblocks(chunk);
     for (at, len) in used {
@@ -160,8 +160,10 @@ fn check_used(start: u64, group: BlockGroup, chunk: &Chunk, used: &[(u64, u64)])
     Ok(())
 }
 
-/// What is used and what is free fill a block group. What is free is listed in as few ranges as
-/// there are; the kernel passes over the place of a superblock in them, so it may be missing.
+/// Checks that used space and free space fill a block group.
+///
+/// Free space must be listed in as few ranges as possible. The kernel skips the places of
+/// superblocks in it, so these may be missing.
 fn check_free(
     start: u64,
     chunk: &Chunk,
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn nothing_is_where_a_superblock_is() {
         let place = 64 * MIB;
-        // Where the stripes are, and whether 4096 bytes may be used at an address.
+        // Stripe offsets, an address, and whether 4096 bytes may be used at that address.
         let cases: [(&[u64], u64, bool); 15] = [
             (&[MIB], 0, true),
             (&[place], 0, false),

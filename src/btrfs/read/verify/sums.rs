@@ -1,4 +1,4 @@
-//! The checksums of data.
+//! Checksums of data.
 
 use std::ops::Range;
 
@@ -12,10 +12,10 @@ use super::Report;
 use super::files::Use;
 use super::ranges::Ranges;
 
-/// How much data is read at once, in sectors.
+/// Number of sectors that are read at once.
 const READ: usize = 256;
 
-/// What has checksums.
+/// Data with checksums.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     /// In ascending order.
@@ -40,8 +40,9 @@ impl Sums {
         Ok(())
     }
 
-    /// The data of files has checksums if their inodes don't say otherwise; what was only set
-    /// aside has none, and nothing else has.
+    /// Checks that the data of files has checksums, and that nothing else has.
+    ///
+    /// The data of nodatasum inodes and preallocated extents must not have checksums.
     pub(super) fn compare(&self, uses: &[Use], report: &mut Report) {
         let summed: Ranges = self.ranges.iter().cloned().collect();
         let mut with = Vec::new();
@@ -75,7 +76,7 @@ impl Sums {
         }
     }
 
-    /// Reads all data, in all copies, and compares it with its checksums.
+    /// Compares all copies of all data with their checksums.
     pub(super) fn check_data(&self, reader: &Reader<'_>, root: Option<Root>, report: &mut Report) {
         let Some(root) = root else { return };
         let size = reader.superblock.checksum.size();

@@ -1,12 +1,13 @@
-//! The copies of the superblock.
+//! Copies of the superblock.
 
 use super::super::super::spec::{SUPER_INFO_SIZE, SUPER_OFFSETS, SuperBlock};
 use super::super::superblock::Super;
 use super::super::{Reader, Violation};
 use super::Report;
 
-/// Every copy says the same but where it is. The kernel writes those that are not the very last
-/// bytes of the device.
+/// Checks that all copies are equal except for their own offset.
+///
+/// The kernel writes every copy that is not the very last bytes of the device.
 pub(super) fn check(reader: &Reader<'_>, report: &mut Report) {
     let first = &reader.superblock.record;
     let behind = |at: &u64| at + SUPER_INFO_SIZE < first.total_bytes.get();

@@ -1,4 +1,4 @@
-//! Every block of every tree.
+//! Walks over every block of every tree.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::super::tree::Root;
 use super::super::{Reader, Result, Violation};
 use super::Report;
 
-/// A tree block that the walk came to.
+/// A tree block that was visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TreeBlock {
     pub(super) address: u64,
@@ -19,17 +19,17 @@ pub(super) struct TreeBlock {
     pub(super) generation: u64,
 }
 
-/// The trees that were walked.
+/// Blocks of the trees that were walked, by address.
 #[derive(Debug, Default)]
 pub(super) struct Trees(BTreeMap<u64, TreeBlock>);
 
 impl Trees {
-    /// All blocks, by their addresses.
+    /// Returns all blocks, by address.
     pub(super) fn blocks(&self) -> impl Iterator<Item = TreeBlock> {
         self.0.values().copied()
     }
 
-    /// Walks a tree and looks at its items.
+    /// Walks a tree and passes its items to `look`.
     pub(super) fn walk(
         &mut self,
         reader: &Reader<'_>,
@@ -51,7 +51,7 @@ impl Trees {
         }
     }
 
-    /// Notes a block, which must be in a chunk of its kind, the same in all copies.
+    /// Records a block, which must be in a chunk of its kind and equal in all copies.
     fn note(&mut self, reader: &Reader<'_>, visited: &Expected) -> Result<()> {
         let Expected { address, level, owner, generation, .. } = *visited;
         let breaks = |rule: &str| {
