@@ -1,4 +1,4 @@
-//! Digests of an image or of parts of it.
+//! SHA-256 digests of an image or of ranges of it.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::ordered::Block;
 use super::sink::zero_slices;
 
-/// A SHA-256. Its text form is lower-case hexadecimal.
+/// A SHA-256 digest. Its text form is lower-case hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
@@ -18,7 +18,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Hashes what consecutive blocks have in a range of the image.
+/// A hasher for the bytes of consecutive blocks that lie in a range of the image.
 pub(super) struct Hasher {
     range: Range<u64>,
     state: Sha256,

@@ -1,8 +1,8 @@
 //! Writes a layout to a sink.
 //!
-//! The layout is [cut](super::cut) into items. Where every byte goes was fixed before, so threads
-//! take the items as they come: the bytes can't depend on the scheduling. A sink that needs its
-//! bytes in order, or digests, which need them too, take the way of [`super::ordered`].
+//! The layout is split into [work items](super::work). The offset of every byte is already fixed,
+//! so threads take items as they become free and the bytes can't depend on the scheduling. A sink
+//! that needs its bytes in order, or any digest, is served by [`super::ordered`] instead.
 
 use std::num::NonZero;
 use std::ops::Range;
@@ -17,15 +17,15 @@ use super::{Layout, ordered};
 use crate::error::{Error, Result};
 use crate::workers::share;
 
-/// How to write an image.
+/// Options for writing an image.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// How many threads make the bytes; the bytes don't depend on it.
+    /// Number of threads that produce the bytes; the bytes don't depend on it.
     pub threads: NonZero<usize>,
-    /// Called from these threads each time so many more bytes of the image, zeros included, are
-    /// done.
+    /// Called from these threads with the number of bytes of the image, zeros included, that were
+    /// completed since the last call.
     pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
-    /// Ranges of the image, in bytes, whose digests are wanted. They may overlap.
+    /// Ranges of the image, in bytes, to compute digests of. They may overlap.
     pub digests: &'a [Range<u64>],
 }
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Options<'_> {
 }
 
 impl Options<'_> {
-    /// Writes with so many threads, and nothing else.
+    /// Returns options for writing with `threads` threads, without progress or digests.
     #[must_use]
     pub fn new(threads: NonZero<usize>) -> Self {
         Self { threads, progress: None, digests: &[] }
@@ -52,14 +52,15 @@ impl Options<'_> {
     }
 }
 
-/// The number of an item and why it can't be written.
+/// Number of a failed item, and its error.
 pub(super) type Failure = (usize, Error);
 
-/// Writes an image; gives the digests that are asked for, in their order.
+/// Writes an image and returns the requested digests, in the order of the request.
 ///
 /// # Errors
-/// [`Error::Source`] and [`Error::Changed`] for content that can't be read or is not what it was,
-/// [`Error::Output`] for a sink that fails. Of several, it is the first one by place in the image.
+/// [`Error::Source`] and [`Error::Changed`] for content that can't be read or has changed since it
+/// was scanned, [`Error::Output`] for a sink that fails. Of several errors, the one with the lowest
+/// offset in the image is returned.
 ///
 /// # Panics
 /// If the layout is not sealed.
@@ -83,7 +84,8 @@ fn emit_part(
     let failed = AtomicBool::new(false);
     let work = || -> Result<(), Failure> {
         let mut gather = WriteBuffer::to_sink(layout, sink);
-        // An item is only taken when all before it are: the first failure is always among them.
+        // Items are taken in order, so every item before a failed one has been taken too, and the
+        // first failure in the image is always among the results.
         while !failed.load(Ordering::Relaxed) {
             let next = cut.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((number, item)) = next else { break };

@@ -1,4 +1,5 @@
-//! What byte goes where: the value that every planner makes and the emitter writes.
+//! Image layouts: a [`Layout`] maps every byte of an image to its source. Planners build layouts,
+//! and [`emit()`] writes them.
 
 mod digest;
 mod emit;
@@ -22,49 +23,52 @@ pub use sink::{Discard, OffsetSink, Sink, WriteAtSink};
 use crate::error::Result;
 use crate::tree::{InodeId, Tree};
 
-/// Bytes that are made when they are written, because a million of them together would take too
-/// much memory, inode tables, directories, bitmaps; or because they hold file content.
+/// A region whose bytes are produced when they are written: metadata too large to keep in memory as
+/// a whole (inode tables, directories, bitmaps), or bytes that depend on file content.
 pub trait Render: Send + Sync {
-    /// Fills `out`, which is all zeros, with the bytes from `offset` of the region on. It is
-    /// called from several threads, for any part of the region and in any order, and gives the
-    /// same bytes each time.
+    /// Fills `out` with the bytes of the region that start at `offset`.
+    ///
+    /// `out` is all zeros on entry. The function is called from several threads, for any part of
+    /// the region and in any order, and must produce the same bytes each time.
     ///
     /// # Errors
     /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) for
-    /// file content that can't be read or is not what it was.
+    /// file content that can't be read or has changed since it was scanned.
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()>;
 }
 
-/// Sees bytes when they are written, so that others that are made of them can come after.
+/// An observer of the bytes that are written, for bytes that are computed from earlier ones.
 pub trait ByteObserver: Send + Sync {
-    /// Bytes of the layout from `offset` on. It is called from several threads and in any order,
-    /// with each byte that a region covers once. What is not covered is zeros, and may be left
-    /// out.
+    /// Receives the bytes of the layout that start at `offset`.
     ///
-    /// Where regions start at multiples of 4096 bytes of the image, no such sector comes in two
-    /// parts: what starts or ends within one starts with zeros or ends with a region.
+    /// The function is called from several threads and in any order. Each byte that a region covers
+    /// is passed exactly once. Other bytes are zeros and may be omitted.
+    ///
+    /// Provided that regions start at multiples of 4096 bytes of the image, no 4096-byte sector is
+    /// split between two calls: a call that starts within a sector follows zeros, and one that ends
+    /// within a sector ends with a region.
     fn observe(&self, offset: u64, bytes: &[u8]);
 }
 
-/// A part of the image that somebody observes.
+/// A range of the image whose bytes are passed to an observer.
 #[derive(Clone)]
 struct ObservedRange {
     range: Range<u64>,
-    /// Where the observer's layout starts in this one.
+    /// Offset of the observer's layout within this layout.
     base: u64,
     observer: Arc<dyn ByteObserver>,
 }
 
-/// Where the bytes of a region come from.
+/// Source of the bytes of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
-    /// Finished bytes: a number for [`Layout::bytes_of`].
+    /// Constant bytes: an index for [`Layout::bytes_of`].
     Bytes(u32),
-    /// Bytes that are made on demand: a number for [`Layout::render_of`].
+    /// Bytes produced on demand: an index for [`Layout::render_of`].
     Render(u32),
-    /// The content of a regular file: a number for [`Layout::tree_of`], and the file.
+    /// Content of a regular file.
     Content {
-        /// The tree.
+        /// Index of the tree, for [`Layout::tree_of`].
         tree: u16,
         /// The file in that tree.
         inode: InodeId,
@@ -74,25 +78,25 @@ pub enum Fill {
 /// A run of bytes of the image.
 #[derive(Debug, Clone, Copy)]
 pub struct Region {
-    /// Where it starts in the image, in bytes.
+    /// Offset in the image, in bytes.
     pub offset: u64,
-    /// How long it is, in bytes; never 0.
+    /// Length in bytes; never 0.
     pub len: u64,
-    /// Where it starts in what fills it, in bytes.
+    /// Offset of the region's first byte within its source, in bytes.
     pub from: u64,
-    /// What fills it.
+    /// Source of the bytes.
     pub fill: Fill,
 }
 
 impl Region {
-    /// The first byte after the region.
+    /// Returns the offset of the first byte after the region.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.offset + self.len
     }
 }
 
-/// An image as sorted, disjoint regions; what no region covers is zeros.
+/// An image as sorted, disjoint regions. Bytes that no region covers are zeros.
 #[derive(Default)]
 pub struct Layout {
     size: u64,
@@ -118,65 +122,65 @@ fn number(len: usize) -> u32 {
 }
 
 impl Layout {
-    /// An image of `size` bytes, all zeros.
+    /// Creates the layout of an image of `size` bytes, all zeros.
     #[must_use]
     pub fn new(size: u64) -> Self {
         Self { size, ..Self::default() }
     }
 
-    /// The size of the image in bytes.
+    /// Returns the size of the image in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The regions, sorted and disjoint.
+    /// Returns the regions, sorted and disjoint.
     ///
     /// # Panics
-    /// Before [`Layout::seal`].
+    /// If the layout is not [sealed](Layout::seal).
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         assert!(self.sorted, "a layout is sealed before it is read");
         &self.regions
     }
 
-    /// The bytes of a [`Fill::Bytes`].
+    /// Returns the bytes of a [`Fill::Bytes`].
     #[must_use]
     pub fn bytes_of(&self, number: u32) -> &[u8] {
         &self.bytes[number as usize]
     }
 
-    /// The maker of a [`Fill::Render`].
+    /// Returns the renderer of a [`Fill::Render`].
     #[must_use]
     pub fn render_of(&self, number: u32) -> &dyn Render {
         &*self.renders[number as usize]
     }
 
-    /// The tree of a [`Fill::Content`].
+    /// Returns the tree of a [`Fill::Content`].
     #[must_use]
     pub fn tree_of(&self, number: u16) -> &Tree {
         &self.trees[usize::from(number)]
     }
 
-    /// Adds a tree for [`Layout::push_content`] to refer to; gives its number.
+    /// Adds a tree for [`Layout::push_content`] and returns its index.
     pub fn add_tree(&mut self, tree: Arc<Tree>) -> u16 {
         self.trees.push(tree);
         u16::try_from(self.trees.len() - 1).expect("a layout has a handful of trees")
     }
 
-    /// Adds finished bytes for [`Layout::push_region`] to place, once or several times.
+    /// Adds constant bytes, which [`Layout::push_region`] can place any number of times.
     pub fn add_bytes(&mut self, bytes: impl Into<Box<[u8]>>) -> Fill {
         self.bytes.push(bytes.into());
         Fill::Bytes(number(self.bytes.len() - 1))
     }
 
-    /// Adds bytes that are made on demand, for [`Layout::push_region`] to place.
+    /// Adds bytes that are produced on demand, for [`Layout::push_region`] to place.
     pub fn add_render(&mut self, render: Arc<dyn Render>) -> Fill {
         self.renders.push(render);
         Fill::Render(number(self.renders.len() - 1))
     }
 
-    /// Places finished bytes.
+    /// Places constant bytes at `offset`.
     pub fn push_bytes(&mut self, offset: u64, bytes: impl Into<Box<[u8]>>) {
         let bytes = bytes.into();
         let len = bytes.len() as u64;
@@ -184,23 +188,24 @@ impl Layout {
         self.push_region(Region { offset, len, from: 0, fill });
     }
 
-    /// Places `len` bytes that are made on demand.
+    /// Places `len` bytes that are produced on demand at `offset`.
     pub fn push_render(&mut self, offset: u64, len: u64, render: Arc<dyn Render>) {
         let fill = self.add_render(render);
         self.push_region(Region { offset, len, from: 0, fill });
     }
 
-    /// Places `len` bytes of a file's content, from the file's offset `from` on.
+    /// Places `len` bytes of a file's content at `offset`, starting at offset `from` of the file.
     pub fn push_content(&mut self, offset: u64, len: u64, tree: u16, inode: InodeId, from: u64) {
         self.push_region(Region { offset, len, from, fill: Fill::Content { tree, inode } });
     }
 
-    /// Has all bytes of a range seen before any byte behind it is made.
+    /// Registers `observer` for `range`: every byte of the range is passed to it before any byte
+    /// after the range is rendered.
     pub fn observe(&mut self, range: Range<u64>, observer: Arc<dyn ByteObserver>) {
         self.observed.push(ObservedRange { range, base: 0, observer });
     }
 
-    /// Shows bytes to those who observe them.
+    /// Passes bytes to the observers of their ranges.
     fn notify(&self, offset: u64, bytes: &[u8]) {
         for ObservedRange { range, base, observer } in &self.observed {
             let start = offset.max(range.start);
@@ -212,12 +217,12 @@ impl Layout {
         }
     }
 
-    /// Whether anybody observes a byte.
+    /// Returns whether the byte at `offset` is observed.
     fn is_observed(&self, offset: u64) -> bool {
         self.observed.iter().any(|observed| observed.range.contains(&offset))
     }
 
-    /// Where the ranges that are observed end, in ascending order.
+    /// Returns the ends of the observed ranges, in ascending order.
     fn barriers(&self) -> Vec<u64> {
         let mut ends: Vec<_> = self.observed.iter().map(|observed| observed.range.end).collect();
         ends.sort_unstable();
@@ -225,7 +230,7 @@ impl Layout {
         ends
     }
 
-    /// Places another layout, sealed or not, inside this one.
+    /// Places another layout, sealed or not, at `offset` of this one.
     pub fn add_layout(&mut self, offset: u64, inner: Self) {
         self.observed.extend(inner.observed.into_iter().map(|observed| ObservedRange {
             range: observed.range.start + offset..observed.range.end + offset,
@@ -249,7 +254,7 @@ impl Layout {
         self.trees.extend(inner.trees);
     }
 
-    /// Places a region; one without bytes is left out.
+    /// Places a region; an empty region is ignored.
     pub fn push_region(&mut self, region: Region) {
         if region.len > 0 {
             self.sorted = false;
@@ -257,11 +262,11 @@ impl Layout {
         }
     }
 
-    /// Sorts the regions.
+    /// Sorts and checks the regions.
     ///
     /// # Panics
-    /// If two regions overlap, or one is beyond the end or across that of what is observed: a
-    /// planner's mistake, never written.
+    /// If two regions overlap, or a region crosses the end of the image or of an observed range.
+    /// Each is a bug in a planner, and such a layout is never written.
     #[must_use]
     pub fn seal(mut self) -> Self {
         self.regions.sort_by_key(|region| region.offset);
@@ -283,7 +288,7 @@ impl Layout {
 
 #[cfg(test)]
 impl Layout {
-    /// The whole image by the plainest of ways, for tests.
+    /// Renders the whole image in the simplest way, for tests.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut image = vec![0; usize::try_from(self.size).unwrap()];
         for region in self.regions() {

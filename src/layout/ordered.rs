@@ -1,15 +1,16 @@
-//! Writes a layout where somebody needs the bytes in order: a pipe, or a digest.
+//! Writes a layout in order, for a pipe or for digests.
 //!
-//! Every thread does what can be done next: it gives a finished block to a consumer that waits for
-//! it, or else makes the block of the next item. A consumer, the sink or a digest, takes the
-//! blocks in order, one at a time, in whichever thread. Items are taken in order too, and not far
-//! ahead of the slowest consumer, so memory is bounded. No number of threads comes to a
-//! standstill, not even one: the first block that is missing is being made, or is the next to be.
+//! A consumer is the sink or a digest. It takes the blocks in order, one at a time, on any thread.
+//! Each thread repeatedly does the next possible step: it passes a finished block to a consumer
+//! that waits for it, or else renders the next item into a block. Items are taken in order as well,
+//! and only a bounded distance ahead of the slowest consumer, which bounds the memory. This can't
+//! deadlock with any number of threads, even one: the first missing block is always either being
+//! rendered or the next to be taken.
 //!
-//! An item after the end of an observed range is not taken before the whole range is made.
+//! An item after the end of an observed range is not taken before the whole range is rendered.
 //!
-//! When an item fails, no later item is taken. Earlier items were taken already and still reach
-//! their consumers, so the first failure is always found.
+//! After an item fails, no later item is taken. All earlier items were already taken and still
+//! reach their consumers, so the first failure is always the one that is reported.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,18 +26,18 @@ use super::write_buffer::{WriteBuffer, cannot_write};
 use crate::error::Result;
 use crate::workers::share;
 
-/// How many blocks may be made for each thread before the first of them is consumed.
+/// Number of blocks per thread that may be rendered before the first of them is consumed.
 const AHEAD: usize = 4;
 
-/// Finished bytes of the image.
+/// Rendered bytes of the image.
 pub(super) enum Block {
-    /// Zeros at a range of the image.
+    /// Zeros in a range of the image.
     Zeros(Range<u64>),
     /// Other bytes.
     Bytes {
-        /// Where they are in the image.
+        /// Offset in the image.
         offset: u64,
-        /// At most [`PIECE`] bytes.
+        /// At most [`WRITE_SIZE`] bytes.
         bytes: Vec<u8>,
     },
 }
@@ -50,7 +51,7 @@ impl Block {
     }
 }
 
-/// What takes blocks in order.
+/// A consumer of blocks in order.
 enum Consumer<'a> {
     Sink(&'a dyn Sink),
     Digest(Hasher),
@@ -73,21 +74,21 @@ impl Consumer<'_> {
     }
 }
 
-/// A consumer in the queue for blocks.
+/// A consumer and its position in the sequence of blocks.
 struct Place<'a> {
-    /// The bytes of the image that it wants.
+    /// Range of the image that the consumer needs.
     range: Range<u64>,
-    /// The number of the next block that it may want.
+    /// Number of the next block to check for overlap with `range`.
     next: usize,
-    /// Nothing while a thread gives it a block.
+    /// `None` while a thread passes a block to the consumer.
     consumer: Option<Consumer<'a>>,
 }
 
-/// What a thread can do.
+/// The next step of a thread.
 enum Step<'a> {
-    /// Make the block of an item.
+    /// Render the block of an item.
     Make(usize, WorkItem<'a>),
-    /// Give a block to a consumer.
+    /// Pass a block to a consumer.
     Consume {
         place: usize,
         consumer: Consumer<'a>,
@@ -100,22 +101,23 @@ enum Step<'a> {
 }
 
 struct State<'a> {
-    /// The items that are not taken yet: up to the end of the observed range, and those after it.
+    /// Items not taken yet, up to the end of the current observed range. `cuts` holds the items
+    /// after it.
     items: WorkItems<'a>,
     cuts: vec::IntoIter<WorkItems<'a>>,
-    /// The number of the first block that is held.
+    /// Number of the first block in `blocks`.
     first: usize,
-    /// The blocks of all items that were taken, from that one on; nothing for unfinished ones.
+    /// Blocks of all items taken so far, from `first` on; `None` for unfinished ones.
     blocks: VecDeque<Option<Arc<Block>>>,
-    /// How many blocks are being made.
+    /// Number of blocks being rendered.
     making: usize,
-    /// How many blocks may be held.
+    /// Maximum number of blocks to hold.
     ahead: usize,
     places: Vec<Place<'a>>,
-    /// The number of blocks, as soon as it is known, or of the first one that failed.
+    /// Number of blocks, once known, or number of the first failed block.
     end: usize,
     failure: Option<Failure>,
-    /// Whether a thread panicked, so that what it was doing will never be finished.
+    /// Whether a thread panicked, so that its current step will never finish.
     is_abandoned: bool,
 }
 
@@ -190,11 +192,11 @@ struct Line<'a> {
     sink: &'a dyn Sink,
     options: &'a Options<'a>,
     state: Mutex<State<'a>>,
-    /// Told whenever a step was done.
+    /// Notified after each step.
     done: Condvar,
 }
 
-/// A step that is being done; if it panics the other threads still come to an end.
+/// A guard for a step in progress: if the step panics, the other threads still terminate.
 struct Doing<'a, 'b>(&'a Line<'b>);
 
 impl Drop for Doing<'_, '_> {
@@ -248,7 +250,7 @@ impl<'a> Line<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does steps until there are no more.
+    /// Executes steps until none are left.
     fn work(&self) {
         let direct = (!self.sink.in_order()).then_some(self.sink);
         let mut gather = WriteBuffer::to_memory(self.layout, direct);

@@ -1,4 +1,4 @@
-//! Where an image goes.
+//! Sinks: destinations for the bytes of an image.
 
 use std::fmt;
 use std::fs::File;
@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use positioned_io::WriteAt;
 
-/// Zeros to write or to hash.
+/// Zeros for writing and hashing.
 pub(super) static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// Cuts `len` zeros into slices of [`ZEROS`].
+/// Splits `len` zeros into slices of [`ZEROS`].
 pub(super) fn zero_slices(len: u64) -> impl Iterator<Item = &'static [u8]> {
     let mut left = len;
     std::iter::from_fn(move || {
@@ -20,18 +20,21 @@ pub(super) fn zero_slices(len: u64) -> impl Iterator<Item = &'static [u8]> {
     })
 }
 
-/// Takes the bytes of an image. Each byte is given exactly once, in [`Sink::write`],
-/// [`Sink::zeros`] or [`Sink::share`]; the calls come from several threads and in any order,
-/// unless the sink is [in order](Sink::in_order).
+/// A destination for the bytes of an image.
+///
+/// Each byte is passed exactly once, in [`Sink::write`], [`Sink::zeros`] or [`Sink::share`]. The
+/// calls come from several threads and in any order, unless the sink is [in order](Sink::in_order).
 pub trait Sink: Sync {
-    /// Takes finished bytes. `offset` is in bytes from the start of the image.
+    /// Writes `bytes` at `offset`, in bytes from the start of the image.
     ///
     /// # Errors
     /// If they can't be written.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Takes `len` zeros. A sink whose unwritten bytes are zeros has nothing to do; by default
-    /// they are written.
+    /// Writes `len` zeros at `offset`.
+    ///
+    /// The default implementation writes them with [`Sink::write`]. A sink whose unwritten bytes
+    /// are zeros need not do anything.
     ///
     /// # Errors
     /// If they can't be written.
@@ -44,27 +47,28 @@ pub trait Sink: Sync {
         Ok(())
     }
 
-    /// Offers `len` bytes of a file, from its offset `from` on, to be shared or copied by the
-    /// kernel; says how many bytes from the start it took. The others are read and written, so a
-    /// sink that can't share, or fails to, takes none.
+    /// Shares or copies `len` bytes of a file, from its offset `from` on, by means of the kernel,
+    /// and returns how many bytes from the start were shared.
+    ///
+    /// The remaining bytes are read and written. A sink that can't share, or fails to, returns 0.
     fn share(&self, offset: u64, source: &File, from: u64, len: u64) -> u64 {
         let _ = (offset, source, from, len);
         0
     }
 
-    /// Whether the calls have to come one by one, in ascending order and without gaps, and nothing
-    /// is offered to be shared: a pipe.
+    /// Returns whether the calls must come one by one, in ascending order and without gaps, and
+    /// without [`Sink::share`]. This is the case for a pipe.
     fn in_order(&self) -> bool {
         false
     }
 
-    /// What an error message calls the sink.
+    /// Returns the name of the sink for error messages.
     fn name(&self) -> String {
         "the image".into()
     }
 }
 
-/// A sink that writes to anything that can be written to at an offset, a `Vec<u8>` say.
+/// A sink that writes to any [`WriteAt`], such as a `Vec<u8>`.
 #[derive(Default)]
 pub struct WriteAtSink<W>(Mutex<W>);
 
@@ -75,12 +79,12 @@ impl<W> fmt::Debug for WriteAtSink<W> {
 }
 
 impl<W> WriteAtSink<W> {
-    /// Wraps a writer. All bytes are written, the zeros too.
+    /// Wraps a writer. All bytes are written, including zeros.
     pub fn new(writer: W) -> Self {
         Self(Mutex::new(writer))
     }
 
-    /// Gives the writer back.
+    /// Returns the writer.
     #[must_use]
     pub fn into_inner(self) -> W {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -93,11 +97,11 @@ impl<W: WriteAt + Send> Sink for WriteAtSink<W> {
     }
 }
 
-/// A part of another sink: from an offset on.
+/// A sink that writes to another sink, shifted by an offset.
 pub struct OffsetSink<'a> {
-    /// What the bytes go to; not [in order](Sink::in_order).
+    /// The underlying sink, which must not be [in order](Sink::in_order).
     pub sink: &'a dyn Sink,
-    /// Where the part starts in it, in bytes.
+    /// Offset added to each offset, in bytes.
     pub base: u64,
 }
 
@@ -125,7 +129,7 @@ impl Sink for OffsetSink<'_> {
     }
 }
 
-/// A sink that keeps nothing: for the digests alone.
+/// A sink that discards all bytes, for computing digests only.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Discard;
 

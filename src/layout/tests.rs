@@ -1,4 +1,4 @@
-//! Emission against a naive renderer: for random layouts, every sink and number of threads.
+//! Emission against a naive renderer: random layouts, with every sink and number of threads.
 #![allow(clippy::cast_possible_truncation, reason = "images in tests fit memory")]
 #![expect(clippy::cast_possible_truncation, reason = "test images are small")]
 
@@ -74,7 +74,7 @@ impl ContentReader for FileReader {
 
 const SIZES: [u64; 6] = [1, 4096, 5000, 65_536, 262_145, 700_000];
 
-/// Some files in memory, on disk and, sparse, on disk; the tree of them, and their contents.
+/// Creates files in memory, on disk and, sparse, on disk; returns their tree and their contents.
 struct Contents {
     _directory: tempfile::TempDir,
     tree: Arc<Tree>,
@@ -185,12 +185,12 @@ fn build(contents: &Contents, parts: &[(u64, What)], tail: u64) -> (Layout, Vec<
     (layout.seal(), bytes)
 }
 
-/// Keeps the image, and which ranges it got.
+/// A sink that records the image and the ranges it was passed.
 #[derive(Default)]
 struct Checked {
     image: Mutex<Vec<u8>>,
     seen: Mutex<Vec<Range<u64>>>,
-    /// Takes whole units of so many bytes when it is offered a file.
+    /// If set, shared files are taken in whole units of this many bytes.
     unit: Option<u64>,
     in_order: bool,
 }
@@ -273,7 +273,7 @@ fn same(got: &[u8], bytes: &[u8], how: &str) {
     }
 }
 
-/// Emits in every way and compares.
+/// Emits a layout in every way and compares the results.
 fn check(layout: &Layout, bytes: &[u8], ranges: &[Range<u64>]) {
     let size = layout.size();
     let expected: Vec<_> =
@@ -332,7 +332,7 @@ fn all_ways_give_the_same_bytes() {
     TestRunner::new(config).run(&(parts, gap(), cuts), case).unwrap();
 }
 
-/// What was observed, and what is made of that.
+/// An observer that records bytes, and a renderer of the recorded bytes.
 struct Recorder(Mutex<Vec<u8>>);
 
 impl ByteObserver for Recorder {
@@ -350,7 +350,8 @@ impl Render for Recorder {
     }
 }
 
-/// Behind bytes that are observed come their copies: in every way of emission all are seen before.
+/// Copies of observed bytes follow them in the image: in every way of emission, all bytes are
+/// observed before they are copied.
 #[test]
 fn what_is_observed_comes_first() {
     let contents = Contents::new(&[4096, 262_145, 17 * MIB + 123]);
@@ -383,7 +384,7 @@ fn what_is_observed_comes_first() {
     }
 }
 
-/// Fails where a sector comes in two parts that both hold something.
+/// Fails if a sector is passed in two parts that both contain data.
 struct WholeSectors;
 
 const STRIDE: u64 = 12_288;
@@ -401,7 +402,7 @@ impl ByteObserver for WholeSectors {
     }
 }
 
-/// Pieces of the image start within sectors, where regions end, and yet regions are not cut there.
+/// Items start within sectors where regions end, yet regions are not split there.
 #[test]
 fn observers_see_whole_sectors() {
     let mut layout = Layout::new(1000 * STRIDE);
@@ -417,7 +418,7 @@ fn observers_see_whole_sectors() {
     }
 }
 
-/// A worker that fails before the end of what is observed keeps no other waiting there.
+/// A worker that fails before the end of an observed range does not leave others waiting there.
 #[test]
 fn a_failure_before_what_is_observed_ends() {
     let (tree, files) = failing(&[30]);
@@ -487,7 +488,7 @@ fn small_things_are_gathered() {
     assert_eq!(got, expected);
 }
 
-/// A tree whose file number `n` fails when it is read, as its name says.
+/// A tree whose file number `n` fails to be read, as its name says.
 fn failing(bad: &[u64]) -> (Arc<Tree>, Vec<InodeId>) {
     let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
     for number in 0..64 {
@@ -503,7 +504,7 @@ fn failing(bad: &[u64]) -> (Arc<Tree>, Vec<InodeId>) {
     (Arc::new(tree), files)
 }
 
-/// Makes its bytes of a file's content.
+/// A renderer that reads a file's content.
 struct Copied(Arc<Tree>, InodeId);
 
 impl Render for Copied {
@@ -578,7 +579,7 @@ fn digests_are_hexadecimal() {
     assert_eq!(sha256(b"abc").to_string(), text);
 }
 
-/// A file system of its own, mounted while this lives.
+/// A separate file system, mounted during the lifetime of the value.
 struct Mounted(tempfile::TempDir);
 
 impl Mounted {
@@ -597,7 +598,7 @@ impl Mounted {
         self.0.path().join("mnt")
     }
 
-    /// Bytes in use.
+    /// Returns the number of bytes in use.
     fn used(&self) -> u64 {
         run(Command::new("sync").arg("-f").arg(self.path()));
         let stat = rustix::fs::statvfs(self.path()).unwrap();
@@ -616,7 +617,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
-/// A tree of files with whole blocks and a tail, and a layout of them.
+/// Creates a tree of files with whole blocks and a tail, and a layout of them.
 fn laid_out(directory: &Path, count: u64, size: u64) -> (Layout, Vec<u8>) {
     let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
     let source = builder.reserve_source();
@@ -665,7 +666,7 @@ fn whole_blocks_are_shared_where_the_file_system_can() {
             let more = mounted.used() - before;
             assert!(more < 8 * MIB, "{}: {more} bytes more of {}", mkfs[0], layout.size());
         }
-        // The measure has to be able to fail.
+        // Verify that the measurement is able to fail.
         std::fs::write(mounted.path().join("copy"), &bytes).unwrap();
         assert!(mounted.used() - before > 30 * MIB);
     }

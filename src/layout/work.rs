@@ -1,58 +1,59 @@
-//! Cuts a layout into items of work: which bytes are made and written together.
+//! Splits a layout into work items: bytes that are rendered and written together.
 //!
-//! The cut depends on the layout alone, and the items cover every byte of the image once. It is an
-//! iterator and not a list, so that it takes no memory however large the image is.
+//! The split depends on the layout alone, and the items cover every byte of the image once. Items
+//! are computed by an iterator, which takes no memory however large the image is.
 
 use std::ops::Range;
 
 use super::{Fill, Layout, Region};
 use crate::size::{KIB, MIB};
 
-/// What is gathered in memory and written at once. More is not faster, and less fits a processor's
-/// second level cache better, where the bytes stay between their reading and their writing.
+/// Number of bytes that are collected in memory and written at once. A larger value is not faster,
+/// and its buffer is less likely to stay in a processor's second-level cache between reading and
+/// writing.
 pub(super) const WRITE_SIZE: u64 = MIB;
 
-/// How much of one large file is one item where nothing has to be kept in memory. Each item opens
-/// the file again.
+/// Maximum number of bytes of a large file in one item where the item need not be kept in memory.
+/// Each item opens the file again.
 pub(super) const LARGE: u64 = 16 * MIB;
 
-/// A gap this long is an item of its own and becomes a hole; shorter ones are written as zeros.
+/// Minimum length of a gap that becomes an item of its own, and so a hole. Shorter gaps are written
+/// as zeros.
 const HOLE: u64 = 64 * KIB;
 
-/// What is not content is cut at multiples of this many bytes, so that an observer sees sectors
-/// whole.
+/// Alignment of splits outside of file content, so that an observer is passed whole sectors.
 const SECTOR: u64 = 4 * KIB;
 
 /// Consecutive bytes of the image.
 #[derive(Clone)]
 pub(super) struct WorkItem<'a> {
-    /// Where they are in the image.
+    /// Offsets of the bytes in the image.
     pub(super) range: Range<u64>,
-    /// The layout's regions from the first one on that ends after the start of the range.
+    /// The layout's regions, starting with the first that ends after the start of `range`.
     regions: &'a [Region],
 }
 
-/// Bytes of an item that come from one region, or from none.
+/// Bytes of an item that come from one region, or zeros between regions.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) offset: u64,
     pub(super) len: u64,
-    /// What fills it, and from where on; nothing for zeros.
+    /// Source of the bytes and offset in the source; `None` for zeros.
     pub(super) fill: Option<(Fill, u64)>,
 }
 
 impl<'a> WorkItem<'a> {
-    /// How many bytes it has.
+    /// Returns the length in bytes.
     pub(super) fn len(&self) -> u64 {
         self.range.end - self.range.start
     }
 
-    /// Whether no region reaches into it.
+    /// Returns whether no region overlaps the item.
     pub(super) fn is_zeros(&self) -> bool {
         self.regions.first().is_none_or(|region| region.offset >= self.range.end)
     }
 
-    /// Its parts, in order and without gaps.
+    /// Returns the segments of the item, in order and without gaps.
     pub(super) fn segments(&self) -> impl Iterator<Item = Segment> + use<'a> {
         let Range { start: mut offset, end } = self.range;
         let mut regions = self.regions.iter();
@@ -76,7 +77,7 @@ impl<'a> WorkItem<'a> {
     }
 }
 
-/// The items of a part of a layout, in ascending order.
+/// An iterator over the items of a part of a layout, in ascending order.
 #[derive(Clone)]
 pub(super) struct WorkItems<'a> {
     regions: &'a [Region],
@@ -86,10 +87,11 @@ pub(super) struct WorkItems<'a> {
 }
 
 impl<'a> WorkItems<'a> {
-    /// The items of a layout up to the end of the first range that is observed, then from there
-    /// to the next, and so on.
+    /// Returns the items of a layout in groups: up to the end of the first observed range, from
+    /// there to the end of the next, and so on.
     ///
-    /// No item has more than `large` bytes, except for zeros alone; it is at least [`PIECE`].
+    /// No item is longer than `large` bytes, except for one of zeros alone. `large` is at least
+    /// [`WRITE_SIZE`].
     pub(super) fn new(layout: &'a Layout, large: u64) -> Vec<Self> {
         let (mut at, mut regions) = (0, layout.regions());
         let mut cuts = Vec::new();
@@ -127,8 +129,8 @@ impl<'a> Iterator for WorkItems<'a> {
                 self.regions = &self.regions[1..];
                 continue;
             }
-            // A file is opened for every item that it is in: a small one is not cut, and a large
-            // one starts an item.
+            // A file is opened for every item that contains a part of it, so a small file is not
+            // split, and a large one starts a new item.
             if !matches!(region.fill, Fill::Content { .. }) {
                 let cut = (end + room) / SECTOR * SECTOR;
                 end = if cut > start { cut.max(end) } else { end + room };

@@ -1,4 +1,4 @@
-//! Makes the bytes of one item of work and writes them.
+//! Renders the bytes of one work item and writes them.
 
 use super::sink::Sink;
 use super::work::{WRITE_SIZE, WorkItem};
@@ -6,41 +6,41 @@ use super::{Fill, Layout};
 use crate::error::{Error, Result};
 use crate::tree::InodeId;
 
-/// The error for a sink that fails.
+/// Returns a function that wraps the error of a sink.
 pub(super) fn cannot_write(sink: &dyn Sink) -> impl FnOnce(std::io::Error) -> Error + '_ {
     |error| Error::output(format!("cannot write {}", sink.name()), error)
 }
 
-/// A buffer for the bytes that come next in the image.
+/// A buffer for consecutive bytes of the image.
 pub(super) struct WriteBuffer<'a> {
     layout: &'a Layout,
     sink: Option<&'a dyn Sink>,
     buffer: Vec<u8>,
-    /// Where the buffer starts in the image.
+    /// Offset of the buffer in the image.
     start: u64,
-    /// How much of the buffer is filled.
+    /// Number of bytes in the buffer.
     filled: usize,
-    /// How much of that has reached the sink.
+    /// Number of these bytes that were written to the sink.
     sent: usize,
-    /// How much of it was shown to observers.
+    /// Number of these bytes that were passed to observers.
     shown: usize,
-    /// Whether the bytes stay in the buffer when the sink shares them.
+    /// Whether bytes are also read into the buffer when the sink shares them.
     keep: bool,
 }
 
-/// A length or position within bytes that are in memory.
+/// Converts a length or position within bytes in memory.
 fn small(len: u64) -> usize {
     usize::try_from(len).expect("memory has no more bytes than a usize counts")
 }
 
 impl<'a> WriteBuffer<'a> {
-    /// For a sink alone.
+    /// Creates a buffer that only writes to a sink.
     pub(super) fn to_sink(layout: &'a Layout, sink: &'a dyn Sink) -> Self {
         Self::new(layout, Some(sink), false)
     }
 
-    /// For items of at most [`PIECE`] bytes that are needed in memory, and for a sink if there is
-    /// one.
+    /// Creates a buffer for items of at most [`WRITE_SIZE`] bytes that are needed in memory. They
+    /// are also written to `sink`, if any.
     pub(super) fn to_memory(layout: &'a Layout, sink: Option<&'a dyn Sink>) -> Self {
         Self::new(layout, sink, true)
     }
@@ -50,7 +50,7 @@ impl<'a> WriteBuffer<'a> {
         Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, shown: 0, keep }
     }
 
-    /// Makes the bytes of an item and writes them to the sink.
+    /// Renders the bytes of an item and writes them to the sink.
     pub(super) fn item(&mut self, item: &WorkItem<'_>) -> Result<()> {
         self.restart(item.range.start);
         let layout = self.layout;
@@ -82,7 +82,7 @@ impl<'a> WriteBuffer<'a> {
         self.flush()
     }
 
-    /// The bytes of the last item.
+    /// Returns the bytes of the last item.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::replace(&mut self.buffer, vec![0; small(WRITE_SIZE)]);
         bytes.truncate(self.filled);
@@ -127,7 +127,7 @@ impl<'a> WriteBuffer<'a> {
         (self.start, self.filled, self.sent, self.shown) = (start, 0, 0, 0);
     }
 
-    /// Fills the next `len` bytes, in as many parts as the buffer has to be emptied.
+    /// Fills the next `len` bytes, split wherever the buffer is full and has to be flushed.
     fn fill(&mut self, len: u64, mut make: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<()> {
         let mut done = 0;
         while done < len {

@@ -1,4 +1,4 @@
-//! Old content that becomes zeros.
+//! Replaces old content with zeros.
 
 use std::fs::File;
 use std::io;
@@ -9,14 +9,14 @@ use rustix::io::Errno;
 
 use crate::layout::sink::zero_slices;
 
-/// Zeros are left to a block device in units of this many bytes, a multiple of all sector sizes.
+/// Alignment of the zeros that are left to a block device, a multiple of all sector sizes.
 const ZERO_UNIT: u64 = 4096;
 
-/// Makes old content zeros, which take no space with `discard`.
+/// Replaces old content with zeros, which are deallocated with `discard`.
 ///
-/// A hole is punched wherever the device can write zeros by itself, and reads as zeros. Where it
-/// can't, the kernel would write them for `ZERO_RANGE`, also to what is not allocated on a thin
-/// device; so only what is not zeros yet is written.
+/// A hole is punched wherever the device can write zeros by itself; the hole reads as zeros. Where
+/// it can't, `ZERO_RANGE` would make the kernel write them, even to unallocated space of a thin
+/// device, so only bytes that are not zero yet are overwritten.
 pub(super) fn clear(device: &File, discard: bool, offset: u64, len: u64) -> io::Result<()> {
     let end = offset + len;
     let (from, to) = (offset.next_multiple_of(ZERO_UNIT), end - end % ZERO_UNIT);
@@ -45,7 +45,7 @@ fn write_missing_zeros(device: &File, mut at: u64, to: u64) -> io::Result<()> {
     let mut buffer = Vec::new();
     zero_slices(to - at).try_for_each(|zeros| {
         buffer.resize(zeros.len(), 0);
-        // What can't be read may still be written.
+        // Bytes that can't be read may still be writable.
         if device.read_exact_at(&mut buffer, at).is_err() || buffer != zeros {
             device.write_all_at(zeros, at)?;
         }

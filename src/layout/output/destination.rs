@@ -1,4 +1,4 @@
-//! Where an image is to go.
+//! Destinations of images.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
 use crate::layout::Sink;
 
-/// Where an image is to go, checked before there is one.
+/// The destination of an image, checked before any output is created.
 #[derive(Debug)]
 pub struct Destination {
     path: PathBuf,
@@ -33,16 +33,22 @@ enum Place {
 }
 
 impl Destination {
-    /// A destination by its path: `-` is the standard output, a block device is written in place,
-    /// a named pipe or character device as a stream, and everything else is a new file. With
-    /// `force` it may replace an existing one, at the very end; of a symlink, the link, but not one of
-    /// the system's, as `/dev/stdout`. Also with `force`, a device may have something on it that has a
+    /// Parses the path of a destination.
+    ///
+    /// - `-` is the standard output.
+    /// - A block device is written in place.
+    /// - A named pipe or character device is written as a stream.
+    /// - Everything else is a new file.
+    ///
+    /// With `force`, the new file may replace an existing file at the very end. If the path is a
+    /// symlink, the link itself is replaced, unless it is one of the system's, such as
+    /// `/dev/stdout`. Also with `force`, a device may contain data with a known
     /// [signature](crate::probe).
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is such a link, or a file or signature and `force` is not given,
-    /// [`Error::Output`] if the device, or the directory of the file, can't be opened, or the device
-    /// can't be read. A device that is mounted is in use and can't be opened.
+    /// [`Error::Parameter`] if there is such a link, or if there is a file or signature and `force`
+    /// is not given. [`Error::Output`] if the device, or the directory of the file, can't be
+    /// opened, or the device can't be read. A mounted device is in use and can't be opened.
     pub fn new(path: &Path, force: bool) -> Result<Self> {
         let fail = |error| Error::output(format!("cannot write {}", text(path)), error);
         let place = if path.as_os_str() == "-" {
@@ -66,8 +72,8 @@ impl Destination {
         Ok(Self { path: path.into(), place, sync: true })
     }
 
-    /// Whether the image is written through to the disk before it has its name, and the name with
-    /// it, so that a loss of power can't take away what was reported as done. It is by default.
+    /// Sets whether the image and then its name are flushed to the disk, so that a power failure
+    /// can't undo what was reported as done. Enabled by default.
     #[must_use]
     pub fn synced(self, sync: bool) -> Self {
         Self { sync, ..self }
@@ -75,7 +81,7 @@ impl Destination {
 
     fn file(path: &Path, force: bool) -> Result<Place> {
         let fail = |error: io::Error| Error::output(format!("cannot create {}", text(path)), error);
-        // `file_name` passes over a slash at the end, which stands for a directory.
+        // `file_name` ignores a trailing slash, which denotes a directory.
         let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         let Some(name) = path.file_name().filter(|_| !slash) else {
             return Err(fail(io::ErrorKind::IsADirectory.into()));
@@ -102,16 +108,17 @@ impl Destination {
     /// Opens the output for an image of `size` bytes.
     ///
     /// # Errors
-    /// [`Error::TooSmall`] for a device that is smaller, [`Error::Output`] if the file can't be
-    /// made.
+    /// [`Error::TooSmall`] if the device is smaller than `size`, [`Error::Output`] if the file
+    /// can't be created.
     pub fn create(self, size: u64) -> Result<Output> {
         self.create_by(size, Pending::create)
     }
 
-    /// Writes a file that is these bytes, and through to the disk; [`Output::finish`] gives it its name.
+    /// Creates a file with the given content and flushes it; [`Output::finish`] gives it its name.
     ///
     /// # Errors
-    /// As [`Destination::create`], and [`Error::Output`] if it can't be written.
+    /// The errors of [`Destination::create`], and [`Error::Output`] if the content can't be
+    /// written.
     pub fn write(self, bytes: &[u8]) -> Result<Output> {
         let output = self.create(bytes.len() as u64)?;
         let written = output.write(0, bytes);
@@ -156,7 +163,8 @@ impl Destination {
     }
 }
 
-/// Whether a symlink is where the system has its own, as `/dev/stdout`: nobody wants it replaced.
+/// Returns whether a symlink is in a directory of the system, as `/dev/stdout` is. Such a link is
+/// never to be replaced.
 fn is_of_the_system(link: &Path) -> bool {
     let directory = link.parent().and_then(|parent| parent.canonicalize().ok());
     directory.is_some_and(|path| path == Path::new("/dev") || path.starts_with("/proc"))
@@ -172,8 +180,8 @@ fn standard_output() -> io::Result<File> {
     Ok(stdout)
 }
 
-/// Whether standard output was closed when the program started: Rust has opened `/dev/null` in its
-/// place then, for reading and writing. A shell's `>/dev/null` is for writing alone.
+/// Returns whether standard output was closed when the program started. Rust then opens `/dev/null`
+/// in its place for reading and writing, whereas a shell's `>/dev/null` opens it for writing only.
 fn is_closed(stdout: &File) -> io::Result<bool> {
     let number = stdout.metadata()?.rdev();
     let is_null = (major(number), minor(number)) == (1, 3);

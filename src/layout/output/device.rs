@@ -14,11 +14,11 @@ use crate::name::Escaped;
 use crate::probe;
 use crate::size::format_bytes;
 
-/// Opens a device to be written over, and returns its size.
+/// Opens a device for overwriting, and returns it with its size.
 ///
 /// # Errors
-/// [`Error::Output`] if it can't be opened or read, or is in use; [`Error::Parameter`] if there is
-/// something on it and `force` is not given.
+/// [`Error::Output`] if the device is in use or can't be opened or read. [`Error::Parameter`] if it
+/// contains data and `force` is not given.
 pub(super) fn open(path: &Path, force: bool) -> Result<(File, u64)> {
     let (device, size) = exclusive(path)
         .map_err(|error| Error::output(format!("cannot write {}", text(path)), error))?;
@@ -35,7 +35,7 @@ pub(super) fn open(path: &Path, force: bool) -> Result<(File, u64)> {
 }
 
 fn exclusive(path: &Path) -> io::Result<(File, u64)> {
-    // For a block device, O_EXCL without O_CREAT refuses one that is mounted.
+    // For a block device, O_EXCL without O_CREAT fails if the device is mounted.
     let flags = i32::try_from(OFlags::EXCL.bits()).expect("a low bit");
     let mut file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
     let size = file.seek(SeekFrom::End(0))?;
@@ -52,12 +52,13 @@ fn occupied(path: &Path, device: &File, size: u64, kinds: BTreeSet<&str>) -> Err
     )
 }
 
-/// Returns what people know a device by: its model, its name as a mapped device, or the file that
-/// it loops over. Not every device has one, and not every machine a `/sys`.
+/// Returns a name by which users recognize a device: its model, its device mapper name, or the
+/// backing file of a loop device. Not every device has such a name, and not every machine has a
+/// `/sys`.
 fn model(device: &File) -> Option<String> {
     let number = device.metadata().ok()?.rdev();
     let node = PathBuf::from(format!("/sys/dev/block/{}:{}", major(number), minor(number)));
-    // A partition is a directory in that of its disk.
+    // A partition's directory is inside that of its disk.
     let places = ["device/model", "../device/model", "dm/name", "loop/backing_file"];
     let mut texts = places.iter().filter_map(|place| fs::read(node.join(place)).ok());
     let text = texts.find(|text| !text.trim_ascii().is_empty())?;

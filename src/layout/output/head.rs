@@ -1,29 +1,29 @@
-//! The head of a device, by which its content is known: it is written last.
+//! The head of a device, which identifies its content and is therefore written last.
 //!
-//! There are the partition table and the superblocks of all file systems. A run that is killed
-//! leaves a device that holds nothing, rather than one that only looks whole.
+//! The head holds the partition table and the superblocks of all file systems. A run that is killed
+//! leaves a device without any recognizable content, instead of one that looks complete.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes that are held back. The last superblock in it is that of btrfs, at 64 KiB.
+/// Size of the head, in bytes. The last superblock in it is that of btrfs, at 64 KiB.
 const LEN: u64 = 128 << 10;
 
-/// The first bytes of a device while it is written.
+/// The first bytes of a device that is being written.
 #[derive(Debug)]
 pub(super) struct Head(Mutex<Vec<u8>>);
 
 impl Head {
-    /// Clears the head of a device for an image of `size` bytes.
+    /// Zeroes the head of a device for an image of `size` bytes.
     pub(super) fn clear(device: &File, size: u64) -> io::Result<Self> {
         let bytes = vec![0; usize::try_from(size.min(LEN)).expect("128 KiB at most")];
         device.write_all_at(&bytes, 0)?;
         Ok(Self(Mutex::new(bytes)))
     }
 
-    /// Takes the bytes that are in the head, and returns how many they are.
+    /// Stores those of `bytes` that lie in the head, and returns how many they are.
     pub(super) fn take(&self, offset: u64, bytes: &[u8]) -> usize {
         let mut head = self.bytes();
         let start = usize::try_from(offset).map_or(head.len(), |offset| offset.min(head.len()));
@@ -32,7 +32,7 @@ impl Head {
         taken
     }
 
-    /// Returns how many of `len` bytes at `offset` are in the head.
+    /// Returns how many of the `len` bytes at `offset` lie in the head.
     pub(super) fn covers(&self, offset: u64, len: u64) -> u64 {
         (self.bytes().len() as u64).saturating_sub(offset).min(len)
     }

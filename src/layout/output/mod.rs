@@ -1,9 +1,9 @@
-//! Where an image goes on this machine: a file, a block device or a stream.
+//! Output to a file, a block device or a stream.
 //!
-//! A file appears whole or not at all. It is written without a name (`O_TMPFILE`), and gets one at
-//! the end; where a file system can't do that, under a temporary name. A block device keeps none
-//! of its old bytes within the image: zeros are written to it as well. So are they to an image
-//! that is there already and of which a part is written anew.
+//! A file appears complete or not at all. It is written without a name (`O_TMPFILE`) and named at
+//! the end, or under a temporary name on a file system without `O_TMPFILE`. A block device keeps
+//! none of its old bytes within the image, since zeros are written to it as well. The same applies
+//! to the parts of an existing image that are overwritten.
 
 mod clear;
 mod destination;
@@ -30,73 +30,74 @@ use head::Head;
 use name::Pending;
 pub use publish::publish;
 
-/// An image that is being written. One that is dropped before [`Output::finish`] leaves no file.
+/// An image being written. If dropped before [`Output::finish`], it leaves no file.
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
     file: File,
     kind: Kind,
-    /// Whether it is written through to the disk.
+    /// Whether to flush the image to the disk.
     sync: bool,
-    /// Whether zeros that replace old content take no space.
+    /// Whether to deallocate old content that is replaced by zeros.
     discard: bool,
 }
 
 #[derive(Debug)]
 enum Kind {
     Stream,
-    /// A device that is written over as a whole.
+    /// A device that is overwritten as a whole.
     Device(Head),
-    /// A file or device of which a part is overwritten.
+    /// A file or device that is partly overwritten.
     Existing,
     File {
         name: Pending,
-        /// The file system can share whole units of so many bytes.
+        /// Size of the units in which the file system can share data, if it can.
         unit: Option<u64>,
-        /// The kernel lets one thread at a time write to a file, and the others spin. Here they
-        /// sleep, which takes a quarter less of the processors' time.
+        /// The kernel lets one thread at a time write to a file, and the others spin. With this
+        /// lock they sleep, which takes a quarter less processor time.
         write_lock: Mutex<()>,
     },
 }
 
 impl Output {
-    /// An image that is there already, a file or block device that can be read and written, to
-    /// write some of it anew. It keeps its size, and what is written when something fails.
+    /// Opens an existing image for partial overwriting: a file or block device, open for reading
+    /// and writing.
     ///
-    /// With `sync` it is written through to the disk, and with `discard` zeros take no space.
+    /// The image keeps its size, and after a failure it keeps what was written so far. With `sync`,
+    /// it is flushed to the disk; with `discard`, zeros are deallocated.
     #[must_use]
     pub fn update(path: &Path, file: File, sync: bool, discard: bool) -> Self {
         Self { path: path.into(), file, kind: Kind::Existing, sync, discard }
     }
 
-    /// What is written so far.
+    /// Returns the underlying file with what was written so far.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Takes the space of all of it now.
+    /// Allocates the first `size` bytes.
     ///
     /// # Errors
-    /// [`Error::Output`] if there is not enough.
+    /// [`Error::Output`] if there is not enough space.
     pub fn allocate(&self, size: u64) -> Result<()> {
         let allocated = fallocate(&self.file, FallocateFlags::empty(), 0, size);
         allocated.map_err(|error| Error::output(format!("cannot allocate {}", self.name()), error))
     }
 
-    /// Writes it through to the disk, and gives a file its name.
+    /// Flushes the output to the disk, and names it if it is a file.
     ///
     /// # Errors
-    /// As [`publish`].
+    /// The errors of [`publish`].
     pub fn finish(self) -> Result<()> {
         publish([self])
     }
 
-    /// Puts all that was written on the disk before what is written next, if others can see it
-    /// already. A file without a name needs no order.
+    /// Flushes everything written so far before anything else is written, unless the output is a
+    /// file without a name, which nobody can see yet.
     ///
     /// # Errors
-    /// [`Error::Output`] if it can't be written to the disk.
+    /// [`Error::Output`] if flushing fails.
     pub fn barrier(&self) -> Result<()> {
         match self.kind {
             Kind::Device(_) | Kind::Existing => self.flush(),
@@ -104,11 +105,11 @@ impl Output {
         }
     }
 
-    /// Writes it through to the disk; not a stream, which has none. Nothing else is left to fail then
-    /// that takes space.
+    /// Flushes the output to the disk, unless it is a stream. Afterwards, no remaining step needs
+    /// free space.
     ///
     /// # Errors
-    /// [`Error::Output`] if that fails.
+    /// [`Error::Output`] if flushing fails.
     pub fn flush(&self) -> Result<()> {
         if !self.sync || matches!(self.kind, Kind::Stream) {
             return Ok(());
@@ -152,7 +153,7 @@ impl Sink for Output {
         if !offset.is_multiple_of(unit) || !from.is_multiple_of(unit) {
             return 0;
         }
-        // A copy between two files of such a file system shares what it can.
+        // On such a file system, a copy between two files shares all blocks that it can.
         let (whole, mut done) = (len - len % unit, 0);
         while done < whole {
             let (mut input, mut output) = (from + done, offset + done);
@@ -189,11 +190,11 @@ fn exists(path: &Path) -> Error {
     )
 }
 
-/// The block size of a file system that can share blocks between files.
+/// Returns the block size of the file system if it can share blocks between files.
 fn sharing_unit(file: &File) -> Option<u64> {
-    // To clone a file onto itself is never done, but the kernel says so in another way where it
-    // can clone at all. Elsewhere nothing is tried: letting the kernel copy is no faster than to
-    // read and write, which puts many small files into one call.
+    // Cloning a file onto itself always fails, but with a different error where cloning is
+    // supported. Elsewhere the kernel's copy is not used: it is no faster than reading and writing,
+    // which combines many small files into one call.
     match ioctl_ficlone(file, file) {
         Err(Errno::INVAL) => fstatvfs(file).ok().map(|stat| stat.f_bsize),
         _ => None,

@@ -1,8 +1,8 @@
-//! The name that a file gets when it is whole, and the one that it has until then.
+//! The final and the temporary name of an output file.
 //!
-//! Where a file must have a name from the start, that is `.detfs-` with 16 digits that follow from
-//! its own. It is locked as long as it is written: one that is not was left by a run that was
-//! killed, and the next one for the same output removes it.
+//! If a file can't be created without a name, its temporary name is `.detfs-` followed by 16 digits
+//! derived from the final name. The file is locked while it is written. An unlocked file was left
+//! by a run that was killed, and the next run for the same output removes it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
@@ -20,13 +20,13 @@ use sha2::{Digest, Sha256};
 
 use crate::interrupt::{Registration, register};
 
-/// The name that a file gets at the end.
+/// The final name of a file.
 #[derive(Debug)]
 pub(super) struct Pending {
     directory: Arc<OwnedFd>,
     name: OsString,
     force: bool,
-    /// What it is called meanwhile, if it has to have a name.
+    /// Temporary name, if the file needs one.
     temporary: Option<Temporary>,
 }
 
@@ -37,29 +37,30 @@ struct Temporary {
     _registration: Registration,
 }
 
-/// In a static program `O_TMPFILE` is a bare system call, to which the C library does not
+/// In a static program, `O_TMPFILE` results in a bare system call, to which the C library does not
 /// add `O_LARGEFILE`: a 32-bit program could not write beyond 2 GiB.
 const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::LARGEFILE);
 
-/// As any program makes a file: less the umask.
+/// The mode of new files, as usual, before the umask is applied.
 const MODE: Mode = Mode::from_raw_mode(0o666);
 
 impl Pending {
-    /// A name in a directory, which with `force` may be that of another file.
+    /// Creates a pending name in a directory, which with `force` may replace an existing file.
     pub(super) fn new(directory: OwnedFd, name: OsString, force: bool) -> Self {
         Self { directory: Arc::new(directory), name, force, temporary: None }
     }
 
-    /// Makes the file, without a name if that can be.
+    /// Creates the file, without a name if possible.
     pub(super) fn create(&mut self) -> io::Result<File> {
-        // The file gets its name through /proc.
+        // An unnamed file is later linked through /proc.
         if Path::new("/proc/self/fd").exists() {
             match openat(&self.directory, c".", NEW | OFlags::TMPFILE, MODE) {
                 Ok(file) => {
                     let file = File::from(file);
-                    // Not every file system has locks, and this one has its name for a moment only.
+                    // Not every file system supports locks, and this file has a temporary name only
+                    // briefly.
                     let _ = file.try_lock();
-                    // If it is still in the way when the name is needed, that is an error.
+                    // If a stale file remains, naming reports the error.
                     let _ = self.remove_stale();
                     return Ok(file);
                 }
@@ -70,14 +71,14 @@ impl Pending {
         self.create_named()
     }
 
-    /// Makes the file under the temporary name.
+    /// Creates the file under the temporary name.
     pub(super) fn create_named(&mut self) -> io::Result<File> {
         let name = self.temporary_name();
         loop {
             match openat(&self.directory, &*name, NEW | OFlags::CREATE | OFlags::EXCL, MODE) {
                 Ok(file) => {
                     let file = File::from(file);
-                    // Another run may take it for stale until it is locked.
+                    // Until the file is locked, another run may consider it stale.
                     let locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
                     if locked && self.is_called(&file, &name)? {
                         self.has_temporary(name);
@@ -90,9 +91,9 @@ impl Pending {
         }
     }
 
-    /// Gives the file its name.
+    /// Gives the file its final name.
     pub(super) fn publish(&mut self, file: &File) -> io::Result<()> {
-        // A link does not replace anything, so only a replacement takes two steps.
+        // A link never replaces anything, so only a replacement takes two steps.
         if self.temporary.is_none() && !self.force {
             return Ok(link(file, &self.directory, &self.name)?);
         }
@@ -106,8 +107,8 @@ impl Pending {
         match self.force {
             true => replace(),
             false => match renameat_with(directory, &*temporary, directory, name, flags) {
-                // Some network file systems don't know the flag, and pseudo does not know the call.
-                // What is left is to look first.
+                // Some network file systems don't support the flag, and pseudo does not intercept
+                // the call. Checking beforehand is the only alternative.
                 Err(Errno::INVAL | Errno::NOSYS) => {
                     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(_) => Err(Errno::EXIST),
@@ -136,15 +137,15 @@ impl Pending {
         }
     }
 
-    /// Takes back the name that the file got, unless it was that of another one before.
+    /// Removes the final name again, unless it may have replaced another file.
     pub(super) fn withdraw(&self) {
         if !self.force {
-            // There is an error to report already.
+            // An error is already being reported.
             let _ = unlinkat(&self.directory, &*self.name, AtFlags::empty());
         }
     }
 
-    /// Opens the directory for [`flush`](Self::flush); `None` if it is closed to reading.
+    /// Opens the directory for [`flush`](Self::flush); `None` if it is not readable.
     pub(super) fn open_directory(&self) -> Result<Option<OwnedFd>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(&self.directory, c".", flags, Mode::empty()) {
@@ -153,16 +154,16 @@ impl Pending {
         }
     }
 
-    /// Writes the name through to the disk, with its directory or the whole file system.
+    /// Flushes the name to the disk, with its directory or the whole file system.
     pub(super) fn flush(file: &File, directory: Option<&OwnedFd>) -> Result<(), Errno> {
         match directory.map(fsync) {
-            // Some file systems have no such call.
+            // Some file systems don't support fsync on directories.
             None | Some(Err(Errno::INVAL)) => syncfs(file),
             Some(flushed) => flushed,
         }
     }
 
-    /// Short, in ASCII, and the same for all runs with this output.
+    /// Returns a temporary name that is short, ASCII and the same for all runs with this output.
     fn temporary_name(&self) -> OsString {
         let digest = Sha256::digest(self.name.as_encoded_bytes());
         let digits: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -177,7 +178,7 @@ impl Pending {
         self.temporary = Some(Temporary { name, _registration: register(remove) });
     }
 
-    /// Removes what has the temporary name, if no run works on it.
+    /// Removes a file with the temporary name, unless another run is writing it.
     fn remove_stale(&self) -> io::Result<()> {
         let name = self.temporary_name();
         let in_the_way = |error: io::Error| {
@@ -195,14 +196,14 @@ impl Pending {
             }
             Err(TryLockError::Error(error)) => return Err(in_the_way(error)),
         }
-        // Its run may have renamed it meanwhile, or another one removed it.
+        // Its run may have renamed it meanwhile, or another run removed it.
         if self.is_called(&file, &name)? {
             unlinkat(&self.directory, &*name, AtFlags::empty())?;
         }
         Ok(())
     }
 
-    /// Whether a name is that of this file.
+    /// Returns whether `name` refers to `file`.
     fn is_called(&self, file: &File, name: &OsStr) -> io::Result<bool> {
         let own = fstat(file)?;
         match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -216,7 +217,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // There is an error to report already, or the program is ending.
+            // An error is already being reported, or the program is exiting.
             let _ = unlinkat(&self.directory, &*temporary.name, AtFlags::empty());
         }
     }
@@ -250,7 +251,7 @@ mod tests {
             |force| Destination::new(&path, force).unwrap().create_by(10, Pending::create_named);
         let create = |force| try_create(force).unwrap();
 
-        // What a killed run left.
+        // A file that a killed run left.
         fs::write(directory.path().join(&temporary), "left").unwrap();
         let output = create(false);
         assert_eq!(list(directory.path()), std::slice::from_ref(&temporary));
@@ -273,7 +274,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(list(directory.path()), ["out"]);
 
-        // What is no file of an earlier run is not touched.
+        // Anything other than a file of an earlier run is left alone.
         fs::create_dir(directory.path().join(&temporary)).unwrap();
         let error = try_create(true).unwrap_err().to_string();
         assert!(error.contains(temporary.to_str().unwrap()), "{error}");
@@ -290,7 +291,7 @@ mod tests {
             Destination::new(&path, force).unwrap().create(10).unwrap().finish().unwrap();
             assert_eq!(list(directory.path()), ["out"]);
         }
-        // Also if it turns up at the end.
+        // The same if a stale file appears just before the end.
         let output = Destination::new(&path, true).unwrap().create(10).unwrap();
         fs::write(&stale, "left").unwrap();
         output.finish().unwrap();

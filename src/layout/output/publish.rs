@@ -1,4 +1,4 @@
-//! Finished images get their names.
+//! Names finished images.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,19 +8,19 @@ use super::{Kind, Output, exists, text};
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
 
-/// Writes outputs through to their disks, then gives the files among them their names, in this
-/// order, and writes the names through.
+/// Flushes outputs to their disks, then gives the files among them their names, in this order, and
+/// flushes the names.
 ///
-/// No name appears before all content is on the disk. If a file can't get its name, those before
-/// it lose theirs again; but what has replaced another file stays.
+/// No name appears before all content is on the disk. If a file can't be named, the names given
+/// before it are removed again, except for those that replaced another file.
 ///
 /// # Errors
-/// [`Error::Output`] if something can't be written or named, [`Error::Parameter`] if by now there is
-/// a file that may not be replaced.
+/// [`Error::Output`] if anything can't be written or named, [`Error::Parameter`] if a file has
+/// appeared in the meantime that may not be replaced.
 pub fn publish(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
     let mut outputs: Vec<_> = outputs.into_iter().collect();
     outputs.iter().try_for_each(Output::flush)?;
-    // What can fail is done before there are names.
+    // Do everything that can fail before the first file is named.
     let directories: Vec<_> = outputs.iter().map(Output::open_directory).collect::<Result<_>>()?;
     uninterrupted(|| take_names(&mut outputs))?;
     outputs.iter().zip(directories).try_for_each(|(output, directory)| {
@@ -28,7 +28,7 @@ pub fn publish(outputs: impl IntoIterator<Item = Output>) -> Result<()> {
     })
 }
 
-/// Names all or none.
+/// Names all outputs, or none if one fails.
 fn take_names(outputs: &mut [Output]) -> Result<()> {
     for at in 0..outputs.len() {
         if let Err(error) = outputs[at].take_name() {
@@ -63,7 +63,8 @@ impl Output {
         }
     }
 
-    /// Opens the directory that its name is written through with, if it has one that is to be.
+    /// Opens the directory to flush after naming: `None` if the output has no name or is not
+    /// flushed, `Some(None)` if the directory is not readable.
     fn open_directory(&self) -> Result<Option<Option<OwnedFd>>> {
         let Kind::File { name, .. } = &self.kind else { return Ok(None) };
         if !self.sync {
