@@ -1,12 +1,12 @@
-//! Hands out blocks in ascending order around the fixed metadata: no block is ever given back, so
-//! all that is free lies behind the last one given.
+//! Block allocation in ascending order around the fixed metadata. Blocks are never freed, so all
+//! free blocks follow the last allocated one.
 
 use std::ops::Range;
 
 use super::geometry::Geometry;
 
-/// A cursor over the free blocks of a geometry. It does not stop at the end of the file system:
-/// the last block it gave says how large that has to be.
+/// A cursor over the free blocks of a geometry. The cursor does not stop at the end of the file
+/// system: the last allocated block determines the size that is needed.
 #[derive(Debug)]
 pub(super) struct BlockAllocator<'a> {
     reserved: &'a [Range<u64>],
@@ -18,7 +18,7 @@ impl<'a> BlockAllocator<'a> {
         Self::after(geometry, 0)
     }
 
-    /// A cursor over the free blocks from a block on.
+    /// Creates a cursor over the free blocks from `block` on.
     pub(super) fn after(geometry: &'a Geometry, block: u64) -> Self {
         let first = geometry.reserved.partition_point(|range| range.end <= block);
         let mut space = Self { reserved: &geometry.reserved[first..], at: block };
@@ -35,7 +35,7 @@ impl<'a> BlockAllocator<'a> {
         }
     }
 
-    /// Takes `count` blocks and gives the runs they are in.
+    /// Allocates `count` blocks and passes the runs of them to `run`.
     pub(super) fn take(&mut self, mut count: u64, mut run: impl FnMut(Range<u64>)) {
         while count > 0 {
             let free = self.reserved.first().map_or(u64::MAX, |range| range.start) - self.at;
@@ -47,7 +47,7 @@ impl<'a> BlockAllocator<'a> {
         }
     }
 
-    /// Takes `count` blocks if they are in one run, and gives the first.
+    /// Allocates `count` blocks if they are contiguous, and returns the first.
     pub(super) fn take_one_run(&mut self, count: u64) -> Option<u64> {
         let free = self.reserved.first().map_or(u64::MAX, |range| range.start) - self.at;
         if count > free {

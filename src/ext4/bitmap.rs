@@ -1,4 +1,4 @@
-//! Which blocks and inodes are in use, group by group.
+//! Block and inode bitmaps, group by group.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use super::geometry::Geometry;
 use crate::error::Result;
 use crate::layout::Render;
 
-/// What is in use in a file system.
+/// The used blocks and inodes of a file system.
 ///
-/// Blocks are handed out in ascending order, so all up to an end are, and behind it the fixed
-/// metadata; inodes are numbered without a gap.
+/// Blocks are allocated in ascending order, so all blocks before `used_end` are used, and after it
+/// only those of the fixed metadata. Inodes are numbered without gaps.
 #[derive(Debug)]
 pub(super) struct AllocationMap {
     pub(super) geometry: Arc<Geometry>,
-    /// Blocks of the file system.
+    /// Number of blocks of the file system.
     pub(super) blocks: u64,
     /// All blocks before this one are used.
     pub(super) used_end: u64,
@@ -24,13 +24,13 @@ pub(super) struct AllocationMap {
 }
 
 impl AllocationMap {
-    /// The blocks of a group.
+    /// Returns the blocks of a group.
     pub(super) fn group(&self, group: u64) -> Range<u64> {
         let start = self.geometry.shape.group_start(group);
         start..(start + self.geometry.shape.blocks_per_group()).min(self.blocks)
     }
 
-    /// Runs of used blocks of a group.
+    /// Returns the runs of used blocks of a group.
     fn used(&self, group: u64) -> impl Iterator<Item = Range<u64>> {
         let all = self.group(group);
         let end = self.used_end.clamp(all.start, all.end);
@@ -48,7 +48,7 @@ impl AllocationMap {
         u64::from(self.last_ino).saturating_sub(group * per_group).min(per_group)
     }
 
-    /// Whether a group's block bitmap is all zeros.
+    /// Returns whether a group's block bitmap is all zeros.
     pub(super) fn is_untouched(&self, group: u64) -> bool {
         let all = self.group(group);
         all.end - all.start == self.geometry.shape.blocks_per_group()
@@ -60,7 +60,7 @@ impl AllocationMap {
         for run in self.used(group) {
             set(out, run.start - all.start..run.end - all.start);
         }
-        // What is beyond the end of the file system counts as used.
+        // Blocks beyond the end of the file system are marked as used.
         set(out, all.end - all.start..8 * out.len() as u64);
     }
 

@@ -1,7 +1,7 @@
-//! Rendering block by block, for whatever part of a region is asked for.
+//! Block-wise rendering of any part of a region.
 
-/// Fills `out` with the bytes from `offset` on of a sequence of blocks, each made by `make` in a
-/// buffer of zeros.
+/// Fills `out` with the bytes from `offset` on of a sequence of blocks. `make` renders one block
+/// into a zeroed buffer.
 pub(super) fn render_blocks(
     block_size: usize,
     offset: u64,
@@ -25,21 +25,21 @@ pub(super) fn render_blocks(
     }
 }
 
-/// Where a sequence of blocks stands on disk: runs of it in ascending order.
+/// Location of a sequence of blocks on disk, as runs in ascending order.
 #[derive(Debug, Default)]
 pub(super) struct Runs(Vec<Run>);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
-    /// The first block within the sequence.
+    /// First block within the sequence.
     pub(super) logical: u64,
-    /// The first block on disk.
+    /// First block on disk.
     pub(super) start: u64,
     pub(super) len: u64,
 }
 
 impl Runs {
-    /// Adds blocks at the end of the sequence.
+    /// Appends `len` blocks, from `start` on, to the sequence.
     pub(super) fn add(&mut self, start: u64, len: u64) {
         let logical = self.len();
         match self.0.last_mut() {
@@ -48,7 +48,7 @@ impl Runs {
         }
     }
 
-    /// How many blocks the sequence has.
+    /// Returns the number of blocks of the sequence.
     pub(super) fn len(&self) -> u64 {
         self.0.last().map_or(0, |run| run.logical + run.len)
     }
@@ -57,7 +57,7 @@ impl Runs {
         self.0.iter().copied()
     }
 
-    /// Where one block of the sequence is on disk.
+    /// Returns the block on disk of block `logical` of the sequence.
     pub(super) fn block(&self, logical: u64) -> u64 {
         let run = self.0[self.0.partition_point(|run| run.logical <= logical) - 1];
         run.start + (logical - run.logical)

@@ -1,15 +1,15 @@
-//! The CRC-32C of ext4: without the final inversion, chained from seed to seed.
+//! The CRC-32C of ext4: without the final inversion, and chained from seed to seed.
 
 use zerocopy::IntoBytes;
 
 use super::spec::{GroupDesc, InodeRecord, SuperBlock};
 
-/// Continues a checksum over more bytes.
+/// Continues a checksum with more bytes.
 pub(super) fn crc(seed: u32, bytes: &[u8]) -> u32 {
     !crc32c::crc32c_append(!seed, bytes)
 }
 
-/// The file system's seed, from which every checksum but the superblock's starts.
+/// The checksum seed of the file system, from which every checksum but the superblock's starts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CsumSeed(pub(super) u32);
 
@@ -18,29 +18,30 @@ impl CsumSeed {
         Self(crc(!0, uuid))
     }
 
-    /// The seed of what belongs to one inode: its record, extents and directory blocks.
+    /// Returns the seed for the record, extents and directory blocks of an inode.
     pub(super) fn inode(self, ino: u32, generation: u32) -> u32 {
         crc(crc(self.0, &ino.to_le_bytes()), &generation.to_le_bytes())
     }
 
-    /// Of a bitmap; the group descriptor keeps it in two halves.
+    /// Returns the checksum of a bitmap, which the group descriptor stores in two halves.
     pub(super) fn bitmap(self, bitmap: &[u8]) -> u32 {
         crc(self.0, bitmap)
     }
 
-    /// Of something that its block number protects from being misplaced.
+    /// Returns the seed for a block whose checksum covers its block number, to detect misplaced
+    /// blocks.
     pub(super) fn block(self, block: u64) -> u32 {
         crc(self.0, &block.to_le_bytes())
     }
 
-    /// Fills in the checksum of a group descriptor.
+    /// Sets the checksum of a group descriptor.
     pub(super) fn seal_group(self, group: u32, desc: &mut GroupDesc) {
         desc.bg_checksum = 0.into();
         let sum = crc(crc(self.0, &group.to_le_bytes()), desc.as_bytes());
         desc.bg_checksum = low_16(sum).into();
     }
 
-    /// Fills in the checksum of an inode.
+    /// Sets the checksum of an inode.
     pub(super) fn seal_inode(self, ino: u32, record: &mut InodeRecord) {
         record.l_i_checksum_lo = 0.into();
         record.i_checksum_hi = 0.into();
@@ -50,7 +51,7 @@ impl CsumSeed {
     }
 }
 
-/// Fills in the checksum of a superblock.
+/// Sets the checksum of a superblock.
 pub(super) fn seal_super(sb: &mut SuperBlock) {
     let bytes = sb.as_bytes();
     sb.s_checksum = crc(!0, &bytes[..bytes.len() - 4]).into();
@@ -76,7 +77,7 @@ pub(super) fn high_32(value: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// The check value of CRC-32C (RFC 3720, appendix B.4) is inverted at the end, ours is not.
+    /// The check value of CRC-32C (RFC 3720, appendix B.4) is inverted at the end, unlike `crc`.
     #[test]
     fn the_polynomial_is_castagnolis() {
         assert_eq!(!crc(!0, b"123456789"), 0xE306_9283);

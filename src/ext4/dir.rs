@@ -1,4 +1,4 @@
-//! Directory blocks: one block of names in byte order, or an index by hash (see `htree`).
+//! Directory blocks: a single block of names in byte order, or an index by hash (see `htree`).
 
 use zerocopy::IntoBytes;
 
@@ -14,7 +14,8 @@ use crate::tree::{InodeId, Kind};
 
 use std::sync::Arc;
 
-/// What an entry takes: its fixed part and its name, in units of four bytes.
+/// Returns the length of a directory entry: its fixed part and its name, rounded up to a multiple
+/// of four bytes.
 pub(super) fn record_len(name: &[u8]) -> usize {
     (DIR_ENTRY + name.len()).next_multiple_of(4)
 }
@@ -22,14 +23,14 @@ pub(super) fn record_len(name: &[u8]) -> usize {
 /// One directory of the file system.
 #[derive(Debug)]
 struct Directory {
-    /// Its inode in the tree; `None` for the `lost+found` that is made beside it.
+    /// The directory's inode in the tree; `None` for a `lost+found` that is not in the tree.
     id: Option<InodeId>,
-    /// The first of its blocks in the sequence of all directory blocks.
+    /// The directory's first block in the sequence of all directory blocks.
     start: u64,
     htree: Option<Box<Htree>>,
 }
 
-/// All directories, their blocks one after the other.
+/// All directories, with their blocks in one sequence.
 #[derive(Debug)]
 pub(super) struct Directories {
     inode_numbers: Arc<InodeNumbers>,
@@ -38,7 +39,7 @@ pub(super) struct Directories {
     blocks: u64,
 }
 
-/// What of a directory the inode and the allocation need.
+/// Properties of a directory that its inode and its allocation depend on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DirectoryInfo {
     pub(super) id: Option<InodeId>,
@@ -47,7 +48,7 @@ pub(super) struct DirectoryInfo {
 }
 
 impl Directories {
-    /// Packs all directories. `fill` is the share of an indexed leaf that is used, in percent.
+    /// Packs all directories. `fill` is the used share of the leaves of an index, in percent.
     pub(super) fn new(
         inode_numbers: &Arc<InodeNumbers>,
         block_size: usize,
@@ -61,7 +62,8 @@ impl Directories {
             blocks: 0,
         };
         if inode_numbers.lost_found.is_some() {
-            // As large as mke2fs makes it, so that e2fsck need not allocate to save a file.
+            // The size that mke2fs gives it, so that e2fsck need not allocate blocks to reconnect a
+            // file.
             let blocks = (16 << 10) / block_size as u64;
             all.push(None, None, blocks);
         }
@@ -88,7 +90,7 @@ impl Directories {
         self.blocks += blocks;
     }
 
-    /// Whether a directory needs the feature for indexes of three levels.
+    /// Returns whether a directory has an index of three levels, which needs `large_dir`.
     pub(super) fn need_large_dir(&self) -> bool {
         self.list.iter().any(|dir| dir.htree.as_ref().is_some_and(|htree| htree.levels() > 2))
     }
@@ -103,7 +105,7 @@ impl Directories {
         DirectoryInfo { id: dir.id, blocks: end - dir.start, indexed: dir.htree.is_some() }
     }
 
-    /// The position of a directory of the tree.
+    /// Returns the position in the list of a directory of the tree.
     pub(super) fn position(&self, id: InodeId) -> usize {
         self.list.binary_search_by_key(&Some(id), |dir| dir.id).expect("every directory is listed")
     }
@@ -147,7 +149,7 @@ impl Render for Directories {
     }
 }
 
-/// Writes one entry's fixed part and name.
+/// Writes the fixed part and the name of an entry.
 pub(super) fn write_entry(name: &Name<'_>, rec_len: usize, out: &mut [u8]) {
     let entry = DirEntry {
         inode: name.ino.into(),
@@ -159,7 +161,7 @@ pub(super) fn write_entry(name: &Name<'_>, rec_len: usize, out: &mut [u8]) {
     out[DIR_ENTRY..DIR_ENTRY + name.name.len()].copy_from_slice(name.name);
 }
 
-/// Makes a block of entries, the last of which reaches to the tail.
+/// Encodes a block of entries, the last of which extends to the checksum tail.
 fn leaf<'a>(names: impl Iterator<Item = Name<'a>>, seed: u32, out: &mut [u8]) {
     let end = out.len() - DIR_TAIL;
     let mut at = 0;

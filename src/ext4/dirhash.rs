@@ -1,15 +1,15 @@
-//! The half-MD4 hash of names, in its signed form, by which large directories are indexed.
+//! The half-MD4 hash of names, in its signed form, which large directories are indexed by.
 
 use uuid::Uuid;
 
-/// The seed of the hash, `s_hash_seed`.
+/// Seed of the hash (`s_hash_seed`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HashSeed([u32; 4]);
 
-/// Where a name stands in an indexed directory: by hash, then by minor hash.
+/// Sort key of a name in an indexed directory: hash, then minor hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NameHash {
-    /// Always even: the low bit says in an index that a hash goes on from the leaf before.
+    /// Always even: in an index, the low bit marks a hash that continues from the preceding leaf.
     pub(super) hash: u32,
     pub(super) minor: u32,
 }
@@ -21,7 +21,7 @@ impl HashSeed {
         for (to, word) in state.iter_mut().zip(words) {
             *to = u32::from_le_bytes(*word);
         }
-        // An all-zero seed stands for the initial state of MD4.
+        // An all-zero seed selects the initial state of MD4.
         if state == [0; 4] {
             state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
         }
@@ -35,7 +35,7 @@ impl HashSeed {
             transform(&mut state, &words(left));
             left = left.get(32..).unwrap_or_default();
         }
-        // The hash that stands for the end of a directory is not to be had by a name.
+        // The hash that marks the end of a directory must not be the hash of a name.
         let hash = match state[1] & !1 {
             0xFFFF_FFFE => 0xFFFF_FFFC,
             hash => hash,
@@ -44,7 +44,8 @@ impl HashSeed {
     }
 }
 
-/// Up to 32 bytes as eight words, each byte taken as signed, padded with the remaining length.
+/// Splits up to 32 bytes into eight words, with bytes taken as signed, padded with the remaining
+/// length.
 fn words(bytes: &[u8]) -> [u32; 8] {
     let len = u32::try_from(bytes.len()).expect("names are at most 255 bytes");
     let pad = len | len << 8;
@@ -91,7 +92,7 @@ fn transform(state: &mut [u32; 4], input: &[u32; 8]) {
 mod tests {
     use super::*;
 
-    /// By `debugfs -R "dx_hash -h half_md4 -s SEED NAME"` of e2fsprogs 1.47.0.
+    /// Expected values from `debugfs -R "dx_hash -h half_md4 -s SEED NAME"` of e2fsprogs 1.47.0.
     #[test]
     fn hashes_are_those_of_debugfs() {
         let seed = HashSeed::new(&"12345678-1234-1234-1234-123456789abc".parse().unwrap());

@@ -1,4 +1,4 @@
-//! Which blocks hold which part of a file, and the extent tree that says so on disk.
+//! The blocks of a file, and the extent tree that maps them on disk.
 
 use zerocopy::IntoBytes;
 
@@ -7,37 +7,37 @@ use super::spec::{
     EXT_MAGIC, EXTENT_LEN_MAX, EXTENT_RECORD, ExtentHeader, ExtentIdx, ExtentRecord,
 };
 
-/// A run of a file's blocks that are contiguous on disk.
+/// A run of a file's blocks that is contiguous on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// The first block within the file.
+    /// First block within the file.
     pub(super) logical: u32,
-    /// How many blocks, 1 to 32768.
+    /// Number of blocks, 1 to 32768.
     pub(super) len: u32,
-    /// The first block on disk.
+    /// First block on disk.
     pub(super) start: u64,
 }
 
-/// All extents of a file, with the blocks of the tree that does not fit the inode.
+/// All extents of a file, and the blocks of its extent tree outside the inode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ExtentMap {
     pub(super) extents: Vec<Extent>,
-    /// Level by level from the leaves up, each in order of the file.
+    /// The blocks of the tree, level by level from the leaves up, each level in file order.
     pub(super) tree: Vec<u64>,
 }
 
-/// Finished blocks of an extent tree, each with its number.
+/// Encoded blocks of an extent tree, each with its block number.
 type TreeBlocks = Vec<(u64, Box<[u8]>)>;
 
-/// How many extents an inode holds itself.
+/// Number of extents that fit in the inode.
 pub(super) const IN_INODE: usize = 4;
 
-/// How many extents or index entries one block holds.
+/// Returns the number of extents or index entries per block.
 fn per_block(block_size: usize) -> usize {
     (block_size - EXTENT_RECORD) / EXTENT_RECORD
 }
 
-/// How many blocks the tree over so many extents takes, the root in the inode not counted.
+/// Returns the number of blocks of the tree over `extents` extents, without the root in the inode.
 pub(super) fn tree_blocks(extents: usize, block_size: usize) -> usize {
     let (mut total, mut level) = (0, extents);
     while level > IN_INODE {
@@ -48,7 +48,7 @@ pub(super) fn tree_blocks(extents: usize, block_size: usize) -> usize {
 }
 
 impl ExtentMap {
-    /// Adds a run of blocks, cut where an extent can't be longer.
+    /// Adds a run of blocks, split at the maximum length of an extent.
     pub(super) fn add(&mut self, mut logical: u64, mut start: u64, mut len: u64) {
         while len > 0 {
             let piece = len.min(EXTENT_LEN_MAX);
@@ -63,21 +63,20 @@ impl ExtentMap {
         }
     }
 
-    /// Data and tree blocks together.
+    /// Returns the number of data and tree blocks.
     pub(super) fn blocks(&self) -> u64 {
         let data: u64 = self.extents.iter().map(|extent| u64::from(extent.len)).sum();
         data + self.tree.len() as u64
     }
 
-    /// The root of a tree that the inode holds whole, as it stands in `i_block`.
+    /// Encodes a tree that fits in the inode, as stored in `i_block`.
     pub(super) fn root(&self) -> [u8; 60] {
         debug_assert!(self.tree.is_empty());
         self.encode(0, 0).0
     }
 
-    /// The root of the tree as it stands in `i_block`, and the finished blocks of the tree.
-    ///
-    /// `seed` is the inode's checksum seed.
+    /// Encodes the root of the tree, as stored in `i_block`, and the blocks of the tree. `seed` is
+    /// the inode's checksum seed.
     pub(super) fn encode(&self, block_size: usize, seed: u32) -> ([u8; 60], TreeBlocks) {
         let mut blocks = Vec::with_capacity(self.tree.len());
         let mut free = self.tree.iter().copied();
@@ -90,7 +89,8 @@ impl ExtentMap {
                 let block = free.next().expect("tree_blocks() blocks were allocated");
                 let mut bytes = vec![0; block_size].into_boxed_slice();
                 encode_node(node, depth, per_block(block_size), &mut bytes);
-                // The checksum follows the last record, which is not the end for every size.
+                // The checksum follows the last possible record, which for some block sizes is not
+                // the end of the block.
                 let end = EXTENT_RECORD * (1 + per_block(block_size));
                 let sum = crc(seed, &bytes[..end]);
                 bytes[end..end + 4].copy_from_slice(&sum.to_le_bytes());

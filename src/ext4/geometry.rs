@@ -1,9 +1,9 @@
-//! Where the fixed metadata of every block group stands: pure arithmetic.
+//! Location of the fixed metadata of every block group, computed by pure arithmetic.
 //!
-//! A flexible group of sixteen block groups keeps all its bitmaps and inode tables at its start.
-//! Copies of the superblock and of the group descriptors stand at the start of groups 0, 1 and the
-//! powers of 3, 5 and 7 (`sparse_super`), followed by the descriptor blocks reserved for growth.
-//! The orphan file has a fixed place among them, with the block of the resize inode.
+//! A flexible group (`flex_bg`) of sixteen block groups stores all its bitmaps and inode tables at
+//! its start. With `sparse_super`, groups 0, 1 and the powers of 3, 5 and 7 start with a copy of
+//! the superblock and of the group descriptors, followed by the descriptor blocks reserved for
+//! growth. The orphan file and the block of the resize inode are at a fixed location as well.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::spec::{DESC_SIZE, INODE_SIZE};
 pub(super) const LOG_GROUPS_PER_FLEX: u8 = 4;
 const GROUPS_PER_FLEX: u64 = 1 << LOG_GROUPS_PER_FLEX;
 
-/// Where one group's own metadata is, as block numbers.
+/// Block numbers of one group's own metadata.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GroupPlace {
     pub(super) block_bitmap: u64,
@@ -22,21 +22,22 @@ pub(super) struct GroupPlace {
     pub(super) inode_table: u64,
 }
 
-/// What a geometry is made from.
+/// Parameters of a geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GeometryParams {
-    /// 1024, 2048 or 4096 bytes.
+    /// Block size: 1024, 2048 or 4096 bytes.
     pub(super) block_size: u64,
     /// Number of block groups, at least 1.
     pub(super) groups: u64,
-    /// Inodes per group: a multiple of [`Shape::inode_unit`], at most eight times the block size.
+    /// Inodes per group: a multiple of [`GeometryParams::inode_unit`], at most eight times the
+    /// block size.
     pub(super) inodes_per_group: u64,
     /// `s_reserved_gdt_blocks`
     pub(super) reserved_gdt_blocks: u64,
 }
 
 impl GeometryParams {
-    /// Block 0 holds nothing but the boot sector where blocks are of 1024 bytes.
+    /// Returns `s_first_data_block`: with blocks of 1024 bytes, block 0 holds only the boot sector.
     pub(super) fn first_data_block(&self) -> u64 {
         u64::from(self.block_size == 1024)
     }
@@ -45,7 +46,7 @@ impl GeometryParams {
         8 * self.block_size
     }
 
-    /// Size of a full group, in bytes.
+    /// Returns the size of a full group, in bytes.
     pub(super) fn group_bytes(&self) -> u64 {
         self.blocks_per_group() * self.block_size
     }
@@ -54,7 +55,8 @@ impl GeometryParams {
         self.block_size / u64::from(INODE_SIZE)
     }
 
-    /// Inode tables are whole blocks, and bitmaps whole bytes.
+    /// Returns the unit of the number of inodes per group: inode tables are whole blocks, and
+    /// bitmaps whole bytes.
     pub(super) fn inode_unit(&self) -> u64 {
         self.inodes_per_block().max(8)
     }
@@ -71,12 +73,13 @@ impl GeometryParams {
         self.first_data_block() + group * self.blocks_per_group()
     }
 
-    /// How many groups a file system of so many blocks has.
+    /// Returns the number of groups of a file system of `blocks` blocks.
     pub(super) fn groups_of(&self, blocks: u64) -> u64 {
         (blocks - self.first_data_block()).div_ceil(self.blocks_per_group())
     }
 
-    /// The blocks of superblock, descriptors and reserve at the start of a group.
+    /// Returns the number of superblock, descriptor and reserved descriptor blocks at the start of
+    /// a group.
     pub(super) fn super_blocks(&self, group: u64) -> u64 {
         match has_super(group) {
             true => 1 + self.gdt_blocks() + self.reserved_gdt_blocks,
@@ -84,19 +87,20 @@ impl GeometryParams {
         }
     }
 
-    /// Where the blocks start that resize2fs must not have to move: behind the first group's own
-    /// metadata and the journal. What is of other groups is behind them.
+    /// Returns the first of the blocks that resize2fs must never have to move. They follow the
+    /// first group's own metadata and the journal, and precede the metadata of other groups.
     ///
-    /// resize2fs 1.47.0 does not mend the checksums of an orphan file that it moves, and gives up
-    /// where the block of the resize inode has to go beyond the old end.
+    /// resize2fs 1.47.0 does not update the checksums of an orphan file that it moves, and fails if
+    /// the block of the resize inode has to move beyond the old end.
     ///
-    /// - Shrinking moves what is beyond the new end. All that is before these blocks stays in use,
-    ///   whatever the size, so the new end is behind them.
-    /// - Growing beyond the reserved descriptor blocks moves what is behind those: bitmaps and
-    ///   tables to the first blocks that are not metadata, and elsewhere what has these. That is
-    ///   the journal, which can be moved and is long.
+    /// - Shrinking moves all blocks beyond the new end. Everything before the pinned blocks is in
+    ///   use at any size, so the new end is after them.
+    /// - Growing beyond the reserved descriptor blocks moves what follows those. Bitmaps and tables
+    ///   move to the first blocks that are not metadata, and the previous content of these blocks
+    ///   moves elsewhere. That content is the journal, which can be moved and is long.
     fn pinned_start(&self, special: SpecialFiles) -> u64 {
-        // Where groups go, their descriptor blocks are kept as reserved ones, up to a limit.
+        // While the number of groups grows, their descriptor blocks are taken from the reserved
+        // ones, up to a limit.
         let descs = (self.gdt_blocks() + self.reserved_gdt_blocks).min(1 + self.block_size / 4);
         let metadata = self.first_data_block() + 1 + descs + 2 + self.inode_table_blocks();
         // The next group starts with descriptors too.
@@ -104,13 +108,13 @@ impl GeometryParams {
         last.min(metadata + special.journal_blocks)
     }
 
-    /// The groups after the first that hold a copy of the superblock.
+    /// Returns the groups after the first that hold a backup superblock.
     pub(super) fn backups(&self) -> impl Iterator<Item = u64> {
         (1..self.groups).filter(|&group| has_super(group))
     }
 
-    /// The least number of blocks that the last group must have: its own copy of the superblock
-    /// and what its flexible group keeps in it, and a block to use.
+    /// Returns the minimum number of blocks of the last group: its superblock copy, the metadata
+    /// that its flexible group stores in it, and one usable block.
     pub(super) fn last_group_minimum(&self) -> u64 {
         let last = self.groups - 1;
         let tables = match last % GROUPS_PER_FLEX {
@@ -132,15 +136,15 @@ fn has_super(group: u64) -> bool {
     group <= 1 || power_of(3) || power_of(5) || power_of(7)
 }
 
-/// All fixed metadata of a file system.
+/// The locations of all fixed metadata of a file system.
 #[derive(Debug)]
 pub(super) struct Geometry {
     pub(super) shape: GeometryParams,
-    /// By group.
+    /// The metadata of each group.
     pub(super) places: Vec<GroupPlace>,
-    /// If there is an orphan file, the block of the resize inode and then the orphan file.
+    /// If there is an orphan file, the block of the resize inode, followed by the orphan file.
     pub(super) pinned: Range<u64>,
-    /// Every block that these and the fixed metadata take: sorted, disjoint, not adjacent.
+    /// All blocks of the pinned files and the fixed metadata: sorted, disjoint, not adjacent.
     pub(super) reserved: Vec<Range<u64>>,
 }
 
@@ -168,7 +172,7 @@ impl Geometry {
             at = at.max(shape.group_start(flex));
             let mut take = |from: u64, blocks: u64| {
                 at = at.max(from);
-                // A table is never split: it goes past a copy of the superblock in its way.
+                // A table is never split: it is placed after a superblock copy in its way.
                 let next = superblocks.partition_point(|range| range.end <= at);
                 for range in &superblocks[next..] {
                     if range.start >= at + blocks {
@@ -205,12 +209,12 @@ impl Geometry {
         Self { shape, places, pinned, reserved }
     }
 
-    /// The end of the last block that the fixed metadata takes.
+    /// Returns the end of the last block of fixed metadata.
     pub(super) fn end(&self) -> u64 {
         self.reserved.last().map_or(0, |range| range.end)
     }
 
-    /// The parts of the fixed metadata that lie within some blocks.
+    /// Returns the parts of the fixed metadata that lie within `blocks`.
     pub(super) fn reserved_in(&self, blocks: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         let first = self.reserved.partition_point(|range| range.end <= blocks.start);
         self.reserved[first..]

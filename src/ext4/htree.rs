@@ -1,6 +1,7 @@
-//! The index of a large directory: leaves of names sorted by hash under up to three levels.
+//! The index of a large directory: leaves of names sorted by hash, under up to three levels of
+//! nodes.
 //!
-//! The blocks stand in the order root, inner nodes level by level, leaves.
+//! The blocks are in the order root, inner nodes level by level, leaves.
 
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -12,32 +13,33 @@ use super::spec::{
     DIR_TAIL, DX_ENTRY, DX_TAIL, DxCountLimit, DxEntry, DxRootInfo, DxTail, HASH_HALF_MD4,
 };
 
-/// Where the entries of an inner node start: behind an empty directory entry.
+/// Offset of the entries of an inner node, after an empty directory entry.
 const NODE_HEADER: usize = 8;
-/// Where the root's do: behind `.`, `..` and the record about the index.
+/// Offset of the entries of the root, after `.`, `..` and `dx_root_info`.
 const ROOT_HEADER: usize = 32;
 
 #[derive(Debug)]
 struct Leaf {
-    /// The first of its names in the order by hash.
+    /// The leaf's first name, as an index into [`Htree::order`].
     first: u32,
-    /// Hash of that name; odd if the leaf before ends with the same hash.
+    /// Hash of that name; odd if the preceding leaf ends with the same hash.
     hash: u32,
 }
 
-/// One index.
+/// The index of one directory.
 #[derive(Debug)]
 pub(super) struct Htree {
-    /// The positions of the directory's names, by hash.
+    /// Positions of the names in the directory, sorted by hash.
     order: Vec<u32>,
     leaves: Vec<Leaf>,
-    /// How many nodes each inner level below the root has, from the root down.
+    /// Number of nodes of each inner level, from the one below the root down.
     inner: Vec<usize>,
     block_size: usize,
 }
 
 impl Htree {
-    /// Sorts and packs the names of a directory, leaving room in each leaf beyond `fill` percent.
+    /// Sorts the names of a directory and packs them into leaves, each filled to at most `fill`
+    /// percent.
     pub(super) fn new(
         listing: &DirectoryEntries<'_>,
         block_size: usize,
@@ -46,7 +48,7 @@ impl Htree {
     ) -> Self {
         let mut hashed: Vec<_> =
             (0u32..).zip(listing.iter()).map(|(at, name)| (seed.hash(name.name), at)).collect();
-        hashed.sort_unstable(); // no two keys are equal: names that collide stay in their order
+        hashed.sort_unstable(); // keys are unique: colliding names keep their order
 
         let capacity = (block_size - DIR_TAIL) * fill / 100;
         let mut leaves: Vec<Leaf> = Vec::new();
@@ -72,22 +74,22 @@ impl Htree {
         tree
     }
 
-    /// How many entries an index block has room for.
+    /// Returns the maximum number of entries of an index block.
     fn limit(&self, header: usize) -> usize {
         (self.block_size - header - DX_TAIL) / DX_ENTRY
     }
 
-    /// All blocks of the directory.
+    /// Returns the number of blocks of the directory.
     pub(super) fn blocks(&self) -> u64 {
         (1 + self.inner.iter().sum::<usize>() + self.leaves.len()) as u64
     }
 
-    /// Levels of index blocks, with the root.
+    /// Returns the number of levels of index blocks, including the root.
     pub(super) fn levels(&self) -> usize {
         1 + self.inner.len()
     }
 
-    /// The names of a leaf as positions in the directory; `None` for an index block.
+    /// Returns the names of a leaf as positions in the directory; `None` for an index block.
     pub(super) fn leaf(&self, block: u64) -> Option<&[u32]> {
         let leaf =
             usize::try_from(block).ok()?.checked_sub(1 + self.inner.iter().sum::<usize>())?;
@@ -96,12 +98,12 @@ impl Htree {
         Some(&self.order[first..end])
     }
 
-    /// Makes an index block. `dots` are the directory's own first entries.
+    /// Encodes an index block. `dots` are the entries `.` and `..`.
     pub(super) fn make_index(&self, block: u64, dots: [Name<'_>; 2], seed: u32, out: &mut [u8]) {
-        // Find the level of the block and its place there.
+        // Find the block's level and its position there.
         let mut place = usize::try_from(block).expect("an index block is one of few");
         let (mut level, mut nodes) = (0, 1);
-        let mut below = 1; // the block with which the next level starts
+        let mut below = 1; // first block of the next level
         while place >= nodes {
             place -= nodes;
             nodes = self.inner[level];
@@ -129,7 +131,7 @@ impl Htree {
             }
         };
 
-        // The children, and how many leaves each of them stands for.
+        // The children, and the number of leaves below each of them.
         let children = self.inner.get(level).copied().unwrap_or(self.leaves.len());
         let leaves_each: usize = self.inner[level.min(self.inner.len())..]
             .iter()

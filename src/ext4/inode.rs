@@ -1,4 +1,4 @@
-//! Inode records, made when they are written.
+//! Inode records, rendered when they are written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,36 +21,36 @@ use crate::layout::Render;
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, InodeId, Kind};
 
-/// The first and last time that an inode can hold.
+/// The first and last timestamp that an inode can store.
 pub(super) const TIME_MIN: Timestamp = Timestamp::from_seconds(-(1 << 31));
 pub(super) const TIME_MAX: Timestamp =
     Timestamp { seconds: (1 << 34) - (1 << 31) - 1, nanoseconds: 999_999_999 };
 
-/// The largest device numbers that an inode can hold.
+/// The largest device numbers that an inode can store.
 pub(super) const MAJOR_MAX: u32 = (1 << 12) - 1;
 pub(super) const MINOR_MAX: u32 = (1 << 20) - 1;
 
-/// The inode tables of all groups, one after the other.
+/// The inode tables of all groups, in one sequence.
 pub(super) struct Inodes {
     pub(super) inode_numbers: Arc<InodeNumbers>,
     pub(super) directories: Arc<Directories>,
     pub(super) placement: Arc<Placement>,
-    /// The roots of the extent trees of `placement.mappings`.
+    /// Roots of the extent trees of `placement.mappings`.
     pub(super) roots: Vec<[u8; 60]>,
     pub(super) xattrs: Arc<Xattrs>,
     pub(super) block_size: u64,
-    /// Inodes that the tree has not: finished but for their checksum.
+    /// Inodes that are not in the tree, complete except for their checksum.
     pub(super) special: BTreeMap<u32, InodeRecord>,
 }
 
-/// Attributes of all inodes of the tree.
+/// Extended attributes of all inodes of the tree.
 #[derive(Debug)]
 pub(super) struct Xattrs {
-    /// By the tree's number of the set.
+    /// Attribute sets, by the tree's index of the set.
     pub(super) sets: Vec<XattrSet>,
-    /// By inode: 1 and the number of its block, or 0. Empty if no inode has a block.
+    /// For each inode, 1 plus the index of its block, or 0. Empty if no inode has a block.
     pub(super) block_of: Vec<u32>,
-    /// By number of the block: its set, and how many inodes share it.
+    /// For each block, its set and the number of inodes that share it.
     pub(super) blocks: Vec<(u32, u32)>,
 }
 
@@ -61,7 +61,7 @@ impl Xattrs {
     }
 }
 
-/// The blocks of attributes.
+/// The extended attribute blocks.
 pub(super) struct XattrBlocks {
     pub(super) inode_numbers: Arc<InodeNumbers>,
     pub(super) xattrs: Arc<Xattrs>,
@@ -164,7 +164,7 @@ impl Inodes {
         record.l_i_uid_high = high_16(inode.uid).into();
         record.i_gid = low_16(inode.gid).into();
         record.l_i_gid_high = high_16(inode.gid).into();
-        // A directory with more subdirectories than a link count can hold has the count 1.
+        // The link count of a directory with too many subdirectories is stored as 1.
         let links = if links > LINK_MAX { 1 } else { links };
         record.i_links_count = low_16(links).into();
         record.i_flags = flags.bits().into();
@@ -182,7 +182,7 @@ impl Inodes {
         record
     }
 
-    /// The extent tree's root of an inode of some bytes, and how many blocks it has.
+    /// Returns the root of the extent tree of an inode of `size` bytes, and its number of blocks.
     fn extents(&self, id: InodeId, size: u64) -> ([u8; 60], u64) {
         match self.placement.blocks(id) {
             Blocks::None => (ExtentMap::default().root(), 0),
@@ -196,7 +196,7 @@ impl Inodes {
     }
 }
 
-/// A record with all its times set, and nothing else.
+/// Returns a record with all its timestamps set to `time`, and otherwise empty.
 pub(super) fn new_record(time: Timestamp) -> InodeRecord {
     let (seconds, extra) = encode_time(time);
     InodeRecord {
@@ -213,16 +213,17 @@ pub(super) fn new_record(time: Timestamp) -> InodeRecord {
     }
 }
 
-/// The low 32 bits of the seconds, and the nanoseconds with the two bits that extend the seconds.
+/// Returns the low 32 bits of the seconds, and the nanoseconds with the two bits that extend the
+/// seconds.
 fn encode_time(time: Timestamp) -> (u32, u32) {
     let seconds = time.seconds.cast_unsigned();
     let low = low_32(seconds);
-    // The low half is read as signed, so the epoch counts from where it wraps.
+    // The low half is read as signed, so the epoch is incremented where its sign wraps.
     let epoch = low_32(seconds.wrapping_add(1 << 31) >> 32) & 3;
     (low, time.nanoseconds << 2 | epoch)
 }
 
-/// Sets the size in bytes, and the blocks of the file system that the inode has.
+/// Sets the size in bytes, and the number of file system blocks of the inode.
 pub(super) fn set_size(record: &mut InodeRecord, size: u64, blocks: u64, block_size: u64) {
     let sectors = blocks * (block_size / 512);
     record.i_size_lo = low_32(size).into();
@@ -231,8 +232,8 @@ pub(super) fn set_size(record: &mut InodeRecord, size: u64, blocks: u64, block_s
     record.l_i_blocks_high = low_16(high_32(sectors)).into();
 }
 
-/// A device number: in the old form in the first word if it fits, else in the new one in the
-/// second.
+/// Encodes a device number: in the old format in the first word if it fits, otherwise in the new
+/// format in the second word.
 fn device(major: u32, minor: u32, i_block: &mut [u8; 60]) {
     let (words, _) = i_block.as_chunks_mut::<4>();
     if major < 256 && minor < 256 {
@@ -244,8 +245,8 @@ fn device(major: u32, minor: u32, i_block: &mut [u8; 60]) {
 }
 
 impl Runs {
-    /// The runs as regions of a layout want them: offset in the sequence, on disk, and length, in
-    /// bytes.
+    /// Returns the runs in bytes, for regions of a layout: offset in the sequence, offset on disk,
+    /// and length.
     pub(super) fn bytes(&self, block_size: u64) -> impl Iterator<Item = (u64, u64, u64)> {
         self.iter().map(move |run| {
             (run.logical * block_size, run.start * block_size, run.len * block_size)
@@ -257,7 +258,7 @@ impl Runs {
 mod tests {
     use super::*;
 
-    /// The table in the kernel's documentation of inode timestamps.
+    /// From the table in the kernel's documentation of inode timestamps.
     #[test]
     fn times_are_extended() {
         for (seconds, nanoseconds, low, extra) in [

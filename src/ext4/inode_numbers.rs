@@ -1,4 +1,4 @@
-//! Which inode number, generation and checksum seed every inode has.
+//! Number, generation and checksum seed of every inode.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use super::spec::{
 };
 use crate::tree::{InodeId, Kind, Tree};
 
-/// The numbers of a tree's inodes: the root's is 2, the others follow the special inodes in the
-/// order of the tree.
+/// The numbers of a tree's inodes. The root is 2, and the others follow the special inodes in tree
+/// order.
 #[derive(Debug)]
 pub(super) struct InodeNumbers {
     pub(super) tree: Arc<Tree>,
     /// Number of the tree's second inode.
     pub(super) first: u32,
-    /// Number of `lost+found`, if it is made beside the tree.
+    /// Number of `lost+found`, if it is added to the tree.
     pub(super) lost_found: Option<u32>,
-    /// What generations are derived from.
+    /// Key that the generations are derived from.
     pub(super) key: [u8; 16],
     pub(super) seed: CsumSeed,
 }
@@ -30,28 +30,28 @@ impl InodeNumbers {
         }
     }
 
-    /// The inode of the tree that has a number from [`Self::first`] on.
+    /// Returns the inode of the tree with number `ino`, which is at least [`Self::first`].
     pub(super) fn id(&self, ino: u32) -> InodeId {
         InodeId::new(ino + 1 - self.first)
     }
 
-    /// The highest number in use.
+    /// Returns the highest inode number in use.
     pub(super) fn last(&self) -> u32 {
         let inodes = u32::try_from(self.tree.inodes().len()).expect("checked before");
         self.first - 1 + inodes - 1
     }
 
-    /// `i_generation`: what a file handle of NFS tells a reused inode number by.
+    /// Returns `i_generation`, by which an NFS file handle recognizes a reused inode number.
     pub(super) fn generation(&self, ino: u32) -> u32 {
         crc(crc(!0, &self.key), &ino.to_le_bytes())
     }
 
-    /// What the checksums of an inode's extents and directory blocks start from.
+    /// Returns the seed of the checksums of an inode's extents and directory blocks.
     pub(super) fn csum_seed(&self, ino: u32) -> u32 {
         self.seed.inode(ino, self.generation(ino))
     }
 
-    /// The names in a directory of the tree.
+    /// Returns the names in a directory of the tree.
     pub(super) fn entries(&self, directory: InodeId) -> DirectoryEntries<'_> {
         let entries = self.tree.entries(directory);
         let extra = match (directory, self.lost_found) {
@@ -68,7 +68,7 @@ impl InodeNumbers {
 /// The name that e2fsck and kernels look for in the root.
 pub(super) const LOST_FOUND: &[u8] = b"lost+found";
 
-/// A directory's names in byte order, with the `lost+found` that the root gets.
+/// The names of a directory in byte order, including the `lost+found` that is added to the root.
 #[derive(Debug)]
 pub(super) struct DirectoryEntries<'a> {
     inode_numbers: &'a InodeNumbers,
@@ -76,7 +76,7 @@ pub(super) struct DirectoryEntries<'a> {
     extra: Option<(usize, u32)>,
 }
 
-/// One name of a directory.
+/// A name in a directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Name<'a> {
     pub(super) name: &'a [u8],

@@ -1,4 +1,4 @@
-//! The sizes of the special files and what little stands in them.
+//! Sizes of the journal and the orphan file, and their initial content.
 
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -7,7 +7,7 @@ use super::spec::{
     JBD2_MAGIC, JBD2_SUPERBLOCK_V2, JournalSuperBlock, ORPHAN_BLOCK_MAGIC, OrphanBlockTail,
 };
 
-/// Special files, whose size depends on that of the file system.
+/// Special files, whose sizes depend on the size of the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct SpecialFiles {
     pub(super) journal_blocks: u64,
@@ -15,7 +15,8 @@ pub(super) struct SpecialFiles {
 }
 
 impl SpecialFiles {
-    /// The blocks of the orphan file, if there is one, and of the resize inode.
+    /// Returns the number of blocks of the orphan file and the resize inode, or 0 without an orphan
+    /// file.
     pub(super) fn pinned_blocks(self) -> u64 {
         match self.orphan_blocks {
             0 => 0,
@@ -24,11 +25,11 @@ impl SpecialFiles {
     }
 }
 
-/// File systems of at least so many blocks have a journal.
+/// Minimum number of blocks of a file system with a journal.
 pub(super) const JOURNALED_FROM: u64 = 2048;
 
-/// How many blocks the journal of a file system of so many blocks has: the table of mke2fs, whose
-/// smallest file systems have none.
+/// Returns the number of journal blocks of a file system of `blocks` blocks: the table of mke2fs,
+/// whose smallest file systems have no journal.
 pub(super) fn journal_blocks(blocks: u64) -> u64 {
     const K: u64 = 1 << 10;
     const M: u64 = 1 << 20;
@@ -45,12 +46,12 @@ pub(super) fn journal_blocks(blocks: u64) -> u64 {
     }
 }
 
-/// How many blocks the orphan file of a file system of so many blocks has, likewise.
+/// Returns the number of orphan file blocks of a file system of `blocks` blocks, as in mke2fs.
 pub(super) fn orphan_blocks(blocks: u64) -> u64 {
     (blocks / 4096).clamp(32, 512)
 }
 
-/// The superblock of an empty journal.
+/// Encodes the superblock of an empty journal.
 pub(super) fn journal_superblock(blocks: u64, block_size: u64) -> Box<[u8]> {
     let word = |value: u64| u32::try_from(value).expect("a journal has few blocks").into();
     let sb = JournalSuperBlock {
@@ -66,7 +67,7 @@ pub(super) fn journal_superblock(blocks: u64, block_size: u64) -> Box<[u8]> {
     sb.as_bytes().into()
 }
 
-/// The end of an empty block of the orphan file. `seed` is the checksum seed of its inode.
+/// Returns the tail of an empty block of the orphan file. `seed` is the checksum seed of its inode.
 pub(super) fn orphan_tail(seed: CsumSeed, block: u64, block_size: usize) -> OrphanBlockTail {
     let entries = vec![0; block_size - size_of::<OrphanBlockTail>()];
     OrphanBlockTail {
@@ -79,7 +80,7 @@ pub(super) fn orphan_tail(seed: CsumSeed, block: u64, block_size: usize) -> Orph
 mod tests {
     use super::*;
 
-    /// What `mke2fs -t ext4` of e2fsprogs 1.47.0 makes in file systems of so many 4 KiB blocks.
+    /// Expected values from `mke2fs -t ext4` of e2fsprogs 1.47.0, by number of 4 KiB blocks.
     #[test]
     fn journals_are_as_large_as_those_of_mke2fs() {
         for (blocks, journal) in [

@@ -1,4 +1,4 @@
-//! Gives every block of the file system its owner, in one ascending pass.
+//! Assigns every block of the file system, in one ascending pass.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,23 +12,25 @@ use super::journal::SpecialFiles;
 use super::spec::EXTENT_LEN_MAX;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
-/// The longest symlink target that the inode holds itself.
+/// Length of the longest symlink target that is stored in the inode.
 pub(super) const FAST_SYMLINK_MAX: usize = 59;
 
-/// What wants blocks, whatever the geometry.
+/// Everything that needs blocks, independent of the geometry.
 pub(super) struct SpaceRequest<'a> {
     pub(super) tree: &'a Tree,
-    /// Where files hold data; `None` maps every block.
+    /// Data ranges of files with holes; `None` maps every block.
     pub(super) scan: Option<&'a HoleScan>,
     pub(super) directories: Arc<Directories>,
     pub(super) xattr_blocks: u64,
     pub(super) block_size: u64,
-    /// The double-indirect block of the inode that holds the reserved descriptor blocks.
+    /// Whether to allocate the double-indirect block of the inode that holds the reserved
+    /// descriptor blocks.
     pub(super) resize_inode: bool,
 }
 
 impl SpaceRequest<'_> {
-    /// Where a file that has holes holds data. Swap files have none, whatever they hold.
+    /// Returns the data ranges of a file with holes; `None` to map every block, as for all swap
+    /// files.
     fn data_ranges(&self, file: InodeId) -> Option<&[Range<u64>]> {
         let scan = self.scan.filter(|scan| !scan.swap_files().contains(&file))?;
         scan.data(file)
@@ -38,19 +40,20 @@ impl SpaceRequest<'_> {
 /// The blocks of one inode of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blocks<'a> {
-    /// It has none.
+    /// No blocks.
     None,
-    /// All of it from this block on, in one extent.
+    /// One extent for the whole file, starting at this block.
     One(u64),
-    /// Several extents, or one that is not all of the file: [`Placement::mappings`] by position.
+    /// Several extents, or one that does not cover the whole file: its index in
+    /// [`Placement::mappings`].
     Many(usize, &'a ExtentMap),
 }
 
-/// Which blocks everything got.
+/// The blocks assigned to each owner.
 #[derive(Debug, Default)]
 pub(super) struct Placement {
-    /// By inode of the tree: [`NONE`], a block, or with [`MANY`] a position in `mappings`. Eight
-    /// bytes, because there may be millions.
+    /// For each inode of the tree, [`NONE`], a block, or an index into `mappings` combined with
+    /// [`MANY`]. Only eight bytes each, because there may be millions.
     map: Vec<u64>,
     pub(super) mappings: Vec<ExtentMap>,
     pub(super) directories: Runs,
@@ -59,9 +62,10 @@ pub(super) struct Placement {
     pub(super) journal: ExtentMap,
     pub(super) orphan: ExtentMap,
     pub(super) lost_found: ExtentMap,
-    /// What the tree itself takes: directories, attributes, content and the trees of extents.
+    /// Number of blocks that depend on the tree alone: directories, attributes, content and extent
+    /// trees.
     pub(super) tree_blocks: u64,
-    /// The end of the last block given.
+    /// End of the last assigned block.
     pub(super) end: u64,
 }
 
@@ -135,7 +139,8 @@ impl Placement {
         placed
     }
 
-    /// The end of so many more blocks behind all that is placed.
+    /// Returns the end block if `headroom` more blocks were allocated after everything placed so
+    /// far.
     pub(super) fn end_with(&self, headroom: u64, geometry: &Geometry) -> u64 {
         let mut space = BlockAllocator::after(geometry, self.end);
         let mut end = self.end;
@@ -182,15 +187,15 @@ impl ExtentAllocator<'_> {
         });
     }
 
-    /// Takes `count` blocks if they can be one extent.
+    /// Allocates `count` blocks if they can form a single extent.
     fn one_extent(&mut self, count: u64) -> Option<u64> {
         let start = (count <= EXTENT_LEN_MAX).then(|| self.space.take_one_run(count))??;
         self.end = start + count;
         Some(start)
     }
 
-    /// Takes blocks for runs of a file, each a first block and a length, and behind them what the
-    /// tree over their extents needs.
+    /// Allocates blocks for runs of a file, each a first block and a length, followed by the blocks
+    /// of the extent tree.
     fn mapping(
         &mut self,
         ranges: impl IntoIterator<Item = (u64, u64)>,

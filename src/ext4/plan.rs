@@ -1,4 +1,4 @@
-//! From a tree to a layout.
+//! Plans the layout of a file system for a tree.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -32,21 +32,21 @@ use crate::seed;
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, HoleScan, Kind, Tree};
 
-/// Plans an ext4 file system that holds a tree.
+/// Plans an ext4 file system that contains a tree.
 ///
 /// # Errors
-/// [`Error::Unrepresentable`] names the first path that ext4 can't hold, [`Error::TooSmall`] the
-/// shortfall in blocks and inodes, [`Error::Parameter`] an option out of range.
+/// [`Error::Unrepresentable`] with the first path that ext4 can't store, [`Error::TooSmall`] with
+/// the shortfall in blocks and inodes, [`Error::Parameter`] for an option that is out of range.
 pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan> {
     let (writer, warnings) = Assembler::new(tree, scan, options)?;
     let sized = writer.sizing().size()?;
     Ok(Plan { layout: writer.layout(sized), warnings })
 }
 
-/// Returns the smallest size in bytes that [`plan`] takes.
+/// Returns the smallest size in bytes that [`plan`] accepts.
 ///
 /// # Errors
-/// Those of [`plan`], except [`Error::TooSmall`].
+/// The errors of [`plan`], except [`Error::TooSmall`].
 pub(crate) fn minimal_size(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<u64> {
     Assembler::new(tree, scan, options)?.0.sizing().smallest_of_size()
 }
@@ -83,7 +83,7 @@ fn check_options(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Checks every inode against what ext4 can hold, and brings times into its range.
+/// Checks that ext4 can store every inode, and clamps timestamps to its range.
 fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<Warning>)> {
     let block_size = u64::from(options.block_size);
     let refuse =
@@ -151,15 +151,16 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
     Ok((within, warnings))
 }
 
-/// Gives every inode whose attributes do not all fit it a block, shared by as many as may.
+/// Assigns a block to every inode whose attributes do not all fit in it. Each block is shared by as
+/// many inodes as possible.
 fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
     let mut sets: Vec<Option<(XattrSet, u16)>> = Vec::new();
     sets.resize_with(tree.xattr_sets().len(), || None);
-    let mut filling: BTreeMap<u32, u32> = BTreeMap::new(); // set to the block that has room
+    let mut filling: BTreeMap<u32, u32> = BTreeMap::new(); // block of each set to add to
     let (mut block_of, mut blocks) = (Vec::new(), Vec::new());
     for (id, inode) in tree.iter() {
         let set = &mut sets[inode.xattrs as usize];
-        // An ACL must agree with the mode, so a set is looked at again for another mode.
+        // An ACL must match the mode, so a set is converted again for another mode.
         if set.as_ref().is_none_or(|(_, mode)| *mode != inode.mode) && inode.xattrs != 0 {
             let made = XattrSet::new(tree.xattrs(id), inode.mode, block_size)
                 .map_err(|(rule, remedy)| Error::unrepresentable(tree.path(id), rule, remedy))?;
@@ -184,7 +185,7 @@ fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
     Ok(Xattrs { sets, block_of, blocks })
 }
 
-/// Everything that is decided before the size.
+/// The parts of a file system that do not depend on its size.
 struct Assembler<'a> {
     options: &'a Options,
     scan: &'a HoleScan,
@@ -195,7 +196,7 @@ struct Assembler<'a> {
 }
 
 impl<'a> Assembler<'a> {
-    /// Decides everything that does not depend on the size.
+    /// Computes everything that does not depend on the size.
     fn new(
         tree: &Arc<Tree>,
         scan: &'a HoleScan,
@@ -305,7 +306,7 @@ impl<'a> Assembler<'a> {
         layout
     }
 
-    /// Places the blocks of all extent trees of the tree's inodes; gives their roots.
+    /// Places the blocks of all extent trees of the tree's inodes, and returns their roots.
     fn extent_trees(&self, placement: &mut Placement, layout: &mut Layout) -> Vec<[u8; 60]> {
         let mut roots = vec![[0; 60]; placement.mappings.len()];
         for (id, _) in self.inode_numbers.tree.iter() {
@@ -326,7 +327,8 @@ impl<'a> Assembler<'a> {
         root
     }
 
-    /// Places what files and long symlinks hold. Blocks of zeros need not be written.
+    /// Places the content of files and the targets of long symlinks. Blocks of zeros need not be
+    /// written.
     fn content(&self, placement: &Placement, layout: &mut Layout) {
         let tree = &self.inode_numbers.tree;
         let number = layout.add_tree(Arc::clone(tree));
@@ -360,7 +362,7 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    /// The inodes that the tree has not, with all that they hold.
+    /// Creates the inodes that are not in the tree, and places their content.
     fn special_records(
         &self,
         placement: &Placement,
@@ -413,8 +415,8 @@ impl<'a> Assembler<'a> {
         records
     }
 
-    /// The inode that keeps the reserved descriptor blocks: one double-indirect block lists those
-    /// of group 0, and each of these lists its copies in the other groups.
+    /// Creates the inode that reserves descriptor blocks. Its double-indirect block lists those of
+    /// group 0, each of which lists its copies in the other groups.
     fn resize_inode(
         &self,
         block: u64,
@@ -452,7 +454,7 @@ impl<'a> Assembler<'a> {
         record
     }
 
-    /// Superblocks and descriptors, and their copies.
+    /// Places the superblocks and descriptors, with their copies.
     fn superblocks(
         &self,
         allocation: &AllocationMap,

@@ -1,23 +1,24 @@
-//! The frozen sets of features and policies.
+//! Frozen sets of features and policies.
 
 use super::spec::{Compat, Incompat, RoCompat};
 
 /// A frozen set of features and policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// What Debian 12's mke2fs makes: read by GRUB 2.06, Linux 4 and e2fsprogs 1.43.
+    /// The features of Debian 12's mke2fs, readable by GRUB 2.06, Linux 4 and e2fsprogs 1.43.
     #[default]
     Default,
-    /// What mke2fs 1.47.4 makes: `default` with an orphan file and a checksum seed of its own.
+    /// The features of mke2fs 1.47.4: `default` with an orphan file and a separate checksum seed.
     Modern,
     /// For a file system that a boot loader reads: `default` with every block of a file mapped.
     Boot,
-    /// For a file system that is never written: no journal, no room to grow, an exact fit.
+    /// For a file system that is never written to: no journal, no reserve for growth, an exact fit.
     Ro,
 }
 
 impl Profile {
-    /// Whether the file system is to be written to: journal, room to grow, `lost+found`.
+    /// Returns whether the file system is to be written to, with a journal, a reserve for growth
+    /// and `lost+found`.
     pub(super) fn writable(self) -> bool {
         self != Self::Ro
     }
@@ -30,13 +31,13 @@ impl Profile {
         self != Self::Boot
     }
 
-    /// How full the leaves of indexed directories are, in percent: the kernel splits a leaf as
-    /// soon as a name does not fit.
+    /// Returns the fill of the leaves of indexed directories, in percent. They are not full in
+    /// writable file systems, because the kernel splits a leaf as soon as a name does not fit.
     pub(super) fn leaf_fill(self) -> usize {
         if self.writable() { 75 } else { 100 }
     }
 
-    /// Free room that is left by default, in percent of what the tree takes.
+    /// Returns the default headroom, in percent of the space that the tree takes.
     pub(super) fn headroom_percent(self) -> u32 {
         if self.writable() { 10 } else { 0 }
     }
@@ -57,7 +58,7 @@ impl Profile {
         incompat
     }
 
-    /// The same for all profiles and whatever the tree holds.
+    /// Returns `s_feature_ro_compat`, the same for all profiles and trees.
     pub(super) fn ro_compat() -> RoCompat {
         RoCompat::SPARSE_SUPER
             | RoCompat::LARGE_FILE

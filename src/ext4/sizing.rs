@@ -1,8 +1,8 @@
-//! How large the file system is: from what wants blocks and inodes to a geometry that has them.
+//! Size of a file system: finds a geometry with the blocks and inodes that are requested.
 //!
-//! The fixed metadata grows with the number of groups and the special files with the size, so both
-//! are raised from below until they agree. Everything is monotone: the first agreement is the
-//! smallest size there is.
+//! The fixed metadata grows with the number of groups, and the special files grow with the size, so
+//! both are raised until they are consistent. All quantities are monotone, so the first consistent
+//! size is the smallest possible.
 
 use super::Options;
 use super::geometry::{Geometry, GeometryParams};
@@ -12,14 +12,14 @@ use super::spec::{DESC_SIZE, INODE_SIZE};
 use crate::error::{Error, Result};
 use crate::size::{Headroom, MIB, round_down, round_up};
 
-/// A file system that is to be written to has at least one inode for this many bytes.
+/// A writable file system has at least one inode per this many bytes.
 const BYTES_PER_INODE: u64 = 16 << 10;
-/// That ratio takes at most this fraction of a given size for inode tables.
+/// Denominator of the largest share of a given size that inode tables take because of that ratio.
 const TABLES_PER_SIZE: u64 = 16;
-/// Without `grow_to`, a file system can grow by this factor.
+/// Factor by which a file system can grow without `grow_to`.
 const GROWTH: u64 = 1024;
 
-/// A size, and where everything is in it.
+/// A size and the placement of everything in it.
 #[derive(Debug)]
 pub(super) struct SizedLayout {
     pub(super) geometry: Geometry,
@@ -28,16 +28,16 @@ pub(super) struct SizedLayout {
     pub(super) special: SpecialFiles,
 }
 
-/// What decides the size.
+/// The inputs that determine the size.
 pub(super) struct Sizing<'a> {
     pub(super) request: SpaceRequest<'a>,
-    /// Inodes in use, the reserved ones with them.
+    /// Number of inodes in use, including the reserved ones.
     pub(super) inodes: u64,
     pub(super) options: &'a Options,
 }
 
 impl Sizing<'_> {
-    /// Finds the size that the options ask for.
+    /// Returns the layout of the size that the options request.
     pub(super) fn size(&self) -> Result<SizedLayout> {
         if let Some(inodes) = self.options.inodes
             && inodes < self.inodes
@@ -57,15 +57,15 @@ impl Sizing<'_> {
         }
     }
 
-    /// Returns how many inodes a file system of `groups` groups must have: those in use, and one
-    /// for [`BYTES_PER_INODE`]. `size` is the one that was given, in bytes.
+    /// Returns the minimum number of inodes of a file system of `groups` groups: those in use, and
+    /// one per [`BYTES_PER_INODE`]. `size` is the requested size in bytes, if any.
     fn least_inodes(&self, groups: u64, size: Option<u64>) -> u64 {
         let by_ratio = groups * self.inodes_by_ratio(groups, size);
         self.options.inodes.unwrap_or_else(|| self.inodes.max(by_ratio))
     }
 
-    /// Returns how many inodes it should have: [`Self::least_inodes`], and those in use with the
-    /// headroom's share.
+    /// Returns the desired number of inodes: [`Self::least_inodes`], and at least those in use with
+    /// the headroom's share.
     fn wanted_inodes(&self, groups: u64, size: Option<u64>) -> u64 {
         let least = self.least_inodes(groups, size);
         if self.options.inodes.is_some() {
@@ -78,14 +78,14 @@ impl Sizing<'_> {
         self.inodes.saturating_add(spare).max(least)
     }
 
-    /// Returns how many inodes a group has by the ratio, which is frozen for all groups that are
-    /// added later.
+    /// Returns the number of inodes per group according to the ratio. It also applies to all groups
+    /// that are added later.
     fn inodes_by_ratio(&self, groups: u64, size: Option<u64>) -> u64 {
         if !self.options.profile.writable() {
             return 0;
         }
         let shape = self.params(groups, 0, 0);
-        // The only group of a file system may be one that never becomes a full one.
+        // If growth is limited, the only group of a file system may never become a full one.
         let group_bytes = match self.options.grow_to {
             Some(bytes) if groups == 1 => bytes.min(shape.group_bytes()),
             _ => shape.group_bytes(),
@@ -102,7 +102,7 @@ impl Sizing<'_> {
         self.options.headroom.unwrap_or(Headroom::Percent(profile.headroom_percent()))
     }
 
-    /// The most inodes that a number of groups can have.
+    /// Returns the maximum number of inodes of `groups` groups.
     fn most_inodes(&self, groups: u64) -> u64 {
         let shape = self.params(1, 0, 0);
         let per_group = u64::from(u32::MAX) / groups / shape.inode_unit() * shape.inode_unit();
@@ -119,7 +119,7 @@ impl Sizing<'_> {
         GeometryParams { block_size, groups, inodes_per_group, reserved_gdt_blocks }
     }
 
-    /// Returns the shape of `groups` groups with at least `inodes` inodes, or as many as
+    /// Returns the parameters of `groups` groups with at least `inodes` inodes, or with as many as
     /// [`Self::most_inodes`] allows.
     fn params_for(&self, groups: u64, inodes: u64) -> GeometryParams {
         let bare = self.params(groups, 0, 0);
@@ -127,7 +127,7 @@ impl Sizing<'_> {
         if self.options.profile.writable() {
             let group_bytes = bare.group_bytes();
             let to = self.options.grow_to.unwrap_or(groups * group_bytes * GROWTH);
-            // A descriptor block is found by a 32-bit number in the resize inode.
+            // The resize inode stores the number of a descriptor block in 32 bits.
             let to = to.min(bare.block_size << 32);
             let descs = to.div_ceil(group_bytes) * u64::from(DESC_SIZE);
             let more = descs.div_ceil(bare.block_size).saturating_sub(bare.gdt_blocks());
@@ -138,14 +138,14 @@ impl Sizing<'_> {
         self.params(groups, per_group, reserved_gdt_blocks)
     }
 
-    /// The special files of a file system of so many blocks.
+    /// Returns the special files of a file system of `blocks` blocks.
     fn special(&self, blocks: u64) -> SpecialFiles {
         let profile = self.options.profile;
         let mut blocks = blocks.max(self.options.grow_to.unwrap_or(0) / self.request.block_size);
         let mut special = SpecialFiles::default();
         if profile.orphan_file() {
             special.orphan_blocks = orphan_blocks(blocks);
-            // An orphan file goes with a journal, however small the file system.
+            // An orphan file requires a journal, however small the file system.
             blocks = blocks.max(JOURNALED_FROM);
         }
         if profile.writable() {
@@ -154,8 +154,8 @@ impl Sizing<'_> {
         special
     }
 
-    /// Finds the smallest size with this headroom. `inodes` is asked how many inodes a number of
-    /// groups should have.
+    /// Returns the smallest layout with this headroom. `inodes` returns the number of inodes for a
+    /// number of groups.
     fn smallest(
         &self,
         headroom: Headroom,
@@ -177,7 +177,8 @@ impl Sizing<'_> {
         }
     }
 
-    /// The smallest size, from `groups` groups on, that holds everything and these special files.
+    /// Returns the smallest layout of at least `groups` groups that holds everything, including
+    /// these special files.
     fn smallest_with(
         &self,
         headroom: Headroom,
@@ -222,8 +223,8 @@ impl Sizing<'_> {
         }
     }
 
-    /// Makes a file system of a given size, with as many inodes as are wanted or as leave space
-    /// for the tree.
+    /// Returns a layout of a given size, with the desired number of inodes, or fewer if the tree
+    /// needs the space.
     fn of_size(&self, bytes: u64) -> Result<SizedLayout> {
         let blocks = bytes / self.request.block_size;
         let shape = self.params(1, 0, 0);
@@ -246,13 +247,13 @@ impl Sizing<'_> {
             if inodes(groups) == least(groups) {
                 return Err(self.too_small(bytes, missing.blocks));
             }
-            // Blocks that the tables do not take are the tree's.
+            // Blocks that the inode tables do not use become available to the tree.
             let blocks = missing.blocks.unwrap_or(0).div_ceil(groups).max(1);
             fewer += round_up(blocks * shape.inodes_per_block(), shape.inode_unit());
         }
     }
 
-    /// Makes a file system of `blocks` blocks, whose groups have `inodes` inodes.
+    /// Returns a layout of `blocks` blocks whose groups have a total of `inodes(groups)` inodes.
     fn of_size_with(
         &self,
         mut blocks: u64,
@@ -261,7 +262,7 @@ impl Sizing<'_> {
         let mut groups = self.params(1, 0, 0).groups_of(blocks);
         let mut shape = self.params_for(groups, inodes(groups));
         if blocks < shape.group_start(groups - 1) + shape.last_group_minimum() && groups > 1 {
-            // A last group that can't hold its own metadata is left out.
+            // A last group that can't hold its own metadata is omitted.
             groups -= 1;
             blocks = shape.group_start(groups);
             shape = self.params_for(groups, inodes(groups));
@@ -281,7 +282,8 @@ impl Sizing<'_> {
     }
 
     fn check(&self, shape: &GeometryParams) -> Result<()> {
-        // What follows the superblock must leave room in the group for bitmaps and tables.
+        // The superblock and descriptors must leave enough space in the group for bitmaps and
+        // tables.
         let most = shape.blocks_per_group() / 4 * 3;
         if shape.super_blocks(0) > most || shape.groups >= u64::from(u32::MAX) {
             return Err(Error::parameter(
@@ -296,10 +298,10 @@ impl Sizing<'_> {
         Ok(())
     }
 
-    /// Returns the smallest size in bytes that [`Self::fixed`] takes.
+    /// Returns the smallest size in bytes that [`Self::of_size`] accepts.
     pub(super) fn smallest_of_size(&self) -> Result<u64> {
-        // The inodes of the ratio grow with the size, and a size that has the inodes of a smaller
-        // one is too small or the smallest.
+        // The number of inodes by ratio grows with the size. A size with the inodes of a smaller
+        // size is either too small or the smallest.
         let mut bytes = 0;
         loop {
             let inodes = |groups| self.least_inodes(groups, Some(bytes));
@@ -312,7 +314,7 @@ impl Sizing<'_> {
         }
     }
 
-    /// The error for a fixed size, with the size that does instead.
+    /// Returns the error for a size that is too small, with the size that would suffice.
     fn too_small(&self, bytes: u64, missing_blocks: Option<u64>) -> Error {
         let groups = self.params(1, 0, 0).groups_of((bytes / self.request.block_size).max(2));
         let least = self.options.inodes.unwrap_or(self.inodes);
@@ -338,9 +340,9 @@ impl Sizing<'_> {
     }
 }
 
-/// What keeps a tree out of a file system of a given size.
+/// The shortfall of a given size.
 struct Missing {
-    /// The number of missing blocks; `None` if there are too few inodes.
+    /// Number of missing blocks; `None` if there are too few inodes.
     blocks: Option<u64>,
 }
 

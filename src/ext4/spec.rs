@@ -1,4 +1,4 @@
-//! The records of ext4 as they stand on disk, with the kernel's names, and their constants.
+//! On-disk records and constants of ext4, with the kernel's names.
 //!
 //! Specification: "ext4 Data Structures and Algorithms" in the Linux kernel's documentation.
 
@@ -77,13 +77,13 @@ pub(super) const ROOT_INO: u32 = 2;
 pub(super) const RESIZE_INO: u32 = 7;
 pub(super) const JOURNAL_INO: u32 = 8;
 
-/// Where the first superblock is, in bytes.
+/// Offset of the primary superblock, in bytes.
 pub(super) const SUPER_OFFSET: u64 = 1024;
 pub(super) const INODE_SIZE: u16 = 256;
 pub(super) const DESC_SIZE: u16 = 64;
 /// `i_extra_isize` of every inode.
 pub(super) const EXTRA_ISIZE: u16 = 32;
-/// How many names a file may have; directories beyond store 1.
+/// Maximum link count; directories beyond it store 1.
 pub(super) const LINK_MAX: u32 = 65_000;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
@@ -266,7 +266,7 @@ pub(super) struct InodeRecord {
 }
 const _: () = assert!(size_of::<InodeRecord>() == INODE_SIZE as usize);
 const _: () = assert!(std::mem::offset_of!(InodeRecord, i_extra_isize) == 128);
-/// What the record leaves for extended attributes.
+/// Space in the inode for extended attributes, in bytes.
 pub(super) const IN_INODE_XATTRS: usize = INODE_SIZE as usize - 128 - EXTRA_ISIZE as usize;
 
 pub(super) const S_IFIFO: u16 = 0o010_000;
@@ -278,7 +278,7 @@ pub(super) const S_IFLNK: u16 = 0o120_000;
 pub(super) const S_IFSOCK: u16 = 0o140_000;
 
 pub(super) const EXT_MAGIC: u16 = 0xF30A;
-/// The most blocks of one initialized extent.
+/// Maximum number of blocks of an initialized extent.
 pub(super) const EXTENT_LEN_MAX: u64 = 32_768;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
@@ -308,7 +308,7 @@ pub(super) struct ExtentIdx {
     pub(super) ei_leaf_hi: U16,
     pub(super) ei_unused: U16,
 }
-/// Header, extent and index records are all of this size.
+/// Size of header, extent and index records alike.
 pub(super) const EXTENT_RECORD: usize = 12;
 const _: () = assert!(size_of::<ExtentHeader>() == EXTENT_RECORD);
 const _: () = assert!(size_of::<ExtentRecord>() == EXTENT_RECORD);
@@ -323,7 +323,7 @@ pub(super) const FT_SOCK: u8 = 6;
 pub(super) const FT_SYMLINK: u8 = 7;
 const FT_DIR_CSUM: u8 = 0xDE;
 
-/// The part of `ext4_dir_entry_2` before the name.
+/// The fixed part of `ext4_dir_entry_2`, before the name.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct DirEntry {
@@ -369,7 +369,7 @@ pub(super) struct DxRootInfo {
 }
 const _: () = assert!(size_of::<DxRootInfo>() == 8);
 
-/// `dx_countlimit`, which stands in the place of the first entry's hash.
+/// `dx_countlimit`, which takes the place of the first entry's hash.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct DxCountLimit {
@@ -395,7 +395,7 @@ pub(super) struct DxTail {
 pub(super) const DX_TAIL: usize = size_of::<DxTail>();
 
 pub(super) const XATTR_MAGIC: u32 = 0xEA02_0000;
-/// How many inodes may share one block of extended attributes.
+/// Maximum number of inodes that share a block of extended attributes.
 pub(super) const XATTR_REFCOUNT_MAX: u32 = 1024;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
@@ -410,7 +410,7 @@ pub(super) struct XattrHeader {
 }
 const _: () = assert!(size_of::<XattrHeader>() == 32);
 
-/// The part of `ext4_xattr_entry` before the name.
+/// The fixed part of `ext4_xattr_entry`, before the name.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct XattrEntry {
@@ -448,7 +448,7 @@ const _: () = assert!(size_of::<JournalSuperBlock>() == 1024);
 pub(super) const JBD2_MAGIC: u32 = 0xC03B_3998;
 pub(super) const JBD2_SUPERBLOCK_V2: u32 = 4;
 
-/// At the end of every block of the orphan file.
+/// The tail of every block of the orphan file.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct OrphanBlockTail {

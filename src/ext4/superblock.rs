@@ -15,7 +15,8 @@ use super::spec::{
     InodeRecord, JNL_BACKUP_BLOCKS, JOURNAL_INO, SUPER_MAGIC, SuperBlock, VALID_FS,
 };
 
-/// The descriptors of all groups. `directories` counts the directories of each group.
+/// Returns the descriptors of all groups. `directories` holds the number of directories of each
+/// group.
 pub(super) fn group_descs(
     allocation: &AllocationMap,
     seed: CsumSeed,
@@ -44,7 +45,7 @@ pub(super) fn group_descs(
             let free_blocks = low_32(allocation.free_blocks(group));
             let used_inodes = allocation.used_inodes(group);
             let free_inodes = low_32(shape.inodes_per_group - used_inodes);
-            // The tables are zeros in the image, so the kernel need not write them.
+            // The tables are zeros in the image, so the kernel need not zero them.
             let mut flags = GroupFlags::INODE_ZEROED;
             flags.set(GroupFlags::INODE_UNINIT, used_inodes == 0);
             let mut desc = GroupDesc {
@@ -75,7 +76,7 @@ pub(super) fn group_descs(
         .collect()
 }
 
-/// What the superblock says beyond options and usage.
+/// Inputs of the superblock other than the options and the allocation map.
 #[derive(Debug)]
 pub(super) struct SuperblockInputs<'a> {
     pub(super) journal: Option<&'a InodeRecord>,
@@ -85,7 +86,7 @@ pub(super) struct SuperblockInputs<'a> {
     pub(super) seed: CsumSeed,
 }
 
-/// The superblock of group 0.
+/// Returns the superblock of group 0.
 pub(super) fn superblock(
     options: &Options,
     allocation: &AllocationMap,
@@ -98,7 +99,7 @@ pub(super) fn superblock(
     let len = |range: &Range<u64>| range.end - range.start;
     let reserved: u64 = allocation.geometry.reserved.iter().map(len).sum();
     let metadata = reserved - len(&allocation.geometry.pinned);
-    // The field counts from 1970 and has 40 bits.
+    // The field counts seconds from 1970 and has 40 bits.
     let epoch = options.epoch.seconds.max(0).cast_unsigned();
     let (time, time_hi) = (low_32(epoch), (high_32(epoch) & 0xFF) as u8);
     let log_block_size = shape.block_size.trailing_zeros() - 10;
@@ -163,9 +164,9 @@ pub(super) fn superblock(
     sb
 }
 
-/// The copy of a superblock that stands in another group.
+/// Returns the backup of a superblock for another group.
 pub(super) fn backup(sb: &SuperBlock, group: u64) -> SuperBlock {
-    // The field has 16 bits, and the kernel cuts it likewise.
+    // The field has 16 bits, and the kernel truncates the number in the same way.
     let mut copy = SuperBlock { s_block_group_nr: low_16(low_32(group)).into(), ..*sb };
     seal_super(&mut copy);
     copy

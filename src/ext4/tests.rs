@@ -1,4 +1,4 @@
-//! Small images before e2fsck.
+//! Checks of small images with e2fsck.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn tree(files: usize) -> Arc<Tree> {
     Arc::new(builder.finish().unwrap())
 }
 
-/// Runs `e2fsck -fn`; it must say nothing but its passes and the summary.
+/// Runs `e2fsck -fn`, which must print only its passes and the summary.
 fn check(image: &[u8], case: &str) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, image).unwrap();
@@ -89,7 +89,7 @@ fn the_smallest_size_fits_and_one_block_less_is_refused() {
                     profile,
                     block_size,
                     headroom: Some(Headroom::Bytes(0)),
-                    // Else a small file system of a given size has fewer.
+                    // Otherwise, a small file system of a given size has fewer.
                     inodes: Some(4000),
                     ..options()
                 };
@@ -107,7 +107,7 @@ fn the_smallest_size_fits_and_one_block_less_is_refused() {
     }
 }
 
-/// The last group as short as can be, and copies of the superblock in the way of tables.
+/// The last group is as short as possible, and superblock copies are in the way of tables.
 #[test]
 #[ignore = "takes seconds"]
 fn sizes_around_group_boundaries_are_clean() {

@@ -1,5 +1,5 @@
-//! Extended attributes: in the inode while there is room, the rest in a block that equal sets
-//! share.
+//! Extended attributes: stored in the inode if they fit, otherwise in a block that is shared by
+//! inodes with equal sets.
 
 use zerocopy::byteorder::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
@@ -11,15 +11,15 @@ use crate::tree::Xattr;
 
 const ENTRY: usize = size_of::<XattrEntry>();
 const HEADER: usize = size_of::<XattrHeader>();
-/// Four zero bytes end the list of entries.
+/// Four zero bytes terminate the list of entries.
 const TERMINATOR: usize = 4;
 
-/// Namespaces by `e_name_index`. The ACLs are names of their own.
+/// Namespace prefixes by `e_name_index`. The ACLs have indexes of their own.
 const NAMESPACES: [(u8, &[u8]); 3] = [(1, b"user."), (4, b"trusted."), (6, b"security.")];
 const ACL_ACCESS: u8 = 2;
 const ACL_DEFAULT: u8 = 3;
 
-/// One attribute in its on-disk form.
+/// An attribute in its on-disk form.
 #[derive(Debug, Clone)]
 struct Attribute {
     index: u8,
@@ -27,26 +27,26 @@ struct Attribute {
     value: Vec<u8>,
 }
 
-/// A set of attributes as ext4 stores it.
+/// A set of attributes as stored by ext4.
 #[derive(Debug, Default)]
 pub(super) struct XattrSet {
-    /// What stands in the inode behind the fixed fields: nothing, or all of it.
+    /// Content of the inode after the fixed fields: empty, or all of it.
     pub(super) in_inode: Vec<u8>,
-    /// What stands in a block, in its order there.
+    /// Attributes stored in the block, in their order there.
     in_block: Vec<Attribute>,
 }
 
-/// Why a set can't be stored: the rule and the remedy.
+/// Reason why a set can't be stored, as rule and remedy.
 pub(super) type XattrError = (String, String);
 
 impl XattrSet {
-    /// Converts a set of attributes of an inode with these permission bits.
+    /// Converts the attributes of an inode with the permission bits `mode`.
     pub(super) fn new(xattrs: &[Xattr], mode: u16, block_size: usize) -> Result<Self, XattrError> {
         let mut attributes = Vec::with_capacity(xattrs.len());
         for xattr in xattrs {
             attributes.extend(convert(xattr, mode)?);
         }
-        // What access control reads on every open comes first, then the canonical order.
+        // Attributes that access control reads on every open come first, then the canonical order.
         attributes.sort_by(|a, b| {
             let key = |x: &Attribute| (priority(x), x.index, x.name.clone());
             key(a).cmp(&key(b))
@@ -84,18 +84,18 @@ impl XattrSet {
         if !inside.is_empty() {
             in_inode = vec![0; IN_INODE_XATTRS];
             in_inode[..4].copy_from_slice(&XATTR_MAGIC.to_le_bytes());
-            // The kernel leaves the hash out of attributes in the inode.
+            // The kernel does not store the hash of attributes in the inode.
             write_entries(&inside, &mut in_inode[4..], 0, |_| 0);
         }
         Ok(Self { in_inode, in_block })
     }
 
-    /// Whether inodes with this set have a block.
+    /// Returns whether inodes with this set need a block.
     pub(super) fn has_block(&self) -> bool {
         !self.in_block.is_empty()
     }
 
-    /// Makes the block of this set that stands at `block` and that `refcount` inodes share.
+    /// Encodes the block of this set, which is stored at `block` and shared by `refcount` inodes.
     pub(super) fn encode_block(&self, refcount: u32, block: u64, seed: CsumSeed, out: &mut [u8]) {
         debug_assert!(refcount <= XATTR_REFCOUNT_MAX);
         write_entries(&self.in_block, &mut out[HEADER..], HEADER, Attribute::hash);
@@ -116,8 +116,8 @@ impl XattrSet {
     }
 }
 
-/// Writes a list of entries and, from the end backwards, their values. `base` is where `out`
-/// starts in what value offsets are counted from.
+/// Writes a list of entries and, from the end backwards, their values. `base` is the offset of
+/// `out` from the position that value offsets are relative to.
 fn write_entries(
     attributes: &[Attribute],
     out: &mut [u8],
@@ -158,12 +158,12 @@ fn priority(attribute: &Attribute) -> u8 {
 }
 
 impl Attribute {
-    /// The bytes that entry and value take.
+    /// Returns the size of entry and value.
     fn stored_len(&self) -> usize {
         ENTRY + self.name.len().next_multiple_of(4) + self.value.len().next_multiple_of(4)
     }
 
-    /// `e_hash`: of the name, then of the value in words.
+    /// Returns `e_hash`: the hash of the name, then of the value in words.
     fn hash(&self) -> u32 {
         let name = self.name.iter().fold(0u32, |hash, &byte| hash.rotate_left(5) ^ u32::from(byte));
         self.value.chunks(4).fold(name, |hash, chunk| {
@@ -185,7 +185,7 @@ impl Attribute {
     }
 }
 
-/// Brings one attribute into its on-disk form; none for an ACL that says no more than the mode.
+/// Converts an attribute to its on-disk form; `None` for an ACL that only repeats the mode.
 fn convert(xattr: &Xattr, mode: u16) -> Result<Option<Attribute>, XattrError> {
     let fault = |rule: &str, remedy: &str| {
         Err((format!("extended attribute {}: {rule}", Escaped(&xattr.name)), remedy.into()))
@@ -202,7 +202,7 @@ fn convert(xattr: &Xattr, mode: u16) -> Result<Option<Attribute>, XattrError> {
     }
     for (index, prefix) in NAMESPACES {
         if let Some(name) = xattr.name.strip_prefix(prefix) {
-            // What the system calls take for a name, namespace included.
+            // The limits of the system calls, which include the namespace.
             if name.is_empty() || xattr.name.len() > 255 || name.contains(&0) {
                 let rule = "its name is not of 1 to 255 bytes without NUL";
                 return fault(rule, "give it another name");
@@ -221,9 +221,9 @@ const ACL_GROUP: u16 = 0x08;
 const ACL_MASK: u16 = 0x10;
 const ACL_OTHER: u16 = 0x20;
 
-/// Turns an ACL from the form of the system call (version 2, eight bytes an entry) into that of
-/// the disk (version 1, four bytes for an entry without an id). An access ACL that only repeats
-/// the permission bits is none.
+/// Converts an ACL from the format of the system call (version 2, eight bytes per entry) to the
+/// on-disk format (version 1, four bytes for an entry without an id). Returns `None` for an access
+/// ACL that only repeats the permission bits.
 fn encode_acl(value: &[u8], mode: Option<u16>) -> Result<Option<Vec<u8>>, &'static str> {
     let Some((&[2, 0, 0, 0], entries)) = value.split_first_chunk::<4>() else {
         return Err("it is not an ACL of version 2");
@@ -341,7 +341,7 @@ mod tests {
             let xattr = Xattr { name: b"user.x".to_vec(), value: vec![7; len] };
             XattrSet::new(&[xattr], 0, 1024).unwrap()
         };
-        // 96 bytes less magic, terminator, entry and name.
+        // 96 bytes without magic, terminator, entry and name.
         assert!(!set(68).has_block());
         assert!(set(69).has_block());
         assert!(set(69).in_inode.is_empty());
