@@ -1,128 +1,128 @@
-//! The one error type of the library.
+//! The error type of the library.
 //!
-//! Every error names what it is about (a path in the tree, a parameter, an output), the rule that
-//! was broken and, where there is one, the remedy. Paths are bytes and are shown escaped.
+//! Every error names its subject (a path in the tree, a parameter, an output), the rule that was
+//! broken and, where there is one, the remedy. Paths are bytes and are shown escaped.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::name::{Escaped, HostPath};
 
-/// The result of everything in this crate that can fail.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an image can't be made.
+/// The reason why an image can't be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A parameter is wrong, or does not go with another one.
+    /// A parameter is invalid, or conflicts with another one.
     #[error("{parameter}: {rule}; {remedy}")]
     Parameter {
-        /// The parameter as the caller knows it, say `--seed`.
+        /// The parameter as the caller knows it, such as `--seed`.
         parameter: &'static str,
-        /// What is wrong with it, with the value.
+        /// The problem, with the value.
         rule: String,
-        /// What would be right.
+        /// A valid alternative.
         remedy: String,
     },
-    /// A definition file is wrong.
+    /// A definition file is invalid.
     #[error("{}:{}{rule}; {remedy}", HostPath(file), line_number(*line))]
     Definition {
         /// The file.
         file: PathBuf,
-        /// The line in it, from 1; 0 for the file as a whole.
+        /// The line, counted from 1; 0 for the file as a whole.
         line: u32,
-        /// What is wrong, with the value.
+        /// The problem, with the value.
         rule: String,
-        /// What would be right.
+        /// A valid alternative.
         remedy: String,
     },
-    /// An image has no partition table that can be worked with.
+    /// An image has no usable partition table.
     #[error("{}: {rule}; {remedy}", HostPath(image))]
     Label {
         /// The image.
         image: PathBuf,
-        /// What is on it.
+        /// The content that was found.
         rule: String,
-        /// What would be right.
+        /// A valid alternative.
         remedy: &'static str,
     },
-    /// A node of the tree can't be stored in the file system that is asked for.
+    /// The requested file system can't store a node of the tree.
     #[error("{}: {rule}; {remedy}", Escaped(path))]
     Unrepresentable {
         /// Path in the tree, without a leading slash; empty for the root.
         path: Vec<u8>,
-        /// What the file system can't hold, with the numbers.
+        /// The limit of the file system, with the numbers.
         rule: String,
-        /// What to do about it.
+        /// How to avoid the error.
         remedy: String,
     },
-    /// A rule of [normalisation](crate::normalize) refuses what the tree has.
+    /// A [normalization](crate::normalize) rule rejects something in the tree.
     #[error("{}: {rule}; {remedy}", Escaped(path))]
     Refused {
         /// Path in the tree, without a leading slash.
         path: Vec<u8>,
-        /// The rule, what else it refuses, and why.
+        /// The rule, the other paths that it rejects, and the reason.
         rule: String,
-        /// What to do about it.
+        /// How to avoid the error.
         remedy: String,
     },
-    /// The tree does not fit the size that is asked for.
+    /// The tree does not fit the requested size.
     #[error("{what}: {rule}; {remedy}")]
     TooSmall {
-        /// The file system or partition, say `ext4`.
+        /// The file system or partition, such as `ext4`.
         what: String,
         /// The shortfall, in the units of the file system.
         rule: String,
-        /// The size that would do.
+        /// A sufficient size.
         remedy: String,
     },
-    /// Reading the source failed.
+    /// A source could not be read.
     #[error("{}: {operation}: {source}; {}", Escaped(path), source_remedy(source))]
     Source {
         /// Path in the source tree; empty for its root.
         path: Vec<u8>,
-        /// What was being done, say `cannot open`.
+        /// The failed operation, such as `cannot open`.
         operation: &'static str,
-        /// What the system said.
+        /// The error from the system.
         source: io::Error,
     },
-    /// A source file was not the same when it was read as when the tree was listed.
+    /// A source file changed between listing the tree and reading the file.
     #[error("{}: {rule}; build from a tree that nothing writes to", Escaped(path))]
     Changed {
         /// Path in the source tree.
         path: Vec<u8>,
-        /// What changed.
+        /// The change.
         rule: String,
     },
-    /// A program that makes a tree failed.
+    /// A program that creates a tree failed.
     #[error("{tool}: cannot {doing}: {said}; {remedy}")]
     Tool {
         /// The program.
         tool: &'static str,
-        /// What it was to do.
+        /// The failed operation.
         doing: String,
-        /// What it said.
+        /// The error message of the program.
         said: String,
-        /// What to do about it.
+        /// How to avoid the error.
         remedy: &'static str,
     },
-    /// Something is not what it was said to be.
+    /// A result differs from its specification.
     #[error("it differs from {what}: {rule}; {remedy}")]
     Differs {
-        /// What says how it should be.
+        /// The specification.
         what: String,
         /// All differences.
         rule: String,
-        /// What to do about them.
+        /// How to resolve them.
         remedy: String,
     },
-    /// Writing the image failed.
+    /// The image could not be written.
     #[error("{operation}: {source}; {}", output_remedy(source))]
     Output {
-        /// What was being done, and to what.
+        /// The failed operation and its object.
         operation: String,
-        /// What the system said.
+        /// The error from the system.
         source: io::Error,
     },
 }
@@ -158,7 +158,7 @@ fn output_remedy(error: &io::Error) -> &'static str {
 }
 
 impl Error {
-    /// Makes an [`Error::Parameter`].
+    /// Creates an [`Error::Parameter`].
     pub fn parameter(
         parameter: &'static str,
         rule: impl Into<String>,
@@ -167,7 +167,7 @@ impl Error {
         Self::Parameter { parameter, rule: rule.into(), remedy: remedy.into() }
     }
 
-    /// Makes an [`Error::Unrepresentable`].
+    /// Creates an [`Error::Unrepresentable`].
     pub fn unrepresentable(
         path: impl Into<Vec<u8>>,
         rule: impl Into<String>,
@@ -176,7 +176,7 @@ impl Error {
         Self::Unrepresentable { path: path.into(), rule: rule.into(), remedy: remedy.into() }
     }
 
-    /// Makes an [`Error::Source`].
+    /// Creates an [`Error::Source`].
     pub fn source(
         path: impl Into<Vec<u8>>,
         operation: &'static str,
@@ -185,13 +185,17 @@ impl Error {
         Self::Source { path: path.into(), operation, source: source.into() }
     }
 
-    /// Makes an [`Error::Output`].
+    /// Creates an [`Error::Output`].
     pub fn output(operation: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Output { operation: operation.into(), source: source.into() }
     }
 
-    /// The exit code of a program that fails with this error: 1 for a difference, 2 for parameters and definitions, 3
-    /// for input that can't be represented or is refused, 4 for input and output.
+    /// Returns the exit code of a program that fails with this error.
+    ///
+    /// - 1: a difference
+    /// - 2: invalid parameters, definitions and partition tables
+    /// - 3: input that can't be represented or is rejected
+    /// - 4: input and output
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -1,4 +1,4 @@
-//! Patterns of paths from the root of the tree, with or without a slash before them.
+//! Glob patterns for paths relative to the root of the tree, with or without a leading slash.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Globs(GlobSet);
 
-/// Why a pattern is none.
+/// The error for an invalid pattern.
 pub(crate) type Fault = globset::Error;
 
 impl Globs {
@@ -24,12 +24,12 @@ impl Globs {
         set.build().map(Self)
     }
 
-    /// Whether a path without a leading slash matches any of them.
+    /// Returns whether a path without a leading slash matches any of the patterns.
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
         self.0.is_match(OsStr::from_bytes(path))
     }
 
-    /// Which patterns a path matches, by number in ascending order.
+    /// Sets `numbers` to the indices of the patterns that a path matches, in ascending order.
     pub(crate) fn matching(&self, path: &[u8], numbers: &mut Vec<usize>) {
         self.0.matches_into(OsStr::from_bytes(path), numbers);
     }

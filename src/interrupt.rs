@@ -1,8 +1,8 @@
-//! What is put away when the program is ended before its time.
+//! Cleanup when the program is terminated early.
 //!
-//! Destructors don't run when a signal ends a program. So what must not be left behind is also
-//! registered here: files under temporary names, directories of work, and programs that were
-//! started. A signal handler calls [`put_away`] and then ends the program.
+//! Destructors don't run when a signal terminates a program. Everything that must not be left over
+//! is therefore also registered here: files with temporary names, working directories and child
+//! processes. A signal handler calls [`put_away`] and then terminates the program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Held by code that must not be interrupted, and by the signal handler to the end.
+/// Held by code that must not be interrupted, and by the signal handler until the end.
 static GATE: Mutex<()> = Mutex::new(());
 
 static REGISTER: Mutex<Register> = Mutex::new(Register { next: 0, cleanups: BTreeMap::new() });
@@ -26,7 +26,7 @@ struct Register {
     cleanups: BTreeMap<u64, Box<dyn FnOnce() + Send>>,
 }
 
-/// Keeps a cleanup registered; it is forgotten when this is dropped.
+/// A guard that keeps a cleanup registered until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Registration(u64);
 
@@ -40,8 +40,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Registers what is to be done on an interrupt. Make what it removes and register it together
-/// without being [interrupted](uninterrupted).
+/// Registers a cleanup to run on an interrupt.
+///
+/// Create the object that the cleanup removes and register it in one [`uninterrupted`] action.
 pub(crate) fn register(cleanup: impl FnOnce() + Send + 'static) -> Registration {
     let mut register = lock(&REGISTER);
     let number = register.next;
@@ -50,14 +51,15 @@ pub(crate) fn register(cleanup: impl FnOnce() + Send + 'static) -> Registration 
     Registration(number)
 }
 
-/// Does something as a whole: an interrupt comes before or after it. Not within itself.
+/// Runs an action so that an interrupt comes either before or after it. Calls must not be nested.
 pub(crate) fn uninterrupted<T>(action: impl FnOnce() -> T) -> T {
     let _gate = lock(&GATE);
     action()
 }
 
-/// Starts a command. An interrupt sends it a signal and waits a while for its end; where the kernel
-/// is too old to do that safely, it has to end by itself when its parent does.
+/// Spawns a command. On an interrupt, it is sent `signal` and given some time to terminate. If the
+/// kernel is too old to do that safely, no cleanup is registered, and the command has to terminate
+/// by itself when its parent does.
 pub(crate) fn spawn(
     command: &mut Command,
     signal: Signal,
@@ -74,13 +76,13 @@ fn register_child(child: &Child, signal: Signal) -> Option<Registration> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
     let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     Some(register(move || {
-        // It may have ended already.
+        // The process may have terminated already.
         let _ = pidfd_send_signal(&handle, signal);
         let _ = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&PATIENCE));
     }))
 }
 
-/// Removes a directory in which programs that were killed just now may still do something.
+/// Removes a directory that processes which were just killed may still be writing to.
 pub(crate) fn remove_directory(path: &Path) {
     for _ in 0..50 {
         match fs::remove_dir_all(path) {
@@ -91,8 +93,9 @@ pub(crate) fn remove_directory(path: &Path) {
     }
 }
 
-/// Stops the programs that were started and removes what is unfinished, the latest first. Keep what
-/// it returns: as long as it is there nothing is made or finished any more.
+/// Terminates child processes and removes unfinished files, the latest first.
+///
+/// Keep the returned value: until it is dropped, nothing else is created or finished.
 #[must_use]
 pub fn put_away() -> impl Sized {
     let gate = lock(&GATE);

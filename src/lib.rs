@@ -1,9 +1,9 @@
-//! Disk images that are the same, bit for bit, wherever and whenever they are built.
+//! Disk images that are bit-for-bit identical wherever and whenever they are built.
 //!
 //! > The same tree, the same parameters and the same layout version give the same bytes.
 //!
-//! An image is made in one straight way: a [`tree`] is read or built, an image of it is planned
-//! down to the last byte, and the plan's [`layout`] is written.
+//! An image is made in three steps: a [`tree`] is read or built, an image of it is planned down to
+//! the last byte, and the [`layout`] of the plan is written.
 //!
 //! ```no_run
 //! use std::num::NonZero;
@@ -11,13 +11,13 @@
 //!
 //! use detfs::layout::{Destination, Options, emit};
 //! use detfs::tree::dir::{self, DirOptions};
-//! use detfs::{Seed, Source, image};
+//! use detfs::{BuildInput, Seed, image};
 //!
 //! # fn main() -> detfs::Result<()> {
 //! let (tree, warnings) = dir::read(Path::new("rootfs"), &DirOptions::default())?;
 //! let seed = Seed(detfs::Uuid::from_u128(0x0123_4567_89ab_4cde_8f01_2345_6789_abcd));
-//! let source = Source { seed: Some(seed), ..Source::new(tree) };
-//! let plan = image::plan(source, &image::Options::default())?;
+//! let input = BuildInput { seed: Some(seed), ..BuildInput::new(tree) };
+//! let plan = image::plan(input, &image::Options::default())?;
 //! let output = Destination::new(Path::new("disk.raw"), false)?.create(plan.layout.size())?;
 //! emit(&plan.layout, &output, &Options::new(NonZero::<usize>::MIN))?;
 //! output.finish()?;
@@ -26,20 +26,20 @@
 //! # }
 //! ```
 //!
-//! - A tree that is in no directory is built node by node with [`tree::TreeBuilder`], with content
-//!   from memory or from anything that implements [`ReadAt`].
-//! - An image that goes to no file is taken by an own [`layout::Sink`]. The example `custom_sink`
-//!   shows both.
-//! - [`image`] makes the disk that `detfs mkimage` makes, [`single`] a file system without a
-//!   partition table; [`disk`] has the parts to make disks of other partitions.
-//! - What differs between two installations of the same packages, and secrets, [`normalize`] takes
-//!   care of, by the rules in a [`BuildInput`]; [`BuildInput::new`] has none.
-//! - [`stage`] makes a tree of packages, with the package manager of its distribution.
+//! - To build a tree that is not in a directory, add its nodes to a [`tree::TreeBuilder`], with
+//!   content from memory or from anything that implements [`ReadAt`].
+//! - To write an image to something other than a file, implement [`layout::Sink`]. The example
+//!   `custom_sink` shows both.
+//! - [`image`] plans the disk that `detfs mkimage` creates, and [`single`] a file system without a
+//!   partition table. [`disk`] has the components of disks with other partitions.
+//! - [`normalize`] removes secrets and everything that differs between two installations of the
+//!   same packages, by the rules in a [`BuildInput`]; [`BuildInput::new`] has no rules.
+//! - [`stage`] creates a tree from packages, with the package manager of their distribution.
 //! - [`Manifest`] describes an image to other programs.
 //!
-//! Nothing here reads a clock or the environment, or prints, but for what the programs say that
-//! [`stage`] runs. The only global state is the list of what an [`interrupt`] has to remove. Every [`Error`] names what it is about, the rule that was
-//! broken, and a remedy.
+//! The library reads no clock and no environment variables, and prints nothing except the output of
+//! the programs that [`stage`] runs. The only global state is the list of things to remove on an
+//! [`interrupt`]. Every [`Error`] names its subject, the rule that was broken, and a remedy.
 
 pub mod btrfs;
 #[cfg(feature = "cli")]

@@ -1,12 +1,12 @@
-//! File names and paths are bytes: anything but `/` and NUL, 1 to 255 of them.
+//! File names and paths as bytes: a name has 1 to 255 bytes, any but `/` and NUL.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
-/// The longest name, in bytes.
+/// Length of the longest name, in bytes.
 pub const NAME_MAX: usize = 255;
 
-/// Says what is wrong with a name of a directory entry, or `None`.
+/// Returns the reason why a name of a directory entry is invalid; `None` for a valid name.
 #[must_use]
 pub fn fault(name: &[u8]) -> Option<&'static str> {
     match name {
@@ -19,7 +19,8 @@ pub fn fault(name: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Shows a path on one line: printable UTF-8 as it is, all else as `\xNN`; the root as `/`.
+/// Formats a path on one line: printable UTF-8 unchanged, everything else as `\xNN`, and the root
+/// as `/`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -38,7 +39,8 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// Shows a path of this machine as [`Escaped`] shows one of a tree; an empty one as `""`.
+/// Formats a path on this machine like [`Escaped`] does a path in a tree, except for an empty one,
+/// which becomes `""`.
 #[derive(Debug, Clone, Copy)]
 pub struct HostPath<'a>(pub &'a Path);
 
@@ -51,7 +53,7 @@ impl Display for HostPath<'_> {
     }
 }
 
-/// Shows a text on one line, without control characters that a terminal would obey.
+/// Formats text on one line, without control characters that a terminal would interpret.
 #[derive(Debug, Clone, Copy)]
 pub struct Printable<'a>(pub &'a str);
 
@@ -61,8 +63,8 @@ impl Display for Printable<'_> {
     }
 }
 
-/// Whether a terminal would obey a character: a control character, or one that changes the direction
-/// of text or ends a line.
+/// Returns whether a terminal would interpret a character: a control character, or one that changes
+/// the direction of text or ends a line.
 fn is_unprintable(c: char) -> bool {
     let is_direction = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
     let is_isolate = matches!(c, '\u{2066}'..='\u{2069}');

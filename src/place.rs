@@ -1,13 +1,13 @@
-//! Where a path leads on this machine.
+//! Resolution of paths on this machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The absolute path of something that need not be there, without symlinks and `..` as far as it is.
+/// Returns the absolute path of a file that need not exist. Symlinks and `..` are resolved in the
+/// part that exists.
 ///
 /// # Errors
-/// There is no working directory, a part of the path can't be looked at, or there is a name that is
-/// none in what is not there.
+/// If there is no working directory, or a component of the path can't be accessed or is invalid.
 pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     for place in path.ancestors() {
@@ -23,7 +23,7 @@ pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether an error says that there is nothing under a name. Any other one leaves that open.
+/// Returns whether an error means that a name does not exist. Any other error leaves that open.
 pub(crate) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

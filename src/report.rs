@@ -1,15 +1,15 @@
-//! What a builder tells beside the image: everything that was not taken over as it was.
+//! Warnings about everything that could not be stored as it was.
 
 use std::fmt;
 
 use crate::name::Escaped;
 
-/// One line of the report.
+/// A line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The path in the source that it is about; empty for the whole tree.
+    /// The path in the source that the warning is about; empty for the whole tree.
     pub path: Vec<u8>,
-    /// What was done or not taken over, as a sentence without a full stop.
+    /// The action taken or the part that was omitted, as a sentence without a full stop.
     pub message: String,
 }
 

@@ -1,7 +1,8 @@
-//! Every identifier of an image comes from one seed, by HMAC-SHA256.
+//! Derivation of all identifiers of an image from one seed, by HMAC-SHA256.
 //!
-//! The disk, partition and file system UUIDs are derived the way systemd-repart derives them, so
-//! that both give the same ids for the same seed. UUIDs go in and out in their textual byte order.
+//! The disk, partition and file system UUIDs are derived in the same way as by systemd-repart, so
+//! that both produce the same ids for the same seed. UUIDs are hashed and produced in their textual
+//! byte order.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -20,29 +21,29 @@ fn first_16(bytes: [u8; 32]) -> [u8; 16] {
     first.try_into().expect("a half of 32 bytes")
 }
 
-/// A version 4 UUID made of the first half of an HMAC.
+/// Returns a version 4 UUID made from the first half of an HMAC.
 fn version_4(bytes: [u8; 32]) -> Uuid {
     Builder::from_random_bytes(first_16(bytes)).into_uuid()
 }
 
-/// What all identifiers of an image are derived from.
+/// Seed for all identifiers of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub Uuid);
 
 impl Seed {
-    /// Makes a seed of a digest, for images whose caller gives none.
+    /// Creates a seed from a digest, for images without an explicit seed.
     #[must_use]
     pub fn from_digest(digest: [u8; 32]) -> Self {
         Self(version_4(digest))
     }
 
-    /// The GUID of the disk's partition table.
+    /// Returns the GUID of the disk's partition table.
     #[must_use]
     pub fn disk(self) -> Uuid {
         version_4(hmac(self.0.as_bytes(), &[b"disk-uuid"]))
     }
 
-    /// The GUID of a partition: the `nth` (from 0) of its type on the disk.
+    /// Returns the GUID of a partition: the `nth` (from 0) of its type on the disk.
     #[must_use]
     pub fn partition(self, partition_type: Uuid, nth: u64) -> Uuid {
         let number = nth.to_le_bytes();
@@ -50,52 +51,52 @@ impl Seed {
         version_4(hmac(self.0.as_bytes(), &[partition_type.as_bytes(), number]))
     }
 
-    /// The salt of every dm-verity hash tree of the disk.
+    /// Returns the salt of every dm-verity hash tree of the disk.
     #[must_use]
     pub fn verity_salt(self) -> [u8; 32] {
         hmac(self.0.as_bytes(), &[b"verity-salt"])
     }
 
-    /// The UUID in the superblock of every dm-verity hash tree of the disk.
+    /// Returns the UUID in the superblock of every dm-verity hash tree of the disk.
     #[must_use]
     pub fn verity_uuid(self) -> Uuid {
         version_4(hmac(self.0.as_bytes(), &[b"verity-uuid"]))
     }
 }
 
-/// The UUID of the file system in the partition with this GUID.
+/// Returns the UUID of the file system in the partition with this GUID.
 #[must_use]
 pub fn file_system(partition: Uuid) -> Uuid {
     version_4(hmac(partition.as_bytes(), &[b"file-system-uuid"]))
 }
 
-/// The UUID of the LUKS volume in the partition with this GUID.
+/// Returns the UUID of the LUKS volume in the partition with this GUID.
 #[must_use]
 pub fn luks(partition: Uuid) -> Uuid {
     version_4(hmac(partition.as_bytes(), &[b"luks-uuid"]))
 }
 
-/// Derives the key from which a file system's inode generations are made.
+/// Returns the key that a file system's inode generations are derived from.
 #[must_use]
 pub fn generations(file_system: Uuid) -> [u8; 16] {
     first_16(hmac(file_system.as_bytes(), &[b"inode-generation"]))
 }
 
-/// The UUID of a part of the btrfs with this UUID: `device`, `chunk-tree`, `top-level`, or
-/// `subvolume:` and a path.
+/// Returns the UUID of a component of the btrfs with this UUID: `device`, `chunk-tree`,
+/// `top-level`, or `subvolume:` and a path.
 #[must_use]
 pub fn btrfs(file_system: Uuid, part: &[u8]) -> Uuid {
     version_4(hmac(file_system.as_bytes(), &[b"btrfs-", part]))
 }
 
-/// The UUID of the swap file with this path (without a leading slash) in the file system with this
-/// UUID.
+/// Returns the UUID of the swap file with this path (without a leading slash) in the file system
+/// with this UUID.
 #[must_use]
 pub fn swap(file_system: Uuid, path: &[u8]) -> Uuid {
     version_4(hmac(file_system.as_bytes(), &[b"swap-uuid", path]))
 }
 
-/// The GUIDs of the data and of the hash partition with this dm-verity root hash: its halves.
+/// Returns the GUIDs of the data and the hash partition with this dm-verity root hash: its halves.
 #[must_use]
 pub fn verity_partitions(root_hash: [u8; 32]) -> (Uuid, Uuid) {
     let id = |half: &[u8]| Uuid::from_slice(half).expect("a half of 32 bytes");
@@ -103,7 +104,7 @@ pub fn verity_partitions(root_hash: [u8; 32]) -> (Uuid, Uuid) {
     (id(data), id(hash))
 }
 
-/// The FAT volume id of the file system with this UUID.
+/// Returns the FAT volume id of the file system with this UUID.
 #[must_use]
 pub fn fat_volume_id(file_system: Uuid) -> u32 {
     let (id, ..) = file_system.as_fields();
@@ -130,7 +131,7 @@ mod tests {
     const ROOT_VERITY_SIG: &str = "41092b05-9fc8-4523-994f-2def0408b176";
     const TMP: &str = "7ec6f557-3bc5-4aca-b293-16ef5df639d1";
 
-    /// Read off images of systemd-repart 252.39 and 262.1 made with these seeds.
+    /// Read from images that systemd-repart 252.39 and 262.1 created with these seeds.
     #[test]
     fn ids_are_those_of_systemd_repart() {
         let s1 = seed("11111111-2222-3333-4444-555555555555");
@@ -184,7 +185,7 @@ mod tests {
         std::array::from_fn(|n| u8::from_str_radix(&hex[2 * n..][..2], 16).unwrap())
     }
 
-    /// Read off a hash partition of systemd-repart 262.1, and the partition table around it.
+    /// Read from a hash partition of systemd-repart 262.1, and the partition table around it.
     #[test]
     fn ids_of_verity_are_those_of_systemd_repart() {
         let s1 = seed("11111111-2222-3333-4444-555555555555");
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(hash.to_string(), "d9c49e10-cacb-189d-6fa3-ad1276ccb35c");
     }
 
-    /// Computed by Python's hmac and hashlib.
+    /// Computed with Python's hmac and hashlib.
     #[test]
     fn every_swap_file_has_its_own_id() {
         let file_system = "7bfd409b-b67f-4466-9e33-95510bf538f1".parse().unwrap();

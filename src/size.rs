@@ -1,4 +1,4 @@
-//! Sizes in bytes and the arithmetic on them.
+//! Sizes in bytes and arithmetic on them.
 
 /// 1024 bytes.
 pub const KIB: u64 = 1 << 10;
@@ -16,16 +16,16 @@ pub const fn round_up(value: u64, unit: u64) -> u64 {
     }
 }
 
-/// Rounds down to a multiple of `unit`.
+/// Rounds `value` down to a multiple of `unit`.
 #[must_use]
 pub const fn round_down(value: u64, unit: u64) -> u64 {
     value / unit * unit
 }
 
-/// Parses a size: a number of bytes, or one with the suffix K, M, G or T (powers of 1024; `KiB`
-/// and the like are taken too).
+/// Parses a size: a number of bytes, or a number with the suffix K, M, G or T (powers of 1024).
+/// `KiB` and similar suffixes are accepted too.
 ///
-/// Returns `None` for anything else and for what does not fit 64 bits.
+/// Returns `None` for anything else and for a size that does not fit in 64 bits.
 #[must_use]
 pub fn parse(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -43,13 +43,14 @@ pub fn parse(text: &str) -> Option<u64> {
 
 const UNITS: [(u32, char); 6] = [(60, 'E'), (50, 'P'), (40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
 
-/// Formats a number of bytes in the largest unit that it reaches, cut to one decimal, as systemd does.
+/// Formats a number of bytes in the largest unit that it reaches, truncated to one decimal, as
+/// systemd does.
 #[must_use]
 pub fn format_bytes(bytes: u64) -> String {
     let Some((shift, unit)) = UNITS.into_iter().find(|&(shift, _)| bytes >> shift > 0) else {
         return format!("{bytes}B");
     };
-    // Cut to a whole number of the next smaller unit first, as systemd does.
+    // Truncate to a whole number of the next smaller unit first, as systemd does.
     let tenth = ((bytes >> (shift - 10)) * 10) >> 10;
     match tenth % 10 {
         0 => format!("{}{unit}", tenth / 10),
@@ -57,17 +58,17 @@ pub fn format_bytes(bytes: u64) -> String {
     }
 }
 
-/// Room that is left free in a file system.
+/// Space to leave free in a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Headroom {
-    /// At least so many bytes.
+    /// At least this many bytes.
     Bytes(u64),
-    /// At least this percentage of what the tree itself takes.
+    /// At least this percentage of the space that the tree itself takes.
     Percent(u32),
 }
 
 impl Headroom {
-    /// The room in bytes beside a tree that takes `used` bytes.
+    /// Returns the headroom in bytes for a tree that takes `used` bytes.
     #[must_use]
     pub fn bytes(self, used: u64) -> u64 {
         match self {

@@ -1,25 +1,26 @@
-//! Points in time. There is no clock in this crate: times come from the tree or from the caller.
+//! Timestamps. This crate never reads a clock: times come from the tree or from the caller.
 
 /// A point in time: whole seconds since 1970-01-01 00:00 UTC, and nanoseconds after that second.
 ///
 /// Ordered by time. Before 1970 the seconds are negative and the nanoseconds still count forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Timestamp {
-    /// Seconds since the epoch, any sign.
+    /// Seconds since the epoch; may be negative.
     pub seconds: i64,
     /// 0 to 999,999,999.
     pub nanoseconds: u32,
 }
 
 impl Timestamp {
-    /// A whole second.
+    /// Returns the timestamp of a whole second.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
         Self { seconds, nanoseconds: 0 }
     }
 }
 
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar; not before the year 1.
+/// Returns the year, month and day of a day since 1970-01-01, in the Gregorian calendar. The day
+/// must not be before the year 1.
 pub(crate) fn civil(days: i64) -> (u64, u64, u64) {
     // Years that begin in March have their leap day at the end. Day 0 here is 0000-03-01.
     let days = u64::try_from(days + 719_468).expect("not before the year 1");

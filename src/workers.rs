@@ -1,7 +1,7 @@
-//! Threads that share work: as many as are wanted, or as the system lets be made.
+//! Threads that share work: as many as requested, or as many as the system allows.
 //!
-//! A limit on processes is no reason to fail, so work is always done by the calling thread and by
-//! those that could be made to help it, and never depends on how many there are.
+//! A limit on processes must not cause a failure. Work is therefore done by the calling thread and
+//! by any helpers that could be started, and never depends on their number.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -11,13 +11,13 @@ use std::thread::{Builder, scope};
 
 use crate::error::{Error, Result};
 
-/// The most threads that work at once. More would wait for the same disk, and each that reads a
-/// tree holds some descriptors, of which a process has 1024 by default.
+/// Maximum number of threads that work at once. More would wait for the same disk, and each thread
+/// that reads a tree holds several file descriptors, of which a process has 1024 by default.
 const MOST: usize = 64;
 
-/// Works in up to `threads` threads at once; gives what comes out in each.
+/// Runs `work` on up to `threads` threads at once, and returns the results.
 ///
-/// `work` ends when there is no more to do for any thread.
+/// `work` returns when no work is left for any thread.
 pub(crate) fn share<T: Send>(threads: NonZero<usize>, work: impl Fn() -> T + Sync) -> Vec<T> {
     scope(|scope| {
         let help = |_| Builder::new().spawn_scoped(scope, &work).ok();
@@ -30,7 +30,7 @@ pub(crate) fn share<T: Send>(threads: NonZero<usize>, work: impl Fn() -> T + Syn
     })
 }
 
-/// Works on each of `items`, on several at once and in no order.
+/// Calls `work` for each of `items`, on several threads at once and in no particular order.
 pub(crate) fn for_each<T: Send>(
     threads: NonZero<usize>,
     items: impl ExactSizeIterator<Item = T> + Send,
@@ -46,10 +46,10 @@ pub(crate) fn for_each<T: Send>(
     });
 }
 
-/// Numbers that threads take in ascending order until there are no more or work on one fails.
+/// Numbers that threads take in ascending order until none are left or work on one fails.
 ///
-/// All numbers before one that fails have been taken by then, so that the first failure of all is
-/// found whichever thread meets it.
+/// All numbers before a failed one have been taken by then, so the first failure is always found,
+/// whichever thread encounters it.
 #[derive(Debug)]
 pub(crate) struct Queue {
     next: AtomicUsize,
@@ -59,7 +59,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// The numbers below `len`.
+    /// Creates a queue of the numbers below `len`.
     pub(crate) fn new(len: usize) -> Self {
         let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self { next, len, has_failed, failure: Mutex::new(None) }
@@ -72,7 +72,7 @@ impl Queue {
         Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < self.len)
     }
 
-    /// Reports that work on a number failed.
+    /// Records that work on a number failed.
     pub(crate) fn fail(&self, number: usize, error: Error) {
         self.has_failed.store(true, Ordering::Relaxed);
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl Queue {
         }
     }
 
-    /// The failure with the lowest number, if there is one.
+    /// Returns the failure with the lowest number, if any.
     pub(crate) fn finish(self) -> Result<()> {
         let failure = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         failure.map_or(Ok(()), |(_, error)| Err(error))
