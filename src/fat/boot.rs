@@ -10,23 +10,23 @@ use super::spec::{
     FIRST_CLUSTER, FSINFO_SIGNATURES, FsInfo, MEDIA_FIXED, NO_HINT,
 };
 
-/// Microsoft's advice; some readers look for it.
+/// The name that Microsoft recommends; some readers check for it.
 const OEM_NAME: [u8; 8] = *b"MSWIN4.1";
-/// Sector of [`FsInfo`], and of the copy of the boot sector, on FAT32.
+/// Sector of [`FsInfo`] on FAT32.
 const FSINFO_SECTOR: u16 = 1;
 const BACKUP_SECTOR: u16 = 6;
-/// The first BIOS hard disk.
+/// Drive number of the first BIOS hard disk.
 const DRIVE: u8 = 0x80;
-/// What a volume without a label has in the boot sector.
+/// Label in the boot sector of a volume without a label.
 const NO_NAME: [u8; 11] = *b"NO NAME    ";
-/// A BIOS that boots the volume is told to try the next device (`int 0x18`), else the machine
-/// halts (`hlt` and a jump back to it).
+/// Boot code for a BIOS: tries the next boot device (`int 0x18`), or else halts (`hlt` and a jump
+/// back to it).
 const BOOT_CODE: [u8; 5] = [0xcd, 0x18, 0xf4, 0xeb, 0xfd];
 
-/// What the boot sector says beside the geometry.
+/// The fields of the boot sector other than the geometry.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The start of the volume on its disk, in sectors.
+    /// Start of the volume on its disk, in sectors.
     pub hidden_sectors: u32,
     pub volume_id: u32,
     pub label: Option<[u8; 11]>,
@@ -64,7 +64,7 @@ fn bpb(geometry: &Geometry, identity: &Identity) -> Bpb {
         BPB_TotSec16: u16_of(if short { total } else { 0 }),
         BPB_Media: MEDIA_FIXED,
         BPB_FATSz16: u16_of(if fat32 { 0 } else { sectors(geometry.fat) }),
-        // The geometry of disks that have none.
+        // The usual geometry of disks without a physical one.
         BPB_SecPerTrk: U16::new(63),
         BPB_NumHeads: U16::new(255),
         BPB_HiddSec: U32::new(identity.hidden_sectors),
@@ -104,7 +104,8 @@ fn fs_info(geometry: &Geometry, used: u64) -> FsInfo {
     }
 }
 
-/// The sectors that a volume begins with, at each offset in bytes; `used` clusters are in use.
+/// Returns the first sectors of a volume, each with its offset in bytes. `used` clusters are in
+/// use.
 pub(super) fn sectors(
     geometry: &Geometry,
     identity: &Identity,
@@ -128,7 +129,7 @@ pub(super) fn sectors(
     };
     let boot =
         BootSector32 { bpb, bpb32, extension, BS_BootCode32: code(), BS_Sig: BOOT_SIGNATURE };
-    // Windows has the rest of its boot code in a third sector, and asks for its signature.
+    // Windows stores the rest of its boot code in a third sector, and checks its signature.
     let mut third = [0; 512];
     third[510..].copy_from_slice(&BOOT_SIGNATURE);
     let three: [Box<[u8]>; 3] =

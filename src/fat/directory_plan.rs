@@ -1,5 +1,5 @@
-//! What a tree takes on a FAT volume of any size: the names of each directory, and how many
-//! clusters there must be. All that FAT can't hold is found here.
+//! Requirements of a tree on a FAT volume of any size: the names of each directory, and the number
+//! of clusters. Everything that FAT can't store is detected here.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
@@ -12,34 +12,34 @@ use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// One directory.
+/// A directory of the tree.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub id: InodeId,
-    /// The names of its entries, in the order of the tree, in [`Listing::names`].
+    /// The names of its entries, in tree order, as a range of [`DirectoryPlan::names`].
     pub names: Range<usize>,
-    /// Slots in use, with those for itself, its parent or the label.
+    /// Number of slots in use, including those for `.` and `..` or for the label.
     pub slots: usize,
 }
 
-/// All directories of a tree, in its order: the root is the first.
+/// All directories of a tree, in tree order, which starts with the root.
 #[derive(Debug)]
 pub(super) struct DirectoryPlan {
     pub directories: Vec<Directory>,
     pub names: Vec<ShortName>,
-    /// For each of [`CLUSTER_SIZES`], how many clusters all takes but the root directory.
+    /// For each of [`CLUSTER_SIZES`], the number of clusters of everything but the root directory.
     pub clusters: [u64; CLUSTER_SIZES.len()],
 }
 
 impl Directory {
-    /// How many clusters of a size the directory takes; an empty one has a cluster too.
+    /// Returns the number of clusters of the directory; an empty directory has one cluster too.
     pub(super) fn clusters(&self, cluster_size: u64) -> u64 {
         ((self.slots * SLOT) as u64).div_ceil(cluster_size).max(1)
     }
 }
 
 impl DirectoryPlan {
-    /// Lists the directories of a tree.
+    /// Creates the plan for the directories of a tree.
     pub(super) fn new(tree: &Tree, has_label: bool) -> Result<Self> {
         let mut directory_plan =
             Self { directories: Vec::new(), names: Vec::new(), clusters: Default::default() };
@@ -55,7 +55,7 @@ impl DirectoryPlan {
         &self.directories[0]
     }
 
-    /// The position of a directory in the list.
+    /// Returns the position in the list of a directory.
     pub(super) fn position(&self, id: InodeId) -> usize {
         let found = self.directories.binary_search_by_key(&id, |directory| directory.id);
         found.expect("all directories are listed")
@@ -92,7 +92,7 @@ impl DirectoryPlan {
     }
 }
 
-/// The names in a directory, all of them and what they stand for such that FAT can hold it.
+/// Returns the names in a directory, after checking that FAT can store each name and its inode.
 fn names_of(tree: &Tree, directory: InodeId) -> Result<Vec<&str>> {
     let mut names = Vec::with_capacity(tree.entries(directory).len());
     let mut folded = BTreeMap::new();

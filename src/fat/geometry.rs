@@ -1,9 +1,9 @@
-//! Where the parts of a volume lie: pure arithmetic on sizes.
+//! Locations of the areas of a volume, computed by pure arithmetic on sizes.
 //!
-//! Sizes are multiples of [`UNIT`], and so is the start of every part: the reserved sectors, each
-//! FAT, the root directory of FAT12 and FAT16, the data area, which moreover starts at a multiple
-//! of its clusters. What that leaves over goes to the reserved sectors. The gain beside aligned
-//! input and output is that a larger volume never has fewer clusters.
+//! Sizes are multiples of [`UNIT`], and so are the starts of all areas: the reserved sectors, each
+//! FAT, the root directory of FAT12 and FAT16, and the data area. The data area also starts at a
+//! multiple of the cluster size. Unused space before it is added to the reserved sectors. Besides
+//! aligned input and output, this ensures that a larger volume never has fewer clusters.
 
 use std::ops::RangeInclusive;
 
@@ -11,22 +11,22 @@ use super::Variant;
 use super::spec::{FIRST_CLUSTER, SLOT};
 use crate::size::round_up;
 
-/// What sizes are multiples of, in bytes.
+/// Unit of sizes, in bytes.
 pub(super) const UNIT: u64 = 4096;
-/// Cluster sizes in bytes, the largest first. Some firmware fails on 64 KiB.
+/// Cluster sizes in bytes, in descending order. Some firmware fails on 64 KiB.
 pub(super) const CLUSTER_SIZES: [u64; 7] = [32_768, 16_384, 8192, 4096, 2048, 1024, 512];
-/// Clusters are larger than this only where the volume is too large for it.
+/// Largest cluster size that is used unless the volume is too large for it.
 const COMMON_CLUSTER: u64 = 4096;
-/// Copies of the FAT.
+/// Number of copies of the FAT.
 pub(super) const FATS: u64 = 2;
-/// Slots in the root directory of FAT12 and FAT16, if that is enough.
+/// Minimum number of slots in the root directory of FAT12 and FAT16.
 pub(super) const ROOT_ENTRIES: u64 = 512;
-/// The most that the 16 bits of `BPB_RootEntCnt` hold in whole units.
+/// Maximum number of slots, in whole units, that fits in the 16 bits of `BPB_RootEntCnt`.
 pub(super) const ROOT_ENTRIES_MAX: u64 = 65_408;
 
 impl Variant {
-    /// Cluster counts that every reader takes for this variant: the variant is told by the count
-    /// alone, but readers differ by up to 16 in where the boundaries are.
+    /// Returns the cluster counts that every reader takes for this variant. Readers detect the
+    /// variant by the count alone, but differ by up to 16 in the boundaries.
     pub(super) fn cluster_counts(self) -> RangeInclusive<u64> {
         match self {
             Self::Fat12 => 1..=4084 - 16,
@@ -35,7 +35,7 @@ impl Variant {
         }
     }
 
-    /// The bits of a FAT entry.
+    /// Returns the number of bits of a FAT entry.
     fn entry_bits(self) -> u64 {
         match self {
             Self::Fat12 => 12,
@@ -44,21 +44,21 @@ impl Variant {
         }
     }
 
-    /// Bytes that so many FAT entries take, from the first on.
+    /// Returns the size of the first `entries` FAT entries, in bytes.
     pub(super) fn fat_bytes(self, entries: u64) -> u64 {
         (entries * self.entry_bits()).div_ceil(8)
     }
 }
 
-/// What is decided before the size is.
+/// The parameters of a volume that do not depend on its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GeometryParams {
     pub variant: Variant,
-    /// In bytes.
+    /// Sector size in bytes.
     pub sector_size: u64,
-    /// In bytes; not less than a sector.
+    /// Cluster size in bytes; at least the sector size.
     pub cluster_size: u64,
-    /// Slots of the root directory: a multiple of [`UNIT`] bytes. Not for FAT32.
+    /// Slots of the root directory: a multiple of [`UNIT`] bytes. Unused for FAT32.
     pub root_entries: u64,
 }
 
@@ -92,20 +92,21 @@ impl GeometryParams {
         round_up(self.variant.fat_bytes(u64::from(FIRST_CLUSTER) + clusters), UNIT)
     }
 
-    /// The start of the data area must be a multiple of this.
+    /// Returns the alignment of the start of the data area.
     fn alignment(&self) -> u64 {
         self.cluster_size.max(UNIT)
     }
 
-    /// The earliest start of a data area of so many clusters.
+    /// Returns the earliest start of a data area of `clusters` clusters.
     fn data(&self, clusters: u64) -> u64 {
         round_up(self.reserved() + FATS * self.fat(clusters) + self.root(), self.alignment())
     }
 
-    /// The volume of a size, whatever its number of clusters.
+    /// Returns the volume of a size, for any resulting number of clusters.
     ///
-    /// A reader finds that number by what lies between the start of the data area and the end of
-    /// the volume, so the start is the first whose FATs are large enough for what comes after it.
+    /// A reader computes that number from the space between the start of the data area and the end
+    /// of the volume, so the start is the first one whose FATs are large enough for the clusters
+    /// after it.
     fn unbounded(&self, size: u64) -> Geometry {
         let all = size / self.cluster_size;
         let clusters = |data| all.saturating_sub(data / self.cluster_size);
@@ -125,49 +126,49 @@ impl GeometryParams {
         Geometry { shape: *self, size, reserved: data - FATS * fat - root, fat, root, clusters }
     }
 
-    /// The smallest size with at least so many clusters.
+    /// Returns the smallest size with at least `clusters` clusters.
     pub(super) fn smallest_with(&self, clusters: u64) -> u64 {
         let mut size = round_up(self.data(clusters) + clusters * self.cluster_size, UNIT);
-        // Clusters below a unit: what rounding adds may be the clusters that need more FAT.
+        // With clusters smaller than a unit, rounding up may add clusters that need a larger FAT.
         while self.unbounded(size).clusters < clusters {
             size += UNIT;
         }
         size
     }
 
-    /// The smallest and the largest size at which readers take the volume for its variant, and at
-    /// which clusters of this size are reasonable; empty if there is none.
+    /// Returns the range of sizes at which readers detect the variant and at which clusters of this
+    /// size are reasonable; empty if there are no such sizes.
     pub(super) fn sizes(&self) -> RangeInclusive<u64> {
         let counts = self.variant.cluster_counts();
         let sectors = u64::from(u32::MAX) * self.sector_size / UNIT * UNIT;
         let largest = |shape: &Self| (shape.smallest_with(counts.end() + 1) - UNIT).min(sectors);
         let reasonable = match self.variant {
             _ if self.cluster_size <= COMMON_CLUSTER => 0,
-            // As Microsoft's table has it: 8 KiB beyond 8 GiB and so on.
+            // As in Microsoft's table: 8 KiB beyond 8 GiB, and so on.
             Variant::Fat32 => (self.cluster_size << 20) + UNIT,
             _ => largest(&Self { cluster_size: self.cluster_size / 2, ..*self }) + UNIT,
         };
         self.smallest_with(*counts.start()).max(reasonable)..=largest(self)
     }
 
-    /// The volume of a size, if it is one of [`Self::sizes`].
+    /// Returns the volume of a size, if it is one of [`Self::sizes`].
     pub(super) fn at(&self, size: u64) -> Option<Geometry> {
         self.sizes().contains(&size).then(|| self.unbounded(size))
     }
 }
 
 impl Geometry {
-    /// Where the FAT with a number starts.
+    /// Returns the start of the FAT with index `number`.
     pub(super) fn fat_offset(&self, number: u64) -> u64 {
         self.reserved + number * self.fat
     }
 
-    /// Where the root directory of FAT12 and FAT16 starts, and for FAT32 the data area.
+    /// Returns the start of the root directory of FAT12 and FAT16, or of the data area of FAT32.
     pub(super) fn root_offset(&self) -> u64 {
         self.fat_offset(FATS)
     }
 
-    /// Where a cluster starts.
+    /// Returns the start of a cluster.
     pub(super) fn cluster_offset(&self, cluster: u32) -> u64 {
         let data = self.root_offset() + self.root;
         data + u64::from(cluster - FIRST_CLUSTER) * self.shape.cluster_size
@@ -193,7 +194,7 @@ mod tests {
         })
     }
 
-    /// What the specification says about any volume, computed as a reader does.
+    /// Checks the specification's requirements on any volume, computed as a reader does.
     fn check(geometry: &Geometry) {
         let Geometry { shape, size, .. } = geometry;
         for part in [geometry.reserved, geometry.fat, geometry.root, *size] {
@@ -256,7 +257,7 @@ mod tests {
             assert_eq!(shape.at(sizes.start() - UNIT), None);
             assert_eq!(shape.at(sizes.end() + UNIT), None);
         }
-        // Microsoft's and dosfstools' boundaries, 16 away on either side.
+        // Microsoft's and dosfstools' boundaries, with a margin of 16 on either side.
         for (variant, clusters, fine) in [
             (Fat12, 4068, true),
             (Fat12, 4069, false),
@@ -287,8 +288,8 @@ mod tests {
         assert_eq!(least(Fat32, 4096), 65_541 * 4096 + 2 * 266_240 + 131_072);
         assert!(least(Fat32, 512) <= 33 * MIB);
         assert!(least(Fat32, 4096) <= 260 * MIB);
-        // 2 TiB less a unit is the last size of 512-byte sectors; of 4 KiB sectors 16 TiB would
-        // be, but for the clusters: 2^28 of 32 KiB.
+        // 2 TiB minus a unit is the last size with 512-byte sectors. With 4 KiB sectors it would be
+        // 16 TiB, were it not limited by the number of clusters: 2^28 of 32 KiB.
         assert_eq!(*shape(Fat32, 512, 32_768).sizes().end(), (2 << 40) - UNIT);
         assert_eq!(shape(Fat32, 4096, 32_768).sizes().end() >> 40, 8);
         for (variant, cluster, size, fine) in [

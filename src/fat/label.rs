@@ -1,8 +1,8 @@
-//! The label of a volume.
+//! Volume labels.
 
 use crate::error::{Error, Result};
 
-/// The bytes of a label, in upper case and padded.
+/// Encodes a label in upper case, padded with spaces.
 pub(super) fn encode(label: &str) -> Result<[u8; 11]> {
     let fail = |rule: String| {
         let remedy = "give 1 to 11 ASCII letters, digits, spaces or one of $%'-_@~`!(){}^#&";

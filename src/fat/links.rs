@@ -1,4 +1,5 @@
-//! Symlinks that nothing is lost without, since their targets are on the volume too.
+//! Omission of nodes that FAT can't store, in particular of symlinks whose targets are on the
+//! volume too, so that nothing is lost.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use crate::name::Escaped;
 use crate::report::Warning;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Which nodes are left out that FAT can't hold. All others are refused when the volume is planned.
+/// Selects the unsupported nodes to omit. All others cause an error when the volume is planned.
 pub(crate) struct LeaveOut<'a> {
     /// Returns where the absolute target of a symlink is in the tree; `None` for elsewhere.
     pub(crate) locate: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
@@ -16,8 +17,8 @@ pub(crate) struct LeaveOut<'a> {
 }
 
 impl LeaveOut<'_> {
-    /// Returns the tree without such nodes below the directory that becomes a volume, with a warning
-    /// for each.
+    /// Returns the tree without such nodes below the directory `volume`, which becomes a volume,
+    /// and a warning for each.
     pub(crate) fn apply(&self, tree: Tree, volume: InodeId) -> Result<(Tree, Vec<Warning>)> {
         let (mut names, mut warnings) = (BTreeSet::new(), Vec::new());
         let within = within(&tree, volume);
@@ -51,7 +52,7 @@ impl LeaveOut<'_> {
         Ok((tree, warnings))
     }
 
-    /// The file or directory that a symlink in a directory leads to, if that is in the tree.
+    /// Returns the file or directory that a symlink in `directory` leads to, if it is in the tree.
     fn target(&self, tree: &Tree, directory: InodeId, link: InodeId) -> Option<InodeId> {
         let target = tree.target(link);
         let path = match target.strip_prefix(b"/") {
@@ -66,7 +67,7 @@ impl LeaveOut<'_> {
     }
 }
 
-/// Whether a path leads nowhere above where it begins.
+/// Returns whether no prefix of a relative path leads above its starting point.
 fn stays_inside(path: &[u8]) -> bool {
     let mut depth = 0_u64;
     path.split(|&byte| byte == b'/').all(|name| {
@@ -80,7 +81,7 @@ fn stays_inside(path: &[u8]) -> bool {
     })
 }
 
-/// For each inode, whether it is a directory or in it.
+/// Returns for each inode whether it is `directory` or below it.
 fn within(tree: &Tree, directory: InodeId) -> Vec<bool> {
     let mut within = vec![false; tree.inodes().len()];
     for (id, _) in tree.iter() {

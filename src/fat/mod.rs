@@ -1,16 +1,17 @@
-//! FAT12, FAT16 and FAT32: from a tree to a whole volume, every cluster decided before a byte is
-//! written.
+//! FAT12, FAT16 and FAT32: plans a complete volume for a tree, with every cluster fixed before any
+//! byte is written.
 //!
-//! Volumes follow Microsoft's specification and what UEFI firmware, Linux, GRUB, U-Boot, mtools
-//! and dosfstools take of it. The same tree and options give the same bytes:
+//! Volumes follow Microsoft's specification, to the extent that UEFI firmware, Linux, GRUB, U-Boot,
+//! mtools and dosfstools support it. The same tree and options give the same bytes:
 //!
-//! - Entries stand in the order of the tree, which is that of the bytes of their names; short names
-//!   are numbered in that order. A name that is short already but for its case has no long one if
-//!   the flags of Windows NT can tell the case.
-//! - Chains are contiguous, in pre-order; a hard-linked file is there once for each name.
-//! - Times are those of the tree in UTC: modification to 2 s, creation to 10 ms, access to a day.
-//!   `.` has the time of its directory and `..` that of the one above.
-//! - The boot sector and FSInfo are exact: no sector of the volume is left out, no count is a hint.
+//! - Entries are in tree order, which sorts by the bytes of their names; short names are numbered
+//!   in that order. A name that is a valid short name except for its case has no long name if the
+//!   flags of Windows NT can represent the case.
+//! - Chains are contiguous, in pre-order. A hard-linked file is stored once for each name.
+//! - Times are those of the tree, in UTC: modification to 2 s, creation to 10 ms, access to a day.
+//!   `.` has the time of its directory, and `..` that of the parent.
+//! - The boot sector and FSInfo are exact: they cover all sectors of the volume, and all counts are
+//!   correct.
 
 mod boot;
 mod directory_plan;
@@ -44,11 +45,11 @@ use crate::tree::Tree;
 /// The width of the entries of the file allocation table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
-    /// 12 bits: 1 to 4068 clusters here.
+    /// 12 bits; created with 1 to 4068 clusters.
     Fat12,
-    /// 16 bits: 4101 to 65,508 clusters here.
+    /// 16 bits; created with 4101 to 65,508 clusters.
     Fat16,
-    /// 32 bits, 28 of them used: at least 65,541 clusters here.
+    /// 32 bits, of which 28 are used; created with at least 65,541 clusters.
     Fat32,
 }
 
@@ -62,44 +63,44 @@ impl fmt::Display for Variant {
     }
 }
 
-/// The parameter that errors name for [`Options::size`].
+/// Name of the parameter [`Options::size`] in errors.
 pub(crate) const SIZE: &str = "FAT size";
 
-/// How to make a FAT file system.
+/// Options of a FAT file system.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The size in bytes, a multiple of 4096; `None` for the smallest that holds the tree.
+    /// Size in bytes, a multiple of 4096; `None` for the smallest that holds the tree.
     pub size: Option<u64>,
-    /// 512, 1024, 2048 or 4096 bytes: the logical sector of the disk.
+    /// Logical sector size of the disk: 512, 1024, 2048 or 4096 bytes.
     pub sector_size: u32,
-    /// The start of the volume on its disk in sectors; 0 for a volume without a disk.
+    /// Start of the volume on its disk, in sectors; 0 for a volume without a disk.
     pub hidden_sectors: u32,
-    /// The volume id.
+    /// Volume id.
     pub volume_id: u32,
-    /// The label: 1 to 11 ASCII characters, stored in upper case.
+    /// Label: 1 to 11 ASCII characters, stored in upper case.
     pub label: Option<String>,
-    /// The time of the label.
+    /// Timestamp of the label.
     pub epoch: Timestamp,
-    /// The variant; `None` for FAT32 if the volume is large enough for it, else FAT16, else FAT12.
+    /// Variant; `None` for FAT32 if the volume is large enough for it, else FAT16, else FAT12.
     pub variant: Option<Variant>,
 }
 
-/// A FAT file system that is planned.
+/// A planned FAT file system.
 #[derive(Debug)]
 pub struct Plan {
-    /// What byte goes where.
+    /// The layout of the image.
     pub layout: Layout,
-    /// The variant that it is.
+    /// The variant of the file system.
     pub variant: Variant,
-    /// What was not taken over from the tree as it is.
+    /// Properties of the tree that could not be stored as they are.
     pub warnings: Vec<Warning>,
 }
 
-/// Plans a FAT file system that holds a tree.
+/// Plans a FAT file system that contains a tree.
 ///
 /// # Errors
-/// [`Error::Unrepresentable`] names the first path that FAT can't hold, [`Error::TooSmall`] the
-/// shortfall in clusters and bytes, [`Error::Parameter`] an option out of range.
+/// [`Error::Unrepresentable`] with the first path that FAT can't store, [`Error::TooSmall`] with
+/// the shortfall in clusters and bytes, [`Error::Parameter`] for an option that is out of range.
 pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     if options.epoch.nanoseconds >= 1_000_000_000 {
         return Err(Error::parameter(
@@ -136,11 +137,13 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     Ok(Plan { layout, variant: geometry.shape.variant, warnings })
 }
 
-/// The smallest size in bytes that [`plan`] takes for a tree, whatever size the options say; every
-/// larger multiple of 4096 bytes of the same variant is taken too.
+/// Returns the smallest size in bytes that [`plan`] accepts for a tree.
+///
+/// [`Options::size`] is ignored. Every larger multiple of 4096 bytes of the same variant is
+/// accepted too.
 ///
 /// # Errors
-/// Those of [`plan`], and [`Error::Unrepresentable`] if no size would do.
+/// The errors of [`plan`], and [`Error::Unrepresentable`] if no size is large enough.
 pub fn minimal_size(tree: &Tree, options: &Options) -> Result<u64> {
     let sector_size = sector_size(options)?;
     let label = options.label.as_deref().map(label::encode).transpose()?;

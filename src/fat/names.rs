@@ -1,8 +1,8 @@
-//! Names: which ones FAT can hold, their short forms, and the slots of their long forms.
+//! Names: validation, short names, and the slots of long names.
 //!
-//! A name is checked for what Windows, UEFI and Linux agree on, so that a volume reads the same
-//! everywhere. Short names depend on nothing but the byte-sorted names of one directory, and on no
-//! table of Unicode: a later version of it can't change an image.
+//! A name must be valid on Windows, UEFI and Linux alike, so that a volume reads the same
+//! everywhere. Short names depend only on the byte-sorted names of one directory and not on any
+//! Unicode table, so a later version of Unicode can't change an image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,17 @@ use super::spec::{
     ATTR_LONG_NAME, LAST_LONG_ENTRY, LONG_UNITS, LongSlot, NT_LOWER_BASE, NT_LOWER_EXT,
 };
 
-/// The longest name, in UTF-16 units.
+/// Length of the longest name, in UTF-16 code units.
 const UNITS_MAX: usize = 255;
 
-/// Why FAT can't hold a name, and what to do.
+/// The reason why FAT can't store a name, and the remedy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NameError {
     pub rule: String,
     pub remedy: &'static str,
 }
 
-/// Takes a name that FAT can hold.
+/// Checks that FAT can store a name, and returns it as text.
 pub(super) fn check(name: &[u8]) -> Result<&str, NameError> {
     const RENAME: &str = "rename it";
     let fault = |rule: String| Err(NameError { rule, remedy: RENAME });
@@ -33,7 +33,7 @@ pub(super) fn check(name: &[u8]) -> Result<&str, NameError> {
             remedy: "rename it to UTF-8 (convmv does that)",
         });
     };
-    // U+FFFF fills the last slot of a long name, and some readers end the name at it.
+    // U+FFFF pads the last slot of a long name, and some readers end the name there.
     let illegal = |c: &char| c.is_ascii_control() || "\"*/:<>?\\|\u{ffff}".contains(*c);
     if let Some(c) = text.chars().find(illegal) {
         return fault(format!("the name has {c:?} in it, which FAT does not allow"));
@@ -51,8 +51,10 @@ pub(super) fn check(name: &[u8]) -> Result<&str, NameError> {
     Ok(text)
 }
 
-/// CON, PRN, AUX, NUL, COM0 to COM9 and LPT0 to LPT9 (Windows takes superscript 1 to 3 for digits
-/// too) are devices in every directory, with any extension.
+/// Returns whether a name is reserved for a device.
+///
+/// CON, PRN, AUX, NUL, COM0 to COM9 and LPT0 to LPT9 are devices in every directory, with any
+/// extension. Windows accepts superscript 1 to 3 as digits too.
 fn is_device(name: &str) -> bool {
     let base = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
     if ["CON", "PRN", "AUX", "NUL"].iter().any(|device| base.eq_ignore_ascii_case(device)) {
@@ -64,12 +66,12 @@ fn is_device(name: &str) -> bool {
         && ["COM", "LPT"].iter().any(|device| port.eq_ignore_ascii_case(device))
 }
 
-/// What two names of one directory must not share: the name under simple case folding, each
-/// character for itself.
+/// Returns the key that must be unique in a directory: the name under simple case folding, one
+/// character at a time.
 ///
-/// Systems differ in how they fold, so this folds as much as any of them: upper case first, then
-/// lower case, wherever the result is one character. It only ever refuses; no byte of an image
-/// depends on it.
+/// Systems differ in how they fold case, so this folds as much as any of them: to upper case and
+/// then to lower case, wherever the result is one character. The key only serves to reject names;
+/// no byte of an image depends on it.
 pub(super) fn fold(name: &str) -> String {
     fn single(mut mapped: impl Iterator<Item = char>, or: char) -> char {
         match (mapped.next(), mapped.next()) {
@@ -81,31 +83,31 @@ pub(super) fn fold(name: &str) -> String {
     name.chars().map(|c| lower(single(c.to_uppercase(), c))).collect()
 }
 
-/// How a name stands in a directory.
+/// The on-disk form of a name in its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShortName {
     /// `DIR_Name`.
     pub bytes: [u8; 11],
     /// `DIR_NTRes`.
     pub case: u8,
-    /// Whether slots with the long name come before it.
+    /// Whether slots with the long name precede the short one.
     pub long: bool,
 }
 
 impl ShortName {
-    /// How many slots the name takes.
+    /// Returns the number of slots of the name.
     pub(super) fn entry_count(&self, name: &str) -> usize {
         let units = if self.long { name.encode_utf16().count() } else { 0 };
         units.div_ceil(LONG_UNITS) + 1
     }
 
-    /// The checksum that ties the slots of a long name to the short one.
+    /// Returns the checksum that links the slots of a long name to the short name.
     fn checksum(&self) -> u8 {
         self.bytes.iter().fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte))
     }
 }
 
-/// A character that a short name can have.
+/// Returns whether a character is allowed in a short name.
 fn is_short(c: char) -> bool {
     c.is_ascii_alphanumeric() || "$%'-_@~`!(){}^#&".contains(c)
 }
@@ -117,8 +119,8 @@ fn padded(base: &str, extension: &str) -> [u8; 11] {
     bytes
 }
 
-/// The short form of a name that is one already, but for its case. If the base and the extension
-/// are each in one case, flags keep it; otherwise a long name does.
+/// Returns the short form of a name that is a valid short name except for its case. If base and
+/// extension are each in a single case, flags preserve the case; otherwise, a long name does.
 fn literal(name: &str) -> Option<ShortName> {
     let (base, extension) = match name.split_once('.') {
         Some((_, "")) => return None,
@@ -140,7 +142,7 @@ fn literal(name: &str) -> Option<ShortName> {
     })
 }
 
-/// What a short name is made of: up to 6 characters before the tail, up to 3 after the dot.
+/// Returns the stem of a short name: up to 6 characters before the tail, up to 3 after the dot.
 fn stem(name: &str) -> (String, String) {
     let convert = |part: &str, max| -> String {
         let kept = part.chars().filter(|c| !matches!(c, ' ' | '.')).take(max);
@@ -151,12 +153,12 @@ fn stem(name: &str) -> (String, String) {
     (convert(base, 6), convert(extension, 3))
 }
 
-/// The short names of the names of one directory. `names` are distinct under [`fold`] and in the
-/// order that decides which of them gets the lower number.
+/// Returns the short names for the names of one directory. `names` must be distinct under [`fold`],
+/// and are numbered in the given order.
 pub(super) fn short_names(names: &[&str]) -> Vec<ShortName> {
     let literals: Vec<_> = names.iter().map(|name| literal(name)).collect();
     let mut taken: BTreeSet<[u8; 11]> = literals.iter().flatten().map(|name| name.bytes).collect();
-    // The next number of each stem, so that a thousand names alike don't each count from 1.
+    // The next number of each stem, so that a thousand similar names don't each count from 1.
     let mut next: BTreeMap<(String, String), u32> = BTreeMap::new();
     let mut generate = |name: &str| {
         let (base, extension) = stem(name);
@@ -175,13 +177,13 @@ pub(super) fn short_names(names: &[&str]) -> Vec<ShortName> {
     pairs.map(|(name, literal)| literal.unwrap_or_else(|| generate(name))).collect()
 }
 
-/// Appends the slots of the long name, its end first.
+/// Appends the slots of the long name, last slot first.
 pub(super) fn encode_long(name: &str, short: &ShortName, out: &mut Vec<u8>) {
     let units: Vec<u16> = name.encode_utf16().collect();
     let count = units.len().div_ceil(LONG_UNITS);
     for (at, part) in units.chunks(LONG_UNITS).enumerate().rev() {
         let ordinal = u8::try_from(at + 1).expect("a name has at most 20 slots");
-        // A NUL ends a name that does not fill its slots; what is after that is all ones.
+        // A NUL terminates a name that does not fill its slots; the units after it are all ones.
         let unit = |at: usize| {
             let filler = if at == part.len() { 0 } else { 0xffff };
             U16::new(part.get(at).copied().unwrap_or(filler))
@@ -324,7 +326,7 @@ mod tests {
             short(&["LONGNA~2", "longname1", "longname2", "longname3", "longna~3"]),
             ["LONGNA~2   ", "LONGNA~1   ", "LONGNA~4   ", "LONGNA~5   ", "LONGNA~3   "],
         );
-        // Beyond 9 and 99 the stem gives way, also to the stem of other names.
+        // Beyond 9 and 99, the stem is shortened, possibly to the stem of other names.
         let names: Vec<_> = (0..1200).map(|n| format!("common name {n:04}")).collect();
         let mut names: Vec<_> = names.iter().map(String::as_str).collect();
         names.push("commox name");

@@ -1,4 +1,4 @@
-//! Puts a tree on a volume: every chain is contiguous, in pre-order of the tree.
+//! Placement of a tree on a volume: every chain is contiguous, in pre-order of the tree.
 
 use std::sync::Arc;
 
@@ -15,21 +15,21 @@ use crate::layout::Layout;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// The volume label's slot in the root directory.
+/// The slot of the volume label in the root directory.
 #[derive(Debug)]
 pub(super) struct Label {
     pub bytes: [u8; 11],
     pub time: Timestamp,
 }
 
-/// Hands out clusters, one chain after the other.
+/// Allocates clusters, one chain after the other.
 struct Allocator {
     next: u32,
     ends: Vec<u32>,
 }
 
 impl Allocator {
-    /// The first cluster of a new chain; 0, as FAT has it, for an empty one.
+    /// Allocates a chain and returns its first cluster; 0, as required by FAT, for an empty chain.
     fn chain(&mut self, clusters: u64) -> u32 {
         if clusters == 0 {
             return 0;
@@ -41,15 +41,16 @@ impl Allocator {
     }
 }
 
-/// Where everything lies.
+/// Locations of everything on a volume.
 #[derive(Debug)]
 pub(super) struct Placement<'a> {
     tree: &'a Tree,
     directory_plan: &'a DirectoryPlan,
     geometry: &'a Geometry,
-    /// The first cluster of what each name in the listing stands for.
+    /// First cluster of each name in the directory plan.
     names: Vec<u32>,
-    /// The first cluster of each directory in the listing; 0 for the root, as others point to it.
+    /// First cluster of each directory in the directory plan; 0 for the root, as in references to
+    /// it.
     directories: Vec<u32>,
     /// How many clusters are in use.
     pub used: u64,
@@ -102,11 +103,11 @@ impl<'a> Placement<'a> {
         }
     }
 
-    /// Adds directories and files to a layout. `number` is that of the tree in it.
+    /// Adds directories and files to a layout, in which the tree has index `number`.
     pub(super) fn place_tree(&self, layout: &mut Layout, number: u16, label: Option<&Label>) {
         for (position, directory) in self.directory_plan.directories.iter().enumerate() {
             let offset = match self.directories[position] {
-                // The root comes first, wherever that is.
+                // The root has its own location on FAT12 and FAT16, and the first cluster on FAT32.
                 0 => self.geometry.root_offset(),
                 cluster => self.geometry.cluster_offset(cluster),
             };
@@ -162,7 +163,7 @@ impl<'a> Placement<'a> {
     }
 }
 
-/// A slot with a short name, in plain terms.
+/// The fields of a slot with a short name.
 struct ShortEntry {
     name: [u8; 11],
     attr: u8,

@@ -1,28 +1,28 @@
-//! FAT on disk: the records and constants of Microsoft's "FAT: General Overview of On-Disk Format"
-//! (1.03) and of the UEFI specification, with the fields named as they are there.
+//! On-disk records and constants of FAT, from Microsoft's "FAT: General Overview of On-Disk Format"
+//! (1.03) and the UEFI specification, whose field names are used.
 #![expect(non_snake_case, reason = "fields are named as the specification names them")]
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The media byte of a fixed disk; also the low byte of the first FAT entry.
+/// Media byte of a fixed disk; also the low byte of the first FAT entry.
 pub(super) const MEDIA_FIXED: u8 = 0xf8;
 /// The last two bytes of the first 512 of a boot sector.
 pub(super) const BOOT_SIGNATURE: [u8; 2] = [0x55, 0xaa];
-/// Says that the volume id, label and type fields of the boot sector are there.
+/// Marks the volume id, label and type fields of the boot sector as present.
 pub(super) const EXTENDED_SIGNATURE: u8 = 0x29;
 /// `FSI_LeadSig`, `FSI_StrucSig` and `FSI_TrailSig`.
 pub(super) const FSINFO_SIGNATURES: [u32; 3] = [0x4161_5252, 0x6141_7272, 0xaa55_0000];
-/// In `FSI_Nxt_Free`: there is no hint.
+/// `FSI_Nxt_Free` without a hint.
 pub(super) const NO_HINT: u32 = 0xffff_ffff;
 
 /// The first cluster of the data area.
 pub(super) const FIRST_CLUSTER: u32 = 2;
-/// Length of a directory slot.
+/// Length of a directory slot, in bytes.
 pub(super) const SLOT: usize = 32;
-/// A directory has at most so many slots (2 MiB), because DOS counts them in 16 bits.
+/// Maximum number of slots of a directory (2 MiB), because DOS counts them in 16 bits.
 pub(super) const SLOTS_MAX: usize = 65_536;
-/// A file's length is 32 bits.
+/// Maximum size of a file, which is stored in 32 bits.
 pub(super) const FILE_MAX: u64 = 0xffff_ffff;
 
 pub(super) const ATTR_VOLUME_ID: u8 = 0x08;
@@ -33,12 +33,12 @@ pub(super) const ATTR_LONG_NAME: u8 = 0x0f;
 pub(super) const NT_LOWER_BASE: u8 = 0x08;
 /// `DIR_NTRes`: the extension is shown in lower case.
 pub(super) const NT_LOWER_EXT: u8 = 0x10;
-/// `LDIR_Ord` of the slot that holds the end of a long name.
+/// `LDIR_Ord`: the slot holds the end of a long name.
 pub(super) const LAST_LONG_ENTRY: u8 = 0x40;
-/// UTF-16 units in one slot of a long name.
+/// Number of UTF-16 code units in one slot of a long name.
 pub(super) const LONG_UNITS: usize = 13;
 
-/// The part of the boot sector that all variants have.
+/// The part of the boot sector that is common to all variants.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Bpb {
@@ -58,7 +58,7 @@ pub(super) struct Bpb {
     pub BPB_TotSec32: U32,
 }
 
-/// What FAT32 has after the common part.
+/// The fields of FAT32 after the common part.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Bpb32 {
@@ -71,7 +71,7 @@ pub(super) struct Bpb32 {
     pub BPB_Reserved: [u8; 12],
 }
 
-/// The end of the parameters; `BS_Reserved1` holds the dirty bits.
+/// The last parameters; `BS_Reserved1` holds the dirty bits.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Extension {
@@ -83,7 +83,7 @@ pub(super) struct Extension {
     pub BS_FilSysType: [u8; 8],
 }
 
-/// The boot sector of FAT12 and FAT16; on larger sectors zeros follow.
+/// The boot sector of FAT12 and FAT16; larger sectors are padded with zeros.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct BootSector16 {
@@ -93,7 +93,7 @@ pub(super) struct BootSector16 {
     pub BS_Sig: [u8; 2],
 }
 
-/// The boot sector of FAT32; on larger sectors zeros follow.
+/// The boot sector of FAT32; larger sectors are padded with zeros.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct BootSector32 {
@@ -104,7 +104,7 @@ pub(super) struct BootSector32 {
     pub BS_Sig: [u8; 2],
 }
 
-/// The FSInfo sector of FAT32; on larger sectors zeros follow.
+/// The FSInfo sector of FAT32; larger sectors are padded with zeros.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct FsInfo {

@@ -1,19 +1,19 @@
-//! The file allocation table, made when it is written: on a volume full of data it would be
+//! The file allocation table, rendered when it is written, because that of a full volume may have
 //! hundreds of megabytes.
 //!
-//! All chains are contiguous and follow each other, so their ends say all: an entry points to the
-//! next cluster, or ends a chain.
+//! All chains are contiguous and follow each other, so their ends determine the table: each entry
+//! either points to the next cluster or ends a chain.
 
 use super::Variant;
 use super::spec::{FIRST_CLUSTER, MEDIA_FIXED};
 use crate::error::Result;
 use crate::layout::Render;
 
-/// The used entries of a file allocation table; the rest are zeros.
+/// The used entries of a file allocation table; the others are zeros.
 #[derive(Debug)]
 pub(super) struct Table {
     variant: Variant,
-    /// The last cluster of each chain, ascending. The last one is the last in use.
+    /// Last cluster of each chain, in ascending order. The last of them is the last cluster in use.
     ends: Box<[u32]>,
 }
 
@@ -22,13 +22,13 @@ impl Table {
         Self { variant, ends: ends.into() }
     }
 
-    /// Bytes from the start of the table to its last entry in use.
+    /// Returns the length of the table up to its last entry in use, in bytes.
     pub(super) fn len(&self) -> u64 {
         let entries = self.ends.last().map_or(FIRST_CLUSTER, |last| last + 1);
         self.variant.fat_bytes(u64::from(entries))
     }
 
-    /// The mark of the end of a chain: all ones.
+    /// Returns the end-of-chain mark: all ones.
     fn end_mark(&self) -> u32 {
         match self.variant {
             Variant::Fat12 => 0xfff,
@@ -37,11 +37,11 @@ impl Table {
         }
     }
 
-    /// The entries from one on, without end.
+    /// Returns an infinite iterator over the entries from `from` on.
     fn entries(&self, from: u32) -> impl Iterator<Item = u32> {
         let mut ends = &self.ends[self.ends.partition_point(|&end| end < from)..];
         (from..).map(move |cluster| match ends.first() {
-            // The second entry has the marks of a clean volume: all ones too.
+            // The second entry contains the marks of a clean volume: all ones too.
             _ if cluster == 0 => (self.end_mark() & !0xff) | u32::from(MEDIA_FIXED),
             _ if cluster == 1 => self.end_mark(),
             Some(&end) if end == cluster => {
@@ -53,7 +53,7 @@ impl Table {
         })
     }
 
-    /// The table's bytes from that of an even entry on: `len` of them or a few more.
+    /// Encodes the entries from `from` on, which must be even, in at least `len` bytes.
     fn encode(&self, from: u32, len: usize) -> Vec<u8> {
         let entries = self.entries(from);
         match self.variant {
@@ -81,7 +81,7 @@ impl Table {
 
 impl Render for Table {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        // Two entries of FAT12 are three bytes; those of the others are whole.
+        // Two entries of FAT12 take three bytes; those of the other variants take whole bytes.
         let (pair, pair_bytes) = (2, self.variant.fat_bytes(2));
         let first = u32::try_from(offset / pair_bytes * pair).expect("entries have 28 bits");
         let skipped = usize::try_from(offset % pair_bytes).expect("a few bytes");

@@ -1,4 +1,4 @@
-//! Times as FAT stores them: 1980 to 2107 in steps of two seconds, always UTC.
+//! FAT timestamps: 1980 to 2107 in steps of two seconds, always in UTC.
 
 use crate::time::{Timestamp, civil};
 
@@ -7,23 +7,23 @@ const EARLIEST: Timestamp = Timestamp::from_seconds(315_532_800);
 /// 2107-12-31 23:59:58.
 const LATEST: Timestamp = Timestamp::from_seconds(4_354_819_198);
 
-/// A point in time in the fields of a directory slot.
+/// A timestamp as fields of a directory slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DosTime {
     /// Years since 1980 (7 bits), month (4), day (5).
     pub date: u16,
     /// Hours (5 bits), minutes (6), half seconds (5).
     pub time: u16,
-    /// What the half seconds lose, in units of 10 ms: 0 to 199.
+    /// Remainder of the half seconds, in units of 10 ms: 0 to 199.
     pub tenth: u8,
 }
 
-/// Whether FAT can store a time, give or take its resolution.
+/// Returns whether FAT can store a time, apart from its resolution.
 pub(super) fn representable(time: Timestamp) -> bool {
     (EARLIEST..=LATEST).contains(&time)
 }
 
-/// The fields of a time, or of the nearest that FAT can store.
+/// Encodes a time, or the nearest time that FAT can store.
 pub(super) fn encode(time: Timestamp) -> DosTime {
     let time = time.clamp(EARLIEST, LATEST);
     let field = |value: u64| u16::try_from(value).expect("a part of a time in range");
@@ -41,7 +41,7 @@ pub(super) fn encode(time: Timestamp) -> DosTime {
 mod tests {
     use super::*;
 
-    /// Seconds from `date -u -d ... +%s`.
+    /// The seconds are from `date -u -d ... +%s`.
     #[test]
     fn times_are_split() {
         let at = |seconds, nanoseconds| encode(Timestamp { seconds, nanoseconds });
@@ -60,7 +60,7 @@ mod tests {
             (4_107_542_400, 0, fields(2100, 3, 1, 0, 0, 0, 0)),
             (4_354_819_197, 500_000_000, fields(2107, 12, 31, 23, 59, 56, 150)),
             (4_354_819_198, 0, fields(2107, 12, 31, 23, 59, 58, 0)),
-            // Beyond the ends.
+            // Outside the range.
             (4_354_819_198, 1, fields(2107, 12, 31, 23, 59, 58, 0)),
             (4_354_819_200, 0, fields(2107, 12, 31, 23, 59, 58, 0)),
             (i64::MAX, 0, fields(2107, 12, 31, 23, 59, 58, 0)),

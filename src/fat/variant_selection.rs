@@ -1,7 +1,7 @@
-//! Which variant, cluster size and volume size to take for a tree.
+//! Selection of the variant, cluster size and volume size for a tree.
 //!
-//! The variant is FAT32 wherever it is valid, because UEFI asks for it on fixed disks; a FAT32
-//! with too few clusters, which some tools make, can't be read by firmware and is never made.
+//! FAT32 is used wherever it is valid, because UEFI requires it on fixed disks. Some tools create
+//! FAT32 with too few clusters, which firmware can't read; such a volume is never created here.
 //! Clusters are as large as is common and valid, and smaller if the tree fits only then.
 
 use super::directory_plan::DirectoryPlan;
@@ -14,20 +14,20 @@ use crate::error::{Error, Result};
 use crate::size::round_up;
 use crate::tree::{InodeId, Tree};
 
-/// What there is to choose from.
+/// The constraints of the selection.
 #[derive(Debug)]
 pub(super) struct VariantSelection<'a> {
     pub tree: &'a Tree,
     pub directory_plan: &'a DirectoryPlan,
-    /// In bytes.
+    /// Sector size in bytes.
     pub sector_size: u64,
-    /// The only variant to take; `None` for any.
+    /// The only variant to use; `None` for any.
     pub variant: Option<Variant>,
 }
 
 impl VariantSelection<'_> {
-    /// The shapes of a variant, those with the largest clusters first. There are none if the
-    /// variant can't hold the root directory.
+    /// Returns the possible parameters of a variant, in descending order of cluster size. There are
+    /// none if the variant can't hold the root directory.
     fn shapes(&self, variant: Variant) -> impl Iterator<Item = GeometryParams> {
         let slots = self.directory_plan.root().slots as u64;
         let root_entries = round_up(slots.max(ROOT_ENTRIES), UNIT / SLOT as u64);
@@ -42,7 +42,7 @@ impl VariantSelection<'_> {
         })
     }
 
-    /// How many clusters the tree takes.
+    /// Returns the number of clusters that the tree takes.
     fn need(&self, shape: &GeometryParams) -> u64 {
         let mut sizes = CLUSTER_SIZES.into_iter().zip(self.directory_plan.clusters);
         let (_, clusters) = sizes
@@ -54,7 +54,7 @@ impl VariantSelection<'_> {
         }
     }
 
-    /// The smallest and the largest valid size of a variant.
+    /// Returns the smallest and the largest valid size of a variant.
     fn limits(&self, variant: Variant) -> Option<(u64, u64)> {
         let sizes = || self.shapes(variant).map(|shape| shape.sizes()).filter(|s| !s.is_empty());
         let smallest = sizes().map(|sizes| *sizes.start()).min()?;
@@ -62,7 +62,8 @@ impl VariantSelection<'_> {
         Some((smallest, largest))
     }
 
-    /// The variant of a size, which may be too large for it; `None` for one that is too small.
+    /// Returns the variant for a size, which may be too large for it; `None` if the size is too
+    /// small.
     fn variant_at(&self, size: u64) -> Option<Variant> {
         self.variant.or_else(|| {
             let reaches = |&variant: &Variant| {
@@ -72,7 +73,7 @@ impl VariantSelection<'_> {
         })
     }
 
-    /// The smallest size from `least` on that holds the tree.
+    /// Returns the smallest size from `least` on that holds the tree.
     fn smallest(&self, least: u64) -> Option<u64> {
         let fit = |shape: GeometryParams| {
             let sizes = shape.sizes();
@@ -84,7 +85,7 @@ impl VariantSelection<'_> {
         variants.flat_map(|variant| self.shapes(variant)).filter_map(fit).min()
     }
 
-    /// The smallest size that holds the tree.
+    /// Returns the smallest size that holds the tree.
     pub(super) fn minimal(&self) -> Result<u64> {
         self.smallest(0).ok_or_else(|| {
             let variant = self.variant.unwrap_or(Variant::Fat32);
@@ -96,7 +97,7 @@ impl VariantSelection<'_> {
         })
     }
 
-    /// The volume of a size.
+    /// Returns the volume of a size.
     pub(super) fn at(&self, size: u64) -> Result<Geometry> {
         if !size.is_multiple_of(UNIT) {
             return Err(Error::parameter(
@@ -139,7 +140,7 @@ impl VariantSelection<'_> {
         Err(self.too_small(size, last))
     }
 
-    /// Says how much a size is too small; `volume` is the best volume that there is of it.
+    /// Returns the error for a size that is too small; `volume` is the best volume of that size.
     fn too_small(&self, size: u64, volume: Option<Geometry>) -> Error {
         let better = self.smallest(size);
         let rule = match volume {

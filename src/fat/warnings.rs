@@ -1,11 +1,11 @@
-//! What a tree loses on FAT and what else to know, as warnings: one of each kind.
+//! Warnings about everything that a tree loses on FAT, one of each kind.
 
 use super::spec::FILE_MAX;
 use super::time;
 use crate::report::Warning;
 use crate::tree::{Inode, InodeId, Kind, Tree};
 
-/// What to tell about a tree on a volume.
+/// Returns the warnings for a tree on a volume.
 pub(super) fn collect(tree: &Tree, cluster_size: u64) -> Vec<Warning> {
     let count = |lost: &dyn Fn(&Inode) -> bool| tree.inodes().iter().filter(|i| lost(i)).count();
     let mut warnings = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn collect(tree: &Tree, cluster_size: u64) -> Vec<Warning> {
     warn(root(), special, nodes, "a setuid, setgid or sticky bit");
     warn(root(), count(&|inode| !inode.flags.is_empty()), nodes, "file flags");
     warn(root(), count(&|inode| inode.xattrs != 0), nodes, "extended attributes");
-    // The root has no time of its own on FAT, whatever it is.
+    // The root has no timestamp on FAT, so its own does not matter.
     let below_root = tree.inodes().iter().skip(1);
     let times = below_root.filter(|inode| !time::representable(inode.mtime)).count();
     let what = "before 1980 or after 2107 and moved to the nearest that FAT can hold";
