@@ -1,4 +1,5 @@
-//! Where the parts of a GUID partition table are on a disk: pure arithmetic on block numbers.
+//! Locations of the parts of a GUID partition table on a disk, computed by pure arithmetic on block
+//! numbers.
 
 use std::ops::Range;
 
@@ -6,17 +7,17 @@ use super::spec::{ENTRIES, ENTRIES_MAX, ENTRY_SIZE};
 use crate::error::{Error, Result};
 use crate::size::MIB;
 
-/// Bytes in a logical block of a disk: a power of two from 512 to 4096.
+/// Size of a logical block of a disk, in bytes: a power of two from 512 to 4096.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SectorSize(u32);
 
 impl SectorSize {
-    /// What nearly every disk has.
+    /// 512 bytes, as on nearly every disk.
     pub const B512: Self = Self(512);
-    /// "4K native" disks.
+    /// 4096 bytes, as on "4K native" disks.
     pub const B4096: Self = Self(4096);
 
-    /// A sector size.
+    /// Creates a sector size.
     ///
     /// # Errors
     /// [`Error::Parameter`] for anything but 512, 1024, 2048 and 4096.
@@ -31,7 +32,7 @@ impl SectorSize {
         }
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn bytes(self) -> u32 {
         self.0
@@ -44,26 +45,26 @@ impl Default for SectorSize {
     }
 }
 
-/// The number of a sector.
+/// A logical block address: the number of a sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lba(pub u64);
 
 impl Lba {
-    /// The sector at an offset in bytes, or `None` if no sector starts there.
+    /// Returns the sector at an offset in bytes; `None` if no sector starts there.
     #[must_use]
     pub fn at(offset: u64, sector_size: SectorSize) -> Option<Self> {
         let size = u64::from(sector_size.bytes());
         offset.is_multiple_of(size).then_some(Self(offset / size))
     }
 
-    /// The offset in bytes.
+    /// Returns the offset in bytes.
     #[must_use]
     pub fn offset(self, sector_size: SectorSize) -> u64 {
         self.0 * u64::from(sector_size.bytes())
     }
 }
 
-/// A disk and the places of both tables on it.
+/// A disk and the locations of both tables on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     sector_size: SectorSize,
@@ -74,20 +75,21 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// A disk of `size` bytes, all of which partitions may use but for the tables.
+    /// Creates the geometry of a disk of `size` bytes. Partitions may use everything but the
+    /// tables.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the size is no multiple of the sector size, or leaves no sector
+    /// [`Error::Parameter`] if the size is not a multiple of the sector size, or leaves no sector
     /// between the tables.
     pub fn new(size: u64, sector_size: SectorSize) -> Result<Self> {
         Self::with_entries(size, sector_size, ENTRIES)
     }
 
-    /// A disk as systemd-repart makes it: partitions start at 1 MiB, save where that would be
-    /// a quarter of the disk or more.
+    /// Creates the geometry of a disk as systemd-repart does: partitions start at 1 MiB, unless
+    /// that is a quarter of the disk or more.
     ///
     /// # Errors
-    /// Those of [`Geometry::new`].
+    /// The errors of [`Geometry::new`].
     pub fn aligned(size: u64, sector_size: SectorSize) -> Result<Self> {
         let geometry = Self::new(size, sector_size)?;
         if size <= 4 * MIB {
@@ -97,10 +99,10 @@ impl Geometry {
         Ok(Self { first_usable, ..geometry })
     }
 
-    /// A disk of `size` bytes whose tables have so many entries.
+    /// Creates the geometry of a disk of `size` bytes whose tables have `entries` entries.
     ///
     /// # Errors
-    /// Those of [`Geometry::new`], and [`Error::Parameter`] if there are no entries or more than
+    /// The errors of [`Geometry::new`], and [`Error::Parameter`] if `entries` is 0 or more than
     /// [`ENTRIES_MAX`].
     pub fn with_entries(size: u64, sector_size: SectorSize, entries: u32) -> Result<Self> {
         let sector = u64::from(sector_size.bytes());
@@ -134,10 +136,10 @@ impl Geometry {
         Ok(Self { sector_size, sectors, entries, first_usable, last_usable })
     }
 
-    /// The same disk, but partitions may only use the sectors from `first` to `last`.
+    /// Restricts partitions to the sectors from `first` to `last`.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is none, or one is used by a table.
+    /// [`Error::Parameter`] if the range is empty or overlaps a table.
     pub fn with_usable(self, first: Lba, last: Lba) -> Result<Self> {
         let least = Lba(2 + self.entry_sectors());
         let most = Lba(self.backup_entries().0 - 1);
@@ -151,80 +153,81 @@ impl Geometry {
         Ok(Self { first_usable: first, last_usable: last, ..self })
     }
 
-    /// The size of the disk in bytes.
+    /// Returns the size of the disk in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.sectors * u64::from(self.sector_size.bytes())
     }
 
-    /// Bytes in a sector.
+    /// Returns the sector size.
     #[must_use]
     pub fn sector_size(&self) -> SectorSize {
         self.sector_size
     }
 
-    /// The most partitions that a table holds.
+    /// Returns the maximum number of partitions in a table.
     #[must_use]
     pub fn entries(&self) -> u32 {
         self.entries
     }
 
-    /// The bytes that partitions may use.
+    /// Returns the range of the disk that partitions may use, in bytes.
     #[must_use]
     pub fn usable(&self) -> Range<u64> {
         let end = Lba(self.last_usable.0 + 1);
         self.first_usable.offset(self.sector_size)..end.offset(self.sector_size)
     }
 
-    /// Bytes before the first partition at the least: the protective MBR and the primary table.
+    /// Returns the minimum offset of the first partition, after the protective MBR and the primary
+    /// table, in bytes.
     #[must_use]
     pub fn head(sector_size: SectorSize) -> u64 {
         Lba(2 + entry_sectors(ENTRIES, sector_size)).offset(sector_size)
     }
 
-    /// Bytes after the last partition at the least: the backup table.
+    /// Returns the minimum space after the last partition, for the backup table, in bytes.
     #[must_use]
     pub fn tail(sector_size: SectorSize) -> u64 {
         Lba(entry_sectors(ENTRIES, sector_size) + 1).offset(sector_size)
     }
 
-    /// Sectors that the entries of one table take.
+    /// Returns the number of sectors of the entries of one table.
     #[must_use]
     pub fn entry_sectors(&self) -> u64 {
         entry_sectors(self.entries, self.sector_size)
     }
 
-    /// The primary header.
+    /// Returns the sector of the primary header.
     #[must_use]
     pub fn primary_header(&self) -> Lba {
         Lba(1)
     }
 
-    /// The first sector of the primary entries.
+    /// Returns the first sector of the primary entries.
     #[must_use]
     pub fn primary_entries(&self) -> Lba {
         Lba(2)
     }
 
-    /// The first sector that a partition may use.
+    /// Returns the first sector that a partition may use.
     #[must_use]
     pub fn first_usable(&self) -> Lba {
         self.first_usable
     }
 
-    /// The last sector that a partition may use.
+    /// Returns the last sector that a partition may use.
     #[must_use]
     pub fn last_usable(&self) -> Lba {
         self.last_usable
     }
 
-    /// The first sector of the backup entries.
+    /// Returns the first sector of the backup entries.
     #[must_use]
     pub fn backup_entries(&self) -> Lba {
         Lba(self.backup_header().0 - self.entry_sectors())
     }
 
-    /// The backup header: the last sector of the disk.
+    /// Returns the sector of the backup header: the last of the disk.
     #[must_use]
     pub fn backup_header(&self) -> Lba {
         Lba(self.sectors - 1)
@@ -270,7 +273,7 @@ mod tests {
         }
     }
 
-    /// As read off headers that systemd-repart 262.1 wrote.
+    /// Read from headers that systemd-repart 262.1 wrote.
     #[test]
     fn small_disks_start_right_behind_the_table() {
         for (sector_size, size, first, last) in [
@@ -286,7 +289,7 @@ mod tests {
         }
     }
 
-    /// As sfdisk makes tables of other lengths on 64 MiB.
+    /// As sfdisk creates tables of other lengths on 64 MiB.
     #[test]
     fn tables_have_their_own_length() {
         for (entries, last, backup) in

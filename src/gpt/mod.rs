@@ -1,7 +1,7 @@
 //! The GUID partition table: protective MBR, primary and backup table (UEFI 2.10, chapter 5).
 //!
-//! [`plan`] makes a layout of the whole disk with nothing but the tables in it; partitions are
-//! placed into that layout by their owner. [`read()`] tells what table an image has.
+//! [`plan`] creates the layout of a whole disk that contains only the tables. The caller adds the
+//! partitions to the layout. [`read()`] reads the table of an image.
 
 mod geometry;
 pub mod read;

@@ -1,7 +1,8 @@
-//! Reads what partition table an image has.
+//! Reads the partition table of an image.
 //!
-//! What counts as a table is what libfdisk takes for one, so that nothing is overwritten that it
-//! would refuse to touch. A GPT without a protective MBR is none to it; here it is a damaged one.
+//! A table is recognized as by libfdisk, so that nothing is overwritten that libfdisk would refuse
+//! to modify. The exception is a GPT without a protective MBR: libfdisk ignores it, but here it is
+//! a damaged table.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -19,35 +20,36 @@ use super::{Attributes, Geometry, Lba, Partition, SectorSize, Table};
 use crate::error::{Error, Result};
 use crate::report::Warning;
 
-/// What partition table an image has.
+/// The partition table of an image.
 #[derive(Debug)]
 pub enum TableState {
-    /// None. There may be a file system.
+    /// No partition table. There may be a file system.
     None,
-    /// One that is no GPT; its name.
+    /// A table that is not a GPT, with its name.
     Other(&'static str),
-    /// A GPT that can't be used; what is wrong with it.
+    /// A GPT that can't be used, with the reason.
     Damaged(Error),
-    /// A GPT that is whole, with partitions that can't be; what is wrong with them.
+    /// An intact GPT whose partitions are invalid, with the reason.
     Contradictory(Error),
-    /// A GPT.
+    /// A valid GPT.
     Gpt(Box<ReadGpt>),
 }
 
-/// A GPT that was read.
+/// A GPT that was read from an image.
 #[derive(Debug)]
 pub struct ReadGpt {
-    /// The table, for a disk as large as the image is now.
+    /// The table, for a disk of the current size of the image.
     pub table: Table,
-    /// The header and entries at the end of the disk as it was, if the image has grown since; in
-    /// bytes.
+    /// If the image has grown, the range of the backup entries and header at the previous end of
+    /// the disk, in bytes.
     pub old_backup: Option<std::ops::Range<u64>>,
-    /// What was wrong with one of both tables.
+    /// The problem with one of the two tables, if any.
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the partition table of an image of `size` bytes. Without a sector size, the first is taken
-/// of 512, 4096, 1024 and 2048 with which there is one.
+/// Reads the partition table of an image of `size` bytes.
+///
+/// Without a sector size, the first of 512, 4096, 1024 and 2048 for which a table exists is used.
 ///
 /// # Errors
 /// [`Error::Source`] if the image can't be read.
@@ -60,7 +62,7 @@ pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> R
         None => [512, 4096, 1024, 2048].into_iter().map(SectorSize::new).collect::<Result<_>>()?,
     };
     let mut fault = None;
-    // A primary table with any size of sector goes before a backup.
+    // A primary table with any sector size takes precedence over a backup.
     for copy in [TableCopy::Primary, TableCopy::Backup] {
         for &sector_size in &sizes {
             let disk = Disk { image, sector_size, sectors: size / u64::from(sector_size.bytes()) };
@@ -71,7 +73,7 @@ pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> R
                     }
                     return disk.table(copy, &header, mbr);
                 }
-                // The fault of what looks like a header says more than that of what does not.
+                // Only something that looks like a header has a reason worth reporting.
                 Err(Some(reason)) => fault = fault.or(Some(reason)),
                 Err(None) => {}
             }
@@ -105,8 +107,8 @@ fn is_protective(mbr: &MasterBootRecord) -> bool {
     mbr.signature == MBR_SIGNATURE && records.any(|it| it.os_type == OS_TYPE_GPT_PROTECTIVE)
 }
 
-/// Tables of other kinds, by what stands in the first sector. A boot sector of FAT has the mark of
-/// an MBR.
+/// Detects a table of another kind by the first sector. A boot sector of FAT has the signature of
+/// an MBR, too.
 fn other(mbr: &MasterBootRecord) -> Option<&'static str> {
     let bytes = mbr.as_bytes();
     match (&bytes[..4], &bytes[508..]) {
@@ -117,7 +119,7 @@ fn other(mbr: &MasterBootRecord) -> Option<&'static str> {
     }
 }
 
-/// Reads a record, if the image is long enough to have it.
+/// Reads a record; `None` if the image is too short.
 fn record<T: FromZeros + FromBytes + IntoBytes>(
     image: &dyn ReadAt,
     size: u64,
@@ -143,11 +145,11 @@ struct Disk<'a> {
     sectors: u64,
 }
 
-/// What is wrong with a table; `None` if there is no sign of one.
+/// A result with the problem of a table; `None` if there is no sign of a table.
 type Checked<T> = Result<T, Option<String>>;
 
 impl Disk<'_> {
-    /// The header of a table, checked with its entries.
+    /// Reads and checks the header of a table, including the checksum of its entries.
     fn header(&self, copy: TableCopy) -> Result<Checked<Header>> {
         let at = match copy {
             TableCopy::Primary => Lba(1),
@@ -231,7 +233,7 @@ impl Disk<'_> {
         }
     }
 
-    /// The table with a header that was checked.
+    /// Reads the table of a header that was checked.
     fn table(&self, copy: TableCopy, header: &Header, mbr: MasterBootRecord) -> Result<TableState> {
         let mut warnings = Vec::new();
         let mut old_backup = None;
@@ -251,7 +253,8 @@ impl Disk<'_> {
             let message = "the GPT at the end is damaged; the one at the start was used";
             warnings.push(warning(message.into()));
         }
-        // Entries elsewhere make room for a boot loader, which ours would overwrite.
+        // Entries at another location leave space for a boot loader, which writing the table would
+        // overwrite.
         if copy == TableCopy::Primary && header.partition_entry_lba != 2 {
             let at = header.partition_entry_lba;
             let rule = format!("its entries are at sector {at}; 2 is supported");
@@ -295,7 +298,7 @@ impl TableCopy {
     }
 }
 
-/// The partition of an entry, if it is used.
+/// Converts an entry to a partition; `None` if it is unused.
 fn partition(
     slot: usize,
     entry: &PartitionEntry,
@@ -339,7 +342,7 @@ mod tests {
     const B512: SectorSize = SectorSize::B512;
     const SIZE: u64 = 4 * MIB;
     const END: usize = 4 << 20;
-    /// Where the entries of the backup start, with 512-byte sectors.
+    /// Offset of the backup entries, with 512-byte sectors.
     const BACKUP: usize = END - 512 - 16384;
 
     fn table(sector_size: SectorSize) -> Table {
@@ -381,7 +384,7 @@ mod tests {
         }
     }
 
-    /// Makes the checksums right again after a change.
+    /// Updates the checksums after a change.
     fn sign(image: &mut [u8], header: usize) {
         let at = |image: &[u8], from: usize| {
             u64::from_le_bytes(image[header + from..header + from + 8].try_into().unwrap())
@@ -464,7 +467,7 @@ mod tests {
         let read = gpt(&image);
         assert_eq!(read.table.geometry, Geometry::new(6 * MIB, B512).unwrap());
         assert_eq!(read.old_backup, Some(BACKUP as u64..SIZE));
-        // Where the primary is gone too, nothing says where the backup was.
+        // If the primary is damaged too, the location of the backup is unknown.
         image[512] = 0;
         assert!(fault(&image).contains("neither a table nor a backup"));
         image.truncate(3 << 20);
@@ -511,8 +514,8 @@ mod tests {
         }
     }
 
-    /// No byte of a table can be changed unseen: there is a warning, the other table is used, and
-    /// what is read is the same.
+    /// A change of any byte of a table is detected: there is a warning, the other table is used,
+    /// and the result is the same.
     #[test]
     fn every_byte_is_looked_at() {
         let good = image(B512);

@@ -5,36 +5,36 @@
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The operating system type of a protective partition.
+/// OS type of a protective partition.
 pub const OS_TYPE_GPT_PROTECTIVE: u8 = 0xEE;
 /// The last two bytes of a master boot record, as an integer.
 pub const MBR_SIGNATURE: u16 = 0xAA55;
-/// The first bytes of a header.
+/// Signature at the start of a header.
 pub const HEADER_SIGNATURE: [u8; 8] = *b"EFI PART";
 /// Revision 1.0.
 pub const REVISION: u32 = 0x0001_0000;
-/// Entries in a table: the least that the specification allows, and what everyone makes.
+/// Number of entries in a table: the minimum of the specification, and the usual number.
 pub const ENTRIES: u32 = 128;
-/// The most entries of a table that are read or written. Nothing in the specification limits them.
+/// Maximum number of entries that are read or written. The specification has no limit.
 pub const ENTRIES_MAX: u32 = 4096;
-/// Bytes in an entry.
+/// Size of an entry, in bytes.
 pub const ENTRY_SIZE: u32 = 128;
-/// Bytes in a header.
+/// Size of a header, in bytes.
 pub const HEADER_SIZE: u32 = 92;
-/// UTF-16 code units of a partition's name.
+/// Length of a partition name, in UTF-16 code units.
 pub const NAME_UNITS: usize = 36;
 
-/// A partition of a master boot record.
+/// A partition record of a master boot record.
 #[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct MbrPartitionRecord {
     /// 0x80 for a legacy bootable partition.
     pub boot_indicator: u8,
-    /// Cylinder, head and sector of the start.
+    /// Cylinder, head and sector of the first block.
     pub starting_chs: [u8; 3],
-    /// The type.
+    /// Partition type.
     pub os_type: u8,
-    /// Cylinder, head and sector of the end.
+    /// Cylinder, head and sector of the last block.
     pub ending_chs: [u8; 3],
     /// First block.
     pub starting_lba: U32,
@@ -46,13 +46,13 @@ pub struct MbrPartitionRecord {
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct MasterBootRecord {
-    /// Code that a BIOS runs.
+    /// Code that a BIOS executes.
     pub boot_code: [u8; 440],
     /// Unused under a GUID partition table.
     pub unique_mbr_disk_signature: U32,
     /// Unused.
     pub unknown: U16,
-    /// The partitions.
+    /// Partition records.
     pub partition_record: [MbrPartitionRecord; 4],
     /// [`MBR_SIGNATURE`].
     pub signature: U16,
@@ -66,39 +66,39 @@ pub struct Header {
     pub signature: [u8; 8],
     /// [`REVISION`].
     pub revision: U32,
-    /// Bytes that the checksum covers: 92.
+    /// Number of bytes covered by the checksum: 92.
     pub header_size: U32,
-    /// CRC-32 of the header with this field zero.
+    /// CRC-32 of the header with this field set to zero.
     pub header_crc32: U32,
     /// Zero.
     pub reserved: U32,
-    /// The block of this header.
+    /// Block of this header.
     pub my_lba: U64,
-    /// The block of the other header.
+    /// Block of the other header.
     pub alternate_lba: U64,
-    /// The first block that a partition may use.
+    /// First block that a partition may use.
     pub first_usable_lba: U64,
-    /// The last block that a partition may use.
+    /// Last block that a partition may use.
     pub last_usable_lba: U64,
-    /// The disk's GUID, in mixed-endian byte order.
+    /// GUID of the disk, in mixed-endian byte order.
     pub disk_guid: [u8; 16],
-    /// The first block of the entries.
+    /// First block of the entries.
     pub partition_entry_lba: U64,
     /// [`ENTRIES`].
     pub number_of_partition_entries: U32,
-    /// 128.
+    /// Size of an entry: 128 bytes.
     pub size_of_partition_entry: U32,
     /// CRC-32 of all entries.
     pub partition_entry_array_crc32: U32,
 }
 
-/// A partition.
+/// A partition entry.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct PartitionEntry {
-    /// The type, in mixed-endian byte order; all zeros for an unused entry.
+    /// Type GUID, in mixed-endian byte order; all zeros for an unused entry.
     pub partition_type_guid: [u8; 16],
-    /// The partition's own GUID, in mixed-endian byte order.
+    /// GUID of the partition, in mixed-endian byte order.
     pub unique_partition_guid: [u8; 16],
     /// First block.
     pub starting_lba: U64,
@@ -106,7 +106,7 @@ pub struct PartitionEntry {
     pub ending_lba: U64,
     /// Attribute bits.
     pub attributes: U64,
-    /// UTF-16, padded with zeros.
+    /// Name in UTF-16, padded with zeros.
     pub partition_name: [U16; NAME_UNITS],
 }
 

@@ -1,4 +1,4 @@
-//! Makes the bytes of a partition table.
+//! Encodes partition tables.
 
 use bitflags::bitflags;
 use uuid::Uuid;
@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 
 bitflags! {
-    /// Attribute bits of a partition. Bits without a name are kept as they are.
+    /// Attribute bits of a partition. Unnamed bits are preserved.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Attributes: u64 {
-        /// The platform needs the partition.
+        /// The platform requires the partition.
         const REQUIRED = 1;
         /// A legacy BIOS may boot from it.
         const LEGACY_BOOT = 1 << 2;
-        /// The file system is grown to the size of the partition when it is mounted.
+        /// The file system is grown to the size of the partition when mounted.
         const GROWFS = 1 << 59;
         /// The partition is mounted read-only.
         const READ_ONLY = 1 << 60;
@@ -34,40 +34,40 @@ bitflags! {
 /// A partition in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// The GUID of its type; not nil.
+    /// GUID of the partition type; not nil.
     pub partition_type: Uuid,
-    /// Its own GUID.
+    /// GUID of the partition.
     pub uuid: Uuid,
-    /// Where it starts, in bytes: a multiple of the sector size.
+    /// Start in bytes: a multiple of the sector size.
     pub start: u64,
-    /// How long it is, in bytes: a multiple of the sector size, not 0.
+    /// Size in bytes: a nonzero multiple of the sector size.
     pub size: u64,
     /// Attribute bits.
     pub attributes: Attributes,
-    /// The name: at most 36 UTF-16 code units, no NUL.
+    /// Name: at most 36 UTF-16 code units, without NUL.
     pub name: String,
 }
 
 /// A partition table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The disk, and which part of it partitions may use.
+    /// The disk, and the range of it that partitions may use.
     pub geometry: Geometry,
-    /// The GUID of the disk.
+    /// GUID of the disk.
     pub uuid: Uuid,
     /// What the first sector holds beside the protective partition: boot code. A hybrid one, with
     /// other partitions, stays as it is. `None` for nothing.
     pub mbr: Option<Box<MasterBootRecord>>,
-    /// The partitions by their numbers; `None` for an unused entry.
+    /// The partitions in the order of their numbers; `None` for an unused entry.
     pub partitions: Vec<Option<Partition>>,
 }
 
-/// Plans a disk with both tables and nothing in its partitions.
+/// Plans a disk with both tables and empty partitions.
 ///
 /// # Errors
-/// [`Error::Parameter`] if there are more partitions than entries, two overlap, one is outside the
-/// usable part of the disk or not on sector boundaries, a type is nil, an id other than nil is
-/// given twice, or a name is too long.
+/// [`Error::Parameter`] if there are more partitions than entries, two partitions overlap, a
+/// partition is outside the usable range of the disk or not on sector boundaries, a type is nil, a
+/// GUID other than nil is used twice, or a name is too long.
 pub fn plan(table: &Table) -> Result<Layout> {
     let geometry = table.geometry;
     let sector_size = geometry.sector_size();
@@ -123,10 +123,10 @@ fn encode_mbr(geometry: &Geometry, existing: Option<&MasterBootRecord>) -> Maste
     let sectors = geometry.backup_header().0;
     let protective = MbrPartitionRecord {
         boot_indicator: 0,
-        // Block 1, in the geometry that everyone assumes.
+        // Block 1, in the conventional geometry.
         starting_chs: [0x00, 0x02, 0x00],
         os_type: OS_TYPE_GPT_PROTECTIVE,
-        // "Too large to be said", as libfdisk writes it for a disk of any size.
+        // The value for "out of range", which libfdisk writes for a disk of any size.
         ending_chs: [0xFF; 3],
         starting_lba: 1.into(),
         size_in_lba: u32::try_from(sectors).unwrap_or(u32::MAX).into(),
@@ -170,7 +170,7 @@ fn encode_entries(
     Ok(entries)
 }
 
-/// The first and the last sector of a partition.
+/// Returns the first and the last sector of a partition.
 fn sectors(geometry: &Geometry, partition: &Partition) -> Result<(Lba, Lba)> {
     let Partition { name, start, size, .. } = partition;
     let sector_size = geometry.sector_size();
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    /// The finished bytes at an offset.
+    /// Returns the finished bytes at an offset.
     fn bytes_at(layout: &Layout, offset: u64) -> &[u8] {
         let region = layout.regions().iter().find(|region| region.offset == offset).unwrap();
         match region.fill {
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(entry[56..64], [b'a', 0, 0x3E, 0xD8, 0x80, 0xDD, 0, 0]);
     }
 
-    /// The fields that the specification fixes, byte by byte.
+    /// Checks the fields that the specification fixes, byte by byte.
     #[test]
     fn headers_are_those_of_the_specification() {
         for (sector_size, sector) in [(SectorSize::B512, 512), (SectorSize::B4096, 4096)] {
@@ -351,7 +351,7 @@ mod tests {
                 assert_eq!(number(32), other);
                 assert_eq!(number(40), 2 + entry_sectors);
                 assert_eq!(number(48), last - entry_sectors - 1);
-                // Mixed-endian: the first three fields of the GUID are turned around.
+                // Mixed-endian: the first three fields of the GUID are byte-swapped.
                 let guid =
                     [0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 8, 9, 10, 11, 12, 13, 14, 15];
                 assert_eq!(header[56..72], guid);
@@ -376,7 +376,7 @@ mod tests {
         }
     }
 
-    /// As systemd-repart leaves it in an image that has boot code, or a hybrid MBR.
+    /// As systemd-repart leaves it in an image with boot code or a hybrid MBR.
     #[test]
     fn boot_code_and_hybrid_records_are_kept() {
         let mut existing = MasterBootRecord::new_zeroed();
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(written(&existing), existing.as_bytes());
     }
 
-    /// A slot is kept for a partition that comes later; `UUID=null` may be given to several.
+    /// An entry is reserved for a later partition; `UUID=null` may be used several times.
     #[test]
     fn entries_may_be_unused_and_ids_nil() {
         let nil = |nth| Some(Partition { uuid: Uuid::nil(), ..partition(nth) });

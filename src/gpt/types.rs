@@ -1,7 +1,7 @@
 //! Partition types: the Discoverable Partitions Specification (UAPI.2) as data.
 //!
-//! Names are those of systemd, which also serve as the default partition names; that of the BIOS
-//! boot partition, which is not in the specification, is sfdisk's.
+//! The names are those of systemd, which also serve as default partition names. The BIOS boot
+//! partition, which is not in the specification, has the name used by sfdisk.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use uuid::{Uuid, uuid};
 use super::Attributes;
 use crate::error::{Error, Result};
 
-/// A processor architecture that has partition types of its own.
+/// A processor architecture with partition types of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Architecture {
     /// DEC Alpha.
@@ -58,24 +58,24 @@ pub enum Architecture {
     X86_64,
 }
 
-/// What a partition of one architecture is for.
+/// The purpose of a partition for one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The root file system.
     Root,
-    /// The hash tree of the root file system.
+    /// The dm-verity hash tree of the root file system.
     RootVerity,
-    /// The signature of that tree's root hash.
+    /// The signature of the root hash of [`Role::RootVerity`].
     RootVeritySig,
     /// The file system of `/usr`.
     Usr,
-    /// The hash tree of `/usr`.
+    /// The dm-verity hash tree of `/usr`.
     UsrVerity,
-    /// The signature of that tree's root hash.
+    /// The signature of the root hash of [`Role::UsrVerity`].
     UsrVeritySig,
 }
 
-/// What a partition is for.
+/// The purpose of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PartitionType {
     /// The EFI system partition.
@@ -92,13 +92,13 @@ pub enum PartitionType {
     Var,
     /// `/var/tmp`.
     Tmp,
-    /// A user's home.
+    /// A user's home directory.
     UserHome,
-    /// Where GRUB keeps its core image for a BIOS, without a file system.
+    /// The partition for GRUB's core image on BIOS systems, without a file system.
     BiosBoot,
-    /// Any Linux data.
+    /// Generic Linux data.
     LinuxGeneric,
-    /// A partition that belongs to one architecture.
+    /// A partition for one architecture.
     Of(Role, Architecture),
     /// Any other type.
     Other(Uuid),
@@ -113,7 +113,7 @@ const ROLES: [(Role, &str, &str); 6] = [
     (Role::UsrVeritySig, "usr", "-verity-sig"),
 ];
 
-/// Each architecture with its name and its types in the order of [`ROLES`].
+/// Each architecture with its name and its types, in the order of [`ROLES`].
 #[rustfmt::skip]
 const ARCHITECTURES: [(Architecture, &str, [Uuid; ROLES.len()]); 21] = {
     use Architecture as A;
@@ -290,12 +290,12 @@ const ARCHITECTURES: [(Architecture, &str, [Uuid; ROLES.len()]); 21] = {
 };
 
 impl Architecture {
-    /// All architectures.
+    /// Returns all architectures.
     pub fn all() -> impl Iterator<Item = Self> {
         ARCHITECTURES.iter().map(|&(architecture, ..)| architecture)
     }
 
-    /// The name, say `x86-64`.
+    /// Returns the name, such as `x86-64`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().1
@@ -332,13 +332,13 @@ impl FromStr for Architecture {
 }
 
 impl PartitionType {
-    /// The root file system of an architecture.
+    /// Returns the type of the root file system of an architecture.
     #[must_use]
     pub fn root(architecture: Architecture) -> Self {
         Self::Of(Role::Root, architecture)
     }
 
-    /// All types that have a name.
+    /// Returns all types with a name.
     pub fn all() -> impl Iterator<Item = Self> {
         let plain = [
             Self::Esp,
@@ -356,13 +356,13 @@ impl PartitionType {
         plain.into_iter().chain(Architecture::all().flat_map(of))
     }
 
-    /// The type with a GUID.
+    /// Returns the type with a GUID.
     #[must_use]
     pub fn of(guid: Uuid) -> Self {
         Self::all().find(|known| known.guid() == guid).unwrap_or(Self::Other(guid))
     }
 
-    /// The type's GUID.
+    /// Returns the GUID of the type.
     #[must_use]
     pub fn guid(self) -> Uuid {
         match self {
@@ -385,7 +385,7 @@ impl PartitionType {
         }
     }
 
-    /// The canonical name, say `root-x86-64-verity`; `linux` for a type that has none.
+    /// Returns the canonical name, such as `root-x86-64-verity`; `linux` for an unknown type.
     #[must_use]
     pub fn name(self) -> String {
         let plain = match self {
@@ -409,9 +409,9 @@ impl PartitionType {
         plain.to_owned()
     }
 
-    /// The attributes that systemd-repart gives a writable partition of this type when nothing
-    /// else is asked for: file systems that are mounted where they grow do grow; verity hashes and
-    /// signatures are read-only.
+    /// Returns the attributes that systemd-repart sets by default for a writable partition of this
+    /// type. File systems that can be grown while mounted have [`Attributes::GROWFS`]; verity
+    /// hashes and signatures are read-only.
     #[must_use]
     pub fn default_attributes(self) -> Attributes {
         match self {
