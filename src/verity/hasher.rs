@@ -4,10 +4,10 @@ use sha2::{Digest, Sha256};
 
 use super::spec::DIGEST;
 
-/// As many zeros as the largest block has.
+/// Zeros, as many as in the largest block.
 const ZEROS: [u8; 4096] = [0; 4096];
 
-/// Hashes blocks with a salt before them.
+/// Hashes blocks, each prefixed with a salt.
 #[derive(Clone)]
 pub(super) struct Hasher {
     salted: Sha256,
@@ -23,19 +23,19 @@ impl Hasher {
         self.block_size
     }
 
-    /// Whether bytes, at most a block of them, are all zeros.
+    /// Returns whether `bytes`, at most a block, are all zeros.
     pub(super) fn is_zeros(bytes: &[u8]) -> bool {
         bytes == &ZEROS[..bytes.len()]
     }
 
-    /// The hash of a block whose first bytes are given; zeros follow.
+    /// Returns the hash of a block that starts with `bytes`, followed by zeros.
     pub(super) fn block(&self, bytes: &[u8]) -> [u8; DIGEST] {
         let mut head = self.head(bytes);
         head.zeros_to(self.block_size);
         head.finish()
     }
 
-    /// The hash of a block is begun with its first bytes.
+    /// Starts the hash of a block with its first bytes.
     pub(super) fn head(&self, bytes: &[u8]) -> HashState {
         let mut hash = self.salted.clone();
         hash.update(bytes);
@@ -43,14 +43,14 @@ impl Hasher {
     }
 }
 
-/// The first bytes of a block, hashed.
+/// The state of the hash of a block after its first bytes.
 pub(super) struct HashState {
     hash: Sha256,
     len: usize,
 }
 
 impl HashState {
-    /// Goes on with zeros up to a place in the block that is not before what it has.
+    /// Adds zeros up to offset `end` of the block, which must not precede the bytes added so far.
     pub(super) fn zeros_to(&mut self, end: usize) {
         self.hash.update(&ZEROS[..end - self.len]);
         self.len = end;

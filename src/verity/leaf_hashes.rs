@@ -1,4 +1,4 @@
-//! The hashes of the data, made while the data is written.
+//! The hashes of the data, computed while the data is written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,13 +15,13 @@ use crate::error::Result;
 use crate::layout::ByteObserver;
 use crate::workers::for_each;
 
-/// A block that does not come in one part.
+/// A block that is passed in several parts.
 #[derive(Default)]
 struct Partial {
-    /// Its first bytes, which a file often ends with: kept as their hash, since there may be as
-    /// many as there are files.
+    /// The first bytes, which are often the end of a file. Only their hash is stored, because there
+    /// may be as many as there are files.
     head: Option<HashState>,
-    /// Bytes further on that are not all zeros, and where.
+    /// Later bytes that are not all zeros, with their offsets in the block.
     pieces: Vec<(usize, Box<[u8]>)>,
 }
 
@@ -38,14 +38,15 @@ impl Partial {
     }
 }
 
-/// The hashes of all blocks of data. It observes the data, from the start of the partition on;
-/// what it does not see is zeros, and what is behind the data it lets pass.
+/// The hashes of all blocks of data, computed by observing the data.
 ///
-/// How the data is cut does not matter: any part may begin and end anywhere.
+/// The data starts at offset 0 of the observed partition. Bytes that are not observed are zeros,
+/// and bytes after the data are ignored. The split of the data does not matter: a part may start
+/// and end at any byte.
 pub struct LeafHashes {
     parameters: Parameters,
     hasher: Hasher,
-    /// By the number of the block, in words, so that threads can write their own.
+    /// Hashes by block number, in words, so that threads can write them concurrently.
     hashes: Box<[[AtomicU64; 4]]>,
     partials: Mutex<BTreeMap<usize, Partial>>,
 }
@@ -56,13 +57,13 @@ impl fmt::Debug for LeafHashes {
     }
 }
 
-/// A position within what is in memory.
+/// Converts a position within bytes in memory.
 fn small(value: u64) -> usize {
     usize::try_from(value).expect("memory has no more bytes than a usize counts")
 }
 
 impl LeafHashes {
-    /// The hashes of data that is all zeros until something else is seen.
+    /// Creates the hashes of data that is all zeros until other bytes are observed.
     ///
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter) for sizes that a hash tree can't have.
@@ -90,7 +91,8 @@ impl LeafHashes {
         }
     }
 
-    /// The tree over what was seen, made by so many threads; the bytes don't depend on how many.
+    /// Returns the tree over the observed data. It is computed by up to `threads` threads; its
+    /// bytes don't depend on their number.
     #[must_use]
     pub fn finish(&self, threads: NonZero<usize>) -> HashTree {
         let mut partials = self.partials.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +123,7 @@ impl ByteObserver for LeafHashes {
         let mut at = small(offset % block_size as u64);
         while !rest.is_empty() {
             let (part, more) = rest.split_at(rest.len().min(block_size - at));
-            // Zeros are what is there before anything is seen.
+            // Unobserved bytes are zeros already.
             if !Hasher::is_zeros(part) {
                 match part.len() == block_size {
                     true => self.set(block, self.hasher.block(part)),
@@ -139,7 +141,7 @@ mod tests {
 
     const SIZE: usize = 40 * 4096;
 
-    /// Blocks of bytes and of zeros, and an end of zeros within a block.
+    /// Returns blocks of other bytes and of zeros, and a block that ends with zeros.
     fn data() -> Vec<u8> {
         let byte = |at: usize| match at / 4096 {
             sector if sector % 3 == 1 || at >= SIZE - 10_000 => 0,
@@ -155,7 +157,7 @@ mod tests {
         LeafHashes::new(parameters).unwrap()
     }
 
-    /// What `veritysetup format` 2.6.1 says of the same bytes.
+    /// Output of `veritysetup format` 2.6.1 for the same bytes.
     const ROOT_HASHES: [(u32, u32, &str); 4] = [
         (512, 512, "43abbdd48dcb89470509f8e90a6fbddf5f1b95aa23c653f64117a639e2b14b72"),
         (1024, 4096, "b0a74033c7e43260da284ee3e1aff9d6ee10c8de56c378df870fc8e2f5c21ca0"),

@@ -1,8 +1,9 @@
-//! dm-verity: a partition of hashes, by which the kernel verifies each block of another one when
-//! it is read.
+//! dm-verity: a partition of hashes, with which the kernel verifies each block of another partition
+//! when reading it.
 //!
-//! The hashes of the data are made while it is written: [`LeafHashes`] observe the layout of the data
-//! partition, and when all of it was written, they [finish](LeafHashes::finish) the [`HashTree`].
+//! The hashes of the data are computed while it is written. [`LeafHashes`] observes the layout of
+//! the data partition and, after all of it was written, [returns](LeafHashes::finish) the
+//! [`HashTree`].
 
 mod hasher;
 mod leaf_hashes;

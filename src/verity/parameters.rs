@@ -1,4 +1,4 @@
-//! What a hash tree is made with, and the sizes that follow.
+//! Parameters of a hash tree, and the resulting sizes.
 
 use uuid::Uuid;
 use zerocopy::{FromZeros, IntoBytes};
@@ -6,28 +6,28 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::spec::{DIGEST, HASH_TYPE_NORMAL, SIGNATURE, Superblock};
 use crate::error::{Error, Result};
 
-/// The sizes that a block can have, in bytes; all powers of two between are valid. The kernel
-/// takes none that is larger than a page.
+/// Valid block sizes, in bytes: all powers of two in this range. The kernel rejects blocks larger
+/// than a page.
 const BLOCK_SIZES: std::ops::RangeInclusive<u32> = 512..=4096;
 
-/// What a hash tree is made with.
+/// The parameters of a hash tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// How many bytes are protected, from the start of the partition on: a multiple of
-    /// `data_block_size`, and not 0.
+    /// Number of protected bytes, from the start of the partition: a nonzero multiple of
+    /// `data_block_size`.
     pub data_size: u64,
-    /// The bytes that one hash is made of: a power of two from 512 to 4096.
+    /// Size of a data block, in bytes: a power of two from 512 to 4096.
     pub data_block_size: u32,
-    /// The bytes of a block of hashes: a power of two from 512 to 4096.
+    /// Size of a hash block, in bytes: a power of two from 512 to 4096.
     pub hash_block_size: u32,
-    /// What is hashed before each block.
+    /// Salt that is hashed before each block.
     pub salt: [u8; 32],
-    /// What the superblock says for the UUID of the device.
+    /// UUID of the device in the superblock.
     pub uuid: Uuid,
 }
 
 impl Parameters {
-    /// The bytes of the superblock and the tree together: a multiple of `hash_block_size`.
+    /// Returns the size of the superblock and the tree, in bytes: a multiple of `hash_block_size`.
     ///
     /// # Errors
     /// [`Error::Parameter`] for sizes that a hash tree can't have.
@@ -36,13 +36,14 @@ impl Parameters {
         Ok((1 + levels.iter().sum::<u64>()) * u64::from(self.hash_block_size))
     }
 
-    /// How many blocks are protected.
+    /// Returns the number of protected blocks.
     pub(super) fn data_blocks(&self) -> u64 {
         self.data_size / u64::from(self.data_block_size)
     }
 
-    /// How many blocks each level of the tree has, from the hashes of the data up to the one block
-    /// below the root hash. One block of data has no tree: the root hash is its own.
+    /// Returns the number of blocks of each level of the tree, from the hashes of the data up to
+    /// the single block below the root hash. A single data block has no tree: its hash is the root
+    /// hash.
     pub(super) fn levels(&self) -> Result<Vec<u64>> {
         for (parameter, size) in [
             ("VerityDataBlockSizeBytes=", self.data_block_size),
@@ -104,7 +105,8 @@ mod tests {
         Parameters { data_size, data_block_size, hash_block_size, salt, uuid }
     }
 
-    /// Counted by hand; those of whole trees are compared with veritysetup's by the suite.
+    /// Counted by hand. The sizes of whole trees are compared with veritysetup's elsewhere in the
+    /// test suite.
     #[test]
     fn sizes_follow() {
         for (data_size, data, hash, levels, hash_size) in [

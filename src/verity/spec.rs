@@ -1,17 +1,17 @@
-//! The superblock of dm-verity version 1 on disk, with the fields named as the kernel's and
-//! cryptsetup's documentation names them.
+//! On-disk superblock of dm-verity version 1, with the field names of the kernel's and cryptsetup's
+//! documentation.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
 
-/// `signature` of a superblock.
+/// Superblock field `signature`.
 pub(super) const SIGNATURE: [u8; 8] = *b"verity\0\0";
-/// `hash_type` that stands for hashes in which the salt comes before the data.
+/// Superblock field `hash_type`, for hashes with the salt before the data.
 pub(super) const HASH_TYPE_NORMAL: u32 = 1;
-/// Bytes of the digests of SHA-256, the one algorithm that is used here.
+/// Size of a SHA-256 digest, in bytes. No other algorithm is supported.
 pub(super) const DIGEST: usize = 32;
 
-/// What is at the start of the first hash block; zeros follow.
+/// The superblock at the start of the first hash block, followed by zeros.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(super) struct Superblock {

@@ -9,20 +9,20 @@ use crate::seed;
 use crate::workers::for_each;
 use uuid::Uuid;
 
-/// How many blocks a thread hashes at a time.
+/// Number of blocks that a thread hashes at a time.
 pub(super) const PORTION: usize = 256;
 
-/// What is on the hash partition.
+/// The content of the hash partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashTree {
-    /// What all of the data is verified by.
+    /// The hash that authenticates all of the data.
     pub root_hash: [u8; 32],
-    /// The superblock and the tree: as many as [`Parameters::hash_size`] says.
+    /// The superblock and the tree: [`Parameters::hash_size`] bytes.
     pub bytes: Vec<u8>,
 }
 
 impl HashTree {
-    /// The tree over the hashes of the data, one after the other.
+    /// Builds the tree over the concatenated hashes of the data.
     pub(super) fn new(
         parameters: &Parameters,
         hashes: impl Iterator<Item = u8>,
@@ -36,7 +36,7 @@ impl HashTree {
             vec![0; block_size + levels.iter().map(|&blocks| len(blocks)).sum::<usize>()];
         parameters.superblock().write(&mut bytes);
 
-        // The top is in front, so each level is behind the one that is made of it.
+        // The top level comes first, so each level is stored after the level of its hashes.
         let (_, mut rest) = bytes.split_at_mut(block_size);
         let mut root_hash = [0; DIGEST];
         let mut levels = levels.into_iter().map(len);
@@ -57,15 +57,15 @@ impl HashTree {
         Self { root_hash, bytes }
     }
 
-    /// The GUIDs of the data and of the hash partition, by which a system finds the two that
-    /// belong to a root hash.
+    /// Returns the GUIDs of the data and the hash partition, by which a system finds the partitions
+    /// for a root hash.
     #[must_use]
     pub fn partitions(&self) -> (Uuid, Uuid) {
         seed::verity_partitions(self.root_hash)
     }
 }
 
-/// Hashes blocks; `out` takes the hashes one after the other and may be longer.
+/// Hashes blocks into `out`, one hash after the other. `out` may be longer than the hashes.
 fn hash_blocks(hasher: &Hasher, blocks: &[u8], out: &mut [u8], threads: NonZero<usize>) {
     let block_size = hasher.block_size();
     let portions = blocks.chunks(PORTION * block_size).zip(out.chunks_mut(PORTION * DIGEST));

@@ -1,4 +1,4 @@
-//! The certificate of the key that signs.
+//! The certificate of the signing key.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 /// An X.509 certificate.
 #[derive(Clone)]
 pub struct Certificate {
-    /// As it was given: what is made of it must have the same bytes, or its signature is wrong.
+    /// The original encoding. A signature refers to these exact bytes, so they must not be
+    /// re-encoded.
     der: Vec<u8>,
     decoded: x509_cert::Certificate,
 }
@@ -24,10 +25,10 @@ impl fmt::Debug for Certificate {
 }
 
 impl Certificate {
-    /// The first certificate of a PEM file.
+    /// Parses the first certificate of a PEM file.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is none in the file, or it is damaged.
+    /// [`Error::Parameter`] if the file contains no certificate or a damaged one.
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let refuse = |rule: String| {
             Error::parameter("--certificate", rule, "give an X.509 certificate in PEM")
@@ -41,7 +42,7 @@ impl Certificate {
         Ok(Self { der, decoded })
     }
 
-    /// SHA-256 of the certificate in DER, by which userspace finds it.
+    /// Returns the SHA-256 of the certificate in DER, by which userspace finds it.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         Sha256::digest(&self.der).into()
@@ -51,17 +52,17 @@ impl Certificate {
         &self.der
     }
 
-    /// The `SubjectPublicKeyInfo` in DER.
+    /// Returns the `SubjectPublicKeyInfo` in DER.
     pub(super) fn public_key(&self) -> Vec<u8> {
         encoded(self.decoded.tbs_certificate().subject_public_key_info())
     }
 
-    /// The issuer's name in DER.
+    /// Returns the issuer's name in DER.
     pub(super) fn issuer(&self) -> Vec<u8> {
         encoded(self.decoded.tbs_certificate().issuer())
     }
 
-    /// The serial number in DER.
+    /// Returns the serial number in DER.
     pub(super) fn serial_number(&self) -> Vec<u8> {
         encoded(self.decoded.tbs_certificate().serial_number())
     }

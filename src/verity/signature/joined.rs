@@ -1,4 +1,4 @@
-//! A signature that was made elsewhere, as an argument names it.
+//! A signature made elsewhere, as specified on the command line.
 
 use std::path::PathBuf;
 
@@ -9,18 +9,18 @@ use crate::error::{Error, Result};
 /// The argument of `--join-signature`: `HASH:PATH` or `HASH:base64:SIGNATURE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
-    /// What is signed.
+    /// The signed root hash.
     pub root_hash: [u8; 32],
-    /// Where the signature is.
+    /// The source of the signature.
     pub origin: Origin,
 }
 
-/// Where a signature is that was made elsewhere.
+/// The source of a signature made elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// In a file, as PKCS#7 in DER.
+    /// A file with PKCS#7 in DER.
     File(PathBuf),
-    /// In the argument: its bytes.
+    /// The argument itself, with these bytes.
     Argument(Vec<u8>),
 }
 

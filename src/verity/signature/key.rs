@@ -1,4 +1,4 @@
-//! The key that signs.
+//! The signing key.
 
 use std::fmt;
 
@@ -43,11 +43,11 @@ fn damaged(error: impl fmt::Display) -> Error {
 }
 
 impl PrivateKey {
-    /// The first private key of a PEM file, in PKCS#8 or in the older forms of its kind.
+    /// Parses the first private key of a PEM file, in PKCS#8 or in the older format of its kind.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if there is none in the file, or it is encrypted, damaged or of another
-    /// kind.
+    /// [`Error::Parameter`] if the file contains no private key, or one that is encrypted, damaged
+    /// or of another kind.
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let is_key = |block: &Block<'_>| block.label.ends_with("PRIVATE KEY");
         let block = pem::blocks(file)
@@ -80,7 +80,7 @@ impl PrivateKey {
         }
     }
 
-    /// The `SubjectPublicKeyInfo` that belongs to it in DER.
+    /// Returns the corresponding `SubjectPublicKeyInfo` in DER.
     pub(super) fn public_key(&self) -> Vec<u8> {
         let public_key = match &self.0 {
             Kind::Rsa(key) => key.to_public_key().to_public_key_der(),
@@ -90,7 +90,7 @@ impl PrivateKey {
         public_key.expect("a public key can be encoded").into_vec()
     }
 
-    /// The signature of a digest by SHA-256, and how it was made.
+    /// Returns the signature of a SHA-256 digest, and its algorithm.
     pub(super) fn sign(
         &self,
         digest: [u8; 32],

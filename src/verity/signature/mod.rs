@@ -1,8 +1,8 @@
-//! The signature of a root hash, and the partition that it is on.
+//! The signature of a root hash, and the partition that contains it.
 //!
-//! It is a detached PKCS#7 signature of the root hash in hex, without signed attributes and with
-//! the certificate, as the kernel and userspace verify it. RSA signs with PKCS#1 v1.5, ECDSA with
-//! nonces of RFC 6979: so the same key always makes the same bytes.
+//! The signature is a detached PKCS#7 signature of the root hash in hex, without signed attributes
+//! and with the certificate, as the kernel and userspace verify it. RSA uses PKCS#1 v1.5 and ECDSA
+//! uses nonces according to RFC 6979, so the same key always produces the same bytes.
 
 mod certificate;
 mod joined;
@@ -19,7 +19,7 @@ pub use key::PrivateKey;
 
 use crate::error::{Error, Result};
 
-/// The size of a signature partition in bytes.
+/// Size of a signature partition, in bytes.
 pub const PARTITION_SIZE: u64 = 16 << 10;
 
 fn hex(bytes: &[u8]) -> String {
@@ -54,30 +54,33 @@ impl Signature {
         Ok(Self { root_hash, fingerprint: certificate.fingerprint(), pkcs7 })
     }
 
-    /// Takes a signature that was made elsewhere. That it is right is for those to verify who
-    /// trust the certificate; here it is looked at so far that no wrong file is taken for it.
+    /// Wraps a signature that was made elsewhere.
+    ///
+    /// The signature is not verified, which is left to those who trust the certificate. It is only
+    /// checked to the extent that a wrong file is rejected.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if it is not a detached PKCS#7 signature in DER, or another one than
-    /// the certificate's key made it.
+    /// [`Error::Parameter`] if `pkcs7` is not a detached PKCS#7 signature in DER, or if its signer
+    /// is not `certificate`.
     pub fn join(root_hash: [u8; 32], pkcs7: Vec<u8>, certificate: &Certificate) -> Result<Self> {
         pkcs7::check(&pkcs7, certificate)?;
         Ok(Self { root_hash, fingerprint: certificate.fingerprint(), pkcs7 })
     }
 
-    /// What it signs.
+    /// Returns the signed root hash.
     #[must_use]
     pub fn root_hash(&self) -> [u8; 32] {
         self.root_hash
     }
 
-    /// The signature alone, as PKCS#7 in DER.
+    /// Returns the signature alone, as PKCS#7 in DER.
     #[must_use]
     pub fn pkcs7(&self) -> &[u8] {
         &self.pkcs7
     }
 
-    /// What is on the partition: an object in JSON, which zeros follow up to [`PARTITION_SIZE`].
+    /// Returns the content of the partition: a JSON object, to be padded with zeros to
+    /// [`PARTITION_SIZE`].
     ///
     /// # Errors
     /// [`Error::TooSmall`] if the certificate is too large for the partition.

@@ -1,27 +1,27 @@
-//! What is wanted among the blocks of a PEM file.
+//! Blocks of PEM files.
 
 /// A block of a PEM file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block<'a> {
     pub(super) label: &'a str,
-    /// From its first line to its last.
+    /// The block, from its first line to its last.
     text: &'a str,
 }
 
 impl Block<'_> {
-    /// The bytes in it; nothing if they are not in base64, or encrypted as it was done before
-    /// PKCS#8.
+    /// Returns the bytes of the block; `None` if they are not base64, or encrypted in the format
+    /// before PKCS#8.
     pub(super) fn decode(&self) -> Option<Vec<u8>> {
         pem_rfc7468::decode_vec(self.text.as_bytes()).ok().map(|(_, bytes)| bytes)
     }
 
-    /// Whether it has the header of an encryption as it was done before PKCS#8.
+    /// Returns whether the block has the encryption header of the format before PKCS#8.
     pub(super) fn is_encrypted(&self) -> bool {
         self.text.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED"))
     }
 }
 
-/// The blocks of a file; other text may stand between them.
+/// Returns the blocks of a file, which may contain other text between them.
 pub(super) fn blocks(file: &[u8]) -> impl Iterator<Item = Block<'_>> {
     let mut rest = str::from_utf8(file).unwrap_or_default();
     std::iter::from_fn(move || {

@@ -1,5 +1,5 @@
-//! PKCS#7 signed data (RFC 2315, and RFC 5652 for what others add), with the fields named as
-//! there.
+//! PKCS#7 signed data (RFC 2315, and RFC 5652 for data from other programs), with the field names
+//! of the RFCs.
 
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, SetOfVec};
 use der::{Decode, Encode, Sequence};
@@ -24,12 +24,12 @@ struct SignedData<'a> {
     version: u8,
     digest_algorithms: SetOfVec<AlgorithmIdentifierRef<'a>>,
     content_info: DetachedContent,
-    /// A set that not all who write it sort.
+    /// A set, but not every program sorts it.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     certificates: Option<Vec<AnyRef<'a>>>,
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     crls: Option<Vec<AnyRef<'a>>>,
-    /// Of [`SignerInfo`].
+    /// Each element is a [`SignerInfo`].
     signer_infos: SetOfVec<AnyRef<'a>>,
 }
 
@@ -58,7 +58,7 @@ struct IssuerAndSerialNumber<'a> {
     serial_number: AnyRef<'a>,
 }
 
-/// Signed data with one signature, detached, and with the certificate.
+/// Encodes signed data with one signature, detached, and with the certificate.
 pub(super) fn encode(
     certificate: &Certificate,
     algorithm: AlgorithmIdentifierRef<'_>,
@@ -89,7 +89,7 @@ pub(super) fn encode(
     ContentInfo { content_type: SIGNED_DATA, content }.to_der()
 }
 
-/// Looks whether bytes are signed data as it is needed here, by the key of a certificate.
+/// Checks that bytes are signed data of the required form, with `certificate` as a signer.
 pub(super) fn check(pkcs7: &[u8], certificate: &Certificate) -> Result<()> {
     let refuse = |rule: String| {
         let remedy = "give a detached PKCS#7 signature in DER, made with the key of --certificate";
