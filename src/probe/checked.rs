@@ -1,11 +1,11 @@
-//! Marks of two bytes, which count only together with fields beside them.
+//! Two-byte signatures, which are valid only together with other fields.
 
 use std::io;
 
 use super::{Disk, Signature};
 
-/// Tells a DOS partition table from a FAT by what is in the first sector. The boot sectors of NTFS
-/// and exFAT have magics of their own.
+/// Detects a DOS partition table or a FAT by the first sector. The boot sectors of NTFS and exFAT
+/// have magic numbers of their own.
 pub(super) fn boot_sector(disk: &Disk<'_>) -> io::Result<Option<Signature>> {
     let Some(sector) = disk.bytes::<512>(0)? else { return Ok(None) };
     if is_fat(&sector) {
@@ -15,7 +15,7 @@ pub(super) fn boot_sector(disk: &Disk<'_>) -> io::Result<Option<Signature>> {
     let mut entries = sector[0x1be..0x1fe].chunks(16);
     let is_table = entries.clone().all(|entry| matches!(entry[0], 0 | 0x80));
     let is_dos = sector[0x1fe..] == [0x55, 0xaa] && is_table && !is_other;
-    // A protective MBR says that the disk has a GPT.
+    // A protective MBR indicates that the disk has a GPT.
     let kind = if entries.any(|entry| entry[4] == 0xee) { "PMBR" } else { "dos" };
     Ok(is_dos.then_some(Signature { offset: 0x1fe, kind }))
 }
@@ -32,8 +32,8 @@ fn is_fat(sector: &[u8; 512]) -> bool {
         && matches!(media, 0xf0 | 0xf8..)
 }
 
-/// Tells ext2, ext3, ext4, their external journals and minix file systems apart, which have their
-/// superblocks in one place.
+/// Distinguishes ext2, ext3, ext4, their external journals and minix file systems, whose
+/// superblocks are at the same offset.
 pub(super) fn ext_or_minix(disk: &Disk<'_>) -> io::Result<Option<Signature>> {
     let Some(superblock) = disk.bytes::<512>(0x400)? else { return Ok(None) };
     let word = |at: usize| u16::from_le_bytes([superblock[at], superblock[at + 1]]);
@@ -48,11 +48,11 @@ pub(super) fn ext_or_minix(disk: &Disk<'_>) -> io::Result<Option<Signature>> {
     Ok(minix.map(|offset| Signature { offset, kind: "minix" }))
 }
 
-/// By the features, as libblkid does.
+/// Distinguishes the ext file systems by their features, as libblkid does.
 fn ext(superblock: &[u8; 512]) -> &'static str {
     const HAS_JOURNAL: u32 = 0x4;
     const JOURNAL_DEV: u32 = 0x8;
-    /// What ext3 has too: filetype, recover, meta_bg; sparse_super, large_file, btree_dir.
+    /// Features of ext3: filetype, recover, meta_bg; sparse_super, large_file, btree_dir.
     const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
     const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
     let field = |at: usize| {

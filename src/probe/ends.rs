@@ -1,4 +1,4 @@
-//! Marks that are found from the end of a disk.
+//! Signatures at fixed distances from the end of a disk.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use super::magics::{GPT, MD, NILFS2};
 use super::{Disk, Signature};
 use crate::size::{KIB, round_down};
 
-/// Finds backups of partition tables and superblocks, and RAID members with theirs at the end.
+/// Finds backup partition tables, backup superblocks, and RAID members with metadata at the end.
 pub(super) fn at_the_end(disk: &Disk<'_>) -> io::Result<Vec<Signature>> {
     let size = disk.size;
     let sectors = round_down(size, 512);
-    // Distances of a whole number of units, and bytes more.
+    // Returns the offset `distance` before the end of the disk, which is rounded down to `unit`.
     let aligned = |unit: u64, distance: u64| round_down(size, unit).checked_sub(distance);
     let places: [(&str, Option<u64>, &[u8]); 10] = [
         ("gpt", aligned(512, 512), GPT),
@@ -37,7 +37,7 @@ pub(super) fn at_the_end(disk: &Disk<'_>) -> io::Result<Vec<Signature>> {
 
 /// Finds the first uberblock of each of the four labels of ZFS, two at either end of a disk.
 pub(super) fn zfs(disk: &Disk<'_>) -> io::Result<Vec<Signature>> {
-    /// A label is as long, and its second half is a ring of uberblocks.
+    /// Size of a label. Its second half is a ring of uberblocks.
     const LABEL: u64 = 256 * KIB;
     const UBERBLOCK: usize = 1024;
     let end = round_down(disk.size, LABEL);

@@ -1,9 +1,9 @@
-//! Magic bytes at fixed places, under the names that libblkid has for what they mark.
+//! Magic numbers at fixed offsets, with libblkid's names for their formats.
 
-/// Bytes that mark something, and where they are.
+/// A magic number and its offset.
 pub(super) struct Magic {
     pub(super) kind: &'static str,
-    /// In bytes from the start.
+    /// Offset from the start, in bytes.
     pub(super) offset: u64,
     pub(super) bytes: &'static [u8],
 }
@@ -12,7 +12,7 @@ const fn magic(kind: &'static str, offset: u64, bytes: &'static [u8]) -> Magic {
     Magic { kind, offset, bytes }
 }
 
-/// Marks at the end of the first page, whose size is that of the machine that wrote them.
+/// Magic numbers at the end of the first page, whose size depends on the machine that wrote it.
 pub(super) const FIRST_PAGE: [(&str, &[u8; 10]); 6] = [
     ("swap", b"SWAP-SPACE"),
     ("swap", b"SWAPSPACE2"),
@@ -22,20 +22,20 @@ pub(super) const FIRST_PAGE: [(&str, &[u8; 10]); 6] = [
     ("swsuspend", b"LINHIB0001"),
 ];
 
-/// The sizes of pages.
+/// Possible page sizes, in bytes.
 pub(super) const PAGES: [u64; 5] = [0x1000, 0x2000, 0x4000, 0x8000, 0x10000];
 
-/// Both versions of a RAID member of the md driver, in the byte order of the machine that wrote it
-/// (0.90) or little endian (1.x).
+/// Magic number of a RAID member of the md driver: in the byte order of the machine that wrote it
+/// for version 0.90, little endian for 1.x.
 pub(super) const MD: [&[u8]; 2] = [b"\xfc\x4e\x2b\xa9", b"\xa9\x2b\x4e\xfc"];
 
-/// The start of a superblock of nilfs2: revision 2.0 and its magic.
+/// Start of a superblock of nilfs2: revision 2.0 and the magic number.
 pub(super) const NILFS2: &[u8] = b"\x02\0\0\0\0\0\x34\x34";
 
-/// The header of a GPT.
+/// Signature of a GPT header.
 pub(super) const GPT: &[u8] = b"EFI PART";
 
-/// Marks at fixed distances from the start.
+/// Magic numbers at fixed offsets from the start.
 pub(super) const MAGICS: &[Magic] = &[
     // Partition tables.
     magic("gpt", 512, GPT),
@@ -44,7 +44,7 @@ pub(super) const MAGICS: &[Magic] = &[
     magic("sgi", 0, b"\x0b\xe5\xa9\x41"),
     magic("sun", 0x1fc, b"\xda\xbe"),
     magic("bsd", 0x200, b"\x57\x45\x56\x82"),
-    // Encryption, volumes, RAID, caches.
+    // Encryption, volume managers, RAID, caches.
     magic("crypto_LUKS", 0, b"LUKS\xba\xbe"),
     magic("crypto_LUKS", 0x4000, b"SKUL\xba\xbe"),
     magic("crypto_LUKS", 0x8000, b"SKUL\xba\xbe"),
@@ -110,7 +110,7 @@ pub(super) const MAGICS: &[Magic] = &[
     magic("zonefs", 0, b"SFOZ"),
     magic("ubi", 0, b"UBI#"),
     magic("ubifs", 0, b"\x31\x18\x10\x06"),
-    // File systems that are only read.
+    // Read-only file systems.
     magic("erofs", 0x400, b"\xe2\xe1\xf5\xe0"),
     magic("squashfs", 0, b"hsqs"),
     magic("squashfs", 0, b"sqsh"),

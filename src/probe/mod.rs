@@ -1,7 +1,8 @@
-//! Signatures on a disk: file systems, partition tables, encryption, volumes and RAID members.
+//! Signatures on a disk: file systems, partition tables, encryption, volume managers and RAID
+//! members.
 //!
-//! The places and bytes are those that libblkid knows, and so are the names. Checksums are not
-//! verified: a damaged file system may still hold data.
+//! The offsets, magic numbers and names are those of libblkid. Checksums are not verified, because
+//! a damaged file system may still hold data.
 
 mod checked;
 mod ends;
@@ -13,19 +14,19 @@ use positioned_io::ReadAt;
 
 use magics::{FIRST_PAGE, MAGICS, PAGES};
 
-/// Something that was found.
+/// A signature that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signature {
-    /// Where its mark is, in bytes from the start.
+    /// Offset of the magic number, in bytes from the start.
     pub offset: u64,
-    /// The name that libblkid has for it, as `ext4` or `gpt`.
+    /// libblkid's name for the format, such as `ext4` or `gpt`.
     pub kind: &'static str,
 }
 
-/// Returns the signatures on an image or a device of `size` bytes, sorted by their places.
+/// Returns the signatures on an image or a device of `size` bytes, sorted by offset.
 ///
 /// # Errors
-/// If a place where there could be one can't be read.
+/// If an offset that may hold a signature can't be read.
 pub fn signatures(image: &dyn ReadAt, size: u64) -> io::Result<Vec<Signature>> {
     let disk = Disk { image, size };
     let mut found = Vec::new();
@@ -51,14 +52,14 @@ pub fn signatures(image: &dyn ReadAt, size: u64) -> io::Result<Vec<Signature>> {
     Ok(found)
 }
 
-/// What is searched.
+/// The image to search.
 struct Disk<'a> {
     image: &'a dyn ReadAt,
     size: u64,
 }
 
 impl Disk<'_> {
-    /// Reads `N` bytes; `None` beyond the end.
+    /// Reads `N` bytes; `None` if they extend beyond the end.
     fn bytes<const N: usize>(&self, offset: u64) -> io::Result<Option<[u8; N]>> {
         let mut bytes = [0; N];
         Ok(self.read(offset, &mut bytes)?.then_some(bytes))
@@ -69,7 +70,7 @@ impl Disk<'_> {
         Ok(self.read(offset, &mut bytes)? && bytes == magic)
     }
 
-    /// Fills a buffer; returns `false` if it reaches beyond the end.
+    /// Fills a buffer; returns `false` if it extends beyond the end.
     fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size) {
             return Ok(false);
