@@ -10,9 +10,9 @@ use crate::tree::{InodeId, Kind, Tree};
 
 /// Selects the unsupported nodes to omit. All others cause an error when the volume is planned.
 pub(crate) struct LeaveOut<'a> {
-    /// Returns where the absolute target of a symlink is in the tree; `None` for elsewhere.
+    /// Returns the path in the tree of the absolute target of a symlink; `None` if it is elsewhere.
     pub(crate) locate: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
-    /// Whether all are left out, and not only symlinks to what is on the volume.
+    /// Whether to omit all unsupported nodes, not only symlinks to files on the volume.
     pub(crate) all: bool,
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Placement<'a> {
     /// First cluster of each directory in the directory plan; 0 for the root, as in references to
     /// it.
     directories: Vec<u32>,
-    /// How many clusters are in use.
+    /// Number of clusters in use.
     pub used: u64,
     table: Arc<Table>,
 }

@@ -24,7 +24,7 @@ bitflags! {
         const GROWFS = 1 << 59;
         /// The partition is mounted read-only.
         const READ_ONLY = 1 << 60;
-        /// The partition is not discovered and mounted automatically.
+        /// The partition is not automatically discovered and mounted.
         const NO_AUTO = 1 << 63;
 
         const _ = !0;
@@ -55,8 +55,8 @@ pub struct Table {
     pub geometry: Geometry,
     /// GUID of the disk.
     pub uuid: Uuid,
-    /// What the first sector holds beside the protective partition: boot code. A hybrid one, with
-    /// other partitions, stays as it is. `None` for nothing.
+    /// Master boot record to take the boot code from, in addition to the protective partition. A
+    /// hybrid MBR, which has other partitions, is kept unchanged. `None` for no boot code.
     pub mbr: Option<Box<MasterBootRecord>>,
     /// The partitions in the order of their numbers; `None` for an unused entry.
     pub partitions: Vec<Option<Partition>>,
