@@ -37,7 +37,7 @@ pub(crate) fn civil(days: i64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
-    /// By `date -u -d @SECONDS +%F`.
+    /// Expected values from `date -u -d @SECONDS +%F`.
     #[test]
     fn days_have_dates() {
         for (seconds, expected) in [

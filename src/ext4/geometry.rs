@@ -99,8 +99,8 @@ impl GeometryParams {
     ///   move to the first blocks that are not metadata, and the previous content of these blocks
     ///   moves elsewhere. That content is the journal, which can be moved and is long.
     fn pinned_start(&self, special: SpecialFiles) -> u64 {
-        // While the number of groups grows, their descriptor blocks are taken from the reserved
-        // ones, up to a limit.
+        // When shrinking removes groups, their descriptor blocks are kept as reserved ones, up to a
+        // limit.
         let descs = (self.gdt_blocks() + self.reserved_gdt_blocks).min(1 + self.block_size / 4);
         let metadata = self.first_data_block() + 1 + descs + 2 + self.inode_table_blocks();
         // The next group starts with descriptors too.

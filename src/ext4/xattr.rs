@@ -1,5 +1,5 @@
-//! Extended attributes: stored in the inode if they fit, otherwise in a block that is shared by
-//! inodes with equal sets.
+//! Extended attributes: stored in the inode as far as they fit, the rest in a block that is shared
+//! by inodes with equal sets.
 
 use zerocopy::byteorder::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
@@ -30,7 +30,7 @@ struct Attribute {
 /// A set of attributes as stored by ext4.
 #[derive(Debug, Default)]
 pub(super) struct XattrSet {
-    /// Content of the inode after the fixed fields: empty, or all of it.
+    /// The inode's whole area after its fixed fields; empty without attributes in the inode.
     pub(super) in_inode: Vec<u8>,
     /// Attributes stored in the block, in their order there.
     in_block: Vec<Attribute>,

@@ -12,7 +12,7 @@ use super::spec::{
 
 /// The name that Microsoft recommends; some readers check for it.
 const OEM_NAME: [u8; 8] = *b"MSWIN4.1";
-/// Sector of [`FsInfo`] on FAT32.
+/// Sectors of [`FsInfo`] and of the backup of the boot sector on FAT32.
 const FSINFO_SECTOR: u16 = 1;
 const BACKUP_SECTOR: u16 = 6;
 /// Drive number of the first BIOS hard disk.
@@ -64,7 +64,7 @@ fn bpb(geometry: &Geometry, identity: &Identity) -> Bpb {
         BPB_TotSec16: u16_of(if short { total } else { 0 }),
         BPB_Media: MEDIA_FIXED,
         BPB_FATSz16: u16_of(if fat32 { 0 } else { sectors(geometry.fat) }),
-        // The usual geometry of disks without a physical one.
+        // The conventional values for disks without a physical geometry.
         BPB_SecPerTrk: U16::new(63),
         BPB_NumHeads: U16::new(255),
         BPB_HiddSec: U32::new(identity.hidden_sectors),
@@ -104,8 +104,8 @@ fn fs_info(geometry: &Geometry, used: u64) -> FsInfo {
     }
 }
 
-/// Returns the first sectors of a volume, each with its offset in bytes. `used` clusters are in
-/// use.
+/// Returns the reserved sectors of a volume that are not zeros, each with its offset in bytes.
+/// `used` clusters are in use.
 pub(super) fn sectors(
     geometry: &Geometry,
     identity: &Identity,

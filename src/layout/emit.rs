@@ -22,8 +22,8 @@ use crate::workers::share;
 pub struct Options<'a> {
     /// Number of threads that produce the bytes; the bytes don't depend on it.
     pub threads: NonZero<usize>,
-    /// Called from these threads with the number of bytes of the image, zeros included, that were
-    /// completed since the last call.
+    /// Called from each of these threads with the number of bytes of the image, zeros included, that
+    /// the thread has just completed.
     pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
     /// Ranges of the image, in bytes, to compute digests of. They may overlap.
     pub digests: &'a [Range<u64>],
@@ -58,9 +58,9 @@ pub(super) type Failure = (usize, Error);
 /// Writes an image and returns the requested digests, in the order of the request.
 ///
 /// # Errors
-/// [`Error::Source`] and [`Error::Changed`] for content that can't be read or has changed since it
-/// was scanned, [`Error::Output`] for a sink that fails. Of several errors, the one with the lowest
-/// offset in the image is returned.
+/// [`Error::Source`] and [`Error::Changed`] for content that can't be read or has changed since the
+/// tree was listed, [`Error::Output`] for a sink that fails. Of several errors, the one with the
+/// lowest offset in the image is returned.
 ///
 /// # Panics
 /// If the layout is not sealed.

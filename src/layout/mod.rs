@@ -33,7 +33,7 @@ pub trait Render: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) for
-    /// file content that can't be read or has changed since it was scanned.
+    /// file content that can't be read or has changed since the tree was listed.
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()>;
 }
 
@@ -44,9 +44,9 @@ pub trait ByteObserver: Send + Sync {
     /// The function is called from several threads and in any order. Each byte that a region covers
     /// is passed exactly once. Other bytes are zeros and may be omitted.
     ///
-    /// Provided that regions start at multiples of 4096 bytes of the image, no 4096-byte sector is
-    /// split between two calls: a call that starts within a sector follows zeros, and one that ends
-    /// within a sector ends with a region.
+    /// Provided that regions start at multiples of 4096 bytes of the image, no 4096-byte sector has
+    /// data in two calls: a call that starts within a sector has only zeros in the rest of that
+    /// sector, and a call that ends within a sector ends with a region.
     fn observe(&self, offset: u64, bytes: &[u8]);
 }
 

@@ -33,7 +33,7 @@ enum Place {
 }
 
 impl Destination {
-    /// Parses the path of a destination.
+    /// Creates a destination from its path.
     ///
     /// - `-` is the standard output.
     /// - A block device is written in place.

@@ -41,7 +41,7 @@ struct Temporary {
 /// add `O_LARGEFILE`: a 32-bit program could not write beyond 2 GiB.
 const NEW: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::LARGEFILE);
 
-/// The mode of new files, as usual, before the umask is applied.
+/// Mode of new files before the umask is applied, the same as in most programs.
 const MODE: Mode = Mode::from_raw_mode(0o666);
 
 impl Pending {
