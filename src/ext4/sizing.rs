@@ -14,7 +14,7 @@ use crate::size::{Headroom, MIB, round_down, round_up};
 
 /// A writable file system has at least one inode per this many bytes.
 const BYTES_PER_INODE: u64 = 16 << 10;
-/// The tables of the inodes added for that ratio take at most this fraction (1/16) of a given size.
+/// Divisor of a given size that limits the tables of the inodes added for that ratio.
 const TABLES_PER_SIZE: u64 = 16;
 /// Factor by which a file system can grow without `grow_to`.
 const GROWTH: u64 = 1024;

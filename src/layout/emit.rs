@@ -22,8 +22,8 @@ use crate::workers::share;
 pub struct Options<'a> {
     /// Number of threads that produce the bytes; the bytes don't depend on it.
     pub threads: NonZero<usize>,
-    /// Called from each of these threads with the number of bytes of the image, zeros included, that
-    /// the thread has just completed.
+    /// Called from each of these threads with the number of bytes of the image, zeros included,
+    /// that the thread has just completed.
     pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
     /// Ranges of the image, in bytes, to compute digests of. They may overlap.
     pub digests: &'a [Range<u64>],
