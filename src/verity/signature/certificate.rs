@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 /// An X.509 certificate.
 #[derive(Clone)]
 pub struct Certificate {
-    /// The original encoding. A signature refers to these exact bytes, so they must not be
-    /// re-encoded.
+    /// The original encoding. Re-encoding could change the bytes and thereby invalidate the
+    /// certificate's own signature.
     der: Vec<u8>,
     decoded: x509_cert::Certificate,
 }
