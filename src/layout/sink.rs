@@ -107,7 +107,7 @@ pub struct OffsetSink<'a> {
 
 impl fmt::Debug for OffsetSink<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Within").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("OffsetSink").field("base", &self.base).finish_non_exhaustive()
     }
 }
 

@@ -53,7 +53,7 @@ pub struct LeafHashes {
 
 impl fmt::Debug for LeafHashes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leaves").field("parameters", &self.parameters).finish_non_exhaustive()
+        f.debug_struct("LeafHashes").field("parameters", &self.parameters).finish_non_exhaustive()
     }
 }
 
