@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
-use super::ordered::Block;
+use super::block::Block;
 use super::sink::zero_slices;
 
 /// A SHA-256 digest. Its text form is lower-case hexadecimal.

@@ -4,62 +4,23 @@
 //! so threads take items as they become free and the bytes can't depend on the scheduling. A sink
 //! that needs its bytes in order, or any digest, is served by [`super::ordered`] instead.
 
-use std::num::NonZero;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::digest::Digest;
+use super::options::{Failure, Options};
 use super::sink::Sink;
 use super::work::{LARGE, WorkItems};
 use super::write_buffer::{WriteBuffer, cannot_write};
 use super::{Layout, ordered};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::workers::share;
-
-/// Options for writing an image.
-#[derive(Clone, Copy)]
-pub struct Options<'a> {
-    /// Number of threads that produce the bytes; the bytes don't depend on it.
-    pub threads: NonZero<usize>,
-    /// Called from each of these threads with the number of bytes of the image, zeros included,
-    /// that the thread has just completed.
-    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
-    /// Ranges of the image, in bytes, to compute digests of. They may overlap.
-    pub digests: &'a [Range<u64>],
-}
-
-impl std::fmt::Debug for Options<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options")
-            .field("threads", &self.threads)
-            .field("digests", &self.digests)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Options<'_> {
-    /// Returns options for writing with `threads` threads, without progress or digests.
-    #[must_use]
-    pub fn new(threads: NonZero<usize>) -> Self {
-        Self { threads, progress: None, digests: &[] }
-    }
-
-    pub(super) fn done(&self, bytes: u64) {
-        if let Some(progress) = self.progress {
-            progress(bytes);
-        }
-    }
-}
-
-/// Number of a failed item, and its error.
-pub(super) type Failure = (usize, Error);
 
 /// Writes an image and returns the requested digests, in the order of the request.
 ///
 /// # Errors
-/// [`Error::Source`] and [`Error::Changed`] for content that can't be read or has changed since the
-/// tree was listed, [`Error::Output`] for a sink that fails. Of several errors, the one with the
+/// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) for content that can't be read or has changed since the
+/// tree was listed, [`Error::Output`](crate::Error::Output) for a sink that fails. Of several errors, the one with the
 /// lowest offset in the image is returned.
 ///
 /// # Panics
@@ -83,7 +44,7 @@ fn emit_part(
     let cut = Mutex::new(cut.enumerate());
     let failed = AtomicBool::new(false);
     let work = || -> Result<(), Failure> {
-        let mut gather = WriteBuffer::to_sink(layout, sink);
+        let mut buffer = WriteBuffer::to_sink(layout, sink);
         // Items are taken in order, so every item before a failed one has been taken too, and the
         // first failure in the image is always among the results.
         while !failed.load(Ordering::Relaxed) {
@@ -91,7 +52,7 @@ fn emit_part(
             let Some((number, item)) = next else { break };
             let result = match item.is_zeros() {
                 true => sink.zeros(item.range.start, item.len()).map_err(cannot_write(sink)),
-                false => gather.item(&item),
+                false => buffer.item(&item),
             };
             if let Err(error) = result {
                 failed.store(true, Ordering::Relaxed);

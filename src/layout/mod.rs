@@ -1,8 +1,10 @@
 //! Image layouts: a [`Layout`] maps every byte of an image to its source. Planners build layouts,
 //! and [`emit()`] writes them.
 
+mod block;
 mod digest;
 mod emit;
+mod options;
 mod ordered;
 mod output;
 mod sink;
@@ -16,7 +18,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use digest::Digest;
-pub use emit::{Options, emit};
+pub use emit::emit;
+pub use options::Options;
 pub use output::{Destination, Output, publish};
 pub use sink::{Discard, OffsetSink, Sink, WriteAtSink};
 

@@ -18,8 +18,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 use super::Layout;
+use super::block::Block;
 use super::digest::{Digest, Hasher};
-use super::emit::{Failure, Options};
+use super::options::{Failure, Options};
 use super::sink::Sink;
 use super::work::{WRITE_SIZE, WorkItem, WorkItems};
 use super::write_buffer::{WriteBuffer, cannot_write};
@@ -28,28 +29,6 @@ use crate::workers::share;
 
 /// Number of blocks per thread that may be rendered before the first of them is consumed.
 const AHEAD: usize = 4;
-
-/// Rendered bytes of the image.
-pub(super) enum Block {
-    /// Zeros in a range of the image.
-    Zeros(Range<u64>),
-    /// Other bytes.
-    Bytes {
-        /// Offset in the image.
-        offset: u64,
-        /// At most [`WRITE_SIZE`] bytes.
-        bytes: Vec<u8>,
-    },
-}
-
-impl Block {
-    fn range(&self) -> Range<u64> {
-        match self {
-            Self::Zeros(range) => range.clone(),
-            Self::Bytes { offset, bytes } => *offset..*offset + bytes.len() as u64,
-        }
-    }
-}
 
 /// A consumer of blocks in order.
 enum Consumer<'a> {
@@ -253,7 +232,7 @@ impl<'a> Line<'a> {
     /// Executes steps until none are left.
     fn work(&self) {
         let direct = (!self.sink.in_order()).then_some(self.sink);
-        let mut gather = WriteBuffer::to_memory(self.layout, direct);
+        let mut buffer = WriteBuffer::to_memory(self.layout, direct);
         self.state().ahead += AHEAD;
         loop {
             let mut state = self.state();
@@ -268,7 +247,7 @@ impl<'a> Line<'a> {
             drop(state);
             let _doing = Doing(self);
             match step {
-                Step::Make(number, item) => self.make(number, &item, &mut gather, direct),
+                Step::Make(number, item) => self.make(number, &item, &mut buffer, direct),
                 Step::Consume { place, mut consumer, number, block } => {
                     let taken = consumer.take(&block);
                     let mut state = self.state();
@@ -286,13 +265,13 @@ impl<'a> Line<'a> {
         &self,
         number: usize,
         item: &WorkItem<'a>,
-        gather: &mut WriteBuffer<'a>,
+        buffer: &mut WriteBuffer<'a>,
         direct: Option<&dyn Sink>,
     ) {
         let made = match (item.is_zeros(), direct) {
-            (false, _) => gather
+            (false, _) => buffer
                 .item(item)
-                .map(|()| Block::Bytes { offset: item.range.start, bytes: gather.take() }),
+                .map(|()| Block::Bytes { offset: item.range.start, bytes: buffer.take() }),
             (true, None) => Ok(Block::Zeros(item.range.clone())),
             (true, Some(sink)) => sink
                 .zeros(item.range.start, item.len())
