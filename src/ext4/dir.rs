@@ -4,21 +4,16 @@ use zerocopy::IntoBytes;
 
 use super::blocks::render_blocks;
 use super::csum::crc;
+use super::dir_entry::{record_len, write_entry};
 use super::dirhash::HashSeed;
 use super::htree::Htree;
 use super::inode_numbers::{InodeNumbers, Name};
-use super::spec::{DIR_ENTRY, DIR_TAIL, DirEntry, DirEntryTail, FT_DIR, ROOT_INO};
+use super::spec::{DIR_TAIL, DirEntryTail, FT_DIR, ROOT_INO};
 use crate::error::Result;
 use crate::layout::Render;
 use crate::tree::{InodeId, Kind};
 
 use std::sync::Arc;
-
-/// Returns the length of a directory entry: its fixed part and its name, rounded up to a multiple
-/// of four bytes.
-pub(super) fn record_len(name: &[u8]) -> usize {
-    (DIR_ENTRY + name.len()).next_multiple_of(4)
-}
 
 /// One directory of the file system.
 #[derive(Debug)]
@@ -147,18 +142,6 @@ impl Render for Directories {
         render_blocks(self.block_size, offset, out, |block, out| self.make_block(block, out));
         Ok(())
     }
-}
-
-/// Writes the fixed part and the name of an entry.
-pub(super) fn write_entry(name: &Name<'_>, rec_len: usize, out: &mut [u8]) {
-    let entry = DirEntry {
-        inode: name.ino.into(),
-        rec_len: u16::try_from(rec_len).expect("blocks are at most 4096 bytes").into(),
-        name_len: u8::try_from(name.name.len()).expect("names are at most 255 bytes"),
-        file_type: name.file_type,
-    };
-    out[..DIR_ENTRY].copy_from_slice(entry.as_bytes());
-    out[DIR_ENTRY..DIR_ENTRY + name.name.len()].copy_from_slice(name.name);
 }
 
 /// Encodes a block of entries, the last of which extends to the checksum tail.

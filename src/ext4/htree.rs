@@ -6,7 +6,7 @@
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::csum::crc;
-use super::dir::{record_len, write_entry};
+use super::dir_entry::{record_len, write_entry};
 use super::dirhash::HashSeed;
 use super::inode_numbers::{DirectoryEntries, Name};
 use super::spec::{

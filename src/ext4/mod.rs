@@ -6,6 +6,7 @@ mod bitmap;
 mod blocks;
 mod csum;
 mod dir;
+mod dir_entry;
 mod dirhash;
 mod extent;
 mod geometry;
