@@ -1,14 +1,14 @@
-//! Which architecture a tree is for, read off its programs; never off the host.
+//! Detects the architecture of a tree from its programs, never from the host.
 //!
-//! A few paths that nearly every system has are looked at first, then every file where programs
-//! and libraries live, in the order of the tree. Symlinks are followed as the booted system would
-//! follow them: inside the tree, an absolute target from the tree's root.
+//! A few paths that nearly every system has are checked first, then every file in the directories
+//! for programs and libraries, in tree order. Symlinks are resolved as the booted system would
+//! resolve them: inside the tree, with absolute targets relative to the tree's root.
 
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Looked at first, since a tree may hold some programs of another architecture.
+/// Files that are checked first, because a tree may hold some programs of another architecture.
 const WELL_KNOWN: [&[u8]; 8] = [
     b"sbin/init",
     b"usr/lib/systemd/systemd",
@@ -24,10 +24,11 @@ const WELL_KNOWN: [&[u8]; 8] = [
 const PLACES: [&[u8]; 8] =
     [b"usr/bin", b"usr/sbin", b"bin", b"sbin", b"usr/lib", b"usr/lib64", b"lib", b"lib64"];
 
-/// The architecture of a tree.
+/// Detects the architecture of a tree.
 ///
 /// # Errors
-/// [`Error::Parameter`] if no program of the tree tells; [`Error::Source`] if one can't be read.
+/// [`Error::Parameter`] if no program of the tree reveals its architecture; [`Error::Source`] if a
+/// program can't be read.
 pub(super) fn detect(tree: &Tree) -> Result<Architecture> {
     for path in WELL_KNOWN {
         if let Some(file) = tree.resolve(path)
@@ -53,7 +54,7 @@ pub(super) fn detect(tree: &Tree) -> Result<Architecture> {
     ))
 }
 
-/// The architecture of one file, if it is a program or library.
+/// Returns the architecture of a file, if the file is a program or library.
 fn read(tree: &Tree, file: InodeId) -> Result<Option<Architecture>> {
     let mut header = [0; 20];
     match tree.inode(file).kind {
@@ -65,7 +66,7 @@ fn read(tree: &Tree, file: InodeId) -> Result<Option<Architecture>> {
     }
 }
 
-/// What the first bytes of an ELF file say: `EI_CLASS`, `EI_DATA` and `e_machine`.
+/// Parses the architecture from `EI_CLASS`, `EI_DATA` and `e_machine` at the start of an ELF file.
 fn architecture(header: &[u8; 20]) -> Option<Architecture> {
     use Architecture as A;
     let [0x7F, b'E', b'L', b'F', class, data, .., low, high] = *header else { return None };
@@ -121,7 +122,7 @@ mod tests {
 
     const ARM64: [u8; 2] = [183, 0];
 
-    /// Machine numbers as binutils' `elf/common.h` has them.
+    /// The machine numbers are those of binutils' `elf/common.h`.
     #[test]
     fn machines_are_told_apart() {
         for (class, data, machine, expected) in [

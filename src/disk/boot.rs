@@ -1,7 +1,7 @@
-//! The boot partitions: directories of the tree that become FAT file systems of their own.
+//! Boot partitions: directories of the tree that become FAT file systems of their own.
 //!
-//! An ESP holds what firmware reads. An XBOOTLDR partition holds `/boot` if the ESP is mounted
-//! elsewhere. The root file system keeps the directories as empty mount points.
+//! An ESP holds the files that firmware reads. An XBOOTLDR partition holds `/boot` if the ESP is
+//! mounted elsewhere. The root file system keeps the directories as empty mount points.
 
 use std::sync::Arc;
 
@@ -18,22 +18,24 @@ use crate::size::round_up;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Metadata, Tree, TreeBuilder};
 
-/// The content of XBOOTLDR.
+/// Directory that holds the content of XBOOTLDR.
 const BOOT: &[u8] = b"boot";
 
 /// A tree divided among the partitions of a disk.
 pub(super) struct Divided {
     pub(super) root: Arc<Tree>,
-    /// In the order in which the partitions are stored.
+    /// Boot partitions, in disk order.
     pub(super) boot: Vec<BootPartition>,
-    /// The directory of the tree that the content of the ESP is from.
+    /// Directory of the tree that the content of the ESP comes from.
     pub(super) esp_from: Option<Vec<u8>>,
-    /// The directories of the root file system that a boot partition is mounted on.
+    /// Directories of the root file system that boot partitions are mounted at.
     pub(super) mount_points: Vec<Vec<u8>>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Divides a normalized tree. `esp` is the directory that was named for the ESP.
+/// Divides a normalized tree among the partitions.
+///
+/// `esp` is the directory that the caller chose for the ESP.
 pub(super) fn divide(
     mut tree: Tree,
     esp: Option<EspDirectory>,
@@ -79,28 +81,28 @@ pub(super) fn divide(
     Ok(Divided { root: Arc::new(tree), boot, esp_from, mount_points, warnings })
 }
 
-/// Returns the tree without the symlinks of a future FAT whose targets are on it too, and a warning
-/// for each.
+/// Returns the tree without those symlinks of a future FAT whose targets are in the same directory
+/// tree, and a warning for each of them.
 fn without_links(tree: Tree, path: &[u8]) -> Result<(Tree, Vec<Warning>)> {
     let Some(directory) = tree.directory(path) else { return Ok((tree, Vec::new())) };
     let leave_out = LeaveOut { locate: &|target| Some(target.to_vec()), all: false };
     leave_out.apply(tree, directory)
 }
 
-/// Returns the content of a partition that the tree has nothing for.
+/// Returns an empty tree, the content of a partition that the source tree has nothing for.
 pub(super) fn empty_tree(epoch: Timestamp) -> Result<Tree> {
     let metadata = Metadata { mode: 0o755, mtime: epoch, ..Metadata::default() };
     TreeBuilder::new(metadata)?.finish()
 }
 
-/// Warns of a partition that was asked for and has no content.
+/// Returns a warning if a requested partition has no content.
 fn empty(content: &Tree, is_asked: bool, path: &[u8], name: &str) -> Option<Warning> {
     let is_empty = content.entries(InodeId::ROOT).is_empty();
     let message = format!("the tree has nothing there, so the {name} partition is empty");
     (is_asked && is_empty).then(|| Warning { path: path.to_vec(), message })
 }
 
-/// Warns of other directories that look like the content of an ESP.
+/// Returns warnings about other directories that look like the content of an ESP.
 fn left_in_root(tree: &Tree, esp: &EspDirectory, has_xbootldr: bool) -> Vec<Warning> {
     let others = mount_points(has_xbootldr).filter(|&place| !is_at_or_below(place, &esp.path));
     let others = others.filter(|&place| esp::holds_files(tree, place));
@@ -121,13 +123,13 @@ fn left_in_root(tree: &Tree, esp: &EspDirectory, has_xbootldr: bool) -> Vec<Warn
     others.map(warning).collect()
 }
 
-/// Whether a path is that of a directory or of something below it.
+/// Returns whether `path` is `directory` or lies below it.
 pub(super) fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
     let rest = path.strip_prefix(directory);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// Whether firmware of this architecture reads an ESP.
+/// Returns whether firmware of this architecture reads an ESP.
 fn boots_by_uefi(architecture: Architecture) -> bool {
     use Architecture as A;
     matches!(
@@ -136,7 +138,9 @@ fn boots_by_uefi(architecture: Architecture) -> bool {
     )
 }
 
-/// Warns of what needs an ESP in an image that has none.
+/// Returns a warning if the tree has content that needs an ESP to boot.
+///
+/// The image must have no ESP.
 fn without_esp(tree: &Tree, has_xbootldr: bool) -> Option<Warning> {
     let (path, what) = match kernel(tree) {
         Some(kernel) => (tree.path(kernel), "a kernel"),
@@ -171,9 +175,9 @@ fn kernel(tree: &Tree) -> Option<InodeId> {
 pub(super) struct BootPartition {
     pub(super) partition_type: PartitionType,
     pub(super) tree: Arc<Tree>,
-    /// The label of the file system.
+    /// Label of the file system.
     label: &'static str,
-    /// The size in bytes that was asked for, and how.
+    /// Requested size in bytes.
     asked: Option<u64>,
     parameter: &'static str,
 }
@@ -204,7 +208,7 @@ impl BootPartition {
         Vfat { sector_size, label: Some(self.label.to_owned()), variant: options.esp_fat }
     }
 
-    /// Returns the size in bytes.
+    /// Returns the size of the partition in bytes.
     pub(super) fn size(&self, epoch: Timestamp, options: &Options) -> Result<u64> {
         match self.asked {
             Some(size) => Ok(round_up(size, ALIGNMENT)),

@@ -1,4 +1,4 @@
-//! btrfs as the content of an image: what is asked for by path becomes inodes of the tree.
+//! btrfs file systems in an image: paths in the options are resolved to inodes of the tree.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,42 +16,42 @@ use crate::size::{Headroom, MIB};
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, InodeId, Tree};
 
-/// How to make a btrfs of a tree.
+/// Options for a btrfs file system of a tree.
 #[derive(Debug, Clone)]
 pub struct Btrfs {
-    /// Which kernels may write to it.
+    /// Kernels that may write to the file system.
     pub compat: Compat,
-    /// What tree blocks and data are checksummed with.
+    /// Checksum algorithm for tree blocks and data.
     pub checksum: Checksum,
-    /// Bytes in a tree block: a power of two from 4096 to 65536.
+    /// Size of a tree block in bytes: a power of two from 4096 to 65536.
     pub node_size: u32,
-    /// How often metadata is stored.
+    /// Number of copies of the metadata.
     pub metadata: Metadata,
-    /// Files of at most so many bytes are stored in the tree itself; up to 4095.
+    /// Largest size in bytes of a file that is stored inline in the tree; at most 4095.
     pub max_inline: u32,
-    /// How content is compressed, where that saves something; `None` for not at all.
+    /// Compression, applied where it saves space. `None` for no compression.
     pub compression: Option<Compression>,
-    /// What is not compressed; a directory with all that is in it.
+    /// Files and directories that are not compressed. A directory stands for everything below it.
     pub uncompressed: Option<PathFilter>,
-    /// Files and directories whose content is written in place, without checksums or compression;
-    /// a directory with all that is in it.
+    /// Files and directories whose content is written in place, without checksums or compression. A
+    /// directory stands for everything below it.
     pub nodatacow: Option<PathFilter>,
-    /// Whether equal content is stored once.
+    /// Whether equal content is stored only once.
     pub dedup: bool,
-    /// Directories that are subvolumes, in any order.
+    /// Directories that become subvolumes, in any order.
     pub subvolumes: Vec<Subvolume>,
-    /// The path of the subvolume that is mounted where none is asked for; `None` for the top
-    /// level.
+    /// Path of the subvolume that is mounted by default. `None` for the top level.
     pub default_subvolume: Option<Vec<u8>>,
-    /// Whether a file with names in several subvolumes becomes a copy in each, with shared
-    /// extents. Without this, such a file is refused.
+    /// Whether a file with names in several subvolumes is copied into each of them, with shared
+    /// extents. Otherwise such a file is rejected.
     pub copy_links: bool,
-    /// A swap file to be added to the tree.
+    /// Swap file to add to the tree.
     pub swapfile: Option<Swapfile>,
-    /// The label, at most 255 bytes; `None` for the name of the partition, or none.
+    /// Label of at most 255 bytes. `None` for the name of the partition, or no label without a
+    /// partition.
     pub label: Option<String>,
-    /// Without a fixed size, the free room to leave; `None` for what a first boot needs. No
-    /// headroom is an exact fit.
+    /// Free space to leave if the size is not fixed. `None` for what a first boot needs. A headroom
+    /// of 0 is an exact fit.
     pub headroom: Option<Headroom>,
 }
 
@@ -77,20 +77,20 @@ impl Default for Btrfs {
     }
 }
 
-/// A directory that is a subvolume.
+/// A directory that becomes a subvolume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subvolume {
-    /// Its path, with or without a leading slash.
+    /// Path of the directory, with or without a leading slash.
     pub path: Vec<u8>,
-    /// Whether nothing in it can be changed.
+    /// Whether the subvolume is read-only.
     pub read_only: bool,
-    /// Whether content in it is written in place, without checksums or compression.
+    /// Whether its content is written in place, without checksums or compression.
     pub nodatacow: bool,
 }
 
 type Matches = dyn Fn(&[u8]) -> bool + Send + Sync;
 
-/// Tells paths, which have no leading slash, from others.
+/// A filter that selects paths. The paths have no leading slash.
 #[derive(Clone)]
 pub struct PathFilter {
     patterns: Vec<String>,
@@ -104,7 +104,9 @@ impl fmt::Debug for PathFilter {
 }
 
 impl PathFilter {
-    /// Makes a filter of a function; what it does is said by `patterns`, for the manifest.
+    /// Creates a filter from a function.
+    ///
+    /// `patterns` describes the filter in the manifest.
     pub fn new(
         patterns: Vec<String>,
         matches: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
@@ -112,18 +114,19 @@ impl PathFilter {
         Self { patterns, matches: Arc::new(matches) }
     }
 
-    /// What it does, in words.
+    /// Returns the patterns that describe the filter.
     #[must_use]
     pub fn patterns(&self) -> &[String] {
         &self.patterns
     }
 
-    /// What matches by any of its names, and all that is below such a directory.
+    /// Returns the inodes that match by any of their names, and everything below matching
+    /// directories.
     fn select(&self, tree: &Tree) -> BTreeSet<InodeId> {
         let mut selected = BTreeSet::new();
         for (directory, _) in tree.iter() {
             for entry in tree.entries(directory) {
-                // Every path is looked at: a filter may count what it matches.
+                // Every path is passed to the filter, because a filter may count its matches.
                 let matches = (self.matches)(&tree.path_in(directory, tree.name(entry)));
                 if matches || selected.contains(&directory) {
                     selected.insert(entry.inode());
@@ -134,7 +137,7 @@ impl PathFilter {
     }
 }
 
-/// A btrfs whose content was looked into, and whose size is not settled.
+/// A btrfs whose content has been analyzed, but whose size is not known yet.
 pub(crate) struct PreparedBtrfs {
     tree: Arc<Tree>,
     contents: Arc<Contents>,
@@ -143,7 +146,7 @@ pub(crate) struct PreparedBtrfs {
 }
 
 impl Btrfs {
-    /// Adds the swap file, finds what paths stand for, and looks into content.
+    /// Adds the swap file, resolves paths to inodes, and analyzes the content.
     pub(super) fn prepare(
         &self,
         tree: &Arc<Tree>,
@@ -208,7 +211,7 @@ fn find(tree: &Tree, parameter: &'static str, path: &[u8]) -> Result<InodeId> {
 }
 
 impl PreparedBtrfs {
-    /// The programs that compressed content, with their versions.
+    /// Returns the programs that compressed content, with their versions.
     pub(crate) fn codecs(&self) -> Codecs {
         match self.contents.spool() {
             Some(_) => btrfs::codecs().into(),
@@ -216,7 +219,7 @@ impl PreparedBtrfs {
         }
     }
 
-    /// Settles the size, with the headroom if there is no fixed one.
+    /// Plans the file system with the given size, or with the smallest that leaves the headroom.
     pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<PlannedFs> {
         let options = btrfs::Options { size, headroom, ..self.options.clone() };
         let btrfs::Plan { layout, warnings } = btrfs::plan(&self.tree, &self.contents, &options)?;

@@ -1,26 +1,26 @@
-//! Partitions as they are asked for: by repart.d definitions, or by the built-in set.
+//! Definitions of partitions, from repart.d or from the built-in set.
 
 use uuid::Uuid;
 
 use crate::gpt::{Attributes, PartitionType};
 
-/// A partition as it is asked for.
+/// Definition of a partition.
 #[derive(Debug, Clone)]
 pub struct Definition {
-    /// What it is for.
+    /// Partition type.
     pub partition_type: PartitionType,
-    /// Its name; `None` for the canonical one of its type.
+    /// Partition name. `None` for the canonical name of the type.
     pub label: Option<String>,
-    /// Its GUID; `None` for the one that follows from the seed.
+    /// Partition GUID. `None` to derive it from the seed.
     pub uuid: Option<Uuid>,
-    /// Its attributes; `None` for those of its type.
+    /// Partition attributes. `None` for those of the type.
     pub attributes: Option<Attributes>,
-    /// How much of the disk it takes.
+    /// Size and padding.
     pub size: SizePolicy,
 }
 
 impl Definition {
-    /// A partition of this type with everything else left to the defaults.
+    /// Creates a definition of this type, with defaults for everything else.
     #[must_use]
     pub fn new(partition_type: PartitionType) -> Self {
         let room = SizePolicy::default();
@@ -28,26 +28,26 @@ impl Definition {
     }
 }
 
-/// How much of the disk a partition takes, and leaves free behind it.
+/// Rules for the size of a partition and for the padding that stays free after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SizePolicy {
-    /// The least size in bytes; `None` for what its content needs.
+    /// Smallest size in bytes. `None` for the size that the content needs.
     pub size_min: Option<u64>,
-    /// The largest size in bytes; `None` for any.
+    /// Largest size in bytes. `None` for no limit.
     pub size_max: Option<u64>,
-    /// The fewest bytes that stay free behind it.
+    /// Smallest number of bytes that stay free after the partition.
     pub padding_min: u64,
-    /// The most bytes that stay free behind it; `None` for any number.
+    /// Largest number of bytes that stay free after the partition. `None` for no limit.
     pub padding_max: Option<u64>,
-    /// Its share of the room that is left, up to [`WEIGHT_MAX`].
+    /// Weight of the size when free space is distributed, up to [`WEIGHT_MAX`].
     pub weight: u32,
-    /// The share of the room that is left which stays free behind it, up to [`WEIGHT_MAX`].
+    /// Weight of the padding when free space is distributed, up to [`WEIGHT_MAX`].
     pub padding_weight: u32,
-    /// Which partition is left out first if not all fit: that of the highest priority above 0.
+    /// If not all partitions fit, those of the highest priority above 0 are left out first.
     pub priority: i32,
 }
 
-/// The largest weight.
+/// Largest weight.
 pub const WEIGHT_MAX: u32 = 1_000_000;
 
 impl Default for SizePolicy {

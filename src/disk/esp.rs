@@ -1,4 +1,4 @@
-//! The EFI system partition: where its content comes from, and how large it is.
+//! The EFI system partition: the source of its content, and its size.
 
 use std::sync::Arc;
 
@@ -10,45 +10,47 @@ use crate::size::{KIB, MIB, round_up};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Where the content of the ESP comes from.
+/// Source of the content of the ESP.
 #[derive(Debug, Clone, Default)]
 pub enum EspSource {
-    /// From the first of `/efi`, `/boot/efi`, and `/boot` with a directory `EFI`, that holds files;
-    /// if none does, from the first of them that holds directories, if any.
+    /// The first of `/efi`, `/boot/efi`, and `/boot` with a directory `EFI`, that holds files. If
+    /// none of them holds files, the first that holds directories, if any.
     #[default]
     Detect,
-    /// From this directory of the tree.
+    /// This directory of the tree.
     Directory(Vec<u8>),
-    /// From a tree beside that of the root file system.
+    /// A separate tree.
     Tree(Arc<Tree>),
 }
 
-/// Directories that an ESP is mounted at, in the order in which its content is looked for.
+/// Mount points of an ESP, in the order in which its content is looked for.
 ///
 /// `/boot` comes last: FAT can't hold both `EFI` and `efi`, so a `/boot` with content in both is
 /// not an ESP, but has one mounted in it.
 const MOUNT_POINTS: [&[u8]; 3] = [b"efi", b"boot/efi", b"boot"];
 
-/// Returns the mount points of an ESP; `/boot` is not one where XBOOTLDR is mounted there.
+/// Returns the mount points of an ESP.
+///
+/// `/boot` is not among them if XBOOTLDR is mounted there.
 pub(super) fn mount_points(has_xbootldr: bool) -> impl Iterator<Item = &'static [u8]> {
     let count = if has_xbootldr { 2 } else { 3 };
     MOUNT_POINTS.into_iter().take(count)
 }
 
-/// The directory of the tree that holds the content of the ESP.
+/// Directory of the tree that holds the content of the ESP.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EspDirectory {
     pub(super) path: Vec<u8>,
-    /// Where in the tree the content is from; `None` for that of another tree.
+    /// Directory of the tree that the content comes from. `None` if it comes from another tree.
     pub(super) from: Option<Vec<u8>>,
-    /// Whether the tree that was given does not have the directory.
+    /// Whether the directory was added to the source tree.
     is_added: bool,
 }
 
-/// Brings content of an ESP that was named to a directory where rules of normalization expect it.
+/// Moves the chosen content of an ESP to a directory where the normalization rules expect it.
 ///
 /// # Errors
-/// [`Error::Parameter`] if there is no such directory, or no place for it.
+/// [`Error::Parameter`] if the directory does not exist, or if no mount point is free for it.
 pub(super) fn mount(
     tree: &mut Tree,
     source: &EspSource,
@@ -74,7 +76,7 @@ pub(super) fn mount(
     }
 }
 
-/// Finds the directory that was named for the ESP.
+/// Finds the directory that the caller chose for the ESP.
 fn named(tree: &Tree, path: &[u8], has_xbootldr: bool) -> Result<InodeId> {
     let shown = Escaped(path);
     let (rule, remedy) = match tree.find(path) {
@@ -122,12 +124,12 @@ fn mount_at(
 }
 
 impl EspDirectory {
-    /// The path that messages name.
+    /// Returns the path to show in messages.
     pub(super) fn shown(&self) -> &[u8] {
         self.from.as_ref().unwrap_or(&self.path)
     }
 
-    /// Returns what the ESP holds: nothing if rules have removed the directory.
+    /// Returns the content of the ESP, which is empty if rules have removed the directory.
     pub(super) fn content(&self, tree: &Tree, epoch: Timestamp) -> Result<Tree> {
         match tree.directory(&self.path) {
             Some(directory) => Ok(tree.subtree(directory)?.with_prefix(self.shown())),
@@ -135,7 +137,9 @@ impl EspDirectory {
         }
     }
 
-    /// Returns the tree without the content, and with the directory only if it was given with it.
+    /// Returns the tree without the content of the ESP.
+    ///
+    /// The directory stays, empty, unless it was added.
     pub(super) fn unmount(&self, tree: &Tree) -> Result<Tree> {
         match tree.directory(&self.path) {
             Some(directory) if self.is_added => {
@@ -149,7 +153,7 @@ impl EspDirectory {
     }
 }
 
-/// Finds the directory of the tree that is meant for the ESP.
+/// Finds the directory of the tree that is intended for the ESP.
 pub(super) fn detect(tree: &Tree, has_xbootldr: bool) -> Option<EspDirectory> {
     let find = |is_content: fn(&Tree, &[u8]) -> bool| {
         mount_points(has_xbootldr).find(|&place| is_content(tree, place))
@@ -158,37 +162,40 @@ pub(super) fn detect(tree: &Tree, has_xbootldr: bool) -> Option<EspDirectory> {
     Some(EspDirectory { from: Some(path.clone()), path, is_added: false })
 }
 
-/// The directory in which a mount point has the content of an ESP, if there is any.
+/// Returns the directory that marks a mount point as having the content of an ESP, if it exists.
 ///
-/// `/boot` has it in `EFI` in capitals, and else holds kernels of the root file system.
+/// In `/boot` that is `EFI` in capitals: a `/boot` without it holds kernels of the root file
+/// system.
 fn marker(tree: &Tree, mount_point: &[u8]) -> Option<InodeId> {
     let path: &[u8] = if mount_point == b"boot" { b"boot/EFI" } else { mount_point };
     tree.directory(path)
 }
 
-/// Whether a mount point has files of an ESP.
+/// Returns whether a mount point has files of an ESP.
 pub(super) fn holds_files(tree: &Tree, mount_point: &[u8]) -> bool {
     marker(tree, mount_point).is_some_and(|directory| tree.holds_files(directory))
 }
 
-/// Whether a mount point has directories of an ESP, perhaps without files.
+/// Returns whether a mount point has directories of an ESP, possibly without files.
 fn holds_anything(tree: &Tree, mount_point: &[u8]) -> bool {
     let directory = tree.directory(mount_point);
     let is_empty = directory.is_none_or(|directory| tree.entries(directory).is_empty());
     !is_empty && marker(tree, mount_point).is_some()
 }
 
-/// The smallest ESP that is made without being asked for.
+/// Returns the smallest default size of an ESP, in bytes.
 ///
-/// A firmware need only read FAT32 on a fixed disk, which begins at 65,525 clusters of at least a
-/// sector: 33 MiB with 512-byte sectors, 260 MiB with 4096-byte ones.
+/// On a fixed disk, firmware is only required to read FAT32, which begins at 65,525 clusters of at
+/// least one sector: 33 MiB with 512-byte sectors, 260 MiB with 4096-byte ones.
 fn least(sector_size: u32) -> u64 {
     round_up(65 * KIB * u64::from(sector_size), MIB)
 }
 
-/// The size in bytes of an ESP that no size was given for: twice what its content takes, since an
-/// update writes the new kernel before it removes the old one, and an ESP can't grow later. Unless
-/// a variant is asked for, it is that of a FAT32.
+/// Returns the default size of an ESP, in bytes.
+///
+/// That is twice the size of its content, because an update writes the new kernel before it removes
+/// the old one, and an ESP can't grow later. Unless a variant is requested, the size is that of a
+/// FAT32.
 pub(super) fn size(tree: &Arc<Tree>, vfat: &Vfat, epoch: Timestamp) -> Result<u64> {
     let content = vfat.minimal_size(tree, epoch)?;
     let least = if vfat.variant.is_some() { 0 } else { least(vfat.sector_size) };
@@ -201,8 +208,10 @@ mod tests {
     use super::*;
     use crate::tree::{Metadata, Node, TreeBuilder};
 
-    /// A tree of paths: a name that ends in `@` is a symlink to `efi`, one that ends in `+` a fifo,
-    /// any other a directory.
+    /// Builds a tree from paths.
+    ///
+    /// A name that ends in `@` is a symlink to `efi`, a name that ends in `+` a fifo, and any other
+    /// name a directory.
     fn tree(paths: &[&str]) -> Tree {
         let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
         let mut directories = BTreeMap::from([(String::new(), TreeBuilder::ROOT)]);
@@ -240,7 +249,7 @@ mod tests {
             (&["boot/vmlinuz+", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
             (&["efi", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
             (&["boot/EFI/x+", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
-            // Directories are content if there are no files.
+            // Directories count as content if there are no files.
             (&["efi/EFI", "boot/efi/EFI/x+"], Some("boot/efi"), Some("boot/efi")),
             (&["efi/EFI/BOOT"], Some("efi"), Some("efi")),
             (&["efi/EFI", "boot/EFI"], Some("efi"), Some("efi")),
@@ -258,7 +267,7 @@ mod tests {
         }
     }
 
-    /// What is named is brought to a mount point that holds no files, and taken out again.
+    /// The chosen content is moved to a mount point that holds no files, and taken out again.
     #[test]
     fn named_content_is_mounted_and_unmounted() {
         let beside = EspSource::Tree(Arc::new(tree(&["EFI/x+"])));
@@ -303,7 +312,7 @@ mod tests {
         }
     }
 
-    /// The figures of the ESPs that Windows and others make.
+    /// The sizes are those of the ESPs that Windows and others create.
     #[test]
     fn the_least_size_holds_fat32() {
         assert_eq!(least(512), 33 * MIB);

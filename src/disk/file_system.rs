@@ -1,4 +1,4 @@
-//! File systems as contents of an image: what they were asked to be and what became of them.
+//! File systems in an image: their options, and the planned results.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::size::{Headroom, MIB};
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, Tree};
 
-/// The format of a file system.
+/// Format of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// ext4.
@@ -27,7 +27,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The name that `mount` knows.
+    /// Returns the name by which `mount` knows the format.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,20 +41,20 @@ impl Format {
 /// A file system in an image.
 #[derive(Debug, Clone)]
 pub struct FileSystem {
-    /// Its format.
+    /// Format.
     pub format: Format,
-    /// The width of the entries of a FAT; `None` for other formats.
+    /// Width of the FAT entries. `None` for other formats.
     pub variant: Option<Variant>,
-    /// The UUID; that of FAT is the one its volume id is made of.
+    /// UUID. The volume id of a FAT is derived from it.
     pub uuid: Uuid,
-    /// The label; may be empty.
+    /// Label; may be empty.
     pub label: String,
-    /// The size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl FileSystem {
-    /// The id as `blkid` shows it.
+    /// Returns the id in the form that `blkid` shows.
     #[must_use]
     pub fn id(&self) -> String {
         match self.format {
@@ -67,7 +67,7 @@ impl FileSystem {
     }
 }
 
-/// A file system that is planned.
+/// A planned file system.
 #[derive(Debug)]
 pub(crate) struct PlannedFs {
     pub(crate) layout: Layout,
@@ -75,24 +75,25 @@ pub(crate) struct PlannedFs {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// How to make an ext4 file system of a tree.
+/// Options for an ext4 file system of a tree.
 #[derive(Debug, Clone)]
 pub struct Ext4 {
     /// Features and policies.
     pub profile: Profile,
-    /// 1024, 2048 or 4096 bytes.
+    /// Block size: 1024, 2048 or 4096 bytes.
     pub block_size: u32,
-    /// The label, at most 16 bytes; `None` for the name of the partition, or none.
+    /// Label of at most 16 bytes. `None` for the name of the partition, or no label without a
+    /// partition.
     pub label: Option<String>,
-    /// Without a fixed size, the free room to leave; `None` for the profile's own.
+    /// Free space to leave if the size is not fixed. `None` for the profile's default.
     pub headroom: Option<Headroom>,
-    /// The size in bytes that the file system should be able to grow to; `None` for 1024 times
-    /// its own.
+    /// Size in bytes that the file system should be able to grow to. `None` for 1024 times its own
+    /// size.
     pub grow_to: Option<u64>,
-    /// The number of inodes; `None` for those of the tree with the headroom's share, and at least
-    /// one for 16 KiB.
+    /// Number of inodes. `None` for the inodes of the tree and the headroom's share, but at least
+    /// one per 16 KiB.
     pub inodes: Option<u64>,
-    /// A swap file to be added to the tree.
+    /// Swap file to add to the tree.
     pub swapfile: Option<Swapfile>,
 }
 
@@ -114,7 +115,7 @@ impl Ext4 {
     fn options(&self, uuid: Uuid, epoch: Timestamp, size: Option<u64>) -> ext4::Options {
         ext4::Options {
             uuid,
-            // As systemd-repart gives it to mke2fs.
+            // The same hash seed that systemd-repart passes to mke2fs.
             hash_seed: uuid,
             label: self.label.clone().unwrap_or_default().into_bytes(),
             epoch,
@@ -128,7 +129,7 @@ impl Ext4 {
         }
     }
 
-    /// Returns the smallest size in bytes that can be given.
+    /// Returns the smallest possible size in bytes.
     pub(crate) fn minimal_size(
         &self,
         tree: &Arc<Tree>,
@@ -164,21 +165,22 @@ impl Ext4 {
     }
 }
 
-/// How to make a FAT file system of a tree.
+/// Options for a FAT file system of a tree.
 #[derive(Debug, Clone)]
 pub struct Vfat {
-    /// Bytes in a sector: as many as on the disk, or more.
+    /// Sector size in bytes, at least that of the disk.
     pub sector_size: u32,
-    /// The label, at most 11 bytes; `None` for none.
+    /// Label of at most 11 bytes. `None` for no label.
     pub label: Option<String>,
-    /// The variant; `None` for FAT32 if the size allows it, else FAT16, else FAT12.
+    /// FAT variant. `None` for FAT32 if the size allows it, else FAT16, else FAT12.
     pub variant: Option<Variant>,
 }
 
 impl Vfat {
-    /// `start` is where the file system is in the image, in bytes.
+    /// Returns the options for a file system that starts `start` bytes into the image.
     fn options(&self, uuid: Uuid, epoch: Timestamp, start: u64, size: Option<u64>) -> fat::Options {
-        // Only boot code asks for them, and none of it reaches beyond what 32 bits hold.
+        // Only boot code uses the hidden sectors, and none of it reaches beyond what 32 bits can
+        // count.
         let hidden_sectors = u32::try_from(start / u64::from(self.sector_size)).unwrap_or(0);
         fat::Options {
             size,
@@ -191,7 +193,7 @@ impl Vfat {
         }
     }
 
-    /// The smallest size in bytes that holds the tree.
+    /// Returns the smallest size in bytes that holds the tree.
     pub(crate) fn minimal_size(&self, tree: &Arc<Tree>, epoch: Timestamp) -> Result<u64> {
         fat::minimal_size(tree, &self.options(Uuid::nil(), epoch, 0, None))
     }
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
     use crate::tree::{Metadata, TreeBuilder};
 
-    /// A FAT after more sectors than its boot sector can count.
+    /// Tests a FAT that is preceded by more sectors than its boot sector can count.
     #[test]
     fn a_fat_can_start_anywhere_on_a_disk() {
         let tree = Arc::new(TreeBuilder::new(Metadata::default()).unwrap().finish().unwrap());
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(plan.file_system.size, 40 << 20);
     }
 
-    /// As systemd-repart and blkid show the file system of a first ESP.
+    /// The ids are those that systemd-repart and blkid show for the file system of a first ESP.
     #[test]
     fn ids_are_shown_as_blkid_shows_them() {
         let uuid = "877a9082-e0a0-4e11-b7cd-6af00e1b357b".parse().unwrap();

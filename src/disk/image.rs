@@ -1,5 +1,5 @@
-//! The built-in set of partitions: a BIOS boot partition, if it is asked for; an EFI system
-//! partition, if there is content for it; an XBOOTLDR partition, if it is asked for; and the root
+//! Disk images with the built-in set of partitions: a BIOS boot partition, if requested; an EFI
+//! system partition, if there is content for it; an XBOOTLDR partition, if requested; and the root
 //! file system.
 
 use super::boot::{self, Divided};
@@ -21,36 +21,35 @@ use crate::name::Escaped;
 use crate::size::round_up;
 use crate::tree::{HoleScanOptions, scan_holes};
 
-/// The size in bytes of a BIOS boot partition. GRUB's core image takes a tenth of it.
+/// Size of a BIOS boot partition, in bytes. GRUB's core image takes a tenth of it.
 const BIOS_BOOT: u64 = ALIGNMENT;
 
-/// How to make a disk image of a tree.
+/// Options for a disk image of a tree.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The root file system.
+    /// Root file system.
     pub root: RootFs,
-    /// The size of the whole image in bytes, of which the root takes what is left; `None` for the
-    /// smallest that leaves the root's headroom.
+    /// Size of the whole image in bytes; the root gets what the other partitions leave. `None` for
+    /// the smallest size that leaves the root's headroom.
     pub size: Option<u64>,
-    /// Bytes in a sector of the disk.
+    /// Sector size of the disk, in bytes.
     pub sector_size: SectorSize,
-    /// Where the content of the ESP comes from.
+    /// Source of the content of the ESP.
     pub esp: EspSource,
-    /// The size of the ESP in bytes, rounded up to MiB, which also asks for one when the tree has
-    /// nothing for it; `None` for twice its content and at least a FAT32.
+    /// Size of the ESP in bytes, rounded up to MiB. If it is given, there is an ESP even without
+    /// content. `None` for twice the size of its content, and at least the size of a FAT32.
     pub esp_size: Option<u64>,
-    /// The variant of the FAT of an ESP or XBOOTLDR partition; `None` for FAT32, which is the one
-    /// that all firmware reads.
+    /// FAT variant of an ESP or XBOOTLDR partition. `None` for FAT32, which all firmware reads.
     pub esp_fat: Option<Variant>,
-    /// Bytes in a sector of the FAT of an ESP or XBOOTLDR partition, at least those of the disk;
-    /// `None` for as many.
+    /// FAT sector size of an ESP or XBOOTLDR partition, in bytes, at least that of the disk. `None`
+    /// for the sector size of the disk.
     pub esp_sector_size: Option<SectorSize>,
-    /// Whether there is an XBOOTLDR partition, which holds what the tree has under `/boot`.
+    /// Whether there is an XBOOTLDR partition, which holds the tree's `/boot`.
     pub xbootldr: bool,
-    /// The size of the XBOOTLDR partition in bytes, rounded up to MiB, which also asks for one;
-    /// `None` for that of an ESP with the same content.
+    /// Size of the XBOOTLDR partition in bytes, rounded up to MiB. If it is given, there is an
+    /// XBOOTLDR partition. `None` for the size of an ESP with the same content.
     pub xbootldr_size: Option<u64>,
-    /// Whether there is a BIOS boot partition: 1 MiB for a boot loader to be put into.
+    /// Whether there is a BIOS boot partition: 1 MiB for a boot loader to be installed in.
     pub bios_boot: bool,
 }
 
@@ -62,15 +61,19 @@ impl Options {
 
 /// Plans a disk image.
 ///
-/// The ESP holds what [`Options::esp`] says; the root file system keeps the empty directory.
-/// Without such content there is an ESP only if a size is given for it. A BIOS boot partition comes
-/// first, then the ESP, then XBOOTLDR, then the root, which can grow when the image is put on a
-/// larger disk.
+/// The source of the ESP's content is [`Options::esp`]; the root file system keeps the empty
+/// directory. Without such content, there is an ESP only if a size is given for it. The order of
+/// the partitions is BIOS boot, ESP, XBOOTLDR, root: the root can grow when the image is written to
+/// a larger disk.
 ///
 /// # Errors
-/// Those of the file systems, and [`Error::Parameter`] if the architecture can't be told from the
-/// tree, the epoch is out of range, the size is no multiple of the sector size, sectors of the
-/// ESP are smaller than those of the disk, or there is no place for the content of the ESP.
+/// Those of the file systems, and [`Error::Parameter`] if
+///
+/// - the architecture can't be detected from the tree,
+/// - the epoch is out of range,
+/// - the size is not a multiple of the sector size,
+/// - sectors of the ESP are smaller than those of the disk, or
+/// - no mount point is free for the content of the ESP.
 pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     if let Some(sectors) = options.esp_sector_size
         && sectors.bytes() < options.sector_size.bytes()
@@ -167,16 +170,16 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     })
 }
 
-/// Where the partitions go, and what the root file system is then.
+/// Places of the partitions, and the root file system planned for its place.
 struct Placed {
-    /// The size of the disk in bytes.
+    /// Size of the disk in bytes.
     size: u64,
     places: Vec<Place>,
     root: PlannedFs,
 }
 
 impl Placed {
-    /// Gives the root what is left of a disk of `size` bytes.
+    /// Places the partitions on a disk of `size` bytes, where the root gets the remaining space.
     fn within(
         size: u64,
         identities: &[Identity],
@@ -188,7 +191,7 @@ impl Placed {
         let places = place_all(size, identities, sizes, any, options);
         let room = places.as_ref().map_or(0, |places| places[sizes.len()].size);
         let root = planner.plan(Some(room), None).or_else(|error| {
-            // What is missing is missing in the image: say the size of that.
+            // The missing space is missing in the image, so report the size that the image needs.
             let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
             let least = around(sizes) + round_up(planner.minimal_size()?, ALIGNMENT);
             let remedy = format!("an image of at least {least} bytes holds the tree");
@@ -198,7 +201,7 @@ impl Placed {
         Ok(Self { size, places, root })
     }
 
-    /// Makes the disk as large as the root needs.
+    /// Places the partitions on the smallest disk that holds the root.
     fn smallest(
         identities: &[Identity],
         sizes: &[u64],
@@ -213,13 +216,13 @@ impl Placed {
     }
 }
 
-/// What the root leaves of a disk, in bytes: other partitions of these sizes, and the tables with
-/// what lies free beside them.
+/// Returns the bytes of a disk that the root can't use: partitions of the given sizes, the
+/// partition tables and the free space next to them.
 fn around(sizes: &[u64]) -> u64 {
     ALIGNMENT + sizes.iter().sum::<u64>() + ALIGNMENT
 }
 
-/// Places partitions of these sizes, then the root.
+/// Places partitions of the given sizes, then the root.
 fn place_all(
     size: u64,
     identities: &[Identity],

@@ -1,6 +1,7 @@
-//! What an image is, for programs: a record to be written as JSON.
+//! Machine-readable description of an image, to be written as JSON.
 //!
-//! It holds nothing of the host that made it and is the same wherever the image is the same.
+//! The manifest holds nothing about the host that built the image, so equal images have equal
+//! manifests.
 
 use std::collections::BTreeMap;
 
@@ -18,71 +19,72 @@ use crate::name::Escaped;
 use crate::normalize::FiredRecord;
 use crate::size::Headroom;
 
-/// The version of the layout that this crate writes: the same tree, parameters and layout version
-/// give the same bytes.
+/// Version of the layout that this crate writes: the same tree, parameters and layout version
+/// result in the same bytes.
 pub const LAYOUT_VERSION: u32 = 1;
 
-/// Everything that is to be said of an image.
+/// Manifest of an image.
 #[derive(Debug, Serialize)]
 pub struct Manifest {
-    /// The version of this crate.
+    /// Version of this crate.
     pub detfs: &'static str,
     /// [`LAYOUT_VERSION`].
     pub layout_version: u32,
-    /// What was asked for, and what followed from the tree.
+    /// Requested parameters, and the values derived from the tree.
     pub parameters: Resolved,
-    /// The size of the image in bytes.
+    /// Size of the image in bytes.
     pub size: u64,
     /// SHA-256 of the image.
     pub sha256: String,
-    /// The partition table, if there is one.
+    /// Partition table, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_table: Option<TableRecord>,
-    /// The file system, if there is no partition table.
+    /// File system, if there is no partition table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
-    /// The rules of normalisation that fired. Times set to the epoch are counted in the parameters.
+    /// Normalization rules that fired. The parameters count the times that were clamped to the
+    /// epoch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub normalization: Vec<FiredRecord>,
-    /// What was not taken over from the tree as it is.
+    /// Warnings about parts of the tree that were changed or left out.
     pub warnings: Vec<WarningRecord>,
 }
 
-/// What an image was asked to be. `None` is the documented default.
+/// Requested parameters of an image. `None` is the documented default.
 #[derive(Debug, Clone, Serialize)]
 pub struct Parameters {
-    /// The format of the root file system, or of the only one.
+    /// Format of the root file system, or of the only file system.
     pub fs: &'static str,
-    /// The size in bytes of the image.
+    /// Size of the image in bytes.
     pub size: Option<u64>,
-    /// The free room, in bytes or with a `%`.
+    /// Free space, in bytes or as a percentage with a `%`.
     pub headroom: Option<String>,
-    /// The size in bytes that the file system should be able to grow to.
+    /// Size in bytes that the file system should be able to grow to.
     pub grow_to: Option<u64>,
-    /// The number of ext4 inodes.
+    /// Number of ext4 inodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inodes: Option<u64>,
-    /// Bytes in a sector of the disk.
+    /// Sector size of the disk, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_size: Option<u32>,
-    /// The directory of the tree that the content of the ESP is from.
+    /// Directory of the tree that the content of the ESP comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub esp_from: Option<String>,
-    /// Whether the content of the ESP is from a tree of its own.
+    /// Whether the content of the ESP comes from a separate tree.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub esp_tree: bool,
-    /// The size in bytes of the ESP.
+    /// Size of the ESP in bytes.
     pub esp_size: Option<u64>,
-    /// The variant of the FAT of an ESP or XBOOTLDR partition.
+    /// FAT variant of an ESP or XBOOTLDR partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub esp_fat: Option<String>,
-    /// Bytes in a sector of the FAT of an ESP or XBOOTLDR partition.
+    /// FAT sector size of an ESP or XBOOTLDR partition, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub esp_sector_size: Option<u32>,
     /// Whether `/boot` is the content of an XBOOTLDR partition.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub xbootldr: bool,
-    /// The size in bytes of the XBOOTLDR partition.
+    /// Size of the XBOOTLDR partition in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xbootldr_size: Option<u64>,
     /// Whether there is a BIOS boot partition.
@@ -91,18 +93,18 @@ pub struct Parameters {
     /// The ext4 profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ext4_profile: Option<&'static str>,
-    /// Bytes in an ext4 block.
+    /// The ext4 block size, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ext4_block_size: Option<u32>,
-    /// What concerns btrfs alone.
+    /// Parameters that apply only to btrfs.
     #[serde(flatten)]
     pub btrfs: Option<BtrfsParameters>,
-    /// The swap file that was added.
+    /// Swap file that was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swapfile: Option<SwapfileRecord>,
-    /// The label.
+    /// Label of the file system.
     pub label: Option<String>,
-    /// The profile of normalisation, if any.
+    /// Normalization profile, if any.
     pub normalize: Option<&'static str>,
     /// SHA-256 of the file of additional rules.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,40 +113,40 @@ pub struct Parameters {
     pub exclude: Vec<String>,
     /// Patterns of extended attributes that were left out.
     pub drop_xattr: Vec<String>,
-    /// Patterns of extended attributes that were taken over.
+    /// Patterns of extended attributes that were kept.
     pub keep_xattr: Vec<String>,
 }
 
-/// Programs by the name of the compression that they do, with their versions.
+/// Versions of the programs that compress, keyed by the name of the compression.
 pub(super) type Codecs = BTreeMap<&'static str, &'static str>;
 
-/// What a btrfs was asked to be.
+/// Requested parameters of a btrfs.
 #[derive(Debug, Clone, Serialize)]
 pub struct BtrfsParameters {
-    /// Which kernels may write to it: `default` or `old`.
+    /// Kernels that may write to the file system: `default` or `old`.
     pub btrfs_compat: &'static str,
-    /// What it is checksummed with.
+    /// Checksum algorithm.
     pub btrfs_checksum: &'static str,
-    /// Bytes in a tree block.
+    /// Size of a tree block in bytes.
     pub btrfs_node_size: u32,
-    /// How often metadata is stored: `dup` or `single`.
+    /// Number of copies of the metadata: `dup` or `single`.
     pub btrfs_metadata: &'static str,
-    /// The longest files, in bytes, that are stored in the tree itself.
+    /// Largest size in bytes of a file that is stored inline in the tree.
     pub btrfs_max_inline: u32,
-    /// How content is compressed, with the level.
+    /// Compression, with its level.
     pub compress: Option<String>,
     /// Patterns of paths that are not compressed.
     pub no_compress: Vec<String>,
     /// Patterns of paths whose content is written in place.
     pub nodatacow: Vec<String>,
-    /// What compressed, with its version: other versions make other bytes. Empty if nothing was to
-    /// be compressed.
+    /// Programs that compressed content, with their versions: other versions produce other bytes.
+    /// Empty if nothing was to be compressed.
     pub codecs: BTreeMap<&'static str, &'static str>,
-    /// Whether equal content is stored once.
+    /// Whether equal content is stored only once.
     pub dedup: bool,
-    /// The subvolumes.
+    /// Subvolumes.
     pub subvolumes: Vec<SubvolumeRecord>,
-    /// The subvolume that is mounted where none is asked for.
+    /// Subvolume that is mounted by default.
     pub default_subvolume: Option<String>,
     /// Whether hard links across subvolumes became copies.
     pub copy_links: bool,
@@ -153,41 +155,41 @@ pub struct BtrfsParameters {
 /// A subvolume.
 #[derive(Debug, Clone, Serialize)]
 pub struct SubvolumeRecord {
-    /// Its path.
+    /// Path of the subvolume.
     pub path: String,
-    /// Whether nothing in it can be changed.
+    /// Whether the subvolume is read-only.
     pub read_only: bool,
-    /// Whether content in it is written in place.
+    /// Whether its content is written in place.
     pub nodatacow: bool,
 }
 
 /// A swap file.
 #[derive(Debug, Clone, Serialize)]
 pub struct SwapfileRecord {
-    /// Its path.
+    /// Path of the file.
     pub path: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// [`Parameters`] with those that may follow from the tree.
+/// [`Parameters`] together with the values that may be derived from the tree.
 #[derive(Debug, Serialize)]
 pub struct Resolved {
-    /// The seed; `None` if no id was derived.
+    /// Seed. `None` if no id was derived.
     pub seed: Option<String>,
-    /// `given` or `tree`.
+    /// Origin of the seed: `given` or `tree`.
     pub seed_from: Option<&'static str>,
-    /// The epoch in seconds.
+    /// Epoch in seconds.
     pub source_date_epoch: i64,
-    /// `given` or `tree`.
+    /// Origin of the epoch: `given` or `tree`.
     pub source_date_epoch_from: &'static str,
-    /// How many inodes of the tree were newer and got this time.
+    /// Number of inodes of the tree whose times were later and were clamped to the epoch.
     pub clamped_times: usize,
-    /// The architecture, where it matters.
+    /// Architecture, if the image depends on it.
     pub architecture: Option<&'static str>,
-    /// `given` or `tree`.
+    /// Origin of the architecture: `given` or `tree`.
     pub architecture_from: Option<&'static str>,
-    /// All others.
+    /// All other parameters.
     #[serde(flatten)]
     pub asked: Parameters,
 }
@@ -195,39 +197,40 @@ pub struct Resolved {
 /// A partition table.
 #[derive(Debug, Serialize)]
 pub struct TableRecord {
-    /// `gpt`.
+    /// Type of the table: `gpt`.
     pub label: &'static str,
-    /// The disk's GUID.
+    /// GUID of the disk.
     pub uuid: String,
-    /// Bytes in a sector.
+    /// Sector size in bytes.
     pub sector_size: u32,
-    /// The partitions.
+    /// Partitions, ordered by number.
     pub partitions: Vec<PartitionRecord>,
 }
 
 /// A partition.
 #[derive(Debug, Serialize)]
 pub struct PartitionRecord {
-    /// Its number, from 1.
+    /// Partition number, from 1.
     pub number: usize,
-    /// The canonical name of its type.
+    /// Canonical name of the partition type.
     pub name: String,
-    /// The GUID of its type.
+    /// GUID of the partition type.
     #[serde(rename = "type")]
     pub partition_type: String,
-    /// Its GUID.
+    /// GUID of the partition.
     pub uuid: String,
-    /// Its name.
+    /// Name of the partition.
     pub label: String,
-    /// Its attribute bits in hexadecimal: as a number they are more than many readers of JSON hold.
+    /// Attribute bits in hexadecimal, because as a number they exceed what many JSON parsers can
+    /// hold.
     pub attributes: String,
-    /// Where it starts, in bytes.
+    /// Start in bytes.
     pub start: u64,
-    /// How long it is, in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of it.
+    /// SHA-256 of the partition.
     pub sha256: String,
-    /// The file system in it, if it is to have one.
+    /// File system in the partition, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
 }
@@ -235,34 +238,34 @@ pub struct PartitionRecord {
 /// A file system.
 #[derive(Debug, Serialize)]
 pub struct FileSystemRecord {
-    /// The name that `mount` knows.
+    /// Name by which `mount` knows the format.
     #[serde(rename = "type")]
     pub format: &'static str,
-    /// Of a FAT: `FAT12`, `FAT16` or `FAT32`.
+    /// FAT variant: `FAT12`, `FAT16` or `FAT32`. `None` for other formats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// The id as `blkid` shows it.
+    /// Id in the form that `blkid` shows.
     pub uuid: String,
-    /// The label.
+    /// Label.
     pub label: String,
-    /// The size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// Something that was not taken over as it is.
+/// A warning about something that was changed or left out.
 #[derive(Debug, Serialize)]
 pub struct WarningRecord {
-    /// The path in the tree, escaped where it is not UTF-8.
+    /// Path in the tree, escaped where it is not UTF-8.
     pub path: String,
-    /// What was done.
+    /// Description of the change.
     pub message: String,
 }
 
 impl Manifest {
-    /// Describes an image.
+    /// Creates the manifest of a planned image.
     ///
     /// # Panics
-    /// If there are not as many digests as [`Plan::ranges`].
+    /// If the number of digests differs from that of [`Plan::ranges`].
     #[must_use]
     pub fn new(plan: &Plan, digests: &[Digest]) -> Self {
         let (whole, parts) = digests.split_first().expect("the image has a digest");
@@ -398,7 +401,7 @@ impl Parameters {
         }
     }
 
-    /// Notes what compressed content.
+    /// Records the programs that compressed content.
     pub(super) fn compressed_by(&mut self, codecs: Codecs) {
         if let Some(btrfs) = &mut self.btrfs {
             btrfs.codecs = codecs;

@@ -1,8 +1,8 @@
-//! Many layouts to one: partitions, their ids and their places.
+//! Disk images: partitions, their ids and their places.
 //!
-//! What a disk is made of is said with [`Definition`]s, [`identify`] gives each its ids, and
-//! [`Disk::compose`] brings the planned contents together. [`image`] is the built-in set of
-//! partitions, [`single`] a single file system without a partition table.
+//! [`Definition`]s describe the partitions of a disk, [`identify`] assigns their ids, and
+//! [`Disk::compose`] combines the planned contents into one layout. [`image`] is the built-in set
+//! of partitions, and [`single`] a file system without a partition table.
 
 mod architecture;
 mod boot;
@@ -33,27 +33,27 @@ pub use root::RootFs;
 pub use source::{BuildInput, EPOCHS, ResolvedInputs, ValueOrigin};
 pub use swap::Swapfile;
 
-/// Partitions start and end at multiples of this many bytes.
+/// Alignment of partitions, in bytes.
 pub const ALIGNMENT: u64 = crate::size::MIB;
 
-/// An image that is planned.
+/// A planned image.
 #[derive(Debug)]
 pub struct Plan {
-    /// What byte goes where.
+    /// Layout of the image's bytes.
     pub layout: Layout,
-    /// What the image is, in words.
+    /// Description of the image.
     pub product: ImageKind,
-    /// What all its ids and times come from.
+    /// Values that the ids and times of the image are derived from.
     pub resolved: ResolvedInputs,
-    /// What brought the tree into its canonical form.
+    /// Normalization rules that fired.
     pub normalization: Report,
-    /// What it was asked to be.
+    /// Requested parameters.
     pub parameters: Parameters,
-    /// What was not taken over from the tree as it is.
+    /// Warnings about parts of the tree that were changed or left out.
     pub warnings: Vec<Warning>,
 }
 
-/// What an image is.
+/// Kind of an image.
 #[derive(Debug, Clone)]
 pub enum ImageKind {
     /// A disk with partitions.
@@ -63,7 +63,7 @@ pub enum ImageKind {
 }
 
 impl Plan {
-    /// Whether any partition of a disk is a FAT.
+    /// Returns whether any partition of a disk is a FAT.
     #[must_use]
     pub fn has_fat(&self) -> bool {
         let ImageKind::Disk(disk) = &self.product else { return false };
@@ -71,8 +71,8 @@ impl Plan {
         file_systems.any(|file_system| file_system.format == Format::Vfat)
     }
 
-    /// The ranges of the image, in bytes, whose hashes a [`Manifest`] tells: the whole image and
-    /// then each partition.
+    /// Returns the ranges of the image, in bytes, whose hashes a [`Manifest`] lists: the whole
+    /// image, then each partition.
     #[must_use]
     pub fn ranges(&self) -> Vec<std::ops::Range<u64>> {
         let partitions = match &self.product {

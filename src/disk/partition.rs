@@ -1,4 +1,4 @@
-//! Partitions from their definition to their place in the image.
+//! Partitions: their identities and their places in the image.
 
 use uuid::Uuid;
 
@@ -8,24 +8,25 @@ use crate::gpt::{self, Attributes, Geometry, PartitionType, SectorSize, Table};
 use crate::layout::Layout;
 use crate::seed::{self, Seed};
 
-/// What a partition is called.
+/// Type, ids and names of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// What it is for.
+    /// Partition type.
     pub partition_type: PartitionType,
-    /// Its GUID.
+    /// GUID of the partition.
     pub uuid: Uuid,
-    /// The UUID of the file system in it.
+    /// UUID of the file system in the partition.
     pub file_system: Uuid,
-    /// Its name.
+    /// Name of the partition.
     pub label: String,
-    /// Its attributes.
+    /// Attributes of the partition.
     pub attributes: Attributes,
 }
 
-/// Gives ids and names to all partitions of a disk, as systemd-repart does: by the seed, the type,
-/// and how many of the same type come before. An id that another partition has is passed over for
-/// the next one.
+/// Assigns ids and names to all partitions of a disk, as systemd-repart does.
+///
+/// The ids depend on the seed, the type, and the number of earlier partitions of the same type. An
+/// id that another partition already has is skipped in favour of the next one.
 #[must_use]
 pub fn identify(seed: Seed, definitions: &[Definition]) -> Vec<Identity> {
     let given: Vec<_> = definitions.iter().filter_map(|definition| definition.uuid).collect();
@@ -58,40 +59,41 @@ pub fn identify(seed: Seed, definitions: &[Definition]) -> Vec<Identity> {
     identities
 }
 
-/// A partition in its place.
+/// A partition with its place on the disk.
 #[derive(Debug, Clone)]
 pub struct Partition {
-    /// What it is called.
+    /// Type, ids and names.
     pub identity: Identity,
-    /// Where it starts, in bytes.
+    /// Start in bytes.
     pub start: u64,
-    /// How long it is, in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The file system in it, if it is to have one.
+    /// File system in the partition, if it has one.
     pub file_system: Option<FileSystem>,
 }
 
-/// A disk with its partitions in the order of their numbers.
+/// A disk with its partitions.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    /// The GUID of the partition table.
+    /// GUID of the disk.
     pub uuid: Uuid,
-    /// Bytes in a sector.
+    /// Sector size in bytes.
     pub sector_size: SectorSize,
-    /// The size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The partitions.
+    /// Partitions, ordered by number.
     pub partitions: Vec<Partition>,
 }
 
 impl Disk {
-    /// Brings the partition table and the partitions' contents together.
+    /// Combines the partition table and the contents of the partitions.
     ///
     /// # Errors
     /// Those of [`gpt::plan`].
     ///
     /// # Panics
-    /// If there are not as many contents as partitions, or one is larger than its partition.
+    /// If the number of contents differs from the number of partitions, or if a content is larger
+    /// than its partition.
     pub fn compose(&self, contents: Vec<Layout>) -> Result<Layout> {
         assert_eq!(contents.len(), self.partitions.len(), "every partition has its content");
         let partitions = self.partitions.iter().map(|partition| {
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
     use crate::gpt::Architecture;
 
-    /// The ids are rows of the vectors in `seed`; the names are those of systemd-repart.
+    /// The ids are rows of the test vectors in `seed`; the names are those of systemd-repart.
     #[test]
     fn partitions_are_numbered_by_type() {
         let root = || Definition::new(PartitionType::root(Architecture::X86_64));

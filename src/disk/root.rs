@@ -1,4 +1,4 @@
-//! The root file system of a disk, of one format or another.
+//! The root file system of a disk, in any of the supported formats.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::size::Headroom;
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, Tree};
 
-/// How to make the root file system.
+/// Format and options of the root file system.
 #[derive(Debug, Clone)]
 pub enum RootFs {
-    /// As ext4.
+    /// An ext4 file system.
     Ext4(Ext4),
-    /// As btrfs.
+    /// A btrfs file system.
     Btrfs(Btrfs),
 }
 
@@ -29,14 +29,14 @@ impl Default for RootFs {
     }
 }
 
-/// A root file system of which all is known but its size.
+/// A root file system that is ready to be planned for a size.
 pub(crate) enum Planner {
     Ext4 { ext4: Ext4, tree: Arc<Tree>, scan: HoleScan, uuid: Uuid, epoch: Timestamp },
     Btrfs(PreparedBtrfs),
 }
 
 impl RootFs {
-    /// The label, if one is asked for.
+    /// Returns the requested label, if any.
     pub(crate) fn label(&self) -> Option<&String> {
         match self {
             Self::Ext4(ext4) => ext4.label.as_ref(),
@@ -44,7 +44,7 @@ impl RootFs {
         }
     }
 
-    /// The headroom, if one is asked for.
+    /// Returns the requested headroom, if any.
     pub(crate) fn headroom(&self) -> Option<Headroom> {
         match self {
             Self::Ext4(ext4) => ext4.headroom,
@@ -52,7 +52,7 @@ impl RootFs {
         }
     }
 
-    /// The swap file, if one is asked for.
+    /// Returns the requested swap file, if any.
     pub(crate) fn swapfile(&self) -> Option<&Swapfile> {
         match self {
             Self::Ext4(ext4) => ext4.swapfile.as_ref(),
@@ -60,7 +60,7 @@ impl RootFs {
         }
     }
 
-    /// Does what has to be done before sizes are tried, with this label.
+    /// Does all the work that does not depend on the size.
     pub(crate) fn prepare(
         &self,
         tree: Arc<Tree>,
@@ -87,7 +87,7 @@ impl RootFs {
 }
 
 impl Planner {
-    /// Plans it with this size, or with the smallest that leaves the headroom.
+    /// Plans the file system with the given size, or with the smallest that leaves the headroom.
     pub(crate) fn plan(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<PlannedFs> {
         match self {
             Self::Ext4 { ext4, tree, scan, uuid, epoch } => {
@@ -98,7 +98,7 @@ impl Planner {
         }
     }
 
-    /// Returns the smallest size in bytes that can be given.
+    /// Returns the smallest possible size in bytes.
     pub(crate) fn minimal_size(&self) -> Result<u64> {
         match self {
             Self::Ext4 { ext4, tree, scan, epoch, .. } => ext4.minimal_size(tree, scan, *epoch),
@@ -108,7 +108,7 @@ impl Planner {
         }
     }
 
-    /// The programs that compressed content, with their versions.
+    /// Returns the programs that compressed content, with their versions.
     pub(crate) fn codecs(&self) -> Codecs {
         match self {
             Self::Ext4 { .. } => Codecs::new(),

@@ -15,19 +15,20 @@ use crate::seed;
 use crate::size::{Headroom, round_up};
 use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 
-/// How to make a file system of a tree.
+/// Options for a file system image of a tree.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The file system.
     pub file_system: FileSystem,
-    /// Its UUID; `None` for that of the first root partition (ext4, btrfs) or ESP (FAT) of a disk with
-    /// the same seed. A tree whose architecture can't be told has that of a generic partition.
+    /// UUID of the file system. `None` for that of the first root partition (ext4, btrfs) or ESP
+    /// (FAT) of a disk with the same seed. If the architecture of the tree can't be detected, the
+    /// UUID is that of a generic Linux partition.
     pub uuid: Option<Uuid>,
-    /// The size in bytes; `None` for the smallest that leaves the headroom.
+    /// Size in bytes. `None` for the smallest size that leaves the headroom.
     pub size: Option<u64>,
 }
 
-/// A file system as it is asked for.
+/// Requested file system.
 #[derive(Debug, Clone)]
 pub enum FileSystem {
     /// ext4.
@@ -36,9 +37,9 @@ pub enum FileSystem {
     Btrfs(Btrfs),
     /// FAT.
     Vfat {
-        /// The file system.
+        /// Options of the FAT file system.
         vfat: Vfat,
-        /// Without a fixed size, the free room to leave; `None` for none.
+        /// Free space to leave if the size is not fixed. `None` for no headroom.
         headroom: Option<Headroom>,
     },
 }
@@ -46,8 +47,7 @@ pub enum FileSystem {
 /// Plans a file system of the whole tree.
 ///
 /// # Errors
-/// Those of the file system, and [`Error::Parameter`] if the epoch is out
-/// of range.
+/// Those of the file system, and [`Error::Parameter`] if the epoch is out of range.
 pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
     let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
     let (mut resolved, normalization, mut warnings) =
@@ -73,8 +73,8 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
             }
         }
     };
-    // Content is looked into only for what needs it: a seed, and the holes of ext4 and
-    // btrfs.
+    // Content is read only where that is necessary: to derive a seed, and to find holes for ext4
+    // and btrfs.
     let digest = seed.is_none() && options.uuid.is_none();
     let scan = match options.file_system {
         FileSystem::Vfat { .. } if !digest => HoleScan::default(),

@@ -1,4 +1,4 @@
-//! What an image is made of: a tree, and the seed and the time for all that the tree does not say.
+//! Inputs of an image: a tree, and the seed, epoch and architecture, which may be derived from it.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -15,54 +15,54 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, Tree};
 
-/// The seconds that an epoch can have: those of an ext4 time stamp, 1901-12-13 to 2446-05-10.
+/// Seconds that an epoch may have: those of an ext4 timestamp, 1901-12-13 to 2446-05-10.
 pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 
-/// A tree and what an image of it is made with.
+/// A tree and the inputs for an image of it.
 #[derive(Debug)]
 pub struct BuildInput {
-    /// The tree.
+    /// Source tree.
     pub tree: Tree,
-    /// What all ids are derived from; `None` to derive it from the tree.
+    /// Seed for all UUIDs. `None` to derive it from the tree.
     pub seed: Option<Seed>,
-    /// The latest time of anything in the image, and the time of all that has none in the tree;
-    /// `None` for the newest of the tree.
+    /// Latest time of anything in the image, and the time of everything that has no time in the
+    /// tree. `None` for the newest time of the tree.
     pub epoch: Option<Timestamp>,
-    /// What the tree's programs run on; `None` to look at them.
+    /// Target architecture. `None` to detect it from the tree's programs.
     pub architecture: Option<Architecture>,
-    /// How many threads read content. The image does not depend on it.
+    /// Number of threads that read content. It does not affect the image.
     pub threads: NonZero<usize>,
-    /// A directory for what is compressed until it is written; needed if anything is. The image
-    /// does not depend on it.
+    /// Directory for compressed data until it is written to the image; required if anything is
+    /// compressed. It does not affect the image.
     pub spool: Option<PathBuf>,
-    /// What brings the tree into its canonical form first.
+    /// Rules that normalize the tree first.
     pub rules: Rules,
 }
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueOrigin {
-    /// The caller.
+    /// The caller gave the value.
     Given,
-    /// The tree.
+    /// The value was derived from the tree.
     Tree,
 }
 
-/// What all ids and times of an image come from.
+/// Values that all ids and times of an image are derived from.
 #[derive(Debug, Clone, Copy)]
 pub struct ResolvedInputs {
-    /// The seed, if any id was derived from it.
+    /// Seed, if any id was derived from it.
     pub seed: Option<(Seed, ValueOrigin)>,
-    /// The latest time of anything in the image.
+    /// Latest time of anything in the image.
     pub epoch: (Timestamp, ValueOrigin),
-    /// How many inodes of the tree were newer than that.
+    /// Number of inodes of the tree whose times were later than the epoch.
     pub clamped: usize,
-    /// What the tree's programs run on, if it matters.
+    /// Target architecture, if the image depends on it.
     pub architecture: Option<(Architecture, ValueOrigin)>,
 }
 
 impl BuildInput {
-    /// A tree with everything else derived from it.
+    /// Creates an input from a tree, with all other values derived from it.
     #[must_use]
     pub fn new(tree: Tree) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl BuildInput {
     }
 }
 
-/// The epoch that is given, or else the newest time of the tree.
+/// Returns the given epoch, or the newest time of the tree.
 pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp, ValueOrigin)> {
     match given {
         Some(epoch) if EPOCHS.contains(&epoch.seconds) => Ok((epoch, ValueOrigin::Given)),
@@ -90,21 +90,22 @@ pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp,
     }
 }
 
-/// Settles the epoch and sets all later times of the tree to it.
+/// Resolves the epoch and clamps the tree's timestamps to it.
 pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<ResolvedInputs> {
     let epoch = epoch(tree, given)?;
     let clamped = tree.clamp_times(epoch.0);
     Ok(ResolvedInputs { seed: None, epoch, clamped, architecture: None })
 }
 
-/// Settles the epoch, brings the tree into its canonical form, and sets all later times of it to
-/// the epoch. The warnings are about secrets that stay.
+/// Resolves the epoch, normalizes the tree and clamps its timestamps to the epoch.
+///
+/// The warnings are about secrets that stay in the tree.
 pub(super) fn resolve_inputs(
     tree: &mut Tree,
     given: Option<Timestamp>,
     rules: &Rules,
 ) -> Result<(ResolvedInputs, Report, Vec<Warning>)> {
-    // The epoch is that of the tree as it came: rules ask for it.
+    // The epoch is derived from the tree before normalization, because rules use it.
     let (epoch, origin) = epoch(tree, given)?;
     let report = normalize::normalize(tree, rules, epoch)?;
     let warnings = normalize::remaining_secrets(tree, rules, epoch)?;
@@ -112,7 +113,7 @@ pub(super) fn resolve_inputs(
     Ok((ResolvedInputs { epoch: (epoch, origin), ..resolved }, report, warnings))
 }
 
-/// Settles the architecture.
+/// Returns the given architecture, or the one detected from the tree.
 pub(super) fn architecture(
     tree: &Tree,
     given: Option<Architecture>,
@@ -123,7 +124,7 @@ pub(super) fn architecture(
     }
 }
 
-/// Settles the seed, of all trees that go into the image if it is not given.
+/// Returns the given seed, or one derived from all trees of the image.
 pub(crate) fn seed(given: Option<Seed>, scans: &[HoleScan]) -> (Seed, ValueOrigin) {
     if let Some(seed) = given {
         return (seed, ValueOrigin::Given);
@@ -135,8 +136,10 @@ pub(crate) fn seed(given: Option<Seed>, scans: &[HoleScan]) -> (Seed, ValueOrigi
     (Seed::from_digest(hash.finalize().into()), ValueOrigin::Tree)
 }
 
-/// The first whole second that nothing in the tree is after, so that it clamps nothing and can be
-/// said again as a number of seconds; the end of [`EPOCHS`] if the tree goes beyond it.
+/// Returns the first whole second that no time in the tree is after, so that it clamps nothing and
+/// can be passed again as a number of seconds.
+///
+/// The result is at most the end of [`EPOCHS`].
 fn newest(tree: &Tree) -> Timestamp {
     let newest = tree.inodes().iter().map(|inode| inode.mtime).max().unwrap_or_default();
     let seconds = newest.seconds.saturating_add(i64::from(newest.nanoseconds > 0));

@@ -1,4 +1,4 @@
-//! Swap space in a file or a partition: what `mkswap` writes to its first page.
+//! Swap space in a file or a partition: the first page, as `mkswap` writes it.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::size::KIB;
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, HoleScan, InodeId, Kind, Metadata, Tree};
 
-/// Bytes in a page of nearly every machine. One with larger pages does not take such a file for
+/// Page size of nearly every machine, in bytes. A machine with larger pages does not recognize the
 /// swap space.
 const PAGE: u64 = 4 * KIB;
 
-/// The fewest pages that `mkswap` makes a swap space of.
+/// Smallest number of pages that `mkswap` accepts.
 const PAGES_MIN: u64 = 10;
 
-/// A `union swap_header` of version 1, as the kernel spells it.
+/// The kernel's `union swap_header`, version 1.
 #[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 struct Header {
@@ -55,13 +55,14 @@ impl Header {
     }
 }
 
-/// How many pages swap space of so many bytes has beside the first.
+/// Returns the index of the last page of a swap space of `size` bytes, which is the number of pages
+/// after the first.
 fn last_page(size: u64) -> Option<u32> {
     let pages = size / PAGE;
     u32::try_from(pages.wrapping_sub(1)).ok().filter(|_| pages >= PAGES_MIN)
 }
 
-/// Plans swap space that fills a partition, with a label of at most 15 bytes.
+/// Plans a swap space that fills a partition, with a label of at most 15 bytes.
 ///
 /// # Errors
 /// [`Error::TooSmall`] for less than 40 KiB, and [`Error::Parameter`] for more than 16 TiB.
@@ -86,19 +87,20 @@ pub(crate) fn partition(size: u64, uuid: Uuid, label: &str) -> Result<Layout> {
     Ok(layout)
 }
 
-/// A swap file as it is asked for.
+/// Requested swap file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swapfile {
-    /// Its path, with or without a leading slash. The directory has to be there and the file not.
+    /// Path of the file, with or without a leading slash. The directory must exist and the file
+    /// must not.
     pub path: Vec<u8>,
-    /// Its size in bytes: a multiple of 4096, at least 40 KiB and at most 16 TiB.
+    /// Size in bytes: a multiple of 4096, at least 40 KiB and at most 16 TiB.
     pub size: u64,
 }
 
-/// Adds a swap file, if one is asked for, to a tree and to what is known of that.
+/// Adds the swap file, if one is requested, to a tree and its scan.
 ///
 /// # Errors
-/// [`Error::Parameter`] if the size or path is not one that a swap file can have.
+/// [`Error::Parameter`] if the size or the path is not valid for a swap file.
 pub(super) fn added(
     swapfile: Option<&Swapfile>,
     tree: Arc<Tree>,
@@ -116,7 +118,7 @@ fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
 }
 
 impl Swapfile {
-    /// Refuses a swap file that a mounted partition would hide.
+    /// Rejects a swap file that a mounted partition would hide.
     pub(super) fn check_reachable(&self, mount_points: &[Vec<u8>]) -> Result<()> {
         let path = normal(&self.path);
         match mount_points.iter().find(|place| is_at_or_below(&path, place)) {
@@ -128,7 +130,7 @@ impl Swapfile {
         }
     }
 
-    /// Refuses a swap file in a subvolume where it could not be used.
+    /// Rejects a swap file in a subvolume where it could not be used.
     pub(super) fn check_writable(&self, subvolumes: &[Subvolume]) -> Result<()> {
         let path = normal(&self.path);
         let holding = subvolumes.iter().filter(|one| is_at_or_below(&path, &normal(&one.path)));
@@ -171,7 +173,7 @@ impl Swapfile {
         }
     }
 
-    /// The directory that it goes to, and its name there.
+    /// Returns the directory that the file goes into, and its name there.
     fn place(&self, tree: &Tree) -> Result<(InodeId, &[u8])> {
         let shown = name::Escaped(&self.path);
         let (parent, name) = match self.path.iter().rposition(|&byte| byte == b'/') {
@@ -198,7 +200,7 @@ impl Swapfile {
     }
 }
 
-/// A path without needless slashes.
+/// Returns a path without redundant slashes.
 fn normal(path: &[u8]) -> Vec<u8> {
     let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
     names.collect::<Vec<_>>().join(&b'/')
@@ -306,7 +308,7 @@ mod tests {
         }
     }
 
-    /// `blkid` reads what is in the tree, and not what was damaged.
+    /// `blkid` and `swaplabel` recognize the swap space, and `swaplabel` rejects a damaged one.
     #[test]
     fn blkid_knows_it() {
         let scratch = tempfile::tempdir().unwrap();

@@ -1,16 +1,16 @@
-//! What of a disk is free.
+//! Free areas of a disk.
 
 use std::ops::Range;
 
 use super::{Candidate, Extent, Presence};
 use crate::size::round_up;
 
-/// Room between two partitions, or between one and the start or end of the disk.
+/// Free space between two partitions, or between a partition and the start or end of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Area {
-    /// The candidate before it; `None` for the start of the disk.
+    /// Candidate before the area. `None` for the start of the disk.
     pub(super) after: Option<usize>,
-    /// Bytes: a multiple of the grain, not 0.
+    /// Size in bytes: a multiple of the grain, and not 0.
     pub(super) size: u64,
 }
 
@@ -21,8 +21,10 @@ pub(super) fn extent(presence: Presence) -> Option<Extent> {
     }
 }
 
-/// All areas: those behind partitions in the order of their slots, then the one at the start of the
-/// disk. Of two that are as large, the first in this order is used first.
+/// Returns all free areas: first those after partitions, ordered by the partitions' slots, then the
+/// one at the start of the disk.
+///
+/// Of two areas of the same size, the first in this order is used first.
 pub(super) fn areas(span: &Range<u64>, grain: u64, candidates: &[Candidate]) -> Vec<Area> {
     let numbered = candidates.iter().enumerate();
     let mut existing: Vec<_> =

@@ -1,4 +1,5 @@
-//! Which free area each new partition goes to, and which are left out if not all fit.
+//! Assignment of new partitions to free areas, and the choice of partitions to leave out if not all
+//! of them fit.
 
 use std::ops::Range;
 
@@ -6,32 +7,33 @@ use super::area::{Area, areas, extent};
 use super::{Candidate, Extent, NoSpace, Presence, SizeRange, SpaceRequest};
 use crate::size::round_up;
 
-/// What is decided of each candidate.
+/// Decision about a candidate.
 #[derive(Debug, Clone, Copy, Default)]
 struct Decision {
-    /// It is left out.
+    /// The candidate is left out.
     dropped: bool,
-    /// It was there, and stays as it is.
+    /// The partition exists and stays as it is.
     fixed: bool,
-    /// It does for its supplement too.
+    /// The candidate also serves as its supplement.
     merged: bool,
-    /// The number of the area that it goes to.
+    /// Index of the area that the candidate is assigned to.
     area: Option<usize>,
 }
 
-/// Candidates and the areas that they go to.
+/// Candidates and the areas that they are assigned to.
 #[derive(Debug)]
 pub(super) struct Assignment<'a> {
     grain: u64,
     candidates: &'a [Candidate],
     decisions: Vec<Decision>,
     areas: Vec<Area>,
-    /// The numbers of the areas, smallest first.
+    /// Indices of the areas, smallest first.
     by_size: Vec<usize>,
 }
 
 impl<'a> Assignment<'a> {
-    /// Nothing is fitted yet, and all that can be merged is.
+    /// Creates an assignment in which no candidate has an area yet and all mergeable candidates are
+    /// merged.
     pub(super) fn new(span: &Range<u64>, grain: u64, candidates: &'a [Candidate]) -> Self {
         let areas = areas(span, grain, candidates);
         let decision = |candidate: &Candidate| Decision {
@@ -46,7 +48,10 @@ impl<'a> Assignment<'a> {
         Self { grain, candidates, decisions, areas, by_size }
     }
 
-    /// Fits all in, or as many as there is room for.
+    /// Assigns all candidates to areas.
+    ///
+    /// If they don't all fit, supplements are separated first and then candidates are left out by
+    /// priority.
     pub(super) fn find(
         span: &Range<u64>,
         grain: u64,
@@ -64,7 +69,7 @@ impl<'a> Assignment<'a> {
         }
     }
 
-    /// First fit, the smallest area first.
+    /// Assigns candidates by first fit, trying the smallest area first.
     fn allocate(&mut self) -> Result<(), NoSpace> {
         for decision in &mut self.decisions {
             decision.area = None;
@@ -97,8 +102,8 @@ impl<'a> Assignment<'a> {
         Ok(())
     }
 
-    /// Tries to fit all with supplements on their own, as few of them as it takes: first one of the
-    /// candidates from `from` on, then more.
+    /// Tries to make all candidates fit by separating as few supplements as possible: first a
+    /// single one, of the candidates from `from` on, then more.
     fn allocate_apart(&mut self, from: usize) -> bool {
         let mergers = from..self.candidates.len();
         for target in
@@ -120,7 +125,8 @@ impl<'a> Assignment<'a> {
         false
     }
 
-    /// Leaves out all candidates of the highest priority, if that is above 0, with their groups.
+    /// Leaves out all candidates of the highest priority, if it is above 0, along with their
+    /// groups.
     fn drop_priority(&mut self) -> bool {
         let can_go = |(candidate, decision): &(&Candidate, &Decision)| {
             candidate.priority > 0 && !decision.dropped && !decision.fixed
@@ -147,7 +153,7 @@ impl<'a> Assignment<'a> {
             return;
         }
         self.decisions[index].dropped = true;
-        // A supplement that is left out asks nothing of the partition that would do for it.
+        // A supplement that is left out adds nothing to the request of the merged partition.
         for (candidate, decision) in self.candidates.iter().zip(&mut self.decisions) {
             if candidate.merge.is_some_and(|merge| merge.supplement == index) {
                 decision.merged = false;
@@ -155,7 +161,7 @@ impl<'a> Assignment<'a> {
         }
     }
 
-    /// Whether a candidate has a place of its own.
+    /// Returns whether a candidate becomes a partition of its own.
     pub(super) fn is_wanted(&self, index: usize) -> bool {
         let mut mergers = self.candidates.iter().zip(&self.decisions);
         let is_merged = mergers.any(|(candidate, decision)| {
@@ -164,7 +170,7 @@ impl<'a> Assignment<'a> {
         !self.decisions[index].dropped && !is_merged
     }
 
-    /// What a candidate takes, as things are.
+    /// Returns the space that a candidate requests, given the decisions so far.
     pub(super) fn request(&self, index: usize) -> SpaceRequest {
         let candidate = &self.candidates[index];
         let request = match candidate.merge {
@@ -189,7 +195,8 @@ impl<'a> Assignment<'a> {
         }
     }
 
-    /// The bytes that a candidate takes with its padding, so that the next one is aligned.
+    /// Returns the bytes that a candidate needs with its padding, rounded up so that the next one
+    /// is aligned.
     pub(super) fn needed(&self, index: usize) -> u64 {
         let SpaceRequest { size, padding, .. } = self.request(index);
         let start = self.start(index);
@@ -200,7 +207,8 @@ impl<'a> Assignment<'a> {
         }
     }
 
-    /// What of an area is free when the partition before it is as large as it has to be.
+    /// Returns the bytes of an area that new partitions can use once the partition before it has
+    /// its minimum size.
     fn free_for_new(&self, area: &Area) -> u64 {
         let Some(after) = area.after else { return area.size };
         let Some(Extent { start, size, .. }) = self.extent(after) else { return area.size };
@@ -221,23 +229,23 @@ impl<'a> Assignment<'a> {
         self.candidates.len()
     }
 
-    /// Where a candidate is, if it is on the disk already.
+    /// Returns the extent of a candidate if it is already on the disk.
     pub(super) fn extent(&self, index: usize) -> Option<Extent> {
         extent(self.candidates[index].presence)
     }
 
-    /// Where a candidate is; 0 if it is new.
+    /// Returns the start of a candidate in bytes, or 0 if it is new.
     pub(super) fn start(&self, index: usize) -> u64 {
         self.extent(index).map_or(0, |extent| extent.start)
     }
 
-    /// The bytes that were free behind a candidate.
+    /// Returns the bytes that were free after a candidate.
     pub(super) fn free_behind(&self, index: usize) -> u64 {
         let area = self.areas.iter().find(|area| area.after == Some(index));
         area.map_or(0, |area| area.size)
     }
 
-    /// Whether it is a new candidate in this area.
+    /// Returns whether a candidate is new and assigned to this area.
     pub(super) fn is_in(&self, index: usize, area: &Area) -> bool {
         self.decisions[index].area.is_some_and(|number| self.areas[number] == *area)
     }
@@ -254,7 +262,7 @@ impl<'a> Assignment<'a> {
         self.decisions.iter().map(|decision| decision.merged && !decision.dropped).collect()
     }
 
-    /// The candidates that lost the right to grow.
+    /// Returns the existing candidates that are not allowed to grow.
     pub(super) fn left_alone(&self) -> Vec<usize> {
         let is_left = |&index: &usize| {
             self.decisions[index].fixed
@@ -263,7 +271,7 @@ impl<'a> Assignment<'a> {
         (0..self.candidates.len()).filter(is_left).collect()
     }
 
-    /// The candidates that have a place, in the order of the disk.
+    /// Returns the candidates that have a place, in disk order.
     pub(super) fn order(&self) -> Vec<usize> {
         let all = || 0..self.candidates.len();
         let new = |area: Option<usize>| {

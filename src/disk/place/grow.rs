@@ -1,4 +1,4 @@
-//! How what is left is shared out.
+//! Distribution of the free space among the partitions.
 
 use super::area::Area;
 use super::fit::Assignment;
@@ -12,23 +12,24 @@ pub(super) struct PartitionSpace {
     pub(super) padding: u64,
 }
 
-/// In each phase some get what they must have; each is walked again until nobody does.
+/// A phase of the distribution, in which some shares are granted. `Over` and `Under` are repeated
+/// until they grant nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// What does not change keeps what it has.
+    /// Shares of partitions that don't change: they keep their size.
     Fixed,
-    /// Who needs more than its share gets just that.
+    /// Shares whose minimum exceeds the fair share: they get just the minimum.
     Over,
-    /// Who can take less than its share gets just that.
+    /// Shares whose maximum is below the fair share: they get just the maximum.
     Under,
-    /// All others get their shares.
+    /// All other shares: they get the fair share.
     Distribute,
 }
 
-/// A size or a padding that wants a share.
+/// A size or a padding that takes part in the distribution.
 #[derive(Debug)]
 struct Share {
-    /// The candidate.
+    /// Index of the candidate.
     of: usize,
     is_fixed: bool,
     bounds: SizeRange,
@@ -36,7 +37,7 @@ struct Share {
     given: Option<u64>,
 }
 
-/// What is not given away yet.
+/// Space and weight that are not yet distributed.
 #[derive(Debug)]
 struct Rest {
     grain: u64,
@@ -54,7 +55,10 @@ impl Rest {
     }
 }
 
-/// `value * weight / sum`, where it does not fit 64 bits with a smaller and coarser weight.
+/// Returns `value * weight / sum`.
+///
+/// If the product does not fit in 64 bits, the weights are halved until it does, which makes the
+/// result less exact.
 fn proportion(value: u64, mut weight: u64, mut sum: u64) -> u64 {
     loop {
         if weight == 0 || weight == sum {
@@ -68,7 +72,9 @@ fn proportion(value: u64, mut weight: u64, mut sum: u64) -> u64 {
     }
 }
 
-/// The room of each candidate in `order`.
+/// Returns the size and padding of each candidate.
+///
+/// `order` lists the candidates in disk order.
 pub(super) fn share(fit: &Assignment<'_>, order: &[usize]) -> Vec<PartitionSpace> {
     let mut spaces = vec![PartitionSpace::default(); fit.len()];
     for &index in order {
@@ -86,7 +92,7 @@ fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, spaces: &mut [
     let grain = fit.grain();
     let is_member = |index: usize| area.after == Some(index) || fit.is_in(index, area);
     let members: Vec<_> = order.iter().copied().filter(|&index| is_member(index)).collect();
-    // The partition before the area may grow into it: what it has is shared out too.
+    // The partition before the area may grow into the area, so its own bytes are distributed too.
     let own = area.after.and_then(|after| fit.extent(after)).map_or(0, |extent| {
         round_up(extent.start.saturating_add(extent.size), grain) - extent.start
     });
@@ -124,7 +130,9 @@ fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, spaces: &mut [
     }
 }
 
-/// Gives to all that the phase is for; says whether others may be concerned now.
+/// Grants the shares that `phase` applies to.
+///
+/// Returns whether the phase has to be repeated.
 fn walk(shares: &mut [Share], phase: Phase, rest: &mut Rest) -> bool {
     let mut again = false;
     for share in shares.iter_mut().filter(|share| share.given.is_none()) {

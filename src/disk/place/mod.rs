@@ -1,7 +1,7 @@
-//! Where partitions go on a disk: pure arithmetic, with the results of systemd-repart 262.
+//! Places partitions on a disk: pure arithmetic, with the same results as systemd-repart 262.
 //!
-//! What is free is cut into areas, new partitions are fitted into them, what is left
-//! is shared out, and each partition is numbered.
+//! The free space is divided into areas, new partitions are assigned to the areas, the remaining
+//! space is distributed, and each partition gets a number.
 
 mod area;
 mod fit;
@@ -20,20 +20,20 @@ use crate::size::{MIB, round_up};
 
 use fit::Assignment;
 
-/// The least and the most bytes of something; `u64::MAX` for no most.
+/// Range of sizes in bytes. `max` is `u64::MAX` if there is no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeRange {
-    /// The least.
+    /// Smallest size.
     pub min: u64,
-    /// The most, not less than the least.
+    /// Largest size, at least `min`.
     pub max: u64,
 }
 
 impl SizeRange {
-    /// Anything.
+    /// The range of all sizes.
     pub const ANY: Self = Self { min: 0, max: u64::MAX };
 
-    /// The one size that it can have.
+    /// Returns the range that contains only `size`.
     #[must_use]
     pub fn exactly(size: u64) -> Self {
         Self { min: size, max: size }
@@ -44,21 +44,21 @@ impl SizeRange {
     }
 }
 
-/// How much of the disk a partition takes, and leaves free behind it.
+/// Space that a partition takes, and the padding that it leaves free after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpaceRequest {
-    /// Its size in bytes. A partition that exists never shrinks, whatever this says.
+    /// Size in bytes. An existing partition never shrinks, whatever this range is.
     pub size: SizeRange,
-    /// What stays free behind it, in bytes.
+    /// Bytes that stay free after the partition.
     pub padding: SizeRange,
-    /// Its share of the room that is left.
+    /// Weight of the size when free space is distributed.
     pub weight: u32,
-    /// The share of that room which stays free behind it.
+    /// Weight of the padding when free space is distributed.
     pub padding_weight: u32,
 }
 
 impl SpaceRequest {
-    /// That of a partition that stays as it is.
+    /// Returns the request of a partition that stays as it is.
     #[must_use]
     pub fn none() -> Self {
         let nothing = SizeRange::exactly(0);
@@ -66,97 +66,99 @@ impl SpaceRequest {
     }
 }
 
-/// The place of a partition that is in a partition table.
+/// Place of a partition that is already in the partition table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Its number in the table, from 0.
+    /// Index in the table, from 0.
     pub slot: u32,
-    /// Where it starts, in bytes.
+    /// Start in bytes.
     pub start: u64,
-    /// How long it is, in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// Whether a partition is there already.
+/// Whether a partition already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It is to be made.
+    /// The partition is to be created.
     New,
-    /// It is there, and may grow.
+    /// The partition exists, and may grow.
     Existing(Extent),
-    /// It is there, and nobody defined it: it stays as it is.
+    /// The partition exists but has no definition: it stays as it is.
     Foreign(Extent),
 }
 
-/// A partition that wants a place.
+/// A partition to be placed.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// The GUID of its type, which its number depends on.
+    /// GUID of the partition type, which determines the slot.
     pub partition_type: Uuid,
-    /// How much room it takes; of no account if it is foreign.
+    /// Space that the partition takes. Ignored for a foreign partition.
     pub request: SpaceRequest,
-    /// If not all fit, those of the highest priority above 0 are left out, or stay as they are.
+    /// If not all candidates fit, those of the highest priority above 0 are left out, or stay as
+    /// they are.
     pub priority: i32,
-    /// Whether it is there already.
+    /// Whether the partition already exists.
     pub presence: Presence,
-    /// Partitions of one group are left out together.
+    /// Group of partitions that are left out together.
     pub group: Option<u32>,
-    /// A partition that need not be made if this one can do for both.
+    /// A supplement that need not be created if this partition can serve as both.
     pub merge: Option<Merge>,
 }
 
-/// A candidate that is one with another if that is possible (`SupplementFor=`).
+/// A candidate to be merged with another if possible (`SupplementFor=`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
-    /// The number of the candidate that need not be made. It can itself have no `merge`.
+    /// Index of the candidate that need not be created. It must not have a `merge` itself.
     pub supplement: usize,
-    /// What the partition that does for both takes.
+    /// Space that the merged partition takes.
     pub request: SpaceRequest,
 }
 
-/// The place of a partition.
+/// Place of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Its number in the table, from 0. More than a table can hold is the table's error.
+    /// Index in the table, from 0. The table reports an error if it has too few entries.
     pub slot: u32,
-    /// Where it starts, in bytes.
+    /// Start in bytes.
     pub start: u64,
-    /// How long it is, in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// How many bytes stay free behind it.
+    /// Bytes that stay free after the partition.
     pub padding: u64,
-    /// How many bytes were free behind it; 0 if it is new.
+    /// Bytes that were free after the partition before; 0 if it is new.
     pub old_padding: u64,
 }
 
-/// Where all candidates go.
+/// Result of placing the candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// The place of each candidate; `None` if it was left out, or is one with another.
+    /// Place of each candidate. `None` if it was left out or merged with another.
     pub places: Vec<Option<Place>>,
-    /// The candidates that have a place, in the order of the disk.
+    /// Candidates that have a place, in disk order.
     pub order: Vec<usize>,
-    /// Whether each candidate also does for its supplement.
+    /// Whether each candidate also serves as its supplement.
     pub merged: Vec<bool>,
-    /// The candidates that were there and could not grow as they should: they stay as they are.
+    /// Existing candidates that could not grow as requested and stay as they are.
     pub left_alone: Vec<usize>,
 }
 
-/// Not all partitions that have to be on the disk fit.
+/// The required partitions do not all fit on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoSpace {
-    /// The first candidate that does not fit.
+    /// First candidate that does not fit.
     pub candidate: usize,
-    /// The bytes that it takes at the least, with its padding.
+    /// Bytes that the candidate needs at least, with its padding.
     pub needed: u64,
-    /// The bytes that it could have: those of the largest area that new partitions before it leave
-    /// free, or of its own with what is free behind it.
+    /// Bytes that are available to the candidate: for a new one, the largest area that the new
+    /// partitions before it leave; for an existing one, its size plus the free space after it.
     pub largest: u64,
 }
 
 impl NoSpace {
-    /// The error, with the name of the candidate and the [size of a disk](minimal_size) that would
-    /// hold all.
+    /// Returns the error for a candidate called `name`.
+    ///
+    /// `minimal_size` is the [size of a disk](minimal_size) that holds all candidates.
     #[must_use]
     pub fn error(&self, name: &str, minimal_size: u64) -> Error {
         let Self { needed, largest, .. } = self;
@@ -171,11 +173,11 @@ impl NoSpace {
 /// Places all candidates within `span`, the bytes that partitions may use, at multiples of `grain`,
 /// a power of two.
 ///
-/// Partitions that exist do not overlap and are within `span`, save for its rounding.
+/// Existing partitions must not overlap and must lie within `span`, apart from its rounding.
 ///
 /// # Errors
-/// [`NoSpace`] if candidates without a priority do not fit. With many supplements this takes long
-/// to find: every combination of them is tried.
+/// [`NoSpace`] if the candidates without a priority do not fit. With many supplements this takes
+/// long to find out, because every combination of them is tried.
 pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<Placed, NoSpace> {
     let span = round_up(span.start, grain)..span.end / grain * grain;
     let fit = Assignment::find(&span, grain, candidates)?;
@@ -219,8 +221,10 @@ pub fn place(span: Range<u64>, grain: u64, candidates: &[Candidate]) -> Result<P
     Ok(Placed { places, order, merged, left_alone })
 }
 
-/// The least size of a disk that holds all candidates, in bytes: a multiple of the sector size, and
-/// `u64::MAX` at the most.
+/// Returns the smallest size in bytes of a disk that holds all candidates, saturating at
+/// `u64::MAX`.
+///
+/// It is a multiple of the sector size.
 #[must_use]
 pub fn minimal_size(grain: u64, sector_size: SectorSize, candidates: &[Candidate]) -> u64 {
     let head = round_up(MIB, grain);

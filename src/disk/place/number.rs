@@ -1,10 +1,12 @@
-//! The numbers of partitions in the table.
+//! Numbers of partitions in the partition table.
 
 use super::fit::Assignment;
 
-/// The slot of each candidate. One that is there keeps its own. A new one gets the lowest free slot
-/// behind all of its type, or the lowest of all: in the smallest area first, and there in the order
-/// of the disk.
+/// Returns the slot of each candidate.
+///
+/// An existing partition keeps its slot. A new one gets the lowest free slot after all partitions
+/// of its type, or the lowest free slot of all if there is no other of its type. New partitions are
+/// numbered area by area, the smallest area first, and within an area in disk order.
 pub(super) fn slots(fit: &Assignment<'_>, order: &[usize]) -> Vec<u32> {
     let mut slots: Vec<_> =
         (0..fit.len()).map(|index| fit.extent(index).map(|extent| extent.slot)).collect();

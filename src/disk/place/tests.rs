@@ -20,7 +20,7 @@ fn new(min: u64, max: u64) -> Candidate {
     }
 }
 
-/// What a line of the vectors says, with its first words used up.
+/// The remaining words of a line of the test vectors.
 struct Line<'a>(std::str::SplitWhitespace<'a>);
 
 impl Line<'_> {
@@ -164,8 +164,8 @@ fn a_supplement_is_made_where_the_merged_one_does_not_fit() {
     assert_eq!((placed.order, placed.merged), (vec![0, 1], vec![false, false]));
 }
 
-/// The message of systemd-repart for the same definitions speaks of 118.9M and 151M: of all that is
-/// free, also of what the two before it take.
+/// systemd-repart reports 118.9M and 151M for the same definitions: it counts all free space,
+/// including what the two candidates before take.
 #[test]
 fn what_does_not_fit_is_told() {
     let candidates = vec![new(50 * MIB, u64::MAX); 3];
@@ -182,7 +182,8 @@ fn what_does_not_fit_is_told() {
     assert_eq!(no_space, NoSpace { candidate: 0, needed: 3 * MIB, largest: 2 * MIB });
 }
 
-/// Rows of the specification: what `--size=auto` made of an ESP, a root, swap and a signature.
+/// Rows of the specification: the sizes that `--size=auto` chose for an ESP, a root, swap and a
+/// signature.
 #[test]
 fn the_size_of_a_disk_is_just_enough() {
     let sizes = [100 * MIB, 32 * MIB, 10 * MIB, 16384];
@@ -217,7 +218,7 @@ fn request() -> impl Strategy<Value = SpaceRequest> {
     })
 }
 
-/// Candidates that are new, or there one behind the other with gaps.
+/// Candidates that are new, or that exist one after the other with gaps.
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let one = (request(), -1..4i32, 0..4u8, 0..8u64, 1..8000u64, prop::option::of(0..2u32));
     prop::collection::vec(one, 1..8).prop_map(|all| {
