@@ -1,4 +1,4 @@
-//! Makes a [`Tree`] from nodes given in any order.
+//! Builds a [`Tree`] from nodes that are added in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use super::{ContentId, ContentSource, Entry, Inode, InodeId, Kind, Metadata, Tre
 use crate::error::{Error, Result};
 use crate::name;
 
-/// What a new node is.
+/// Kind of a new node.
 #[derive(Debug, Clone)]
 pub enum Node {
     /// A directory.
@@ -20,10 +20,10 @@ pub enum Node {
     File {
         /// Length in bytes.
         size: u64,
-        /// Where its bytes come from.
+        /// Reference to the content.
         content: ContentId,
     },
-    /// A symbolic link with its target: 1 to 4095 bytes without NUL.
+    /// A symbolic link with its target, which is 1 to 4095 bytes long and has no NUL.
     Symlink(Vec<u8>),
     /// A named pipe.
     Fifo,
@@ -46,7 +46,8 @@ struct Name {
     len: u8,
 }
 
-/// Collects nodes in any order; [`TreeBuilder::finish`] brings them into the canonical one.
+/// A builder that collects nodes in any order; [`TreeBuilder::finish`] sorts them into canonical
+/// order.
 pub struct TreeBuilder {
     inodes: Vec<Inode>,
     names: Vec<Name>,
@@ -63,14 +64,14 @@ impl fmt::Debug for TreeBuilder {
     }
 }
 
-/// The source that [`TreeBuilder::content`] adds to.
+/// Source that [`TreeBuilder::content`] adds to.
 const USER_CONTENT: u16 = 0;
 
 impl TreeBuilder {
     /// The root directory.
     pub const ROOT: NodeId = NodeId(0);
 
-    /// Starts a tree with a root directory.
+    /// Creates a builder with a root directory.
     ///
     /// # Errors
     /// [`Error::Unrepresentable`] if the metadata is out of range.
@@ -88,8 +89,8 @@ impl TreeBuilder {
         Ok(builder)
     }
 
-    /// Adds content that does not come from a directory tree: a `Vec<u8>`, or anything that can
-    /// be read at an offset.
+    /// Adds content that does not come from a directory tree: a `Vec<u8>`, or anything that can be
+    /// read at an offset.
     ///
     /// # Errors
     /// If there are 2^32 contents already.
@@ -99,7 +100,8 @@ impl TreeBuilder {
         Ok(ContentId { source: USER_CONTENT, index })
     }
 
-    /// Reserves a number for a source, to be given to [`Self::set_source`] before the end.
+    /// Reserves the number of a source, which must be passed to [`Self::set_source`] before
+    /// `finish`.
     pub(crate) fn reserve_source(&mut self) -> u16 {
         self.sources.push(None);
         u16::try_from(self.sources.len() - 1).expect("a tree has a handful of sources")
@@ -112,8 +114,8 @@ impl TreeBuilder {
     /// Adds a node under a name in a directory.
     ///
     /// # Errors
-    /// [`Error::Unrepresentable`] if the name, target or metadata is not one that a file system
-    /// can have, or the tree has become too large. A name given twice is found by `finish`.
+    /// [`Error::Unrepresentable`] if the name, target or metadata is not valid in a file system, or
+    /// if the tree has become too large. Duplicate names are only detected by `finish`.
     pub fn add(
         &mut self,
         parent: NodeId,
@@ -121,20 +123,21 @@ impl TreeBuilder {
         metadata: Metadata,
         node: Node,
     ) -> Result<NodeId> {
-        // An error is rare and a path is not free: the name stands for it until the tree is whole.
+        // Errors are rare and paths are expensive, so the name stands in for the path until the
+        // tree is complete.
         let id = self.inode(metadata, node, &|| name.to_vec())?;
         if let Err(error) = self.link(parent, name, id) {
-            // An inode without a name is none.
+            // Remove the inode again: an inode needs a name.
             self.inodes.pop();
             return Err(error);
         }
         Ok(id)
     }
 
-    /// Gives a node another name (a hard link).
+    /// Adds another name to a node (a hard link).
     ///
     /// # Errors
-    /// [`Error::Unrepresentable`] for a name that no file system can have, or a directory that
+    /// [`Error::Unrepresentable`] if the name is not valid in a file system, or if a directory
     /// would get a second name.
     pub fn link(&mut self, parent: NodeId, name: &[u8], node: NodeId) -> Result<()> {
         let fail = |rule: &str| {
@@ -223,7 +226,7 @@ impl TreeBuilder {
         Ok(NodeId(id))
     }
 
-    /// Brings the nodes into the canonical order.
+    /// Builds the tree, with the nodes in canonical order.
     ///
     /// # Errors
     /// [`Error::Unrepresentable`] if a directory has a name twice.
@@ -234,8 +237,9 @@ impl TreeBuilder {
         let mut names = std::mem::take(&mut self.names);
         names.sort_by(|a, b| a.parent.cmp(&b.parent).then_with(|| text(a).cmp(text(b))));
 
-        // Until the end, inodes keep the builder's numbers, and what the fields of a directory or
-        // of a first path say is a position in `names`: a tree may have millions of both.
+        // A tree may have millions of inodes and names, so both are renumbered in place: until the
+        // end, inodes keep the builder's numbers, and the `span` of a directory and the `name` of
+        // an inode are indices into `names`.
         let mut start = 0;
         for group in names.chunk_by(|a, b| a.parent == b.parent) {
             let end = start + group.len();
@@ -270,7 +274,7 @@ impl TreeBuilder {
             }
         }
 
-        // Entries stand in the order of their directories' new numbers.
+        // Entries are ordered by the new numbers of their directories.
         let mut entries = Vec::with_capacity(names.len());
         let mut place = vec![0u32; names.len()];
         for &old in &order {
@@ -312,7 +316,7 @@ impl TreeBuilder {
             }
             inode.xattrs = *set;
         }
-        // Every inode goes to its number, in place.
+        // Move every inode to its new number, in place.
         let mut inodes = self.inodes;
         for at in 0..inodes.len() {
             while number[at] as usize != at {
@@ -344,7 +348,7 @@ pub(super) fn too_large(path: Vec<u8>) -> Error {
     )
 }
 
-/// A node to be added to a tree.
+/// A node to add to a tree.
 pub(super) struct Addition<'a> {
     pub(super) directory: InodeId,
     pub(super) name: &'a [u8],
@@ -353,7 +357,7 @@ pub(super) struct Addition<'a> {
 }
 
 impl Tree {
-    /// What an inode was made with.
+    /// Returns the metadata that an inode was created with.
     pub(super) fn metadata(&self, id: InodeId) -> Metadata {
         let inode = self.inode(id);
         Metadata {
@@ -366,7 +370,7 @@ impl Tree {
         }
     }
 
-    /// What an inode was made as.
+    /// Returns the node that an inode was created from.
     pub(super) fn node(&self, id: InodeId) -> Node {
         match self.inode(id).kind {
             Kind::Directory => Node::Directory,
@@ -397,9 +401,10 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a tree of the directory `root` without some names, which are positions in the list of
-    /// all entries, and with perhaps one node more. New content has a source beyond those of this
-    /// tree.
+    /// Builds a tree from the directory `root` without the names in `removed`, which are indices
+    /// into the list of all entries, and with `addition`, if any.
+    ///
+    /// New content gets a source after those of this tree.
     pub(super) fn rebuild(
         &self,
         root: InodeId,
@@ -416,7 +421,7 @@ impl Tree {
         let mut builder = TreeBuilder::new(self.metadata(root))?;
         builder.prefix = self.path(root);
         builder.sources.clear();
-        let mut made: BTreeMap<InodeId, NodeId> = BTreeMap::new(); // only what has several names
+        let mut made: BTreeMap<InodeId, NodeId> = BTreeMap::new(); // only inodes with several names
         let mut pending = vec![(root, TreeBuilder::ROOT)];
         while let Some((from, to)) = pending.pop() {
             if let Some(Addition { name, metadata, node, .. }) =
@@ -444,7 +449,7 @@ impl Tree {
                 }
             }
         }
-        // The contents are numbered as before, so the sources are taken over as they are.
+        // Content keeps its numbers, so the sources are copied unchanged.
         builder.sources.push(None);
         let mut tree = builder.finish()?;
         tree.sources = self.sources.clone();

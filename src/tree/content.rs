@@ -1,4 +1,4 @@
-//! Where the bytes of regular files come from.
+//! Sources of the content of regular files.
 
 use std::fs::File;
 use std::ops::Range;
@@ -8,45 +8,49 @@ use positioned_io::ReadAt;
 
 use crate::error::{Error, Result};
 
-/// The content of one file: a number within one of the sources of its tree.
+/// Reference to the content of a file: an index within one of the tree's sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentId {
     pub(crate) index: u32,
     pub(crate) source: u16,
 }
 
-/// A place that file content comes from.
+/// A source of file content.
 pub(crate) trait ContentSource: Send + Sync {
-    /// Opens content number `index`. `path` makes the path for error messages.
+    /// Opens the content at `index`.
+    ///
+    /// `path` returns the path for error messages.
     fn open(&self, index: u32, path: &dyn Fn() -> Vec<u8>) -> Result<Box<dyn ContentReader>>;
 }
 
-/// Opened content of one file.
+/// Open content of a file.
 pub(crate) trait ContentReader {
-    /// Fills `buffer` with the bytes at `offset`. It is an error that names the file if there are
-    /// fewer.
+    /// Fills `buffer` with the bytes at `offset`.
+    ///
+    /// If there are fewer bytes, the error names the file.
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
-    /// The file behind the content, if its bytes are those of one file at the same offsets, so
-    /// that the kernel can copy or share them.
+    /// Returns the host file that holds the content, if the bytes are those of one file at the same
+    /// offsets, so that the kernel can copy or share them.
     fn file(&self) -> Option<&File> {
         None
     }
 
-    /// The first part of a range that may be other than zeros; `None` if it is all zeros.
+    /// Returns the first part of `range` that may contain data, or `None` if all of `range` is
+    /// zeros.
     ///
-    /// Knowing that saves reading them, and is all that it does: `range` itself is always right.
+    /// This only saves reading zeros: to return all of `range` is always correct.
     fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
         (!range.is_empty()).then_some(range)
     }
 
-    /// Checks, after the last read, that the content is still what the tree was made from.
+    /// Checks, after the last read, that the content has not changed since the tree was built.
     fn verify(&self) -> Result<()> {
         Ok(())
     }
 }
 
-/// Content that a caller of the library supplies.
+/// Content supplied by a caller of the library.
 #[derive(Default)]
 pub(crate) struct UserContent(pub(crate) Vec<Arc<dyn ReadAt + Send + Sync>>);
 
@@ -70,7 +74,7 @@ impl ContentReader for UserReader {
     }
 }
 
-/// One file of these bytes and of zeros from there on.
+/// Content that consists of these bytes followed by zeros.
 pub(crate) struct ZeroPaddedContent(pub(crate) Arc<[u8]>);
 
 impl ContentSource for ZeroPaddedContent {

@@ -1,13 +1,14 @@
 //! Reads a directory of the host into a [`Tree`].
 //!
-//! Everything is read by descriptor, relative to its parent or beneath the root, and no symlink is
-//! followed. Several threads take directories off one stack; the tree does not depend on which of
-//! them found what, since [`TreeBuilder::finish`] brings it into its canonical order.
+//! Everything is opened relative to a directory descriptor, by its parent or beneath the root, and
+//! no symlink is followed. Several threads take directories from one stack. The tree does not
+//! depend on which of them read what, because [`TreeBuilder::finish`] sorts it into canonical
+//! order.
 //!
-//! Every regular file is opened once while the tree is listed, so that one that can't be read is
-//! found before anything is written. Its content is read later, from the same inode with the same
-//! length and times, or not at all. (A change that keeps the length and falls within one tick of
-//! the kernel's clock, a few milliseconds, leaves no trace to see.)
+//! Every regular file is opened once while the tree is listed, so that an unreadable file is found
+//! before anything is written. Its content is read later, and only if the inode, length and times
+//! are still the same. (A change that keeps the length and falls within one tick of the kernel's
+//! clock, a few milliseconds, can't be detected.)
 
 mod mounts;
 mod node;
@@ -41,17 +42,18 @@ use crate::name::{Escaped, HostPath};
 use crate::report::Warning;
 use crate::workers::share;
 
-/// Says whether a path, without a leading slash, is left out of the tree.
+/// Predicate for paths, without a leading slash, that are left out of the tree.
 pub type Exclude<'a> = dyn Fn(&[u8]) -> bool + Sync + 'a;
 
-/// How to read a directory.
+/// Options for reading a directory.
 #[derive(Clone)]
 pub struct DirOptions<'a> {
-    /// How many threads read. The tree does not depend on it.
+    /// Number of threads that read. It does not affect the tree.
     pub threads: NonZero<usize>,
-    /// What is left out; a directory with all that is below it. The root is never asked about.
+    /// Paths to leave out; a directory is left out with everything below it. The root is not
+    /// tested.
     pub exclude: Option<&'a Exclude<'a>>,
-    /// Which extended attributes are left out.
+    /// Extended attributes to leave out.
     pub host_xattrs: HostXattrs,
 }
 
@@ -67,16 +69,19 @@ impl fmt::Debug for DirOptions<'_> {
     }
 }
 
-/// Reads a directory and all below it, and what of it was left out.
+/// Reads a directory and everything below it.
 ///
-/// A mount point in it is read like any directory and reported, but not one of a file system that
-/// the kernel makes up, as `proc`. Content stays where it is, to be read when it
-/// is needed; until then the tree holds one descriptor, of the root.
+/// The warnings report what was left out.
+///
+/// A mount point in the directory is read like any other directory and reported, but a file system
+/// that the kernel generates, such as `proc`, is rejected. Content is only read when it is needed;
+/// until then the tree holds a single descriptor, that of the root.
 ///
 /// # Errors
-/// [`Error::Parameter`] if `root` is not a directory; [`Error::Source`] for what can't be
-/// read, [`Error::Changed`] for what was replaced meanwhile, [`Error::Unrepresentable`] for owners
-/// that the user namespace does not map. Of several the one with the smallest path is reported.
+/// [`Error::Parameter`] if `root` is not a directory; [`Error::Source`] for a node that can't be
+/// read, [`Error::Changed`] for a node that was replaced meanwhile, [`Error::Unrepresentable`] for
+/// an owner that the user namespace does not map. Of several errors the one with the smallest path
+/// is reported.
 pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>)> {
     let given = || root.as_os_str().as_bytes().to_vec();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -125,21 +130,22 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-/// A directory of more entries is added in parts, so that it is never held twice.
+/// Number of entries that are added at once. A larger directory is added in parts, so that it is
+/// never held in memory twice.
 const BATCH: usize = 1024;
 
-/// Room for the entries that one system call lists.
+/// Size of the buffer for the entries that a system call lists, in bytes.
 const LISTING: usize = 32 << 10;
 
 struct DirWalk<'a> {
     options: &'a DirOptions<'a>,
     root: Arc<OwnedFd>,
     state: Mutex<WalkState>,
-    /// Told when there are more directories to read, or no more at all.
+    /// Notified when there are more directories to read, or no more at all.
     more: Condvar,
 }
 
-/// Marks a thread as busy; when a caller's function panics the other threads still come to an end.
+/// Marks a thread as busy. If a caller's function panics, the other threads still terminate.
 struct BusyGuard<'a, 'b>(&'a DirWalk<'b>);
 
 impl Drop for BusyGuard<'_, '_> {
@@ -209,7 +215,8 @@ impl DirWalk<'_> {
                     if self.is_left_out(path, name.to_bytes()) {
                         continue;
                     }
-                    // Only now, since a mount point may be left empty.
+                    // The check comes only here, because a mount point is accepted if nothing in it
+                    // is read.
                     if take(&mut is_mounted) {
                         mounts::check(fd)?;
                         self.state().mounted(path.as_bytes().to_vec());

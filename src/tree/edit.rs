@@ -1,5 +1,5 @@
-//! Changes to a tree that is there: other content, other times, and names that are gone. What it was
-//! read from is never touched.
+//! Changes to an existing tree: other content, other times and removed names. The source of the
+//! tree is never modified.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use super::{ContentId, ContentReader, ContentSource, InodeId, Kind, Tree};
 use crate::error::Result;
 use crate::time::Timestamp;
 
-/// Other content of a regular file.
+/// New content of a regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Replacement {
-    /// All of it.
+    /// The whole content.
     Whole(Vec<u8>),
-    /// Its first bytes, which are not more than it has.
+    /// The first bytes of the content, no more than the file has.
     Head(Vec<u8>),
 }
 
@@ -21,11 +21,11 @@ impl Tree {
     /// Reads all content of a regular file.
     ///
     /// # Errors
-    /// [`Error::Source`](crate::Error::Source) if it can't be read, and
-    /// [`Error::Changed`](crate::Error::Changed) if it is not what it was when the tree was made.
+    /// [`Error::Source`](crate::Error::Source) if the content can't be read, and
+    /// [`Error::Changed`](crate::Error::Changed) if the file has changed since the tree was built.
     ///
     /// # Panics
-    /// For what is not a regular file.
+    /// If the inode is not a regular file.
     pub fn read(&self, id: InodeId) -> Result<Vec<u8>> {
         let Kind::File { size, .. } = self.inode(id).kind else {
             unreachable!("only regular files have content")
@@ -33,7 +33,7 @@ impl Tree {
         self.read_head(id, usize::try_from(size).unwrap_or(usize::MAX))
     }
 
-    /// Reads the first bytes of a regular file: as many as are asked for, or all that it has.
+    /// Reads the first `length` bytes of a regular file, or all of a shorter file.
     pub(crate) fn read_head(&self, id: InodeId, length: usize) -> Result<Vec<u8>> {
         let Kind::File { size, .. } = self.inode(id).kind else {
             unreachable!("only regular files have content")
@@ -45,7 +45,7 @@ impl Tree {
         Ok(bytes)
     }
 
-    /// Gives regular files other content.
+    /// Replaces the content of regular files.
     pub(crate) fn replace_content(&mut self, replacements: Vec<(InodeId, Replacement)>) {
         let number = u16::try_from(self.sources.len()).expect("a tree has a handful of sources");
         let mut edited = Vec::new();
@@ -66,13 +66,14 @@ impl Tree {
         self.sources.push(Arc::new(EditedSource(edited)));
     }
 
-    /// Gives an inode another modification time.
+    /// Sets the modification time of an inode.
     pub(crate) fn set_mtime(&mut self, id: InodeId, mtime: Timestamp) {
         self.inodes[id.index()].mtime = mtime;
     }
 
-    /// The same tree without some names and all that is only below them. The names are positions in
-    /// the list of [all entries](Tree::entry_range).
+    /// Returns the tree without the given names and everything that is reachable only through them.
+    ///
+    /// The names are indices into the list of [all entries](Tree::entry_range).
     pub(crate) fn without_entries(&self, names: &BTreeSet<usize>) -> Result<Self> {
         self.rebuild(InodeId::ROOT, names, None)
     }
@@ -80,9 +81,9 @@ impl Tree {
 
 struct EditedSource(Vec<Edited>);
 
-/// Content with what it was before.
+/// Replaced content, along with the original.
 struct Edited {
-    /// All of it, or its first bytes. All readers share it.
+    /// The whole content, or its first bytes. All readers share them.
     bytes: Arc<[u8]>,
     is_whole: bool,
     source: Arc<dyn ContentSource>,

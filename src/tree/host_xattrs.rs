@@ -1,28 +1,29 @@
-//! Which extended attributes belong to the host and not to the tree.
+//! Extended attributes that belong to the host and not to the tree.
 //!
-//! An image has attributes in the namespaces `user.`, `trusted.` and `security.`, and the two
-//! POSIX ACLs. What a host's file system, kernel or server keeps there for itself says nothing
-//! about the tree and would differ from host to host; [`HOST_ONLY`] lists it. Attributes in any
-//! other namespace are answers of a file system about itself and are never taken over.
+//! An image has attributes in the namespaces `user.`, `trusted.` and `security.`, and the two POSIX
+//! ACLs. Attributes in these namespaces that a file system, kernel or server of the host keeps for
+//! itself carry no information about the tree and would differ from host to host; [`HOST_ONLY`]
+//! lists them. Attributes in any other namespace are information of a file system about itself and
+//! are never copied.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Attributes that only the host's file system, kernel or server adds, and what they are. A `*`
-/// stands at the end of a name for anything.
+/// Attributes that only the host's file system, kernel or server adds, each with its description. A
+/// `*` at the end of a name matches anything.
 pub const HOST_ONLY: &[(&str, &str)] = &[
-    // Beside the ACL that XFS gives as system.posix_acl_*.
+    // Exists in addition to the ACL that XFS exposes as system.posix_acl_*.
     ("trusted.SGI_ACL_*", "XFS's own form of an ACL"),
     ("trusted.overlay.*", "a mark of overlayfs"),
     ("user.overlay.*", "a mark of overlayfs"),
     ("user.fuseoverlayfs.*", "a mark of fuse-overlayfs"),
-    // Owner and mode as a container shall see them: the tree's are those of its inodes.
+    // Owner and mode to show to a container: those of the tree are in its inodes.
     ("user.containers.override_stat", "a mark of rootless container storage"),
     ("user.rootlesscontainers", "a mark of rootless container storage"),
     ("user.virtfs.*", "a mark of QEMU's shared directories"),
     ("user.virtiofsd.*", "a mark of virtiofsd's shared directories"),
-    // A keyed hash over the inode number and generation that the file has on the host.
+    // A keyed hash over the file's inode number and generation on the host.
     ("security.evm", "a seal of the host's kernel on the host's inode"),
     ("trusted.gfid*", "an identifier of GlusterFS"),
     ("trusted.pgfid.*", "an identifier of GlusterFS"),
@@ -39,7 +40,7 @@ pub const HOST_ONLY: &[(&str, &str)] = &[
     ("trusted.hsm", "state of Lustre"),
     ("trusted.som", "state of Lustre"),
     ("trusted.lfsck_*", "state of Lustre"),
-    // Of no namespace that an image has; listed for what the report says about them.
+    // Not in a namespace that an image has; listed to explain the attributes in warnings.
     ("system.nfs4_acl", "an ACL of NFSv4, of which an image holds the mode bits"),
     ("system.nfs4_dacl", "an ACL of NFSv4, of which an image holds the mode bits"),
     ("system.nfs4_sacl", "an ACL of NFSv4, of which an image holds the mode bits"),
@@ -59,18 +60,18 @@ pub const HOST_ONLY: &[(&str, &str)] = &[
     ("os2.*", "a property of JFS"),
 ];
 
-/// What an image can hold.
+/// Namespaces that an image can hold.
 const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
-/// What only btrfs can hold.
+/// Attribute that only btrfs can hold.
 const BTRFS_PROPERTY: &[u8] = b"btrfs.compression";
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
 #[derive(Debug, Clone)]
 struct Rule {
     pattern: Cow<'static, [u8]>,
-    /// Why it is left out; `None` to keep it.
+    /// Reason to leave the attribute out. `None` to keep it.
     reason: Option<&'static str>,
-    /// Whether it has matched a name; `None` for a default rule. Clones share it.
+    /// Whether the rule has matched a name, shared by clones. `None` for a default rule.
     matched: Option<Arc<AtomicBool>>,
 }
 
@@ -87,10 +88,10 @@ impl Rule {
     }
 }
 
-/// Decides which extended attributes are taken over; by default all but [`HOST_ONLY`].
+/// Selection of the extended attributes that are copied; by default all except [`HOST_ONLY`].
 ///
-/// A pattern is a full name, or the start of one with a `*` at its end. The last pattern that
-/// matches a name decides.
+/// A pattern is a full name, or the start of a name followed by a `*`. If several patterns match a
+/// name, the last one wins.
 #[derive(Debug, Clone)]
 pub struct HostXattrs {
     rules: Vec<Rule>,
@@ -110,7 +111,7 @@ impl Default for HostXattrs {
 }
 
 impl HostXattrs {
-    /// Takes over what an image of btrfs holds beside the others: how a file is compressed.
+    /// Also keeps the attribute that only btrfs can hold: the compression of a file.
     #[must_use]
     pub fn for_btrfs(mut self) -> Self {
         let pattern = Cow::Borrowed(BTRFS_PROPERTY);
@@ -118,13 +119,13 @@ impl HostXattrs {
         Self { btrfs: true, ..self }
     }
 
-    /// Leaves out what matches the pattern.
+    /// Leaves out attributes that match the pattern.
     #[must_use]
     pub fn leave_out(self, pattern: impl Into<Vec<u8>>) -> Self {
         self.with(pattern.into(), Some("as asked for"))
     }
 
-    /// Takes over what matches the pattern, as far as an image can hold it.
+    /// Keeps attributes that match the pattern, provided that an image can hold them.
     #[must_use]
     pub fn keep(self, pattern: impl Into<Vec<u8>>) -> Self {
         self.with(pattern.into(), None)
@@ -136,8 +137,10 @@ impl HostXattrs {
         self
     }
 
-    /// The patterns of [`Self::leave_out`] and [`Self::keep`] that have matched no name so far, and
-    /// whether they are of the latter.
+    /// Returns the patterns of [`Self::leave_out`] and [`Self::keep`] that have matched no name so
+    /// far.
+    ///
+    /// The flag is true for those of `keep`.
     pub fn unmatched(&self) -> impl Iterator<Item = (&[u8], bool)> {
         let unmatched = self.rules.iter().filter(|rule| {
             rule.matched.as_ref().is_some_and(|matched| !matched.load(Ordering::Relaxed))
@@ -145,10 +148,10 @@ impl HostXattrs {
         unmatched.map(|rule| (&*rule.pattern, rule.reason.is_none()))
     }
 
-    /// Says why an attribute is left out, or `None` for one that is taken over.
+    /// Returns the reason why an attribute is left out, or `None` if it is kept.
     #[must_use]
     pub fn fault(&self, name: &[u8]) -> Option<&'static str> {
-        // All rules are asked, so that each knows whether it matches anything.
+        // All rules are evaluated, so that each one records whether it has matched.
         let mut last = None;
         for rule in &self.rules {
             if rule.matches(name) {
@@ -242,7 +245,7 @@ mod tests {
             ("user.mime_b", false),
             ("system.posix_acl_access", true),
             ("system.posix_acl_default", false),
-            // An image has no place for it, whoever asks.
+            // An image can't hold the attribute, even if it is requested.
             ("btrfs.compression", false),
         ] {
             assert_eq!(host.fault(name.as_bytes()).is_none(), kept, "{name}");

@@ -1,4 +1,4 @@
-//! A tree that is put together of parts of other trees.
+//! A tree merged from parts of other trees.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::{
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
-/// How many symlinks the way to a node may lead over, as in Linux.
+/// Number of symlinks that may be followed to reach a node, as in Linux.
 const SYMLINKS_MAX: usize = 40;
 
-/// A node of an [`Overlay`].
+/// A node of a [`TreeMerge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MergeId(usize);
 
 struct MergedNode {
     metadata: Metadata,
-    /// Whether the system made it, or made something in it, and so its time is that of the whole
-    /// tree.
+    /// Whether the node was created implicitly, or had a node put into it. Its time is then that of
+    /// the whole tree.
     timeless: bool,
     what: MergedKind,
 }
@@ -29,35 +29,37 @@ enum MergedKind {
     Other(Node),
 }
 
-/// Collects what several trees have. A directory that is put where there is one is merged with it,
-/// and anything else is replaced by what is put in its place.
+/// Builder that merges several trees.
+///
+/// A directory that is added in place of an existing directory is merged with it. Anything else is
+/// replaced.
 pub(crate) struct TreeMerge {
     made: Vec<MergedNode>,
-    /// Those of the trees; in the new tree each has a number higher by one.
+    /// Sources of the trees. In the merged tree the number of each is higher by one.
     sources: Vec<Arc<dyn ContentSource>>,
 }
 
 impl TreeMerge {
     pub(crate) const ROOT: MergeId = MergeId(0);
 
-    /// Starts with a root that the system made, of the mode 0755.
+    /// Creates a merge with an implicit root of mode 0755.
     pub(crate) fn new() -> Self {
         let root = MergedNode { metadata: made(0o755), timeless: true, what: MergedKind::empty() };
         Self { made: vec![root], sources: Vec::new() }
     }
 
-    /// Gives a directory the metadata of one in another tree.
+    /// Sets the metadata of a directory to that of a directory in another tree.
     pub(crate) fn adopt(&mut self, directory: MergeId, tree: &Tree, from: InodeId) {
         let made = &mut self.made[directory.0];
         (made.metadata, made.timeless) = (tree.metadata(from), false);
     }
 
-    /// The metadata of a node, to be extended.
+    /// Returns the metadata of a node, for adding to it.
     pub(crate) fn metadata(&mut self, node: MergeId) -> &mut Metadata {
         &mut self.made[node.0].metadata
     }
 
-    /// Finds what a path leads to, over symlinks too; `None` if there is nothing.
+    /// Returns the node at `path`, following symlinks, or `None` if it does not exist.
     pub(crate) fn find(&self, path: &[u8]) -> Result<Option<MergeId>> {
         let mut way = PathWalk::new(path);
         while let Some(name) = way.next() {
@@ -67,7 +69,9 @@ impl TreeMerge {
         Ok(Some(way.at()))
     }
 
-    /// Finds the directory that a path leads to; what of it is missing is made with mode 0755.
+    /// Returns the directory at `path`, following symlinks.
+    ///
+    /// Missing directories are created with mode 0755.
     pub(crate) fn make_directory(&mut self, path: &[u8]) -> Result<MergeId> {
         let mut way = PathWalk::new(path);
         while let Some(name) = way.next() {
@@ -87,7 +91,7 @@ impl TreeMerge {
         }
     }
 
-    /// Puts a symlink into a directory that has no such name yet.
+    /// Adds a symlink to a directory that does not have the name yet.
     pub(crate) fn symlink(
         &mut self,
         directory: MergeId,
@@ -103,10 +107,11 @@ impl TreeMerge {
         Ok(())
     }
 
-    /// Puts what the root of a tree has into a directory.
+    /// Merges the content of a tree's root into a directory.
     ///
     /// # Errors
-    /// [`Error::Unrepresentable`] for a directory where there is something else, and the reverse.
+    /// [`Error::Unrepresentable`] if a directory would replace something that is not a directory,
+    /// or the reverse.
     pub(crate) fn merge(&mut self, directory: MergeId, tree: &Tree) -> Result<()> {
         let first = self.take_sources(tree);
         let mut links = BTreeMap::new();
@@ -148,7 +153,7 @@ impl TreeMerge {
         Ok(())
     }
 
-    /// Puts the one file that is in a tree into a directory that has no such name yet.
+    /// Adds a file of a tree to a directory that does not have the name yet.
     pub(crate) fn file(
         &mut self,
         directory: MergeId,
@@ -165,8 +170,9 @@ impl TreeMerge {
         Ok(())
     }
 
-    /// Brings everything into the canonical order. What the system made has the time that is
-    /// given, or that of the newest node that was taken over.
+    /// Builds the merged tree in canonical order.
+    ///
+    /// Implicitly created nodes get `time`, or else the time of the newest node that was copied.
     pub(crate) fn finish(self, time: Option<Timestamp>) -> Result<Tree> {
         let Self { made, sources } = self;
         let copied = made.iter().filter(|made| !made.timeless);
@@ -208,7 +214,7 @@ impl TreeMerge {
         MergeId(self.made.len() - 1)
     }
 
-    /// Puts a node into a directory, to which that is a change.
+    /// Adds a node to a directory, which counts as a change of the directory.
     fn put(&mut self, directory: MergeId, name: &[u8], made: MergedNode) -> MergeId {
         let node = self.add(made);
         self.entries(directory).insert(name.into(), node);
@@ -250,7 +256,7 @@ impl TreeMerge {
         }
     }
 
-    /// Goes on to a node that a name on the way stands for.
+    /// Moves on to the node that a name on the path refers to.
     fn step(&self, way: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
         match &self.made[child.0].what {
             MergedKind::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
@@ -266,11 +272,13 @@ impl TreeMerge {
 }
 
 impl Tree {
-    /// Returns this tree with the content of another one in a directory, which is added with the
-    /// metadata of the other's root if this tree does not have it.
+    /// Returns this tree with the content of another tree merged into a directory.
+    ///
+    /// If this tree does not have the directory, it is added with the metadata of the other tree's
+    /// root.
     ///
     /// # Errors
-    /// Those of [`Overlay::merge`].
+    /// Those of [`TreeMerge::merge`].
     pub(crate) fn with_tree(&self, directory: &[u8], other: &Self) -> Result<Self> {
         let mut overlay = TreeMerge::new();
         overlay.merge(TreeMerge::ROOT, self)?;
@@ -280,7 +288,7 @@ impl Tree {
             overlay.adopt(place, other, InodeId::ROOT);
         }
         overlay.merge(place, other)?;
-        // Last, since it does not matter to the root's time that something was added.
+        // This comes last, because the addition must not affect the time of the root.
         overlay.adopt(TreeMerge::ROOT, self, InodeId::ROOT);
         overlay.finish(None)
     }
@@ -292,7 +300,7 @@ impl MergedKind {
     }
 }
 
-/// A directory has a name already.
+/// The directory already has the name.
 #[derive(Debug)]
 pub(crate) struct NameTaken;
 
@@ -312,9 +320,10 @@ fn clash(tree: &Tree, directory: InodeId, entry: &Entry, there: &str) -> Error {
     )
 }
 
-/// The way along a path.
+/// State of a path walk.
 struct PathWalk {
-    /// The directories that were passed, the root first; last where the way has come to.
+    /// Directories that were entered, starting with the root. The last one is the current
+    /// directory.
     directories: Vec<MergeId>,
     rest: VecDeque<Box<[u8]>>,
     symlinks: usize,
@@ -332,7 +341,7 @@ impl PathWalk {
         *self.directories.last().expect("the root stays")
     }
 
-    /// The next name.
+    /// Returns the next name.
     fn next(&mut self) -> Option<Box<[u8]>> {
         loop {
             let name = self.rest.pop_front()?;
@@ -373,7 +382,8 @@ mod tests {
         Metadata { mode: 0o700, mtime, ..Metadata::default() }
     }
 
-    /// A root with the directory `d` that holds a file under two names, and a symlink to it.
+    /// Builds a root with the directory `d`, which holds a file under two names and a symlink to
+    /// it.
     fn tree(text: &str, seconds: i64) -> Tree {
         let mut builder = TreeBuilder::new(at(seconds)).unwrap();
         let content = builder.content(Arc::new(text.as_bytes().to_vec())).unwrap();

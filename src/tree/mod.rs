@@ -1,7 +1,8 @@
-//! The root file system tree as data: what every planner reads and no planner changes.
+//! The root file system tree, which all planners read and none modifies.
 //!
-//! A [`Tree`] holds its inodes in pre-order of the byte-sorted names, so an inode's number in the
-//! tree does not depend on how the tree was made. File content is a reference, never loaded whole.
+//! A [`Tree`] holds its inodes in pre-order of the byte-sorted names, so the number of an inode
+//! does not depend on how the tree was built. File content is a reference and is never loaded
+//! whole.
 
 mod builder;
 mod content;
@@ -34,7 +35,7 @@ use crate::error::Result;
 use crate::time::Timestamp;
 
 bitflags! {
-    /// File flags that file systems keep for an inode.
+    /// File flags that file systems store for an inode.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct FileFlags: u8 {
         /// The file can't be changed (`chattr +i`).
@@ -43,50 +44,52 @@ bitflags! {
         const APPEND = 2;
         /// The file is left out of dumps (`chattr +d`).
         const NODUMP = 4;
-        /// Reading it does not change its access time (`chattr +A`).
+        /// Reading the file does not update its access time (`chattr +A`).
         const NOATIME = 8;
-        /// What is written to it goes to the disk at once (`chattr +S`).
+        /// Writes to the file are synchronous (`chattr +S`).
         const SYNC = 16;
-        /// Changes of the directory go to the disk at once (`chattr +D`).
+        /// Changes of the directory are synchronous (`chattr +D`).
         const DIRSYNC = 32;
-        /// The content is overwritten in place and has no checksums (`chattr +C`). It means
-        /// something to btrfs alone; other file systems leave it out.
+        /// The content is overwritten in place and has no checksums (`chattr +C`). Only btrfs uses
+        /// this flag; other file systems leave it out.
         const NOCOW = 64;
-        /// The content is not compressed (`chattr +m`). It means something to btrfs alone; other
-        /// file systems leave it out. It is never read off a host: there the kernel sets it too,
-        /// for files that did not compress well.
+        /// The content is not compressed (`chattr +m`). Only btrfs uses this flag; other file
+        /// systems leave it out. It is never read from a host, because there the kernel also sets
+        /// it for files that did not compress well.
         const NOCOMPRESS = 128;
     }
 }
 
-/// One extended attribute, as the Linux system calls name and value it.
+/// An extended attribute, with name and value as in the Linux system calls.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Xattr {
-    /// The full name with its namespace, say `security.capability`.
+    /// Full name with its namespace, such as `security.capability`.
     pub name: Vec<u8>,
-    /// The value, byte for byte. ACLs are in the form of the system call.
+    /// Value, byte for byte. ACLs are in the format of the system calls.
     pub value: Vec<u8>,
 }
 
-/// What an inode has beside its kind and content.
+/// Attributes of an inode apart from its kind and content.
 #[derive(Debug, Clone, Default)]
 pub struct Metadata {
-    /// Permission bits with setuid, setgid and sticky, 0 to 0o7777.
+    /// Permission bits with setuid, setgid and sticky, from 0 to 0o7777.
     pub mode: u16,
-    /// The owner.
+    /// User id of the owner.
     pub uid: u32,
-    /// The group.
+    /// Group id.
     pub gid: u32,
-    /// When the content last changed.
+    /// Time of the last change of the content.
     pub mtime: Timestamp,
     /// File flags.
     pub flags: FileFlags,
-    /// Extended attributes in any order.
+    /// Extended attributes, in any order.
     pub xattrs: Vec<Xattr>,
 }
 
-/// An inode of one tree. The root is number 0; the order is pre-order by byte-sorted names, a
-/// hard-linked inode standing where its first path is.
+/// Number of an inode within a tree.
+///
+/// The root is number 0. The order is pre-order by byte-sorted names, with a hard-linked inode at
+/// its first path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InodeId(u32);
 
@@ -94,32 +97,32 @@ impl InodeId {
     /// The root directory of every tree.
     pub const ROOT: Self = Self(0);
 
-    /// The position in [`Tree::inodes`].
+    /// Returns the index in [`Tree::inodes`].
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// The inode at a position; it may be past the end of a tree.
+    /// Creates the number of the inode at `index`, which may be past the end of a tree.
     #[must_use]
     pub fn new(index: u32) -> Self {
         Self(index)
     }
 }
 
-/// What an inode is.
+/// Kind of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A directory; [`Tree::entries`] lists it.
+    /// A directory, listed by [`Tree::entries`].
     Directory,
     /// A regular file.
     File {
         /// Length in bytes.
         size: u64,
-        /// Where its bytes come from.
+        /// Reference to the content.
         content: ContentId,
     },
-    /// A symbolic link; [`Tree::target`] reads it.
+    /// A symbolic link, whose target is returned by [`Tree::target`].
     Symlink,
     /// A named pipe.
     Fifo,
@@ -131,26 +134,27 @@ pub enum Kind {
     BlockDevice(u32, u32),
 }
 
-/// One inode, without its name: it may have several.
+/// An inode, without its name: an inode may have several names.
 #[derive(Debug, Clone, Copy)]
 pub struct Inode {
-    /// When the content last changed.
+    /// Time of the last change of the content.
     pub mtime: Timestamp,
-    /// What it is.
+    /// Kind of the inode.
     pub kind: Kind,
-    /// The owner.
+    /// User id of the owner.
     pub uid: u32,
-    /// The group.
+    /// Group id.
     pub gid: u32,
-    /// How many names the inode has in this tree; 1 for a directory.
+    /// Number of names that the inode has in this tree; 1 for a directory.
     pub links: u32,
-    /// Number of its set of extended attributes; equal sets have equal numbers, 0 has none.
+    /// Index of the set of extended attributes. Equal sets have equal indices, and 0 is the empty
+    /// set.
     pub xattrs: u32,
-    /// Directory of the first path; the root is its own parent.
+    /// Directory of the first path. The root is its own parent.
     parent: u32,
-    /// The entry of the first path. Unused for the root.
+    /// Entry of the first path. Unused for the root.
     name: u32,
-    /// Directory: its entries; symlink: its target in the arena.
+    /// Entries of a directory, or target of a symlink in the arena.
     span: (u32, u32),
     /// Permission bits with setuid, setgid and sticky.
     pub mode: u16,
@@ -167,23 +171,23 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The inode that the name stands for.
+    /// Returns the inode that the name refers to.
     #[must_use]
     pub fn inode(&self) -> InodeId {
         InodeId(self.inode)
     }
 }
 
-/// A whole tree.
+/// A file system tree.
 #[derive(Clone)]
 pub struct Tree {
     inodes: Vec<Inode>,
     entries: Vec<Entry>,
-    /// Names and symlink targets, one after the other.
+    /// Names and symlink targets, concatenated.
     arena: Vec<u8>,
     xattrs: Vec<Box<[Xattr]>>,
     sources: Vec<Arc<dyn ContentSource>>,
-    /// Path of this tree's root in the tree it was cut from.
+    /// Path of this tree's root in the tree that it is a subtree of.
     prefix: Vec<u8>,
 }
 
@@ -201,34 +205,35 @@ fn span(start: u32, end: u32) -> Range<usize> {
 }
 
 impl Tree {
-    /// All inodes; the position is the [`InodeId`].
+    /// Returns all inodes, indexed by [`InodeId`].
     #[must_use]
     pub fn inodes(&self) -> &[Inode] {
         &self.inodes
     }
 
-    /// All inodes with their numbers, in order.
+    /// Returns all inodes with their numbers, in order.
     pub fn iter(&self) -> impl Iterator<Item = (InodeId, &Inode)> {
         (0u32..).map(InodeId).zip(&self.inodes)
     }
 
-    /// One inode.
+    /// Returns the inode with number `id`.
     ///
     /// # Panics
-    /// If the number is not of this tree.
+    /// If `id` is not a number of this tree.
     #[must_use]
     pub fn inode(&self, id: InodeId) -> &Inode {
         &self.inodes[id.index()]
     }
 
-    /// A directory's entries sorted by the bytes of their names; nothing for any other inode.
+    /// Returns a directory's entries sorted by the bytes of their names, or an empty slice for any
+    /// other inode.
     #[must_use]
     pub fn entries(&self, id: InodeId) -> &[Entry] {
         &self.entries[self.entry_range(id)]
     }
 
-    /// Where a directory's entries are in the list of all entries, which has
-    /// [`Tree::entry_count`] of them; nothing for any other inode.
+    /// Returns the range of a directory's entries in the list of all [`Tree::entry_count`] entries,
+    /// or an empty range for any other inode.
     pub(crate) fn entry_range(&self, id: InodeId) -> Range<usize> {
         let inode = self.inode(id);
         match inode.kind {
@@ -237,10 +242,11 @@ impl Tree {
         }
     }
 
-    /// The directory of an inode's first name, and which of its [entries](Tree::entries) that is.
+    /// Returns the directory of an inode's first name, and the index of that name in the
+    /// directory's [entries](Tree::entries).
     ///
     /// # Panics
-    /// For the root, which has no name.
+    /// If `id` is the root, which has no name.
     pub(crate) fn entry_position(&self, id: InodeId) -> (InodeId, usize) {
         assert_ne!(id, InodeId::ROOT, "the root has no name");
         let inode = self.inode(id);
@@ -248,19 +254,19 @@ impl Tree {
         (parent, inode.name as usize - self.entry_range(parent).start)
     }
 
-    /// How many names the tree has, the root's not counted.
+    /// Returns the number of names in the tree, not counting the root.
     #[must_use]
     pub fn entry_count(&self) -> usize {
         self.entries.len()
     }
 
-    /// The name of an entry.
+    /// Returns the name of an entry.
     #[must_use]
     pub fn name(&self, entry: &Entry) -> &[u8] {
         &self.arena[span(entry.at, entry.at + u32::from(entry.len))]
     }
 
-    /// A symlink's target; nothing for any other inode.
+    /// Returns the target of a symlink, or an empty slice for any other inode.
     #[must_use]
     pub fn target(&self, id: InodeId) -> &[u8] {
         let inode = self.inode(id);
@@ -270,25 +276,29 @@ impl Tree {
         }
     }
 
-    /// Extended attributes of an inode, sorted by name.
+    /// Returns the extended attributes of an inode, sorted by name.
     #[must_use]
     pub fn xattrs(&self, id: InodeId) -> &[Xattr] {
         &self.xattrs[self.inode(id).xattrs as usize]
     }
 
-    /// The distinct sets of extended attributes; [`Inode::xattrs`] is the position.
+    /// Returns the distinct sets of extended attributes, indexed by [`Inode::xattrs`].
     #[must_use]
     pub fn xattr_sets(&self) -> &[Box<[Xattr]>] {
         &self.xattrs
     }
 
-    /// The directory that holds an inode's first path; the root is its own.
+    /// Returns the directory of an inode's first path.
+    ///
+    /// The root is its own parent.
     #[must_use]
     pub fn parent(&self, id: InodeId) -> InodeId {
         InodeId(self.inode(id).parent)
     }
 
-    /// The first path of an inode in the source, without a leading slash; empty for the root.
+    /// Returns the first path of an inode in the source, without a leading slash.
+    ///
+    /// The path of the root is empty.
     #[must_use]
     pub fn path(&self, id: InodeId) -> Vec<u8> {
         let mut names = Vec::new();
@@ -305,7 +315,7 @@ impl Tree {
         names.join(&b'/')
     }
 
-    /// The path of a name in a directory.
+    /// Returns the path of `name` in `directory`.
     #[must_use]
     pub fn path_in(&self, directory: InodeId, name: &[u8]) -> Vec<u8> {
         let mut path = self.path(directory);
@@ -316,7 +326,9 @@ impl Tree {
         path
     }
 
-    /// Finds the inode of a path (no leading slash, no symlink followed).
+    /// Returns the inode at `path`, which has no leading slash.
+    ///
+    /// Symlinks are not followed.
     #[must_use]
     pub fn find(&self, path: &[u8]) -> Option<InodeId> {
         let mut at = InodeId::ROOT;
@@ -326,12 +338,14 @@ impl Tree {
         Some(at)
     }
 
-    /// Finds the directory of a path (no leading slash, no symlink followed).
+    /// Returns the directory at `path`, which has no leading slash.
+    ///
+    /// Symlinks are not followed.
     pub(crate) fn directory(&self, path: &[u8]) -> Option<InodeId> {
         self.find(path).filter(|&id| self.inode(id).kind == Kind::Directory)
     }
 
-    /// Whether there is anything but directories below a directory.
+    /// Returns whether there is anything other than directories below a directory.
     pub(crate) fn holds_files(&self, directory: InodeId) -> bool {
         let mut pending = vec![directory];
         while let Some(directory) = pending.pop() {
@@ -345,14 +359,14 @@ impl Tree {
         false
     }
 
-    /// Finds a name in a directory.
+    /// Returns the inode that `name` refers to in `directory`.
     pub(crate) fn child(&self, directory: InodeId, name: &[u8]) -> Option<InodeId> {
         let entries = self.entries(directory);
         let found = entries.binary_search_by(|entry| self.name(entry).cmp(name)).ok()?;
         Some(entries[found].inode())
     }
 
-    /// Opens a regular file's content.
+    /// Opens the content of a regular file.
     pub(crate) fn open(&self, id: InodeId) -> Result<Box<dyn ContentReader>> {
         match self.inode(id).kind {
             Kind::File { content, .. } => {
@@ -362,22 +376,23 @@ impl Tree {
         }
     }
 
-    /// Sets every inode's modification time to the earlier of its own and `epoch`; says how many
-    /// it changed.
+    /// Sets every modification time that is later than `epoch` to `epoch`, and returns the number
+    /// of inodes changed.
     pub fn clamp_times(&mut self, epoch: Timestamp) -> usize {
         let later = self.inodes.iter_mut().filter(|inode| inode.mtime > epoch);
         later.map(|inode| inode.mtime = epoch).count()
     }
 
-    /// Sets every modification time outside a range to the nearest within it.
+    /// Clamps every modification time to the range from `min` to `max`.
     pub(crate) fn clamp_times_to(&mut self, min: Timestamp, max: Timestamp) {
         for inode in &mut self.inodes {
             inode.mtime = inode.mtime.clamp(min, max);
         }
     }
 
-    /// A directory and all below it as a tree of its own. Content and paths in errors stay those
-    /// of the source.
+    /// Returns a directory and everything below it as a separate tree.
+    ///
+    /// Content, and paths in errors, remain those of the source.
     ///
     /// # Errors
     /// If `root` is not a directory.
@@ -385,26 +400,28 @@ impl Tree {
         self.rebuild(root, &BTreeSet::new(), None)
     }
 
-    /// The same tree, whose root has this path in the source.
+    /// Returns the tree with `path` as the path of its root in the source.
     pub(crate) fn with_prefix(self, path: &[u8]) -> Self {
         Self { prefix: path.to_vec(), ..self }
     }
 
-    /// The same tree with the given directories empty.
+    /// Returns the tree with the given directories emptied.
     ///
     /// # Errors
-    /// None for directories of this tree.
+    /// None if the directories belong to this tree.
     pub fn with_empty_dirs(&self, directories: &[InodeId]) -> Result<Self> {
         let names = directories.iter().flat_map(|&directory| self.entry_range(directory));
         self.without_entries(&names.collect())
     }
 
-    /// The same tree with one more file, and which that is: of the bytes of `head`, and of zeros
-    /// from there to its size. All inodes from its own on have a number higher by one.
+    /// Returns the tree with an additional file, and the number of that file.
+    ///
+    /// Its content is the bytes of `head`, padded with zeros to its size. The number of every later
+    /// inode increases by one.
     ///
     /// # Errors
-    /// [`Error::Unrepresentable`](crate::Error::Unrepresentable) if the name or the metadata is
-    /// not one that a file system can have, or the directory has the name already.
+    /// [`Error::Unrepresentable`](crate::Error::Unrepresentable) if the name or the metadata is not
+    /// valid in a file system, or if the directory already has the name.
     pub(crate) fn with_file(
         &self,
         directory: InodeId,

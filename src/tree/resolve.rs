@@ -1,12 +1,14 @@
-//! Paths as the booted system would follow them.
+//! Paths resolved as the booted system would resolve them.
 
 use super::{InodeId, Kind, Tree};
 
-/// As many links as the kernel follows on one path.
+/// Number of symlinks that the kernel follows on a path.
 const LINKS_MAX: u32 = 40;
 
 impl Tree {
-    /// Finds the inode of a path, symlinks followed: inside the tree, an absolute target from its root.
+    /// Returns the inode at `path`, following symlinks inside the tree.
+    ///
+    /// Absolute targets start at the tree's root.
     pub(crate) fn resolve(&self, path: &[u8]) -> Option<InodeId> {
         let names = |path: &[u8]| -> Vec<Vec<u8>> {
             path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec).collect()

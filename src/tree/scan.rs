@@ -1,13 +1,13 @@
-//! What must be known about file content before a file system can be planned: where it is zeros.
+//! Scan of file content for holes, which must be known before a file system can be planned.
 //!
-//! Holes are decided by content, so that an image does not depend on how the host stores a copy of
-//! the tree. A file shorter than [`EXAMINED_FROM`] is stored whole. In a longer one, a [`WINDOW`]
-//! that starts with a [`GRANULE`] of data is data, and in one that starts with a granule of zeros
-//! every granule of zeros is a hole. Swap files of that length are known by their signature: file
-//! systems keep blocks for their zeros.
+//! Holes are determined by content, so that an image does not depend on how the host stores a copy
+//! of the tree. A file shorter than [`SCAN_MIN_SIZE`] is stored whole. In a longer file, a
+//! [`WINDOW`] that starts with a [`GRANULE`] of data is data, and in a window that starts with a
+//! granule of zeros every granule of zeros is a hole. Swap files of that length are recognized by
+//! their signature: file systems allocate blocks for their zeros.
 //!
-//! Looking into every small file, or at every granule, would cost more than the zeros that it
-//! finds: this way, one small read tells of most windows that they are data.
+//! To read every small file, or every granule, would cost more than the zeros that it finds. With
+//! windows, one small read is enough to classify most of them as data.
 
 mod digest;
 mod segment;
@@ -25,27 +25,27 @@ use crate::error::Result;
 use crate::workers::{Queue, share};
 use segment::SegmentScanner;
 
-/// Holes are made of pieces of this many bytes; the last one of a file may be shorter.
+/// Granularity of holes, in bytes. The last granule of a file may be shorter.
 pub const GRANULE: u64 = 4096;
 
-/// Whether there may be holes in so many bytes is told by the first [`GRANULE`] of them.
+/// Number of bytes whose first [`GRANULE`] decides whether they may contain holes.
 pub const WINDOW: u64 = 16 << 10;
 
-/// Files of at least this many bytes may have holes.
+/// Smallest size in bytes of a file that may have holes.
 pub const SCAN_MIN_SIZE: u64 = 64 << 10;
 
-/// The shortest segment; see [`segment_len`].
+/// Smallest length of a segment, in bytes; see [`segment_len`].
 const SEGMENT: u64 = 16 << 20;
 
-/// The most segments that a file has.
+/// Largest number of segments in a file.
 const SEGMENTS: u64 = 1024;
 
-/// How to look into content.
+/// Options for scanning content.
 #[derive(Debug, Clone, Copy)]
 pub struct HoleScanOptions {
-    /// How many threads read. The facts do not depend on it.
+    /// Number of threads that read. It does not affect the result.
     pub threads: NonZero<usize>,
-    /// Whether to make the [`HoleScan::digest`], for which all content is read.
+    /// Whether to compute [`HoleScan::digest`], which requires reading all content.
     pub digest: bool,
 }
 
@@ -55,43 +55,48 @@ impl Default for HoleScanOptions {
     }
 }
 
-/// The facts about a tree's content. The default is that of a tree without holes.
+/// Result of scanning a tree's content. The default is that of a tree without holes.
 #[derive(Debug, Default)]
 pub struct HoleScan {
-    /// Files with holes, and where they hold data: sorted, disjoint, not adjacent, within the
-    /// file; starts are multiples of [`GRANULE`], ends too or the file's end.
+    /// Data ranges of the files that have holes: sorted, disjoint, not adjacent, within the file.
+    /// Starts are multiples of [`GRANULE`]; ends are too, or are the end of the file.
     data: BTreeMap<InodeId, Box<[Range<u64>]>>,
     swap: BTreeSet<InodeId>,
     digest: Option<[u8; 32]>,
 }
 
 impl HoleScan {
-    /// Where a file holds data, in bytes; `None` if it has no hole.
+    /// Returns the data ranges of a file, in bytes, or `None` if the file has no holes.
     ///
-    /// The ranges are sorted, disjoint and not adjacent. They start at multiples of [`GRANULE`]
-    /// and end there too, or at the file's end. A file of zeros has no range.
+    /// The ranges are sorted, disjoint and not adjacent. They start at multiples of [`GRANULE`] and
+    /// end there too, or at the end of the file. A file of zeros has no range.
     #[must_use]
     pub fn data(&self, file: InodeId) -> Option<&[Range<u64>]> {
         self.data.get(&file).map(|ranges| &**ranges)
     }
 
-    /// The swap files: they need blocks for their zeros too.
+    /// Returns the swap files, which need blocks for their zeros too.
     #[must_use]
     pub fn swap_files(&self) -> &BTreeSet<InodeId> {
         &self.swap
     }
 
-    /// A SHA-256 that changes with the tree: with all that it holds of metadata, and with all
-    /// content by its checksums; `None` if it was not asked for.
+    /// Returns a SHA-256 that changes with the tree: with all its metadata, and with all content by
+    /// its checksums.
     ///
-    /// It tells trees apart that are made without ill will, and is no proof of their content.
+    /// `None` if the digest was not requested.
+    ///
+    /// The digest tells trees apart that were not crafted to collide. It is not a proof of their
+    /// content.
     #[must_use]
     pub fn digest(&self) -> Option<[u8; 32]> {
         self.digest
     }
 
-    /// Returns the facts after a swap file was added to the tree ([`Tree::with_file`]), which is
-    /// looked into. The digest stays that of the tree before.
+    /// Returns the scan of `tree`, which is the scanned tree with a swap file added
+    /// ([`Tree::with_file`]).
+    ///
+    /// The new file is scanned. The digest remains that of the tree before.
     pub(crate) fn with_swap_file(self, tree: &Tree, file: InodeId) -> Result<Self> {
         let Self { mut data, mut swap, digest } = self;
         let behind = data.split_off(&file);
@@ -108,10 +113,12 @@ impl HoleScan {
     }
 }
 
-/// Content is examined in segments of this length, so that several threads share a large file.
+/// Returns the length of a file's segments, in bytes.
 ///
-/// A file has few of them however large it is: one of holes alone may be of any size. The digest
-/// depends on it.
+/// Content is scanned in segments, so that several threads share a large file.
+///
+/// The number of segments is limited whatever the size of the file, because a file that consists of
+/// holes may have any size. The digest depends on the length.
 fn segment_len(size: u64) -> u64 {
     (size / SEGMENTS).next_power_of_two().max(SEGMENT)
 }
@@ -124,7 +131,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// Its bytes in a file of this size.
+    /// Returns the bytes of the segment in a file of this size.
     fn range(self, size: u64) -> Range<u64> {
         let len = segment_len(size);
         let start = u64::from(self.number) * len;
@@ -132,7 +139,7 @@ impl Segment {
     }
 }
 
-/// The segments of all files of at least so many bytes, in the order of the tree.
+/// Returns the segments of all files of at least `shortest` bytes, in tree order.
 fn segments(tree: &Tree, shortest: u64) -> Vec<Segment> {
     let mut segments = Vec::new();
     for (file, inode) in tree.iter() {
@@ -153,11 +160,11 @@ fn size_of(tree: &Tree, file: InodeId) -> u64 {
     }
 }
 
-/// Reads the content of a tree as far as needed.
+/// Scans the content of a tree, reading only as much as needed.
 ///
 /// # Errors
-/// [`Error::Source`](crate::Error::Source) or [`Error::Changed`](crate::Error::Changed) for the first file, in the order of the tree, that
-/// can't be read or was changed.
+/// [`Error::Source`](crate::Error::Source) or [`Error::Changed`](crate::Error::Changed) for the
+/// first file, in tree order, that can't be read or was changed.
 pub fn scan_holes(tree: &Tree, options: &HoleScanOptions) -> Result<HoleScan> {
     let segments = segments(tree, if options.digest { 0 } else { SCAN_MIN_SIZE });
     let sums = options.digest.then(|| segments.iter().map(|_| AtomicU32::new(0)).collect());
@@ -185,7 +192,7 @@ pub fn scan_holes(tree: &Tree, options: &HoleScanOptions) -> Result<HoleScan> {
     Ok(scan)
 }
 
-/// Adds a range at the end, or to the last one if that ends where it starts.
+/// Appends a range, or extends the last range if it ends where the new one starts.
 fn append(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
     match ranges.last_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
@@ -193,18 +200,19 @@ fn append(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
     }
 }
 
-/// Where a segment that has a hole holds data.
+/// Data ranges of a segment that has a hole.
 type SparseSegment = (Segment, Box<[Range<u64>]>);
 
-/// What was found in segments.
+/// Results for the segments.
 #[derive(Default)]
 struct SegmentScan {
     holed: Vec<SparseSegment>,
     swap: BTreeSet<InodeId>,
 }
 
-/// Examines segments, several at a time, and gives those with holes in order; with `sums` also the
-/// CRC-32C of each segment's data.
+/// Scans segments, several at a time, and returns those with holes in order.
+///
+/// With `sums`, also returns the CRC-32C of each segment's data.
 fn scan_segments(
     tree: &Tree,
     segments: &[Segment],

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 
-/// Adds nodes by path, in the order given: `x/` is a directory, `x=y` another name of the file
-/// `y`, and everything else a file with its own path as content.
+/// Adds nodes by path, in the order given: `x/` is a directory, `x=y` is another name of the file
+/// `y`, and everything else is a file with its own path as content.
 fn tree(paths: &[&str]) -> Tree {
     let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
     let mut nodes = vec![(String::new(), TreeBuilder::ROOT)];
@@ -35,8 +35,8 @@ fn tree(paths: &[&str]) -> Tree {
 fn entries_have_positions() {
     let tree = tree(&["z", "b/", "b/y", "b/x", "b/d/", "b/d/1", "a/", "a/m=b/x", "a/e/", "b/w=z"]);
     let find = |path: &str| tree.find(path.as_bytes()).unwrap();
-    // The entries of each directory, in the order of the directories: a and b and z, then e and m
-    // of a, nothing of a/e, then d, w, x and y of b, then 1 of b/d.
+    // The entries of each directory, in the order of the directories: a, b and z, then e and m of
+    // a, nothing of a/e, then d, w, x and y of b, then 1 of b/d.
     for (path, expected) in
         [("", 0..3), ("a", 3..5), ("a/e", 5..5), ("b", 5..9), ("b/d", 9..10), ("z", 0..0)]
     {

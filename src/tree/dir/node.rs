@@ -1,4 +1,4 @@
-//! Reads what one node is, by its descriptor.
+//! Reads single nodes by descriptor.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,18 +17,18 @@ use crate::time::Timestamp;
 use crate::tree::host_xattrs::HostXattrs;
 use crate::tree::{FileFlags, Metadata, Node, Xattr};
 
-/// Why a node can't be read.
+/// Reason why a node can't be read.
 #[derive(Debug)]
 pub(super) enum NodeError {
-    /// It is not what its directory listed, or not there.
+    /// The node does not exist, or is not what its directory listed.
     Replaced,
-    /// What was being done when the system refused, and what it said.
+    /// A system call failed: the operation, and the error.
     Refused(&'static str, Errno),
-    /// A file system of the kernel is mounted on it.
+    /// A file system that the kernel generates is mounted on the node.
     Kernel(&'static str),
 }
 
-/// Makes a fault of what the system says.
+/// Converts a system call error to a [`NodeError`].
 pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> NodeError {
     move |error| match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => NodeError::Replaced,
@@ -36,10 +36,10 @@ pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> NodeErro
     }
 }
 
-/// An extended attribute that is not taken over, and why.
+/// An extended attribute that is left out, and the reason.
 pub(super) type DroppedXattr = (Box<[u8]>, &'static str);
 
-/// What a new node of the tree is, as far as it is known without its place in the tree.
+/// Content of a new node, as far as it is known without the node's place in the tree.
 pub(super) enum NodeContent {
     /// A regular file.
     File { size: u64, stamp: u64 },
@@ -47,35 +47,36 @@ pub(super) enum NodeContent {
     Other(Node),
 }
 
-/// What every node has.
+/// Attributes that every node has.
 pub(super) struct NodeStat {
     pub(super) metadata: Metadata,
     pub(super) left_out: Vec<DroppedXattr>,
-    /// Whether it is what another file system has for it.
+    /// Whether the node belongs to another file system that is mounted there.
     pub(super) is_mounted: bool,
 }
 
-/// The largest list of extended attributes and the largest value (`XATTR_LIST_MAX`,
+/// Largest list of extended attributes and largest value, in bytes (`XATTR_LIST_MAX`,
 /// `XATTR_SIZE_MAX`).
 const XATTR_MAX: usize = 65_536;
 
-/// Enough for nearly all: the kernel takes memory for as much as it is offered.
+/// Size in bytes that is enough for nearly all attributes. The kernel allocates as much memory as
+/// the buffer has.
 const XATTR_USUAL: usize = 256;
 
-/// The longest target of a symlink, with the byte that shows that a target is longer.
+/// Size in bytes of the longest symlink target, plus one byte to detect longer targets.
 const TARGET_MAX: usize = 4096;
 
-/// Reads nodes; one for each thread.
+/// Reader of nodes. Each thread has one.
 pub(super) struct NodeReader<'a> {
     host_xattrs: &'a HostXattrs,
     list: Vec<u8>,
     value: Vec<u8>,
 }
 
-/// The two ways to the extended attributes of a descriptor.
+/// Access to the extended attributes of a descriptor.
 enum Attributes<'fd> {
     Direct(BorrowedFd<'fd>),
-    /// A descriptor that was opened with `O_PATH` has them only under its name in `/proc`.
+    /// A descriptor opened with `O_PATH` provides them only under its name in `/proc`.
     ByName(String),
 }
 
@@ -101,7 +102,9 @@ impl Attributes<'_> {
         }
     }
 
-    /// The flags of which `statx` does not tell. Linux has none for what is not opened.
+    /// Returns the flags that `statx` does not report.
+    ///
+    /// Linux reports them only for nodes that are open.
     fn flags(&self) -> Result<FileFlags, NodeError> {
         let Self::Direct(fd) = self else { return Ok(FileFlags::empty()) };
         match ioctl_getflags(fd) {
@@ -114,7 +117,7 @@ impl Attributes<'_> {
                     (IFlags::NOCOW, FileFlags::NOCOW),
                 ],
             )),
-            // A file system that has none.
+            // The file system has no flags.
             Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                 Ok(FileFlags::empty())
             }
@@ -123,7 +126,7 @@ impl Attributes<'_> {
     }
 }
 
-/// Calls with a small buffer, and again with the largest if that was too small.
+/// Calls `call` with a small buffer, and again with the largest one if the small one is too small.
 fn fill(buffer: &mut [u8], call: impl Fn(&mut [u8]) -> SysResult<usize>) -> SysResult<&[u8]> {
     let len = match call(&mut buffer[..XATTR_USUAL]) {
         Err(Errno::RANGE) => call(buffer)?,
@@ -132,7 +135,7 @@ fn fill(buffer: &mut [u8], call: impl Fn(&mut [u8]) -> SysResult<usize>) -> SysR
     Ok(&buffer[..len])
 }
 
-/// What an entry is whose directory does not say.
+/// Reads the type of an entry whose directory listing does not contain it.
 pub(super) fn type_of(directory: impl AsFd, name: &CStr) -> Result<FileType, NodeError> {
     let status = statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
         .map_err(refused("cannot read its status"))?;
@@ -143,7 +146,7 @@ fn type_in(status: &Statx) -> FileType {
     FileType::from_raw_mode(status.stx_mode.into())
 }
 
-/// Whether a node has no content and no target.
+/// Returns whether a node has neither content nor a target.
 fn is_special(kind: FileType) -> bool {
     use FileType::{BlockDevice, CharacterDevice, Fifo, Socket};
     matches!(kind, BlockDevice | CharacterDevice | Fifo | Socket)
@@ -154,7 +157,7 @@ impl<'a> NodeReader<'a> {
         Self { host_xattrs, list: vec![0; XATTR_MAX], value: vec![0; XATTR_MAX] }
     }
 
-    /// Reads an open directory's metadata, and which directory it is.
+    /// Reads the metadata of an open directory, and its identity.
     pub(super) fn directory(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -163,11 +166,14 @@ impl<'a> NodeReader<'a> {
         Ok((self.stat(&status, &Attributes::Direct(fd))?, identity(&status)))
     }
 
-    /// Reads an entry that is not a directory; for one with several names also which it is.
+    /// Reads an entry that is not a directory.
     ///
-    /// The listing only decides how the entry is opened: a regular file for reading, for opening a
-    /// device or a pipe may do something. Its status says what it is. The two differ where a
-    /// library fakes nodes that an ordinary user can't make: fakeroot stores a device as a file.
+    /// If it has several names, its identity is returned too.
+    ///
+    /// The type in the listing only decides how the entry is opened: only a regular file is opened
+    /// for reading, because opening a device or a pipe may have side effects. The status is
+    /// authoritative. The two differ where a library fakes nodes that an ordinary user can't
+    /// create: fakeroot stores a device as a regular file.
     pub(super) fn entry(
         &mut self,
         directory: BorrowedFd<'_>,
@@ -188,7 +194,7 @@ impl<'a> NodeReader<'a> {
         };
         let mut facts = self.stat(&status, &attributes)?;
         if faked {
-            // They are those of the file that stands for it.
+            // The flags are those of the file that stands in for the node.
             facts.metadata.flags = FileFlags::empty();
         }
         let what = match kind {
@@ -219,9 +225,9 @@ impl<'a> NodeReader<'a> {
         let mut xattrs = Vec::new();
         let mut left_out = Vec::new();
         let list = match fill(&mut self.list, |buffer| attributes.list(buffer)) {
-            // A file system that has none.
+            // The file system has no extended attributes.
             Err(Errno::OPNOTSUPP) => &[],
-            // Not `refused`: without /proc the name is not there, but the node is.
+            // Not `refused`: without /proc the name does not exist, but the node does.
             result => result.map_err(|error| NodeError::Refused(attributes.listing(), error))?,
         };
         for name in list.split_inclusive(|&byte| byte == 0) {
@@ -261,7 +267,7 @@ fn flags(attributes: StatxAttributes) -> FileFlags {
     )
 }
 
-/// The flags whose counterpart on the host is set.
+/// Returns the flags whose counterpart on the host is set.
 fn chosen<T, const N: usize>(set: impl Fn(T) -> bool, flags: [(T, FileFlags); N]) -> FileFlags {
     flags.into_iter().filter_map(|(host, own)| set(host).then_some(own)).collect()
 }

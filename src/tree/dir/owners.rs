@@ -1,4 +1,4 @@
-//! Owners that a user namespace does not map: the kernel shows one number for all of them.
+//! Owners that a user namespace does not map: the kernel shows the same number for all of them.
 
 use std::fs;
 use std::ops::Range;
@@ -7,21 +7,22 @@ use crate::error::{Error, Result};
 use crate::report::Warning;
 use crate::tree::{InodeId, Tree, Xattr};
 
-/// The tags of the ACL entries that name a user or a group: `ACL_USER` and `ACL_GROUP`.
+/// Tags of the ACL entries that name a user or a group: `ACL_USER` and `ACL_GROUP`.
 const ACL_NAMED: [u16; 2] = [0x02, 0x08];
 
-/// `(uid_t) -1`, which no user has. The kernel shows it in an ACL for an unmapped one.
+/// `(uid_t) -1`, which is not the id of any user. In an ACL, the kernel shows it for an unmapped
+/// id.
 const NONE: u32 = u32::MAX;
 
-/// The user or group ids of this process's namespace.
+/// User or group ids of this process's user namespace.
 struct Ids {
-    /// Shown for every owner that is not mapped.
+    /// Id that is shown for every unmapped owner.
     overflow: u32,
     mapped: Vec<Range<u64>>,
 }
 
 impl Ids {
-    /// Parses `/proc/self/uid_map` or `gid_map` and the number that is shown for other owners.
+    /// Parses `/proc/self/uid_map` or `gid_map`, and the overflow id.
     fn parse(map: &str, overflow: &str) -> Option<Self> {
         let line = |line: &str| {
             let mut words = line.split_whitespace().map(str::parse::<u64>);
@@ -33,7 +34,9 @@ impl Ids {
         Some(Self { overflow: overflow.trim().parse().ok()?, mapped })
     }
 
-    /// Reads those of this process. Where they can't be read, any owner may not be mapped.
+    /// Reads the ids of this process.
+    ///
+    /// If they can't be read, any owner may be unmapped.
     fn read(kind: &str) -> Self {
         let text = |path: String| fs::read_to_string(path).ok();
         let map = text(format!("/proc/self/{kind}_map"));
@@ -47,7 +50,7 @@ impl Ids {
         count >= u64::from(NONE)
     }
 
-    /// What an owner of this number means.
+    /// Classifies the owner with this id.
     fn owner(&self, id: u32) -> Owner {
         if id != self.overflow || self.are_all_mapped() {
             return Owner::Known;
@@ -62,15 +65,16 @@ impl Ids {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Known,
-    /// Either that user or one who is not mapped.
+    /// Either the user with the overflow id, or an unmapped one.
     Doubtful,
     Unmapped,
 }
 
-/// Looks for nodes whose owner is not known here, and warns of those whose owner may not be.
+/// Checks the tree for nodes with unmapped owners, and returns a warning about nodes whose owner
+/// may be unmapped.
 ///
 /// # Errors
-/// [`Error::Unrepresentable`] for nodes whose owner is not known.
+/// [`Error::Unrepresentable`] if any node's owner is unmapped.
 pub(super) fn check(tree: &Tree) -> Result<Option<Warning>> {
     check_with(tree, &Ids::read("uid"), &Ids::read("gid"))
 }
@@ -104,7 +108,7 @@ fn check_with(tree: &Tree, users: &Ids, groups: &Ids) -> Result<Option<Warning>>
     }))
 }
 
-/// The path of the first of these nodes, and how many there are.
+/// Returns the path of the first of the nodes, and a text with their number.
 fn first_of(tree: &Tree, mut nodes: impl Iterator<Item = InodeId>) -> Option<(Vec<u8>, String)> {
     let path = tree.path(nodes.next()?);
     let text = match nodes.count() {
@@ -114,10 +118,10 @@ fn first_of(tree: &Tree, mut nodes: impl Iterator<Item = InodeId>) -> Option<(Ve
     Some((path, text))
 }
 
-/// Whether a POSIX ACL has an entry for a user or a group without an id.
+/// Returns whether a POSIX ACL has an entry for a user or group with an unmapped id.
 fn names_nobody(xattrs: &[Xattr]) -> bool {
     let acls = xattrs.iter().filter(|xattr| xattr.name.starts_with(b"system.posix_acl_"));
-    // A version of 4 bytes, then tag, permissions and id of each entry.
+    // A version of 4 bytes, then the tag, permissions and id of each entry.
     let mut entries =
         acls.flat_map(|acl| acl.value.get(4..).unwrap_or_default().as_chunks::<8>().0);
     entries.any(|entry| {
@@ -183,7 +187,7 @@ mod tests {
         let acl = |id: [u8; 4]| [&[2, 0, 0, 0, 2, 0, 4, 0][..], &id].concat();
         let known = tree(&[(0, 0)], Some(&acl([7, 0, 0, 0])));
         let unknown = tree(&[(0, 0)], Some(&acl([0xff; 4])));
-        // Entries whose tag names no user or group have this id too.
+        // Entries whose tag names neither a user nor a group have this id too.
         let owner = tree(&[(0, 0)], Some(&[&[2, 0, 0, 0, 1, 0, 4, 0][..], &[0xff; 4]].concat()));
         let map = ids("0 1000 1\n");
         for tree in [known, owner] {

@@ -1,5 +1,5 @@
-//! The content of files in a directory: opened again when it is needed, and checked to be what was
-//! listed.
+//! The content of files in a directory, which are opened again when they are needed and checked to
+//! be the files that were listed.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
@@ -15,22 +15,25 @@ use super::walker::{Identity, Route, Walker, open_entry};
 use crate::error::{Error, Result};
 use crate::tree::{ContentReader, ContentSource};
 
-/// How a regular file is opened. It may have become a pipe: `O_NONBLOCK` doesn't wait for one.
+/// Flags for opening a regular file. `O_NONBLOCK` prevents waiting if it has been replaced by a
+/// pipe.
 pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
-/// What an open file is.
+/// Returns the status of an open file.
 pub(super) fn status(fd: impl AsFd) -> rustix::io::Result<Statx> {
     statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
 }
 
-/// Which inode of the host it is.
+/// Returns the identity of the host inode.
 pub(super) fn identity(status: &Statx) -> Identity {
     (status.stx_dev_major, status.stx_dev_minor, status.stx_ino)
 }
 
-/// A number that changes with a file: with the inode that it is, its length and its times.
+/// Returns a hash of a file's inode, length and times, which changes if the file is replaced or
+/// modified.
 pub(super) fn stamp(status: &Statx) -> u64 {
-    // A tree is small beside 2^64, and its files are not made to collide.
+    // Collisions are negligible: a tree has far fewer than 2^64 files, and they are not crafted to
+    // collide.
     let mut hasher = DefaultHasher::new();
     hasher.write_u32(status.stx_dev_major);
     hasher.write_u32(status.stx_dev_minor);
@@ -43,12 +46,12 @@ pub(super) fn stamp(status: &Statx) -> u64 {
     hasher.finish()
 }
 
-/// Where the directories and regular files of a tree are, in few bytes.
+/// Compact record of the locations of a tree's directories and regular files.
 #[derive(Debug)]
 pub(super) struct Records {
     directories: Vec<DirectoryRecord>,
     files: Vec<(u64, Place)>,
-    /// Names, each after a byte with its length.
+    /// Names, each preceded by a byte with its length.
     names: Vec<u8>,
 }
 
@@ -56,7 +59,7 @@ pub(super) struct Records {
 struct DirectoryRecord {
     place: Place,
     depth: u32,
-    /// Once the directory was read.
+    /// Set once the directory has been read.
     identity: Identity,
 }
 
@@ -71,10 +74,10 @@ struct Place {
 pub(super) struct TooManyNodes;
 
 impl Records {
-    /// The number of the root directory.
+    /// Number of the root directory.
     pub(super) const ROOT: u32 = 0;
 
-    /// Starts with the root alone.
+    /// Creates records with only the root.
     pub(super) fn new(root: Identity) -> Self {
         let place = Place { directory: Self::ROOT, name: 0 };
         let root = DirectoryRecord { place, depth: 0, identity: root };
@@ -129,7 +132,9 @@ impl Records {
         }
     }
 
-    /// Returns the way from one directory to another. Those above the first must have been read.
+    /// Returns the route from one directory to another.
+    ///
+    /// The directories above the first must have been read.
     pub(super) fn route(&self, mut from: u32, mut to: u32) -> Route {
         let mut route = Route { up: Vec::new(), down: Vec::new() };
         while from != to {
@@ -167,12 +172,12 @@ impl Records {
     }
 }
 
-/// The files of a directory.
+/// Content source for the files of a directory.
 #[derive(Debug)]
 pub(super) struct DirSource {
     root: Arc<OwnedFd>,
     records: Arc<Records>,
-    /// Those that no thread has; the last one stands where the last file was opened.
+    /// Walkers that no thread uses. The last one is at the directory where a file was last opened.
     walkers: Mutex<Vec<Walker>>,
 }
 
@@ -227,7 +232,7 @@ impl DirReader {
 impl ContentReader for DirReader {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, offset).or_else(|error| {
-            // A file that became shorter, or was replaced by something else, is one that changed.
+            // If the file became shorter or was replaced, report it as changed.
             self.verify()?;
             Err(Error::source(self.path(), "cannot read", error))
         })
@@ -244,10 +249,9 @@ impl ContentReader for DirReader {
         let start = match seek(&self.file, SeekFrom::Data(range.start)) {
             Ok(start) if start >= range.end => return None,
             Ok(start) => start,
-            // There is only a hole left. (Should the file have become shorter, it is verified
-            // later.)
+            // Only a hole follows. (If the file has become shorter, `verify` detects it later.)
             Err(Errno::NXIO) => return None,
-            // The host does not know.
+            // The host can't tell.
             Err(_) => return Some(range),
         };
         match seek(&self.file, SeekFrom::Hole(start)) {
@@ -256,7 +260,7 @@ impl ContentReader for DirReader {
         }
     }
 
-    // Once, after the last read, is enough: whenever it was changed or replaced, it shows.
+    // Verifying once, after the last read, is enough: any earlier change is still visible then.
     fn verify(&self) -> Result<()> {
         match status(&self.file) {
             Ok(status) if stamp(&status) == self.records.files[self.index as usize].0 => Ok(()),

@@ -1,4 +1,4 @@
-//! What the threads that read a directory share: the tree that grows, and what is still to do.
+//! State shared by the threads that read a directory: the growing tree, and the remaining work.
 
 use std::collections::btree_map;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,15 +18,15 @@ use crate::report::Warning;
 use crate::tree::builder::too_large;
 use crate::tree::{ContentId, Node, NodeId, Tree, TreeBuilder};
 
-/// A directory that is still to be read.
+/// A directory that is yet to be read.
 pub(super) struct Pending {
-    /// Its number in the records.
+    /// Number of the directory in the records.
     pub(super) number: u32,
-    /// The node it will be added to; `None` for the root, which is there already.
+    /// Node that the directory will be added to. `None` for the root, which exists already.
     pub(super) parent: Option<NodeId>,
 }
 
-/// All nodes that have an attribute which is not taken over.
+/// Nodes that have a certain extended attribute that is left out.
 struct DroppedXattrs {
     count: u64,
     first: Vec<u8>,
@@ -43,25 +43,25 @@ impl DroppedXattrs {
     }
 }
 
-/// What the threads share.
+/// State shared by the threads.
 pub(super) struct WalkState {
     builder: TreeBuilder,
-    /// The builder's number of the source.
+    /// Number of the source in the builder.
     source: u16,
     records: Records,
     links: BTreeMap<Identity, NodeId>,
     pub(super) pending: Vec<Pending>,
-    /// How many threads are reading a directory, and may find more.
+    /// Number of threads that are reading a directory and may find more directories.
     pub(super) busy: usize,
     left_out: BTreeMap<Box<[u8]>, DroppedXattrs>,
-    /// What other file systems have in place of the tree's own.
+    /// Paths at which other file systems are mounted.
     mounted: BTreeSet<Vec<u8>>,
-    /// The error with the smallest path so far.
+    /// Error with the smallest path so far.
     failure: Option<(Vec<u8>, Error)>,
 }
 
 impl WalkState {
-    /// Starts with the root, which is the first directory to be read.
+    /// Creates the state with the root as the first directory to read.
     pub(super) fn new(root: NodeStat, identity: Identity) -> Result<Self> {
         let mut builder = TreeBuilder::new(root.metadata)?;
         let mut state = Self {
@@ -79,7 +79,7 @@ impl WalkState {
         Ok(state)
     }
 
-    /// Makes the tree, whose content is read from beneath the root, and the report.
+    /// Builds the tree, whose content is read from beneath `root`, and the warnings.
     pub(super) fn finish(mut self, root: Arc<OwnedFd>) -> Result<(Tree, Vec<Warning>)> {
         if let Some((_, error)) = self.failure {
             return Err(error);
@@ -96,19 +96,19 @@ impl WalkState {
         Ok((self.builder.finish()?, warnings))
     }
 
-    /// Takes the next directory to read; the caller will be busy with it.
+    /// Takes the next directory to read, and counts the caller as busy.
     pub(super) fn next(&mut self) -> Option<Pending> {
         let pending = self.pending.pop()?;
         self.busy += 1;
         Some(pending)
     }
 
-    /// Notes a mount point.
+    /// Records a mount point.
     pub(super) fn mounted(&mut self, path: Vec<u8>) {
         self.mounted.insert(path);
     }
 
-    /// Returns the way from a directory that was read to another one.
+    /// Returns the route from a directory that has been read to another one.
     pub(super) fn route(&self, from: u32, to: u32) -> Route {
         self.records.route(from, to)
     }
@@ -117,7 +117,9 @@ impl WalkState {
         self.records.path_of_directory(number)
     }
 
-    /// Counts attributes that are left out of a node; only once for a node with several names.
+    /// Counts the attributes of a node that are left out.
+    ///
+    /// A node with several names counts only once.
     fn leave_out(&mut self, names: Vec<DroppedXattr>, new: bool, path: impl Fn() -> Vec<u8>) {
         for (name, reason) in names {
             let path = path();
@@ -142,7 +144,8 @@ impl WalkState {
         }
     }
 
-    /// Adds what a thread found in a directory; at the first time the directory too.
+    /// Adds a thread's findings in a directory, on the first call together with the directory
+    /// itself.
     pub(super) fn add(&mut self, directory: &mut Directory, path: &[u8], batch: &mut Batch) {
         for (path, error) in batch.failures.drain(..) {
             self.fail(path, error);
@@ -221,20 +224,20 @@ impl WalkState {
     }
 }
 
-/// A directory that a thread reads.
+/// A directory that is being read by a thread.
 pub(super) struct Directory {
     pub(super) number: u32,
     pub(super) place: DirectoryPlace,
 }
 
 pub(super) enum DirectoryPlace {
-    /// It is in the tree.
+    /// The directory is in the tree.
     Added(NodeId),
-    /// It will be, beneath this node.
+    /// The directory will be added to this node.
     Below(NodeId, NodeStat, Identity),
 }
 
-/// A node that was found in a directory, itself not a directory.
+/// A node, not a directory, that was found in a directory.
 pub(super) struct FoundNode {
     pub(super) name: Range<usize>,
     pub(super) facts: NodeStat,
@@ -242,7 +245,7 @@ pub(super) struct FoundNode {
     pub(super) key: Option<Identity>,
 }
 
-/// What a thread has found in a directory and not yet added to the tree.
+/// Findings of a thread in a directory that have not been added to the tree yet.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) names: Vec<u8>,
@@ -263,7 +266,7 @@ impl Batch {
     }
 }
 
-/// Gives an error of the builder, which knows names only, its path.
+/// Sets the path of a builder error, since the builder only knows names.
 fn at(path: Vec<u8>, error: Error) -> Error {
     match error {
         Error::Unrepresentable { rule, remedy, .. } => {

@@ -26,7 +26,7 @@ impl Host {
         Self(tempfile::tempdir().unwrap().keep())
     }
 
-    /// Where `/tmp` may be in memory: there are no file flags.
+    /// Creates the directory on disk: `/tmp` may be in memory, where there are no file flags.
     fn on_disk() -> Self {
         Self(tempfile::tempdir_in("/var/tmp").unwrap().keep())
     }
@@ -90,7 +90,7 @@ fn content(tree: &Tree, id: InodeId) -> Vec<u8> {
     content
 }
 
-/// Every path with all that the tree says about it, in the tree's order.
+/// Returns every path with all its attributes, in tree order.
 fn dump(tree: &Tree) -> Vec<String> {
     fn below(tree: &Tree, id: InodeId, path: &str, lines: &mut Vec<String>) {
         let inode = tree.inode(id);
@@ -239,7 +239,7 @@ fn hard_links_are_one_inode() {
     rustix::fs::link(&link, host.path("link2")).unwrap();
     let fifo = host.node("fifo", FileType::Fifo, 0, 0);
     fs::hard_link(&fifo, host.path("fifo2")).unwrap();
-    // Of this one the tree has one name only, whatever the host counts.
+    // The tree has only one name of this file, whatever the link count on the host.
     let lone = host.file("lone", "");
     let outside = Host::new();
     fs::hard_link(&lone, outside.path("lone")).unwrap();
@@ -257,7 +257,8 @@ fn hard_links_are_one_inode() {
     assert_eq!(tree.inodes().len(), 1 + 2 + 4);
 }
 
-/// An ACL as the system call gives it: version 2, then tag, permissions and id of each entry.
+/// Encodes an ACL as the system call returns it: version 2, then the tag, permissions and id of
+/// each entry.
 fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
     let mut acl = vec![2, 0, 0, 0];
     for (tag, permissions, id) in entries {
@@ -340,7 +341,7 @@ fn attributes_of_the_host_are_left_out_and_reported() {
             [
                 "b: extended attribute trusted.overlay.opaque left out of 1 node: \
                  a mark of overlayfs",
-                // The smallest path by bytes, be it that of a second name.
+                // The smallest path by bytes, even if it is a second name.
                 "B: extended attribute trusted.overlay.origin left out of 3 nodes, first here: \
                  a mark of overlayfs",
                 "/: extended attribute user.overlay.x left out of 1 node: a mark of overlayfs",
@@ -416,7 +417,7 @@ fn no_symlink_is_followed() {
         assert_eq!(tree.find(format!("{name}/file").as_bytes()), None);
     }
     assert_eq!(tree.entry_count(), 6);
-    // What the caller gives as the root may be one.
+    // The root that the caller passes may be a symlink.
     let (tree, _) = read(&host.path("in"), &DirOptions::default()).unwrap();
     assert_eq!(content(&tree, find(&tree, "file")), b"x");
 }
@@ -452,7 +453,8 @@ fn a_panic_of_the_caller_ends_all_threads() {
         false
     };
     let options = DirOptions { exclude: Some(&exclude), ..DirOptions::default() };
-    // With several threads the message is the scope's; that they end is what matters.
+    // With several threads the panic message is that of the scope; what matters is that the threads
+    // end.
     let several = DirOptions { threads: NonZero::new(4).unwrap(), ..options.clone() };
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let _ = read(&host.0, &several);
@@ -461,7 +463,7 @@ fn a_panic_of_the_caller_ends_all_threads() {
     let _ = read(&host.0, &options);
 }
 
-/// Makes the same tree with its entries created forwards or backwards.
+/// Creates the same tree with its entries created forwards or backwards.
 fn made(forwards: bool) -> Host {
     let host = Host::new();
     let mut names: Vec<_> = (0..400).map(|n| format!("{}/{}/{n}", n % 7, n % 3)).collect();
@@ -512,7 +514,7 @@ fn a_root_that_is_no_directory_is_refused() {
     assert!(error.to_string().contains("/nowhere: cannot open the tree: No such file"), "{error}");
 }
 
-/// Runs a function in a thread that has no right but those of nobody.
+/// Runs a function in a thread that has only the rights of nobody.
 fn as_nobody<T: Send>(function: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let nobody = || {
@@ -597,7 +599,7 @@ fn content_that_changed_since_it_was_listed_is_refused() {
         let host = Host::new();
         let file = host.file("dir/file", "content");
         set_times(&file, 1, 2);
-        // Of another tree, since this one would hold the directory open from then on.
+        // This needs another tree, because this one would hold the directory open from then on.
         assert_eq!(content(&host.read(), find(&host.read(), "dir/file")), b"content");
         let tree = host.read();
         let id = find(&tree, "dir/file");

@@ -1,9 +1,8 @@
-//! Moves from directory to directory of a tree by descriptors.
+//! Moves between the directories of a tree by descriptors.
 //!
-//! Each step opens one name in an open directory and follows no symlink, so a name that someone
-//! replaces by a symlink while the tree is read can't lead out of it. What a step costs does not
-//! depend on the depth: neither does the number of descriptors, nor the length of a path that the
-//! system is given.
+//! Each step opens one name in an open directory and follows no symlink, so replacing a name by a
+//! symlink while the tree is read can't lead out of it. The cost of a step, the number of
+//! descriptors and the length of the paths passed to the system are independent of the depth.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,25 +13,25 @@ use rustix::io::Result;
 
 use super::source::{Records, identity, status};
 
-/// How many levels a walker holds open. Most trees are not much deeper.
+/// Number of levels that a walker holds open. Most trees are not much deeper.
 const LEVELS: usize = 8;
 
-/// How a directory is opened.
+/// Flags for opening a directory.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
-/// Which directory a directory is, whatever its name: the file system and the inode number.
+/// Identity of a directory, whatever its name: the file system and the inode number.
 pub(super) type Identity = (u32, u32, u64);
 
-/// The way from one directory of the tree to another.
+/// Route from one directory of the tree to another.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// The directories above the first, up to one that holds both.
+    /// Directories above the first one, up to a common ancestor.
     pub(super) up: Vec<Identity>,
-    /// The names from there down to the other.
+    /// Names from the common ancestor down to the other directory.
     pub(super) down: Vec<Box<[u8]>>,
 }
 
-/// A path that grows and shrinks with the steps of a walker.
+/// Path that grows and shrinks with the steps of a walker.
 #[derive(Debug, Default)]
 pub(super) struct CurrentPath(Vec<u8>);
 
@@ -49,7 +48,9 @@ impl CurrentPath {
         self.0.truncate(end);
     }
 
-    /// Returns the path without a leading slash; that of the root is empty.
+    /// Returns the path without a leading slash.
+    ///
+    /// The path of the root is empty.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -63,29 +64,30 @@ impl CurrentPath {
     }
 }
 
-/// A place in the tree.
+/// A position in the tree.
 #[derive(Debug)]
 pub(super) struct Walker {
     root: Arc<OwnedFd>,
-    /// The directory where the walker is, by its number in the [`Records`].
+    /// Number of the current directory in the [`Records`].
     at: u32,
     depth: usize,
-    /// That directory and those above it, the root excepted, as far as they are held open.
+    /// Open descriptors of the current directory and the directories above it, without the root.
     held: VecDeque<OwnedFd>,
     path: CurrentPath,
 }
 
 impl Walker {
-    /// Starts at the root.
+    /// Creates a walker at the root.
     pub(super) fn new(root: Arc<OwnedFd>) -> Self {
         let path = CurrentPath::default();
         Self { root, at: Records::ROOT, depth: 0, held: VecDeque::new(), path }
     }
 
-    /// Moves to a directory, of which the caller knows the way from any other, and returns it with
-    /// its path.
+    /// Moves to a directory and returns its descriptor and path.
     ///
-    /// A name on the way that is no directory any more is an error, `ENOTDIR` or `ELOOP`.
+    /// `route` returns the route to it from any other directory.
+    ///
+    /// If a name on the route is no longer a directory, the error is `ENOTDIR` or `ELOOP`.
     pub(super) fn go(
         &mut self,
         to: u32,
@@ -96,7 +98,7 @@ impl Walker {
             self.reset();
             way = route(Records::ROOT);
         }
-        // Until it is there, a walker that fails is nowhere.
+        // A walker that fails on the way is reset.
         let descended = way.down.iter().try_for_each(|name| self.descend(name));
         if let Err(error) = descended {
             self.reset();
@@ -111,7 +113,7 @@ impl Walker {
         *self = Self::new(Arc::clone(&self.root));
     }
 
-    /// Goes up; says whether that led to the directories that are expected there.
+    /// Moves up, and returns whether that led to the expected directories.
     fn climb(&mut self, up: &[Identity]) -> bool {
         up.iter().all(|&expected| {
             let lowest = self.held.pop_back();
@@ -120,7 +122,7 @@ impl Walker {
             if self.depth == 0 || !self.held.is_empty() {
                 return true;
             }
-            // A directory that was moved while the tree is read has another one above it.
+            // If a directory was moved while the tree is read, a different directory is above it.
             let above =
                 lowest.and_then(|fd| openat(fd, c"..", step(DIRECTORY), Mode::empty()).ok());
             let above = above.filter(|fd| status(fd).is_ok_and(|it| identity(&it) == expected));
@@ -141,7 +143,7 @@ impl Walker {
     }
 }
 
-/// The flags of every call that opens one name.
+/// Adds the flags of every call that opens one name.
 fn step(flags: OFlags) -> OFlags {
     flags | OFlags::CLOEXEC | OFlags::NOFOLLOW
 }
@@ -198,7 +200,7 @@ mod tests {
             Walker::new(Arc::new(File::open(self.root()).unwrap().into()))
         }
 
-        /// The file of a directory, and where the walker says that it is.
+        /// Reads the file of a directory, and returns its content and the walker's path.
         fn read(&self, walker: &mut Walker, to: u32) -> Result<(String, PathBuf)> {
             let (fd, path) = walker.go(to, |from| self.records.route(from, to))?;
             let path = self.root().join(std::str::from_utf8(path.as_bytes()).unwrap());
@@ -226,8 +228,8 @@ mod tests {
         let chain = Chain::new();
         let mut walker = chain.walker();
         chain.read(&mut walker, 40).unwrap();
-        // The way up from the lowest directory that is held now leads out of the tree, past a
-        // directory whose file is another one.
+        // The way up from the lowest open directory now leads out of the tree, past a directory
+        // that has a different `file`.
         let upper: PathBuf = (0..20).map(|level: u32| level.to_string()).collect();
         let lower =
             |levels: u32| upper.join((20..levels).map(|n| n.to_string()).collect::<PathBuf>());
@@ -238,7 +240,7 @@ mod tests {
         let (content, _) = chain.read(&mut walker, 31).unwrap();
         assert!(content.ends_with("/30"), "{content}");
         assert_eq!(chain.read(&mut walker, 33).unwrap_err(), Errno::NOENT);
-        // A walker that failed starts again.
+        // A walker that failed starts over.
         assert!(chain.read(&mut walker, 31).unwrap().0.ends_with("/30"));
     }
 

@@ -1,8 +1,8 @@
-//! One number for a whole tree.
+//! Digest of a whole tree.
 //!
-//! It is made of the tree in its canonical form: every inode in the order of the tree, fields in a
-//! fixed order as little-endian integers, bytes after their length. It is part of the layout
-//! version, since seeds are derived from it.
+//! The input is the tree in canonical form: every inode in tree order, with its fields in a fixed
+//! order as little-endian integers, and byte strings after their length. The format is part of the
+//! layout version, because seeds are derived from the digest.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -61,7 +61,9 @@ impl Writer {
     }
 }
 
-/// Makes the digest. `sums` has the CRC-32C of the data in each segment, holes left out.
+/// Computes the digest.
+///
+/// `sums` contains the CRC-32C of the data in each segment, without holes.
 pub(super) fn digest(
     tree: &Tree,
     scan: &HoleScan,
@@ -81,7 +83,7 @@ pub(super) fn digest(
                 writer.u64(entries.len() as u64);
                 for entry in entries {
                     writer.bytes(tree.name(entry));
-                    // Names of one inode have one number: this says which are hard links.
+                    // Names of the same inode have the same number, which covers hard links.
                     writer.u64(entry.inode().index() as u64);
                 }
             }
@@ -92,7 +94,7 @@ pub(super) fn digest(
                     Some(ranges) => writer.ranges(ranges),
                     None => writer.ranges(std::slice::from_ref(&(0..size))),
                 }
-                // How many there are follows from the size.
+                // The number of segments follows from the size.
                 while let Some((_, sum)) = sums.next_if(|(segment, _)| segment.file == id) {
                     writer.u32(sum.load(Ordering::Relaxed));
                 }

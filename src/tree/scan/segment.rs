@@ -1,4 +1,4 @@
-//! Finds the zeros in one segment of one file.
+//! Finds the zeros in a segment of a file.
 
 use std::ops::Range;
 
@@ -7,24 +7,25 @@ use super::{GRANULE, SCAN_MIN_SIZE, WINDOW, append, size_of};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 
-/// How much is read at once; a multiple of [`WINDOW`]. It stays in the processor's cache.
+/// Number of bytes that are read at once: a multiple of [`WINDOW`] that fits in the processor's
+/// cache.
 const CHUNK: usize = 256 << 10;
 
-/// How much of a granule is read to see that it isn't zeros.
+/// Number of bytes of a granule that are read to detect data.
 const PROBE: usize = 64;
 
-/// What is known of a segment.
+/// Result of scanning a segment.
 #[derive(Debug, Default)]
 pub(super) struct SegmentData {
-    /// Where it holds data.
+    /// Data ranges.
     pub(super) data: Vec<Range<u64>>,
-    /// The CRC-32C of the data, if it was asked for.
+    /// CRC-32C of the data, if it was requested.
     pub(super) sum: u32,
-    /// Whether it is the start of a swap file.
+    /// Whether the segment is the start of a swap file.
     pub(super) swap: bool,
 }
 
-/// Examines segments, which start at multiples of [`WINDOW`]; one for each thread.
+/// Scanner of segments, which start at multiples of [`WINDOW`]. Each thread has one.
 pub(super) struct SegmentScanner {
     sums: bool,
     buffer: Vec<u8>,
@@ -41,7 +42,8 @@ impl SegmentScanner {
         Self { sums, buffer: vec![0; CHUNK] }
     }
 
-    /// Examines a segment: it starts at a multiple of [`WINDOW`] and ends there or with the file.
+    /// Scans a segment, which starts at a multiple of [`WINDOW`] and ends at one or at the end of
+    /// the file.
     pub(super) fn scan(
         &mut self,
         tree: &Tree,
@@ -59,14 +61,15 @@ impl SegmentScanner {
             let mut at = segment.start;
             while let Some(run) = next_run(&*reader, &(at..segment.end)) {
                 at = run.end;
-                // Where content is a file, a small read costs little; elsewhere nobody knows.
+                // If the content is a host file, a small read is cheap; otherwise its cost is
+                // unknown.
                 if self.sums || reader.file().is_none() {
                     self.read(&*reader, run, &mut part)?;
                 } else {
                     self.probe(&*reader, run, &mut part)?;
                 }
             }
-            // The header is not all zeros.
+            // The header of a swap file is not all zeros.
             part.swap = part.data.first().is_some_and(|data| data.start == 0) && is_swap(&*reader)?;
         }
         reader.verify()?;
@@ -121,8 +124,10 @@ impl SegmentScanner {
     }
 }
 
-/// What is data in a window: all of it, unless it starts with a granule of zeros; then the granules
-/// that are not zeros. This decides where holes are, for every kind of content.
+/// Returns the data ranges of a window: all of it if the first granule is not all zeros, otherwise
+/// the granules that are not zeros.
+///
+/// This decides where holes are, for every kind of content.
 fn data_of(
     window: Range<u64>,
     mut zero: impl FnMut(&Range<u64>) -> Result<bool>,
@@ -145,7 +150,7 @@ fn data_of(
     Ok(data.into_iter())
 }
 
-/// Cuts a range into pieces of a length, the last one perhaps shorter.
+/// Splits a range into chunks of `len` bytes, the last of which may be shorter.
 fn chunks(range: Range<u64>, len: u64) -> impl Iterator<Item = Range<u64>> {
     let Range { start, end } = range;
     let count = (end - start).div_ceil(len);
@@ -156,7 +161,7 @@ fn length(range: &Range<u64>) -> usize {
     usize::try_from(range.end - range.start).expect("a chunk fits the memory")
 }
 
-/// The next windows of a segment that are not zeros without being read.
+/// Returns the next windows of a segment that are not known to be zeros without reading them.
 fn next_run(reader: &dyn ContentReader, segment: &Range<u64>) -> Option<Range<u64>> {
     let data = reader.next_data(segment.clone())?;
     let end = data.end.checked_next_multiple_of(WINDOW).unwrap_or(u64::MAX);

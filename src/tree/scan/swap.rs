@@ -1,21 +1,21 @@
-//! Swap files: the kernel swaps to the blocks of a file without its file system, so that they must
-//! all be there.
+//! Swap files. The kernel swaps to the blocks of a file without going through its file system, so
+//! all blocks must be allocated.
 
 use crate::error::Result;
 use crate::tree::ContentReader;
 
-/// The sizes of pages of the machines that Linux runs on. The signature ends a swap file's first
-/// page.
+/// Page sizes of the machines that Linux runs on. The signature is at the end of a swap file's
+/// first page.
 const PAGES: [u64; 5] = [4096, 8192, 16_384, 32_768, 65_536];
 
-/// The signature of swap space that kernels take, and that of old ones.
+/// Signatures of swap space: the one that kernels accept, and that of old kernels.
 const SIGNATURES: [&[u8]; 2] = [b"SWAPSPACE2", b"SWAP-SPACE"];
 
-/// Where the version of the header is. In a file without a signature it tells, by one read, that
-/// larger pages need not be looked for.
+/// Offset of the version in the header. In a file without a signature in the first 4 KiB, it shows
+/// with one read that larger pages need not be tried.
 const VERSION: usize = 1024;
 
-/// Whether a file of at least 64 KiB is swap space.
+/// Returns whether a file of at least 64 KiB is swap space.
 pub(super) fn is_swap(reader: &dyn ContentReader) -> Result<bool> {
     let mut page = [0; 4096];
     reader.read(0, &mut page)?;

@@ -16,7 +16,7 @@ fn options(threads: usize, digest: bool) -> HoleScanOptions {
     HoleScanOptions { threads: NonZero::new(threads).unwrap(), digest }
 }
 
-/// A file of zeros with bytes of one where the ranges say.
+/// Returns `size` bytes, which have the value 1 in the ranges `ones` and 0 elsewhere.
 fn bytes(size: u64, ones: &[Range<u64>]) -> Vec<u8> {
     let at = |offset| usize::try_from(offset).unwrap();
     let mut bytes = vec![0; at(size)];
@@ -24,7 +24,7 @@ fn bytes(size: u64, ones: &[Range<u64>]) -> Vec<u8> {
     bytes
 }
 
-/// One file in a tree of its own, with content that the host holds in different ways.
+/// Returns trees of a single file, whose content is held by the host in different ways.
 fn trees(size: u64, ones: &[Range<u64>]) -> (tempfile::TempDir, [Tree; 3]) {
     let content = bytes(size, ones);
     let host = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ fn holes_are_decided_by_content() {
             assert_eq!(scan.digest().is_some(), digest, "{name}");
             digests.extend(scan.digest());
         }
-        // The files of the host belong to who runs the test.
+        // The files of the host are owned by the user who runs the test.
         let (host, supplied) = digests.split_at(4);
         assert!(host.iter().all(|digest| *digest == host[0]), "{name}");
         assert_eq!(supplied[0], supplied[1], "{name}");
@@ -151,7 +151,7 @@ fn the_first_file_that_fails_is_named() {
         let error = scan_holes(&tree, &options(threads, true)).unwrap_err().to_string();
         assert!(error.starts_with("17: it was removed"), "{error}");
     }
-    // Nothing of short files matters for the plan.
+    // Short files are irrelevant to the plan.
     scan_holes(&tree, &options(2, false)).unwrap();
 }
 
@@ -166,7 +166,8 @@ fn metadata() -> Metadata {
     }
 }
 
-/// A tree of a file, its second name, a symlink and a device, and whatever else is made of it.
+/// Returns the digest of a tree with a file, its second name, a symlink and a device, and whatever
+/// else is added.
 fn digest_of(
     metadata: Metadata,
     content: Vec<u8>,
@@ -188,7 +189,8 @@ fn digest_of(
     scan_holes(&tree, &options(1, true)).unwrap().digest().unwrap()
 }
 
-/// Made of the description of the format by a program in another language.
+/// The expected digest was computed from the description of the format by a program in another
+/// language.
 #[test]
 fn the_digest_is_the_one_that_is_described() {
     let content = b"123456789".to_vec();
