@@ -1,4 +1,4 @@
-//! Goes over a tree with a set of rules and collects what is to be changed.
+//! Walks a tree with a set of rules and collects the changes.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -13,29 +13,29 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Replacement, Tree};
 
-/// What is to be changed in a tree.
+/// Changes to be made to a tree.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
-    /// Names that go, as positions in the list of all entries.
+    /// Names to remove, as indices into the list of all entries.
     pub(super) removed: BTreeSet<usize>,
     pub(super) content: BTreeMap<InodeId, Replacement>,
     pub(super) mtimes: BTreeMap<InodeId, Timestamp>,
 }
 
-/// What becomes of a name.
+/// Decision about a name.
 enum Verdict {
     Keep,
     Remove,
 }
 
-/// What a rule does to a node.
+/// Effect of a rule on a node.
 enum Effect {
     Nothing,
     Changes,
     Clamps,
     Removes,
     Refuses,
-    /// It can't, for want of memory.
+    /// The rule can't act because it would exceed the memory budget.
     Exceeds,
 }
 
@@ -43,22 +43,22 @@ pub(super) struct Walk<'a> {
     tree: &'a Tree,
     rules: &'a Rules,
     epoch: Timestamp,
-    /// Which rules apply to this tree.
+    /// Whether each rule applies to this tree.
     applies: Vec<bool>,
     edits: Edits,
-    /// How many bytes the content of the edits takes.
+    /// Bytes of content held by the edits.
     held: u64,
-    /// The paths on which each rule fired.
+    /// Paths on which each rule fired.
     fired: Vec<Vec<Vec<u8>>>,
-    /// The rules that change the content of each inode.
+    /// Rules that change the content of each inode.
     changed_by: BTreeMap<InodeId, BTreeSet<usize>>,
-    /// The paths on which a rule can't do what it should.
+    /// Paths on which a rule can't act.
     conflicts: BTreeMap<(usize, Conflict), Vec<Vec<u8>>>,
-    /// What packages brought, once a rule asks.
+    /// Files that packages installed, once a rule needs them.
     packaged: OnceCell<BTreeSet<InodeId>>,
 }
 
-/// Why a rule can't do what it should.
+/// Reason why a rule can't act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Conflict {
     Linked,
@@ -86,13 +86,13 @@ impl Conflict {
     }
 }
 
-/// Memory for content, in bytes: for what rules look into, what they make of it, and all that they
-/// have made so far. What they are about is text and small databases. A sparse file counts by its
-/// length.
+/// Memory budget for content, in bytes: for the content that rules examine, the new content of the
+/// current file, and all new content so far. The files in question are text and small databases. A
+/// sparse file counts with its whole length.
 const BUDGET: u64 = 256 << 20;
 
 impl<'a> Walk<'a> {
-    /// Goes over the whole tree.
+    /// Walks the whole tree.
     pub(super) fn run(
         tree: &'a Tree,
         rules: &'a Rules,
@@ -148,12 +148,12 @@ impl<'a> Walk<'a> {
         Ok((Report { fired: fired.collect() }, self.edits))
     }
 
-    /// Goes over all names, those below a directory right after its own.
+    /// Visits all names, those below a directory right after its own.
     fn names(&mut self) -> Result<()> {
         let tree = self.tree;
         let listing = |id| tree.entry_range(id).zip(tree.entries(id));
         let (mut path, mut matching) = (Vec::new(), Vec::new());
-        // A tree may be deeper than a stack of calls: the directories on the way, each with the
+        // A tree may be too deep for recursion, so keep the directories on the path, each with the
         // length of its path.
         let mut directories = vec![(listing(InodeId::ROOT), 0)];
         while let Some((entries, length)) = directories.last_mut() {
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             if self.changed_by.get(&id).is_some_and(|rules| rules.contains(&number)) {
-                // It was, under another name.
+                // The inode was changed under another name.
                 self.fired[number].push(path.to_vec());
                 continue;
             }
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
         Ok(Verdict::Keep)
     }
 
-    /// Does to a node what a rule says.
+    /// Applies a rule to a node.
     fn act(&mut self, id: InodeId, path: &[u8], rule: &Rule) -> Result<Effect> {
         if memory(&rule.action, self.size(id)) > self.left() {
             return Ok(Effect::Exceeds);
@@ -246,12 +246,12 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// How many bytes of memory are left for content.
+    /// Returns the remaining bytes of the memory budget.
     fn left(&self) -> u64 {
         BUDGET.saturating_sub(self.held)
     }
 
-    /// Keeps other content of a file until the tree is changed.
+    /// Holds the new content of a file until the tree is changed.
     fn hold(&mut self, id: InodeId, mut content: Replacement) {
         let (Replacement::Whole(bytes) | Replacement::Head(bytes)) = &mut content;
         bytes.shrink_to_fit();
@@ -260,13 +260,14 @@ impl<'a> Walk<'a> {
         self.held -= before.as_ref().map_or(0, length);
     }
 
-    /// Whether content is as it must be, if it must, and no package brought it, if none may.
+    /// Returns whether a node's content matches one of `patterns`, if there are any, and no package
+    /// installed it, if the rule requires that.
     fn matches(&self, id: InodeId, rule: &Rule, patterns: &[Regex]) -> Result<bool> {
         let matches = patterns.is_empty() || {
             let content = self.content(id)?;
             patterns.iter().any(|pattern| pattern.is_match(&content))
         };
-        // Packages are looked at last: there are many, and few rules ask.
+        // Packages are checked last, because they are many and few rules depend on them.
         Ok(matches && !(rule.unpackaged && self.is_packaged(id)?))
     }
 
@@ -281,7 +282,7 @@ impl<'a> Walk<'a> {
         Ok(packaged.contains(&id))
     }
 
-    /// The size of a regular file as the rules so far have left it.
+    /// Returns the size of a regular file as the rules so far have left it.
     fn size(&self, id: InodeId) -> u64 {
         match (self.edits.content.get(&id), self.tree.inode(id).kind) {
             (Some(Replacement::Whole(content)), _) => content.len() as u64,
@@ -290,7 +291,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The content of a regular file as the rules so far have left it.
+    /// Returns the content of a regular file as the rules so far have left it.
     fn content(&self, id: InodeId) -> Result<Cow<'_, [u8]>> {
         Ok(match self.edits.content.get(&id) {
             None => self.tree.read(id)?.into(),
@@ -328,8 +329,10 @@ impl<'a> Walk<'a> {
         !is_empty
     }
 
-    /// Content that rules change is that of all names of a file: of those that stay, some rule that
-    /// changes it must be about every one. Else it is not changed.
+    /// Reverts changes to files that have names which no rule covers.
+    ///
+    /// A change of content affects all names of a file, so each remaining name must match a rule
+    /// that makes the change.
     fn spare_other_names(&mut self) {
         let tree = self.tree;
         self.changed_by.retain(|id, _| tree.inode(*id).links > 1);
@@ -398,14 +401,14 @@ fn length(content: &Replacement) -> u64 {
     bytes.len() as u64
 }
 
-/// How many bytes of memory an action takes for a file of some size, at least.
+/// Returns the smallest number of bytes that an action takes for a file of `size` bytes.
 fn memory(action: &Action, size: u64) -> u64 {
     let copies = match action {
         Action::Remove { content } | Action::Refuse { content, .. } => {
             u64::from(!content.is_empty())
         }
         Action::Truncate | Action::Clamp | Action::Rewrite(Rewrite::Pyc) => 0,
-        // What is written to it may be longer than what it has.
+        // The content that is written may be longer than the present content.
         Action::Rewrite(Rewrite::UpdateStamp) => 4,
         Action::Rewrite(_) | Action::Order(_) => 2,
     };

@@ -1,4 +1,4 @@
-//! Whether a tree has what a rule needs to apply.
+//! Conditions that a tree must meet for a rule to apply.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,37 +12,38 @@ use crate::tree::{InodeId, Kind, Tree};
 
 const MACHINE_ID: &[u8] = b"etc/machine-id";
 
-/// Where units are, the place that hides the other first.
+/// Directories of units, in order of precedence.
 const UNITS: [&str; 2] = ["etc/systemd/system/", "usr/lib/systemd/system/"];
 
-/// How much of a file is looked at.
+/// Number of bytes of a file that are read.
 const HEAD: usize = 1 << 20;
 
-/// What is gone before settings are read: comments, and ends of lines that go on in the next.
+/// Text that is removed before settings are parsed: comments, and ends of lines that continue on
+/// the next line.
 static JOINED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m-u)^[ \t]*[#;].*(?:\n|\z)|\\\r?\n").expect("a test uses it"));
 
-/// A condition of a unit about the first boot, with its value; or, without that, one that takes all
-/// conditions back. See systemd.unit(5).
+/// A unit's condition on the first boot with its value, or else an empty assignment that resets all
+/// conditions. See systemd.unit(5).
 static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
     let pattern =
         r"(?m-u)^[ \t]*Condition(?:FirstBoot[ \t]*=[ \t]*(\S.*?)|[A-Za-z]+[ \t]*=)[ \t\r]*$";
     Regex::new(pattern).expect("a test uses it")
 });
 
-/// Such a value: whether it is turned round, and whether it is true.
+/// Value of such a condition: whether it is negated, and whether it is true.
 static VALUE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"^(?i-u)\|?[ \t]*(!?)[ \t]*(?:(1|y|yes|t|true|on)|0|n|no|f|false|off)$";
     Regex::new(pattern).expect("a test uses it")
 });
 
-/// Whether a condition asks for a first boot.
+/// Returns whether a condition requires a first boot.
 fn asks(value: &[u8]) -> bool {
-    // What is not understood is taken for one that does: nothing is removed then.
+    // A value that can't be parsed counts as requiring one, so that nothing is removed.
     VALUE.captures(value).is_none_or(|found| found[1].is_empty() == found.get(2).is_some())
 }
 
-/// A tree, and what becomes of it.
+/// A tree, and the rules that will be applied to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Condition<'a> {
     pub(super) tree: &'a Tree,
@@ -51,12 +52,14 @@ pub(super) struct Condition<'a> {
 }
 
 impl Condition<'_> {
-    /// Whether the tree has one of the paths that the rule asks for, if it does. A unit that is masked
-    /// or will not be started is as good as none.
+    /// Returns whether the tree has one of the paths that the rule requires, or the rule requires
+    /// none.
+    ///
+    /// A unit that is masked or will not be started counts as missing.
     ///
     /// # Errors
-    /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
-    /// can't be read.
+    /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a
+    /// file can't be read.
     pub(super) fn holds(self, rule: &Rule) -> Result<bool> {
         for path in &rule.when {
             if self.has(path, rule.when_match.as_ref())? {
@@ -67,14 +70,14 @@ impl Condition<'_> {
     }
 
     fn has(self, path: &str, pattern: Option<&Regex>) -> Result<bool> {
-        // A directory among them, of drop-ins say, is none.
+        // A directory there, such as one of drop-ins, is not a unit.
         let unit = UNITS.iter().find_map(|place| path.strip_prefix(place)).filter(|unit| {
             let id = self.tree.find(path.as_bytes());
             !unit.is_empty() && id.is_none_or(|id| self.tree.inode(id).kind != Kind::Directory)
         });
         let (id, started) = match unit.map(|unit| unit.rsplit_once('/').unwrap_or(("", unit))) {
             Some(("", name)) => (self.unit(name), Some(name)),
-            // Another unit wants it, by a link of which only the name counts.
+            // Another unit wants this one, by a symlink of which only the name matters.
             Some((by, name)) if by.ends_with(".wants") || by.ends_with(".requires") => {
                 (self.tree.find(path.as_bytes()).and_then(|_| self.unit(name)), Some(name))
             }
@@ -95,14 +98,14 @@ impl Condition<'_> {
         matches!(self.tree.inode(id).kind, Kind::File { size: 1.., .. })
     }
 
-    /// The file of a unit, if it is not masked: by an empty one, or by a link to `/dev/null`, which is
-    /// nothing in a tree.
+    /// Returns the file of a unit, unless it is masked by an empty file or by a link to
+    /// `/dev/null`, which does not exist in a tree.
     fn unit(self, name: &str) -> Option<InodeId> {
         let place = |name: &str| {
             let mut paths = UNITS.iter().map(|place| format!("{place}{name}").into_bytes());
             paths.find(|path| self.tree.find(path).is_some())
         };
-        // One instance of a template, perhaps.
+        // The unit may be an instance of a template.
         let template = || {
             let ((start, _), (_, end)) = (name.split_once('@')?, name.rsplit_once('.')?);
             place(&format!("{start}@.{end}"))
@@ -110,7 +113,7 @@ impl Condition<'_> {
         self.tree.resolve(&place(name).or_else(template)?).filter(|id| self.is_file(*id))
     }
 
-    /// Whether a unit is there and will start on the next boot, as far as it depends on itself.
+    /// Returns whether a unit exists and will start on the next boot, judging by the unit alone.
     fn starts(self, name: &str) -> Result<bool> {
         let Some(id) = self.unit(name) else { return Ok(false) };
         let mut text = self.tree.read_head(id, HEAD)?;
@@ -128,7 +131,7 @@ impl Condition<'_> {
         for id in drop_ins.into_values().flatten().filter(|id| self.is_file(*id)) {
             text.push(b'\n');
             text.extend(self.tree.read_head(id, HEAD)?);
-            // What is not looked at may be a condition.
+            // The part that is not read may contain a condition.
             if text.len() > HEAD {
                 return Ok(false);
             }
@@ -143,8 +146,8 @@ impl Condition<'_> {
         Ok(!only_first || self.boots_first()?)
     }
 
-    /// Whether systemd takes the next boot for the first, by what rules make of the machine id; see
-    /// machine-id(5).
+    /// Returns whether systemd will treat the next boot as the first, given the machine id that the
+    /// rules leave; see machine-id(5).
     fn boots_first(self) -> Result<bool> {
         let Some(id) = self.tree.find(MACHINE_ID) else { return Ok(true) };
         let Kind::File { .. } = self.tree.inode(id).kind else { return Ok(false) };
@@ -161,7 +164,7 @@ impl Condition<'_> {
                     let limit = HEAD as u64;
                     match rewrite::substitute(&content, pattern, with, self.epoch, limit) {
                         Ok(changed) => content = changed.unwrap_or(content),
-                        // No machine id is so long.
+                        // A machine id is never that long.
                         Err(rewrite::TooLong) => return Ok(false),
                     }
                 }

@@ -1,4 +1,5 @@
-//! What may differ between two installations though no rule says so: for people to look at.
+//! Findings: files that may differ between two installations although no rule covers them, for
+//! people to review.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -13,17 +14,17 @@ use crate::glob::Globs;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// A path to be looked at.
+/// A path to review.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// The path in the tree.
+    /// Path in the tree.
     pub path: Vec<u8>,
-    /// What is suspicious about it.
+    /// Reason why the path is suspicious.
     pub why: String,
 }
 
-/// Places of what is compiled or collected while packages are installed: a pattern, what the content
-/// must match, and what is suspicious.
+/// Places of files that are compiled or collected while packages are installed: a path pattern, a
+/// pattern that the content must match, and the reason.
 const PLACES: [(&str, &str, &str); 14] = [
     (
         "{boot,efi,boot/efi}/**/{initramfs,initrd}*",
@@ -69,16 +70,17 @@ const PLACES: [(&str, &str, &str); 14] = [
     ("etc/selinux/*/contexts/files/file_contexts.bin", "", "a compiled policy"),
 ];
 
-/// The patterns of the places, and what is searched for in each.
+/// Compiled path patterns and content patterns of the places.
 static COMPILED: LazyLock<(Globs, [Regex; PLACES.len()])> = LazyLock::new(|| {
     let globs = Globs::new(PLACES.map(|(pattern, ..)| pattern)).expect("a test uses them");
     (globs, PLACES.map(|(_, sign, _)| Regex::new(sign).expect("a test uses them")))
 });
 
-/// A line, but for comments, that names a disk by an id or by where the host has it.
+/// Pattern for a line, other than a comment, that names a disk by an id or by its device on the
+/// host.
 const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nvme))";
 
-/// Formats that hold secrets, times or orders, by the bytes at an offset.
+/// Formats that hold secrets, times or an arbitrary order, recognized by the bytes at an offset.
 const FORMATS: [(usize, &[u8], &str); 12] = [
     (0, b"SQLite format 3\0", "a database; its pages stand in the order of changes"),
     (0, b"\x37\x7f\x06\x82", "changes of a database that are not in it yet"),
@@ -97,20 +99,24 @@ const FORMATS: [(usize, &[u8], &str); 12] = [
 const KEY_STORE: &str = "a Java key store that no rule rewrites: its entries have times";
 const PRIVATE_KEY: &str = "a private key, which everyone who has the image has";
 
-/// What is suspicious about a file with nothing special in it.
+/// Reason for a file without any other peculiarity.
 const NEWER: &str =
     "newer than the epoch, of no package and with no rule: made while packages were installed";
 
-/// Where systems keep what is their own.
+/// Directories where systems keep their own state.
 const STATE: [&[u8]; 4] = [b"etc/", b"home/", b"root/", b"var/"];
 
-/// How much of a file is looked at.
+/// Number of bytes of a file that are examined.
 const HEAD: usize = 64 << 10;
 
-/// Lists what no rule is about and may still differ: what a built-in rule that is off would change;
-/// known places and formats; private keys, those that packages brought among them; where systems keep
-/// what is their own, files newer than the epoch of random bytes or with nothing in them but an id; and
-/// other files newer than the epoch that no package brought and no rule has seen.
+/// Lists files that no rule covers and that may still differ between installations:
+///
+/// - files that a disabled built-in rule would change,
+/// - files in known places and of known formats,
+/// - private keys, including those that packages installed,
+/// - files newer than the epoch, in directories where systems keep their own state, that consist of
+///   random bytes or of nothing but an id, and
+/// - other files newer than the epoch that no package installed and no rule knows.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
@@ -130,7 +136,7 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
     let is_known = |path: &[u8]| {
         let mut matching = Vec::new();
         rules.matching(path, &mut matching);
-        // A rule that looks into all files accounts for none.
+        // A rule that examines all files does not cover any particular one.
         matching.into_iter().any(|number| !rules.get(number).unpackaged)
     };
     let (places, signs) = &*COMPILED;
@@ -174,7 +180,7 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
     Ok(found)
 }
 
-/// What is suspicious about a file's content, or else its time.
+/// Returns the reason why a file's content, or else its time, is suspicious.
 fn content(
     tree: &Tree,
     id: InodeId,
@@ -208,7 +214,8 @@ fn content(
     })
 }
 
-/// Whether this is one word of 32 and more hexadecimal digits, perhaps with hyphens.
+/// Returns whether the content is a single word of 32 to 128 hexadecimal digits, possibly with
+/// hyphens.
 fn is_id(content: &[u8]) -> bool {
     let word = content.trim_ascii();
     let digits = word.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
@@ -216,9 +223,11 @@ fn is_id(content: &[u8]) -> bool {
         && word.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
 }
 
-/// Whether bytes are spread as evenly as those of keys and compressed data: two of them are equal
-/// at most once in 160 times (40 where there are few), where even chance has it 256 and text some 15.
-/// A short text may have no letter twice, but random bytes are not all letters.
+/// Returns whether the bytes are distributed as evenly as those of keys and compressed data.
+///
+/// In such data at most one in 160 pairs of bytes is equal (one in 40 for short content). For
+/// uniformly random bytes the figure is one in 256, and for text about one in 15. A short text may
+/// not repeat any letter, but random bytes are not all printable.
 fn is_random(content: &[u8]) -> bool {
     let mut counts = [0u64; 256];
     content.iter().for_each(|&byte| counts[usize::from(byte)] += 1);

@@ -1,9 +1,10 @@
-//! Brings a tree into its canonical form: what differs between two installations of the same
-//! packages, and secrets that must not be in an image, by rules that are data.
+//! Normalizes a tree: removes the differences between two installations of the same packages, and
+//! the secrets that must not be in an image. The rules are data.
 //!
-//! A tree is examined by [`Rules`], which says what would be done and why, and then changed. What
-//! it was read from is never touched. Rules see the tree and the epoch alone, so equal trees have
-//! equal results. The built-in rules are in `builtin.toml`; a file of the same form adds others.
+//! [`check`] applies [`Rules`] to a tree and reports what they would do and why; [`normalize`] also
+//! changes the tree. The source of the tree is never modified. Rules depend only on the tree and
+//! the epoch, so equal trees have equal results. The built-in rules are in `builtin.toml`, and a
+//! file of the same format adds others.
 
 mod apply;
 mod condition;
@@ -32,7 +33,7 @@ use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::Tree;
 
-/// Says what the rules would do to a tree in which nothing is later than `epoch`.
+/// Reports what the rules would do to a tree in which nothing is later than `epoch`.
 ///
 /// # Errors
 /// [`Error::Source`] and [`Error::Changed`] if a file can't be read.
@@ -40,10 +41,10 @@ pub fn check(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
     Ok(Walk::run(tree, rules, epoch)?.0)
 }
 
-/// Brings a tree into its canonical form, and says what was done.
+/// Normalizes a tree, and reports what was done.
 ///
 /// # Errors
-/// [`Error::Refused`] if a rule refuses it; and those of [`check`].
+/// [`Error::Refused`] if a rule rejects the tree; and those of [`check`].
 pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
     if rules.is_empty() {
         return Ok(Report::default());
@@ -55,8 +56,8 @@ pub fn normalize(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Rep
     }
 }
 
-/// Names the secrets that stay in a tree because the built-in rules about them are not among the
-/// rules, and no file of rules switched them off.
+/// Returns warnings about the secrets that stay in a tree because the built-in rules about them are
+/// not among `rules`, unless a rules file has disabled them.
 pub(crate) fn remaining_secrets(
     tree: &Tree,
     rules: &Rules,
@@ -70,7 +71,7 @@ pub(crate) fn remaining_secrets(
     Ok(fired.filter_map(Fired::into_warning).collect())
 }
 
-/// Does to a tree what the rules can do, and passes over what they refuse.
+/// Applies the rules to a tree, ignoring what they refuse.
 pub(crate) fn change(tree: &mut Tree, rules: &Rules, epoch: Timestamp) -> Result<Report> {
     let (report, edits) = Walk::run(tree, rules, epoch)?;
     apply(tree, edits).map(|()| report)
@@ -89,8 +90,9 @@ fn apply(tree: &mut Tree, edits: Edits) -> Result<()> {
     Ok(())
 }
 
-/// The error of the first rule that refuses, which names all paths that are refused, and all rules
-/// that would have to be switched off.
+/// Returns the error of the first rule that refuses the tree.
+///
+/// It names all refused paths, and all rules that would have to be disabled.
 fn refusal(report: &Report) -> Option<Error> {
     let refusing = report.fired.iter().filter_map(|fired| Some((fired, fired.remedy.as_ref()?)));
     let refusing: Vec<_> = refusing.collect();

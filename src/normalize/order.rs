@@ -1,4 +1,4 @@
-//! Sorts what stands in a file in an order of no meaning.
+//! Sorts the content of files in which the order has no meaning.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,23 @@ use super::Order;
 use crate::error::Result;
 use crate::tree::{Kind, Tree};
 
-/// Numbers by name.
+/// Numeric ids by name.
 pub(super) type Ids = BTreeMap<Vec<u8>, u64>;
 
-/// Memory that sorting takes for each line, in bytes, beside the content: references to it in groups.
+/// Bytes of memory that sorting takes for each line in addition to the content: references to the
+/// line in groups.
 const LINE: u64 = 256;
 
-/// How many bytes of memory sorting takes, at most.
+/// Returns the largest number of bytes that sorting takes.
 pub(super) fn memory(content: &[u8]) -> u64 {
     let length = content.len() as u64;
     2 * length + LINE * lines(content).count() as u64
 }
 
-/// The numbers that an order is by, if it is by those of another file; none if there is no such
-/// file. `None` if they take more memory than the bytes that are left.
+/// Reads the ids that `order` sorts by, if they are in another file.
+///
+/// The result is empty if that file does not exist, and `None` if the ids take more than the `left`
+/// bytes of memory.
 pub(super) fn ids(tree: &Tree, order: &Order, left: u64) -> Result<Option<Ids>> {
     let Order::IdIn(path) = order else { return Ok(Some(Ids::new())) };
     let Some(id) = tree.find(path.as_bytes()) else { return Ok(Some(Ids::new())) };
@@ -36,11 +39,13 @@ pub(super) fn ids(tree: &Tree, order: &Order, left: u64) -> Result<Option<Ids>> 
     Ok(Some(entries.collect()))
 }
 
-/// Sorts content; `ids` are those that [`ids`] gives for the order.
+/// Sorts content in the given order.
+///
+/// `ids` are the ids that [`ids`] returned for the order.
 pub(super) fn sort(content: &[u8], order: &Order, ids: &Ids) -> Vec<u8> {
     match order {
         Order::Line => sorted(content, |line| line.to_vec()),
-        // What has no number, say `+::::::` for NIS, stays at the end.
+        // Lines without a number, such as `+::::::` for NIS, stay at the end.
         Order::Id => sorted(content, |line| number(line).unwrap_or(u64::MAX)),
         Order::IdIn(_) => sorted(content, |line| {
             let id = field(line, 0).and_then(|name| ids.get(name));
@@ -51,7 +56,7 @@ pub(super) fn sort(content: &[u8], order: &Order, ids: &Ids) -> Vec<u8> {
     }
 }
 
-/// Lines without what ends them.
+/// Returns the lines without their line endings.
 fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.split(|&byte| byte == b'\n')
@@ -71,7 +76,7 @@ fn sorted<K: Ord>(content: &[u8], key: impl Fn(&[u8]) -> K) -> Vec<u8> {
     joined(&lines, content)
 }
 
-/// Puts lines together, with a last newline if the content had one.
+/// Joins lines, with a final newline if the content had one.
 fn joined(lines: &[&[u8]], content: &[u8]) -> Vec<u8> {
     let mut bytes = lines.join(&b'\n');
     if content.ends_with(b"\n") {
@@ -80,10 +85,12 @@ fn joined(lines: &[&[u8]], content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Lines that belong together, of which the first stays where it is.
+/// Lines that belong together. The first one stays first.
 type Group<'a> = Vec<&'a [u8]>;
 
-/// What stands before the first directory (a line with a `%` as TeX writes it) stays there.
+/// Sorts the directories of a listing, and the names in each.
+///
+/// Anything before the first directory (such as the line with a `%` that TeX writes) stays there.
 fn ls_r(content: &[u8]) -> Vec<u8> {
     let is_head = |line: &[u8]| line.ends_with(b":");
     let mut groups: Vec<Group<'_>> = vec![Vec::new()];
@@ -109,8 +116,12 @@ fn ls_r(content: &[u8]) -> Vec<u8> {
     joined(&paragraphs, content)
 }
 
-/// What stands before the menu stays there. A section is a title and entries that start with `* `;
-/// an entry goes on in lines that start with blanks.
+/// Sorts the sections of an info menu, and the entries in each.
+///
+/// Anything before the menu stays there.
+///
+/// A section is a title followed by entries that start with `* `. Continuation lines of an entry
+/// start with blanks.
 fn info_dir(content: &[u8]) -> Vec<u8> {
     let all: Vec<_> = lines(content).collect();
     let Some(menu) = all.iter().position(|line| line.starts_with(b"* Menu:")) else {

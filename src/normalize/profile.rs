@@ -1,4 +1,4 @@
-//! Which rules a tree needs, by what it is an installation of.
+//! Profiles: the distribution families that decide which rules apply to a tree.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::tree::{Kind, Tree};
 
-/// How much of an `os-release` is read, in bytes.
+/// Number of bytes of an `os-release` that are read.
 const HEAD: usize = 1 << 20;
 
 /// A family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// Arch Linux and what is derived from it.
+    /// Arch Linux and its derivatives.
     Arch,
-    /// Debian and what is derived from it.
+    /// Debian and its derivatives.
     Debian,
     /// Any other tree with systemd.
     Systemd,
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles.
     pub const ALL: [Self; 3] = [Self::Arch, Self::Debian, Self::Systemd];
 
-    /// The name by which it is asked for.
+    /// Returns the name by which the profile is selected.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -37,8 +37,10 @@ impl Profile {
         }
     }
 
-    /// Tells the profile of a tree by `ID` and `ID_LIKE` in its `os-release`, or else by whether it
-    /// has systemd. A tree without `os-release` has none.
+    /// Detects the profile of a tree by `ID` and `ID_LIKE` in its `os-release`, or else by whether
+    /// it has systemd.
+    ///
+    /// A tree without `os-release` has no profile.
     ///
     /// # Errors
     /// [`Error::Source`] and [`Error::Changed`] if `os-release` can't be read.
@@ -62,7 +64,7 @@ impl Profile {
     }
 }
 
-/// The words of `ID` and then those of `ID_LIKE`.
+/// Returns the words of `ID` and then those of `ID_LIKE`.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let value = |key: &str| {
         let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(key));

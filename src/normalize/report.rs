@@ -1,37 +1,37 @@
-//! What rules did to a tree, or would do.
+//! Reports of the changes that rules made or would make to a tree.
 
 use serde::Serialize;
 
 use crate::name::Escaped;
 use crate::report::Warning;
 
-/// What a set of rules did.
+/// Report about a set of rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The rules that fired, in their order.
+    /// Rules that fired, in order.
     pub fired: Vec<Fired>,
 }
 
 /// A rule that fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fired {
-    /// Its name.
+    /// Name of the rule.
     pub rule: String,
-    /// What it does, in one word. Any rule may `refuse` what it can't change.
+    /// Verb of the action. Any rule may `refuse` what it can't change.
     pub verb: &'static str,
-    /// Why.
+    /// Reason for the rule.
     pub reason: String,
-    /// What to do about it, if it refuses the tree.
+    /// Suggested remedy, if the rule refuses the tree.
     pub remedy: Option<String>,
-    /// Whether what it does depends on the epoch.
+    /// Whether the effect depends on the epoch.
     pub by_epoch: bool,
-    /// The paths on which it fired, in the order of the tree. Of a directory that is removed it is
-    /// the directory alone.
+    /// Paths on which the rule fired, in tree order. For a removed directory only the directory
+    /// itself is listed.
     pub paths: Vec<Vec<u8>>,
 }
 
 impl Report {
-    /// How many paths rules fired on.
+    /// Returns the number of paths on which rules fired.
     #[must_use]
     pub fn count(&self) -> usize {
         self.fired.iter().map(|fired| fired.paths.len()).sum()
@@ -39,7 +39,7 @@ impl Report {
 }
 
 impl Fired {
-    /// The warning about a rule that would fire, if it were not off.
+    /// Returns the warning about a disabled rule that would have fired.
     pub(super) fn into_warning(self) -> Option<Warning> {
         let Self { rule, verb, reason, paths, .. } = self;
         let mut paths = paths.into_iter();
@@ -58,16 +58,16 @@ impl Fired {
 /// A rule that fired, as a record to be written as JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct FiredRecord {
-    /// Its name.
+    /// Name of the rule.
     pub rule: String,
-    /// What it does, in one word.
+    /// Verb of the action.
     pub verb: &'static str,
-    /// Why.
+    /// Reason for the rule.
     pub reason: String,
-    /// What to do about it, if it refuses the tree.
+    /// Suggested remedy, if the rule refuses the tree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-    /// The paths on which it fired.
+    /// Paths on which the rule fired.
     pub paths: Vec<String>,
 }
 

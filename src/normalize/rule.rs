@@ -1,4 +1,4 @@
-//! What a rule is, and how it is written down.
+//! Rules, and the format in which they are written.
 
 use std::path::Path;
 
@@ -9,93 +9,93 @@ use super::Profile;
 use super::rewrite::missing_group;
 use crate::error::{Error, Result};
 
-/// One rule: what in a tree is brought into which form, and why.
+/// A rule: the paths that it applies to, the action, and the reason.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Its name, by which it is switched on and off.
+    /// Name by which the rule is enabled and disabled.
     pub name: String,
-    /// Patterns of paths from the root of the tree. A `*` does not cross directories, `**` does.
+    /// Patterns of paths relative to the root of the tree. A `*` does not match a `/`, a `**` does.
     pub paths: Vec<String>,
-    /// Patterns of paths to which it does not apply.
+    /// Patterns of paths to which the rule does not apply.
     pub except: Vec<String>,
-    /// Whether it does not apply below `/usr`, `/nix/store` and `/gnu/store`: what is there came
-    /// with a distribution.
+    /// Whether to skip `/usr`, `/nix/store` and `/gnu/store`, whose files came with a distribution.
     pub outside_usr: bool,
-    /// Which nodes it is about.
+    /// Kinds of nodes that the rule applies to.
     pub target: Target,
-    /// What it does.
+    /// Action of the rule.
     pub action: Action,
-    /// It applies only if the tree has one of these paths, if there are any. A systemd unit that is
-    /// masked, or that only a first boot would start where there will be none, does not count.
+    /// Paths of which the tree must have at least one, if there are any. A systemd unit does not
+    /// count if it is masked, or if only a first boot would start it and there will be none.
     pub when: Vec<String>,
-    /// What the content of one of those must match, if anything.
+    /// Pattern that the content of one of the `when` paths must match, if any.
     pub when_match: Option<Regex>,
-    /// The largest file that it applies to, in bytes; `None` for files of any size.
+    /// Size in bytes of the largest file that the rule applies to. `None` for files of any size.
     pub max_size: Option<u64>,
-    /// Whether it applies only to files that no package brought, by the package databases of the
-    /// tree.
+    /// Whether the rule applies only to files that no package installed, according to the package
+    /// databases in the tree.
     pub unpackaged: bool,
-    /// The profiles that it belongs to; without any, it is for every tree.
+    /// Profiles that the rule belongs to. If there are none, the rule applies to every tree.
     pub profiles: Vec<Profile>,
-    /// Whether it applies without being switched on.
+    /// Whether the rule applies by default.
     pub enabled: bool,
-    /// Why it is needed.
+    /// Reason for the rule.
     pub reason: String,
-    /// Where that was found.
+    /// Source of the reason.
     pub reference: String,
-    /// The rule as it is written down, in the form of a file of rules.
+    /// Text of the rule in a rules file.
     pub text: String,
 }
 
 impl Rule {
-    /// Whether it is one of a profile.
+    /// Returns whether the rule belongs to a profile.
     pub(super) fn is_of(&self, profile: Option<Profile>) -> bool {
         profile.is_some_and(|profile| self.profiles.contains(&profile))
     }
 }
 
-/// Which nodes a rule is about.
+/// Kinds of nodes that a rule applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// Everything but directories.
+    /// Everything other than directories.
     #[default]
     NoDirectory,
     /// Regular files.
     File,
-    /// Directories with all that is in them.
+    /// Directories, along with everything in them.
     Directory,
-    /// Everything.
+    /// All nodes.
     Any,
 }
 
-/// What a rule does.
+/// Action of a rule.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Leaves the node out, a directory with all below it.
+    /// Removes the node; a directory is removed with everything below it.
     Remove {
-        /// What the content must match one of, if there are any.
+        /// Patterns of which the content must match at least one, if there are any.
         content: Vec<Regex>,
     },
-    /// Leaves a regular file without content.
+    /// Empties a regular file.
     Truncate,
     /// Sets a modification time after the epoch to the epoch.
     Clamp,
-    /// Changes content.
+    /// Rewrites the content.
     Rewrite(Rewrite),
-    /// Sorts lines.
+    /// Sorts the content.
     Order(Order),
     /// Refuses the tree.
     Refuse {
-        /// What the content must match one of, if there are any, as earlier rules leave it.
+        /// Patterns of which the content, as earlier rules leave it, must match at least one, if
+        /// there are any.
         content: Vec<Regex>,
-        /// What to do instead.
+        /// Remedy to suggest.
         remedy: String,
     },
 }
 
 impl Action {
-    /// The verb.
+    /// Returns the verb of the action.
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
@@ -109,42 +109,42 @@ impl Action {
     }
 }
 
-/// How content is changed.
+/// Method of rewriting content.
 #[derive(Debug, Clone)]
 pub enum Rewrite {
-    /// Every match of a regular expression becomes other text.
+    /// Replaces every match of a regular expression.
     Substitute {
-        /// The expression; `^` and `$` match at lines.
+        /// Expression, in which `^` and `$` match at line boundaries.
         pattern: Regex,
-        /// The text, with `${1}` for a group and `@EPOCH@` for the seconds of the epoch.
+        /// Replacement, with `${1}` for a group and `@EPOCH@` for the seconds of the epoch.
         with: String,
     },
-    /// The day of the last change in `shadow` is at most that of the epoch.
+    /// Limits the day of the last change in `shadow` to the day of the epoch.
     ShadowDay,
-    /// The time of its source in a compiled Python module is the clamped one.
+    /// Updates the source time in a compiled Python module to the clamped time of the source.
     Pyc,
-    /// The times of the entries of a Java key store are at most the epoch, and its digest is right.
+    /// Limits the times of the entries of a Java key store to the epoch, and updates its digest.
     Jks,
-    /// The time of an update of `/etc` or `/var` is that of `/usr`.
+    /// Updates the time in a stamp of an update of `/etc` or `/var` to that of `/usr`.
     UpdateStamp,
 }
 
-/// By what lines are sorted. Those that are equal by it keep their order.
+/// Sort key of an `order` action. Sorting is stable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// All of it.
+    /// The whole line.
     Line,
     /// The number in the third field, as in `passwd` and `group`.
     Id,
-    /// The number that the name in the first field has in another file, as `shadow` has in `passwd`.
+    /// The number that another file has for the name in the first field, as `passwd` for `shadow`.
     IdIn(String),
-    /// Paragraphs of names, each headed by its directory, as `ls -R` writes them.
+    /// Paragraphs of names, each headed by its directory, as written by `ls -R`.
     LsR,
     /// Sections of a menu of info pages.
     InfoDir,
 }
 
-/// A rule as it is written down.
+/// A rule as it is written in a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Typed {
@@ -229,7 +229,7 @@ enum By {
     InfoDir,
 }
 
-/// A file of rules.
+/// A rules file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
@@ -241,18 +241,20 @@ struct File {
     rule: Vec<toml::Spanned<Typed>>,
 }
 
-/// What a file of rules says.
+/// Content of a rules file.
 #[derive(Debug, Default)]
 pub(super) struct RuleFile {
-    /// Names of rules to be switched on.
+    /// Names of rules to enable.
     pub(super) enable: Vec<String>,
-    /// Names of rules to be switched off.
+    /// Names of rules to disable.
     pub(super) disable: Vec<String>,
     pub(super) rules: Vec<Rule>,
 }
 
 impl RuleFile {
-    /// Reads the text of a file; its path is for errors.
+    /// Parses the text of a file.
+    ///
+    /// `path` is used in errors.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self> {
         let fail = |at: Option<usize>, rule: String| Error::Definition {
             file: path.to_owned(),
@@ -278,7 +280,7 @@ impl RuleFile {
     }
 }
 
-/// A rule without what stands before the next one.
+/// Returns the text of a rule without the comments and empty lines before the next one.
 fn written(text: &str) -> String {
     let mut lines: Vec<_> = text.lines().collect();
     while lines.last().is_some_and(|line| line.is_empty() || line.starts_with('#')) {
@@ -287,7 +289,7 @@ fn written(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The number of the line that an offset is in, from 1.
+/// Returns the number of the line that contains an offset, from 1.
 fn line(text: &str, at: usize) -> u32 {
     let before = text.as_bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
     u32::try_from(before + 1).unwrap_or(u32::MAX)
@@ -298,11 +300,11 @@ fn regex(pattern: &str) -> Result<Regex, String> {
     regex.map_err(|error| error.to_string().replace('\n', " "))
 }
 
-/// Stands for the 32 hexadecimal digits of a machine id in a pattern.
+/// Placeholder in a pattern for the 32 hexadecimal digits of a machine id.
 const MACHINE_ID: &str = "<machine-id>";
 
 impl Typed {
-    /// What it says, or what is wrong with it.
+    /// Converts the text form to a rule, or returns a description of the mistake.
     fn meaning(self) -> Result<Rule, String> {
         let Self { name, verb, pattern, with, method, by, of, remedy, .. } = self;
         let fail = |fault: &str| Err(format!("rule {name:?}: {fault}"));

@@ -15,7 +15,7 @@ static BUILTIN: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     RuleFile::parse(Path::new("builtin.toml"), text).expect("a test reads them").rules
 });
 
-/// The patterns of private keys, by the built-in rule about their content.
+/// Returns the patterns of private keys, which are those of the built-in rule about their content.
 pub(super) fn private_keys() -> &'static [Regex] {
     let rule = BUILTIN.iter().find(|rule| rule.name == "private-keys");
     match rule.map(|rule| &rule.action) {
@@ -24,28 +24,28 @@ pub(super) fn private_keys() -> &'static [Regex] {
     }
 }
 
-/// The rules that a tree is brought into its canonical form by, in their order.
+/// An ordered set of rules that normalizes a tree.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// The profile whose built-in rules these started from.
+    /// Profile whose built-in rules the set is based on.
     profile: Option<Profile>,
-    /// Names of rules that a file switched off.
+    /// Names of rules that a file disabled.
     disabled: Vec<String>,
     anywhere: Patterns,
-    /// Those that match nothing below [`USR`], where most files are.
+    /// Patterns that match nothing below [`USR`], where most files are.
     outside_usr: Patterns,
     except: Vec<Globs>,
 }
 
-/// Where distributions have what is theirs.
+/// Directories for the files of distributions.
 const USR: [&str; 3] = ["usr/", "nix/store/", "gnu/store/"];
 
 /// Patterns of several rules.
 #[derive(Debug, Clone, Default)]
 struct Patterns {
     globs: Globs,
-    /// Which rule each of them belongs to.
+    /// Rule that each pattern belongs to.
     owners: Vec<usize>,
 }
 
@@ -56,14 +56,14 @@ impl Patterns {
         Ok(Self { globs, owners: patterns.iter().map(|(owner, _)| *owner).collect() })
     }
 
-    /// The rules whose patterns a path matches, in ascending order.
+    /// Finds the rules with a pattern that matches a path, in ascending order.
     fn matching(&self, path: &[u8], numbers: &mut Vec<usize>) {
         self.globs.matching(path, numbers);
         numbers.iter_mut().for_each(|number| *number = self.owners[*number]);
     }
 }
 
-/// Whether a pattern may match something below [`USR`].
+/// Returns whether a pattern may match something below [`USR`].
 fn may_be_in_usr(pattern: &str) -> bool {
     let path = pattern.trim_start_matches('/');
     let (first, _) = path.split_once('/').unwrap_or((path, ""));
@@ -71,14 +71,14 @@ fn may_be_in_usr(pattern: &str) -> bool {
 }
 
 impl Rules {
-    /// No rules, which leave a tree as it is.
+    /// Returns an empty set of rules, which leaves a tree unchanged.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The built-in rules for every tree, and those of a profile, that apply without being asked
-    /// for.
+    /// Returns the built-in rules that are enabled by default: those for every tree, and those of
+    /// `profile`.
     #[must_use]
     pub fn builtin(profile: Option<Profile>) -> Self {
         let belongs = |rule: &Rule| rule.profiles.is_empty() || rule.is_of(profile);
@@ -90,23 +90,23 @@ impl Rules {
         Self::new(rules.collect()).expect("a test reads all patterns")
     }
 
-    /// All built-in rules of all profiles, also those that are switched off.
+    /// Returns all built-in rules of all profiles, including the disabled ones.
     #[must_use]
     pub fn all() -> Vec<Rule> {
         BUILTIN.clone()
     }
 
-    /// All built-in rules of all profiles, also those that are switched off, to be applied.
+    /// Returns a set of all built-in rules of all profiles, including the disabled ones.
     pub(crate) fn every() -> Self {
         Self::selected(|_| true)
     }
 
-    /// The built-in rules that have to be switched on, and are not among these.
+    /// Returns the built-in rules that are disabled by default and are not in this set.
     pub(super) fn off(&self) -> Self {
         Self::selected(|rule| !rule.enabled && !self.has(&rule.name))
     }
 
-    /// The built-in rules about secrets that are not among these, though no file switched them off.
+    /// Returns the built-in rules about secrets that are not in this set and that no file disabled.
     pub(super) fn watched(&self) -> Self {
         Self::selected(|rule| {
             let is_known = self.has(&rule.name) || self.disabled.contains(&rule.name);
@@ -118,12 +118,13 @@ impl Rules {
         self.rules.iter().any(|rule| rule.name == name)
     }
 
-    /// Adds the rules of a file that has the form of the built-in ones. It can name rules in
-    /// `enable` and `disable`, and its own rules follow the built-in ones. One that has the name of
-    /// a built-in rule stands in the place of that.
+    /// Adds the rules of a file in the format of the built-in ones.
+    ///
+    /// The file can list rules in `enable` and `disable`. Its own rules follow the built-in ones,
+    /// except that a rule with the name of a built-in rule replaces that rule.
     ///
     /// # Errors
-    /// [`Error::Definition`] for what is no rule, and names of rules that there are not.
+    /// [`Error::Definition`] for invalid rules and for names of rules that don't exist.
     pub fn with_file(&self, file: &Path, text: &str) -> Result<Self> {
         let RuleFile { enable, disable, rules: added } = RuleFile::parse(file, text)?;
         let fail = |rule: String, remedy: &str| Error::Definition {
@@ -148,7 +149,7 @@ impl Rules {
         rules.extend(BUILTIN.iter().filter(switched_on).cloned());
         let position = |rule: &Rule| BUILTIN.iter().position(|other| other.name == rule.name);
         rules.sort_by_key(|rule| position(rule).unwrap_or(usize::MAX));
-        // A rule of a caller that names no profile is for every tree.
+        // A caller's rule that names no profile applies to every tree.
         for rule in
             added.into_iter().filter(|rule| rule.profiles.is_empty() || rule.is_of(self.profile))
         {
@@ -176,7 +177,8 @@ impl Rules {
             let except = except.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
             Ok((anywhere, Patterns::new(&outside_usr)?, except))
         });
-        // What is wrong with all is wrong with one, perhaps, which is named.
+        // An error of the whole set may be that of a single pattern, which is then reported by
+        // name.
         let (anywhere, outside_usr, except) = compiled.map_err(|error| {
             let fault = |rule: &Rule| Globs::new(rule.paths.iter().chain(&rule.except)).err();
             let mut faults = rules.iter().filter_map(|rule| Some((&rule.name, fault(rule)?)));
@@ -185,18 +187,19 @@ impl Rules {
         Ok(Self { rules, anywhere, outside_usr, except, ..Self::default() })
     }
 
-    /// Whether there are none.
+    /// Returns whether the set has no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// The rules in their order.
+    /// Returns the rules in order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
     }
 
-    /// The rules whose patterns a path matches, by number in ascending order, each once.
+    /// Finds the rules with a pattern that matches a path, by number in ascending order without
+    /// duplicates.
     pub(super) fn matching(&self, path: &[u8], numbers: &mut Vec<usize>) {
         self.anywhere.matching(path, numbers);
         if !USR.iter().any(|usr| path.starts_with(usr.as_bytes())) {
@@ -261,14 +264,14 @@ mod tests {
         assert_eq!(without.len(), builtin.len() - 1);
         assert_eq!(names(&none, "enable = [\"hostname\"]"), ["hostname"]);
         assert_eq!(names(&arch, &format!("{RULE}name = \"logs\"\n")), builtin);
-        // What is switched on stands where it is in the list of all.
+        // An enabled rule has the position that it has in the list of all rules.
         let all: Vec<_> = Rules::all().into_iter().map(|rule| rule.name).collect();
         let with = names(&arch, "enable = [\"hostname\", \"apt-lists\"]");
         assert_eq!(with.len(), builtin.len() + 2);
         assert!(with.is_sorted_by_key(|name| all.iter().position(|other| other == name)));
     }
 
-    /// Packets of keys start with few fixed bits.
+    /// Key packets start with only a few fixed bits.
     #[test]
     fn random_bytes_are_no_private_keys() {
         let is_key = |content: &[u8]| private_keys().iter().any(|sign| sign.is_match(content));

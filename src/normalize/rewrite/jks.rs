@@ -1,18 +1,20 @@
-//! Java key stores of the type JKS (as `sun.security.provider.JavaKeyStore` writes them): the time
-//! at which each entry was made, and the digest of all at the end.
+//! Java key stores of type JKS (as written by `sun.security.provider.JavaKeyStore`): the creation
+//! time of each entry, and the digest at the end.
 
 use sha1::{Digest, Sha1};
 
 use crate::time::Timestamp;
 
 const MAGIC: u32 = 0xfeed_feed;
-/// What all stores of certificates have.
+/// Password of all certificate stores.
 const PASSWORD: &str = "changeit";
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 const DIGEST: usize = 20;
 
-/// The content with no entry later than the epoch, and the digest that goes with that; `None` if it
-/// is the same then, or is no store with the password that everyone uses.
+/// Returns the content with no entry later than the epoch, and with an updated digest.
+///
+/// The result is `None` if that does not change the content, or if it is not a store with the
+/// default password.
 pub(in super::super) fn jks(content: &[u8], epoch: Timestamp) -> Option<Vec<u8>> {
     let (body, given) = content.split_at_checked(content.len().checked_sub(DIGEST)?)?;
     if digest(body) != given {
@@ -37,7 +39,7 @@ fn digest(body: &[u8]) -> [u8; DIGEST] {
     sha1.finalize().into()
 }
 
-/// Where the times of the entries are; `None` if it is not a store from end to end.
+/// Returns the offsets of the entries' times, or `None` if the content is not a well-formed store.
 fn times(body: &[u8]) -> Option<Vec<usize>> {
     let mut reader = Reader { bytes: body, at: 0 };
     let (magic, version) = (reader.u32()?, reader.u32()?);
@@ -85,7 +87,7 @@ impl Reader<'_> {
         Some(u32::from_be_bytes(self.bytes[at..self.at].try_into().ok()?))
     }
 
-    /// Passes over bytes with their number before them.
+    /// Skips bytes that are preceded by their count.
     fn data(&mut self) -> Option<()> {
         let length = self.u32()?;
         self.skip(usize::try_from(length).ok()?)

@@ -1,4 +1,4 @@
-//! Changes of content, each exact for the format that it is about.
+//! Rewrites of content, each specific to a format.
 
 mod jks;
 mod pyc;
@@ -15,7 +15,7 @@ pub(super) use substitute::{EPOCH, TooLong, missing_group, substitute};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Replacement, Tree};
 
-/// A file, for what is more than its content.
+/// A file, for rewrites that need more than its content.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) tree: &'a Tree,
@@ -24,14 +24,14 @@ pub(super) struct Subject<'a> {
     pub(super) epoch: Timestamp,
 }
 
-/// What becomes of a file.
+/// Result of rewriting a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Same,
     Content(Replacement),
-    /// Other content and another modification time.
+    /// New content and a new modification time.
     Stamp(Vec<u8>, Timestamp),
     Remove,
-    /// It would have more content than there is memory for.
+    /// The new content would exceed the memory budget.
     TooLong,
 }

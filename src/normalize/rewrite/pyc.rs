@@ -1,28 +1,28 @@
-//! The header of a compiled Python module (PEP 552, `Lib/importlib/_bootstrap_external.py`): the
-//! time and size of its source, by which Python tells whether it is stale.
+//! Header of a compiled Python module (PEP 552, `Lib/importlib/_bootstrap_external.py`): the time
+//! and size of the source, by which Python decides whether the module is stale.
 
 use super::Subject;
 use crate::error::Result;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Magic number, flags, time of the source, size of the source.
+/// Size of the header in bytes: magic number, flags, time of the source, size of the source.
 const HEADER: usize = 16;
 
-/// The magic number of the first release with this header, 3.7. Numbers only grew since then;
-/// those of Python 2 are beyond 20,000.
+/// Magic numbers with this header. The first is that of Python 3.7. Numbers have only grown since
+/// then; those of Python 2 are above 20,000.
 const MAGICS: std::ops::Range<u16> = 3390..20_000;
 
-/// The module is checked by a hash of its source, or not at all.
+/// Flag: the module is checked by a hash of its source, or not at all.
 const HASHED: u32 = 1;
 
-/// The header of a module whose source's time is clamped, if that is another one.
+/// Returns the header with the clamped time of the source, if that differs.
 ///
-/// A module that is stale already stays so: its time is not that of its source.
+/// A stale module stays stale: its time is not that of its source.
 pub(in super::super) fn pyc(subject: &Subject<'_>) -> Result<Option<Vec<u8>>> {
     let Subject { tree, id, path, epoch } = *subject;
     let latest = low(epoch.seconds);
     let source = source(path).and_then(|path| file(tree, &path));
-    // The times of most sources are before the epoch, and nothing need be read for them.
+    // Most sources have times before the epoch, and then nothing has to be read.
     let source = match source {
         Some(source) if tree.inode(source).mtime.seconds <= epoch.seconds => return Ok(None),
         Some(source) => Some(low(tree.inode(source).mtime.seconds)),
@@ -45,7 +45,7 @@ pub(in super::super) fn pyc(subject: &Subject<'_>) -> Result<Option<Vec<u8>>> {
     }
     let is_due = match source {
         Some(source) => time == source,
-        // Nothing looks at the time of a module without a source.
+        // The time of a module without a source is not checked.
         None => time > latest,
     };
     if !is_due {
@@ -55,7 +55,7 @@ pub(in super::super) fn pyc(subject: &Subject<'_>) -> Result<Option<Vec<u8>>> {
     Ok(Some(header))
 }
 
-/// As Python has it: the lowest 32 bits.
+/// Returns the lowest 32 bits, as Python does.
 fn low(seconds: i64) -> u32 {
     let bytes = seconds.to_le_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -66,8 +66,8 @@ fn file(tree: &Tree, path: &[u8]) -> Option<InodeId> {
     matches!(tree.inode(id).kind, Kind::File { .. }).then_some(id)
 }
 
-/// The path of a module's source: `a/b.py` for `a/__pycache__/b.cpython-311.pyc`, also with
-/// `.opt-1` or `.opt-2` before the end, and for `a/b.pyc`.
+/// Returns the path of a module's source: `a/b.py` for `a/__pycache__/b.cpython-311.pyc`, also with
+/// `.opt-1` or `.opt-2` before the extension, and for `a/b.pyc`.
 fn source(path: &[u8]) -> Option<Vec<u8>> {
     let (directory, name) = match path.iter().rposition(|&byte| byte == b'/') {
         Some(slash) => path.split_at(slash + 1),
@@ -140,7 +140,7 @@ mod tests {
         for (module, source, expected) in [
             (header(3495, 0, 2000), Some(2000), Some(header(3495, 0, 1000))),
             (header(3495, 0, 2000), None, Some(header(3495, 0, 1000))),
-            // Stale, in time, hashed, unknown, cut off.
+            // Stale, up to date, hashed, unknown, truncated.
             (header(3495, 0, 1999), Some(2000), None),
             (header(3495, 0, 900), Some(900), None),
             (header(3495, 0, 900), None, None),

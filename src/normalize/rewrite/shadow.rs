@@ -1,13 +1,15 @@
-//! The third field of `shadow`: the day, since 1970, of the last change of a password.
+//! The third field of `shadow`: the day of the last password change, counted from 1970.
 
 use crate::time::Timestamp;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// The content with no day later than that of the epoch; `None` if it is the same then. An empty
-/// field and 0 have meanings of their own (no ageing, and a change that is due) and stay.
+/// Returns the content with no day later than that of the epoch, or `None` if that does not change
+/// it.
+///
+/// An empty field and 0 have special meanings (no ageing, and a change that is due) and stay.
 pub(in super::super) fn shadow_day(content: &[u8], epoch: Timestamp) -> Option<Vec<u8>> {
-    // Day 0 would demand a new password.
+    // Day 0 would require a new password.
     let latest = epoch.seconds.div_euclid(DAY).max(1);
     let written = latest.to_string();
     let mut changed = Vec::with_capacity(content.len());

@@ -1,4 +1,5 @@
-//! `.updated` in `/etc` and `/var`: systemd updates what is in there if `/usr` has another time.
+//! `.updated` in `/etc` and `/var`: systemd updates these directories if `/usr` has a different
+//! time.
 
 use super::{Outcome, Subject};
 use crate::time::Timestamp;
@@ -6,8 +7,9 @@ use crate::time::Timestamp;
 const KEY: &[u8] = b"TIMESTAMP_NSEC=";
 const NANOSECONDS: i128 = 1_000_000_000;
 
-/// A stamp that was right for `/usr` gets the clamped time of that; one that was not, so that an
-/// update is due, is removed, which means the same.
+/// Updates a stamp that matched `/usr` to the clamped time of `/usr`.
+///
+/// A stamp that did not match, so that an update is due, is removed, which has the same meaning.
 pub(in super::super) fn update_stamp(subject: &Subject<'_>, content: &[u8]) -> Outcome {
     let Subject { tree, id, epoch, .. } = *subject;
     let Some(usr) = tree.find(b"usr") else { return Outcome::Same };

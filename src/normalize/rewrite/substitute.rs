@@ -1,20 +1,20 @@
-//! Text for what a regular expression matches.
+//! Substitution of the matches of a regular expression.
 
 use regex::bytes::Regex;
 
 use crate::time::Timestamp;
 
-/// Stands for the seconds of the epoch.
+/// Placeholder for the seconds of the epoch.
 pub(in super::super) const EPOCH: &str = "@EPOCH@";
 
-/// The content would be longer than it may be.
+/// The content would exceed the size limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct TooLong;
 
-/// Returns the content with the text in the place of every match; `None` if it is the same then.
+/// Returns the content with every match replaced, or `None` if that does not change it.
 ///
 /// # Errors
-/// [`TooLong`] if it would be longer than `limit` bytes.
+/// [`TooLong`] if the result would be longer than `limit` bytes.
 pub(in super::super) fn substitute(
     content: &[u8],
     pattern: &Regex,
@@ -27,7 +27,7 @@ pub(in super::super) fn substitute(
         let length = lengths[0].saturating_add(lengths[1]);
         if length as u64 > limit { Err(TooLong) } else { Ok(()) }
     };
-    // No group is longer than the match.
+    // A group is never longer than the match.
     let (fixed, groups) = (with.len().saturating_mul(epoch.len()), with.matches('$').count());
     let (mut changed, mut start) = (Vec::new(), 0);
     for captures in pattern.captures_iter(content) {
@@ -47,7 +47,9 @@ pub(in super::super) fn substitute(
     Ok((changed != content).then_some(changed))
 }
 
-/// The first group that a text names and an expression does not have: it would stand for nothing.
+/// Returns the first group that a replacement refers to but the expression does not have.
+///
+/// It would expand to nothing.
 pub(in super::super) fn missing_group<'a>(pattern: &Regex, with: &'a str) -> Option<&'a str> {
     let exists = |name: &str| match name.parse::<usize>() {
         Ok(number) => number < pattern.captures_len(),
@@ -93,7 +95,8 @@ mod tests {
         assert_eq!(unbraced.unwrap(), b"a=7");
     }
 
-    /// By many matches, by a text that repeats one, and by what no match is in.
+    /// Tests many matches, a replacement that repeats the match, and long content outside any
+    /// match.
     #[test]
     fn length_is_limited() {
         let epoch = Timestamp::from_seconds(7);
