@@ -1,4 +1,4 @@
-//! Two trees that should be the same.
+//! Comparison of two trees that should be equal.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,22 @@ use crate::tree::{InodeId, Kind, Tree};
 /// A path that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The path.
+    /// Path in the trees.
     pub path: Vec<u8>,
-    /// What differs, say `content`.
+    /// Attributes that differ, such as `content`.
     pub what: Vec<&'static str>,
-    /// What makes it the same in an image: the names of rules, or `times` for the epoch; empty if
-    /// nothing does.
+    /// Names of the rules that remove the difference from images, or `times` for the epoch. Empty
+    /// if nothing removes it.
     pub covered_by: Vec<String>,
-    /// If nothing does: the names of built-in rules that would, but are off or of another profile.
+    /// If nothing removes the difference: names of built-in rules that would, but are disabled or
+    /// belong to another profile.
     pub would_be_covered_by: Vec<String>,
 }
 
-/// Lists the paths that differ between two trees, and what makes each the same when both become
-/// images with these rules and this epoch. What would be refused is compared like everything else.
+/// Lists the paths that differ between two trees, and what removes each difference when both trees
+/// become images with these rules and this epoch.
+///
+/// Paths that a rule refuses are compared like all others.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
@@ -40,7 +43,7 @@ pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Ve
     };
     let differences = differing(a, b)?.into_iter().map(|(path, what)| {
         let covered_by = match what[..] {
-            // Whatever rules do besides.
+            // The epoch alone is enough, whatever rules apply.
             ["time"] if clamped(&path) => vec![TIMES.into()],
             _ => cover.of(&path),
         };
@@ -51,16 +54,16 @@ pub fn compare(a: &Tree, b: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Ve
     Ok(differences.collect())
 }
 
-/// What covers times that the epoch clamps.
+/// Name under which the epoch covers times.
 const TIMES: &str = "times";
 
-/// What a set of rules makes of the differences between two trees.
+/// Effect of a set of rules on the differences between two trees.
 struct CoveredBy {
-    /// The paths that differ in images, too.
+    /// Paths that also differ in images.
     open: BTreeMap<Vec<u8>, Vec<&'static str>>,
-    /// The rules that fired on each path, but for those that removed it.
+    /// Rules that fired on each path without removing it.
     fired: Names,
-    /// The rules that removed a path.
+    /// Rules that removed each path.
     removed: Names,
 }
 
@@ -89,12 +92,12 @@ impl CoveredBy {
         Ok(Self { open, fired, removed })
     }
 
-    /// What makes a path the same; nothing if it differs still.
+    /// Returns what removes the difference at a path, or nothing if the path still differs.
     fn of(&self, path: &[u8]) -> Vec<String> {
         if self.open.contains_key(path) {
             return Vec::new();
         }
-        // What is removed may be a directory that the path is in.
+        // The path may be in a directory that was removed.
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let directories = ends.map(|end| &path[..end]).chain([path]);
         let of_removed = directories.filter_map(|path| self.removed.get(path));
@@ -106,7 +109,7 @@ impl CoveredBy {
     }
 }
 
-/// The paths that differ, with what differs.
+/// Returns the paths that differ, each with the attributes that differ.
 fn differing(a: &Tree, b: &Tree) -> Result<BTreeMap<Vec<u8>, Vec<&'static str>>> {
     let (in_a, in_b) = (paths(a), paths(b));
     let mut found = BTreeMap::new();
@@ -125,7 +128,9 @@ fn differing(a: &Tree, b: &Tree) -> Result<BTreeMap<Vec<u8>, Vec<&'static str>>>
     Ok(found)
 }
 
-/// All names of a tree; the root's is empty.
+/// Returns all paths of a tree.
+///
+/// The path of the root is empty.
 fn paths(tree: &Tree) -> BTreeMap<Vec<u8>, InodeId> {
     let mut paths = BTreeMap::from([(Vec::new(), InodeId::ROOT)]);
     let mut pending = vec![InodeId::ROOT];
@@ -170,7 +175,7 @@ mod tests {
     use super::*;
     use crate::tree::{Metadata, Node, TreeBuilder};
 
-    /// A tree of files with a byte each, `seconds` after 1970.
+    /// Builds a tree of files that contain one byte each, with times of `seconds` after 1970.
     fn tree(mark: u8, seconds: i64, extra: &str) -> Tree {
         let mtime = Timestamp::from_seconds(seconds);
         let at = Metadata { mtime, ..Metadata::default() };

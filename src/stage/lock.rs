@@ -1,4 +1,4 @@
-//! What went into a tree, to be kept beside the definition of an image.
+//! Lock files: a record of what a tree was built from, to be kept with the definition of an image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,57 +8,61 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use crate::error::{Error, Result};
 
-/// The version of the form of lock files.
+/// Version of the lock file format.
 const VERSION: u32 = 1;
 
-/// The first line.
+/// First line of a lock file.
 const HEADER: &str =
     "# What the tree is made of. Keep it with the sources; --locked builds from it.";
 
-/// Everything that a tree was made of.
+/// Record of everything that a tree was built from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lock {
-    /// The version of this form.
+    /// Version of the format.
     version: u32,
-    /// What was asked for.
+    /// Requested options.
     #[serde(flatten)]
     pub options: Options,
-    /// The version of pacman, whose notes are in the tree.
+    /// Version of pacman, whose database is in the tree.
     pub pacman: String,
-    /// What was installed, sorted by name.
+    /// Installed packages, sorted by name.
     #[serde(rename = "package")]
     pub packages: Vec<Package>,
 }
 
-/// A package that was installed.
+/// An installed package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Package {
-    /// Its name.
+    /// Name of the package.
     pub name: String,
-    /// Its version and release.
+    /// Version and release.
     pub version: String,
-    /// The repository that it came from.
+    /// Repository of the package.
     pub repository: String,
-    /// The name of its file.
+    /// Name of the package file.
     pub file: String,
-    /// SHA-256 of that.
+    /// SHA-256 of the package file.
     pub sha256: String,
 }
 
 impl Lock {
-    /// Notes what a tree is made of; packages in any order.
+    /// Creates the lock of a tree.
+    ///
+    /// The packages may be in any order.
     #[must_use]
     pub fn new(options: Options, pacman: String, mut packages: Vec<Package>) -> Self {
         packages.sort();
         Self { version: VERSION, options, pacman, packages }
     }
 
-    /// Reads the text of a lock file; its path is for errors.
+    /// Parses the text of a lock file.
+    ///
+    /// `path` is used in errors.
     ///
     /// # Errors
-    /// [`Error::Definition`] if it is not one of this version.
+    /// [`Error::Definition`] if the text is not a lock file of this version.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let fail = |line: u32, rule: String| {
             Error::Definition {
@@ -85,21 +89,23 @@ impl Lock {
         Ok(lock)
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     #[must_use]
     pub fn text(&self) -> String {
         let text = toml::to_string(self).expect("tables stand behind values");
         format!("{HEADER}\n{text}")
     }
 
-    /// Whether a text is that of a lock file, of any version.
+    /// Returns whether a text is that of a lock file, of any version.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
         text.lines().any(|line| line == HEADER)
     }
 
-    /// Says how what is to be installed differs from what this has, by names and versions alone
-    /// where hashes are not known yet (empty); nothing if it does not.
+    /// Returns descriptions of the differences between `packages`, which are to be installed, and
+    /// the locked packages.
+    ///
+    /// Packages whose hashes are still unknown (empty) are compared without them.
     #[must_use]
     pub fn differences(&self, packages: &[Package]) -> Vec<String> {
         let by_name = |packages: &[Package]| -> BTreeMap<String, Package> {

@@ -1,9 +1,10 @@
-//! Makes a root tree of packages, with the package manager of its distribution.
+//! Builds a root tree from packages, with the package manager of the distribution.
 //!
-//! What would differ from one time or machine to the next is settled before where that is possible:
-//! the environment, the umask, the host's name, the network once the packages are there. What is
-//! left, [`normalize`](crate::normalize) takes care of when an image is made. A [`Lock`] notes what
-//! went into the tree, so that it can be made again of the same.
+//! Things that would differ between runs or machines are fixed beforehand where possible: the
+//! environment, the umask, the host name, and (once the packages have been fetched) the network.
+//! [`normalize`](crate::normalize) removes the remaining differences when an image is built. A
+//! [`Lock`] records what went into the tree, so that the tree can be rebuilt from the same
+//! packages.
 
 mod compare;
 mod lock;

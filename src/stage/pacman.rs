@@ -1,4 +1,4 @@
-//! Trees of Arch Linux packages, made by the real pacman.
+//! Trees of Arch Linux packages, installed by pacman itself.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -17,35 +17,36 @@ use crate::error::{Error, Result};
 use crate::name::HostPath;
 use crate::place::{is_absence, real};
 
-/// What a tree is to be made of.
+/// Options that determine the content of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Options {
-    /// Names of packages or groups, in the order in which pacman is told them.
+    /// Names of packages or groups, in the order in which they are passed to pacman.
     #[serde(rename = "packages")]
     pub packages: Vec<String>,
-    /// Where packages are fetched from, with `$repo` and `$arch`; `None` if the configuration says
-    /// it.
+    /// URL that packages are fetched from, with `$repo` and `$arch`. `None` if the configuration
+    /// sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
-    /// The repositories there, the first one first.
+    /// Repositories on the mirror, in order of precedence.
     #[serde(default)]
     pub repositories: Vec<String>,
-    /// A digest of what the caller's own pacman.conf decides, if there is one.
+    /// Digest of the settings in the caller's own pacman.conf, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
-    /// The architecture, as Arch Linux calls it; `None` if the configuration says it.
+    /// Architecture, by its Arch Linux name. `None` if the configuration sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
-    /// Seconds since 1970: what packages and scriptlets that ask for a time are told.
+    /// Time in seconds since 1970 for packages and scriptlets that ask for one.
     pub source_date_epoch: i64,
 }
 
 impl Options {
-    /// Finds what would not be one name or address where it is used, also in what a lock says.
+    /// Rejects names and addresses that would not be valid where they are used, including those
+    /// from a lock.
     ///
     /// # Errors
-    /// [`Error::Parameter`].
+    /// [`Error::Parameter`] for an invalid name or address.
     pub fn check(&self) -> Result<()> {
         let fail = |parameter, text: &str, rule: &str, remedy: &str| {
             Err(Error::parameter(parameter, format!("{text:?} {rule}"), remedy))
@@ -93,40 +94,41 @@ impl Options {
     }
 }
 
-/// What it takes to make a tree.
+/// Parameters for building a tree.
 #[derive(Debug, Clone, Copy)]
 pub struct Staging<'a> {
-    /// What it is made of.
+    /// Options that determine the content.
     pub options: &'a Options,
-    /// A pacman.conf to be used instead of one made from the options.
+    /// A pacman.conf to use instead of one generated from the options.
     pub configuration: Option<&'a Path>,
-    /// A directory in which packages are kept for the next time.
+    /// Directory in which packages are kept for later runs.
     pub cache: Option<&'a Path>,
-    /// What must go into the tree.
+    /// Lock that the packages must match.
     pub locked: Option<&'a Lock>,
-    /// How far the clock that pacman sees is from the real one, as faketime understands it (say
-    /// `+400d`); to find out what depends on it.
+    /// Offset of the clock that pacman sees, in faketime's syntax (such as `+400d`), to find out
+    /// what depends on the time.
     pub clock: Option<&'a str>,
 }
 
-/// A tree that was made.
+/// A tree that was built.
 #[derive(Debug, Clone)]
 pub struct Staged {
-    /// What went into it.
+    /// Record of what went into the tree.
     pub lock: Lock,
-    /// What pacman called an error though it went on: scriptlets and hooks that failed.
+    /// Errors after which pacman went on: scriptlets and hooks that failed.
     pub complaints: Vec<String>,
 }
 
 impl Staging<'_> {
-    /// Makes the tree at `out`, which must not exist, and says what went into it.
+    /// Builds the tree at `out`, which must not exist, and returns a record of what went into it.
     ///
-    /// pacman's progress is shown on standard error. The caller is root, perhaps of a user namespace.
+    /// pacman's progress is shown on standard error. The caller must be root, possibly in a user
+    /// namespace.
     ///
     /// # Errors
-    /// [`Error::Tool`] if pacman fails; [`Error::Differs`] if what would be installed is not what is
-    /// locked; [`Error::Parameter`] and [`Error::Output`] if the tree or its parts can't be written.
-    /// There is no tree at `out` then.
+    /// [`Error::Tool`] if pacman fails; [`Error::Differs`] if the packages to install differ from
+    /// those in the lock; [`Error::Parameter`] and [`Error::Output`] if the tree or its parts can't
+    /// be written. In any of these cases there is no tree at `out`.
     pub fn run(&self, out: &Path) -> Result<Staged> {
         let Self { options, configuration, cache, locked, clock } = *self;
         options.check()?;
@@ -201,7 +203,8 @@ impl Staging<'_> {
     }
 }
 
-/// What is mounted over, or kept by pacman, must be there first, as the package `filesystem` has it.
+/// Directories that are mount points or are used by pacman, and so must exist before the first
+/// package is installed. Their modes are those of the package `filesystem`.
 const DIRECTORIES: [(&str, u32); 11] = [
     ("dev", 0o755),
     ("etc", 0o755),
@@ -221,7 +224,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
 }
 
-/// Whether a path leads into a directory that is not there yet.
+/// Returns whether a path leads into a directory that does not exist yet.
 fn is_within(path: &Path, directory: &Path) -> Result<bool> {
     let place = |path: &Path| {
         real(path).map_err(|error| Error::output(format!("cannot find {}", HostPath(path)), error))
@@ -229,12 +232,14 @@ fn is_within(path: &Path, directory: &Path) -> Result<bool> {
     Ok(place(path)?.starts_with(place(directory)?))
 }
 
-/// Locks the cache until what this gives is dropped: two runs of pacman would take away each other's
-/// files. Not every file system has locks, and a cache may be for reading alone.
+/// Locks the cache until the returned file is dropped, because two runs of pacman would remove each
+/// other's files.
+///
+/// Returns `None` if the file system does not support locks or the cache is read-only.
 fn lock_cache(cache: &Path) -> io::Result<Option<File>> {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     let name = cache.join(".lock");
-    // It is there already, perhaps another user's: it need not be written.
+    // The file may already exist and belong to another user, so do not require write access.
     let lock = File::open(&name)
         .or_else(|_| File::options().write(true).create(true).truncate(false).open(&name));
     let lock = match lock {
@@ -248,8 +253,7 @@ fn lock_cache(cache: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
         Err(TryLockError::WouldBlock) => {
-            // If even that fails there is nobody to tell.
-            // If even that fails, it can be reported nowhere.
+            // If this fails too, there is nowhere to report it.
             #[expect(clippy::disallowed_methods, reason = "the path is escaped")]
             let _ = writeln!(io::stderr(), "waiting for another run that uses {}", HostPath(cache));
             lock.lock()?;
@@ -258,7 +262,8 @@ fn lock_cache(cache: &Path) -> io::Result<Option<File>> {
     Ok(Some(lock))
 }
 
-/// Finds what pacman can't put into the cache: it would go elsewhere, and leave it there.
+/// Rejects a cache that pacman can't add the packages to. pacman would put them in another
+/// directory, and leave them there.
 fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
     let is_complete = packages.iter().all(|package| cache.join(&package.file).exists());
     match access(cache, Access::WRITE_OK) {
@@ -271,7 +276,7 @@ fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
     }
 }
 
-/// When a file was written, by the clock that files are.
+/// Returns the modification time of a file, which is set by the file system's clock.
 fn mtime(path: &Path) -> Result<i64> {
     let found = path.metadata();
     let found =
@@ -294,7 +299,7 @@ fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {
     })
 }
 
-/// The version of the pacman that there is.
+/// Returns the version of the installed pacman.
 fn version(options: &Options) -> Result<String> {
     let mut command = outside(options.source_date_epoch, None);
     let done = run(command.args(["pacman", "--version"]), Output::Taken)?;
@@ -312,7 +317,9 @@ fn version(options: &Options) -> Result<String> {
     }
 }
 
-/// A configuration for the options. Nothing of the host's is in it but the keys.
+/// Returns a pacman.conf for the options.
+///
+/// It uses nothing of the host apart from the keys.
 fn configured(options: &Options, version: &str) -> String {
     let major: u32 = version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(0);
     let architecture = options.architecture.as_deref().unwrap_or("auto");
@@ -321,7 +328,8 @@ fn configured(options: &Options, version: &str) -> String {
          ParallelDownloads = 5\n",
     );
     if major >= 7 {
-        // It wants a user of its own and a kernel with Landlock, and there is an enclosure.
+        // pacman's sandbox requires a separate user and a kernel with Landlock, and pacman already
+        // runs in a sandbox here.
         text += "DisableSandbox\n";
     }
     for repository in &options.repositories {
@@ -336,7 +344,7 @@ struct Pacman<'a> {
     configuration: PathBuf,
     cache: PathBuf,
     log: PathBuf,
-    /// Empty, in the place of the host's: the hooks of packages are in the tree.
+    /// Empty directory in place of the host's hooks: the hooks of packages are in the tree.
     hooks: PathBuf,
     epoch: i64,
     clock: Option<&'a str>,
@@ -378,7 +386,7 @@ impl Pacman<'_> {
         }
     }
 
-    /// Shows what it says, and gives what of it was on standard error.
+    /// Runs pacman, shows its output, and returns what it wrote to standard error.
     fn shown(
         &self,
         doing: &str,
@@ -389,7 +397,7 @@ impl Pacman<'_> {
         Ok(self.run(doing, is_inside, operation, packages, Output::Shown)?.errors)
     }
 
-    /// All that would be installed for these packages, without hashes.
+    /// Returns all packages that would be installed for `packages`, without their hashes.
     fn resolved(&self, packages: &[String]) -> Result<Vec<Package>> {
         let operation = ["-Sp", "--print-format", "%r %n %v %l"];
         let doing = "find what the packages need";
@@ -424,7 +432,7 @@ impl Write for Hasher<'_> {
     }
 }
 
-/// What pacman calls an error, with what the program that failed said last.
+/// Returns pacman's errors, each with the last message of the program that failed.
 fn complaints(errors: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut last = None;
@@ -441,7 +449,7 @@ fn complaints(errors: &str) -> Vec<String> {
     complaints
 }
 
-/// The last thing that was said to be wrong.
+/// Returns the last error message, or else the last line.
 fn last_line(done: &Done) -> String {
     let lines = done.errors.lines().map(str::trim);
     let mut errors = lines.clone().filter(|line| line.starts_with("error:"));
@@ -449,10 +457,10 @@ fn last_line(done: &Done) -> String {
     line.unwrap_or("it said nothing").into()
 }
 
-/// What to do about a failure, by what pacman says of it.
+/// Returns the remedy for a failure, according to pacman's messages.
 fn remedy(errors: &str) -> &'static str {
     const REMEDIES: [(&[&str], &str); 6] = [
-        // What is signed is not what was fetched: no key would help.
+        // The file does not match its signature, so no key would help.
         (
             &["\" is invalid"],
             "the package or its signature was changed: remove it from the --cache, or fetch it \

@@ -1,4 +1,5 @@
-//! Where package managers run: the same for all hosts, and without a way to the host's state.
+//! Environment in which package managers run: the same on all hosts, and without access to the
+//! host's state.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -12,11 +13,11 @@ use rustix::process::Signal;
 use crate::error::{Error, Result};
 use crate::interrupt::spawn;
 
-/// Where programs are looked for.
+/// Search path for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What comes before every program: the same rights for new files, and perhaps another clock. Its
-/// library is the host's, also where the host's root is under another name.
+/// Start of every script: a fixed umask and, if requested, another clock. The faketime library is
+/// that of the host, even where the host's root has another path.
 const START: &str = r#"
 umask 022
 if [ "${FAKETIME-}" ]; then
@@ -28,9 +29,11 @@ fi
 exec "$@"
 "#;
 
-/// The root gets what scriptlets expect of a running system, in a mount namespace of its own, so
-/// that nothing of it stays in the tree; and there is no network, no process, no name and no device of
-/// the host: an initrd that is made of those that are found in `/sys` fits one machine alone.
+/// Script that prepares the root for scriptlets, which expect a running system.
+///
+/// It runs in a mount namespace, so that nothing it mounts stays in the tree. The host's network,
+/// processes, name and devices are hidden: an initrd built from the devices found in `/sys` would
+/// only fit one machine.
 const INSIDE: &str = r#"
 root=$1
 shift
@@ -53,21 +56,24 @@ mount -t proc -o nosuid,noexec,nodev proc /proc
 host=/proc/1/root
 "#;
 
-/// The namespaces of that.
+/// Command that creates the namespaces for `INSIDE`.
 const UNSHARE: [&str; 9] =
     ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
 
-/// A command for a program that comes as its arguments, which gets a signal when the thread that
-/// starts it ends, however that comes: else it would go on with nobody to wait for it.
+/// Returns a command that runs the program in its arguments, and sends it a signal when the thread
+/// that started it ends for whatever reason.
+///
+/// Otherwise the program would keep running without anyone waiting for it.
 pub(crate) fn ended_by(signal: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", signal, "--"]);
     command
 }
 
-/// A shell script with an environment that does not depend on the host, for a program that comes as
-/// its arguments. `clock` is how far the time that it sees is from the real one, as faketime
-/// understands it.
+/// Returns a shell command that runs the program in its arguments in an environment that does not
+/// depend on the host.
+///
+/// `clock` is the offset of the clock that the program sees, in faketime's syntax.
 fn script(mut command: Command, script: &str, epoch: i64, clock: Option<&str>) -> Command {
     command
         .env_clear()
@@ -80,22 +86,22 @@ fn script(mut command: Command, script: &str, epoch: i64, clock: Option<&str>) -
         .stdin(Stdio::null())
         .args(["-euc", &format!("{script}{START}"), "sh"]);
     if let Some(offset) = clock {
-        // The times of files are as they are: packages set them.
+        // File times are not faked, because packages set them.
         command.env("FAKETIME", offset).env("NO_FAKE_STAT", "1");
     }
     command
 }
 
-/// A command that runs as it is, with the network.
+/// Returns a command that runs outside any namespace, with network access.
 pub(super) fn outside(epoch: i64, clock: Option<&str>) -> Command {
     let mut command = ended_by("TERM");
     command.arg("sh");
     script(command, "", epoch, clock)
 }
 
-/// A command that runs with a root of its own.
+/// Returns a command that runs in namespaces prepared for `root`.
 pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
-    // unshare waits for its child whatever milder signals come.
+    // Only KILL ends unshare at once: it waits for its child whatever weaker signal it gets.
     let mut command = ended_by("KILL");
     command.args(UNSHARE).arg("sh");
     let mut command = script(command, INSIDE, epoch, clock);
@@ -103,8 +109,8 @@ pub(super) fn inside(root: &Path, epoch: i64, clock: Option<&str>) -> Command {
     command
 }
 
-/// The error where the program that starts all others can't be started, or does not know what it is
-/// told.
+/// Returns the error for the case that setpriv, which starts all other programs, can't be started
+/// or does not support its arguments.
 pub(super) fn no_setpriv(said: String) -> Error {
     Error::Tool {
         tool: "setpriv",
@@ -114,24 +120,26 @@ pub(super) fn no_setpriv(said: String) -> Error {
     }
 }
 
-/// What a program did.
+/// Result of running a program.
 pub(super) struct Done {
     pub(super) success: bool,
-    /// What it wrote to standard output, if that was wanted.
+    /// Standard output, if it was captured.
     pub(super) output: String,
-    /// What it wrote to standard error.
+    /// Standard error.
     pub(super) errors: String,
 }
 
-/// Where standard output goes.
+/// Destination of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
-    /// To this process's standard error: it is progress.
+    /// This process's standard error, for progress.
     Shown,
     Taken,
 }
 
-/// Runs a command to its end. What it says on standard error is shown and kept.
+/// Runs a command to completion.
+///
+/// Its standard error is shown and captured.
 #[expect(clippy::disallowed_methods, reason = "the program prints by itself")]
 pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
     let failed = |error: io::Error| Error::output("cannot read what a program says", error);
@@ -142,7 +150,7 @@ pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
             let stderr = stderr.map_err(|error| Error::output("cannot write messages", error))?;
             command.stdout(stderr);
         }
-        // In memory, since one thread can't read two pipes.
+        // Captured in a memory file, because one thread can't read from two pipes.
         Output::Taken => {
             let file = memfd_create(c"output", MemfdFlags::CLOEXEC).map(File::from);
             let file = taken.insert(file.map_err(|error| failed(error.into()))?);
@@ -165,12 +173,12 @@ pub(super) fn run(command: &mut Command, output: Output) -> Result<Done> {
     })
 }
 
-/// Shows what comes, until there is no more, and keeps it.
+/// Shows everything that can be read, and returns it.
 #[expect(clippy::disallowed_methods, reason = "the program has printed it")]
 fn shown(mut from: impl Read) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        // If even that fails there is nobody to tell.
+        // If this fails too, there is nowhere to report it.
         let _ = io::stderr().write_all(&buffer[..length]);
         all.extend_from_slice(&buffer[..length]);
     }

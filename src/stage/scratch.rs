@@ -1,4 +1,4 @@
-//! A directory beside what is made, in which it grows until it is whole.
+//! Scratch directory next to an output, which is built in it until it is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -14,23 +14,24 @@ use crate::error::{Error, Result};
 use crate::interrupt::{Registration, register, remove_directory, uninterrupted};
 use crate::name::HostPath;
 
-/// The directory. It is removed with all that is in it when this is dropped; what an interrupted
-/// run has left is removed by the next.
+/// A scratch directory. It is removed with its content when it is dropped; one left by an
+/// interrupted run is removed by the next run.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
     content: PathBuf,
-    /// Locked while it is in use.
+    /// Lock file, locked while the directory is in use.
     _lock: File,
     _registration: Registration,
 }
 
 impl Scratch {
-    /// Makes the directory `.NAME.PURPOSE` beside a path that ends in the name.
+    /// Creates the directory `.NAME.PURPOSE` next to a path whose last component is `NAME`.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the path has no name or another run has made the directory and is
-    /// not done; [`Error::Output`] if it can't be made.
+    /// [`Error::Parameter`] if the path has no file name, if the directory is in use by another
+    /// run, or if something else is in its place; [`Error::Output`] if the directory can't be
+    /// created.
     pub(crate) fn beside(path: &Path, purpose: &str) -> Result<Self> {
         uninterrupted(|| Self::make(path, purpose))
     }
@@ -47,7 +48,7 @@ impl Scratch {
         let shown = HostPath(&directory).to_string();
         let refused =
             |error: io::Error| Error::output(format!("cannot make the directory {shown}"), error);
-        // Nobody else has any business in there.
+        // No other user needs access.
         match DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if !is_left(&directory).map_err(refused)? {
@@ -66,7 +67,7 @@ impl Scratch {
         let locked = match lock.try_lock() {
             Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(error)) if !has_no_locks(&error) => return Err(refused(error)),
-            // Not one that another run has removed since.
+            // Make sure that another run has not removed the lock file meanwhile.
             Ok(()) | Err(TryLockError::Error(_)) => is_named(&lock, &name).map_err(refused)?,
         };
         if !locked {
@@ -86,12 +87,12 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// The path of something in it.
+    /// Returns the path of `path` in the directory.
     pub(crate) fn join(&self, path: &str) -> PathBuf {
         self.content.join(path)
     }
 
-    /// Makes a directory in it, with this mode whatever the umask.
+    /// Creates a directory in the scratch directory, with this mode regardless of the umask.
     pub(super) fn directory(&self, path: &str, mode: u32) -> Result<PathBuf> {
         let path = self.join(path);
         let made = fs::create_dir_all(&path)
@@ -102,7 +103,7 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Writes a file in it.
+    /// Writes a file in the scratch directory.
     pub(super) fn file(&self, path: &str, text: &str) -> Result<PathBuf> {
         let path = self.join(path);
         fs::write(&path, text)
@@ -110,7 +111,7 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Gives the directory `root` in it its own name.
+    /// Moves the directory `root` from the scratch directory to `out`.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
         fs::rename(self.join("root"), out).map_err(|error| {
             Error::output(format!("cannot give the tree the name {}", HostPath(out)), error)
@@ -118,13 +119,13 @@ impl Scratch {
     }
 }
 
-/// Whether a file system has no locks. Not every one has.
+/// Returns whether the error means that the file system does not support locks.
 pub(super) fn has_no_locks(error: &io::Error) -> bool {
     let error = Errno::from_io_error(error);
     matches!(error, Some(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP))
 }
 
-/// Whether a file that is open still has its name.
+/// Returns whether an open file still has this name.
 fn is_named(file: &File, name: &Path) -> io::Result<bool> {
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
     match fs::metadata(name) {
@@ -133,7 +134,7 @@ fn is_named(file: &File, name: &Path) -> io::Result<bool> {
     }
 }
 
-/// Takes from a directory what it has from the one that it is in, and would hand on to all that is made
+/// Removes what a directory has inherited from its parent and would pass on to everything created
 /// in it: a group, and access control lists.
 fn disinherit(directory: &Path) -> io::Result<()> {
     chown(directory, None, Some(getegid().as_raw()))?;
@@ -143,12 +144,12 @@ fn disinherit(directory: &Path) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    // The bit that hands on the group goes, too.
+    // This also clears the setgid bit, which passes on the group.
     fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
-/// Whether a directory is what another run has left, or is working in: of the same user, closed to all
-/// others, and with nothing else in it.
+/// Returns whether a directory was left by another run, or is in use by one: it belongs to the same
+/// user, is closed to all others, and contains nothing else.
 #[expect(clippy::disallowed_methods, reason = "whatever the order, the answer is the same")]
 fn is_left(directory: &Path) -> io::Result<bool> {
     let found = directory.symlink_metadata()?;
@@ -169,8 +170,8 @@ fn is_left(directory: &Path) -> io::Result<bool> {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The next run removes what this can't. The lock goes last: without it another run would
-        // take the place for its own.
+        // The next run removes what can't be removed here. The lock goes last: without it, another
+        // run would take over the directory.
         match fs::remove_dir_all(&self.content) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {}
             _ => drop(fs::remove_dir_all(&self.path)),
@@ -207,7 +208,7 @@ mod tests {
             let error = new().unwrap_err().to_string();
             assert!(error.contains(".tree.stage is in the way"), "{error}");
         };
-        // What is there is another's, or may be.
+        // The existing directory belongs, or may belong, to someone else.
         closed(0o755);
         in_the_way();
         closed(0o700);
