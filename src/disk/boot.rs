@@ -140,7 +140,7 @@ fn boots_by_uefi(architecture: Architecture) -> bool {
 
 /// Returns a warning if the tree has content that needs an ESP to boot.
 ///
-/// The image must have no ESP.
+/// It is for images that have no ESP.
 fn without_esp(tree: &Tree, has_xbootldr: bool) -> Option<Warning> {
     let (path, what) = match kernel(tree) {
         Some(kernel) => (tree.path(kernel), "a kernel"),

@@ -62,7 +62,7 @@ pub struct ResolvedInputs {
 }
 
 impl BuildInput {
-    /// Creates an input from a tree, with all other values derived from it.
+    /// Creates an input from a tree, with the seed, epoch and architecture derived from it.
     #[must_use]
     pub fn new(tree: Tree) -> Self {
         Self {

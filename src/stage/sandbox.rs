@@ -60,8 +60,8 @@ host=/proc/1/root
 const UNSHARE: [&str; 9] =
     ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
 
-/// Returns a command that runs the program in its arguments, and sends it a signal when the thread
-/// that started it ends for whatever reason.
+/// Returns a command that runs the program appended to its arguments, and sends it `signal` when the
+/// thread that started it ends for whatever reason.
 ///
 /// Otherwise the program would keep running without anyone waiting for it.
 pub(crate) fn ended_by(signal: &str) -> Command {
@@ -70,8 +70,8 @@ pub(crate) fn ended_by(signal: &str) -> Command {
     command
 }
 
-/// Returns a shell command that runs the program in its arguments in an environment that does not
-/// depend on the host.
+/// Returns a shell command that runs the program appended to its arguments in an environment that
+/// does not depend on the host.
 ///
 /// `clock` is the offset of the clock that the program sees, in faketime's syntax.
 fn script(mut command: Command, script: &str, epoch: i64, clock: Option<&str>) -> Command {

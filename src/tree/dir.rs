@@ -1,9 +1,8 @@
 //! Reads a directory of the host into a [`Tree`].
 //!
-//! Everything is opened relative to a directory descriptor, by its parent or beneath the root, and
-//! no symlink is followed. Several threads take directories from one stack. The tree does not
-//! depend on which of them read what, because [`TreeBuilder::finish`] sorts it into canonical
-//! order.
+//! Everything is opened by descriptor, relative to its parent or beneath the root, and no symlink is
+//! followed. Several threads take directories from one stack. The tree does not depend on which
+//! thread read what, because [`TreeBuilder::finish`] sorts it into canonical order.
 //!
 //! Every regular file is opened once while the tree is listed, so that an unreadable file is found
 //! before anything is written. Its content is read later, and only if the inode, length and times

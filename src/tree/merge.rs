@@ -31,8 +31,8 @@ enum MergedKind {
 
 /// Builder that merges several trees.
 ///
-/// A directory that is added in place of an existing directory is merged with it. Anything else is
-/// replaced.
+/// A directory is merged with an existing directory at the same path. Any other node replaces an
+/// existing node that is not a directory.
 pub(crate) struct TreeMerge {
     made: Vec<MergedNode>,
     /// Sources of the trees. In the merged tree the number of each is higher by one.

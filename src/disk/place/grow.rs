@@ -130,9 +130,7 @@ fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, spaces: &mut [
     }
 }
 
-/// Grants the shares that `phase` applies to.
-///
-/// Returns whether the phase has to be repeated.
+/// Grants the shares that `phase` applies to, and returns whether the phase has to be repeated.
 fn walk(shares: &mut [Share], phase: Phase, rest: &mut Rest) -> bool {
     let mut again = false;
     for share in shares.iter_mut().filter(|share| share.given.is_none()) {

@@ -126,7 +126,7 @@ pub struct Place {
     pub size: u64,
     /// Bytes that stay free after the partition.
     pub padding: u64,
-    /// Bytes that were free after the partition before; 0 if it is new.
+    /// Bytes that were previously free after the partition; 0 if the partition is new.
     pub old_padding: u64,
 }
 

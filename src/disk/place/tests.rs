@@ -165,7 +165,7 @@ fn a_supplement_is_made_where_the_merged_one_does_not_fit() {
 }
 
 /// systemd-repart reports 118.9M and 151M for the same definitions: it counts all free space,
-/// including what the two candidates before take.
+/// including the space that the two earlier candidates take.
 #[test]
 fn what_does_not_fit_is_told() {
     let candidates = vec![new(50 * MIB, u64::MAX); 3];

@@ -51,7 +51,7 @@ pub(super) enum NodeContent {
 pub(super) struct NodeStat {
     pub(super) metadata: Metadata,
     pub(super) left_out: Vec<DroppedXattr>,
-    /// Whether the node belongs to another file system that is mounted there.
+    /// Whether another file system is mounted on the node.
     pub(super) is_mounted: bool,
 }
 
