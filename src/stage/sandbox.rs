@@ -60,8 +60,8 @@ host=/proc/1/root
 const UNSHARE: [&str; 9] =
     ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--"];
 
-/// Returns a command that runs the program appended to its arguments, and sends it `signal` when the
-/// thread that started it ends for whatever reason.
+/// Returns a command that runs the program appended to its arguments, and sends it `signal` when
+/// the thread that started it ends for whatever reason.
 ///
 /// Otherwise the program would keep running without anyone waiting for it.
 pub(crate) fn ended_by(signal: &str) -> Command {

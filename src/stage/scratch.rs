@@ -1,4 +1,4 @@
-//! Scratch directory next to an output, which is built in it until it is complete.
+//! Scratch directories: an output is built in a directory next to it until it is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};

@@ -1,7 +1,7 @@
 //! Reads a directory of the host into a [`Tree`].
 //!
-//! Everything is opened by descriptor, relative to its parent or beneath the root, and no symlink is
-//! followed. Several threads take directories from one stack. The tree does not depend on which
+//! Everything is opened by descriptor, relative to its parent or beneath the root, and no symlink
+//! is followed. Several threads take directories from one stack. The tree does not depend on which
 //! thread read what, because [`TreeBuilder::finish`] sorts it into canonical order.
 //!
 //! Every regular file is opened once while the tree is listed, so that an unreadable file is found
