@@ -3,12 +3,12 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
-use super::Variant;
 use super::geometry::{FATS, Geometry};
 use super::spec::{
     BOOT_SIGNATURE, BootSector16, BootSector32, Bpb, Bpb32, EXTENDED_SIGNATURE, Extension,
     FIRST_CLUSTER, FSINFO_SIGNATURES, FsInfo, MEDIA_FIXED, NO_HINT,
 };
+use super::variant::Variant;
 
 /// The name that Microsoft recommends; some readers check for it.
 const OEM_NAME: [u8; 8] = *b"MSWIN4.1";

@@ -7,8 +7,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::Variant;
 use super::spec::{FIRST_CLUSTER, SLOT};
+use super::variant::Variant;
 use crate::size::round_up;
 
 /// Unit of sizes, in bytes.

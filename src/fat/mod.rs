@@ -23,13 +23,15 @@ mod plan;
 mod spec;
 mod table;
 mod time;
+mod variant;
 mod variant_selection;
 mod warnings;
 
-use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use links::LeaveOut;
+pub use variant::Variant;
+pub(crate) use variant_selection::SIZE;
 
 use boot::Identity;
 use directory_plan::DirectoryPlan;
@@ -41,30 +43,6 @@ use crate::layout::Layout;
 use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::Tree;
-
-/// The width of the entries of the file allocation table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Variant {
-    /// 12 bits; created with 1 to 4068 clusters.
-    Fat12,
-    /// 16 bits; created with 4101 to 65,508 clusters.
-    Fat16,
-    /// 32 bits, of which 28 are used; created with at least 65,541 clusters.
-    Fat32,
-}
-
-impl fmt::Display for Variant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fat12 => "FAT12",
-            Self::Fat16 => "FAT16",
-            Self::Fat32 => "FAT32",
-        })
-    }
-}
-
-/// Name of the parameter [`Options::size`] in errors.
-pub(crate) const SIZE: &str = "FAT size";
 
 /// Options of a FAT file system.
 #[derive(Debug, Clone)]

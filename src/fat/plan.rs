@@ -7,10 +7,11 @@ use zerocopy::little_endian::{U16, U32};
 
 use super::directory_plan::DirectoryPlan;
 use super::geometry::{FATS, Geometry};
+use super::names;
 use super::spec::{ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, FIRST_CLUSTER, SLOT, ShortSlot};
 use super::table::Table;
 use super::time::{self, DosTime};
-use super::{Variant, names};
+use super::variant::Variant;
 use crate::layout::Layout;
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Kind, Tree};

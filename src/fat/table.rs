@@ -4,8 +4,8 @@
 //! All chains are contiguous and follow each other, so their ends determine the table: each entry
 //! either points to the next cluster or ends a chain.
 
-use super::Variant;
 use super::spec::{FIRST_CLUSTER, MEDIA_FIXED};
+use super::variant::Variant;
 use crate::error::Result;
 use crate::layout::Render;
 

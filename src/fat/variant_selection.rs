@@ -9,10 +9,13 @@ use super::geometry::{
     CLUSTER_SIZES, Geometry, GeometryParams, ROOT_ENTRIES, ROOT_ENTRIES_MAX, UNIT,
 };
 use super::spec::SLOT;
-use super::{SIZE, Variant};
+use super::variant::Variant;
 use crate::error::{Error, Result};
 use crate::size::round_up;
 use crate::tree::{InodeId, Tree};
+
+/// Name of the parameter [`Options::size`](super::Options::size) in errors.
+pub(crate) const SIZE: &str = "FAT size";
 
 /// The constraints of the selection.
 #[derive(Debug)]

@@ -1,0 +1,24 @@
+//! The variants of FAT.
+
+use std::fmt;
+
+/// The width of the entries of the file allocation table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variant {
+    /// 12 bits; created with 1 to 4068 clusters.
+    Fat12,
+    /// 16 bits; created with 4101 to 65,508 clusters.
+    Fat16,
+    /// 32 bits, of which 28 are used; created with at least 65,541 clusters.
+    Fat32,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fat12 => "FAT12",
+            Self::Fat16 => "FAT16",
+            Self::Fat32 => "FAT32",
+        })
+    }
+}
