@@ -1,7 +1,6 @@
 //! Writes the planned image: the contents of new partitions, then the table.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use super::outcome::{PartitionResult, Placed};
 use super::{Verity, el_torito, split};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
-use crate::layout::{self, Layout, OffsetSink, Output, Sink, emit, publish};
+use crate::layout::{self, Discard, Layout, OffsetSink, Output, Sink, emit, publish};
 use crate::seed::Seed;
 use crate::verity::signature::Signature;
 use crate::verity::{HashTree, LeafHashes, Parameters};
@@ -35,19 +34,6 @@ struct PlannedContent {
     layout: Layout,
     /// Observer that hashes the content while it is written.
     leaf_hashes: Option<Arc<LeafHashes>>,
-}
-
-/// Sink for content that is only hashed.
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn zeros(&self, _: u64, _: u64) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The steps that remain once all contents are written.
@@ -81,7 +67,7 @@ impl ImageWriter<'_> {
             // Even if nothing is written, root hashes are computed where the hash tree is
             // minimized.
             for planned in self.plan(true)? {
-                self.emit(planned, &Nowhere)?;
+                self.emit(planned, &Discard)?;
             }
             let splits = self.splits(image.path())?;
             let splits = image.file().map(|file| self.split(&splits, file)).transpose()?;
