@@ -9,9 +9,12 @@
 //! are still the same. (A change that keeps the length and falls within one tick of the kernel's
 //! clock, a few milliseconds, can't be detected.)
 
+mod descriptor;
 mod mounts;
 mod node;
+mod node_error;
 mod owners;
+mod records;
 mod source;
 mod state;
 #[cfg(test)]
@@ -30,9 +33,10 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, open};
 use rustix::io::Errno;
 
-use node::{NodeError, NodeReader, refused, type_of};
+use node::{NodeReader, type_of};
+use node_error::{NodeError, refused};
 use state::{Batch, Directory, DirectoryPlace, FoundNode, Pending, WalkState};
-use walker::{CurrentPath, Walker};
+use walker::{CurrentPath, Walker, join};
 
 use super::host_xattrs::HostXattrs;
 use super::{Tree, TreeBuilder};
@@ -117,16 +121,6 @@ fn failure(path: Vec<u8>, fault: &NodeError) -> Error {
             Error::unrepresentable(path, format!("{name} is mounted inside the tree"), remedy)
         }
     }
-}
-
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
-    if !directory.is_empty() {
-        path.extend_from_slice(directory);
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
 }
 
 /// Number of entries that are added at once. A larger directory is added in parts, so that it is

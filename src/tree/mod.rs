@@ -15,17 +15,14 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bitflags::bitflags;
 
-use builder::Addition;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
-use content::ZeroPaddedContent;
 pub(crate) use content::{ContentReader, ContentSource};
 pub(crate) use edit::Replacement;
 pub(crate) use merge::{NameTaken, TreeMerge};
@@ -390,52 +387,8 @@ impl Tree {
         }
     }
 
-    /// Returns a directory and everything below it as a separate tree.
-    ///
-    /// Content, and paths in errors, remain those of the source.
-    ///
-    /// # Errors
-    /// If `root` is not a directory.
-    pub fn subtree(&self, root: InodeId) -> Result<Self> {
-        self.rebuild(root, &BTreeSet::new(), None)
-    }
-
     /// Returns the tree with `path` as the path of its root in the source.
     pub(crate) fn with_prefix(self, path: &[u8]) -> Self {
         Self { prefix: path.to_vec(), ..self }
-    }
-
-    /// Returns the tree with the given directories emptied.
-    ///
-    /// # Errors
-    /// None if the directories belong to this tree.
-    pub fn with_empty_dirs(&self, directories: &[InodeId]) -> Result<Self> {
-        let names = directories.iter().flat_map(|&directory| self.entry_range(directory));
-        self.without_entries(&names.collect())
-    }
-
-    /// Returns the tree with an additional file, and the number of that file.
-    ///
-    /// Its content is the bytes of `head`, padded with zeros to its size. The number of every later
-    /// inode increases by one.
-    ///
-    /// # Errors
-    /// [`Error::Unrepresentable`](crate::Error::Unrepresentable) if the name or the metadata is not
-    /// valid in a file system, or if the directory already has the name.
-    pub(crate) fn with_file(
-        &self,
-        directory: InodeId,
-        name: &[u8],
-        metadata: Metadata,
-        head: Arc<[u8]>,
-        size: u64,
-    ) -> Result<(Self, InodeId)> {
-        let source = u16::try_from(self.sources.len()).expect("a tree has a handful of sources");
-        let node = Node::File { size, content: ContentId { source, index: 0 } };
-        let addition = Addition { directory, name, metadata, node };
-        let mut tree = self.rebuild(InodeId::ROOT, &BTreeSet::new(), Some(addition))?;
-        tree.sources.push(Arc::new(ZeroPaddedContent(head)));
-        let file = tree.child(directory, name).expect("directories stand before their entries");
-        Ok((tree, file))
     }
 }

@@ -14,6 +14,7 @@ mod segment;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -24,15 +25,8 @@ use super::{InodeId, Kind, Tree};
 use crate::error::Result;
 use crate::workers::{Queue, share};
 use segment::SegmentScanner;
-
-/// Granularity of holes, in bytes. The last granule of a file may be shorter.
-pub const GRANULE: u64 = 4096;
-
-/// Number of bytes whose first [`GRANULE`] decides whether they may contain holes.
-pub const WINDOW: u64 = 16 << 10;
-
-/// Smallest size in bytes of a file that may have holes.
-pub const SCAN_MIN_SIZE: u64 = 64 << 10;
+pub use window::{GRANULE, SCAN_MIN_SIZE, WINDOW};
+use window::{append, size_of};
 
 /// Smallest length of a segment, in bytes; see [`segment_len`].
 const SEGMENT: u64 = 16 << 20;
@@ -153,13 +147,6 @@ fn segments(tree: &Tree, shortest: u64) -> Vec<Segment> {
     segments
 }
 
-fn size_of(tree: &Tree, file: InodeId) -> u64 {
-    match tree.inode(file).kind {
-        Kind::File { size, .. } => size,
-        _ => unreachable!("only regular files have segments"),
-    }
-}
-
 /// Scans the content of a tree, reading only as much as needed.
 ///
 /// # Errors
@@ -190,14 +177,6 @@ pub fn scan_holes(tree: &Tree, options: &HoleScanOptions) -> Result<HoleScan> {
     }
     scan.digest = sums.map(|sums| digest::digest(tree, &scan, &segments, &sums));
     Ok(scan)
-}
-
-/// Appends a range, or extends the last range if it ends where the new one starts.
-fn append(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
-    match ranges.last_mut() {
-        Some(last) if last.end == range.start => last.end = range.end,
-        _ => ranges.push(range),
-    }
 }
 
 /// Data ranges of a segment that has a hole.

@@ -10,31 +10,12 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as SysResult};
 
+use super::descriptor::{Identity, READ, identity, open_entry, stamp, status};
 use super::mounts::is_mounted;
-use super::source::{READ, identity, stamp, status};
-use super::walker::{Identity, open_entry};
+use super::node_error::{NodeError, refused};
 use crate::time::Timestamp;
 use crate::tree::host_xattrs::HostXattrs;
 use crate::tree::{FileFlags, Metadata, Node, Xattr};
-
-/// Reason why a node can't be read.
-#[derive(Debug)]
-pub(super) enum NodeError {
-    /// The node does not exist, or is not what its directory listed.
-    Replaced,
-    /// A system call failed: the operation, and the error.
-    Refused(&'static str, Errno),
-    /// A file system that the kernel generates is mounted on the node.
-    Kernel(&'static str),
-}
-
-/// Converts a system call error to a [`NodeError`].
-pub(super) fn refused(operation: &'static str) -> impl FnOnce(Errno) -> NodeError {
-    move |error| match error {
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => NodeError::Replaced,
-        _ => NodeError::Refused(operation, error),
-    }
-}
 
 /// An extended attribute that is left out, and the reason.
 pub(super) type DroppedXattr = (Box<[u8]>, &'static str);

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
 
-use super::join;
+use super::descriptor::Identity;
 use super::node::{DroppedXattr, NodeContent, NodeStat};
-use super::source::{DirSource, Records, TooManyNodes};
-use super::walker::{Identity, Route};
+use super::records::{Records, Route, TooManyNodes};
+use super::source::DirSource;
+use super::walker::join;
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::report::Warning;

@@ -11,25 +11,14 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Result;
 
-use super::source::{Records, identity, status};
+use super::descriptor::{Identity, identity, open_entry, status, step};
+use super::records::{Records, Route};
 
 /// Number of levels that a walker holds open. Most trees are not much deeper.
 const LEVELS: usize = 8;
 
 /// Flags for opening a directory.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
-
-/// Identity of a directory, whatever its name: the file system and the inode number.
-pub(super) type Identity = (u32, u32, u64);
-
-/// Route from one directory of the tree to another.
-#[derive(Debug)]
-pub(super) struct Route {
-    /// Directories above the first one, up to a common ancestor.
-    pub(super) up: Vec<Identity>,
-    /// Names from the common ancestor down to the other directory.
-    pub(super) down: Vec<Box<[u8]>>,
-}
 
 /// Path that grows and shrinks with the steps of a walker.
 #[derive(Debug, Default)]
@@ -143,20 +132,6 @@ impl Walker {
     }
 }
 
-/// Adds the flags of every call that opens one name.
-fn step(flags: OFlags) -> OFlags {
-    flags | OFlags::CLOEXEC | OFlags::NOFOLLOW
-}
-
-/// Opens one name in a directory, never following a symlink.
-pub(super) fn open_entry(
-    directory: impl AsFd,
-    name: impl rustix::path::Arg,
-    flags: OFlags,
-) -> Result<OwnedFd> {
-    openat(directory, name, step(flags), Mode::empty())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -253,4 +228,15 @@ mod tests {
         let error = chain.read(&mut chain.walker(), 3).unwrap_err();
         assert!(matches!(error, Errno::LOOP | Errno::NOTDIR), "{error}");
     }
+}
+
+/// Returns the path of a name in a directory.
+pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    if !directory.is_empty() {
+        path.extend_from_slice(directory);
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
 }

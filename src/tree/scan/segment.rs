@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::swap::is_swap;
-use super::{GRANULE, SCAN_MIN_SIZE, WINDOW, append, size_of};
+use super::window::{GRANULE, SCAN_MIN_SIZE, WINDOW, append, size_of};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 
