@@ -8,13 +8,15 @@
 
 mod compare;
 mod lock;
+mod options;
 mod pacman;
 mod sandbox;
 mod scratch;
 
 pub use compare::{Difference, compare};
 pub use lock::{Lock, Package};
-pub use pacman::{Options, Staged, Staging};
+pub use options::Options;
+pub use pacman::{Staged, Staging};
 #[cfg(feature = "cli")]
 pub(crate) use sandbox::ended_by;
 #[cfg(feature = "cli")]

@@ -1,98 +1,20 @@
 //! Trees of Arch Linux packages, installed by pacman itself.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::lock::{Lock, Package};
+use super::options::Options;
 use super::sandbox::{Done, Output, inside, no_setpriv, outside, run};
 use super::scratch::{Scratch, has_no_locks};
 use crate::error::{Error, Result};
 use crate::name::HostPath;
 use crate::place::{is_absence, real};
-
-/// Options that determine the content of a tree.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Options {
-    /// Names of packages or groups, in the order in which they are passed to pacman.
-    #[serde(rename = "packages")]
-    pub packages: Vec<String>,
-    /// URL that packages are fetched from, with `$repo` and `$arch`. `None` if the configuration
-    /// sets it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mirror: Option<String>,
-    /// Repositories on the mirror, in order of precedence.
-    #[serde(default)]
-    pub repositories: Vec<String>,
-    /// Digest of the settings in the caller's own pacman.conf, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub configuration: Option<String>,
-    /// Architecture, by its Arch Linux name. `None` if the configuration sets it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<String>,
-    /// Time in seconds since 1970 for packages and scriptlets that ask for one.
-    pub source_date_epoch: i64,
-}
-
-impl Options {
-    /// Rejects names and addresses that would not be valid where they are used, including those
-    /// from a lock.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] for an invalid name or address.
-    pub fn check(&self) -> Result<()> {
-        let fail = |parameter, text: &str, rule: &str, remedy: &str| {
-            Err(Error::parameter(parameter, format!("{text:?} {rule}"), remedy))
-        };
-        let is_word = |text: &str| {
-            let is_other = |c: char| c.is_whitespace() || c.is_control() || "[]".contains(c);
-            !text.is_empty() && !text.starts_with('-') && !text.contains(is_other)
-        };
-        let architecture = self.architecture.as_slice();
-        for (parameter, names) in [
-            ("--package", &*self.packages),
-            ("--repo", &self.repositories),
-            ("--architecture", architecture),
-        ] {
-            if let Some(name) = names.iter().find(|name| !is_word(name)) {
-                return fail(parameter, name, "is not a name", "give a name in one word");
-            }
-        }
-        let is_none =
-            |name: &&String| matches!(&***name, "options" | "local") || name.contains('/');
-        if let Some(name) = self.repositories.iter().find(is_none) {
-            return fail("--repo", name, "is no repository to pacman", "give another one");
-        }
-        let is_whole =
-            self.mirror.is_some() && !self.repositories.is_empty() && self.architecture.is_some();
-        if self.packages.is_empty() || !is_whole && self.configuration.is_none() {
-            return Err(Error::parameter(
-                "--package, --mirror, --repo, --architecture",
-                "one of them is not there",
-                "give each, or --pacman-conf",
-            ));
-        }
-        let names: BTreeSet<_> = self.repositories.iter().collect();
-        if names.len() < self.repositories.len() {
-            let text = self.repositories.join(", ");
-            return fail("--repo", &text, "has one twice", "name each repository once");
-        }
-        if let Some(url) = &self.mirror
-            && (!url.contains("://") || url.contains(|c: char| c.is_whitespace() || c.is_control()))
-        {
-            let remedy = "give one with https://, http:// or file:// before it";
-            return fail("--mirror", url, "is not a URL", remedy);
-        }
-        Ok(())
-    }
-}
 
 /// Parameters for building a tree.
 #[derive(Debug, Clone, Copy)]

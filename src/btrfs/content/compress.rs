@@ -7,7 +7,7 @@ use std::str::FromStr;
 use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
 use zstd_safe::{CCtx, CParameter};
 
-use super::COMPRESSED;
+use super::limits::COMPRESSED;
 use super::lzo::Lzo;
 use crate::error::{Error, Result};
 

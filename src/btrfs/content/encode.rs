@@ -5,9 +5,11 @@ use std::num::NonZero;
 use sha2::{Digest, Sha256};
 
 use super::compress::Codecs;
+use super::contents::Encoding;
+use super::limits::{COMPRESSED, SECTOR};
+use super::options::{ContentOptions, DataPolicy};
 use super::ranges::{FileRange, FileRanges};
-use super::spool::Appender;
-use super::{COMPRESSED, ContentOptions, DataPolicy, Encoding, SECTOR, Spool};
+use super::spool::{Appender, Spool};
 use crate::error::Result;
 use crate::tree::{ContentReader, InodeId, Tree};
 use crate::workers::{Queue, share};

@@ -2,7 +2,7 @@
 
 use lzokay::compress::{Dict, compress_no_alloc};
 
-use super::SECTOR;
+use super::limits::SECTOR;
 
 /// LZO compressor.
 pub(super) struct Lzo(Box<Dict>);

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::slice;
 
-use super::{COMPRESSED, ContentOptions, DataPolicy};
+use super::limits::COMPRESSED;
+use super::options::{ContentOptions, DataPolicy};
 use crate::error::{Error, Result};
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 

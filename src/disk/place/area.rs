@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Candidate, Extent, Presence};
+use super::candidate::{Candidate, Extent, Presence};
 use crate::size::round_up;
 
 /// Free space between two partitions, or between a partition and the start or end of the disk.

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::area::{Area, areas, extent};
-use super::{Candidate, Extent, NoSpace, Presence, SizeRange, SpaceRequest};
+use super::candidate::{Candidate, Extent, Presence, SizeRange, SpaceRequest};
+use super::placed::NoSpace;
 use crate::size::round_up;
 
 /// Decision about a candidate.

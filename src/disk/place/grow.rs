@@ -1,8 +1,8 @@
 //! Distribution of the free space among the partitions.
 
 use super::area::Area;
+use super::candidate::{SizeRange, SpaceRequest};
 use super::fit::Assignment;
-use super::{SizeRange, SpaceRequest};
 use crate::size::round_up;
 
 /// A partition's size and padding in bytes.

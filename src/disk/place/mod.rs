@@ -4,171 +4,23 @@
 //! space is distributed, and each partition gets a number.
 
 mod area;
+mod candidate;
 mod fit;
 mod grow;
 mod number;
+mod placed;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use uuid::Uuid;
+pub use candidate::{Candidate, Extent, Merge, Presence, SizeRange, SpaceRequest};
+pub use placed::{NoSpace, Place, Placed};
 
-use crate::error::Error;
 use crate::gpt::SectorSize;
 use crate::size::{MIB, round_up};
 
 use fit::Assignment;
-
-/// Range of sizes in bytes. `max` is `u64::MAX` if there is no upper limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SizeRange {
-    /// Smallest size.
-    pub min: u64,
-    /// Largest size, at least `min`.
-    pub max: u64,
-}
-
-impl SizeRange {
-    /// The range of all sizes.
-    pub const ANY: Self = Self { min: 0, max: u64::MAX };
-
-    /// Returns the range that contains only `size`.
-    #[must_use]
-    pub fn exactly(size: u64) -> Self {
-        Self { min: size, max: size }
-    }
-
-    fn clamp(self, size: u64) -> u64 {
-        size.min(self.max).max(self.min)
-    }
-}
-
-/// Space that a partition takes, and the padding that it leaves free after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpaceRequest {
-    /// Size in bytes. An existing partition never shrinks, whatever this range is.
-    pub size: SizeRange,
-    /// Bytes that stay free after the partition.
-    pub padding: SizeRange,
-    /// Weight of the size when free space is distributed.
-    pub weight: u32,
-    /// Weight of the padding when free space is distributed.
-    pub padding_weight: u32,
-}
-
-impl SpaceRequest {
-    /// Returns the request of a partition that stays as it is.
-    #[must_use]
-    pub fn none() -> Self {
-        let nothing = SizeRange::exactly(0);
-        Self { size: nothing, padding: nothing, weight: 0, padding_weight: 0 }
-    }
-}
-
-/// Place of a partition that is already in the partition table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// Index in the table, from 0.
-    pub slot: u32,
-    /// Start in bytes.
-    pub start: u64,
-    /// Size in bytes.
-    pub size: u64,
-}
-
-/// Whether a partition already exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// The partition is to be created.
-    New,
-    /// The partition exists, and may grow.
-    Existing(Extent),
-    /// The partition exists but has no definition: it stays as it is.
-    Foreign(Extent),
-}
-
-/// A partition to be placed.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// GUID of the partition type, which determines the slot.
-    pub partition_type: Uuid,
-    /// Space that the partition takes. Ignored for a foreign partition.
-    pub request: SpaceRequest,
-    /// If not all candidates fit, those of the highest priority above 0 are left out, or stay as
-    /// they are.
-    pub priority: i32,
-    /// Whether the partition already exists.
-    pub presence: Presence,
-    /// Group of partitions that are left out together.
-    pub group: Option<u32>,
-    /// A supplement that need not be created if this partition can serve as both.
-    pub merge: Option<Merge>,
-}
-
-/// A candidate to be merged with another if possible (`SupplementFor=`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Merge {
-    /// Index of the candidate that need not be created. It must not have a `merge` itself.
-    pub supplement: usize,
-    /// Space that the merged partition takes.
-    pub request: SpaceRequest,
-}
-
-/// Place of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Index in the table, from 0. The table reports an error if it has too few entries.
-    pub slot: u32,
-    /// Start in bytes.
-    pub start: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Bytes that stay free after the partition.
-    pub padding: u64,
-    /// Bytes that were previously free after the partition; 0 if the partition is new.
-    pub old_padding: u64,
-}
-
-/// Result of placing the candidates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
-    /// Place of each candidate. `None` if it was left out or merged with another.
-    pub places: Vec<Option<Place>>,
-    /// Candidates that have a place, in disk order.
-    pub order: Vec<usize>,
-    /// Whether each candidate also serves as its supplement.
-    pub merged: Vec<bool>,
-    /// Existing candidates that could not grow as requested and stay as they are.
-    pub left_alone: Vec<usize>,
-}
-
-/// The required partitions do not all fit on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoSpace {
-    /// First candidate that does not fit.
-    pub candidate: usize,
-    /// Bytes that the candidate needs at least, with its padding.
-    pub needed: u64,
-    /// Bytes that are available to the candidate: for a new one, the largest area that the new
-    /// partitions before it leave; for an existing one, its size plus the free space after it.
-    pub largest: u64,
-}
-
-impl NoSpace {
-    /// Returns the error for a candidate called `name`.
-    ///
-    /// `minimal_size` is the [size of a disk](minimal_size) that holds all candidates.
-    #[must_use]
-    pub fn error(&self, name: &str, minimal_size: u64) -> Error {
-        let Self { needed, largest, .. } = self;
-        Error::TooSmall {
-            what: format!("partition {name}"),
-            rule: format!("it takes {needed} bytes, and there is room for {largest}"),
-            remedy: format!("a disk of {minimal_size} bytes holds all partitions"),
-        }
-    }
-}
 
 /// Places all candidates within `span`, the bytes that partitions may use, at multiples of `grain`,
 /// a power of two.

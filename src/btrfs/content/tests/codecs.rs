@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::btrfs::content::compress::Codecs;
+use crate::btrfs::content::limits::SECTOR;
 
 /// Runs a program with `input` as its standard input, and returns its output.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {

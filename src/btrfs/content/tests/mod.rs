@@ -1,6 +1,8 @@
 mod codecs;
 
 use std::fs;
+use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::compress::Codecs;
