@@ -45,7 +45,7 @@ pub struct NoSpace {
 impl NoSpace {
     /// Returns the error for a candidate called `name`.
     ///
-    /// `minimal_size` is the [size of a disk](minimal_size) that holds all candidates.
+    /// `minimal_size` is the [size of a disk](super::minimal_size) that holds all candidates.
     #[must_use]
     pub fn error(&self, name: &str, minimal_size: u64) -> Error {
         let Self { needed, largest, .. } = self;

@@ -132,6 +132,17 @@ impl Walker {
     }
 }
 
+/// Returns the path of a name in a directory.
+pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    if !directory.is_empty() {
+        path.extend_from_slice(directory);
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -228,15 +239,4 @@ mod tests {
         let error = chain.read(&mut chain.walker(), 3).unwrap_err();
         assert!(matches!(error, Errno::LOOP | Errno::NOTDIR), "{error}");
     }
-}
-
-/// Returns the path of a name in a directory.
-pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
-    if !directory.is_empty() {
-        path.extend_from_slice(directory);
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
 }
