@@ -1,7 +1,8 @@
 //! Arbitrary trees, each with a plain model of itself to compare an image with.
 //!
 //! The model is kept beside the tree and not read from it, so that a mistake of the tree builder is
-//! found too. Fuzzing makes a [`ArbitraryTree`] of its input; the random tests make it of random bytes.
+//! found too. Fuzzing makes an [`ArbitraryTree`] of its input; the random tests make it of random
+//! bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

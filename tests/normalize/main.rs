@@ -348,8 +348,8 @@ fn changed_content_has_a_budget() {
     assert_eq!(paths, [("rewrite", b"123".to_vec()), ("refuse", b"45".to_vec())]);
 }
 
-/// A tree is changed as its distribution asks, and content that rules leave in place is the one that
-/// they should leave.
+/// A tree is changed as its distribution asks, and content that rules leave in place is the one
+/// that they should leave.
 #[test]
 fn results_are_exact() {
     let text = |tree: &Tree, path: &str| {

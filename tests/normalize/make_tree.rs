@@ -8,8 +8,8 @@ use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 /// The latest time in every image: 2023-11-14, day 19675.
 pub(crate) const EPOCH: i64 = 1_700_000_000;
 
-/// A path, of a directory if it ends in a slash and of a symlink if in an `@`; its content or target;
-/// and its modification time in seconds.
+/// A path, of a directory if it ends in a slash and of a symlink if in an `@`; its content or
+/// target; and its modification time in seconds.
 pub(crate) type Put = (&'static str, &'static [u8], i64);
 
 fn at(seconds: i64) -> Metadata {

@@ -14,6 +14,7 @@ mod btrfs;
 mod depth;
 mod determinism;
 mod detfs;
+mod documents;
 mod esp;
 mod ext4;
 mod fakeroot;

@@ -97,8 +97,8 @@ fn trees_of_every_height() {
     assert!(found[0] == 0 && found[1] <= 1 && found.is_sorted() && found[4] > 2, "{found:?}");
 }
 
-/// A node has a pointer of 33 bytes for each leaf. Each file has an attribute that fills a leaf, and
-/// the leaf before the first of these has the root.
+/// A node has a pointer of 33 bytes for each leaf. Each file has an attribute that fills a leaf,
+/// and the leaf before the first of these has the root.
 #[test]
 fn a_node_that_is_full_and_one_leaf_more() {
     for (node_size, value, pointers) in [(4096, 3900, 121), (16_384, 16_100, 493)] {

@@ -89,8 +89,8 @@ impl Sample {
 /// Content without a zero byte.
 pub struct Solid;
 
-/// Content with so many runs that are not zeros: the first 16 KiB, and then every other 4 KiB, where
-/// each 16 KiB start with zeros, as holes do. Behind them all is zeros.
+/// Content with so many runs that are not zeros: the first 16 KiB, and then every other 4 KiB,
+/// where each 16 KiB start with zeros, as holes do. Behind them all is zeros.
 pub struct Comb(pub u64);
 
 impl Comb {

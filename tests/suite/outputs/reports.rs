@@ -1,4 +1,5 @@
-//! What is printed and described about an image, where that can't be written: there is no image then.
+//! What is printed and described about an image, where that can't be written: there is no image
+//! then.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

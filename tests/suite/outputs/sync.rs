@@ -54,8 +54,8 @@ impl Fixture {
         command
     }
 
-    /// Runs a command and loses power: what is on the disk when it ends is all that there is. The files
-    /// are the same after that.
+    /// Runs a command and loses power: what is on the disk when it ends is all that there is. The
+    /// files are the same after that.
     fn survive(self, mut command: Command, names: &[&str]) {
         succeed(&mut command);
         // What another program syncs may take names with it to the disk, without their content.

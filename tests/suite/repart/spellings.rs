@@ -1,8 +1,8 @@
 //! Random spellings of every setting that has words, quotes or escapes, through systemd-repart
 //! itself and through `detfs repart`: the same files, links, subvolumes, fstab and crypttab.
 //!
-//! Where detfs differs on purpose is not drawn: after a word of an exclude that is not taken there is
-//! no other, and nothing is excluded in two ways.
+//! Where detfs differs on purpose is not drawn: after a word of an exclude that is not taken there
+//! is no other, and nothing is excluded in two ways.
 
 use std::fmt::Write;
 

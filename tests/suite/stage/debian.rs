@@ -8,8 +8,8 @@ use crate::boot::{MARKER, Outcome, REFUSAL, ROOT_UUID, add_kernel, boot, boots};
 use crate::detfs::{mkimage, succeed};
 use crate::oracle::{e2fsck, shell};
 
-/// The packages have scriptlets that write logs, ids, days and compiled Python modules. The clock is
-/// another one for all that runs, so its library must be where it is outside.
+/// The packages have scriptlets that write logs, ids, days and compiled Python modules. The clock
+/// is another one for all that runs, so its library must be where it is outside.
 const INSTALL: &str = r#"
     clock=$(find /usr/lib/*/faketime -name libfaketime.so.1)
     suite=$(. /etc/os-release; echo "$VERSION_CODENAME")

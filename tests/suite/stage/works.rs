@@ -107,8 +107,8 @@ fn pacman_makes_a_new_keyring() {
     assert!(!out.exists());
 }
 
-/// The machine id is what machine-id(5) asks for on a first boot, and systemd makes one of it. That the
-/// boot itself is a first one is asked in `debian`.
+/// The machine id is what machine-id(5) asks for on a first boot, and systemd makes one of it. That
+/// the boot itself is a first one is asked in `debian`.
 #[test]
 fn machines_get_their_own_id() {
     let scratch = tempfile::tempdir().unwrap();
@@ -147,8 +147,8 @@ fn users_are_consistent() {
     });
 }
 
-/// The menu of info pages is the same in whatever order entries came, and `install-info`, which made
-/// it, finds them in it.
+/// The menu of info pages is the same in whatever order entries came, and `install-info`, which
+/// made it, finds them in it.
 #[test]
 fn menus_of_info_are_understood() {
     let scratch = tempfile::tempdir().unwrap();
