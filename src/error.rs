@@ -136,24 +136,24 @@ fn line_number(line: u32) -> String {
 
 fn source_remedy(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => "read it as a user who may, or leave it out",
+        io::ErrorKind::PermissionDenied => "run with read permission, or leave it out",
         io::ErrorKind::NotFound => "check the path, or build from a tree that nothing writes to",
-        _ => "check the file system that it is on",
+        _ => "check the underlying file system",
     }
 }
 
 fn output_remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room, or write elsewhere"
+            "free some space, or write elsewhere"
         }
-        io::ErrorKind::PermissionDenied => "write where you may, or as a user who may",
-        io::ErrorKind::NotFound => "make its directory first",
-        io::ErrorKind::IsADirectory => "give the name of a file",
-        io::ErrorKind::ResourceBusy => "wait until nothing else uses it",
-        io::ErrorKind::NotConnected => "redirect it to a file or a program",
-        io::ErrorKind::BrokenPipe => "keep the reader until the end",
-        _ => "check the file system or device that it is on",
+        io::ErrorKind::PermissionDenied => "write elsewhere, or run with write permission",
+        io::ErrorKind::NotFound => "create the parent directory first",
+        io::ErrorKind::IsADirectory => "give a file name",
+        io::ErrorKind::ResourceBusy => "wait until no other process uses it",
+        io::ErrorKind::NotConnected => "redirect the output to a file or a program",
+        io::ErrorKind::BrokenPipe => "keep the reading program running until the end",
+        _ => "check the underlying file system or device",
     }
 }
 

@@ -13,8 +13,8 @@ pub fn fault(name: &[u8]) -> Option<&'static str> {
         b"" => Some("the name is empty"),
         b"." | b".." => Some("`.` and `..` can't be names"),
         _ if name.len() > NAME_MAX => Some("the name is longer than 255 bytes"),
-        _ if name.contains(&b'/') => Some("the name has a slash in it"),
-        _ if name.contains(&0) => Some("the name has a NUL byte in it"),
+        _ if name.contains(&b'/') => Some("the name contains a slash"),
+        _ if name.contains(&0) => Some("the name contains a NUL byte"),
         _ => None,
     }
 }

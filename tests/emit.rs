@@ -155,11 +155,12 @@ fn no_file_can_be_there() {
     for (path, message) in [
         (
             "missing/out",
-            "cannot create missing/out: No such file or directory (os error 2); make its directory first",
+            "cannot create missing/out: No such file or directory (os error 2); \
+             create the parent directory first",
         ),
-        (".", "cannot write .: is a directory; give the name of a file"),
-        ("..", "cannot write ..: is a directory; give the name of a file"),
-        ("out/", "cannot create out/: is a directory; give the name of a file"),
+        (".", "cannot write .: is a directory; give a file name"),
+        ("..", "cannot write ..: is a directory; give a file name"),
+        ("out/", "cannot create out/: is a directory; give a file name"),
     ] {
         let full = directory.path().join(path);
         let error = Destination::new(&full, true).unwrap_err().to_string();
@@ -184,7 +185,7 @@ fn a_full_disk_leaves_nothing() {
     let path = mounted.path().join("out");
     let error = write(&layout, &path, false).unwrap_err();
     let expected = format!(
-        "cannot write {}: No space left on device (os error 28); make room, or write elsewhere",
+        "cannot write {}: No space left on device (os error 28); free some space, or write elsewhere",
         path.display()
     );
     assert_eq!((error.to_string(), error.exit_code()), (expected, 4));
@@ -273,7 +274,7 @@ fn a_block_device_may_be_too_small_or_in_use() {
     let mounted = Mounted(point);
     let error = Destination::new(&device.0, true).unwrap_err();
     let busy = "Device or resource busy (os error 16); \
-                wait until nothing else uses it";
+                wait until no other process uses it";
     assert_eq!(error.to_string(), format!("cannot write {}: {busy}", device.0.display()));
     drop(mounted);
 }

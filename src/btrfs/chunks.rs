@@ -62,7 +62,7 @@ impl Device {
                 self.end += len * copies(flags);
                 return chunk;
             }
-            self.end = next.expect("there is room behind the last superblock") + STRIPE_LEN;
+            self.end = next.expect("there is free space after the last superblock") + STRIPE_LEN;
         }
     }
 

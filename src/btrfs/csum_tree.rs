@@ -139,7 +139,7 @@ impl Items for Csums {
         };
         let address = run.address + at.sectors * SECTOR;
         let key = Key::new(objectid::EXTENT_CSUM, item_type::EXTENT_CSUM, address);
-        let size = usize::try_from(count).expect("an item fits a leaf") * size;
+        let size = usize::try_from(count).expect("an item fits in a leaf") * size;
         Some(Item { key, size, next })
     }
 

@@ -133,7 +133,7 @@ impl FsItems {
             Kind::File { size, .. } => {
                 if let Some(found) = self.contents.inline(id) {
                     let len = match found.encoding {
-                        Encoding::Plain => usize::try_from(size).expect("it fits a leaf"),
+                        Encoding::Plain => usize::try_from(size).expect("it fits in a leaf"),
                         Encoding::Compressed { len, .. } => len as usize,
                     };
                     return if index == 0 { inline(len, ItemKind::Inline) } else { None };

@@ -91,7 +91,7 @@ fn by_hash(tree: &Tree, max_item_size: usize) -> Result<Vec<u32>> {
             if size > max_item_size {
                 return Err(Error::unrepresentable(
                     tree.path_in(directory, name(&group[0])),
-                    format!("{} names in its directory have its hash", group.len()),
+                    format!("{} names in the directory have the same hash", group.len()),
                     "rename some of them, or use larger nodes (--btrfs-node-size)",
                 ));
             }
@@ -133,30 +133,28 @@ fn xattr_items(
             namespaces.iter().any(|space| name.len() > space.len() && name.starts_with(space));
         let acl = *name == b"system.posix_acl_access" || *name == b"system.posix_acl_default";
         if !known && !acl && name != COMPRESSION {
-            let rule = format!("extended attribute {shown}: btrfs has no such namespace");
+            let rule = format!("extended attribute {shown}: namespace not supported by btrfs");
             return Err((rule, "leave it out"));
         }
         if name.len() > NAME_LEN || name.contains(&0) {
-            let rule = format!(
-                "extended attribute {shown}: its name is not of 1 to 255 bytes without NUL"
-            );
-            return Err((rule, "give it another name"));
+            let rule =
+                format!("extended attribute {shown}: name is not 1 to 255 bytes without NUL");
+            return Err((rule, "rename it"));
         }
         let item = items.entry(hash::name(name)).or_default();
         let room = (max_item_size - item.len()).checked_sub(size_of::<DirItem>());
         if name.len() + value.len() > room.unwrap_or(0) {
             let rule = format!(
-                "extended attribute {shown}: its name and value are {} bytes, and a leaf has room \
-                 for {}",
+                "extended attribute {shown}: name and value are {} bytes, a leaf holds {}",
                 name.len() + value.len(),
                 room.unwrap_or(0),
             );
-            return Err((rule, "shorten or drop it, or use larger nodes (--btrfs-node-size)"));
+            return Err((rule, "shorten or remove it, or use larger nodes (--btrfs-node-size)"));
         }
         let head = DirItem {
             location: Key::new(0, 0, 0).into(),
             transid: U64::new(GENERATION),
-            data_len: U16::new(u16::try_from(value.len()).expect("it fits a leaf")),
+            data_len: U16::new(u16::try_from(value.len()).expect("it fits in a leaf")),
             name_len: U16::new(u16::try_from(name.len()).expect("at most 255")),
             file_type: file_type::XATTR,
         };
@@ -193,8 +191,8 @@ fn links(subvolumes: &Subvolumes, max_item_size: usize) -> Result<Links> {
             if names.len() > LINK_MAX as usize {
                 return Err(Error::unrepresentable(
                     subvolumes.tree.path(id),
-                    format!("it has {} names, and btrfs allows {LINK_MAX}", names.len()),
-                    "make copies of the file instead of links",
+                    format!("file has {} hard links, btrfs allows {LINK_MAX}", names.len()),
+                    "replace some hard links by copies",
                 ));
             }
             links.insert((subvolume, id), link_items(subvolumes, subvolume, &names, max_item_size));

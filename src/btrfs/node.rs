@@ -109,7 +109,7 @@ impl<C: Copy + Default> TreeShape<C> {
         let mut next = Some(C::default());
         while let Some(at) = next {
             let Some(first) = items.item(at, format.max_item_size()) else { break };
-            assert!(first.size <= format.max_item_size(), "items fit a leaf");
+            assert!(first.size <= format.max_item_size(), "items fit in a leaf");
             leaves.push(Leaf { first: first.key, at });
             next = leaf(items, format, at).last().map(|(_, item)| item.next);
         }

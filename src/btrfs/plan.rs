@@ -115,58 +115,62 @@ fn check(tree: &Tree, options: &Options) -> Result<()> {
         |parameter, rule: String, remedy: &str| Err(Error::parameter(parameter, rule, remedy));
     let node_size = options.node_size;
     if !node_size.is_power_of_two() || !(4096..=65536).contains(&node_size) {
-        let rule = format!("{node_size} is not the size of a node");
+        let rule = format!("node size {node_size} is not supported");
         return refuse("--btrfs-node-size", rule, "use 4096, 8192, 16384, 32768 or 65536");
     }
     let room = most_inline(node_size);
     let most = room.min(SECTOR - 1);
     if u64::from(options.max_inline) > most {
-        let rule = format!("nodes of {node_size} bytes hold files of at most {most} bytes");
-        return refuse("--btrfs-max-inline", rule, "use that or less, or larger nodes");
+        let rule = format!("nodes of {node_size} bytes hold inline files of at most {most} bytes");
+        return refuse("--btrfs-max-inline", rule, "use a smaller limit, or larger nodes");
     }
     if options.label.len() >= LABEL_SIZE || options.label.iter().any(|byte| b"\0\n".contains(byte))
     {
-        let rule = "a btrfs label is at most 255 bytes without NUL and line feed";
-        return refuse("--label", rule.into(), "use another one");
+        let rule = "a btrfs label is at most 255 bytes, without NUL and line feed";
+        return refuse("--label", rule.into(), "use another label");
     }
     if options.epoch.nanoseconds >= 1_000_000_000 {
-        let rule = "the nanoseconds are not below 10^9";
-        return refuse("--source-date-epoch", rule.into(), "give a whole time stamp");
+        let rule = "nanoseconds are not below 10^9";
+        return refuse("--source-date-epoch", rule.into(), "use a whole number of seconds");
     }
     if let Some(directory) = options.default_subvolume
         && directory != InodeId::ROOT
         && !options.subvolumes.iter().any(|subvolume| subvolume.directory == directory)
     {
         let rule = format!("{} is not a subvolume", Escaped(&tree.path(directory)));
-        return refuse("--default-subvolume", rule, "make it one with --subvolume");
+        return refuse("--default-subvolume", rule, "create the subvolume with --subvolume");
     }
     for (id, inode) in tree.iter() {
         let refuse =
             |rule: String, remedy: &str| Err(Error::unrepresentable(tree.path(id), rule, remedy));
         if let Err(value) = property(tree, id) {
-            let rule = format!("its property btrfs.compression is {}", Escaped(value));
-            return refuse(rule, "set it to zlib, lzo, zstd or none, or drop it");
+            let rule = format!("property btrfs.compression is {}", Escaped(value));
+            return refuse(rule, "set it to zlib, lzo, zstd or none, or remove it");
         }
         match inode.kind {
             Kind::File { size, .. } if i64::try_from(size).is_err() => {
-                return refuse(format!("it has {size} bytes"), "leave it out");
+                return refuse(
+                    format!("file is {size} bytes, more than btrfs allows"),
+                    "leave it out",
+                );
             }
             Kind::Symlink if tree.target(id).len() as u64 > room.min(SECTOR - 1) => {
                 let len = tree.target(id).len();
                 let most = room.min(SECTOR - 1);
-                let rule = format!("its target is {len} bytes, and there is room for {most}");
+                let rule = format!("symlink target is {len} bytes, btrfs allows {most}");
                 return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
             }
             // btrfs check reports such a link as damaged.
             Kind::Symlink if inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) => {
-                let rule = "it is a symbolic link that can't be changed, and btrfs has none";
-                return refuse(rule.into(), "leave out its file flags");
+                let rule = "symlink is immutable or append-only, which btrfs does not support";
+                return refuse(rule.into(), "clear its file flags");
             }
             Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
                 if major > MAJOR_MAX || minor > MINOR_MAX =>
             {
                 let rule = format!(
-                    "its device number is {major}:{minor}, and the largest is {MAJOR_MAX}:{MINOR_MAX}"
+                    "device number is {major}:{minor}, btrfs allows at most \
+                     {MAJOR_MAX}:{MINOR_MAX}"
                 );
                 return refuse(rule, "leave it out");
             }
@@ -389,7 +393,7 @@ impl Planner<'_> {
             if !superblock::fits(ids, &chunks) {
                 return Err(Error::parameter(
                     "--btrfs-node-size",
-                    "there are more chunks of chunks than a superblock names",
+                    "the system chunks do not fit in the superblock",
                     "use larger nodes",
                 ));
             }
@@ -404,7 +408,7 @@ impl Planner<'_> {
             if size < end {
                 return Err(Error::TooSmall {
                     what: "btrfs".into(),
-                    rule: format!("the tree takes {end} bytes, and the size is {size}"),
+                    rule: format!("the tree takes {end} bytes, the size is {size}"),
                     remedy: format!("give at least {end} bytes"),
                 });
             }

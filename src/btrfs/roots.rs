@@ -126,7 +126,10 @@ impl Roots<'_> {
     /// Adds the two items that link a subvolume to its parent.
     fn link(&self, number: usize, items: &mut ItemList) {
         let subvolume = &self.subvolumes.all[number];
-        let (parent, name) = subvolume.parent.expect("all but the top level have one");
+        let (parent, name) = subvolume.parent.expect(
+            "every subvolume except the top level has \
+                                                      one",
+        );
         let tree = &self.subvolumes.tree;
         let text = tree.name(&tree.entries(name.directory)[name.position as usize]);
         let head = RootRef {

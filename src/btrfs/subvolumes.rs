@@ -139,12 +139,12 @@ impl Subvolumes {
         Error::unrepresentable(
             path(name),
             format!(
-                "it is a hard link to {}, and a link can't lead from {} to {}",
+                "hard link to {} crosses from {} to {}",
                 Escaped(&self.tree.path(id)),
                 subvolume(other),
                 subvolume(first),
             ),
-            "give --copy-links to have a copy with shared extents, or put both in one subvolume",
+            "use --copy-links for a copy with shared extents, or put both in one subvolume",
         )
     }
 
@@ -286,7 +286,11 @@ fn in_order(tree: &Tree, asked: &[SubvolumeOptions]) -> Result<Vec<SubvolumeOpti
     };
     for subvolume in &asked {
         if subvolume.directory == InodeId::ROOT {
-            return refuse(subvolume, "is the top level, which is one already", "leave it out");
+            return refuse(
+                subvolume,
+                "is the top level, which is always a subvolume",
+                "leave it out",
+            );
         }
         if tree.inode(subvolume.directory).kind != Kind::Directory {
             return refuse(subvolume, "is not a directory", "name a directory of the tree");
@@ -294,7 +298,7 @@ fn in_order(tree: &Tree, asked: &[SubvolumeOptions]) -> Result<Vec<SubvolumeOpti
     }
     for pair in asked.windows(2) {
         if pair[0].directory == pair[1].directory {
-            return refuse(&pair[0], "is named twice", "name it once");
+            return refuse(&pair[0], "is given twice", "give it once");
         }
     }
     Ok(asked)

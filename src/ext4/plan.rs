@@ -55,28 +55,28 @@ fn check_options(options: &Options) -> Result<()> {
     if !matches!(options.block_size, 1024 | 2048 | 4096) {
         return Err(Error::parameter(
             "--ext4-block-size",
-            format!("{} is not a block size", options.block_size),
+            format!("block size {} is not supported", options.block_size),
             "use 1024, 2048 or 4096",
         ));
     }
     if options.label.len() > 16 || options.label.contains(&0) {
         return Err(Error::parameter(
             "--label",
-            "an ext4 label is at most 16 bytes without NUL",
-            "use a shorter one",
+            "an ext4 label is at most 16 bytes, without NUL",
+            "use a shorter label",
         ));
     }
     if options.epoch.nanoseconds >= 1_000_000_000 {
         return Err(Error::parameter(
             "--source-date-epoch",
-            "the nanoseconds are not below 10^9",
-            "give a whole time stamp",
+            "nanoseconds are not below 10^9",
+            "use a whole number of seconds",
         ));
     }
     if options.epoch < TIME_MIN || options.epoch > TIME_MAX {
         return Err(Error::parameter(
             "--source-date-epoch",
-            format!("ext4 can't hold the time {}", options.epoch.seconds),
+            format!("time {} is outside the range of ext4", options.epoch.seconds),
             format!("use {} to {}", TIME_MIN.seconds, TIME_MAX.seconds),
         ));
     }
@@ -90,26 +90,25 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
         |id, rule: String, remedy: &str| Err(Error::unrepresentable(tree.path(id), rule, remedy));
     for (id, inode) in tree.iter() {
         if inode.kind != Kind::Directory && inode.links > LINK_MAX {
-            let rule = format!("it has {} names, and ext4 allows {LINK_MAX}", inode.links);
-            return refuse(id, rule, "make copies of the file instead of links");
+            let rule = format!("file has {} hard links, ext4 allows {LINK_MAX}", inode.links);
+            return refuse(id, rule, "replace some hard links by copies");
         }
         let keeps_flags = matches!(inode.kind, Kind::File { .. } | Kind::Directory);
         if !keeps_flags && inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) {
-            let rule = "it can't be changed or only be appended to, and ext4 has that for files \
-                        and directories alone";
-            return refuse(id, rule.into(), "leave out its file flags");
+            let rule = "immutable or append-only, which ext4 supports only for files and \
+                        directories";
+            return refuse(id, rule.into(), "clear its file flags");
         }
         match inode.kind {
             Kind::File { size, .. } if size.div_ceil(block_size) > u64::from(u32::MAX) => {
                 let most = u64::from(u32::MAX) * block_size;
-                let rule = format!("it has {size} bytes, and ext4 holds at most {most} in a file");
+                let rule = format!("file is {size} bytes, ext4 allows {most}");
                 return refuse(id, rule, "split it, or use larger blocks");
             }
             Kind::Symlink if tree.target(id).len() as u64 >= block_size => {
                 let len = tree.target(id).len();
                 let rule = format!(
-                    "its target has {len} bytes, and ext4 holds at most {} with blocks of \
-                     {block_size}",
+                    "symlink target is {len} bytes, ext4 allows {} with blocks of {block_size}",
                     block_size - 1
                 );
                 return refuse(id, rule, "use larger blocks or a shorter target");
@@ -117,8 +116,10 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
             Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
                 if major > MAJOR_MAX || minor > MINOR_MAX =>
             {
-                let rule =
-                    format!("the device {major}:{minor} is beyond ext4's {MAJOR_MAX}:{MINOR_MAX}");
+                let rule = format!(
+                    "device number is {major}:{minor}, ext4 allows at most \
+                     {MAJOR_MAX}:{MINOR_MAX}"
+                );
                 return refuse(id, rule, "leave it out");
             }
             _ => {}
@@ -127,7 +128,7 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
     if let Some(id) = tree.find(LOST_FOUND)
         && tree.inode(id).kind != Kind::Directory
     {
-        let rule = "it is not a directory, and e2fsck needs one of this name".into();
+        let rule = "not a directory, but e2fsck needs a directory of this name".into();
         return refuse(id, rule, "rename it or leave it out");
     }
 
@@ -139,8 +140,8 @@ fn representable(tree: &Arc<Tree>, options: &Options) -> Result<(Arc<Tree>, Vec<
         warnings.push(Warning {
             path: tree.path(id),
             message: format!(
-                "a modification time outside the years 1901 to 2446 that ext4 holds was set to \
-                 the nearest ({} in all)",
+                "modification time is outside the years 1901 to 2446, the range of ext4, and was \
+                 clamped ({} in all)",
                 1 + late.count()
             ),
         });

@@ -44,8 +44,8 @@ impl Sizing<'_> {
         {
             return Err(Error::parameter(
                 "--inodes",
-                format!("{inodes} inodes are too few, the tree takes {}", self.inodes),
-                format!("ask for at least {}, or leave it out", self.inodes),
+                format!("{inodes} inodes requested, the tree takes {}", self.inodes),
+                format!("request at least {}, or leave out the option", self.inodes),
             ));
         }
         match self.options.size {
@@ -289,7 +289,7 @@ impl Sizing<'_> {
             return Err(Error::parameter(
                 "--size",
                 format!(
-                    "with blocks of {} bytes the descriptors of {} groups do not fit a group",
+                    "with blocks of {} bytes, the descriptors of {} groups do not fit in a group",
                     shape.block_size, shape.groups
                 ),
                 "use larger blocks, a smaller size or less headroom",
@@ -333,7 +333,7 @@ impl Sizing<'_> {
                 self.request.block_size
             ),
             remedy: format!(
-                "give it at least {smallest} bytes ({} MiB), or let the size be chosen",
+                "use at least {smallest} bytes ({} MiB), or leave out the size",
                 smallest.div_ceil(MIB)
             ),
         }
@@ -349,7 +349,7 @@ struct Missing {
 fn too_many_inodes(inodes: u64) -> Error {
     Error::unrepresentable(
         Vec::new(),
-        format!("tree and headroom take {inodes} inodes, and ext4 has at most 2^32 - 1"),
-        "split the tree, or leave less headroom",
+        format!("tree and headroom take {inodes} inodes, ext4 allows 2^32 - 1"),
+        "split the tree, or use less headroom",
     )
 }

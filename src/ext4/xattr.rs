@@ -72,8 +72,8 @@ impl XattrSet {
             let largest = in_block.iter().max_by_key(|x| x.stored_len()).expect("there is one");
             return Err((
                 format!(
-                    "its extended attributes, {} of {} bytes for one, need {needed} bytes, and \
-                     ext4 stores at most {room} in one block of {block_size}",
+                    "extended attributes (the largest, {}, is {} bytes) need {needed} bytes, ext4 \
+                     allows {room} in one block of {block_size}",
                     Escaped(&largest.full_name()),
                     largest.value.len(),
                 ),
@@ -132,7 +132,7 @@ fn write_entries(
             out[values..values + attribute.value.len()].copy_from_slice(&attribute.value);
             offset = base + values;
         }
-        let small = "fits a block";
+        let small = "fits in a block";
         let entry = XattrEntry {
             e_name_len: u8::try_from(attribute.name.len()).expect(small),
             e_name_index: attribute.index,
@@ -204,14 +204,14 @@ fn convert(xattr: &Xattr, mode: u16) -> Result<Option<Attribute>, XattrError> {
         if let Some(name) = xattr.name.strip_prefix(prefix) {
             // The limits of the system calls, which include the namespace.
             if name.is_empty() || xattr.name.len() > 255 || name.contains(&0) {
-                let rule = "its name is not of 1 to 255 bytes without NUL";
-                return fault(rule, "give it another name");
+                let rule = "name is not 1 to 255 bytes without NUL";
+                return fault(rule, "rename it");
             }
             let attribute = Attribute { index, name: name.to_vec(), value: xattr.value.clone() };
             return Ok(Some(attribute));
         }
     }
-    fault("ext4 has no such namespace", "leave it out")
+    fault("namespace not supported by ext4", "leave it out")
 }
 
 const ACL_USER_OBJ: u16 = 0x01;
@@ -226,11 +226,11 @@ const ACL_OTHER: u16 = 0x20;
 /// ACL that only repeats the permission bits.
 fn encode_acl(value: &[u8], mode: Option<u16>) -> Result<Option<Vec<u8>>, &'static str> {
     let Some((&[2, 0, 0, 0], entries)) = value.split_first_chunk::<4>() else {
-        return Err("it is not an ACL of version 2");
+        return Err("not an ACL of version 2");
     };
     let (entries, rest) = entries.as_chunks::<8>();
     if !rest.is_empty() {
-        return Err("its length is not that of an ACL");
+        return Err("length is not valid for an ACL");
     }
     let mut out = vec![1, 0, 0, 0];
     let mut last = 0;
@@ -244,7 +244,7 @@ fn encode_acl(value: &[u8], mode: Option<u16>) -> Result<Option<Vec<u8>>, &'stat
         }
         let named = matches!(tag, ACL_USER | ACL_GROUP);
         if !named && seen & tag != 0 || tag < last {
-            return Err("its entries are not in order, or one is there twice");
+            return Err("entries are out of order or duplicate");
         }
         match tag {
             ACL_USER_OBJ => bits[0] = permissions,
@@ -263,14 +263,14 @@ fn encode_acl(value: &[u8], mode: Option<u16>) -> Result<Option<Vec<u8>>, &'stat
     }
     let base = ACL_USER_OBJ | ACL_GROUP_OBJ | ACL_OTHER;
     if seen & base != base {
-        return Err("it has no entry for the owner, the group or the others");
+        return Err("no entry for the owner, the group or others");
     }
     if seen & (ACL_USER | ACL_GROUP) != 0 && seen & ACL_MASK == 0 {
-        return Err("it names a user or group and has no mask");
+        return Err("entry for a user or group, but no mask");
     }
     if let Some(mode) = mode {
         if bits[0] << 6 | bits[1] << 3 | bits[2] != mode & 0o777 {
-            return Err("it does not agree with the mode");
+            return Err("ACL does not match the mode");
         }
         if seen == base {
             return Ok(None);

@@ -83,8 +83,8 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     if options.epoch.nanoseconds >= 1_000_000_000 {
         return Err(Error::parameter(
             "--source-date-epoch",
-            "the nanoseconds are not below 10^9",
-            "give a whole time stamp",
+            "nanoseconds are not below 10^9",
+            "use a whole number of seconds",
         ));
     }
     let sector_size = sector_size(options)?;

@@ -566,7 +566,7 @@ fn a_failing_sink_is_named() {
         let error = emit(&layout, &Full(in_order), &options).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot write the shelf: no storage space; make room, or write elsewhere"
+            "cannot write the shelf: no storage space; free some space, or write elsewhere"
         );
         assert_eq!(error.exit_code(), 4);
     }

@@ -74,7 +74,7 @@ impl Compression {
             Some(level) if !levels.contains(&level) => Err(Error::parameter(
                 "the compression",
                 format!("{} has no level {level}", self.name()),
-                format!("give one of {} to {}", levels.start(), levels.end()),
+                format!("use a level from {} to {}", levels.start(), levels.end()),
             )),
             _ => Ok(()),
         }
@@ -98,8 +98,8 @@ impl FromStr for Compression {
         let unknown = || {
             Error::parameter(
                 "the compression",
-                format!("`{text}` is none"),
-                "give zstd or zlib, with a level as in `zstd:9` or without, or lzo",
+                format!("unknown compression `{text}`"),
+                "use zstd, zlib or lzo, the first two with an optional level as in `zstd:9`",
             )
         };
         let (name, level) = match text.split_once(':') {
@@ -180,13 +180,13 @@ impl Codecs {
         let level = CParameter::CompressionLevel(level.into());
         context.set_parameter(level).expect("the level was checked");
         // All input is passed at once, so the frame contains its size, and the window is no larger.
-        context.compress2(&mut self.output[..], raw).expect("the output has room")
+        context.compress2(&mut self.output[..], raw).expect("the output is large enough")
     }
 }
 
 /// Compresses in one call: the output of several calls depends on where the input is split.
 fn zlib(level: u8, raw: &[u8], output: &mut [u8]) -> usize {
     let (compressed, code) = compress_slice(output, raw, DeflateConfig::new(level.into()));
-    assert!(code == ReturnCode::Ok, "the output has room");
+    assert!(code == ReturnCode::Ok, "the output is large enough");
     compressed.len()
 }

@@ -140,7 +140,7 @@ impl<'a> Encoder<'a> {
             return Ok((Encoding::Plain, fits));
         }
 
-        assert!(part.len <= COMPRESSED, "such ranges are cut");
+        assert!(part.len <= COMPRESSED, "ranges are split at this size");
         let len = length(part.len);
         let rounded = len.next_multiple_of(SECTOR);
         file.read(part.from, &mut self.buffer[..len])?;
@@ -196,5 +196,5 @@ fn identity(raw: &[u8], policy: &DataPolicy, only: Option<(InodeId, u64)>) -> [u
 }
 
 fn length(len: u64) -> usize {
-    usize::try_from(len).expect("a part fits the memory")
+    usize::try_from(len).expect("a part fits in memory")
 }

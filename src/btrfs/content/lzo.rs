@@ -28,7 +28,7 @@ impl Lzo {
             }
             let data = at + 4;
             let len = compress_no_alloc(sector, &mut output[data..], &mut self.0)
-                .expect("the output has room");
+                .expect("the output is large enough");
             output[at..data].copy_from_slice(&word(len));
             at = data + len;
         }

@@ -60,7 +60,7 @@ impl FileRanges {
             let count = parts.list.len();
             return Err(Error::unrepresentable(
                 Vec::new(),
-                format!("its content is {count} pieces, and at most {} can be planned", u32::MAX),
+                format!("content is {count} extents, at most {} are supported", u32::MAX),
                 "leave out content, compression or deduplication",
             ));
         }

@@ -36,13 +36,13 @@ impl Spool {
         let Some(path) = directory else {
             return Err(Error::parameter(
                 "the directory for temporary files",
-                "there is none, and compressed bytes have to be kept in one",
-                "name one with room for them, or do not compress",
+                "not set, but compression needs it",
+                "name a directory with enough free space, or do not compress",
             ));
         };
         let directory = Escaped(path.as_os_str().as_encoded_bytes()).to_string();
         let file = make(path).map_err(|error| {
-            Error::output(format!("cannot make a temporary file in {directory}"), error)
+            Error::output(format!("cannot create a temporary file in {directory}"), error)
         })?;
         Ok(Self { file, end: AtomicU64::new(0), directory })
     }
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn where_there_is_no_directory() {
         let error = Spool::new(Some(Path::new("/nonexistent"))).unwrap_err();
-        let message = "cannot make a temporary file in /nonexistent: No such file or directory \
-                       (os error 2); make its directory first";
+        let message = "cannot create a temporary file in /nonexistent: No such file or directory \
+                       (os error 2); create the parent directory first";
         assert_eq!(error.to_string(), message);
         assert_eq!(Spool::new(None).unwrap_err().exit_code(), 2);
     }

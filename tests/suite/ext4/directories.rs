@@ -250,6 +250,6 @@ fn an_own_lost_and_found() {
         let mut sample = Sample::new();
         sample.empty(ROOT, "lost+found", metadata(0o644));
         let message = refusal(&sample.finish(), &options);
-        assert!(message.starts_with("lost+found: it is not a directory"), "{message}");
+        assert!(message.starts_with("lost+found: not a directory"), "{message}");
     }
 }

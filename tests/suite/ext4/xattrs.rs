@@ -251,7 +251,7 @@ fn access_control_lists() {
     assert_eq!(image.check_with_oracles(look).unwrap(), both);
 
     for (mode, value, rule) in [
-        (0o755, minimal.clone(), "does not agree with the mode"),
+        (0o755, minimal.clone(), "does not match the mode"),
         (0o754, minimal[..8].to_vec(), "length"),
         (0o754, [&[1], &minimal[1..]].concat(), "version 2"),
         (0o754, acl(&[(OWNER, 7), (user(1), 7), (GROUP, 5), (OTHER, 4)]), "no mask"),

@@ -45,7 +45,11 @@ fn an_image_to_a_closed_standard_output() {
         mkfs("ext4", &tree, Path::new("-"), EPOCH, &[]),
         build,
     ] {
-        check(&mut redirected(&command, ">&-"), 4, &["standard output", "closed", "redirect it"]);
+        check(
+            &mut redirected(&command, ">&-"),
+            4,
+            &["standard output", "closed", "redirect the output"],
+        );
         succeed(&mut redirected(&command, ">/dev/null"));
     }
 }

@@ -320,16 +320,16 @@ fn compression_from_text() {
         assert_eq!(expected.to_string().parse::<Compression>().unwrap(), expected, "{text}");
     }
     for (text, rule) in [
-        ("zstd:0", "zstd has no level 0; give one of 1 to 15"),
-        ("zstd:16", "zstd has no level 16; give one of 1 to 15"),
-        ("zlib:10", "zlib has no level 10; give one of 1 to 9"),
-        ("zstd:256", "`zstd:256` is none; give"),
-        ("zstd:+3", "`zstd:+3` is none; give"),
-        ("zstd:-1", "`zstd:-1` is none; give"),
-        ("zstd:", "`zstd:` is none; give"),
-        ("lzo:1", "`lzo:1` is none; give"),
-        ("ZSTD", "`ZSTD` is none; give"),
-        ("", "`` is none; give"),
+        ("zstd:0", "zstd has no level 0; use a level from 1 to 15"),
+        ("zstd:16", "zstd has no level 16; use a level from 1 to 15"),
+        ("zlib:10", "zlib has no level 10; use a level from 1 to 9"),
+        ("zstd:256", "unknown compression `zstd:256`; use"),
+        ("zstd:+3", "unknown compression `zstd:+3`; use"),
+        ("zstd:-1", "unknown compression `zstd:-1`; use"),
+        ("zstd:", "unknown compression `zstd:`; use"),
+        ("lzo:1", "unknown compression `lzo:1`; use"),
+        ("ZSTD", "unknown compression `ZSTD`; use"),
+        ("", "unknown compression ``; use"),
     ] {
         let error = text.parse::<Compression>().unwrap_err().to_string();
         assert!(error.starts_with(&format!("the compression: {rule}")), "{error}");
