@@ -122,7 +122,7 @@ fn an_existing_file_needs_force() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out");
     let expected = format!(
-        "the output: {} exists; give another name, or `--force` to replace it",
+        "the output: {} exists; use another name, or `--force` to replace it",
         path.display()
     );
     let refused = |result: detfs::Result<()>| {
@@ -261,7 +261,7 @@ fn a_block_device_may_be_too_small_or_in_use() {
     let device = Loop::new(&store);
     let error = write(&layout, &device.0, true).unwrap_err();
     let expected = format!(
-        "{}: the device has 1048576 bytes and the image 3145728; take a device of at least 3145728 \
+        "{}: device has 1048576 bytes, image takes 3145728; use a device of at least 3145728 \
          bytes",
         device.0.display()
     );

@@ -409,7 +409,7 @@ impl Planner<'_> {
                 return Err(Error::TooSmall {
                     what: "btrfs".into(),
                     rule: format!("the tree takes {end} bytes, the size is {size}"),
-                    remedy: format!("give at least {end} bytes"),
+                    remedy: format!("use at least {end} bytes"),
                 });
             }
             return Ok(size / SECTOR * SECTOR);

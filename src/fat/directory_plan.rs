@@ -70,8 +70,8 @@ impl DirectoryPlan {
         if slots > SLOTS_MAX {
             return Err(Error::unrepresentable(
                 tree.path(id),
-                format!("the directory takes {slots} slots; FAT stores at most {SLOTS_MAX}"),
-                "divide it, or give its entries shorter names",
+                format!("directory takes {slots} slots, FAT allows {SLOTS_MAX}"),
+                "split it, or give its entries shorter names",
             ));
         }
         let first = self.names.len();
@@ -109,7 +109,7 @@ fn names_of(tree: &Tree, directory: InodeId) -> Result<Vec<&str>> {
             Occupied(other) => {
                 let other = tree.path_in(directory, other.get().as_bytes());
                 let rule = format!(
-                    "the name differs from that of {} in case alone, which FAT ignores",
+                    "name differs from {} only in case, which FAT ignores",
                     Escaped(&other)
                 );
                 return Err(Error::unrepresentable(path(), rule, "rename one of the two"));
@@ -123,16 +123,16 @@ fn names_of(tree: &Tree, directory: InodeId) -> Result<Vec<&str>> {
 fn check_kind(kind: Kind, path: impl Fn() -> Vec<u8>) -> Result<()> {
     let fail =
         |rule: String, remedy: &str| Err(Error::unrepresentable(path(), rule, remedy.to_owned()));
-    let no = |what: &str, remedy: &str| fail(format!("FAT can't hold {what}"), remedy);
+    let no = |what: &str, remedy: &str| fail(format!("FAT can't store {what}"), remedy);
     const OMIT: &str = "leave it out";
     match kind {
         Kind::Directory => Ok(()),
         Kind::File { size, .. } if size <= FILE_MAX => Ok(()),
         Kind::File { size, .. } => fail(
-            format!("the file has {size} bytes; FAT stores at most {FILE_MAX}"),
-            "split it, or put it on another file system",
+            format!("file is {size} bytes, FAT allows {FILE_MAX}"),
+            "split it, or store it on another file system",
         ),
-        Kind::Symlink => no("a symbolic link", "put a copy of its target there, or leave it out"),
+        Kind::Symlink => no("a symbolic link", "copy its target instead, or leave it out"),
         Kind::Fifo => no("a named pipe", OMIT),
         Kind::Socket => no("a socket", OMIT),
         Kind::CharDevice(..) => no("a character device", OMIT),

@@ -5,21 +5,21 @@ use crate::error::{Error, Result};
 /// Encodes a label in upper case, padded with spaces.
 pub(super) fn encode(label: &str) -> Result<[u8; 11]> {
     let fail = |rule: String| {
-        let remedy = "give 1 to 11 ASCII letters, digits, spaces or one of $%'-_@~`!(){}^#&";
+        let remedy = "use 1 to 11 characters: ASCII letters, digits, spaces or $%'-_@~`!(){}^#&";
         Err(Error::parameter("FAT label", rule, remedy))
     };
     if label.is_empty() || label.len() > 11 {
-        return fail(format!("{label:?} has {} bytes", label.len()));
+        return fail(format!("{label:?} is {} bytes, FAT allows 11", label.len()));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || " $%'-_@~`!(){}^#&".contains(c);
     if let Some(c) = label.chars().find(|&c| !legal(c)) {
-        return fail(format!("{label:?} has {c:?} in it"));
+        return fail(format!("{label:?} contains {c:?}"));
     }
     if label.starts_with(' ') || label.ends_with(' ') {
         return fail(format!("{label:?} begins or ends with a space"));
     }
     if label.eq_ignore_ascii_case("NO NAME") {
-        return fail(format!("{label:?} stands for no label"));
+        return fail(format!("{label:?} is reserved for a volume without a label"));
     }
     let mut bytes = [b' '; 11];
     bytes[..label.len()].copy_from_slice(label.to_ascii_uppercase().as_bytes());

@@ -37,11 +37,12 @@ impl LeaveOut<'_> {
                     Some(target) => {
                         let target = tree.path(target);
                         format!(
-                            "a symlink is left out of FAT; its target /{} stays",
+                            "symlink is left out, because FAT has no symlinks; its target /{} is \
+                             kept",
                             Escaped(&target)
                         )
                     }
-                    None if self.all => "FAT can't hold it, so it is left out".to_owned(),
+                    None if self.all => "left out, because FAT can't store it".to_owned(),
                     None => continue,
                 };
                 names.insert(position);

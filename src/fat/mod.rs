@@ -140,8 +140,8 @@ fn sector_size(options: &Options) -> Result<u64> {
         size @ (512 | 1024 | 2048 | 4096) => Ok(u64::from(size)),
         size => Err(Error::parameter(
             "FAT sector size",
-            format!("{size} bytes are no sector"),
-            "give 512, 1024, 2048 or 4096",
+            format!("sector size {size} is not supported"),
+            "use 512, 1024, 2048 or 4096",
         )),
     }
 }

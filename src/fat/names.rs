@@ -29,24 +29,24 @@ pub(super) fn check(name: &[u8]) -> Result<&str, NameError> {
     let fault = |rule: String| Err(NameError { rule, remedy: RENAME });
     let Ok(text) = std::str::from_utf8(name) else {
         return Err(NameError {
-            rule: "the name is not UTF-8, and FAT stores names as Unicode".to_owned(),
-            remedy: "rename it to UTF-8 (convmv does that)",
+            rule: "name is not UTF-8, but FAT stores names as Unicode".to_owned(),
+            remedy: "rename it to UTF-8, for example with convmv",
         });
     };
     // U+FFFF pads the last slot of a long name, and some readers end the name there.
     let illegal = |c: &char| c.is_ascii_control() || "\"*/:<>?\\|\u{ffff}".contains(*c);
     if let Some(c) = text.chars().find(illegal) {
-        return fault(format!("the name has {c:?} in it, which FAT does not allow"));
+        return fault(format!("name contains {c:?}, which FAT does not allow"));
     }
     if text.ends_with(['.', ' ']) {
-        return fault("the name ends with a dot or space, which FAT would strip".to_owned());
+        return fault("name ends with a dot or space, which FAT would strip".to_owned());
     }
     let units = text.encode_utf16().count();
     if units > UNITS_MAX {
-        return fault(format!("the name has {units} UTF-16 units; FAT stores at most {UNITS_MAX}"));
+        return fault(format!("name is {units} UTF-16 units, FAT allows {UNITS_MAX}"));
     }
     if is_device(text) {
-        return fault("the name is that of a device on DOS and Windows".to_owned());
+        return fault("name is reserved for a device on DOS and Windows".to_owned());
     }
     Ok(text)
 }

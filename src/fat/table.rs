@@ -83,7 +83,7 @@ impl Render for Table {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         // Two entries of FAT12 take three bytes; those of the other variants take whole bytes.
         let (pair, pair_bytes) = (2, self.variant.fat_bytes(2));
-        let first = u32::try_from(offset / pair_bytes * pair).expect("entries have 28 bits");
+        let first = u32::try_from(offset / pair_bytes * pair).expect("entries are 28 bits");
         let skipped = usize::try_from(offset % pair_bytes).expect("a few bytes");
         let bytes = self.encode(first, skipped + out.len());
         out.copy_from_slice(&bytes[skipped..skipped + out.len()]);

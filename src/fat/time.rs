@@ -26,7 +26,7 @@ pub(super) fn representable(time: Timestamp) -> bool {
 /// Encodes a time, or the nearest time that FAT can store.
 pub(super) fn encode(time: Timestamp) -> DosTime {
     let time = time.clamp(EARLIEST, LATEST);
-    let field = |value: u64| u16::try_from(value).expect("a part of a time in range");
+    let field = |value: u64| u16::try_from(value).expect("a time in range");
     let (year, month, day) = civil(time.seconds.div_euclid(86_400));
     let second = u64::try_from(time.seconds.rem_euclid(86_400)).expect("a part of a day");
     let tenth = second % 2 * 100 + u64::from(time.nanoseconds) / 10_000_000;

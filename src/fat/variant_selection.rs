@@ -94,8 +94,8 @@ impl VariantSelection<'_> {
             let variant = self.variant.unwrap_or(Variant::Fat32);
             Error::unrepresentable(
                 self.tree.path(InodeId::ROOT),
-                format!("the tree takes more than the largest {variant} holds"),
-                "leave something out, or take another variant or file system",
+                format!("the tree does not fit on the largest {variant}"),
+                "leave something out, or use another variant or file system",
             )
         })
     }
@@ -105,8 +105,8 @@ impl VariantSelection<'_> {
         if !size.is_multiple_of(UNIT) {
             return Err(Error::parameter(
                 SIZE,
-                format!("{size} bytes are not a multiple of {UNIT}"),
-                format!("give {} bytes", round_up(size, UNIT)),
+                format!("{size} bytes is not a multiple of {UNIT}"),
+                format!("use {} bytes", round_up(size, UNIT)),
             ));
         }
         let Some(variant) = self.variant_at(size) else { return Err(self.too_small(size, None)) };
@@ -114,11 +114,11 @@ impl VariantSelection<'_> {
             return Err(Error::unrepresentable(
                 self.tree.path(InodeId::ROOT),
                 format!(
-                    "the root directory takes {} slots; {variant} stores at most {}",
+                    "the root directory takes {} slots, {variant} allows {}",
                     self.directory_plan.root().slots,
                     ROOT_ENTRIES_MAX
                 ),
-                "divide it, or take FAT32",
+                "split it, or use FAT32",
             ));
         };
         if !(smallest..=largest).contains(&size) {
@@ -126,11 +126,11 @@ impl VariantSelection<'_> {
             return Err(Error::parameter(
                 SIZE,
                 format!(
-                    "{size} bytes make no valid {variant}, which has {} to {} clusters",
+                    "{size} bytes is not a valid size for {variant}, which has {} to {} clusters",
                     counts.start(),
                     counts.end()
                 ),
-                format!("give {smallest} to {largest} bytes, or take another variant"),
+                format!("use {smallest} to {largest} bytes, or another variant"),
             ));
         }
         let mut last = None;
@@ -151,19 +151,19 @@ impl VariantSelection<'_> {
                 let (need, unit) = (self.need(&shape), shape.cluster_size);
                 let short = need - clusters;
                 format!(
-                    "the tree takes {need} clusters of {unit} bytes and {size} bytes hold \
+                    "the tree takes {need} clusters of {unit} bytes, {size} bytes hold \
                      {clusters}: {short} clusters ({} bytes) are missing",
                     short * unit
                 )
             }
-            None => format!("{size} bytes hold no FAT file system with this tree"),
+            None => format!("{size} bytes is too small for a FAT file system with this tree"),
         };
         Error::TooSmall {
             what: self.variant.map_or_else(|| "FAT".to_owned(), |variant| variant.to_string()),
             rule,
             remedy: match better {
-                Some(better) => format!("give at least {better} bytes"),
-                None => "leave something out, or take another variant".to_owned(),
+                Some(better) => format!("use at least {better} bytes"),
+                None => "leave something out, or use another variant".to_owned(),
             },
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn collect(tree: &Tree, cluster_size: u64) -> Vec<Warning> {
     let full = |inode: &Inode| matches!(inode.kind, Kind::File { size, .. } if size > least);
     if let Some((id, _)) = tree.iter().find(|(_, inode)| full(inode)) {
         let who = ("file fills", "files fill");
-        let what = "4 GiB of clusters, for which fsck.fat up to 4.2 truncates them to nothing";
+        let what = "4 GiB of clusters and would be truncated to nothing by fsck.fat up to 4.2";
         warn(tree.path(id), count(&full), who, what);
     }
     let nodes = ("node loses", "nodes lose");
@@ -40,7 +40,7 @@ pub(super) fn collect(tree: &Tree, cluster_size: u64) -> Vec<Warning> {
     // The root has no timestamp on FAT, so its own does not matter.
     let below_root = tree.inodes().iter().skip(1);
     let times = below_root.filter(|inode| !time::representable(inode.mtime)).count();
-    let what = "before 1980 or after 2107 and moved to the nearest that FAT can hold";
+    let what = "outside 1980 to 2107, the range of FAT, and clamped";
     warn(root(), times, ("time is", "times are"), what);
     warnings
 }

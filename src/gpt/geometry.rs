@@ -26,7 +26,7 @@ impl SectorSize {
             512 | 1024 | 2048 | 4096 => Ok(Self(bytes)),
             _ => Err(Error::parameter(
                 "--sector-size",
-                format!("disks have no sectors of {bytes} bytes"),
+                format!("sector size {bytes} is not supported"),
                 "use 512 or 4096",
             )),
         }
@@ -110,14 +110,14 @@ impl Geometry {
             return Err(Error::parameter(
                 "--size",
                 format!("{size} bytes is not a multiple of the sector size, {sector}"),
-                "round it up",
+                "round the size up",
             ));
         }
         if !(1..=ENTRIES_MAX).contains(&entries) {
             return Err(Error::parameter(
                 "partition table",
-                format!("it can't have {entries} entries"),
-                format!("make it with {ENTRIES}; up to {ENTRIES_MAX} are supported"),
+                format!("{entries} entries are not supported"),
+                format!("use {ENTRIES}; up to {ENTRIES_MAX} are supported"),
             ));
         }
         let sectors = size / sector;
@@ -127,8 +127,8 @@ impl Geometry {
         if sectors < least {
             return Err(Error::parameter(
                 "--size",
-                format!("{size} bytes can't hold a partition table"),
-                format!("give it at least {} bytes", least * sector),
+                format!("{size} bytes is too small for a partition table"),
+                format!("use at least {} bytes", least * sector),
             ));
         }
         let (first_usable, last_usable) =
@@ -147,7 +147,7 @@ impl Geometry {
             return Err(Error::parameter(
                 "partition table",
                 format!("partitions can't use the sectors {} to {}", first.0, last.0),
-                format!("the tables leave {} to {}", least.0, most.0),
+                format!("use sectors from {} to {}", least.0, most.0),
             ));
         }
         Ok(Self { first_usable: first, last_usable: last, ..self })

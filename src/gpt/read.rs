@@ -69,7 +69,7 @@ pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> R
             match disk.header(copy)? {
                 Ok(header) => {
                     if !is_protective(&mbr) {
-                        return Ok(TableState::Damaged(damaged("it has no protective MBR")));
+                        return Ok(TableState::Damaged(damaged("no protective MBR")));
                     }
                     return disk.table(copy, &header, mbr);
                 }
@@ -82,7 +82,7 @@ pub fn read(image: &dyn ReadAt, size: u64, sector_size: Option<SectorSize>) -> R
     Ok(match fault {
         Some(reason) => TableState::Damaged(damaged(&reason)),
         None if is_protective(&mbr) => TableState::Damaged(damaged(
-            "it has a protective MBR, but neither a table nor a backup",
+            "there is a protective MBR, but neither a table nor a backup",
         )),
         None => other(&mbr).map_or(TableState::None, TableState::Other),
     })
@@ -98,7 +98,7 @@ fn damaged(rule: impl Into<String>) -> Error {
     Error::parameter(
         "partition table",
         format!("the GPT is damaged: {}", rule.into()),
-        "repair it, or have it replaced",
+        "repair it, or let it be replaced",
     )
 }
 
@@ -177,7 +177,7 @@ impl Disk<'_> {
             (from, left) = (from + 1, left - len);
         }
         if crc32.finalize() != header.partition_entry_array_crc32.get() {
-            let reason = format!("{}: the checksum of its entries is wrong", copy.name());
+            let reason = format!("{}: wrong checksum of the entries", copy.name());
             return Ok(Err(Some(reason)));
         }
         Ok(Ok(header))
@@ -197,15 +197,15 @@ impl Disk<'_> {
     ) -> Result<(), String> {
         let size = header.header_size.get();
         if !(HEADER_SIZE..=self.sector_size.bytes()).contains(&size) {
-            return Err(format!("a header of {size} bytes"));
+            return Err(format!("header is {size} bytes"));
         }
         let mut covered = sector[..size as usize].to_vec();
         covered[16..20].fill(0);
         if crc32fast::hash(&covered) != header.header_crc32.get() {
-            return Err("the checksum of its header is wrong".into());
+            return Err("wrong checksum of the header".into());
         }
         if header.my_lba != at.0 {
-            return Err(format!("the header at {} is for {}", at.0, header.my_lba));
+            return Err(format!("header at sector {} is for sector {}", at.0, header.my_lba));
         }
         let entries = header.number_of_partition_entries.get();
         if header.size_of_partition_entry != ENTRY_SIZE || !(1..=ENTRIES_MAX).contains(&entries) {
@@ -214,7 +214,7 @@ impl Disk<'_> {
         }
         let (first, last) = (header.first_usable_lba.get(), header.last_usable_lba.get());
         if first > last || last >= self.sectors {
-            return Err(format!("the sectors {first} to {last} can't all be used"));
+            return Err(format!("sectors {first} to {last} are not all usable"));
         }
         let length = self.entry_sectors(header);
         let from = header.partition_entry_lba.get();
@@ -223,13 +223,13 @@ impl Disk<'_> {
             TableCopy::Backup => (last + 1..at.0, 1),
         };
         if from < room.start || from.checked_add(length).is_none_or(|end| end > room.end) {
-            return Err(format!("its entries at {from} are not beside the usable sectors"));
+            return Err(format!("entries at sector {from} are not next to the usable sectors"));
         }
         let other = header.alternate_lba.get();
         match copy {
             TableCopy::Primary if last < other && other <= end => Ok(()),
             TableCopy::Backup if other == end => Ok(()),
-            _ => Err(format!("the other header can't be at {other}")),
+            _ => Err(format!("the other header can't be at sector {other}")),
         }
     }
 
@@ -257,7 +257,7 @@ impl Disk<'_> {
         // overwrite.
         if copy == TableCopy::Primary && header.partition_entry_lba != 2 {
             let at = header.partition_entry_lba;
-            let rule = format!("its entries are at sector {at}; 2 is supported");
+            let rule = format!("entries are at sector {at}, only 2 is supported");
             return Ok(TableState::Damaged(damaged(rule)));
         }
         let mut entries =
@@ -314,7 +314,7 @@ fn partition(
     if first > last || !usable.contains(&first) || !usable.contains(&last) {
         let (least, most) = (usable.start(), usable.end());
         return Err(damaged(format!(
-            "partition {number} has the sectors {first} to {last}, of {least} to {most}"
+            "partition {number} has sectors {first} to {last}, not within {least} to {most}"
         )));
     }
     let name = entry.partition_name;
@@ -454,7 +454,7 @@ mod tests {
         let mut image = good.clone();
         (image[600], image[END - 500]) = (1, 1);
         image[520] ^= 1;
-        assert!(fault(&image).contains("the checksum of its header is wrong"));
+        assert!(fault(&image).contains("wrong checksum of the header"));
         let mut image = good;
         image[446..510].fill(0);
         assert!(fault(&image).contains("no protective MBR"));
@@ -488,14 +488,14 @@ mod tests {
         for (at, bytes, expected) in [
             (512 + 80, &[0, 0, 0, 0][..], "0 entries of 128 bytes"),
             (512 + 84, &[0, 1], "128 entries of 256 bytes"),
-            (512 + 24, &[2], "the header at 1 is for 2"),
-            (512 + 40, &[0xFF; 8], "can't all be used"),
-            (512 + 48, &[0xFF; 8], "can't all be used"),
-            (512 + 32, &[3, 0], "the other header can't be at 3"),
-            (512 + 72, &[1], "are not beside"),
-            (second + 32, &[1, 0, 0], "partition 2 has the sectors 1 to"),
-            (second + 32, &[0xFF, 0xFF, 0xFF], "partition 2 has the sectors"),
-            (second + 40, &[0xFF; 8], "partition 2 has the sectors"),
+            (512 + 24, &[2], "header at sector 1 is for sector 2"),
+            (512 + 40, &[0xFF; 8], "are not all usable"),
+            (512 + 48, &[0xFF; 8], "are not all usable"),
+            (512 + 32, &[3, 0], "the other header can't be at sector 3"),
+            (512 + 72, &[1], "are not next to"),
+            (second + 32, &[1, 0, 0], "partition 2 has sectors 1 to"),
+            (second + 32, &[0xFF, 0xFF, 0xFF], "partition 2 has sectors"),
+            (second + 40, &[0xFF; 8], "partition 2 has sectors"),
             (fourth + 40, &[0xFF, 0x1F - 0x0F], "overlap"),
             (second + 56, &[0, 0xD8, b'x', 0], "the name of partition 2"),
         ] {

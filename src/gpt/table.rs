@@ -143,7 +143,7 @@ fn encode_entries(
     let most = geometry.entries() as usize;
     if partitions.len() > most {
         return Err(fault(
-            format!("{} partitions; the table holds {most}", partitions.len()),
+            format!("{} partitions, the table allows {most}", partitions.len()),
             "leave some out",
         ));
     }
@@ -159,8 +159,8 @@ fn encode_entries(
         let units: Vec<_> = partition.name.encode_utf16().collect();
         if units.len() > NAME_UNITS || units.contains(&0) {
             return Err(fault(
-                format!("the name {:?} has {} UTF-16 units", partition.name, units.len()),
-                format!("give it a name of at most {NAME_UNITS}, without NUL"),
+                format!("name {:?} is {} UTF-16 units", partition.name, units.len()),
+                format!("use a name of at most {NAME_UNITS}, without NUL"),
             ));
         }
         for (to, unit) in entry.partition_name.iter_mut().zip(units) {
@@ -177,7 +177,7 @@ fn sectors(geometry: &Geometry, partition: &Partition) -> Result<(Lba, Lba)> {
     let end = start.checked_add(*size).and_then(|end| Lba::at(end, sector_size));
     let (Some(first), Some(end), 1..) = (Lba::at(*start, sector_size), end, *size) else {
         return Err(fault(
-            format!("{name:?}, {size} bytes at {start}, is not made of whole sectors"),
+            format!("{name:?}, {size} bytes at {start}, is not aligned to whole sectors"),
             format!("align it to {} bytes", sector_size.bytes()),
         ));
     };
@@ -185,7 +185,7 @@ fn sectors(geometry: &Geometry, partition: &Partition) -> Result<(Lba, Lba)> {
     let (least, most) = (geometry.first_usable(), geometry.last_usable());
     if first < least || last > most {
         return Err(fault(
-            format!("{name:?} has the sectors {} to {}", first.0, last.0),
+            format!("{name:?} has sectors {} to {}", first.0, last.0),
             format!("place it within {} to {}", least.0, most.0),
         ));
     }
@@ -211,12 +211,15 @@ fn check_ids(partitions: &[&Partition]) -> Result<()> {
     let mut ids: Vec<_> = ids.filter(|id| !id.is_nil()).collect();
     ids.sort();
     if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(fault(format!("two partitions have the id {}", pair[0]), "give each its own"));
+        return Err(fault(
+            format!("two partitions have the UUID {}", pair[0]),
+            "use different UUIDs",
+        ));
     }
     match partitions.iter().find(|partition| partition.partition_type.is_nil()) {
         Some(partition) => Err(fault(
             format!("the type of {:?} is nil", partition.name),
-            "nil stands for an unused entry",
+            "use another type, since nil marks an unused entry",
         )),
         None => Ok(()),
     }

@@ -323,7 +323,7 @@ impl FromStr for Architecture {
                 let names: Vec<_> = Self::all().map(Self::name).collect();
                 Err(Error::parameter(
                     "--architecture",
-                    format!("there is no architecture {text:?}"),
+                    format!("unknown architecture {text:?}"),
                     format!("use one of {}", names.join(", ")),
                 ))
             }

@@ -281,7 +281,7 @@ impl Layout {
         for barrier in self.barriers() {
             let before = self.regions.partition_point(|region| region.offset < barrier);
             let last = before.checked_sub(1).map_or(0, |last| self.regions[last].end());
-            assert!(last <= barrier, "a region ends at {last}, across the end of what is observed");
+            assert!(last <= barrier, "a region ends at {last}, beyond the observed range");
         }
         assert!(end <= self.size, "a region ends at {end}, beyond the image's {}", self.size);
         self.sorted = true;

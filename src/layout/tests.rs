@@ -438,7 +438,7 @@ fn a_failure_before_what_is_observed_ends() {
 }
 
 #[test]
-#[should_panic(expected = "across the end of what is observed")]
+#[should_panic(expected = "beyond the observed range")]
 fn a_region_across_the_end_of_what_is_observed_is_a_mistake() {
     let mut layout = Layout::new(100);
     layout.push_bytes(10, vec![1; 20]);

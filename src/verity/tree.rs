@@ -28,7 +28,7 @@ impl HashTree {
         hashes: impl Iterator<Item = u8>,
         threads: NonZero<usize>,
     ) -> Self {
-        let levels = parameters.levels().expect("the leaves were made with these parameters");
+        let levels = parameters.levels().expect("the leaves were hashed with these parameters");
         let block_size = usize::try_from(parameters.hash_block_size).expect("at most 4096");
         let hasher = Hasher::new(&parameters.salt, block_size);
         let len = |blocks: u64| usize::try_from(blocks).expect("it is in memory") * block_size;

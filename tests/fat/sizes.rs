@@ -126,11 +126,11 @@ fn a_size_too_small_names_the_shortfall_and_one_that_will_do() {
     // 1,000,000 bytes are 1954 clusters of 512; 512 KiB less 4 + 2 * 4 + 16 KiB are 968.
     assert_eq!(
         rule,
-        "the tree takes 1954 clusters of 512 bytes and 524288 bytes hold 968: 986 clusters \
+        "the tree takes 1954 clusters of 512 bytes, 524288 bytes hold 968: 986 clusters \
          (504832 bytes) are missing"
     );
     let least = minimal_size(&tree, &options()).unwrap();
-    assert_eq!(*remedy, format!("give at least {least} bytes"));
+    assert_eq!(*remedy, format!("use at least {least} bytes"));
     assert_eq!(error.exit_code(), 3);
     assert!(plan(&tree, &sized(least)).is_ok());
     assert!(plan(&tree, &sized(least - 4096)).is_err());

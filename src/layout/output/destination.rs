@@ -90,7 +90,7 @@ impl Destination {
         if found.as_ref().is_ok_and(fs::Metadata::is_symlink) && is_of_the_system(path) {
             return Err(Error::parameter(
                 "OUT",
-                format!("{} is a name that the system has for something else", text(path)),
+                format!("{} is a name that the system uses for another file", text(path)),
                 "give the file's own name, or - for the standard output",
             ));
         }
@@ -138,8 +138,8 @@ impl Destination {
             Place::Device { size: room, .. } if room < size => {
                 return Err(Error::TooSmall {
                     what: text(&path),
-                    rule: format!("the device has {room} bytes and the image {size}"),
-                    remedy: format!("take a device of at least {size} bytes"),
+                    rule: format!("device has {room} bytes, image takes {size}"),
+                    remedy: format!("use a device of at least {size} bytes"),
                 });
             }
             Place::Device { file, .. } => {
@@ -170,11 +170,11 @@ fn is_of_the_system(link: &Path) -> bool {
     directory.is_some_and(|path| path == Path::new("/dev") || path.starts_with("/proc"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "an image is not for a terminal")]
+#[expect(clippy::disallowed_methods, reason = "images are not written to a terminal")]
 fn standard_output() -> io::Result<File> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     if is_closed(&stdout)? {
-        let reason = "it is closed, or a /dev/null that is open for reading too";
+        let reason = "closed, or a /dev/null that is also open for reading";
         return Err(io::Error::new(io::ErrorKind::NotConnected, reason));
     }
     Ok(stdout)

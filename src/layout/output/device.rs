@@ -47,8 +47,8 @@ fn occupied(path: &Path, device: &File, size: u64, kinds: BTreeSet<&str>) -> Err
     let model = model(device).map(|model| format!(", {model}")).unwrap_or_default();
     Error::parameter(
         "the output",
-        format!("{} ({}{model}) has data on it: {kinds}", text(path), format_bytes(size)),
-        "give another device, or `--force` to overwrite it",
+        format!("{} ({}{model}) contains data: {kinds}", text(path), format_bytes(size)),
+        "use another device, or `--force` to overwrite it",
     )
 }
 

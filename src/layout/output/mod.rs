@@ -186,7 +186,7 @@ fn exists(path: &Path) -> Error {
     Error::parameter(
         "the output",
         format!("{} exists", text(path)),
-        "give another name, or `--force` to replace it",
+        "use another name, or `--force` to replace it",
     )
 }
 

@@ -80,7 +80,7 @@ impl Output {
         Pending::flush(&self.file, directory).map_err(|error| {
             let path = text(&self.path);
             Error::output(
-                format!("{path} is whole, but its name can't be written to the disk"),
+                format!("{path} is complete, but its name can't be synced to the disk"),
                 error,
             )
         })

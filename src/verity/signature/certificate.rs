@@ -31,14 +31,14 @@ impl Certificate {
     /// [`Error::Parameter`] if the file contains no certificate or a damaged one.
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let refuse = |rule: String| {
-            Error::parameter("--certificate", rule, "give an X.509 certificate in PEM")
+            Error::parameter("--certificate", rule, "use an X.509 certificate in PEM")
         };
         let block = pem::blocks(file)
             .find(|block| matches!(block.label, "CERTIFICATE" | "X509 CERTIFICATE"))
-            .ok_or_else(|| refuse("there is no certificate in the file".to_owned()))?;
-        let der = block.decode().ok_or_else(|| refuse("it is not valid base64".to_owned()))?;
+            .ok_or_else(|| refuse("file contains no certificate".to_owned()))?;
+        let der = block.decode().ok_or_else(|| refuse("not valid base64".to_owned()))?;
         let decoded = x509_cert::Certificate::from_der(&der)
-            .map_err(|error| refuse(format!("it can't be decoded: {error}")))?;
+            .map_err(|error| refuse(format!("cannot be decoded: {error}")))?;
         Ok(Self { der, decoded })
     }
 
@@ -69,5 +69,5 @@ impl Certificate {
 }
 
 fn encoded(value: &impl Encode) -> Vec<u8> {
-    value.to_der().expect("what was decoded can be encoded")
+    value.to_der().expect("decoded values can be encoded")
 }

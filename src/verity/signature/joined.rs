@@ -37,7 +37,8 @@ impl std::str::FromStr for Joined {
 
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |rule: String| {
-            let remedy = "give the root hash in hex, `:`, and a path or `base64:` and a signature";
+            let remedy = "write the root hash in hex, `:`, and a path or `base64:` and a \
+                          signature";
             Error::parameter("--join-signature", rule, remedy)
         };
         let (hash, signature) =
@@ -51,7 +52,7 @@ impl std::str::FromStr for Joined {
             None => Origin::File(signature.into()),
             Some(base64) => Origin::Argument(
                 Base64::decode_vec(base64)
-                    .map_err(|error| refuse(format!("the signature: {error}")))?,
+                    .map_err(|error| refuse(format!("signature: {error}")))?,
             ),
         };
         Ok(Self { root_hash, origin })
@@ -82,7 +83,7 @@ mod tests {
             (format!("{}:sig", &hex[2..]), "is not a root hash of 64 hex digits"),
             (format!("g{}:sig", &hex[1..]), "is not a root hash of 64 hex digits"),
             (format!("+{}:sig", &hex[1..]), "is not a root hash of 64 hex digits"),
-            (format!("{hex}:base64:A*ID"), "the signature: "),
+            (format!("{hex}:base64:A*ID"), "signature: "),
         ] {
             let error = text.parse::<Joined>().unwrap_err().to_string();
             assert!(error.starts_with("--join-signature: ") && error.contains(rule), "{error}");

@@ -36,10 +36,10 @@ fn refuse(rule: impl Into<String>, remedy: &str) -> Error {
     Error::parameter("--private-key", rule, remedy)
 }
 
-const REMEDY: &str = "give an RSA, P-256 or P-384 key in PEM";
+const REMEDY: &str = "use an RSA, P-256 or P-384 key in PEM";
 
 fn damaged(error: impl fmt::Display) -> Error {
-    refuse(format!("it can't be decoded: {error}"), REMEDY)
+    refuse(format!("cannot be decoded: {error}"), REMEDY)
 }
 
 impl PrivateKey {
@@ -52,12 +52,12 @@ impl PrivateKey {
         let is_key = |block: &Block<'_>| block.label.ends_with("PRIVATE KEY");
         let block = pem::blocks(file)
             .find(is_key)
-            .ok_or_else(|| refuse("there is no private key in the file", REMEDY))?;
+            .ok_or_else(|| refuse("file contains no private key", REMEDY))?;
         if block.label == "ENCRYPTED PRIVATE KEY" || block.is_encrypted() {
             let remedy = "decrypt it first: openssl pkey -in KEY -out DECRYPTED";
-            return Err(refuse("it is encrypted", remedy));
+            return Err(refuse("key is encrypted", remedy));
         }
-        let der = block.decode().ok_or_else(|| refuse("it is not valid base64", REMEDY))?;
+        let der = block.decode().ok_or_else(|| refuse("not valid base64", REMEDY))?;
         let kind = match block.label {
             "PRIVATE KEY" => from_pkcs8(&der)?,
             "RSA PRIVATE KEY" => {
@@ -67,7 +67,7 @@ impl PrivateKey {
                 Ok(key) => Kind::P256(key),
                 Err(_) => Kind::P384(p384::SecretKey::from_sec1_der(&der).map_err(damaged)?),
             },
-            label => return Err(refuse(format!("it is of another kind: {label}"), REMEDY)),
+            label => return Err(refuse(format!("unsupported key type: {label}"), REMEDY)),
         };
         Ok(Self(kind))
     }
@@ -96,7 +96,7 @@ impl PrivateKey {
         digest: [u8; 32],
     ) -> Result<(Vec<u8>, AlgorithmIdentifierRef<'static>)> {
         let ecdsa = AlgorithmIdentifierRef { oid: ECDSA_WITH_SHA256, parameters: None };
-        let short = |_| refuse("it is too short to sign with", "give an RSA key of 2048 bits");
+        let short = |_| refuse("key is too short to sign with", "use an RSA key of 2048 bits");
         Ok(match &self.0 {
             Kind::Rsa(key) => {
                 let signature = key.sign(Pkcs1v15Sign::new::<Sha256>(), &digest).map_err(short)?;
@@ -135,7 +135,7 @@ fn from_pkcs8(der: &[u8]) -> Result<Kind> {
         }
         (oid, curve) => {
             let kind = curve.unwrap_or(oid);
-            Err(refuse(format!("keys of the kind {kind} are not supported"), REMEDY))
+            Err(refuse(format!("unsupported key type: {kind}"), REMEDY))
         }
     }
 }

@@ -44,13 +44,13 @@ impl Signature {
         if key.public_key() != certificate.public_key() {
             return Err(Error::parameter(
                 "--private-key",
-                "it is not the key that the certificate is for",
-                "give the key and the certificate of one pair",
+                "key does not match the certificate",
+                "use the key and certificate of the same pair",
             ));
         }
         let (signature, algorithm) = key.sign(Sha256::digest(hex(&root_hash)).into())?;
         let pkcs7 = pkcs7::encode(certificate, algorithm, &signature)
-            .expect("what a signature is made of can be encoded");
+            .expect("all parts of a signature can be encoded");
         Ok(Self { root_hash, fingerprint: certificate.fingerprint(), pkcs7 })
     }
 
@@ -94,10 +94,10 @@ impl Signature {
             return Err(Error::TooSmall {
                 what: "Verity=signature".to_owned(),
                 rule: format!(
-                    "the signature takes {} bytes, and its partition has {PARTITION_SIZE}",
+                    "signature is {} bytes, its partition is {PARTITION_SIZE}",
                     json.len()
                 ),
-                remedy: "give a smaller certificate".to_owned(),
+                remedy: "use a smaller certificate".to_owned(),
             });
         }
         Ok(json)

@@ -92,13 +92,13 @@ pub(super) fn encode(
 /// Checks that bytes are signed data of the required form, with `certificate` as a signer.
 pub(super) fn check(pkcs7: &[u8], certificate: &Certificate) -> Result<()> {
     let refuse = |rule: String| {
-        let remedy = "give a detached PKCS#7 signature in DER, made with the key of --certificate";
+        let remedy = "use a detached PKCS#7 signature in DER, made with the key of --certificate";
         Error::parameter("--join-signature", rule, remedy)
     };
-    let damaged = |error| refuse(format!("it can't be decoded: {error}"));
+    let damaged = |error| refuse(format!("cannot be decoded: {error}"));
     let info = ContentInfo::from_der(pkcs7).map_err(damaged)?;
     if info.content_type != SIGNED_DATA {
-        return Err(refuse(format!("it is no signature, but {}", info.content_type)));
+        return Err(refuse(format!("not signed data but {}", info.content_type)));
     }
     for signer_info in info.content.signer_infos.iter() {
         let signer: SignerInfo<'_> = signer_info.decode_as().map_err(damaged)?;
@@ -110,5 +110,5 @@ pub(super) fn check(pkcs7: &[u8], certificate: &Certificate) -> Result<()> {
             return Ok(());
         }
     }
-    Err(refuse("it was not made with the key of the certificate".to_owned()))
+    Err(refuse("not made with the key of the certificate".to_owned()))
 }

@@ -299,7 +299,7 @@ fn files_and_keys_that_are_wrong() {
     let create = ["--empty=create", "--size=auto"];
     refused(&fixture, &create, 1, &["30-sig.conf", "nothing to sign", "--private-key="]);
     for (key, certificate, word) in [
-        ("key1", "certificate2", "not the key that the certificate is for"),
+        ("key1", "certificate2", "key does not match the certificate"),
         ("nothing", "certificate1", "cannot read"),
         ("nonsense", "certificate1", "--private-key"),
         ("key1", "nonsense", "--certificate"),

@@ -123,8 +123,10 @@ fn links_to_what_is_in_a_fat_are_left_out() {
     let answer = fixture.run(&CREATE, &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     for (path, target) in [("vmlinuz", ""), ("EFI/absolute", ""), ("EFI/chain", "")] {
-        let line =
-            format!("{path}: a symlink is left out of FAT; its target /vmlinuz-1 stays{target}");
+        let line = format!(
+            "{path}: symlink is left out, because FAT has no symlinks; \
+             its target /vmlinuz-1 is kept{target}"
+        );
         assert!(answer.stderr.contains(&line), "{}", answer.stderr);
     }
     assert_eq!(names(&fixture.part("esp")), WITHOUT_LINKS);
@@ -158,11 +160,11 @@ fn other_nodes_are_refused_or_left_out_as_systemd_repart_does() {
         fixture.define(&["10-part Type=esp; CopyFiles=/boot:/"]);
         let answer = fixture.run(&CREATE, &[]);
         assert_eq!(answer.code, Some(1), "{script}: {}", answer.stderr);
-        let line = format!("outside: FAT can't hold {what}");
+        let line = format!("outside: FAT can't store {what}");
         assert!(answer.stderr.contains(&line), "{script}: {}", answer.stderr);
         let answer = fixture.run(&CREATE, &[("DETFS_REPART_COMPAT", "vfat")]);
         assert_eq!(answer.code, Some(0), "{script}: {}", answer.stderr);
-        let line = "outside: FAT can't hold it, so it is left out";
+        let line = "outside: left out, because FAT can't store it";
         assert!(answer.stderr.contains(line), "{script}: {}", answer.stderr);
         assert_eq!(names(&fixture.part("esp")), WITHOUT_LINKS, "{script}");
     }
