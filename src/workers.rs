@@ -125,7 +125,7 @@ mod tests {
         let mut seen = seen.into_inner().unwrap();
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..100));
-        for_each(THREE, 0..0, |_| panic!("there is no item"));
+        for_each(THREE, 0..0, |_| panic!("no such item"));
     }
 
     #[test]

@@ -338,6 +338,6 @@ mod tests {
                 pointers += 1;
             }
         }
-        assert_eq!(pointers, 14766, "all but the root have a parent");
+        assert_eq!(pointers, 14766, "all blocks but the root have a parent");
     }
 }

@@ -94,19 +94,19 @@ fn require(holds: bool, rule: impl FnOnce() -> String) -> Rule<()> {
 
 impl Parsing<'_> {
     fn parse(&self) -> Rule<Parsed> {
-        let (header, body) = prefix::<Header>(self.bytes).ok_or("it is too short for a header")?;
+        let (header, body) = prefix::<Header>(self.bytes).ok_or("too short for a header")?;
         let (_, summed) = self.bytes.split_at(header.csum.len());
         let size = self.common.checksum.size();
         require(
             self.common.checksum.digest(summed).get(..size) == header.csum.get(..size),
-            || "its checksum is wrong".into(),
+            || "wrong checksum".into(),
         )?;
         let Expected { address, level, owner, generation, .. } = *self.expected;
         require(address.is_multiple_of(self.bytes.len() as u64), || {
-            "its address is not a multiple of nodesize".into()
+            "address is not a multiple of nodesize".into()
         })?;
         require(header.bytenr == address, || format!("bytenr is {}", header.bytenr))?;
-        require(header.fsid == self.common.fsid, || "it has another fsid".into())?;
+        require(header.fsid == self.common.fsid, || "different fsid".into())?;
         require(header.chunk_tree_uuid == self.common.chunk_tree_uuid, || {
             "chunk_tree_uuid is not that of the chunk tree".into()
         })?;
@@ -140,12 +140,12 @@ impl Parsing<'_> {
         }
         if let Some(first) = self.expected.first {
             require(keys.first() == Some(&first), || {
-                format!("its first key is not {}, as the block above has it", DisplayKey(first))
+                format!("first key is not {}, the key in the parent node", DisplayKey(first))
             })?;
         }
         if let (Some(last), Some(end)) = (keys.last(), self.expected.end) {
             require(*last < end, || {
-                format!("key {} belongs behind {}", DisplayKey(*last), DisplayKey(end))
+                format!("key {} belongs after {}", DisplayKey(*last), DisplayKey(end))
             })?;
         }
         Ok(())
@@ -162,14 +162,17 @@ fn leaf(body: &[u8], count: u32, before: usize) -> Rule<Vec<(Key, Range<usize>)>
     for number in 0..count {
         let item;
         (item, heads) = prefix::<ItemHead>(heads)
-            .ok_or_else(|| format!("nritems is {count}, more than it has room for"))?;
+            .ok_or_else(|| format!("nritems is {count}, more than fit in the block"))?;
         used += size_of::<ItemHead>();
         let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
         let (start, size) = (place(item.offset.get()), place(item.size.get()));
         require(start.checked_add(size) == Some(end), || {
-            format!("the data of item {number} does not end where that of the one before starts")
+            format!(
+                "data of item {number} does not end where the data of the previous item \
+                     starts"
+            )
         })?;
-        require(used <= start, || format!("the data of item {number} overlaps the heads"))?;
+        require(used <= start, || format!("data of item {number} overlaps the item headers"))?;
         items.push((item.key.into(), before + start..before + end));
         end = start;
     }
@@ -177,13 +180,13 @@ fn leaf(body: &[u8], count: u32, before: usize) -> Rule<Vec<(Key, Range<usize>)>
 }
 
 fn node(body: &[u8], count: u32, generation: u64) -> Rule<Vec<Pointer>> {
-    require(count > 0, || "it is a node without pointers".into())?;
+    require(count > 0, || "node without pointers".into())?;
     let mut pointers = Vec::new();
     let mut rest = body;
     for number in 0..count {
         let item;
         (item, rest) = prefix::<KeyPtr>(rest)
-            .ok_or_else(|| format!("nritems is {count}, more than it has room for"))?;
+            .ok_or_else(|| format!("nritems is {count}, more than fit in the block"))?;
         let address = item.blockptr.get();
         require(address != 0 && address.is_multiple_of(SECTOR), || {
             format!("pointer {number} is to {address}")

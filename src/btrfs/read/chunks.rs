@@ -42,12 +42,12 @@ impl Chunk {
         require(key.objectid == objectid::FIRST_CHUNK_TREE, &|| {
             "the objectid of a chunk is not 256".into()
         })?;
-        require(key.item_type == item_type::CHUNK_ITEM, &|| "it is not a chunk".into())?;
-        let (item, rest) = prefix::<ChunkItem>(data).ok_or("it is too short for a chunk")?;
+        require(key.item_type == item_type::CHUNK_ITEM, &|| "not a chunk".into())?;
+        let (item, rest) = prefix::<ChunkItem>(data).ok_or("too short for a chunk")?;
         let (start, len) = (key.offset, item.length.get());
         let flags = BlockGroupFlags::from_bits_retain(item.chunk_type.get());
-        let copies = copies(flags)
-            .ok_or_else(|| format!("type {:#x} is none that can be read", flags.bits()))?;
+        let copies =
+            copies(flags).ok_or_else(|| format!("type {:#x} is not supported", flags.bits()))?;
         require(usize::from(item.num_stripes.get()) == copies, &|| {
             format!("num_stripes is {}, not {copies}", item.num_stripes)
         })?;
@@ -69,15 +69,15 @@ impl Chunk {
         let mut rest = rest;
         for number in 0..copies {
             let stripe;
-            (stripe, rest) = prefix::<Stripe>(rest).ok_or("it is too short for its stripes")?;
+            (stripe, rest) = prefix::<Stripe>(rest).ok_or("too short for its stripes")?;
             let offset = stripe.offset.get();
             let device = &superblock.dev_item;
             require(stripe.devid == device.devid && stripe.dev_uuid == device.uuid, &|| {
-                format!("stripe {number} is on a device that there is not")
+                format!("stripe {number} is on a missing device")
             })?;
             require(offset.is_multiple_of(SECTOR), &|| format!("stripe {number} is not aligned"))?;
             let end = offset.checked_add(len).filter(|&end| end <= superblock.total_bytes.get());
-            require(end.is_some(), &|| format!("stripe {number} ends behind the device"))?;
+            require(end.is_some(), &|| format!("stripe {number} ends after the device"))?;
             stripes.push(offset);
         }
         Ok((Self { start, len, flags, stripes }, rest))
@@ -104,13 +104,13 @@ impl Chunks {
             usize::try_from(size).ok().and_then(|size| superblock.sys_chunk_array.get(..size));
         let place = "superblock, sys_chunk_array";
         let mut rest = array.ok_or_else(|| {
-            let rule = format!("its size is {size}, more than {SYSTEM_CHUNK_ARRAY_SIZE}");
+            let rule = format!("size is {size}, more than {SYSTEM_CHUNK_ARRAY_SIZE}");
             Violation::new(place, rule)
         })?;
         let mut chunks = Self(BTreeMap::new());
         while !rest.is_empty() {
             let (key, data) = prefix::<DiskKey>(rest)
-                .ok_or_else(|| Violation::new(place, "it ends within a key"))?;
+                .ok_or_else(|| Violation::new(place, "ends within a key"))?;
             let (chunk, behind) = Chunk::parse((*key).into(), data, superblock)
                 .map_err(|rule| Violation::new(place, rule))?;
             if !chunk.flags.contains(BlockGroupFlags::SYSTEM) {
@@ -120,7 +120,7 @@ impl Chunks {
             rest = behind;
         }
         if chunks.0.is_empty() {
-            return Err(Violation::new(place, "it is empty"));
+            return Err(Violation::new(place, "empty"));
         }
         Ok(chunks)
     }
@@ -135,7 +135,7 @@ impl Chunks {
                 let parsed = Chunk::parse(key, data, &reader.superblock.record);
                 let (chunk, rest) = parsed.map_err(|rule| place.breaks(rule))?;
                 if !rest.is_empty() {
-                    return Err(place.breaks("it is longer than its stripes"));
+                    return Err(place.breaks("longer than its stripes"));
                 }
                 chunks.insert(chunk).map_err(|rule| place.breaks(rule))?;
             }
@@ -146,7 +146,7 @@ impl Chunks {
     fn insert(&mut self, chunk: Chunk) -> std::result::Result<(), &'static str> {
         let before = self.0.range(..chunk.end()).next_back();
         if before.is_some_and(|(_, before)| before.end() > chunk.start) {
-            return Err("it overlaps another chunk");
+            return Err("overlaps another chunk");
         }
         self.0.insert(chunk.start, chunk);
         Ok(())
@@ -166,7 +166,7 @@ impl Chunks {
     /// Returns the offsets on the device of all copies of a range of logical addresses.
     pub(super) fn physical(&self, start: u64, len: u64) -> Result<impl Iterator<Item = u64>> {
         let chunk = self.find(start, len).ok_or_else(|| {
-            Violation::new(format_args!("logical address {start}"), "it is in no chunk")
+            Violation::new(format_args!("logical address {start}"), "not in any chunk")
         })?;
         let within = start - chunk.start;
         Ok(chunk.stripes.iter().map(move |stripe| stripe + within))

@@ -49,7 +49,7 @@ impl Reader<'_> {
         let mut extents = Vec::new();
         for (key, data) in self.items_of(node, item_type::EXTENT_DATA)? {
             let place = ItemPlace { tree: node.subvolume, key };
-            let extent = file_extent(&data).ok_or_else(|| place.breaks("it is not an extent"))?;
+            let extent = file_extent(&data).ok_or_else(|| place.breaks("not an extent"))?;
             match extent {
                 FileExtent::Inline(head, bytes) if head.compression == 0 => {
                     extents.push((place, Extent::Inline(bytes.to_vec())));
@@ -57,8 +57,7 @@ impl Reader<'_> {
                 FileExtent::Inline(head, bytes) => {
                     let len = usize::try_from(head.ram_bytes.get()).unwrap_or(usize::MAX);
                     let bytes = decompress(head.compression, bytes, len);
-                    let mut bytes =
-                        bytes.ok_or_else(|| place.breaks("it can't be decompressed"))?;
+                    let mut bytes = bytes.ok_or_else(|| place.breaks("cannot be decompressed"))?;
                     bytes.resize(len, 0);
                     extents.push((place, Extent::Inline(bytes)));
                 }
@@ -139,7 +138,7 @@ impl Content<'_> {
             let at = usize::try_from(at).ok()?;
             bytes.get(at..at.checked_add(out.len())?).map(<[u8]>::to_vec)
         };
-        let short = || place.breaks("it has fewer bytes than it says");
+        let short = || place.breaks("shorter than its length says");
         let bytes = match extent {
             Extent::Inline(bytes) => slice(bytes, within),
             Extent::Stored(item) => {
@@ -149,7 +148,7 @@ impl Content<'_> {
                     return self.reader.read_logical(start, out);
                 }
                 let bytes = self.reader.decompressed(item)?;
-                let mut bytes = bytes.ok_or_else(|| place.breaks("it can't be decompressed"))?;
+                let mut bytes = bytes.ok_or_else(|| place.breaks("cannot be decompressed"))?;
                 bytes.resize(bytes.len().max(MOST), 0);
                 slice(&bytes, within)
             }

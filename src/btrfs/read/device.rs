@@ -40,9 +40,12 @@ impl<'a> Device<'a> {
         let place = || format!("device, byte {at}");
         let offset = self.start.checked_add(at).filter(|_| self.has(at, buffer.len() as u64));
         let Some(offset) = offset else {
-            return Err(Violation::new(place(), format_args!("it has {} bytes only", self.size)));
+            return Err(Violation::new(
+                place(),
+                format_args!("device has only {} bytes", self.size),
+            ));
         };
         let read = self.source.read_exact_at(offset, buffer);
-        read.map_err(|error| Violation::new(place(), format_args!("it can't be read: {error}")))
+        read.map_err(|error| Violation::new(place(), format_args!("cannot be read: {error}")))
     }
 }

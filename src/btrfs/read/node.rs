@@ -89,9 +89,9 @@ impl Reader<'_> {
     pub fn inode(&self, node: Node) -> Result<Inode> {
         let place = place(node, item_type::INODE_ITEM, 0);
         let data = self.item(self.subvolume(node.subvolume)?, place.key)?;
-        let data = data.ok_or_else(|| place.breaks("there is none"))?;
+        let data = data.ok_or_else(|| place.breaks("no such item"))?;
         let item = exact::<InodeItem>(&data);
-        Ok(item.ok_or_else(|| place.breaks("it is not an inode"))?.into())
+        Ok(item.ok_or_else(|| place.breaks("not an inode"))?.into())
     }
 
     /// Returns the entries of a directory, in `readdir` order; empty for other inodes.
@@ -102,7 +102,7 @@ impl Reader<'_> {
         let mut entries = Vec::new();
         for (key, data) in self.items_of(node, item_type::DIR_INDEX)? {
             let place = ItemPlace { tree: node.subvolume, key };
-            let names = dir_entries(&data).ok_or_else(|| place.breaks("it is not an entry"))?;
+            let names = dir_entries(&data).ok_or_else(|| place.breaks("not an entry"))?;
             for entry in names {
                 let location = Key::from(entry.item.location);
                 let node = match location.item_type {
@@ -110,7 +110,7 @@ impl Reader<'_> {
                     item_type::ROOT_ITEM => {
                         Node { subvolume: location.objectid, ino: objectid::FIRST_FREE }
                     }
-                    _ => return Err(place.breaks("it is of neither an inode nor a subvolume")),
+                    _ => return Err(place.breaks("entry of neither an inode nor a subvolume")),
                 };
                 entries.push(Entry { name: entry.name.to_vec(), node });
             }
@@ -126,7 +126,7 @@ impl Reader<'_> {
         let mut xattrs = Vec::new();
         for (key, data) in self.items_of(node, item_type::XATTR_ITEM)? {
             let place = ItemPlace { tree: node.subvolume, key };
-            let entries = dir_entries(&data).ok_or_else(|| place.breaks("it is no attribute"))?;
+            let entries = dir_entries(&data).ok_or_else(|| place.breaks("not an attribute"))?;
             xattrs.extend(entries.iter().map(|entry| (entry.name.to_vec(), entry.data.to_vec())));
         }
         Ok(xattrs)
@@ -143,8 +143,8 @@ impl Reader<'_> {
         let key = Key::new(id, item_type::ROOT_ITEM, 0);
         let place = ItemPlace { tree: objectid::ROOT_TREE, key };
         let data = self.item(self.superblock.root_tree(), key)?;
-        let data = data.ok_or_else(|| place.breaks("there is none"))?;
-        let item = exact::<RootItem>(&data).ok_or_else(|| place.breaks("it is not a root"))?;
+        let data = data.ok_or_else(|| place.breaks("no such item"))?;
+        let item = exact::<RootItem>(&data).ok_or_else(|| place.breaks("not a root"))?;
         root(id, item).map_err(|rule| place.breaks(rule))
     }
 }

@@ -25,19 +25,19 @@ impl Super {
         let mut record = SuperBlock::new_box_zeroed().expect("a superblock is small");
         device.read(at, record.as_mut_bytes())?;
         if record.magic != MAGIC {
-            return Err(Violation::new(place(), "there is none: the magic number is wrong"));
+            return Err(Violation::new(place(), "wrong magic number"));
         }
         let csum_type = record.csum_type.get();
         let all = [Checksum::Crc32c, Checksum::Xxhash, Checksum::Sha256, Checksum::Blake2b];
         let checksum = all.into_iter().find(|checksum| checksum.csum_type() == csum_type);
         let Some(checksum) = checksum else {
-            let rule = format!("csum_type is {csum_type}, and 3 is the last that is known");
+            let rule = format!("csum_type is {csum_type}, at most 3 is supported");
             return Err(Violation::new(place(), rule));
         };
         let (_, summed) = record.as_bytes().split_at(record.csum.len());
         let size = checksum.size();
         if checksum.digest(summed).get(..size) != record.csum.get(..size) {
-            return Err(Violation::new(place(), "its checksum is wrong"));
+            return Err(Violation::new(place(), "wrong checksum"));
         }
         if record.bytenr.get() != at {
             let rule = format!("bytenr is {}", record.bytenr);
@@ -103,7 +103,7 @@ impl Super {
         require(sb.unused_leafsize == sb.nodesize, &|| "leafsize is not nodesize".into())?;
         require(sb.stripesize == sb.sectorsize, &|| "stripesize is not sectorsize".into())?;
         require(sb.log_root.get() == 0 && sb.log_root_level == 0, &|| {
-            "it has a tree log, which only a mount can replay".into()
+            "tree log present, which only a mount can replay".into()
         })?;
         for (what, address, level) in [
             ("root", sb.root.get(), sb.root_level),
@@ -114,15 +114,15 @@ impl Super {
         }
         self.check_features()?;
         require(sb.num_devices.get() == 1, &|| {
-            format!("num_devices is {}, and only one device can be read", sb.num_devices)
+            format!("num_devices is {}, only one device is supported", sb.num_devices)
         })?;
         let device = &sb.dev_item;
-        require(device.fsid == sb.fsid, &|| "dev_item has another fsid".into())?;
+        require(device.fsid == sb.fsid, &|| "dev_item has a different fsid".into())?;
         require(sb.metadata_uuid == [0; 16] || sb.metadata_uuid == sb.fsid, &|| {
             "metadata_uuid is neither zero nor fsid".into()
         })?;
         require(sb.total_bytes.get() <= size, &|| {
-            format!("total_bytes is {}, and there are {size} bytes", sb.total_bytes)
+            format!("total_bytes is {}, the device has {size}", sb.total_bytes)
         })?;
         require(sb.total_bytes.get().is_multiple_of(SECTOR), &|| {
             "total_bytes is not aligned".into()
@@ -151,7 +151,7 @@ impl Super {
             format!("uuid_tree_generation is {}, newer than all", sb.uuid_tree_generation)
         })?;
         require(sb.nr_global_roots.get() == 0, &|| "nr_global_roots is not 0".into())?;
-        require(sb.label[LABEL_SIZE - 1] == 0, &|| "the label has no end".into())
+        require(sb.label[LABEL_SIZE - 1] == 0, &|| "label has no end".into())
     }
 
     fn check_features(&self) -> Result<()> {

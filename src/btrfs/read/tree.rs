@@ -83,7 +83,7 @@ impl Reader<'_> {
     pub(super) fn header(&self, address: u64) -> Result<Header> {
         let bytes = self.bytes(address)?;
         let header = prefix::<Header>(&bytes).map(|(header, _)| *header);
-        header.ok_or_else(|| Violation::new(format_args!("block {address}"), "it is too short"))
+        header.ok_or_else(|| Violation::new(format_args!("block {address}"), "too short"))
     }
 
     /// Reads and checks a block.

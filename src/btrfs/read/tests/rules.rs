@@ -125,7 +125,7 @@ fn shared(item: &Item) -> bool {
 }
 
 const SUPERBLOCK: &[Case] = &[
-    ("magic", |i| i.superblock(|s| s.magic[0] = 0), "the magic number", Unseen),
+    ("magic", |i| i.superblock(|s| s.magic[0] = 0), "wrong magic number", Unseen),
     ("bytenr", |i| i.superblock_copy(0, &|s| s.bytenr = 4096.into()), "bytenr is 4096", Seen),
     ("flags", |i| i.superblock(|s| s.flags = (1 << 32 | 1).into()), "flags are", Unseen),
     ("sectorsize", |i| i.superblock(|s| s.sectorsize = 8192.into()), "sectorsize is 8192", Seen),
@@ -135,9 +135,9 @@ const SUPERBLOCK: &[Case] = &[
     ("stripesize", |i| i.superblock(|s| s.stripesize = 8192.into()), "stripesize is", Seen),
     ("root", |i| i.superblock(|s| s.root += 512), "root is not aligned", Seen),
     ("root", |i| i.superblock(|s| s.root = s.chunk_root), "owner is 3", Seen),
-    ("root", |i| i.superblock(|s| s.root = (1 << 50).into()), "in no chunk", Seen),
+    ("root", |i| i.superblock(|s| s.root = (1 << 50).into()), "not in any chunk", Seen),
     ("chunk_root", |i| i.superblock(|s| s.chunk_root += 512), "chunk_root is not", Seen),
-    ("chunk_root", |i| i.superblock(|s| s.chunk_root = 0.into()), "in no chunk", Seen),
+    ("chunk_root", |i| i.superblock(|s| s.chunk_root = 0.into()), "not in any chunk", Seen),
     ("log_root", |i| i.superblock(|s| s.log_root = 65536.into()), "tree log", Seen),
     ("root_level", |i| i.superblock(|s| s.root_level = 8), "root_level is 8", Seen),
     ("root_level", |i| i.superblock(|s| s.root_level = 1), "level is 0, not 1", Seen),
@@ -165,7 +165,7 @@ const SUPERBLOCK: &[Case] = &[
         "total_bytes is not aligned",
         Seen,
     ),
-    ("bytes_used", |i| i.superblock(|s| s.bytes_used += 4096), "and block groups use", Seen),
+    ("bytes_used", |i| i.superblock(|s| s.bytes_used += 4096), "block groups use", Seen),
     ("bytes_used", |i| i.superblock(|s| s.bytes_used = 4096.into()), "less than six", Seen),
     ("bytes_used", |i| i.superblock(|s| s.bytes_used = (1 << 40).into()), "more than", Seen),
     ("num_devices", |i| i.superblock(|s| s.num_devices = 2.into()), "num_devices is 2", Seen),
@@ -257,13 +257,13 @@ const SUPERBLOCK: &[Case] = &[
         |i| {
             i.superblock(|s| s.incompat_flags &= U64::new(!Incompat::DEFAULT_SUBVOL.bits()));
         },
-        "it is not the top level",
+        "not the top level",
         Unseen,
     ),
     ("csum_type", |i| i.superblock(|s| s.csum_type = 4.into()), "csum_type is 4", Seen),
-    ("csum_type", |i| i.superblock(|s| s.csum_type = 1.into()), "checksum is wrong", Seen),
-    ("csum", |i| i.write(65536, &[1]), "checksum is wrong", Seen),
-    ("fsid", |i| i.superblock(|s| s.fsid[0] ^= 1), "dev_item has another fsid", Seen),
+    ("csum_type", |i| i.superblock(|s| s.csum_type = 1.into()), "wrong checksum", Seen),
+    ("csum", |i| i.write(65536, &[1]), "wrong checksum", Seen),
+    ("fsid", |i| i.superblock(|s| s.fsid[0] ^= 1), "dev_item has a different fsid", Seen),
     (
         "fsid",
         |i| {
@@ -272,12 +272,12 @@ const SUPERBLOCK: &[Case] = &[
                 s.dev_item.fsid[0] ^= 1;
             });
         },
-        "it has another fsid",
+        "different fsid",
         Seen,
     ),
     ("metadata_uuid", |i| i.superblock(|s| s.metadata_uuid[0] ^= 1), "metadata_uuid is", Unseen),
-    ("dev_item devid", |i| i.superblock(|s| s.dev_item.devid += 1), "on a device that", Seen),
-    ("dev_item uuid", |i| i.superblock(|s| s.dev_item.uuid[0] ^= 1), "on a device that", Seen),
+    ("dev_item devid", |i| i.superblock(|s| s.dev_item.devid += 1), "on a missing device", Seen),
+    ("dev_item uuid", |i| i.superblock(|s| s.dev_item.uuid[0] ^= 1), "on a missing device", Seen),
     (
         "dev_item bytes_used",
         |i| {
@@ -291,7 +291,7 @@ const SUPERBLOCK: &[Case] = &[
         |i| {
             i.superblock(|s| s.sys_chunk_array_size = 0.into());
         },
-        "it is empty",
+        "empty",
         Seen,
     ),
     (
@@ -323,7 +323,7 @@ const SUPERBLOCK: &[Case] = &[
         |i| {
             i.superblock(|s| s.sys_chunk_array[17 + 48 + 32 + 10] ^= 1);
         },
-        "has not the system chunks",
+        "does not match the system chunks",
         Unseen,
     ),
     (
@@ -334,7 +334,7 @@ const SUPERBLOCK: &[Case] = &[
         "not of type SYSTEM",
         Seen,
     ),
-    ("label", |i| i.superblock(|s| s.label = [b'x'; 256]), "the label has no end", Unseen),
+    ("label", |i| i.superblock(|s| s.label = [b'x'; 256]), "label has no end", Unseen),
     (
         "cache_generation",
         |i| {
@@ -361,7 +361,7 @@ const SUPERBLOCK: &[Case] = &[
     ),
     ("nr_global_roots", |i| i.superblock(|s| s.nr_global_roots = 1.into()), "nr_global", Unseen),
     ("a mirror", |i| i.superblock_copy(1, &|s| s.label[0] ^= 1), "differs from the first", Unseen),
-    ("a mirror's csum", |i| i.write((64 << 20) + 1000, &[1]), "checksum is wrong", Unseen),
+    ("a mirror's csum", |i| i.write((64 << 20) + 1000, &[1]), "wrong checksum", Unseen),
     (
         "a mirror's bytenr",
         |i| {
@@ -406,7 +406,7 @@ const BLOCKS: &[Case] = &[
             let place = i.at_level(FS_TREE, 0);
             place.copies.iter().for_each(|&at| i.write(at, &[1, 2, 3, 4]));
         },
-        "checksum is wrong",
+        "wrong checksum",
         Seen,
     ),
     (
@@ -420,7 +420,7 @@ const BLOCKS: &[Case] = &[
         Unseen,
     ),
     ("bytenr", |i| i.header(FS_TREE, 0, |h| h.bytenr += 4096), "bytenr is", Seen),
-    ("fsid", |i| i.header(FS_TREE, 0, |h| h.fsid[0] ^= 1), "another fsid", Seen),
+    ("fsid", |i| i.header(FS_TREE, 0, |h| h.fsid[0] ^= 1), "different fsid", Seen),
     (
         "chunk_tree_uuid",
         |i| {
@@ -457,7 +457,7 @@ const BLOCKS: &[Case] = &[
         |i| {
             i.header(DEV_TREE, 0, |h| h.nritems = 0.into());
         },
-        "it has no items",
+        "has no items",
         Seen,
     ),
     ("no pointers", |i| i.header(FS_TREE, 1, |h| h.nritems = 0.into()), "without pointers", Seen),
@@ -526,7 +526,7 @@ const BLOCKS: &[Case] = &[
                 head.offset = 0.into();
             });
         },
-        "overlaps the heads",
+        "overlaps the item headers",
         Seen,
     ),
     (
@@ -546,7 +546,7 @@ const BLOCKS: &[Case] = &[
                 nth::<KeyPtr>(block, 1).key.offset += 1;
             });
         },
-        "belongs behind",
+        "belongs after",
         Seen,
     ),
     (
@@ -759,7 +759,7 @@ const VOLUMES: &[Case] = &[
                 record::<Stripe>(&mut item.data[48..]).offset = (1 << 40).into();
             });
         },
-        "ends behind the device",
+        "ends after the device",
         Unseen,
     ),
     (
@@ -769,7 +769,7 @@ const VOLUMES: &[Case] = &[
                 record::<Stripe>(&mut item.data[48..]).devid = 2.into();
             });
         },
-        "on a device that there is not",
+        "on a missing device",
         Seen,
     ),
     (
@@ -779,7 +779,7 @@ const VOLUMES: &[Case] = &[
                 record::<Stripe>(&mut item.data[48..]).dev_uuid[0] ^= 1;
             });
         },
-        "on a device that there is not",
+        "on a missing device",
         Seen,
     ),
     ("no device", |i| remove(i, CHUNK_TREE, all(item_type::DEV_ITEM)), "there is no device", Seen),
@@ -849,7 +849,7 @@ const VOLUMES: &[Case] = &[
                 d.length = 0.into();
             });
         },
-        "it is empty",
+        "empty",
         Seen,
     ),
     (
@@ -857,7 +857,7 @@ const VOLUMES: &[Case] = &[
         |i| {
             change(i, DEV_TREE, all(item_type::DEV_EXTENT), |d: &mut DevExtent| d.length += 4096);
         },
-        "overlaps the one before",
+        "overlaps the previous one",
         Seen,
     ),
     (
@@ -867,7 +867,7 @@ const VOLUMES: &[Case] = &[
                 d.length = (1 << 40).into();
             });
         },
-        "behind the device",
+        "after the end of the device",
         Seen,
     ),
     (
@@ -947,7 +947,7 @@ const VOLUMES: &[Case] = &[
                 },
             );
         },
-        "and block groups use",
+        "block groups use",
         Seen,
     ),
     (
@@ -1127,7 +1127,7 @@ const ROOTS: &[Case] = &[
     ("root root_dirid", |i| root(i, 256, |r| r.root_dirid = 257.into()), "root_dirid is", Seen),
     ("root byte_limit", |i| root(i, 256, |r| r.byte_limit = 1.into()), "byte_limit is", Unseen),
     ("root bytes_used", |i| root(i, 256, |r| r.bytes_used += 16384), "bytes_used is", Unseen),
-    ("root uuid", |i| root(i, 256, |r| r.uuid = [0; 16]), "it has no UUID", Unseen),
+    ("root uuid", |i| root(i, 256, |r| r.uuid = [0; 16]), "has no UUID", Unseen),
     ("root uuid", |i| root(i, 256, |r| r.uuid[0] ^= 1), "not in the UUID tree", Unseen),
     (
         "root of a snapshot",
@@ -1142,7 +1142,7 @@ const ROOTS: &[Case] = &[
         |i| {
             i.item(ROOT_TREE, of(FS_TREE, item_type::ROOT_ITEM), |item| item.data.truncate(400));
         },
-        "it is not a root",
+        "not a root",
         Unseen,
     ),
     (
@@ -1171,12 +1171,7 @@ const ROOTS: &[Case] = &[
         "but not both",
         Seen,
     ),
-    (
-        "no subvolume",
-        |i| remove(i, ROOT_TREE, of(257, item_type::ROOT_ITEM)),
-        "it has no root",
-        Seen,
-    ),
+    ("no subvolume", |i| remove(i, ROOT_TREE, of(257, item_type::ROOT_ITEM)), "has no root", Seen),
     (
         "no root directory",
         |i| remove(i, ROOT_TREE, of(ROOT_TREE_DIR, item_type::INODE_ITEM)),
@@ -1198,7 +1193,7 @@ const ROOTS: &[Case] = &[
         |i| {
             i.item(ROOT_TREE, of(ROOT_TREE_DIR, item_type::INODE_REF), |item| item.data[11] = b'x');
         },
-        "its name is wrong",
+        "wrong name",
         Unseen,
     ),
     (
@@ -1255,7 +1250,7 @@ const ROOTS: &[Case] = &[
         |i| {
             change(i, ROOT_TREE, all(item_type::ROOT_REF), |r: &mut RootRef| r.dirid += 1);
         },
-        "no entry of that name",
+        "without an entry of that name",
         Seen,
     ),
     (
@@ -1263,7 +1258,7 @@ const ROOTS: &[Case] = &[
         |i| {
             change(i, ROOT_TREE, all(item_type::ROOT_REF), |r: &mut RootRef| r.sequence += 1);
         },
-        "no entry of that name",
+        "without an entry of that name",
         Seen,
     ),
     (
@@ -1271,13 +1266,13 @@ const ROOTS: &[Case] = &[
         |i| {
             change(i, ROOT_TREE, all(item_type::ROOT_BACKREF), |r: &mut RootRef| r.sequence += 1);
         },
-        "no entry of that name",
+        "without an entry of that name",
         Seen,
     ),
     (
         "ROOT_REF name",
         |i| i.item(ROOT_TREE, all(item_type::ROOT_REF), |item| item.data[18] ^= 1),
-        "no entry of that name",
+        "without an entry of that name",
         Seen,
     ),
     (
@@ -1352,7 +1347,7 @@ const EXTENTS: &[Case] = &[
     (
         "no block",
         |i| remove(i, EXTENT_TREE, all(item_type::METADATA_ITEM)),
-        "has no equal METADATA_ITEM",
+        "no matching METADATA_ITEM",
         Seen,
     ),
     (
@@ -1364,13 +1359,13 @@ const EXTENTS: &[Case] = &[
                 items.push(last);
             });
         },
-        "has it, and no tree",
+        "in the extent tree, but in no tree",
         Seen,
     ),
     (
         "level of a block",
         |i| metadata(i, |item| item.key.offset += 1),
-        "has no equal METADATA_ITEM",
+        "no matching METADATA_ITEM",
         Unseen,
     ),
     ("level of a block", |i| metadata(i, |item| item.key.offset = 256), "no such level", Seen),
@@ -1381,7 +1376,7 @@ const EXTENTS: &[Case] = &[
                 record::<ExtentInlineRef>(&mut item.data[24..]).offset = 7.into();
             });
         },
-        "has no equal METADATA_ITEM",
+        "no matching METADATA_ITEM",
         Seen,
     ),
     (
@@ -1391,7 +1386,7 @@ const EXTENTS: &[Case] = &[
                 record::<ExtentItem>(&mut item.data).generation = 0.into();
             });
         },
-        "has no equal METADATA_ITEM",
+        "no matching METADATA_ITEM",
         Unseen,
     ),
     (
@@ -1427,7 +1422,7 @@ const EXTENTS: &[Case] = &[
     (
         "block without references",
         |i| metadata(i, |item| item.data.truncate(24)),
-        "it is in more than one tree, or in none",
+        "in more than one tree, or in no tree",
         Seen,
     ),
     (
@@ -1450,7 +1445,7 @@ const EXTENTS: &[Case] = &[
         "flags are 0x3",
         Seen,
     ),
-    ("a short extent", |i| data(i, |item| item.data.truncate(20)), "it is not an extent", Seen),
+    ("a short extent", |i| data(i, |item| item.data.truncate(20)), "not an extent", Seen),
     (
         "type of a reference",
         |i| metadata(i, |item| item.data[24] = 182),
@@ -1486,7 +1481,7 @@ const EXTENTS: &[Case] = &[
     (
         "no extent",
         |i| remove(i, EXTENT_TREE, all(item_type::EXTENT_ITEM)),
-        "the extent tree no equal EXTENT_ITEM",
+        "without a matching EXTENT_ITEM",
         Seen,
     ),
     (
@@ -1500,38 +1495,33 @@ const EXTENTS: &[Case] = &[
                 items.insert(at + 1, more);
             });
         },
-        "the extent tree has it, and no file",
+        "in the extent tree, but in no file",
         Seen,
     ),
     ("an unaligned extent", |i| data(i, |item| item.key.offset -= 1), "not aligned", Seen),
     (
         "a shorter extent",
         |i| data(i, |item| item.key.offset -= 4096),
-        "the extent tree no equal EXTENT_ITEM",
+        "without a matching EXTENT_ITEM",
         Seen,
     ),
     (
         "extents that overlap",
         |i| data(i, |item| item.key.offset += 4096),
-        "overlaps the one before",
+        "overlaps the previous one",
         Seen,
     ),
     (
         "root of a reference",
         |i| data_ref(i, |r| r.root = 257.into()),
-        "the file has not so many",
+        "but the file has fewer",
         Seen,
     ),
-    (
-        "inode of a reference",
-        |i| data_ref(i, |r| r.objectid += 1),
-        "the file has not so many",
-        Seen,
-    ),
+    ("inode of a reference", |i| data_ref(i, |r| r.objectid += 1), "but the file has fewer", Seen),
     (
         "offset of a reference",
         |i| data_ref(i, |r| r.offset += 4096),
-        "the file has not so many",
+        "but the file has fewer",
         Seen,
     ),
     (
@@ -1555,7 +1545,7 @@ const EXTENTS: &[Case] = &[
                 record::<ExtentDataRef>(&mut item.data[25..]).count += 1;
             });
         },
-        "the file has not so many",
+        "but the file has fewer",
         Seen,
     ),
     (
@@ -1587,7 +1577,7 @@ const EXTENTS: &[Case] = &[
                 item.data[53..82].copy_from_slice(&first);
             });
         },
-        "a file has them, and the extent tree has not so many",
+        "in a file, but the extent tree has fewer",
         Seen,
     ),
     (
@@ -1612,7 +1602,7 @@ const EXTENTS: &[Case] = &[
                 item.key.offset = hash(r);
             });
         },
-        "the file has not so many",
+        "but the file has fewer",
         Seen,
     ),
     (
@@ -1624,7 +1614,7 @@ const EXTENTS: &[Case] = &[
     (
         "size of a keyed reference",
         |i| keyed(i, |item| item.data.push(0)),
-        "it is not a reference",
+        "not a reference",
         Unseen,
     ),
     ("a strange item", |i| keyed(i, |item| item.key.item_type = 184), "does not belong here", Seen),
@@ -1693,7 +1683,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| item.data.push(0));
         },
-        "it has data",
+        "has data",
         Unseen,
     ),
     (
@@ -1730,7 +1720,7 @@ const EXTENTS: &[Case] = &[
                 record::<FreeSpaceInfo>(&mut items[at - 1].data).extent_count += 1;
             });
         },
-        "are not one",
+        "are not merged",
         Seen,
     ),
     (
@@ -1738,7 +1728,7 @@ const EXTENTS: &[Case] = &[
         |i| {
             i.item(FREE_SPACE_TREE, all(item_type::FREE_SPACE_EXTENT), |item| item.key.offset -= 1);
         },
-        "it is not aligned",
+        "not aligned",
         Seen,
     ),
     (
@@ -1748,7 +1738,7 @@ const EXTENTS: &[Case] = &[
                 item.key.offset += 4096;
             });
         },
-        "has not the same",
+        "not the same in the free space tree",
         Seen,
     ),
     (
@@ -1769,7 +1759,7 @@ const EXTENTS: &[Case] = &[
         "no such block group",
         Unseen,
     ),
-    ("no checksums", |i| remove(i, CSUM_TREE, |_| true), "not all its checksums", Seen),
+    ("no checksums", |i| remove(i, CSUM_TREE, |_| true), "lacks some of its checksums", Seen),
     (
         "a checksum less",
         |i| {
@@ -1782,7 +1772,7 @@ const EXTENTS: &[Case] = &[
                 },
             );
         },
-        "not all its checksums",
+        "lacks some of its checksums",
         Seen,
     ),
     (
@@ -1802,7 +1792,7 @@ const EXTENTS: &[Case] = &[
     (
         "a wrong checksum",
         |i| i.item(CSUM_TREE, |_| true, |item| item.data[0] ^= 1),
-        "its checksum is wrong",
+        "wrong checksum",
         Seen,
     ),
     (
@@ -1816,7 +1806,7 @@ const EXTENTS: &[Case] = &[
                 },
             );
         },
-        "and a checksum has 4",
+        "but a checksum has 4",
         Seen,
     ),
     (
@@ -1833,7 +1823,7 @@ const EXTENTS: &[Case] = &[
                 },
             );
         },
-        "it overlaps the one before",
+        "overlaps the previous one",
         Seen,
     ),
     (
@@ -1847,7 +1837,7 @@ const EXTENTS: &[Case] = &[
                 },
             );
         },
-        "it is not aligned",
+        "not aligned",
         Seen,
     ),
     (
@@ -1875,7 +1865,7 @@ const EXTENTS: &[Case] = &[
             let byte = i.bytes[start + 5000];
             i.write(start + 5000, &[byte ^ 1]);
         },
-        "its checksum is wrong",
+        "wrong checksum",
         Seen,
     ),
 ];
@@ -1914,7 +1904,7 @@ const INODES: &[Case] = &[
         Unseen,
     ),
     ("inode transid", |i| inode(i, "plain", |n| n.transid = 3.into()), "transid 3", Seen),
-    ("inode size", |i| inode(i, "plain", |n| n.size -= 8192), "behind the size", Unseen),
+    ("inode size", |i| inode(i, "plain", |n| n.size -= 8192), "after the end of the file", Unseen),
     ("inode size", |i| inode(i, "many", |n| n.size += 2), "twice the length", Seen),
     ("inode size", |i| inode(i, "fifo", |n| n.size = 1.into()), "size is 1", Unseen),
     ("inode size", |i| inode(i, "plain", |n| n.size = u64::MAX.into()), "size is", Unseen),
@@ -1925,7 +1915,7 @@ const INODES: &[Case] = &[
     ("inode nlink", |i| inode(i, "many", |n| n.nlink = 2.into()), "nlink is 2", Seen),
     ("inode mode", |i| inode(i, "plain", |n| n.mode = 0o644.into()), "mode is", Seen),
     ("inode mode", |i| inode(i, "plain", |n| n.mode = 0o170_644.into()), "mode is", Seen),
-    ("inode mode", |i| inode(i, "fifo", |n| n.mode = 0o140_644.into()), "its type is 5", Seen),
+    ("inode mode", |i| inode(i, "fifo", |n| n.mode = 0o140_644.into()), "type is 5", Seen),
     ("inode mode", |i| inode(i, "many", |n| n.mode = 0o100_755.into()), "not a directory", Seen),
     ("inode mode", |i| inode(i, "plain", |n| n.mode = 0o10_644.into()), "size is", Seen),
     ("inode rdev", |i| inode(i, "plain", |n| n.rdev = 259.into()), "rdev is 259", Unseen),
@@ -1954,10 +1944,15 @@ const INODES: &[Case] = &[
                 n.flags = InodeFlags::NODATASUM.bits().into();
             });
         },
-        "has checksums, and should not",
+        "has checksums, but should",
         Seen,
     ),
-    ("no NODATASUM", |i| inode(i, "nocow", |n| n.flags = 0.into()), "not all its checksums", Seen),
+    (
+        "no NODATASUM",
+        |i| inode(i, "nocow", |n| n.flags = 0.into()),
+        "lacks some of its checksums",
+        Seen,
+    ),
     (
         "NODATASUM of compressed data",
         |i| {
@@ -1965,7 +1960,7 @@ const INODES: &[Case] = &[
                 n.flags |= U64::new(InodeFlags::NODATASUM.bits());
             });
         },
-        "its inode is without checksums",
+        "its inode has no checksums",
         Seen,
     ),
     (
@@ -1977,7 +1972,7 @@ const INODES: &[Case] = &[
     (
         "inode item size",
         |i| of_path(i, "plain", item_type::INODE_ITEM, |item| item.data.push(0)),
-        "it is not an inode",
+        "not an inode",
         Unseen,
     ),
     (
@@ -2040,7 +2035,7 @@ const INODES: &[Case] = &[
     (
         "name of an inode",
         |i| of_path(i, "plain", item_type::INODE_REF, |item| item.data[10] ^= 1),
-        "there is no equal",
+        "no matching",
         Seen,
     ),
     (
@@ -2050,7 +2045,7 @@ const INODES: &[Case] = &[
                 record::<InodeRef>(&mut item.data).index += 1000;
             });
         },
-        "there is no equal",
+        "no matching",
         Seen,
     ),
     (
@@ -2060,7 +2055,7 @@ const INODES: &[Case] = &[
                 item.key.offset += 1;
             });
         },
-        "there is no equal",
+        "no matching",
         Seen,
     ),
     (
@@ -2103,13 +2098,13 @@ const INODES: &[Case] = &[
     (
         "no DIR_ITEM",
         |i| remove(i, FS_TREE, entry(b"plain", item_type::DIR_ITEM)),
-        "no equal DIR_ITEM",
+        "no matching DIR_ITEM",
         Seen,
     ),
     (
         "no DIR_INDEX",
         |i| remove(i, FS_TREE, entry(b"plain", item_type::DIR_INDEX)),
-        "no equal DIR_INDEX",
+        "no matching DIR_INDEX",
         Seen,
     ),
     (
@@ -2119,7 +2114,7 @@ const INODES: &[Case] = &[
                 d.location.objectid += 1;
             });
         },
-        "no equal DIR_INDEX",
+        "no matching DIR_INDEX",
         Seen,
     ),
     (
@@ -2129,7 +2124,7 @@ const INODES: &[Case] = &[
                 d.location.objectid += 1;
             });
         },
-        "no equal DIR_INDEX",
+        "no matching DIR_INDEX",
         Seen,
     ),
     (
@@ -2139,7 +2134,7 @@ const INODES: &[Case] = &[
                 entry_by(i, b"plain", item_type, |d| d.location.objectid = 999.into());
             }
         },
-        "there is no equal INODE_REF",
+        "no matching INODE_REF",
         Seen,
     ),
     (
@@ -2169,7 +2164,7 @@ const INODES: &[Case] = &[
                 d.file_type = file_type::FIFO;
             });
         },
-        "no equal DIR_INDEX",
+        "no matching DIR_INDEX",
         Seen,
     ),
     (
@@ -2179,7 +2174,7 @@ const INODES: &[Case] = &[
                 entry_by(i, b"plain", item_type, |d| d.file_type = file_type::FIFO);
             }
         },
-        "its type is 5",
+        "type is 5",
         Seen,
     ),
     (
@@ -2206,7 +2201,7 @@ const INODES: &[Case] = &[
                 item.data.push(0);
             });
         },
-        "it has data",
+        "has data",
         Unseen,
     ),
     (
@@ -2228,7 +2223,7 @@ const INODES: &[Case] = &[
                 item.data[30] = b'P';
             });
         },
-        "there is no equal",
+        "no matching",
         Seen,
     ),
     (
@@ -2238,7 +2233,7 @@ const INODES: &[Case] = &[
                 item.data[30] = b'P';
             });
         },
-        "the hash of",
+        "wrong hash for",
         Seen,
     ),
     (
@@ -2251,7 +2246,7 @@ const INODES: &[Case] = &[
             };
             i.item(FS_TREE, both, |item| item.data.truncate(30 + one.len()));
         },
-        "no equal DIR_ITEM",
+        "no matching DIR_ITEM",
         Seen,
     ),
     (
@@ -2269,7 +2264,7 @@ const INODES: &[Case] = &[
                 items[last].key.offset += 5;
             });
         },
-        "there is no equal INODE_REF",
+        "no matching INODE_REF",
         Seen,
     ),
     (
@@ -2307,7 +2302,7 @@ const INODES: &[Case] = &[
         "can't be reached",
         Unseen,
     ),
-    ("xattr name", |i| xattr(i, |item| item.data[30] = b'S'), "the hash of", Unseen),
+    ("xattr name", |i| xattr(i, |item| item.data[30] = b'S'), "wrong hash for", Unseen),
     (
         "xattr location",
         |i| {
@@ -2346,7 +2341,7 @@ const INODES: &[Case] = &[
                 record::<DirItem>(&mut item.data).data_len -= 1;
             });
         },
-        "the hash of",
+        "wrong hash for",
         Unseen,
     ),
     ("xattr twice", |i| xattr(i, |item| item.data = item.data.repeat(2)), "there twice", Unseen),
@@ -2395,7 +2390,7 @@ const LINKS: &[Case] = &[
                 item.key.offset += 1;
             });
         },
-        "the hash of",
+        "wrong hash for",
         Unseen,
     ),
     (
@@ -2405,7 +2400,7 @@ const LINKS: &[Case] = &[
                 item.data[18] ^= 1;
             });
         },
-        "the hash of",
+        "wrong hash for",
         Seen,
     ),
     (
@@ -2415,7 +2410,7 @@ const LINKS: &[Case] = &[
                 record::<InodeExtref>(&mut item.data).parent_objectid = 256.into();
             });
         },
-        "the hash of",
+        "wrong hash for",
         Seen,
     ),
     (
@@ -2425,7 +2420,7 @@ const LINKS: &[Case] = &[
                 record::<InodeExtref>(&mut item.data).index += 100;
             });
         },
-        "there is no equal",
+        "no matching",
         Seen,
     ),
     (
@@ -2465,7 +2460,7 @@ const FILES: &[Case] = &[
     ),
     ("ram_bytes", |i| extent(i, "plain", |e| e.head.ram_bytes -= 4096), "beyond ram_bytes", Seen),
     ("ram_bytes", |i| extent(i, "plain", |e| e.head.ram_bytes += 4096), "and disk_num", Unseen),
-    ("ram_bytes", |i| extent(i, "words", |e| e.head.ram_bytes += 4096), "and it has", Unseen),
+    ("ram_bytes", |i| extent(i, "words", |e| e.head.ram_bytes += 4096), "the content is", Unseen),
     (
         "ram_bytes",
         |i| extent(i, "words", |e| e.head.ram_bytes = (1 << 20).into()),
@@ -2483,11 +2478,11 @@ const FILES: &[Case] = &[
         "other_encoding is 1",
         Unseen,
     ),
-    ("type", |i| extent(i, "plain", |e| e.head.extent_type = 3), "it is not an extent", Seen),
+    ("type", |i| extent(i, "plain", |e| e.head.extent_type = 3), "not an extent", Seen),
     (
         "type",
         |i| extent(i, "plain", |e| e.head.extent_type = extent_type::PREALLOC),
-        "has checksums, and should not",
+        "has checksums, but should",
         Seen,
     ),
     (
@@ -2499,20 +2494,20 @@ const FILES: &[Case] = &[
     (
         "type",
         |i| extent(i, "words", |e| e.head.extent_type = extent_type::PREALLOC),
-        "set aside is compressed",
+        "preallocated extent is compressed",
         Seen,
     ),
     (
         "disk_bytenr",
         |i| extent(i, "plain", |e| e.disk_bytenr += 4096),
-        "the extent tree no equal EXTENT_ITEM",
+        "without a matching EXTENT_ITEM",
         Seen,
     ),
     ("disk_bytenr", |i| extent(i, "plain", |e| e.disk_bytenr += 1), "aligned", Seen),
     (
         "disk_bytenr",
         |i| extent(i, "plain", |e| e.disk_bytenr = 0.into()),
-        "a hole with a place",
+        "a hole with an address",
         Seen,
     ),
     (
@@ -2556,7 +2551,7 @@ const FILES: &[Case] = &[
                 item.key.offset = 4096;
             });
         },
-        "behind the size",
+        "after the end of the file",
         Seen,
     ),
     (
@@ -2566,7 +2561,7 @@ const FILES: &[Case] = &[
                 item.key.offset = 4096_u64.wrapping_neg();
             });
         },
-        "its end is no offset",
+        "end is not a valid offset",
         Seen,
     ),
     (
@@ -2583,7 +2578,7 @@ const FILES: &[Case] = &[
                 items[last].key.offset = end - 4096;
             });
         },
-        "overlaps the one before",
+        "overlaps the previous one",
         Seen,
     ),
     (
@@ -2616,7 +2611,7 @@ const FILES: &[Case] = &[
                 item.data.push(0);
             });
         },
-        "it is not an extent",
+        "not an extent",
         Seen,
     ),
     (
@@ -2626,10 +2621,15 @@ const FILES: &[Case] = &[
                 item.data.truncate(20);
             });
         },
-        "it is not an extent",
+        "not an extent",
         Seen,
     ),
-    ("inline ram_bytes", |i| extent(i, "inline", |e| e.head.ram_bytes += 1), "and it has", Seen),
+    (
+        "inline ram_bytes",
+        |i| extent(i, "inline", |e| e.head.ram_bytes += 1),
+        "the content is",
+        Seen,
+    ),
     ("inline beyond the size", |i| inode(i, "inline", |n| n.size -= 1), "the size of", Unseen),
     (
         "inline file offset",
@@ -2684,7 +2684,7 @@ const FILES: &[Case] = &[
                 item.data[22] ^= 0xFF;
             });
         },
-        "can't be decompressed",
+        "cannot be decompressed",
         Unseen,
     ),
     ("a target with another size", |i| inode(i, "link", |n| n.size += 1), "its target", Unseen),
@@ -2747,8 +2747,8 @@ fn data_in_the_place_of_a_superblock() {
         });
         assert_eq!(image.btrfs_check(), None);
         for (rules, rule) in [
-            (Rules::Common, "a copy of the superblock is in its place"),
-            (Rules::Detfs, "is over the superblock at 67108864"),
+            (Rules::Common, "overlaps a copy of the superblock"),
+            (Rules::Detfs, "overlaps the superblock at 67108864"),
         ] {
             let found = image.violations_of(rules);
             assert_eq!(found.is_empty(), right, "{found:?}");

@@ -50,10 +50,11 @@ impl DeviceRecords {
         if place.key.objectid != objectid::DEV_ITEMS {
             return Ok(());
         }
-        place.require(place.key.item_type == item_type::DEV_ITEM, || "it does not belong here")?;
-        let item = exact::<DevItem>(data).ok_or_else(|| place.breaks("it is not a device"))?;
+        place
+            .require(place.key.item_type == item_type::DEV_ITEM, || "item does not belong here")?;
+        let item = exact::<DevItem>(data).ok_or_else(|| place.breaks("not a device"))?;
         place.require(item.devid == place.key.offset, || format!("devid is {}", item.devid))?;
-        place.require(self.device.is_none(), || "there is more than one device")?;
+        place.require(self.device.is_none(), || "more than one device")?;
         self.device = Some(*item);
         Ok(())
     }
@@ -70,15 +71,15 @@ impl DeviceRecords {
             (objectid::DEV_STATS, item_type::PERSISTENT_ITEM) => {
                 place.require(key.offset == devid, || "there is no such device")?;
                 let stats = exact::<DevStatsItem>(data);
-                place.require(stats.is_some(), || "it is not a list of five counts")
+                place.require(stats.is_some(), || "not a list of five counts")
             }
             (_, item_type::DEV_EXTENT) => {
                 place.require(key.objectid == devid, || "there is no such device")?;
                 let item = exact::<DevExtent>(data);
-                let item = item.ok_or_else(|| place.breaks("it is not an extent of a device"))?;
+                let item = item.ok_or_else(|| place.breaks("not an extent of a device"))?;
                 self.stripe(superblock, place, item)
             }
-            _ => Err(place.breaks("it does not belong here")),
+            _ => Err(place.breaks("item does not belong here")),
         }
     }
 
@@ -91,23 +92,23 @@ impl DeviceRecords {
         })?;
         let (offset, len, chunk) = (place.key.offset, item.length.get(), item.chunk_offset.get());
         let aligned = [offset, len, chunk].iter().all(|value| value.is_multiple_of(SECTOR));
-        place.require(aligned && len > 0, || "its addresses are not aligned, or it is empty")?;
+        place.require(aligned && len > 0, || "addresses are not aligned, or it is empty")?;
         place.require(offset >= DEVICE_RANGE_RESERVED, || {
-            format!("it is in the first {DEVICE_RANGE_RESERVED} bytes of the device")
+            format!("in the first {DEVICE_RANGE_RESERVED} bytes of the device")
         })?;
         let end = offset.checked_add(len);
         place.require(end.is_some_and(|end| end <= superblock.record.total_bytes.get()), || {
-            format!("it is behind the device: length is {len}")
+            format!("after the end of the device: length is {len}")
         })?;
         let before = self.stripes.last().map_or(0, |last| last.offset + last.len);
-        place.require(before <= offset, || "it overlaps the one before")?;
+        place.require(before <= offset, || "overlaps the previous one")?;
         self.stripes.push(Stripe { offset, len, chunk });
         Ok(())
     }
 
     pub(super) fn block_group_tree_item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let known = place.key.item_type == item_type::BLOCK_GROUP_ITEM;
-        place.require(known, || "it does not belong here")?;
+        place.require(known, || "item does not belong here")?;
         self.group(place, data)
     }
 
@@ -129,16 +130,16 @@ impl DeviceRecords {
 
     fn group(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let item = exact::<BlockGroupItem>(data);
-        let item = item.ok_or_else(|| place.breaks("it is not a block group"))?;
+        let item = item.ok_or_else(|| place.breaks("not a block group"))?;
         let (start, len) = (place.key.objectid, place.key.offset);
         let (used, flags) = (item.used.get(), item.flags.get());
-        place.require(len > 0, || "it is empty")?;
+        place.require(len > 0, || "empty")?;
         place.require(item.chunk_objectid == objectid::FIRST_CHUNK_TREE, || {
             format!("chunk_objectid is {}", item.chunk_objectid)
         })?;
         place.require(used <= len, || format!("used is {used}, more than its length"))?;
         place.require(copies(BlockGroupFlags::from_bits_retain(flags)).is_some(), || {
-            format!("flags are {flags:#x}, not one type with a profile that can be read")
+            format!("flags are {flags:#x}, not one type with a supported profile")
         })?;
         self.groups.insert(start, BlockGroup { len, used, flags });
         Ok(())
@@ -149,7 +150,7 @@ impl DeviceRecords {
         match &self.device {
             None => report.add(Violation::new("chunk tree", "there is no device")),
             Some(device) if *device != superblock.dev_item => {
-                let rule = "it differs from dev_item of the superblock";
+                let rule = "differs from dev_item of the superblock";
                 report.add(Violation::new("chunk tree, device", rule));
             }
             Some(device) => {
@@ -165,8 +166,7 @@ impl DeviceRecords {
         self.compare_groups(reader, report);
         let used = self.groups.values().fold(0, |sum: u64, group| sum.saturating_add(group.used));
         if superblock.bytes_used != used {
-            let rule =
-                format!("bytes_used is {}, and block groups use {used}", superblock.bytes_used);
+            let rule = format!("bytes_used is {}, block groups use {used}", superblock.bytes_used);
             report.add(Violation::new("superblock", rule));
         }
     }
@@ -176,7 +176,7 @@ impl DeviceRecords {
         let system =
             reader.chunks.iter().filter(|chunk| chunk.flags.contains(BlockGroupFlags::SYSTEM));
         if !array.iter().eq(system) {
-            let rule = "it has not the system chunks of the chunk tree";
+            let rule = "does not match the system chunks of the chunk tree";
             report.add(Violation::new("superblock, sys_chunk_array", rule));
         }
     }
@@ -204,7 +204,7 @@ impl DeviceRecords {
                     .into_iter()
                     .find(|&at| offset < at + STRIPE_LEN && at < offset + len);
                 if let Some(at) = over {
-                    let rule = format!("its stripe at {offset} is over the superblock at {at}");
+                    let rule = format!("stripe at {offset} overlaps the superblock at {at}");
                     report.add(Violation::new(format_args!("chunk {chunk}"), rule));
                 }
             }

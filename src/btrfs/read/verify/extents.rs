@@ -59,7 +59,7 @@ impl Extents {
                 self.extent(superblock, place, data).and(before)
             }
             item_type::EXTENT_DATA_REF => self.keyed_ref(place, data),
-            _ => Err(place.breaks("it does not belong here, or can't be read")),
+            _ => Err(place.breaks("item does not belong here or is not supported")),
         }
     }
 
@@ -72,7 +72,7 @@ impl Extents {
     fn extent(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid: start, item_type, offset } = place.key;
         let (item, mut rest) =
-            prefix::<ExtentItem>(data).ok_or_else(|| place.breaks("it is not an extent"))?;
+            prefix::<ExtentItem>(data).ok_or_else(|| place.breaks("not an extent"))?;
         place.require(item.generation.get() <= superblock.generation(), || {
             format!("generation is {}, newer than all", item.generation)
         })?;
@@ -83,18 +83,18 @@ impl Extents {
         };
         place.require(
             is_data == (item_type == item_type::EXTENT_ITEM),
-            || "its key and its flags are not of the same kind",
+            || "key and flags are not of the same kind",
         )?;
         let len = if is_data { offset } else { superblock.node_size() as u64 };
         place.require(
             start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0,
-            || "it is not aligned, or empty",
+            || "not aligned, or empty",
         )?;
-        place.require(start.checked_add(len).is_some(), || "its end is no address")?;
+        place.require(start.checked_add(len).is_some(), || "end is not a valid address")?;
         let last = self.tree_blocks.last().map(|block| (block.address, superblock.node_size()));
         let last = last.map_or(0, |(address, size)| address.saturating_add(size as u64));
         let last = last.max(self.data.last().map_or(0, |data| data.start + data.len));
-        place.require(last <= start, || "it overlaps the one before")?;
+        place.require(last <= start, || "overlaps the previous one")?;
         let mut found = 0;
         let mut before: Option<(u8, u64)> = None;
         while let Some(&kind) = rest.first() {
@@ -130,7 +130,7 @@ impl Extents {
         if is_data {
             self.data.push(Data { start, len });
         } else {
-            place.require(found == 1, || "it is in more than one tree, or in none")?;
+            place.require(found == 1, || "in more than one tree, or in no tree")?;
         }
         let refs = item.refs.get();
         place.require(found <= refs, || format!("refs is {refs}, and {found} are listed"))?;
@@ -140,7 +140,7 @@ impl Extents {
 
     fn keyed_ref(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let record = exact::<ExtentDataRef>(data);
-        let record = record.ok_or_else(|| place.breaks("it is not a reference"))?;
+        let record = record.ok_or_else(|| place.breaks("not a reference"))?;
         let hash = self.data_ref(place, record)?;
         let Some(last) = &mut self.last else {
             return Err(place.breaks("there is no extent for it"));
@@ -195,8 +195,8 @@ impl Extents {
         let blocks: Vec<_> = trees.blocks().collect();
         let (unlisted, unused) = unmatched(&blocks, &self.tree_blocks);
         for (list, rule) in [
-            (unlisted, "the extent tree has no equal METADATA_ITEM"),
-            (unused, "the extent tree has it, and no tree"),
+            (unlisted, "no matching METADATA_ITEM in the extent tree"),
+            (unused, "in the extent tree, but in no tree"),
         ] {
             for TreeBlock { address, level, owner, generation } in list {
                 let owner = Id(*owner);
@@ -225,8 +225,8 @@ impl Extents {
         used.dedup();
         let (unlisted, unused) = unmatched(&used, &self.data);
         for (list, rule) in [
-            (unlisted, "a file has it, and the extent tree no equal EXTENT_ITEM"),
-            (unused, "the extent tree has it, and no file"),
+            (unlisted, "in a file, but without a matching EXTENT_ITEM in the extent tree"),
+            (unused, "in the extent tree, but in no file"),
         ] {
             for Data { start, len } in list {
                 let place = format_args!("extent of {len} bytes at {start}").to_string();
@@ -237,7 +237,7 @@ impl Extents {
             let chunk = reader.chunks.find(*start, *len);
             if !chunk.is_some_and(|chunk| chunk.flags.contains(BlockGroupFlags::DATA)) {
                 let place = format_args!("extent of {len} bytes at {start}").to_string();
-                report.add(Violation::new(place, "it is not in one chunk for data"));
+                report.add(Violation::new(place, "not in one chunk for data"));
             }
         }
         for pair in uses.windows(2) {
@@ -245,7 +245,8 @@ impl Extents {
                 && one.item.disk_bytenr == other.item.disk_bytenr
                 && one.item.head.compression != other.item.head.compression
             {
-                report.add(other.place.breaks("another file has its extent otherwise compressed"));
+                report
+                    .add(other.place.breaks("another file has its extent differently compressed"));
             }
         }
     }
@@ -264,8 +265,8 @@ impl Extents {
         self.data_refs.sort_unstable();
         let (unlisted, unused) = unmatched(&wanted, &self.data_refs);
         for (list, rule) in [
-            (unlisted, "a file has them, and the extent tree has not so many"),
-            (unused, "the extent tree has them, and the file has not so many"),
+            (unlisted, "in a file, but the extent tree has fewer"),
+            (unused, "in the extent tree, but the file has fewer"),
         ] {
             for DataRef { start, root, ino, offset, count } in list {
                 let place = format_args!(

@@ -68,16 +68,16 @@ impl FileState {
     ) -> Result<()> {
         let size = item.size.get();
         place.require(item.nbytes == self.nbytes, || {
-            format!("nbytes is {}, and its extents have {}", item.nbytes, self.nbytes)
+            format!("nbytes is {}, its extents have {}", item.nbytes, self.nbytes)
         })?;
         place.require(
             self.inline == 0 || self.extents == 1,
-            || "it has an inline extent and another one",
+            || "has an inline extent and another extent",
         )?;
         if kind == file_type::SYMLINK {
             let whole = self.inline == 1 && self.end == size;
             return place.require(whole && (1..SECTOR).contains(&size), || {
-                format!("its target is not one inline extent of {size} bytes, fewer than 4096")
+                format!("symlink target is not one inline extent of {size} bytes, fewer than 4096")
             });
         }
         let whole = superblock.incompat().contains(Incompat::NO_HOLES)
@@ -100,13 +100,13 @@ impl Files {
     ) -> Result<()> {
         let content = [file_type::REG_FILE, file_type::SYMLINK].contains(&kind);
         place.require(content, || "its inode has no content")?;
-        let extent = file_extent(data).ok_or_else(|| place.breaks("it is not an extent"))?;
+        let extent = file_extent(data).ok_or_else(|| place.breaks("not an extent"))?;
         let head = match extent {
             FileExtent::Inline(head, _) => head,
             FileExtent::Regular(item) => &item.head,
         };
         check_head(superblock, place, head)?;
-        place.require(place.key.offset >= file.end, || "it overlaps the one before")?;
+        place.require(place.key.offset >= file.end, || "overlaps the previous one")?;
         file.gap |= place.key.offset > file.end;
         file.extents += 1;
         match extent {
@@ -118,7 +118,7 @@ impl Files {
                 let nodatasum = flags.contains(InodeFlags::NODATASUM);
                 place.require(
                     !nodatasum || item.head.compression == 0,
-                    || "it is compressed, and its inode is without checksums",
+                    || "compressed, but its inode has no checksums",
                 )?;
                 if item.disk_bytenr != 0 {
                     self.uses.push(Use { place, item: *item, nodatasum });
@@ -140,7 +140,7 @@ fn check_head(superblock: &Super, place: ItemPlace, head: &FileExtentHead) -> Re
         other => return Err(place.breaks(format_args!("compression is {other}"))),
     };
     place.require(superblock.incompat().contains(flag), || {
-        format!("compression is {}, which incompat_flags does not say", head.compression)
+        format!("compression is {}, which incompat_flags lacks", head.compression)
     })?;
     place.require(head.encryption == 0, || format!("encryption is {}", head.encryption))?;
     place.require(head.other_encoding == 0, || format!("other_encoding is {}", head.other_encoding))
@@ -158,7 +158,7 @@ fn inline(
     place.require(place.key.offset == 0, || "an inline extent is not at the start")?;
     if head.compression == 0 {
         place.require(bytes.len() as u64 == len, || {
-            format!("ram_bytes is {len}, and it has {} bytes", bytes.len())
+            format!("ram_bytes is {len}, the content is {} bytes", bytes.len())
         })?;
         place.require((1..SECTOR).contains(&len), || format!("ram_bytes is {len}"))?;
     } else {
@@ -166,7 +166,7 @@ fn inline(
         place.require((1..=SECTOR).contains(&len), || format!("ram_bytes is {len}"))?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let decompressed = decompress(head.compression, bytes, len);
-        place.require(decompressed.is_some(), || "it can't be decompressed")?;
+        place.require(decompressed.is_some(), || "cannot be decompressed")?;
     }
     place.require(len <= inode.size.get(), || {
         format!("ram_bytes is {len}, and the size of the file {}", inode.size)
@@ -191,12 +191,12 @@ fn regular(
     })?;
     place.require(num_bytes > 0, || "num_bytes is 0")?;
     let end = place.key.offset.checked_add(num_bytes);
-    let end = end.ok_or_else(|| place.breaks("its end is no offset"))?;
+    let end = end.ok_or_else(|| place.breaks("end is not a valid offset"))?;
     file.end = end;
     let prealloc = head.extent_type == extent_type::PREALLOC;
     if disk_bytenr == 0 {
         let empty = disk_num_bytes == 0 && head.compression == 0;
-        return place.require(empty && !prealloc, || "it is a hole with a place on disk");
+        return place.require(empty && !prealloc, || "hole with an address on disk");
     }
     file.nbytes = file.nbytes.saturating_add(num_bytes);
     place.require(disk_num_bytes > 0, || "disk_num_bytes is 0")?;
@@ -212,14 +212,14 @@ fn regular(
             format!("disk_num_bytes is {disk_num_bytes}")
         })?;
     } else {
-        place.require(!prealloc, || "what is set aside is compressed")?;
+        place.require(!prealloc, || "preallocated extent is compressed")?;
         let most = MOST as u64;
         place.require(ram_bytes <= most && disk_num_bytes <= most, || {
             format!("ram_bytes is {ram_bytes}, and disk_num_bytes {disk_num_bytes}")
         })?;
     }
     let behind = prealloc || end <= round_up(inode.size.get(), SECTOR);
-    place.require(behind, || format!("it is behind the size of the file, {}", inode.size))
+    place.require(behind, || format!("after the end of the file, {}", inode.size))
 }
 
 /// Decompresses compressed extents, each only once if several files describe it in the same way.
@@ -233,10 +233,10 @@ pub(super) fn check_compressed(reader: &Reader<'_>, uses: &[Use], report: &mut R
         let ram_bytes = one.item.head.ram_bytes.get();
         match report.keep(reader.decompressed(&one.item)) {
             Some(Some(bytes)) if round_up(bytes.len() as u64, SECTOR) != ram_bytes => {
-                let rule = format!("ram_bytes is {ram_bytes}, and it has {}", bytes.len());
+                let rule = format!("ram_bytes is {ram_bytes}, the content is {}", bytes.len());
                 report.add(one.place.breaks(rule));
             }
-            Some(None) => report.add(one.place.breaks("it can't be decompressed")),
+            Some(None) => report.add(one.place.breaks("cannot be decompressed")),
             _ => {}
         }
     }

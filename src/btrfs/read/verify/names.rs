@@ -97,9 +97,9 @@ impl<'a> SubvolumeCheck<'a> {
     fn start(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid: ino, item_type, .. } = place.key;
         let valid = objectid::FIRST_FREE..=objectid::FIRST_FREE.wrapping_neg();
-        place.require(valid.contains(&ino), || "it does not belong here, or can't be read")?;
+        place.require(valid.contains(&ino), || "item does not belong here or is not supported")?;
         place.require(item_type == item_type::INODE_ITEM, || "its inode has no INODE_ITEM")?;
-        let item = exact::<InodeItem>(data).ok_or_else(|| place.breaks("it is not an inode"))?;
+        let item = exact::<InodeItem>(data).ok_or_else(|| place.breaks("not an inode"))?;
         let kind = check_inode(self.superblock, place, item)?;
         place.require(
             ino != objectid::FIRST_FREE || kind == file_type::DIR,
@@ -124,7 +124,7 @@ impl<'a> SubvolumeCheck<'a> {
         match item_type {
             item_type::INODE_REF => {
                 let names = inode_refs(offset, data);
-                let names = names.ok_or_else(|| place.breaks("it is not a list of names"))?;
+                let names = names.ok_or_else(|| place.breaks("not a list of names"))?;
                 for name in names {
                     current.names = current.names.saturating_add(1);
                     if ino == objectid::FIRST_FREE {
@@ -144,11 +144,11 @@ impl<'a> SubvolumeCheck<'a> {
                     || "the directory of a subvolume has a name",
                 )?;
                 let names = inode_extrefs(data);
-                let names = names.ok_or_else(|| place.breaks("it is not a list of names"))?;
+                let names = names.ok_or_else(|| place.breaks("not a list of names"))?;
                 for name in names {
                     current.names = current.names.saturating_add(1);
                     place.require(hash::extref(name.parent, name.name) == offset, || {
-                        format!("the hash of `{}` is another one", Escaped(name.name))
+                        format!("wrong hash for `{}`", Escaped(name.name))
                     })?;
                     self.refs.push(link(place, ino, name)?);
                 }
@@ -174,7 +174,7 @@ impl<'a> SubvolumeCheck<'a> {
                 // 0 and 1 belong to `.` and `..`.
                 place.require(offset >= 2, || "its index is less than 2")?;
                 let entries = entries(self.superblock, place, data)?;
-                let [entry] = entries[..] else { return Err(place.breaks("it has two names")) };
+                let [entry] = entries[..] else { return Err(place.breaks("has two names")) };
                 let named = named(place, &entry)?;
                 self.entry(ino, offset, named)
             }
@@ -182,7 +182,7 @@ impl<'a> SubvolumeCheck<'a> {
                 let Current { item, file_type, file, .. } = current;
                 self.files.extent(self.superblock, place, data, item, *file_type, file)
             }
-            _ => Err(place.breaks("it does not belong here, or can't be read")),
+            _ => Err(place.breaks("item does not belong here or is not supported")),
         }
     }
 
@@ -218,13 +218,13 @@ impl<'a> SubvolumeCheck<'a> {
         for (only, what) in [(only_hash, "DIR_INDEX"), (only_index, "DIR_ITEM")] {
             if let Some(named) = only.first() {
                 let name = Escaped(&named.name);
-                return Err(place.breaks(format_args!("there is no equal {what} for `{name}`")));
+                return Err(place.breaks(format_args!("no matching {what} for `{name}`")));
             }
         }
         for pair in current.by_index.windows(2) {
             if let [one, other] = pair {
                 place.require(one.name != other.name, || {
-                    format!("it has two names `{}`", Escaped(&one.name))
+                    format!("has two names `{}`", Escaped(&one.name))
                 })?;
             }
         }
@@ -242,7 +242,7 @@ impl<'a> SubvolumeCheck<'a> {
         let tree = self.tree;
         if !self.types.contains_key(&objectid::FIRST_FREE) {
             let place = format_args!("tree {}", Id(tree)).to_string();
-            report.add(Violation::new(place, "it has no inode 256"));
+            report.add(Violation::new(place, "has no inode 256"));
             return;
         }
         self.entries.sort();
@@ -257,13 +257,13 @@ impl<'a> SubvolumeCheck<'a> {
                     Id(tree),
                     Escaped(name)
                 );
-                report.add(Violation::new(place, format_args!("there is no equal {what}")));
+                report.add(Violation::new(place, format_args!("no matching {what}")));
             }
         }
         for (link, kind) in &self.entries {
             if self.types.get(&link.child).is_some_and(|real| real != kind) {
                 let place = format!("tree {}, entry `{}`", Id(tree), Escaped(&link.name));
-                let rule = format!("its type is {kind}, and that of the inode another");
+                let rule = format!("type is {kind}, unlike that of the inode");
                 report.add(Violation::new(place, rule));
             }
         }
@@ -310,14 +310,14 @@ pub(super) fn check_name(place: ItemPlace, name: &[u8]) -> Result<()> {
 
 fn check_hash(place: ItemPlace, name: &[u8]) -> Result<()> {
     place.require(hash::name(name) == place.key.offset, || {
-        format!("the hash of `{}` is another one", Escaped(name))
+        format!("wrong hash for `{}`", Escaped(name))
     })
 }
 
 /// Parses the entries or attributes of an item.
 fn entries<'a>(superblock: &Super, place: ItemPlace, data: &'a [u8]) -> Result<Vec<DirEntry<'a>>> {
     let entries = dir_entries(data);
-    let entries = entries.ok_or_else(|| place.breaks("it is not a list of entries"))?;
+    let entries = entries.ok_or_else(|| place.breaks("not a list of entries"))?;
     for entry in &entries {
         place.require(entry.item.transid.get() <= superblock.generation(), || {
             format!("transid is {}, newer than all", entry.item.transid)
@@ -337,7 +337,7 @@ fn named(place: ItemPlace, entry: &DirEntry<'_>) -> Result<Named> {
     let DirEntry { item, name, data } = *entry;
     let DirItem { location, file_type, .. } = *item;
     check_name(place, name)?;
-    place.require(data.is_empty(), || "it has data")?;
+    place.require(data.is_empty(), || "has data")?;
     let location = Key::from(location);
     let types = file_type::REG_FILE..=file_type::SYMLINK;
     place.require(types.contains(&file_type), || format!("type is {file_type}"))?;

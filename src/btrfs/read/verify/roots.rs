@@ -80,12 +80,12 @@ impl Roots {
                 self.directory.insert(place.key);
                 self.directory_item(superblock, place, data)
             }
-            _ => Err(place.breaks("it does not belong here, or can't be read")),
+            _ => Err(place.breaks("item does not belong here or is not supported")),
         }
     }
 
     fn root(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
-        let item = exact::<RootItem>(data).ok_or_else(|| place.breaks("it is not a root"))?;
+        let item = exact::<RootItem>(data).ok_or_else(|| place.breaks("not a root"))?;
         let Key { objectid: id, offset, .. } = place.key;
         let newest = superblock.generation();
         let known = [
@@ -100,7 +100,7 @@ impl Roots {
         let files = is_subvolume(id) || id == objectid::DATA_RELOC_TREE;
         place
             .require(known.contains(&id) || is_subvolume(id), || "the tree is of no known kind")?;
-        place.require(offset == 0, || "it is of a snapshot, which can't be read")?;
+        place.require(offset == 0, || "of a snapshot, which can't be read")?;
         place.require(item.bytenr.get().is_multiple_of(SECTOR), || "bytenr is not aligned")?;
         let root = node::root(id, item).map_err(|rule| place.breaks(rule))?;
         place.require(root.generation <= newest && root.generation > 0, || {
@@ -119,18 +119,18 @@ impl Roots {
             || format!("flags are {flags:#x}"),
         )?;
         let whole = item.drop_progress == DiskKey::from(Key::MIN) && item.drop_level == 0;
-        place.require(whole, || "it is being dropped")?;
+        place.require(whole, || "being dropped")?;
         let dirid = if files { objectid::FIRST_FREE } else { 0 };
         place.require(item.root_dirid == dirid, || format!("root_dirid is {}", item.root_dirid))?;
         place.require(item.byte_limit == 0, || format!("byte_limit is {}", item.byte_limit))?;
         let subvolume = (objectid::FIRST_FREE..).contains(&id) && is_subvolume(id);
-        place.require(!subvolume || item.uuid != [0; 16], || "it has no UUID")?;
+        place.require(!subvolume || item.uuid != [0; 16], || "has no UUID")?;
         self.roots.insert(id, *item);
         Ok(())
     }
 
     fn name(&self, place: ItemPlace, data: &[u8], id: u64, parent: u64) -> Result<RootRecord> {
-        let name = root_ref(data).ok_or_else(|| place.breaks("it is not a name of a subvolume"))?;
+        let name = root_ref(data).ok_or_else(|| place.breaks("not a name of a subvolume"))?;
         check_name(place, name.name)?;
         Ok(RootRecord::new(id, parent, name))
     }
@@ -140,23 +140,23 @@ impl Roots {
         match (item_type, offset) {
             (item_type::INODE_ITEM, 0) => {
                 let item = exact::<InodeItem>(data);
-                let item = item.ok_or_else(|| place.breaks("it is not an inode"))?;
+                let item = item.ok_or_else(|| place.breaks("not an inode"))?;
                 let kind = check_inode(superblock, place, item)?;
-                place.require(kind == file_type::DIR, || "it is not a directory")
+                place.require(kind == file_type::DIR, || "not a directory")
             }
             (item_type::INODE_REF, objectid::ROOT_TREE_DIR) => {
                 let expected = if objectid == offset { &b".."[..] } else { &b"default"[..] };
                 let names = inode_refs(offset, data);
-                let names = names.ok_or_else(|| place.breaks("it is not a list of names"))?;
+                let names = names.ok_or_else(|| place.breaks("not a list of names"))?;
                 let right = matches!(names[..], [one] if one.name == expected && one.index == 0);
-                place.require(right, || "its name is wrong")
+                place.require(right, || "wrong name")
             }
             (item_type::DIR_ITEM, offset) if offset == hash::name(b"default") => {
                 let entries = dir_entries(data);
-                let entries = entries.ok_or_else(|| place.breaks("it is not an entry"))?;
-                let [entry] = entries[..] else { return Err(place.breaks("it has two names")) };
+                let entries = entries.ok_or_else(|| place.breaks("not an entry"))?;
+                let [entry] = entries[..] else { return Err(place.breaks("has two names")) };
                 place.require(entry.name == b"default", || "its name is not `default`")?;
-                place.require(entry.data.is_empty(), || "it has data")?;
+                place.require(entry.data.is_empty(), || "has data")?;
                 place.require(entry.item.file_type == file_type::DIR, || {
                     format!("type is {}", entry.item.file_type)
                 })?;
@@ -168,17 +168,17 @@ impl Roots {
                 self.default = Some(location.objectid);
                 Ok(())
             }
-            _ => Err(place.breaks("it does not belong here")),
+            _ => Err(place.breaks("item does not belong here")),
         }
     }
 
     pub(super) fn uuid_tree_item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         place.require(
             place.key.item_type == item_type::UUID_KEY_SUBVOL,
-            || "it does not belong here, or can't be read",
+            || "item does not belong here or is not supported",
         )?;
         let ids = <[U64]>::ref_from_bytes(data).ok().filter(|ids| !ids.is_empty());
-        let ids = ids.ok_or_else(|| place.breaks("it is not a list of subvolumes"))?;
+        let ids = ids.ok_or_else(|| place.breaks("not a list of subvolumes"))?;
         let mut uuid = [0; 16];
         let (high, low) = uuid.split_at_mut(8);
         high.copy_from_slice(&place.key.objectid.to_le_bytes());
@@ -237,7 +237,7 @@ impl Roots {
                 report.add(Violation::new(place(one), format_args!("there is no {what} for it")));
             }
             for one in more {
-                let rule = format!("there is a {what}, and no entry of that name");
+                let rule = format!("{what} without an entry of that name");
                 report.add(Violation::new(place(one), rule));
             }
         }
@@ -296,7 +296,7 @@ impl Roots {
         }
         let flagged = superblock.incompat().contains(Incompat::DEFAULT_SUBVOL);
         if default != objectid::FS_TREE && !flagged {
-            let rule = "it is not the top level, and incompat_flags does not say so";
+            let rule = "not the top level, and incompat_flags does not say so";
             report.add(Violation::new(place, rule));
         }
     }
@@ -313,14 +313,14 @@ impl Roots {
             report.add(Violation::new(format_args!("subvolume {id}"), rule));
         }
         for (_, id) in self.uuids.difference(&expected) {
-            let rule = format!("it has an entry for tree {id}, which has another UUID");
+            let rule = format!("has an entry for tree {id}, which has another UUID");
             report.add(Violation::new("UUID tree", rule));
         }
         let mut uuids = BTreeSet::new();
         for (uuid, id) in &expected {
             if !uuids.insert(uuid) {
                 let place = format_args!("subvolume {id}");
-                report.add(Violation::new(place, "another one has the same UUID"));
+                report.add(Violation::new(place, "another subvolume has the same UUID"));
             }
         }
     }
@@ -336,19 +336,19 @@ impl Roots {
         while let Some(id) = pending.pop() {
             if !reached.insert(id) {
                 let place = format_args!("subvolume {id}");
-                report.add(Violation::new(place, "it is seen in more than one place"));
+                report.add(Violation::new(place, "appears in more than one place"));
                 continue;
             }
             pending.extend(children.get(&id).into_iter().flatten());
         }
         for id in &reached {
             if !self.roots.contains_key(id) {
-                report.add(Violation::new(format_args!("subvolume {id}"), "it has no root"));
+                report.add(Violation::new(format_args!("subvolume {id}"), "has no root"));
             }
         }
         for id in self.roots.keys().filter(|id| is_subvolume(**id)) {
             if !reached.contains(id) {
-                report.add(Violation::new(format_args!("subvolume {id}"), "it is seen nowhere"));
+                report.add(Violation::new(format_args!("subvolume {id}"), "appears nowhere"));
             }
         }
     }

@@ -39,12 +39,12 @@ impl FreeSpace {
         let Key { objectid: start, item_type, offset: len } = place.key;
         if item_type == item_type::FREE_SPACE_INFO {
             let info = exact::<FreeSpaceInfo>(data);
-            let info = info.ok_or_else(|| place.breaks("it is not about free space"))?;
+            let info = info.ok_or_else(|| place.breaks("not about free space"))?;
             let (count, flags) = (info.extent_count.get(), info.flags.get());
             place.require(flags & !USING_BITMAPS == 0, || format!("flags are {flags:#x}"))?;
             let (free, bitmaps) = (Vec::new(), flags == USING_BITMAPS);
             let listed = GroupFreeSpace { place, len, count, bitmaps, free, end: start };
-            place.require(self.0.insert(start, listed).is_none(), || "it is there twice")?;
+            place.require(self.0.insert(start, listed).is_none(), || "listed twice")?;
             return Ok(());
         }
         let end = start.checked_add(len);
@@ -52,14 +52,14 @@ impl FreeSpace {
             let group_end = group.place.key.objectid.checked_add(group.len);
             group.end <= start && end.is_some() && end <= group_end
         });
-        let group = group.ok_or_else(|| place.breaks("it is in no block group, or overlaps"))?;
+        let group = group.ok_or_else(|| place.breaks("in no block group, or overlaps"))?;
         let aligned = start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0;
-        place.require(aligned, || "it is not aligned, or empty")?;
+        place.require(aligned, || "not aligned, or empty")?;
         group.end = end.unwrap_or(u64::MAX);
         match item_type {
             item_type::FREE_SPACE_EXTENT => {
                 place.require(!group.bitmaps, || "its block group uses bitmaps")?;
-                place.require(data.is_empty(), || "it has data")?;
+                place.require(data.is_empty(), || "has data")?;
                 group.free.push((start, len));
                 Ok(())
             }
@@ -67,12 +67,12 @@ impl FreeSpace {
                 place.require(group.bitmaps, || "its block group does not use bitmaps")?;
                 let sectors = len / SECTOR;
                 place.require(data.len() as u64 == sectors.div_ceil(8), || {
-                    format!("it has {} bytes for {sectors} sectors", data.len())
+                    format!("has {} bytes for {sectors} sectors", data.len())
                 })?;
                 group.bitmap(start, sectors, data);
                 Ok(())
             }
-            _ => Err(place.breaks("it does not belong here")),
+            _ => Err(place.breaks("item does not belong here")),
         }
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn compare(
             Some(listed) if listed.len == group.len => {
                 report.keep(check_free(start, chunk, used, listed));
             }
-            _ => report.add(Violation::new(place, "the free space tree has not the same")),
+            _ => report.add(Violation::new(place, "not the same in the free space tree")),
         }
     }
     for (start, listed) in &free_space.0 {
@@ -149,7 +149,7 @@ fn check_used(start: u64, group: BlockGroup, chunk: &Chunk, used: &[(u64, u64)])
     for (at, len) in used {
         if superblocks.overlap(&(*at..at.saturating_add(*len))).is_some() {
             let place = format_args!("extent of {len} bytes at {at}").to_string();
-            return Err(Violation::new(place, "a copy of the superblock is in its place"));
+            return Err(Violation::new(place, "overlaps a copy of the superblock"));
         }
     }
     let sum: u64 = used.iter().map(|(_, len)| len).sum();
@@ -188,7 +188,7 @@ fn check_free(
             return breaks(format!("{end} is neither used nor free"));
         }
         if at == end && free && after_free {
-            return breaks(format!("the free ranges before and behind {at} are not one"));
+            return breaks(format!("the free ranges before and after {at} are not merged"));
         }
         (end, after_free) = (at + len, free);
     }

@@ -26,16 +26,17 @@ impl Sums {
     pub(super) fn item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
         let Key { objectid, item_type, offset: start } = place.key;
         let belongs = objectid == objectid::EXTENT_CSUM && item_type == item_type::EXTENT_CSUM;
-        place.require(belongs, || "it does not belong here")?;
-        place.require(start.is_multiple_of(SECTOR), || "it is not aligned")?;
+        place.require(belongs, || "item does not belong here")?;
+        place.require(start.is_multiple_of(SECTOR), || "not aligned")?;
         let size = superblock.checksum.size();
         place.require(!data.is_empty() && data.len().is_multiple_of(size), || {
-            format!("it has {} bytes, and a checksum has {size}", data.len())
+            format!("has {} bytes, but a checksum has {size}", data.len())
         })?;
         let len = (data.len() / size) as u64 * SECTOR;
-        let end = start.checked_add(len).ok_or_else(|| place.breaks("its end is no address"))?;
+        let end =
+            start.checked_add(len).ok_or_else(|| place.breaks("end is not a valid address"))?;
         let before = self.ranges.last().map_or(0, |last| last.end);
-        place.require(before <= start, || "it overlaps the one before")?;
+        place.require(before <= start, || "overlaps the previous one")?;
         self.ranges.push(start..end);
         Ok(())
     }
@@ -59,11 +60,11 @@ impl Sums {
             let prealloc = item.head.extent_type == extent_type::PREALLOC;
             if one.nodatasum || prealloc {
                 if summed.overlap(&part).is_some() {
-                    report.add(one.place.breaks("its data has checksums, and should not"));
+                    report.add(one.place.breaks("data has checksums, but should not"));
                 }
             } else {
                 if !summed.contain(&part) {
-                    report.add(one.place.breaks("its data has not all its checksums"));
+                    report.add(one.place.breaks("data lacks some of its checksums"));
                 }
                 with.push(whole);
             }
@@ -105,7 +106,7 @@ fn check(reader: &Reader<'_>, start: u64, sums: &[u8]) -> Result<()> {
             if checksum.digest(data).get(..sum.len()) != Some(sum) {
                 let within = number * SECTOR;
                 let place = format!("data at {}, on the device at {}", start + within, at + within);
-                return Err(Violation::new(place, "its checksum is wrong"));
+                return Err(Violation::new(place, "wrong checksum"));
             }
         }
     }

@@ -15,7 +15,7 @@ pub(super) fn check(reader: &Reader<'_>, report: &mut Report) {
         let Some(copy) = report.keep(Super::read(&reader.device, at)) else { continue };
         if alike(&copy.record) != alike(first) {
             let place = format_args!("superblock at {at}");
-            report.add(Violation::new(place, "it differs from the first one"));
+            report.add(Violation::new(place, "differs from the first superblock"));
         }
     }
 }

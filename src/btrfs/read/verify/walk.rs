@@ -58,7 +58,7 @@ impl Trees {
             Err(Violation::new(format_args!("tree {}, block {address}", Id(owner)), rule))
         };
         if self.0.insert(address, TreeBlock { address, level, owner, generation }).is_some() {
-            return breaks("it is in a tree already");
+            return breaks("in a tree already");
         }
         let size = reader.superblock.node_size();
         let wanted = match owner {
@@ -67,7 +67,7 @@ impl Trees {
         };
         let chunk = reader.chunks.find(address, size as u64);
         if !chunk.is_some_and(|chunk| chunk.flags.contains(wanted)) {
-            return breaks("it is in a chunk for something else");
+            return breaks("in a chunk of another type");
         }
         let mut first: Option<Vec<u8>> = None;
         for at in reader.chunks.physical(address, size as u64)? {
@@ -89,5 +89,5 @@ fn check_empty(leaf: &Expected) -> Result<()> {
         return Ok(());
     }
     let place = format_args!("tree {}, block {}", Id(leaf.owner), leaf.address).to_string();
-    Err(Violation::new(place, "it has no items"))
+    Err(Violation::new(place, "has no items"))
 }
