@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use super::format::ImageFormat;
 use super::repart::Repart;
 
-/// Writes disk images that are the same, bit for bit, wherever and whenever they are built.
+/// Write disk images that are bit-for-bit reproducible, wherever and whenever they are built
 #[derive(Debug, Parser)]
 #[command(name = "detfs", version, max_term_width = 100)]
 pub(super) struct Arguments {
@@ -25,27 +25,27 @@ pub(super) enum Command {
     Repart(Box<Repart>),
 }
 
-/// Make a disk image of a root tree: a GPT with an EFI system partition and the root file system
+/// Make a disk image from a root tree: a GPT with an EFI system partition and a root file system
 ///
-/// The EFI system partition holds what the tree has under /efi, else under /boot/efi, else under
-/// /boot when that has a directory EFI: the first of them that holds files. The root file system
-/// keeps the empty directory. Without such content there is an EFI system partition only if
-/// --esp-from, --esp-tree or --esp-size asks for it.
+/// The EFI system partition is filled from the first of these directories that holds files: /efi,
+/// /boot/efi, and /boot if it has a subdirectory EFI. In the root file system that directory stays,
+/// empty. If all of them are empty, an EFI system partition is added only with --esp-from,
+/// --esp-tree or --esp-size.
 #[derive(Debug, Args)]
 pub(super) struct Mkimage {
-    /// The directory that holds the root tree
+    /// Directory with the root tree
     #[arg(value_name = "ROOTFS")]
     pub(super) tree: PathBuf,
-    /// The image: a file, a block device, or - for standard output
+    /// Image to write: a file, a block device, or - for standard output
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) architecture: Architecture,
-    /// The root file system
+    /// Type of the root file system
     #[arg(long, value_enum, default_value_t = Fs::Ext4)]
     pub(super) fs: Fs,
-    /// The size of the whole image, or auto for the smallest with headroom
+    /// Size of the whole image, or auto for the smallest that leaves the headroom
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
@@ -54,34 +54,36 @@ pub(super) struct Mkimage {
     pub(super) ext4: Ext4Args,
     #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
-    /// Bytes in a sector of the disk: 512 or 4096
+    /// Sector size of the disk: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value = "512")]
     pub(super) sector_size: String,
-    /// The directory of the tree that is the content of the EFI system partition [default: the first
-    /// of /efi, /boot/efi, and /boot with a directory EFI, that holds files]
+    /// Directory of the tree to fill the EFI system partition from [default: the first of /efi,
+    /// /boot/efi, and /boot with a subdirectory EFI, that holds files]
     #[arg(long, value_name = "PATH")]
     pub(super) esp_from: Option<String>,
-    /// Take the content of the EFI system partition from this directory beside the tree. Rules and
-    /// messages name it as if it were at the mount point
+    /// Fill the EFI system partition from this directory outside the tree. Rules and messages refer
+    /// to its files by their paths under the mount point
     #[arg(long, value_name = "DIR", conflicts_with = "esp_from")]
     pub(super) esp_tree: Option<PathBuf>,
-    /// The size of the EFI system partition [default: twice its content, and at least a FAT32]
+    /// Size of the EFI system partition [default: twice its content, at least the minimum of FAT32]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_size: Option<String>,
-    /// The variant of its FAT, and of that of XBOOTLDR: some firmware boots FAT32 alone [default: 32]
+    /// FAT variant of the EFI system and XBOOTLDR partitions; some firmware boots only from FAT32
+    /// [default: 32]
     #[arg(long, value_enum)]
     pub(super) esp_fat: Option<EspFat>,
-    /// Bytes in a sector of its FAT, and of that of XBOOTLDR: 512 or 4096 [default: those of the disk]
+    /// FAT sector size of the EFI system and XBOOTLDR partitions: 512 or 4096 [default: that of the
+    /// disk]
     #[arg(long, value_name = "BYTES")]
     pub(super) esp_sector_size: Option<String>,
-    /// Put what the tree has under /boot into an extended boot loader partition (XBOOTLDR), with FAT
+    /// Put the content of /boot into an extended boot loader partition (XBOOTLDR), formatted as FAT
     #[arg(long)]
     pub(super) xbootldr: bool,
-    /// The size of the XBOOTLDR partition, which also asks for one [default: as of the EFI system
+    /// Size of the XBOOTLDR partition; implies --xbootldr [default: as for the EFI system
     /// partition]
     #[arg(long, value_name = "BYTES")]
     pub(super) xbootldr_size: Option<String>,
-    /// Put a BIOS boot partition of 1 MiB first, for a boot loader to be put into
+    /// Add an empty BIOS boot partition of 1 MiB, as the first partition, for a boot loader
     #[arg(long)]
     pub(super) bios_boot: bool,
     #[command(flatten)]
@@ -90,41 +92,41 @@ pub(super) struct Mkimage {
     pub(super) outcome: OutputArgs,
 }
 
-/// What brings a tree into its canonical form.
+/// Options that select normalization rules.
 #[derive(Debug, Args)]
 pub(super) struct NormalizeArgs {
-    /// The rules that leave out or rewrite what differs between two installations of the same
-    /// packages: auto for those that go with the tree's os-release, or none. Rules about secrets
-    /// apply to every tree; with none, they only warn
+    /// Profile of rules that remove or rewrite what differs between two installations of the same
+    /// packages: auto to choose by the tree's os-release, or none. Rules about secrets apply to
+    /// every tree; with none, they only warn
     #[arg(long, value_name = "auto|none|PROFILE", default_value = "auto")]
     pub(super) normalize: String,
-    /// A file of rules to be added, and of names of rules to be switched on or off
+    /// File with additional rules, and with names of rules to enable or disable
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
 }
 
-/// Show what would be left out or rewritten in an image of a tree
+/// Show what normalization would remove or rewrite in a tree
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").args(["list", "check"]).required(true)))]
 pub(super) struct Normalize {
-    /// List the rules, as a file that --rules takes
+    /// List the rules, in the format that --rules reads
     #[arg(long)]
     pub(super) list: bool,
-    /// Tell which rules would fire on a tree, and what else is suspicious in it; with exit code 1 if
-    /// one would
+    /// Report which rules would apply to a tree, and what else in it is suspicious; exit with code
+    /// 1 if any rule would apply
     #[arg(long, value_name = "ROOTFS")]
     pub(super) check: Option<PathBuf>,
     #[command(flatten)]
     pub(super) normalize_args: NormalizeArgs,
-    /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
+    /// Latest timestamp in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "list")]
     pub(super) source_date_epoch: Option<String>,
-    /// Print it as JSON
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// Make a root tree of packages
+/// Make a root tree from packages
 #[derive(Debug, Args)]
 pub(super) struct Stage {
     #[command(subcommand)]
@@ -137,101 +139,104 @@ pub(super) enum StageCommand {
     Check(StageCheck),
 }
 
-/// Make a root tree of Arch Linux packages with pacman, as root or in a user namespace
+/// Make a root tree from Arch Linux packages with pacman, as root or in a user namespace
 ///
-/// In a user namespace the owners of the tree are those that /etc/subuid and /etc/subgid give; make
-/// an image of it there too (unshare --map-root-user --map-auto), or all at once with detfs build.
+/// In a user namespace, the files of the tree are owned by subordinate ids from /etc/subuid and
+/// /etc/subgid. Make the image in the same kind of namespace (unshare --map-root-user --map-auto),
+/// or make tree and image at once with detfs build.
 #[derive(Debug, Args)]
 pub(super) struct StagePacman {
-    /// The directory to be made
+    /// Directory to create
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) packages: PackagesArgs,
-    /// Write down in this file what went into the tree
+    /// Record the installed packages in this lock file
     #[arg(long, value_name = "FILE")]
     pub(super) lock: Option<PathBuf>,
-    /// Make the tree of what that file says, or not at all
+    /// Install exactly the packages of the lock file, or fail
     #[arg(long, requires = "lock")]
     pub(super) locked: bool,
-    /// Let pacman see another time, with faketime: say +400d
+    /// Shift the clock that pacman sees, using faketime, for example +400d
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
     pub(super) clock_offset: Option<String>,
 }
 
-/// Make a root tree twice, with another clock, number of processors, directory, umask and host name,
-/// and list every path that differs with the rule that makes it the same in an image
+/// Make a root tree twice and list the paths that differ, each with the rule that normalizes it
 ///
-/// The exit code is 1 if one would differ in an image too.
+/// The second tree is made with another clock, number of processors, directory, umask and host
+/// name. The exit code is 1 if any path would differ in an image too.
 #[derive(Debug, Args)]
 pub(super) struct StageCheck {
     #[command(flatten)]
     pub(super) packages: PackagesArgs,
     #[command(flatten)]
     pub(super) normalize_args: NormalizeArgs,
-    /// Print it as JSON
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What pacman installs.
+/// Packages that pacman installs.
 #[derive(Debug, Args)]
 pub(super) struct PackagesArgs {
-    /// A package or a group of packages
+    /// Package or package group to install
     #[arg(long, value_name = "NAME")]
     pub(super) package: Vec<String>,
-    /// Where packages are fetched from: with $repo in it as it stands in a pacman.conf, else the start
-    /// of the usual path [default: https://geo.mirror.pkgbuild.com]
+    /// Mirror to fetch packages from: a URL with $repo as in pacman.conf, or the base URL of a
+    /// mirror with the usual layout [default: https://geo.mirror.pkgbuild.com]
     #[arg(long, value_name = "URL")]
     pub(super) mirror: Option<String>,
-    /// Fetch packages as they were on a day, from the Arch Linux Archive or a mirror of it
+    /// Fetch the packages of this day from the Arch Linux Archive or a mirror of it
     #[arg(long, value_name = "YYYY/MM/DD")]
     pub(super) snapshot: Option<String>,
-    /// A repository, the most important first [default: core, extra]
+    /// Repository to use, in order of precedence [default: core, extra]
     #[arg(long, value_name = "NAME")]
     pub(super) repo: Vec<String>,
     /// Use this pacman.conf
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mirror", "snapshot", "repo", "architecture"])]
     pub(super) pacman_conf: Option<PathBuf>,
-    /// Keep packages in this directory
+    /// Cache packages in this directory
     #[arg(long, value_name = "DIR")]
     pub(super) cache: Option<PathBuf>,
-    /// The architecture of packages, as Arch Linux calls it [default: x86_64]
+    /// Architecture of the packages, as named by Arch Linux [default: x86_64]
     #[arg(long)]
     pub(super) architecture: Option<String>,
-    /// The time that packages are told [default: $SOURCE_DATE_EPOCH, else the start of the day of the
-    /// snapshot]
+    /// SOURCE_DATE_EPOCH for the programs that packages run [default: $SOURCE_DATE_EPOCH, else the
+    /// start of the day of the snapshot]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub(super) source_date_epoch: Option<String>,
 }
 
-/// Make an image as a file says: from packages, or of a tree
+/// Make an image from packages or a tree, as described by a configuration file
 ///
-/// The file is TOML. What is in its table [stage] are options of detfs stage pacman by their long
-/// names, what is in [image] are those of detfs mkimage, with the image as out and, if there is no
-/// [stage], the tree as tree; seed and source-date-epoch stand before both. What can be given several
-/// times is an array. Paths are relative to the file. If the lock that [stage] names exists and is not
-/// empty, or locked = true is there, the tree is made of what that says. Without an epoch it is that of
-/// the lock or of the snapshot.
+/// The file is TOML. The table [stage] holds long options of detfs stage pacman, and [image] holds
+/// long options of detfs mkimage. In [image], `out` is the image and, if there is no [stage],
+/// `tree` is the tree. The keys seed and source-date-epoch come before both tables. Options that
+/// can be repeated are arrays. Paths are relative to the file.
+///
+/// If [stage] names a lock that exists and is not empty, or sets locked = true, the tree is made
+/// from the packages of the lock. The default epoch is that of the lock or of the snapshot.
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// The file
+    /// Configuration file
     #[arg(value_name = "CONFIG.toml")]
     pub(super) config: PathBuf,
-    /// Make the lock anew, with the packages of today
+    /// Recreate the lock with the current packages
     #[arg(long)]
     pub(super) update: bool,
-    /// Replace files that exist, and overwrite devices that have data on them
+    /// Replace existing files, and overwrite devices that contain data
     #[arg(long)]
     pub(super) force: bool,
-    /// Don't wait until all is on the disk: a loss of power may take away what was reported as done
+    /// Don't flush the output to disk: a power failure may lose an image that was reported as
+    /// written
     #[arg(long)]
     pub(super) no_sync: bool,
-    /// Print a description of the image with its hashes, as JSON
+    /// Print the JSON manifest of the image, including its hashes
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// Make one file system of a tree, without a partition table
+/// Make a single file system from a tree, without a partition table
 #[derive(Debug, Args)]
 pub(super) struct Mkfs {
     #[command(subcommand)]
@@ -276,155 +281,158 @@ pub(super) struct MkfsBtrfs {
 pub(super) struct MkfsVfat {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
-    /// The free room to leave with --size auto, also as a percentage [default: none]
+    /// Free space to leave with --size auto, in bytes or percent [default: 0]
     #[arg(long, value_name = "BYTES|PERCENT")]
     pub(super) headroom: Option<String>,
-    /// Bytes in a sector of the disk that it is for: 512 or 4096
+    /// Sector size of the disk that the file system is for: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value = "512")]
     pub(super) sector_size: String,
-    /// The label, at most 11 characters
+    /// Volume label, at most 11 characters
     #[arg(long)]
     pub(super) label: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct MkfsCommon {
-    /// The directory that holds the tree
+    /// Directory with the tree
     pub(super) tree: PathBuf,
-    /// The file system: a file, a block device, or - for standard output
+    /// File system to write: a file, a block device, or - for standard output
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) source: SourceArgs,
-    /// The UUID [default: that of the first root partition or ESP of a disk with this seed]
+    /// UUID of the file system [default: that of the first root partition or ESP of a disk with
+    /// this seed]
     #[arg(long)]
     pub(super) uuid: Option<String>,
-    /// The size, or auto for the smallest with headroom
+    /// Size of the file system, or auto for the smallest that leaves the headroom
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
     pub(super) outcome: OutputArgs,
 }
 
-/// What the image is made of.
+/// Sources of the image.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// What all ids are derived from [default: derived from the tree]
+    /// Seed for all UUIDs [default: derived from the tree]
     #[arg(long, value_name = "UUID")]
     pub(super) seed: Option<String>,
-    /// The latest time in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
+    /// Latest timestamp in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub(super) source_date_epoch: Option<String>,
-    /// Leave out what matches, with all below it; from the root on, ** crosses directories
+    /// Exclude matching paths and everything below them; GLOB is relative to the root, and **
+    /// crosses directories
     #[arg(long, value_name = "GLOB")]
     pub(super) exclude: Vec<String>,
-    /// Leave out extended attributes: a name, or the start of names and a *
+    /// Drop extended attributes with this name, or with this prefix if PATTERN ends with *
     #[arg(long, value_name = "PATTERN")]
     pub(super) drop_xattr: Vec<String>,
-    /// Take over extended attributes that are left out by default or by --drop-xattr
+    /// Keep extended attributes that are dropped by default or by --drop-xattr
     #[arg(long, value_name = "PATTERN")]
     pub(super) keep_xattr: Vec<String>,
-    /// How many threads work, up to 64 [default: as many as there are processors]
+    /// Number of threads, up to 64 [default: the number of processors]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Architecture {
-    /// What the tree's programs run on, say x86-64 [default: told from them]
+    /// Target architecture, for example x86-64 [default: detected from the ELF binaries]
     #[arg(long)]
     pub(super) architecture: Option<String>,
 }
 
-/// What every root file system has.
+/// Options of every root file system.
 #[derive(Debug, Args)]
 pub(super) struct RootFsArgs {
-    /// The free room to leave with --size auto, also as a percentage; 0 for an exact fit [default:
-    /// that of the ext4 profile; of btrfs, what a first boot writes]
+    /// Free space to leave with --size auto, in bytes or percent; 0 for an exact fit [default:
+    /// ext4: set by the profile; btrfs: enough for the writes of a first boot]
     #[arg(long, value_name = "BYTES|PERCENT")]
     pub(super) headroom: Option<String>,
-    /// The label of the file system and of its partition: of ext4 at most 16 bytes, of btrfs 255
+    /// Label of the file system and its partition, at most 16 bytes for ext4 and 255 for btrfs
     #[arg(long)]
     pub(super) label: Option<String>,
-    /// Add a swap file in an existing directory
+    /// Add a swap file; its directory must exist
     #[arg(long, value_name = "PATH:SIZE")]
     pub(super) swapfile: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Ext4Args {
-    /// The size that the file system should be able to grow to [default: 1024 times its own]
+    /// Size that the file system can later grow to [default: 1024 times its own]
     #[arg(long, value_name = "BYTES")]
     pub(super) grow_to: Option<String>,
-    /// The features of ext4 [default: default]
+    /// Set of ext4 features [default: default]
     #[arg(long, value_enum)]
     pub(super) ext4_profile: Option<Ext4Profile>,
-    /// Bytes in a block of ext4: 1024, 2048 or 4096 [default: 4096]
+    /// ext4 block size: 1024, 2048 or 4096 [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub(super) ext4_block_size: Option<String>,
-    /// Number of ext4 inodes [default: those of the tree and a tenth more, at least one for 16 KiB]
+    /// Number of ext4 inodes [default: those of the tree plus a tenth, at least one per 16 KiB]
     #[arg(long, value_name = "N")]
     pub(super) inodes: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct BtrfsArgs {
-    /// Which kernels may write to the btrfs [default: default]
+    /// Oldest kernels that can write to the btrfs [default: default]
     #[arg(long, value_enum)]
     pub(super) btrfs_compat: Option<BtrfsCompat>,
-    /// What btrfs checksums metadata and data with [default: crc32c]
+    /// btrfs checksum algorithm for metadata and data [default: crc32c]
     #[arg(long, value_enum)]
     pub(super) btrfs_checksum: Option<BtrfsChecksum>,
-    /// Bytes in a tree block of btrfs: 4096, 8192, 16384, 32768 or 65536 [default: 16384]
+    /// btrfs node size: 4096, 8192, 16384, 32768 or 65536 [default: 16384]
     #[arg(long, value_name = "BYTES")]
     pub(super) btrfs_node_size: Option<String>,
-    /// How often btrfs stores metadata [default: dup]
+    /// btrfs metadata profile [default: dup]
     #[arg(long, value_enum)]
     pub(super) btrfs_metadata: Option<BtrfsMetadata>,
-    /// The longest files that btrfs stores in its trees, up to 4095 [default: 2048]
+    /// Size of the largest files that btrfs stores inline, up to 4095 [default: 2048]
     #[arg(long, value_name = "BYTES")]
     pub(super) btrfs_max_inline: Option<String>,
-    /// Compress content where that saves room: zstd[:1-15], zlib[:1-9], lzo or none
+    /// Compress content where that saves space: zstd[:1-15], zlib[:1-9], lzo or none
     /// [default: none]
     #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
     pub(super) compress: Option<String>,
-    /// Don't compress what matches, with all below it; as --exclude
+    /// Don't compress matching paths or anything below them; matches like --exclude
     #[arg(long, value_name = "GLOB")]
     pub(super) no_compress: Vec<String>,
-    /// Write the content of matching files and directories in place, without checksums or
-    /// compression, with all below them; as --exclude
+    /// Set nodatacow on matching paths and everything below them, so that their content has no
+    /// checksums or compression; matches like --exclude
     #[arg(long, value_name = "GLOB")]
     pub(super) nodatacow: Vec<String>,
-    /// Store equal content once
+    /// Store identical content only once
     #[arg(long)]
     pub(super) dedup: bool,
-    /// Make a directory a subvolume, read-only or with all content written in place
+    /// Make a directory a subvolume; ro makes it read-only, nodatacow sets that on all its content
     #[arg(long, value_name = "PATH[:ro][:nodatacow]")]
     pub(super) subvolume: Vec<String>,
-    /// The subvolume that is mounted where none is asked for [default: the top level]
+    /// Subvolume to mount by default [default: the top level]
     #[arg(long, value_name = "PATH")]
     pub(super) default_subvolume: Option<String>,
-    /// Make copies with shared extents of hard links from one subvolume to another
+    /// Replace hard links between subvolumes by copies that share extents
     #[arg(long)]
     pub(super) copy_links: bool,
 }
 
-/// What becomes of the image.
+/// Output options.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// The format of the image file; needed only under a name that is that of another format, as
+    /// Format of the image file; required only if the file name suggests another format, such as
     /// disk.qcow2 or disk.raw.zst [default: raw]
     #[arg(long, value_enum)]
     pub(super) format: Option<ImageFormat>,
-    /// Write a description of the image with its hashes, as JSON, to this file
+    /// Write a JSON manifest of the image, including its hashes, to this file
     #[arg(long, value_name = "FILE")]
     pub(super) manifest: Option<PathBuf>,
-    /// Print that description instead of a summary
+    /// Print the manifest instead of a summary
     #[arg(long)]
     pub(super) json: bool,
-    /// Replace files that exist, and overwrite devices that have data on them
+    /// Replace existing files, and overwrite devices that contain data
     #[arg(long)]
     pub(super) force: bool,
-    /// Don't wait until all is on the disk: a loss of power may take away what was reported as done
+    /// Don't flush the output to disk: a power failure may lose an image that was reported as
+    /// written
     #[arg(long)]
     pub(super) no_sync: bool,
 }
@@ -463,20 +471,20 @@ pub(super) enum BtrfsChecksum {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum BtrfsMetadata {
-    /// Twice
+    /// Two copies
     Dup,
-    /// Once
+    /// One copy
     Single,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Ext4Profile {
-    /// What Debian 12 makes, for every boot loader and kernel of the last years
+    /// Features of Debian 12, supported by boot loaders and kernels of recent years
     Default,
-    /// What mke2fs 1.47.4 makes
+    /// Features of mke2fs 1.47.4
     Modern,
     /// For boot loaders: no file starts with a hole
     Boot,
-    /// For what is never written: no journal, an exact fit
+    /// For read-only use: no journal, an exact fit
     Ro,
 }

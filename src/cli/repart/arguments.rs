@@ -15,55 +15,55 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
 
 /// Make or extend a disk image from repart.d definitions, as systemd-repart does
 ///
-/// The options are those of systemd-repart. A program called systemd-repart that is this one
-/// takes them without the word "repart". What takes a device, a TPM or the kernel is refused.
+/// The options are those of systemd-repart. If detfs is run under the name systemd-repart, it takes
+/// them without the word "repart". Options that need a device, a TPM or the kernel are refused.
 #[derive(Debug, Args)]
 #[command(disable_version_flag = true, args_override_self = true, infer_long_args = true)]
 pub(crate) struct Repart {
-    /// The image; none or - only tells the size that it would have
+    /// Image file; if omitted or -, only print the size that it would have
     #[arg(value_parser = path(), value_name = "IMAGE")]
     pub(super) image: Option<PathBuf>,
-    /// Show the version of systemd-repart that this one stands in for
+    /// Print the version of systemd-repart that detfs is compatible with
     #[arg(long)]
     pub(super) version: bool,
-    /// Accepted: there is no pager
+    /// Accepted and ignored: no pager is used
     #[arg(long)]
     pub(super) no_pager: bool,
-    /// Show the table without its head and foot
+    /// Print the table without header and footer
     #[arg(long)]
     pub(super) no_legend: bool,
 
-    /// The same as --dry-run=yes
+    /// Same as --dry-run=yes
     #[arg(short = 'n', overrides_with = "dry_run", help_heading = "Operation")]
     pub(super) n: bool,
-    /// Whether to leave the image as it is [default: yes, unless --empty=create]
+    /// Whether to leave the image unchanged [default: yes, unless --empty=create]
     #[arg(long, value_name = "BOOL", overrides_with = "n", help_heading = "Operation")]
     pub(super) dry_run: Option<String>,
-    /// What to do about an image without a partition table
+    /// How to treat an image without a partition table
     #[arg(long, value_name = "refuse|allow|require|force|create", help_heading = "Operation")]
     pub(super) empty: Option<String>,
-    /// Accepted: images are always built without loop devices
+    /// Accepted and ignored: images are always built without loop devices
     #[arg(long, value_name = "BOOL|auto", help_heading = "Operation")]
     pub(super) offline: Option<String>,
-    /// Whether unused parts of the image take no space
+    /// Whether to discard unused parts of the image, so that they take no space
     #[arg(long, value_name = "BOOL", help_heading = "Operation")]
     pub(super) discard: Option<String>,
-    /// Accepted: files are made with the defaults of their file system
+    /// Accepted and ignored: files are created with the defaults of their file system
     #[arg(long, value_name = "BOOL|auto", help_heading = "Operation")]
     pub(super) cow: Option<String>,
-    /// Bytes in a sector: 512, 1024, 2048 or 4096
+    /// Sector size: 512, 1024, 2048 or 4096
     #[arg(long, value_name = "BYTES", help_heading = "Operation")]
     pub(super) sector_size: Option<String>,
-    /// What partitions are aligned to
+    /// Alignment of partitions
     #[arg(long, value_name = "BYTES", help_heading = "Operation")]
     pub(super) grain_size: Option<String>,
-    /// The architecture that types without one are for
+    /// Architecture of partition types that don't name one
     #[arg(long, value_name = "ARCH", help_heading = "Operation")]
     pub(super) architecture: Option<String>,
-    /// Grow the image to this size, or to the smallest that holds all
+    /// Grow the image to this size, or with auto to the smallest size that fits all partitions
     #[arg(long, value_name = "BYTES|auto", help_heading = "Operation")]
     pub(super) size: Option<String>,
-    /// What all ids are derived from [default: the machine id of the root, else the content]
+    /// Seed for all UUIDs [default: the machine ID of the root, else derived from the content]
     #[arg(long, value_name = "UUID|random", help_heading = "Operation")]
     pub(super) seed: Option<String>,
     /// Whether to write a file for each partition
@@ -77,83 +77,84 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "pretty|short|off", help_heading = "Output")]
     pub(super) json: Option<String>,
 
-    /// The root of definitions, specifiers and sources
+    /// Root directory for definitions, specifiers and sources
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Sources")]
     pub(super) root: Option<PathBuf>,
-    /// A directory of definitions
+    /// Directory of definitions
     #[arg(value_parser = path(), long, value_name = "DIR", help_heading = "Sources")]
     pub(super) definitions: Vec<PathBuf>,
-    /// The tree that files are copied from [default: that of --root]
+    /// Tree to copy files from [default: that of --root]
     #[arg(value_parser = path(), short = 's', long, value_name = "PATH", help_heading = "Sources")]
     pub(super) copy_source: Option<PathBuf>,
-    /// An image to copy all partitions of
+    /// Image to copy all partitions from
     #[arg(value_parser = path(), long, value_name = "IMAGE", help_heading = "Sources")]
     pub(super) copy_from: Vec<PathBuf>,
-    /// Make an image of one of the kinds that have definitions of their own
+    /// Make an image of this kind, using its built-in definitions
     #[arg(long, value_name = "sysext|confext|portable", help_heading = "Sources")]
     pub(super) make_ddi: Option<String>,
-    /// The same as --make-ddi=sysext
+    /// Same as --make-ddi=sysext
     #[arg(short = 'S', overrides_with_all = ["make_ddi", "confext", "portable"], help_heading = "Sources")]
     pub(super) sysext: bool,
-    /// The same as --make-ddi=confext
+    /// Same as --make-ddi=confext
     #[arg(short = 'C', overrides_with_all = ["make_ddi", "sysext", "portable"], help_heading = "Sources")]
     pub(super) confext: bool,
-    /// The same as --make-ddi=portable
+    /// Same as --make-ddi=portable
     #[arg(short = 'P', overrides_with_all = ["make_ddi", "sysext", "confext"], help_heading = "Sources")]
     pub(super) portable: bool,
 
-    /// Leave out all partitions but those of these types
+    /// Exclude all partitions except those of these types
     #[arg(long, value_name = "TYPE,...", help_heading = "Partitions")]
     pub(super) include_partitions: Vec<String>,
-    /// Leave out partitions of these types
+    /// Exclude partitions of these types
     #[arg(long, value_name = "TYPE,...", help_heading = "Partitions")]
     pub(super) exclude_partitions: Vec<String>,
-    /// Reserve the room of partitions of these types, for another run to make them
+    /// Only reserve space for partitions of these types, for a later run to create them
     #[arg(long, value_name = "TYPE,...", help_heading = "Partitions")]
     pub(super) defer_partitions: Vec<String>,
-    /// The same for partitions with Format=empty
+    /// Likewise for partitions with Format=empty
     #[arg(long, value_name = "BOOL", help_heading = "Partitions")]
     pub(super) defer_partitions_empty: Option<String>,
-    /// The same for partitions with FactoryReset=yes
+    /// Likewise for partitions with FactoryReset=yes
     #[arg(long, value_name = "BOOL", help_heading = "Partitions")]
     pub(super) defer_partitions_factory_reset: Option<String>,
 
-    /// The private key that root hashes are signed with, as PEM: RSA, or ECDSA with P-256 or P-384
+    /// Private key for signing root hashes, as PEM: RSA, or ECDSA with P-256 or P-384
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Verity")]
     pub(super) private_key: Option<PathBuf>,
-    /// What the private key is: file
+    /// Source of the private key: file
     #[arg(long, value_name = "SOURCE", help_heading = "Verity")]
     pub(super) private_key_source: Option<String>,
-    /// The certificate of that key, as PEM
+    /// Certificate of the private key, as PEM
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Verity")]
     pub(super) certificate: Option<PathBuf>,
-    /// What the certificate is: file
+    /// Source of the certificate: file
     #[arg(long, value_name = "SOURCE", help_heading = "Verity")]
     pub(super) certificate_source: Option<String>,
-    /// A root hash and its signature, made elsewhere
+    /// Root hash and its signature, created elsewhere
     #[arg(long, value_name = "HASH:SIG", help_heading = "Verity")]
     pub(super) join_signature: Vec<String>,
 
-    /// Write an fstab for the MountPoint= settings here, in the tree that is copied from
+    /// Write an fstab for the MountPoint= settings to this path in the tree that files are copied
+    /// from
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Generated files")]
     pub(super) generate_fstab: Option<PathBuf>,
-    /// What to do with an fstab that is there
+    /// How to treat an existing fstab
     #[arg(long, value_name = "no|auto|replace", help_heading = "Generated files")]
     pub(super) append_fstab: Option<String>,
-    /// Write a crypttab for the EncryptedVolume= settings here
+    /// Write a crypttab for the EncryptedVolume= settings to this path
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Generated files")]
     pub(super) generate_crypttab: Option<PathBuf>,
 
-    /// Whether to add an El Torito boot catalog that starts from the ESP
+    /// Whether to add an El Torito boot catalog that boots from the ESP
     #[arg(long, value_name = "BOOL", help_heading = "El Torito")]
     pub(super) el_torito: Option<String>,
-    /// The system identifier
+    /// System identifier
     #[arg(long, value_name = "TEXT", help_heading = "El Torito")]
     pub(super) el_torito_system: Option<String>,
-    /// The volume identifier
+    /// Volume identifier
     #[arg(long, value_name = "TEXT", help_heading = "El Torito")]
     pub(super) el_torito_volume: Option<String>,
-    /// The publisher identifier
+    /// Publisher identifier
     #[arg(long, value_name = "TEXT", help_heading = "El Torito")]
     pub(super) el_torito_publisher: Option<String>,
 
@@ -161,16 +162,16 @@ pub(crate) struct Repart {
     pub(super) unused: Unused,
 }
 
-/// What belongs to a running system or to encryption.
+/// Options for a running system or for encryption.
 #[derive(Debug, Args)]
 pub(super) struct Unused {
-    /// Accepted for callers that give it always: nothing is encrypted
+    /// Accepted and ignored, because nothing is encrypted
     #[arg(value_parser = path(), long, value_name = "PATH", help_heading = "Not for images")]
     pub(super) key_file: Option<PathBuf>,
-    /// Prints nothing
+    /// Print nothing
     #[arg(long, help_heading = "Not for images")]
     pub(super) list_devices: bool,
-    /// Refused unless it is no
+    /// Refused, except for no
     #[arg(long, value_name = "BOOL", help_heading = "Not for images")]
     pub(super) factory_reset: Option<String>,
     /// Refused
