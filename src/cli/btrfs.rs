@@ -81,10 +81,10 @@ impl BtrfsArgs {
     pub(super) fn report_without_effect(&self) {
         let is_compressed = self.compress.as_deref().is_some_and(|text| text != "none");
         if !self.no_compress.is_empty() && !is_compressed {
-            print_error(&"--no-compress: it has no effect without --compress");
+            print_error(&"--no-compress has no effect without --compress");
         }
         if self.copy_links && self.subvolume.is_empty() {
-            print_error(&"--copy-links: it has no effect without --subvolume");
+            print_error(&"--copy-links has no effect without --subvolume");
         }
     }
 
@@ -112,7 +112,7 @@ fn node_size(text: &str) -> Result<u32> {
         Some(Ok(bytes @ (4096 | 8192 | 16384 | 32768 | 65536))) => Ok(bytes),
         _ => Err(Error::parameter(
             "--btrfs-node-size",
-            format!("{text:?} is not the size of a tree block"),
+            format!("{text:?} is not a valid node size"),
             "give 4096, 8192, 16384, 32768 or 65536",
         )),
     }
@@ -123,8 +123,8 @@ fn max_inline(text: &str) -> Result<u32> {
         Some(Ok(bytes)) if bytes <= 4095 => Ok(bytes),
         _ => Err(Error::parameter(
             "--btrfs-max-inline",
-            format!("{text:?} is not the length of a file in a tree block"),
-            "give bytes, from 0 to 4095",
+            format!("{text:?} is not a valid size of inline files"),
+            "give a number of bytes from 0 to 4095",
         )),
     }
 }

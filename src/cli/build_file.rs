@@ -28,11 +28,11 @@ pub(super) fn run(args: &Build) -> Result<()> {
     let BuildFile { source_date_epoch, seed, stage, mut image } = read(&args.config)?;
     let words = ArgumentList { config: &args.config };
     if args.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
-        return Err(words.fault("--update: there is no `lock` in [stage] to replace".into()));
+        return Err(words.fault("--update: [stage] has no `lock` to replace".into()));
     }
     let elsewhere = [
-        ("seed", "stands before the tables"),
-        ("source-date-epoch", "stands before the tables"),
+        ("seed", "must come before the tables"),
+        ("source-date-epoch", "must come before the tables"),
         ("force", "is an option of `detfs build`"),
         ("no-sync", "is an option of `detfs build`"),
         ("json", "is an option of `detfs build`"),
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
     let tree = match (image.remove("tree"), &stage) {
         (Some(tree), None) => Some(words.path(&tree)?),
         (None, Some(_)) => None,
-        _ => return Err(words.fault("it has either [stage], or `tree` in [image]".into())),
+        _ => return Err(words.fault("needs either [stage] or `tree` in [image]".into())),
     };
     let scratch = match &tree {
         Some(_) => None,
@@ -112,7 +112,7 @@ fn read(config: &Path) -> Result<BuildFile> {
     };
     if config.exists() && !config.is_file() {
         // Without root, the file is read again in a user namespace, so it can't be a pipe.
-        return Err(fail(0, "it is no regular file".into()));
+        return Err(fail(0, "not a regular file".into()));
     }
     let text = text(config).map_err(|error| fail(0, error.to_string()))?;
     toml::from_str(&text).map_err(|error| {
@@ -170,7 +170,7 @@ impl ArgumentList<'_> {
         // An empty file, such as one created by mktemp, is not a lock yet.
         let there = match lock.map(fs::metadata).transpose() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(self.fault(format!("cannot look for the lock: {error}"))),
+            Err(error) => return Err(self.fault(format!("cannot access the lock: {error}"))),
             Ok(found) => found.is_some_and(|found| found.len() > 0),
         };
         match stage.get("locked") {
@@ -190,7 +190,7 @@ impl ArgumentList<'_> {
         words.extend_from_slice(last);
         let parsed = Arguments::try_parse_from(words).map_err(|error| {
             let table = subcommand.last().expect("there is a name");
-            self.fault(format!("as options of {table}: {}", one_line(&error)))
+            self.fault(format!("invalid options of {table}: {}", one_line(&error)))
         })?;
         Ok(parsed.command)
     }

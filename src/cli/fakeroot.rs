@@ -32,20 +32,20 @@ pub(super) fn library() -> Result<Option<&'static str>> {
     // This must come first, because reading a file asks the library too.
     if !answers() {
         return fault(
-            format!("{library} is asked for but its server does not answer"),
-            "start fakeroot or pseudo again",
+            format!("{library} is requested, but its server does not answer"),
+            "restart fakeroot or pseudo",
         );
     }
     match fs::read("/proc/self/maps") {
         Err(error) => {
             return fault(
-                format!("cannot see whether {library} is loaded: /proc/self/maps: {error}"),
+                format!("cannot determine whether {library} is loaded: /proc/self/maps: {error}"),
                 "mount /proc",
             );
         }
         Ok(maps) if !contains(&maps, library) => {
             return fault(
-                format!("{library} is asked for but not loaded, so faked owners can't be seen"),
+                format!("{library} is requested but not loaded, so faked owners are not visible"),
                 "use a dynamically linked detfs that loads it, or unset the variable to take \
                  owners, modes and devices as they are on disk",
             );

@@ -28,10 +28,10 @@ pub(super) fn check(out: &Path, format: Option<ImageFormat>) -> Result<()> {
         Some(extension) if format.is_none() => Err(Error::parameter(
             "OUT",
             format!(
-                "{} is named as .{extension} files are, and a raw image would be written",
+                "{} has the extension .{extension}, but a raw image would be written",
                 Escaped(out.as_os_str().as_encoded_bytes())
             ),
-            "give another name and convert the image, or --format raw",
+            "use another name and convert the image, or give --format raw",
         )),
         _ => Ok(()),
     }

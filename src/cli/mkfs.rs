@@ -51,7 +51,7 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
     btrfs_patterns.iter().for_each(BtrfsPatterns::report_unmatched);
     let of_uuid = [("--seed", source.seed.is_some()), ("--architecture", architecture.is_some())];
     for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && uuid.is_some()) {
-        print_error(&format!("{option}: it has no effect beside --uuid"));
+        print_error(&format!("{option} has no effect with --uuid"));
     }
     Ok(())
 }

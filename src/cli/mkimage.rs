@@ -77,7 +77,7 @@ pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         ("--esp-sector-size", args.esp_sector_size.is_some()),
     ];
     for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
-        print_error(&format!("{option}: it has no effect, because the image has no ESP"));
+        print_error(&format!("{option} has no effect, because the image has no ESP"));
     }
     Ok(())
 }

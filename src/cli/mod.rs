@@ -125,8 +125,8 @@ fn stages(command: &Command) -> Result<bool> {
     match library {
         Some(library) if stages => Err(Error::parameter(
             "LD_PRELOAD",
-            format!("{library} is loaded, and packages are staged with real owners"),
-            "run it without fakeroot: an ordinary user gets a user namespace",
+            format!("{library} is loaded, but packages are staged with real owners"),
+            "run detfs without fakeroot: it creates a user namespace for unprivileged users",
         )),
         _ => Ok(stages),
     }
@@ -177,13 +177,13 @@ fn text(path: &Path) -> io::Result<String> {
     let file = fs::File::open(path)?;
     let kind = file.metadata()?.file_type();
     if !kind.is_file() && !kind.is_fifo() {
-        return Err(io::Error::other("it is neither a regular file nor a pipe"));
+        return Err(io::Error::other("neither a regular file nor a pipe"));
     }
     let mut text = String::new();
     file.take(TEXT_MAX + 1).read_to_string(&mut text)?;
     match text.len() as u64 {
         ..=TEXT_MAX => Ok(text),
-        _ => Err(io::Error::other(format!("it has more than {TEXT_MAX} bytes"))),
+        _ => Err(io::Error::other(format!("file is larger than {TEXT_MAX} bytes"))),
     }
 }
 

@@ -53,8 +53,7 @@ impl<'a> RequestedRules<'a> {
         let file = match &args.rules {
             None => None,
             Some(path) => {
-                let text =
-                    text_of("--rules", path, "give a file of rules that you may read, or a pipe")?;
+                let text = text_of("--rules", path, "give a readable file of rules, or a pipe")?;
                 Some((&**path, text))
             }
         };
@@ -71,7 +70,7 @@ impl<'a> RequestedRules<'a> {
         let profile = if is_auto { Profile::of(tree)? } else { self.profile };
         let warning = (is_auto && profile.is_none()).then(|| Warning {
             path: Vec::new(),
-            message: "no profile fits the tree, so only the rules about secrets apply to it; \
+            message: "no profile matches the tree, so only the rules about secrets apply to it; \
                       choose a profile with --normalize, or none"
                 .into(),
         });
@@ -216,8 +215,8 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
         add(
             &mut text,
             format_args!(
-                "profile {profile}, source date epoch {}: {} rules would fire on {} paths, {} paths \
-                 are suspicious",
+                "profile {profile}, source date epoch {}: {} rules would apply to {} paths, {} \
+                 paths are suspicious",
                 epoch.seconds,
                 report.fired.len(),
                 report.count(),
@@ -249,8 +248,8 @@ pub(super) fn lines(report: &Report, epoch: ValueOrigin) -> Vec<String> {
         .collect();
     if epoch == ValueOrigin::Tree && report.fired.iter().any(|fired| fired.by_epoch) {
         lines.push(
-            "normalized: with the newest time in the tree; give --source-date-epoch to have the \
-             same from another installation"
+            "normalized: the epoch is the newest time in the tree; give --source-date-epoch to get \
+             the same image from another installation"
                 .into(),
         );
     }

@@ -18,7 +18,7 @@ pub(super) struct Patterns {
 impl Patterns {
     pub(super) fn new(option: &'static str, patterns: &[String]) -> Result<Self> {
         let globs = Globs::new(patterns).map_err(|error| {
-            Error::parameter(option, error.to_string(), "put a \\ before what is no pattern")
+            Error::parameter(option, error.to_string(), "escape literal characters with \\")
         })?;
         let unmatched = |pattern: &String| (pattern.clone(), AtomicBool::new(false));
         Ok(Self { option, globs, patterns: patterns.iter().map(unmatched).collect() })
@@ -49,10 +49,7 @@ impl Patterns {
     /// manifest, because the image does not depend on them.
     pub(super) fn report_unmatched(&self) {
         for pattern in self.unmatched() {
-            print_error(&format!(
-                "{}: {pattern:?} matches no path that was looked at",
-                self.option
-            ));
+            print_error(&format!("{}: {pattern:?} matches no path", self.option));
         }
     }
 }

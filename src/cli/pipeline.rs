@@ -124,7 +124,7 @@ impl Pipeline<'_> {
                     HostPath(path),
                     HostPath(self.tree)
                 ),
-                "give a directory of its own, or name one of the tree with --esp-from",
+                "give a separate directory, or use --esp-from for one in the tree",
             ));
         }
         let threads = values::threads(self.source.threads.as_deref())?;
@@ -139,7 +139,7 @@ impl Pipeline<'_> {
         let manifest = self.outcome.manifest.as_deref();
         let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
         if is_stdout(self.out) && self.outcome.json {
-            return fault("--json", "standard output is taken by the image", "use --manifest");
+            return fault("--json", "the image is written to standard output", "use --manifest");
         }
         if manifest.is_some_and(is_stdout) {
             return fault("--manifest", "`-` is not a file", "use --json");
@@ -147,7 +147,7 @@ impl Pipeline<'_> {
         if let Some(manifest) = manifest
             && is_same(manifest, self.out)?
         {
-            return fault("--manifest", "it is the image", "give each a file of its own");
+            return fault("--manifest", "it is the same file as the image", "use different files");
         }
         format::check(self.out, self.outcome.format)?;
         let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
@@ -173,7 +173,7 @@ impl Pipeline<'_> {
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
                 Err(error) => {
                     let operation =
-                        format!("cannot see whether {} is in the tree", HostPath(&file));
+                        format!("cannot determine whether {} is in the tree", HostPath(&file));
                     return Err(Error::output(operation, error));
                 }
             }

@@ -21,9 +21,9 @@ const UNSHARE: [&str; 5] = ["--user", "--map-root-user", "--map-auto", "--mount"
 pub(super) fn run_in(arguments: &[OsString]) -> u8 {
     if let Err(said) = probe() {
         print_error(&format_args!(
-            "{said}; no user namespace with all users can be made: run as root, or install \
-             newuidmap (uidmap), give yourself a range in /etc/subuid and /etc/subgid, and don't be \
-             in a chroot or a container that forbids it"
+            "{said}; cannot create a user namespace with all users: run as root, or install \
+             newuidmap (uidmap), add a range for your user to /etc/subuid and /etc/subgid, and \
+             don't run in a chroot or a container that forbids it"
         ));
         return 4;
     }
@@ -76,8 +76,8 @@ fn probe() -> Result<(), String> {
 pub(super) fn explain(tree: &Path) {
     let words = UNSHARE.map(|word| format!("{word} ")).concat();
     print_error(&format_args!(
-        "{tree}: outside of its user namespace the owners are others; make an image of it with \
-         `detfs build`, or with `unshare {words}detfs mkimage {tree} OUT`",
+        "{tree}: outside of its user namespace the tree has other owners; make an image of it \
+         with `detfs build`, or with `unshare {words}detfs mkimage {tree} OUT`",
         tree = HostPath(tree)
     ));
 }

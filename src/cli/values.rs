@@ -27,7 +27,7 @@ pub(super) fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
         Error::parameter(
             parameter,
             format!("{text:?} is not a size"),
-            "give a number of bytes, or one with K, M, G or T behind it",
+            "give a number of bytes, or a number with the suffix K, M, G or T",
         )
     })
 }
@@ -58,8 +58,8 @@ pub(super) fn headroom_or_size(headroom: Option<&str>, size: Option<u64>) -> Res
     match (headroom, size) {
         (Some(_), Some(_)) => Err(Error::parameter(
             "--headroom",
-            "with a fixed --size, the free space follows from that",
-            "leave out one of them",
+            "conflicts with a fixed --size, which determines the free space",
+            "omit one of them",
         )),
         _ => Ok(()),
     }
@@ -71,7 +71,7 @@ pub(super) fn sector_size(parameter: &'static str, text: &str) -> Result<SectorS
         Some(4096) => Ok(SectorSize::B4096),
         _ => Err(Error::parameter(
             parameter,
-            format!("{text:?} is not the size of a sector"),
+            format!("{text:?} is not a supported sector size"),
             "give 512 or 4096",
         )),
     }
@@ -84,7 +84,7 @@ fn block_size(text: &str) -> Result<u32> {
         Some(4096) => Ok(4096),
         _ => Err(Error::parameter(
             "--ext4-block-size",
-            format!("{text:?} is not the size of a block"),
+            format!("{text:?} is not a supported block size"),
             "give 1024, 2048 or 4096",
         )),
     }
@@ -145,8 +145,8 @@ pub(super) fn ext4(args: &arguments::Ext4Args, room: &RootFsArgs) -> Result<disk
     if args.grow_to.is_some() && matches!(args.ext4_profile, Some(Ext4Profile::Ro)) {
         return Err(Error::parameter(
             "--grow-to",
-            "ext4 of the profile ro has nothing reserved to grow",
-            "leave it out, or take another profile",
+            "the ext4 profile ro reserves nothing for growth",
+            "omit it, or use another profile",
         ));
     }
     let default = disk::Ext4::default();
@@ -199,8 +199,8 @@ pub(super) fn only(fs: Fs, ext4: &arguments::Ext4Args, btrfs: &arguments::BtrfsA
     match options.into_iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(Error::parameter(
             option,
-            format!("it is for {other} alone"),
-            format!("leave it out, or give --fs {other}"),
+            format!("only valid for {other}"),
+            format!("omit it, or give --fs {other}"),
         )),
         None => Ok(()),
     }

@@ -139,7 +139,7 @@ fn a_library_that_is_not_loaded_is_refused() {
     ] {
         for (words, code) in words {
             let said = refused(Command::new(PROGRAM).args(words).env(name, value), code);
-            let line = said.lines().find(|line| line.contains("is asked for but not loaded"));
+            let line = said.lines().find(|line| line.contains("is requested but not loaded"));
             let line = line.unwrap_or_else(|| panic!("{name}={value} {words:?}: {said}"));
             assert!(line.contains(&format!("{name}: lib")), "{line}");
             assert!(line.contains("or unset the variable"), "{line}");
@@ -155,7 +155,7 @@ fn nothing_is_staged_under_fakeroot() {
     command.args(&USER[1..]).arg("fakeroot").arg(fixture.path("detfs"));
     command.args(["stage", "pacman", "--package=base"]).arg(fixture.path("tree"));
     let said = refused(&mut command, USAGE);
-    assert!(said.contains("run it without fakeroot"), "{said}");
+    assert!(said.contains("run detfs without fakeroot"), "{said}");
 }
 
 /// Runs the program as an ordinary user with libfakeroot and the key of a server.

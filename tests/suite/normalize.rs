@@ -72,7 +72,7 @@ fn a_check_tells_all_and_changes_nothing() {
     // Without rules none would fire.
     let (code, text) = check(tree.path(), &["--normalize=none"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("profile none, ") && text.contains(": 0 rules would fire"), "{text}");
+    assert!(text.contains("profile none, ") && text.contains(": 0 rules would apply"), "{text}");
 }
 
 /// A file of rules that can be read once: a pipe.
@@ -115,7 +115,7 @@ fn files_of_rules_are_bounded() {
     for (rules, fault) in [
         ("/dev/zero", "neither a regular file nor a pipe"),
         ("/dev", "neither a regular file nor a pipe"),
-        (long.to_str().unwrap(), "more than 4194304 bytes"),
+        (long.to_str().unwrap(), "larger than 4194304 bytes"),
     ] {
         let output = list(rules);
         let said = String::from_utf8_lossy(&output.stderr);

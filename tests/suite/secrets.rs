@@ -247,7 +247,7 @@ fn what_is_made_again_is_removed_in_every_tree() {
     assert_eq!(made.code, Some(0), "{said}");
     assert_eq!([WORD, ID, "kept"].map(|text| made.holds(text)), [false, false, true], "{said}");
     assert!(said.contains("remove by histories: home/a/.local/share/fish/fish_history"), "{said}");
-    let lines = said.lines().filter(|line| line.contains("no profile fits the tree"));
+    let lines = said.lines().filter(|line| line.contains("no profile matches the tree"));
     assert_eq!(lines.count(), 1, "{said}");
     // A rule of the user's that removes a key is as good as its absence.
     fs::write(tree.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----\n").unwrap();

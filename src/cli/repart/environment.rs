@@ -130,7 +130,7 @@ impl Environment {
     }
 
     fn warn(&mut self, name: &str, value: &str) {
-        self.warnings.push(format!("{name}: {value:?} means nothing here and is left out"));
+        self.warnings.push(format!("{name}: {value:?} is not supported and is ignored"));
     }
 }
 

@@ -78,7 +78,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
     let json = to_options::json(args.json.as_deref())?;
     let pretty = to_options::flag("--pretty", args.pretty.as_deref(), true)?;
     if args.image.is_none() {
-        print_notice(&"there is no root device to work on; give the path of an image");
+        print_notice(&"no root device to operate on; give the path of an image");
         return Ok(76.into());
     }
 
@@ -98,8 +98,8 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
         {
             return Err(Error::parameter(
                 "--copy-from",
-                format!("{} is the image that would be written", HostPath(image)),
-                "write another one",
+                format!("{} is the output image", HostPath(image)),
+                "copy from another image",
             ));
         }
         all.extend(repart::copy_from(image, &context.filter, &|line| print_notice(line))?);
@@ -139,8 +139,8 @@ fn refuse(args: &Repart) -> Result<()> {
     if to_options::flag("--factory-reset", unused.factory_reset.as_deref(), false)? {
         return Err(Error::parameter(
             "--factory-reset",
-            "what a running system does is not done to an image",
-            "leave it out, and make the image anew",
+            "a factory reset needs a running system",
+            "omit it, and recreate the image",
         ));
     }
     for (parameter, args) in [("--offline", &args.offline), ("--cow", &args.cow)] {
@@ -152,7 +152,7 @@ fn refuse(args: &Repart) -> Result<()> {
         Some(option) => Err(Error::parameter(
             "systemd-repart",
             format!("{option} needs a running system"),
-            "leave it out; detfs works on images alone",
+            "omit it; detfs only works on images",
         )),
         None => Ok(()),
     }
@@ -190,7 +190,7 @@ struct Directories {
 fn directories(args: &Repart) -> Result<Directories> {
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| {
-            let rule = format!("the directory that this runs in can't be found: {error}");
+            let rule = format!("cannot find the current directory: {error}");
             Error::parameter("--definitions", rule, "give absolute paths")
         })
     };
@@ -200,7 +200,7 @@ fn directories(args: &Repart) -> Result<Directories> {
             Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error)
         })?;
         if !exists {
-            print_notice(&format_args!("{}: there is no such directory", HostPath(path)));
+            print_notice(&format_args!("{}: no such directory", HostPath(path)));
         }
     }
     if !paths.is_empty() {

@@ -23,7 +23,7 @@ pub(super) const VERSION: &str = "systemd 262 (262)\n";
 pub(super) fn flag(parameter: &'static str, args: Option<&str>, default: bool) -> Result<bool> {
     let Some(text) = args.filter(|text| !text.is_empty()) else { return Ok(default) };
     boolean(text).ok_or_else(|| {
-        Error::parameter(parameter, format!("{text:?} is neither yes nor no"), "give yes or no")
+        Error::parameter(parameter, format!("{text:?} is not a boolean"), "give yes or no")
     })
 }
 
@@ -38,7 +38,7 @@ fn one_of<T: Copy>(
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
         let remedy = format!("use one of {}", names.join(", "));
-        Error::parameter(parameter, format!("there is no {text:?}"), remedy)
+        Error::parameter(parameter, format!("unknown value {text:?}"), remedy)
     })
 }
 
@@ -75,7 +75,7 @@ fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
         Error::parameter(
             parameter,
             format!("{text:?} is not a size"),
-            "give a number of bytes, or one with K, M, G or T behind it",
+            "give a number of bytes, or a number with the suffix K, M, G or T",
         )
     })
 }
@@ -92,7 +92,7 @@ fn types(
             context.partition_type(name).ok_or_else(|| {
                 Error::parameter(
                     parameter,
-                    format!("there is no partition type {name:?}"),
+                    format!("unknown partition type {name:?}"),
                     "give a name such as esp or root-x86-64, or a UUID",
                 )
             })
@@ -106,8 +106,8 @@ fn filter(args: &Repart, context: &Context) -> Result<Filter> {
     match (include.is_empty(), exclude.is_empty()) {
         (false, false) => Err(Error::parameter(
             "--include-partitions",
-            "it is given together with --exclude-partitions",
-            "give one of them",
+            "conflicts with --exclude-partitions",
+            "give only one of them",
         )),
         (false, true) => Ok(Filter::Include(include)),
         (true, false) => Ok(Filter::Exclude(exclude)),
@@ -122,8 +122,8 @@ pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Contex
         values::architecture(text).ok_or_else(|| {
             Error::parameter(
                 "--architecture",
-                format!("there is no architecture {text:?}"),
-                "give one that systemd knows, say x86-64 or arm64",
+                format!("unknown architecture {text:?}"),
+                "give an architecture known to systemd, such as x86-64 or arm64",
             )
         })
     });
@@ -163,7 +163,7 @@ fn native() -> Result<Architecture> {
         Error::parameter(
             "--architecture",
             format!("{} has no partition types", std::env::consts::ARCH),
-            "name the one that the image is for",
+            "give the architecture of the image",
         )
     })
 }
@@ -186,7 +186,7 @@ fn size(args: &Repart, ddi: Option<Ddi>) -> Result<Size> {
         None | Some("") => Ok(Size::Keep),
         Some("auto") => Ok(Size::Auto),
         Some(text) => match bytes("--size", text)? {
-            0 => Err(Error::parameter("--size", "it is 0", "give at least a sector, or auto")),
+            0 => Err(Error::parameter("--size", "size is 0", "give at least one sector, or auto")),
             bytes => Ok(Size::Bytes(bytes)),
         },
     }
@@ -208,7 +208,7 @@ fn from_file(parameter: &'static str, args: Option<&str>) -> Result<()> {
         None | Some("" | "file") => Ok(()),
         Some(other) => Err(Error::parameter(
             parameter,
-            format!("keys of {other:?} can't be used"),
+            format!("source {other:?} is not supported"),
             "give a file, or sign the root hash elsewhere and use --join-signature",
         )),
     }
@@ -239,7 +239,7 @@ fn joined(args: &Repart) -> Result<Vec<Signature>> {
     let Some(certificate) = path(args.certificate.as_ref()) else {
         return Err(Error::parameter(
             "--join-signature",
-            "there is no certificate that it could be of",
+            "the certificate of the signature is missing",
             "give --certificate=",
         ));
     };
@@ -270,7 +270,7 @@ fn generated(args: &Repart) -> Result<Option<Generated>> {
         Some(path) => Ok(Some(Generated { path: path.clone(), append })),
         None if args.append_fstab.is_some() => Err(Error::parameter(
             "--append-fstab",
-            "there is no fstab to write",
+            "no fstab is generated",
             "give --generate-fstab=",
         )),
         None => Ok(None),
@@ -307,7 +307,7 @@ pub(super) fn options(
     if ddi.is_some() && path(args.copy_source.as_ref()).is_none() {
         return Err(Error::parameter(
             "--make-ddi",
-            "there is nothing to make it of",
+            "no source to make the image from",
             "give --copy-source=",
         ));
     }
@@ -321,8 +321,8 @@ pub(super) fn options(
         grain if grain.is_power_of_two() && grain >= 512 => Ok(grain),
         _ => Err(Error::parameter(
             "--grain-size",
-            format!("{text:?} is not a power of two from 512 on"),
-            "give one, say 1M",
+            format!("{text:?} is not a power of two of at least 512"),
+            "use a power of two such as 1M",
         )),
     });
     let deferred = Deferred {
@@ -337,11 +337,7 @@ pub(super) fn options(
     let split = flag("--split", args.split.as_deref(), false)?;
     let image = image(args);
     if split && image.is_none() {
-        return Err(Error::parameter(
-            "--split",
-            "there is no image to take apart",
-            "give the path of the image",
-        ));
+        return Err(Error::parameter("--split", "no image to split", "give the path of the image"));
     }
     Ok(Options {
         image,

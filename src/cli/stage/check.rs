@@ -39,7 +39,7 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     // Invalid options are reported once, before anything is created.
     let options = options(&args.packages)?;
     let requested = RequestedRules::read(&args.normalize_args)?;
-    let made = |error| Error::output("cannot make a directory for two trees", error);
+    let made = |error| Error::output("cannot create a directory for the two trees", error);
     let (ground, _registration) = uninterrupted(|| {
         let ground = tempfile::tempdir_in(spool()).map_err(made)?;
         let path = ground.path().to_owned();
@@ -56,7 +56,9 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     stage.run(ended_by("TERM").arg(&program), &one, false)?;
     let has_faketime = has_faketime()?;
     if !has_faketime {
-        print_error(&"faketime is not there: the clocks of both trees are only seconds apart");
+        print_error(
+            &"faketime is not installed: the clocks of the two trees are only seconds apart",
+        );
         // Recorded times are whole seconds.
         std::thread::sleep(Duration::from_millis(1100));
     }
@@ -94,7 +96,7 @@ fn has_faketime() -> Result<bool> {
             tool: "faketime",
             doing: "be started".into(),
             said: error.to_string(),
-            remedy: "repair it, or remove it to compare with the clock as it is",
+            remedy: "repair faketime, or remove it to compare without shifting the clock",
         }),
     }
 }
@@ -131,7 +133,7 @@ impl StageCommand<'_> {
                 tool: "detfs stage pacman",
                 doing: "make a tree".into(),
                 said: status.to_string(),
-                remedy: "see what it said above",
+                remedy: "see its messages above",
             }),
         }
     }
@@ -163,7 +165,7 @@ fn report(found: &[Difference], json: bool) -> Result<()> {
     for Record { path, what, covered_by, would_be_covered_by } in &records {
         let by = match (covered_by, would_be_covered_by) {
             ([], []) => "NO RULE".into(),
-            ([], off) => format!("NO RULE, but {} would, if switched on", off.join(", ")),
+            ([], off) => format!("NO RULE, but {} would, if enabled", off.join(", ")),
             (rules, _) => rules.join(", "),
         };
         text += &format!("{path}: {}: {by}\n", what.join(", "));

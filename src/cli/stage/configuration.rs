@@ -15,15 +15,15 @@ use crate::place::is_absence;
 pub(super) fn digest(path: &Path) -> Result<String> {
     if path.exists() && !path.is_file() {
         let rule =
-            format!("{} is no regular file, and pacman has to read it again", HostPath(path));
-        return Err(Error::parameter("--pacman-conf", rule, "give a file"));
+            format!("{} is not a regular file, and pacman has to read it again", HostPath(path));
+        return Err(Error::parameter("--pacman-conf", rule, "give a regular file"));
     }
     let mut lines = String::new();
     decisive(path, INCLUDES, &mut lines)?;
     Ok(sha256_of(lines.as_bytes()))
 }
 
-const REMEDY: &str = "give files that you may read";
+const REMEDY: &str = "give readable files";
 
 /// Maximum depth of includes, as in pacman.
 const INCLUDES: usize = 10;
@@ -33,7 +33,7 @@ const INCLUDES: usize = 10;
 fn decisive(path: &Path, depth: usize, lines: &mut String) -> Result<()> {
     let fault = |rule| Error::parameter("--pacman-conf", rule, REMEDY);
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(fault(format!("{} is included by what it includes", HostPath(path))));
+        return Err(fault(format!("includes are nested too deeply at {}", HostPath(path))));
     };
     let unreadable = |error| fault(format!("cannot read {}: {error}", HostPath(path)));
     let text = text_of("--pacman-conf", path, REMEDY)?;
@@ -132,6 +132,6 @@ mod tests {
             assert_eq!(decided(&text).unwrap(), expected, "{pattern}");
         }
         let error = decided("Include = HERE/pacman.conf\n").unwrap_err();
-        assert!(error.to_string().contains("included by what it includes"), "{error}");
+        assert!(error.to_string().contains("includes are nested too deeply"), "{error}");
     }
 }

@@ -36,9 +36,7 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
     };
     let Staged { lock, complaints } = staging.run(&args.out)?;
     for complaint in complaints {
-        print_error(&format_args!(
-            "pacman: {complaint}; the tree may lack what should have been made"
-        ));
+        print_error(&format_args!("pacman: {complaint}; the tree may be incomplete"));
     }
     if let Some(before) = locked {
         if let (Some(now), Some(then)) = (&lock.options.mirror, &before.options.mirror)
@@ -48,8 +46,8 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
         }
         if before.pacman != lock.pacman {
             print_error(&format_args!(
-                "pacman is {} and was {} when the lock was made: its own notes in the tree may \
-                 differ",
+                "pacman is {}, but was {} when the lock was made: its own files in the tree may \
+             differ",
                 lock.pacman, before.pacman
             ));
         }
@@ -69,7 +67,7 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
 fn replaceable(path: &Path, tree: &Path) -> Result<Destination> {
     let fail = |rule| Err(Error::parameter("--lock", rule, "give another name"));
     if is_same(path, tree)? {
-        return fail("it is the tree".into());
+        return fail("it is the same path as the tree".into());
     }
     let shown = HostPath(path);
     match path.symlink_metadata() {
@@ -103,8 +101,7 @@ fn resolved(args: &StagePacman) -> Result<(Options, Option<Lock>)> {
 }
 
 fn read(path: &Path) -> Result<Lock> {
-    let remedy =
-        "make it first, without --locked (in a file for detfs build, without `locked = true`)";
+    let remedy = "create it first, without --locked (for detfs build, without `locked = true`)";
     Lock::parse(path, &text_of("--lock", path, remedy)?)
 }
 
@@ -132,27 +129,26 @@ fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     if configuration.is_none() && locked.configuration.is_some() {
         return Err(Error::parameter(
             "--pacman-conf",
-            "the lock was made with one",
-            "give one with the same settings",
+            "the lock was made with a pacman.conf",
+            "give a pacman.conf with the same settings",
         ));
     }
     if configuration != locked.configuration {
         return Err(Error::Differs {
             what: "the lock".into(),
-            rule: "--pacman-conf decides otherwise than what it was made with".into(),
-            remedy:
-                "give one with the same settings, or make the lock anew (detfs build --update, \
-                     detfs stage pacman without --locked)"
-                    .into(),
+            rule: "the settings of --pacman-conf differ".into(),
+            remedy: "give a pacman.conf with the same settings, or recreate the lock (detfs build \
+                 --update, detfs stage pacman without --locked)"
+                .into(),
         });
     }
     match &*differing {
         [] => Ok(Options { mirror: mirror.or(locked.mirror.clone()), ..locked.clone() }),
         differing => Err(Error::Differs {
             what: "the lock".into(),
-            rule: format!("{} is not as it says", differing.join(", ")),
-            remedy: "leave out what it says, or make the lock anew (detfs build --update, detfs \
-                     stage pacman without --locked)"
+            rule: format!("{} has another value", differing.join(", ")),
+            remedy: "omit these options, or recreate the lock (detfs build --update, detfs stage \
+                     pacman without --locked)"
                 .into(),
         }),
     }
@@ -163,8 +159,8 @@ pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
     if args.package.is_empty() {
         return Err(Error::parameter(
             "--package",
-            "there is none",
-            "name what is to be installed, say --package base",
+            "no package is given",
+            "name the packages to install, for example --package base",
         ));
     }
     let typed_epoch = values::epoch(args.source_date_epoch.as_deref())?;
@@ -174,8 +170,8 @@ pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
         (None, None) => {
             return Err(Error::parameter(
                 "--source-date-epoch",
-                "it is not given",
-                "give the seconds since 1970 that all builds shall have, or a --snapshot",
+                "no epoch is given",
+                "give the seconds since 1970 for all builds, or a --snapshot",
             ));
         }
     };
@@ -205,8 +201,8 @@ fn server(args: &PackagesArgs) -> Result<String> {
         (Some(url), None) if url.contains("$repo") => Ok(url.into()),
         (Some(url), Some(_)) if url.contains("$repo") => Err(Error::parameter(
             "--mirror",
-            "it has $repo in it, and so no place for the day of the --snapshot",
-            "give the address of a mirror of the Arch Linux Archive",
+            "a URL with $repo has no place for the day of the --snapshot",
+            "give the base URL of a mirror of the Arch Linux Archive",
         )),
         (url, None) => Ok(format!("{}/{USUAL_PATH}", url.unwrap_or(MIRROR))),
         (url, Some(day)) => {
@@ -226,8 +222,8 @@ fn date(text: &str) -> Result<i64> {
     (0..50_000).find(written).ok_or_else(|| {
         Error::parameter(
             "--snapshot",
-            format!("{text:?} is not a day"),
-            "give year, month and day as 2026/11/23",
+            format!("{text:?} is not a date"),
+            "give year, month and day, as in 2026/11/23",
         )
     })
 }

@@ -176,7 +176,7 @@ fn images_that_are_wrong() {
     refused(&fixture, &wet("--empty=require"), 77, &["--empty=force"]);
     refused(&fixture, &["--empty=create", "--size=auto"], 1, &["image.raw exists"]);
     let from = format!("--copy-from={WORKDIR}/image.raw");
-    refused(&fixture, &[&from, "--empty=force", "--dry-run=no"], 1, &["would be written"]);
+    refused(&fixture, &[&from, "--empty=force", "--dry-run=no"], 1, &["is the output image"]);
     make("truncate -s 2M $1");
     refused(
         &fixture,

@@ -94,7 +94,7 @@ fn without_an_image_there_is_its_size() {
     }
     let answer = fixture.side.repart(&["-", "--split=yes", "--definitions=/"], &[]);
     assert_eq!(answer.code, Some(1));
-    assert!(answer.stderr.contains("--split: there is no image"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("--split: no image"), "{}", answer.stderr);
 }
 
 /// A boot directory as Ubuntu has it, with one more node.

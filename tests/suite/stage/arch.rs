@@ -163,7 +163,7 @@ fn trees_are_made_of_locks() {
     let output = locked(&three, &["--package=app"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("--package is not as it says"), "{said}");
+    assert!(said.contains("--package has another value"), "{said}");
     let names: Vec<_> = shell("ls -A $1", &[scratch.path()]).lines().map(str::to_owned).collect();
     assert_eq!(names, ["lock", "one", "two"]);
 }
@@ -326,14 +326,14 @@ fn one_file_says_it_all() {
     for (from, to, part) in [
         ("[stage]", "[stages]", "unknown field `stages`"),
         ("repo =", "repos =", "--repos"),
-        ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` stands before"),
+        ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` must come before"),
         ("[image]\n", "[image]\nforce = true\n", "`force` is an option of `detfs build`"),
         ("image.lock", "image.toml", "`lock` is the configuration"),
         ("image.lock", "../out/image.json", "`lock` is `manifest`"),
         ("image.json", "image.raw", "`manifest` is `out`"),
         ("image.raw", "./image.toml", "`out` is the configuration"),
         ("out =", "outs =", "has no `out`"),
-        ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage], or `tree`"),
+        ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage] or `tree`"),
     ] {
         fs::write(&config, text.replace(from, to)).unwrap();
         let output = build(&["--force"]).output().unwrap();

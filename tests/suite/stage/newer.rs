@@ -34,7 +34,7 @@ fn another_pacman_makes_the_same_image() {
     let output = succeed(command.args([&lock, "--locked"]));
     // What is not the same is told.
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("its own notes in the tree may differ"), "{said}");
+    assert!(said.contains("its own files in the tree may differ"), "{said}");
 
     let plain = ["--normalize=none"];
     assert_ne!(image(&here, &plain).0, image(&there, &plain).0);
