@@ -49,8 +49,8 @@ pub(super) fn detect(tree: &Tree) -> Result<Architecture> {
     }
     Err(Error::parameter(
         "--architecture",
-        "the tree holds no program that tells its architecture",
-        "name it, say x86-64 or arm64",
+        "the tree has no program to detect the architecture from",
+        "give the architecture, for example x86-64 or arm64",
     ))
 }
 

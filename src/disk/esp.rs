@@ -82,7 +82,7 @@ fn named(tree: &Tree, path: &[u8], has_xbootldr: bool) -> Result<InodeId> {
     let (rule, remedy) = match tree.find(path) {
         None => (format!("the tree has no directory {shown}"), "correct the path"),
         Some(InodeId::ROOT) => {
-            ("it is the root of the tree".into(), "give a directory below the root")
+            ("the path is the root of the tree".into(), "give a directory below the root")
         }
         Some(id) if tree.inode(id).kind != Kind::Directory => {
             (format!("{shown} is not a directory"), "give a directory")
@@ -115,7 +115,7 @@ fn mount_at(
             return Err(Error::parameter(
                 parameter,
                 "the tree has files at every mount point of an ESP",
-                "leave them out, say with --exclude '/efi/*'",
+                "exclude them, for example with --exclude '/efi/*'",
             ));
         }
     };

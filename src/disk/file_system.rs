@@ -156,8 +156,8 @@ impl Ext4 {
         {
             return Err(Error::parameter(
                 "--grow-to",
-                format!("{to} bytes are less than the {size} bytes that the file system has"),
-                "give a larger size, or leave it out",
+                format!("{to} bytes are less than the file system's own {size} bytes"),
+                "give a larger size, or omit it",
             ));
         }
         let file_system = FileSystem { format: Format::Ext4, variant: None, uuid, label, size };

@@ -81,8 +81,8 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
         let (of_esp, of_disk) = (sectors.bytes(), options.sector_size.bytes());
         return Err(Error::parameter(
             "--esp-sector-size",
-            format!("{of_esp} is less than the {of_disk} bytes in a sector of the disk"),
-            format!("give {of_disk}, or leave it out"),
+            format!("{of_esp} bytes are less than the disk's sector size of {of_disk} bytes"),
+            format!("give {of_disk}, or omit it"),
         ));
     }
     let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;

@@ -84,7 +84,7 @@ pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp,
         Some(epoch) => Err(Error::parameter(
             "--source-date-epoch",
             format!("{} is out of range", epoch.seconds),
-            format!("give it from {} to {}", EPOCHS.start(), EPOCHS.end()),
+            format!("give a value from {} to {}", EPOCHS.start(), EPOCHS.end()),
         )),
         None => Ok((newest(tree), ValueOrigin::Tree)),
     }

@@ -72,13 +72,13 @@ pub(crate) fn partition(size: u64, uuid: Uuid, label: &str) -> Result<Layout> {
         None if size < PAGE * PAGES_MIN => {
             return Err(Error::TooSmall {
                 what: "swap".into(),
-                rule: format!("it has {size} bytes"),
-                remedy: "give it at least 40K".into(),
+                rule: format!("size is {size} bytes"),
+                remedy: "use at least 40K".into(),
             });
         }
         None => {
-            let rule = format!("swap space can't have {size} bytes");
-            return Err(Error::parameter("swap", rule, "give it at most 16T"));
+            let rule = format!("swap space can't be {size} bytes");
+            return Err(Error::parameter("swap", rule, "use at most 16T"));
         }
     };
     let header = Header::new(uuid, label, last_page);
@@ -123,8 +123,8 @@ impl Swapfile {
         let path = normal(&self.path);
         match mount_points.iter().find(|place| is_at_or_below(&path, place)) {
             Some(place) => refuse(
-                format!("a partition of its own is mounted on {}", name::Escaped(place)),
-                "give a path that is in the root file system",
+                format!("another partition is mounted on {}", name::Escaped(place)),
+                "give a path in the root file system",
             ),
             None => Ok(()),
         }
@@ -167,8 +167,8 @@ impl Swapfile {
         match last_page(*size) {
             Some(last_page) if size.is_multiple_of(PAGE) => Ok(last_page),
             _ => refuse(
-                format!("a swap file can't have {size} bytes"),
-                "give a multiple of 4096 from 40960 on, up to 16T",
+                format!("a swap file can't be {size} bytes"),
+                "give a multiple of 4096, from 40960 up to 16T",
             ),
         }
     }

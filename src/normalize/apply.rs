@@ -69,18 +69,19 @@ impl Conflict {
     fn reason(self) -> String {
         match self {
             Self::Linked => {
-                "it is a hard link to what the rule changes, which does not name it".into()
+                "hard link to a file that the rule changes, but the rule does not match this path"
+                    .into()
             }
             Self::TooLarge => format!(
-                "rules have {BUDGET} bytes of memory for the content of all files that they look \
-                 into and change, and this takes more than is left"
+                "rules may hold {BUDGET} bytes of file content in memory in total, and this file \
+         needs more than is left"
             ),
         }
     }
 
     fn remedy(self) -> &'static str {
         match self {
-            Self::Linked => "make it a file of its own",
+            Self::Linked => "make it a separate file",
             Self::TooLarge => "leave it out (--exclude)",
         }
     }

@@ -41,20 +41,16 @@ const PLACES: [(&str, &str, &str); 14] = [
     ("usr/lib/locale/locale-archive", "", "localedef adds locales in the order in which it is run"),
     ("usr/lib/modules/*/{updates,extramodules}/**", "", "a module compiled on this host"),
     ("{etc,usr/lib}/udev/hwdb.bin", "", "compiled on this host"),
-    (
-        "var/lib/systemd/catalog/database",
-        "",
-        "compiled on this host; in no order before systemd 243",
-    ),
+    ("var/lib/systemd/catalog/database", "", "compiled on this host; unordered before systemd 243"),
     (
         "usr/share/**/{icon-theme.cache,mime.cache,gschemas.compiled}",
         "",
-        "a cache that must not be older than what it is of",
+        "a cache that must not be older than its sources",
     ),
     (
         "usr/lib{,32,64}/**/{giomodule.cache,loaders.cache,immodules.cache}",
         "",
-        "a cache that must not be older than what it is of",
+        "a cache that must not be older than its sources",
     ),
     (
         "var/lib/texmf/**/*.fmt",
@@ -64,7 +60,7 @@ const PLACES: [(&str, &str, &str); 14] = [
     (
         "var/lib/{mysql/ibdata1,postgres*/**/global/pg_control}",
         "",
-        "a database made on this host: all of its files have ids and times; make it on the first boot",
+        "a database made on this host: all its files have ids and times; create it on the first boot",
     ),
     ("etc/selinux/*/policy/policy.*", "", "a compiled policy"),
     ("etc/selinux/*/contexts/files/file_contexts.bin", "", "a compiled policy"),
@@ -82,26 +78,26 @@ const DISK: &str = r"(?m)^[^#\n]*(UUID|uuid|/dev/(disk/by-|loop|mapper/|sd|vd|nv
 
 /// Formats that hold secrets, times or an arbitrary order, recognized by the bytes at an offset.
 const FORMATS: [(usize, &[u8], &str); 12] = [
-    (0, b"SQLite format 3\0", "a database; its pages stand in the order of changes"),
-    (0, b"\x37\x7f\x06\x82", "changes of a database that are not in it yet"),
-    (0, b"\x37\x7f\x06\x83", "changes of a database that are not in it yet"),
+    (0, b"SQLite format 3\0", "a database; its pages are in the order of changes"),
+    (0, b"\x37\x7f\x06\x82", "changes of a database that are not merged into it yet"),
+    (0, b"\x37\x7f\x06\x83", "changes of a database that are not merged into it yet"),
     (0, b"LPKSHHRH", "a journal"),
     (0, b"\xce\x9a\x57\x13", "a GDBM database"),
     (0, b"\xcf\x9a\x57\x13", "a GDBM database"),
     (0, b"\xfe\xed\xfe\xed", KEY_STORE),
     (0, b"\xce\xce\xce\xce", KEY_STORE),
-    (8, b"KBXf", "a GnuPG key box: it has times"),
-    (0, b"\x02\xfc\x02\xfc", "a cache of fontconfig: it has times"),
-    (0, b"\x04\xfc\x02\xfc", "a cache of fontconfig: it has times"),
-    (12, b"\x62\x31\x05\x00", "a Berkeley database; its pages stand in the order of changes"),
+    (8, b"KBXf", "a GnuPG keybox: it contains times"),
+    (0, b"\x02\xfc\x02\xfc", "a fontconfig cache: it contains times"),
+    (0, b"\x04\xfc\x02\xfc", "a fontconfig cache: it contains times"),
+    (12, b"\x62\x31\x05\x00", "a Berkeley database; its pages are in the order of changes"),
 ];
 
-const KEY_STORE: &str = "a Java key store that no rule rewrites: its entries have times";
-const PRIVATE_KEY: &str = "a private key, which everyone who has the image has";
+const KEY_STORE: &str = "a Java keystore that no rule rewrites: its entries contain times";
+const PRIVATE_KEY: &str = "a private key, which everyone with the image can read";
 
 /// Reason for a file without any other peculiarity.
-const NEWER: &str =
-    "newer than the epoch, of no package and with no rule: made while packages were installed";
+const NEWER: &str = "newer than the epoch, owned by no package and covered by no rule: created \
+     while packages were installed";
 
 /// Directories where systems keep their own state.
 const STATE: [&[u8]; 4] = [b"etc/", b"home/", b"root/", b"var/"];
@@ -158,7 +154,7 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
                     let place = matching.first().map(|&at| (PLACES[at], &signs[at]));
                     let why = match (off.get(&*path), place) {
                         (Some(Fired { rule, reason, .. }), _) => {
-                            Some(format!("the rule {rule} is off: {reason}"))
+                            Some(format!("the rule {rule} is disabled: {reason}"))
                         }
                         (None, Some(((_, sign, why), matcher))) => {
                             let is_sign =
@@ -206,7 +202,7 @@ fn content(
     Ok(match format {
         Some((.., why)) => Some(why),
         None if is_new && is_state && is_id(&head) => {
-            Some("nothing but an id, which may be random")
+            Some("contains only an id, which may be random")
         }
         None if is_new && is_state && is_random(&head) => Some("random bytes"),
         None if is_new => Some(NEWER),

@@ -112,7 +112,7 @@ fn refusal(report: &Report) -> Option<Error> {
         path,
         rule: format!("refused by the rule {}{also}: {}", first.rule, first.reason),
         remedy: format!(
-            "{remedy}, or switch the rule off by `disable = [{}]` in a file of rules",
+            "{remedy}, or disable the rule with `disable = [{}]` in a file of rules",
             names.join(", ")
         ),
     })

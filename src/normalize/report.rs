@@ -50,7 +50,7 @@ impl Fired {
             others => format!(" (and {})", others.join(", ")),
         };
         let message =
-            format!("it is in the image{also}, though the rule {rule} would {verb} it: {reason}");
+            format!("stays in the image{also}, although the rule {rule} would {verb} it: {reason}");
         Some(Warning { path, message })
     }
 }

@@ -260,7 +260,7 @@ impl RuleFile {
             file: path.to_owned(),
             line: at.map_or(0, |at| line(text, at)),
             rule,
-            remedy: "see `detfs normalize --list` for rules that are right".into(),
+            remedy: "see `detfs normalize --list` for examples".into(),
         };
         let file: File = toml::from_str(text)
             .map_err(|error| fail(error.span().map(|span| span.start), error.message().into()))?;
@@ -272,7 +272,7 @@ impl RuleFile {
             let rule = typed.into_inner().meaning().map_err(|rule| fail(Some(at), rule))?;
             let rule = Rule { text: written(&text[at..end]), ..rule };
             if rules.iter().any(|other| other.name == rule.name) {
-                return Err(fail(Some(at), format!("rule {:?} is there twice", rule.name)));
+                return Err(fail(Some(at), format!("rule {:?} is defined twice", rule.name)));
             }
             rules.push(rule);
         }
@@ -331,7 +331,7 @@ impl Typed {
                         },
                         Err(error) => return fail(&error),
                     },
-                    _ => return fail("`rewrite` has either `match` and `with`, or `method`"),
+                    _ => return fail("`rewrite` needs either `match` and `with`, or `method`"),
                 })
             }
             Verb::Order if plain && no_remedy => Action::Order(match (by, of) {
@@ -340,7 +340,7 @@ impl Typed {
                 (Some(By::IdIn), Some(of)) => Order::IdIn(of),
                 (Some(By::LsR), None) => Order::LsR,
                 (Some(By::InfoDir), None) => Order::InfoDir,
-                _ => return fail("`order` has `by`, and `of` only with `by = \"id-in\"`"),
+                _ => return fail("`order` needs `by`, and takes `of` only with `by = \"id-in\"`"),
             }),
             Verb::Refuse | Verb::Remove if with.is_none() && method.is_none() && no_order => {
                 let patterns = pattern.map(Vec::from).unwrap_or_default();
@@ -350,14 +350,14 @@ impl Typed {
                 };
                 match (verb, remedy) {
                     (Verb::Refuse, Some(remedy)) => Action::Refuse { content, remedy },
-                    (Verb::Refuse, None) => return fail("`refuse` has a `remedy`"),
+                    (Verb::Refuse, None) => return fail("`refuse` needs a `remedy`"),
                     (_, None) => Action::Remove { content },
-                    (_, Some(_)) => return fail("it has a setting of another verb"),
+                    (_, Some(_)) => return fail("a setting belongs to another verb"),
                 }
             }
             Verb::Truncate if plain && no_order && no_remedy => Action::Truncate,
             Verb::Clamp if plain && no_order && no_remedy => Action::Clamp,
-            _ => return fail("it has a setting of another verb"),
+            _ => return fail("a setting belongs to another verb"),
         };
         let is_for_files = match &action {
             Action::Truncate | Action::Rewrite(_) | Action::Order(_) => true,
@@ -366,18 +366,18 @@ impl Typed {
         };
         let target = match (is_for_files, self.target) {
             (true, Target::NoDirectory | Target::File) => Target::File,
-            (true, _) => return fail("what it does is for regular files"),
+            (true, _) => return fail("this action is only for regular files"),
             (false, target) => target,
         };
         if self.max_size.is_some() && target != Target::File {
-            return fail("`max-size` is for regular files");
+            return fail("`max-size` is only for regular files");
         }
         if self.unpackaged && !matches!(action, Action::Remove { .. } | Action::Refuse { .. }) {
-            return fail("`unpackaged` is for `remove` and `refuse`");
+            return fail("`unpackaged` is only for `remove` and `refuse`");
         }
         let when_match = match self.when_match.as_deref().map(regex).transpose() {
             Ok(_) if self.when_match.is_some() && self.when.is_empty() => {
-                return fail("it has `when-match` without `when`");
+                return fail("`when-match` needs `when`");
             }
             Ok(when_match) => when_match,
             Err(error) => return fail(&error),
@@ -387,7 +387,7 @@ impl Typed {
             path.split('/').all(str::is_empty) || path.split('/').any(|name| name == "..")
         };
         if paths.is_empty() || paths.iter().any(goes_nowhere) {
-            return fail("`path` has to be a path from the root of the tree");
+            return fail("`path` must be a path from the root of the tree");
         }
         let expand = |patterns: Vec<String>| -> Vec<String> {
             let digits = "[0-9a-f]".repeat(32);
@@ -453,18 +453,22 @@ mod tests {
         let start = "[[rule]]\nname = \"x\"\npath = \"a\"\nreason = \"b\"\n";
         for (rest, line, what) in [
             ("verb = \"forget\"", 5, "unknown variant `forget`"),
-            ("verb = \"remove\"\nwith = \"x\"", 1, "a setting of another verb"),
+            ("verb = \"remove\"\nwith = \"x\"", 1, "a setting belongs to another verb"),
             ("verb = \"rewrite\"\nmatch = \"x\"", 1, "either `match` and `with`, or `method`"),
             ("verb = \"rewrite\"\nmatch = \"(\"\nwith = \"\"", 1, "unclosed group"),
-            ("verb = \"order\"\nby = \"id\"\nof = \"a\"", 1, "`order` has `by`"),
+            ("verb = \"order\"\nby = \"id\"\nof = \"a\"", 1, "`order` needs `by`"),
             ("verb = \"rewrite\"\nmatch = \"x\"\nwith = \"$6$x\"", 1, "a group \"6\""),
-            ("verb = \"refuse\"", 1, "has a `remedy`"),
-            ("verb = \"refuse\"\nremedy = \"x\"\nby = \"id\"", 1, "a setting of another verb"),
-            ("verb = \"remove\"\nremedy = \"x\"", 1, "a setting of another verb"),
-            ("verb = \"clamp\"\nwhen-match = \"x\"", 1, "`when-match` without `when`"),
+            ("verb = \"refuse\"", 1, "needs a `remedy`"),
+            (
+                "verb = \"refuse\"\nremedy = \"x\"\nby = \"id\"",
+                1,
+                "a setting belongs to another verb",
+            ),
+            ("verb = \"remove\"\nremedy = \"x\"", 1, "a setting belongs to another verb"),
+            ("verb = \"clamp\"\nwhen-match = \"x\"", 1, "`when-match` needs `when`"),
             ("verb = \"clamp\"\nwhen = [\"y\"]\nwhen-match = \"(\"", 1, "unclosed group"),
-            ("verb = \"truncate\"\ntype = \"directory\"", 1, "for regular files"),
-            ("verb = \"remove\"\nmax-size = 5", 1, "`max-size` is for regular files"),
+            ("verb = \"truncate\"\ntype = \"directory\"", 1, "only for regular files"),
+            ("verb = \"remove\"\nmax-size = 5", 1, "`max-size` is only for regular files"),
             ("verb = \"truncate\"\nunpackaged = true", 1, "for `remove` and `refuse`"),
             ("verb = \"remove\"\ncolour = 1", 6, "unknown field `colour`"),
             (

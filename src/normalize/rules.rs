@@ -136,13 +136,16 @@ impl Rules {
         for name in enable.iter().chain(&disable) {
             if !BUILTIN.iter().chain(&self.rules).chain(&added).any(|rule| rule.name == *name) {
                 return Err(fail(
-                    format!("there is no rule {name:?}"),
-                    "see `detfs normalize --list` for their names",
+                    format!("unknown rule {name:?}"),
+                    "see `detfs normalize --list` for the names of rules",
                 ));
             }
         }
         if let Some(name) = enable.iter().find(|name| disable.contains(name)) {
-            return Err(fail(format!("{name:?} is to be on and off"), "leave it in one list"));
+            return Err(fail(
+                format!("{name:?} is both enabled and disabled"),
+                "keep it in one list",
+            ));
         }
         let switched_on = |rule: &&Rule| enable.contains(&rule.name) && !self.has(&rule.name);
         let mut rules = self.rules.clone();
@@ -163,7 +166,7 @@ impl Rules {
         });
         let disabled = [&*self.disabled, &disable].concat();
         let rules =
-            Self::new(rules).map_err(|error| fail(error, "put a \\ before what is no pattern"))?;
+            Self::new(rules).map_err(|error| fail(error, "escape literal characters with \\"))?;
         Ok(Self { profile: self.profile, disabled, ..rules })
     }
 
@@ -337,10 +340,10 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (text, what) in [
-            ("disable = [\"nothing\"]".to_owned(), "there is no rule \"nothing\""),
+            ("disable = [\"nothing\"]".to_owned(), "unknown rule \"nothing\""),
             (
                 "enable = [\"logs\"]\ndisable = [\"logs\"]".to_owned(),
-                "\"logs\" is to be on and off",
+                "\"logs\" is both enabled and disabled",
             ),
             (format!("{}name = \"own\"\n", RULE.replace("\"x\"", "\"a[\"")), "rule \"own\": "),
         ] {

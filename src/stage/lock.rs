@@ -69,7 +69,7 @@ impl Lock {
             file: path.to_owned(),
             line,
             rule,
-            remedy: "remove it and make it anew (detfs build --update, detfs stage pacman without --locked)"
+            remedy: "remove it and recreate the lock (detfs build --update, detfs stage pacman without --locked)"
                 .into(),
         }
         };
@@ -79,11 +79,11 @@ impl Lock {
             fail(u32::try_from(before + 1).unwrap_or(u32::MAX), error.message().into())
         })?;
         if lock.version != VERSION {
-            return Err(fail(0, format!("it is of version {}, not {VERSION}", lock.version)));
+            return Err(fail(0, format!("version is {}, not {VERSION}", lock.version)));
         }
         let mut names = BTreeSet::new();
         if let Some(twice) = lock.packages.iter().find(|package| !names.insert(&package.name)) {
-            return Err(fail(0, format!("it has {} twice", twice.name)));
+            return Err(fail(0, format!("{} is listed twice", twice.name)));
         }
         lock.options.check().map_err(|error| fail(0, error.to_string()))?;
         Ok(lock)
@@ -176,8 +176,8 @@ mod tests {
         assert_eq!(Lock::parse(path, &text).unwrap(), lock());
         assert!(Lock::is_one(&text) && !Lock::is_one("version = 1\n"));
         for (from, to, what) in [
-            ("version = 1\n", "version = 2\n", "it is of version 2"),
-            ("name = \"b\"", "name = \"a\"", "it has a twice"),
+            ("version = 1\n", "version = 2\n", "version is 2"),
+            ("name = \"b\"", "name = \"a\"", "a is listed twice"),
             ("\"x86_64\"", "\"x86_64\\nSigLevel = Never\"", "is not a name"),
             ("https://mirror/", "https://mirror/ ", "is not a URL"),
             ("pacman = ", "pacmen = ", "lock.toml:"),

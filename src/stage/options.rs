@@ -57,26 +57,26 @@ impl Options {
         let is_none =
             |name: &&String| matches!(&***name, "options" | "local") || name.contains('/');
         if let Some(name) = self.repositories.iter().find(is_none) {
-            return fail("--repo", name, "is no repository to pacman", "give another one");
+            return fail("--repo", name, "can't be the name of a repository", "give another one");
         }
         let is_whole =
             self.mirror.is_some() && !self.repositories.is_empty() && self.architecture.is_some();
         if self.packages.is_empty() || !is_whole && self.configuration.is_none() {
             return Err(Error::parameter(
                 "--package, --mirror, --repo, --architecture",
-                "one of them is not there",
-                "give each, or --pacman-conf",
+                "one of them is missing",
+                "give all of them, or --pacman-conf",
             ));
         }
         let names: BTreeSet<_> = self.repositories.iter().collect();
         if names.len() < self.repositories.len() {
             let text = self.repositories.join(", ");
-            return fail("--repo", &text, "has one twice", "name each repository once");
+            return fail("--repo", &text, "has a repository twice", "name each repository once");
         }
         if let Some(url) = &self.mirror
             && (!url.contains("://") || url.contains(|c: char| c.is_whitespace() || c.is_control()))
         {
-            let remedy = "give one with https://, http:// or file:// before it";
+            let remedy = "give a URL that starts with https://, http:// or file://";
             return fail("--mirror", url, "is not a URL", remedy);
         }
         Ok(())

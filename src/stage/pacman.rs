@@ -74,13 +74,17 @@ impl Staging<'_> {
         if mtime(&work)? < options.source_date_epoch {
             return Err(Error::parameter(
                 "--source-date-epoch",
-                "it is later than now, and so than the times of what is installed",
-                "give one that is past",
+                "it is in the future, and so later than the times of installed files",
+                "give a time in the past",
             ));
         }
         let cache = match cache {
             Some(cache) if is_within(cache, out)? => {
-                return Err(Error::parameter("--cache", "it is in the tree", "give another place"));
+                return Err(Error::parameter(
+                    "--cache",
+                    "it is inside the tree",
+                    "give another directory",
+                ));
             }
             Some(cache) => {
                 let failed =
@@ -192,7 +196,7 @@ fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
         Err(error) if !is_complete => Err(Error::parameter(
             "--cache",
             format!("{} can't be written: {error}", HostPath(cache)),
-            "give a directory that you may write to, or one that has all packages",
+            "give a writable directory, or one that has all packages",
         )),
         _ => Ok(()),
     }
@@ -202,7 +206,7 @@ fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
 fn mtime(path: &Path) -> Result<i64> {
     let found = path.metadata();
     let found =
-        found.map_err(|error| Error::output(format!("cannot see {}", HostPath(path)), error))?;
+        found.map_err(|error| Error::output(format!("cannot access {}", HostPath(path)), error))?;
     Ok(found.mtime())
 }
 
@@ -215,9 +219,11 @@ fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {
     Err(Error::Differs {
         what: "the lock".into(),
         rule: differences.join(", "),
-        remedy: "build from a mirror that still has what is locked, say --snapshot of its day, or \
-                 make the lock anew (detfs build --update, detfs stage pacman without --locked)"
-            .into(),
+        remedy:
+            "build from a mirror that still has the locked packages, for example with --snapshot \
+                     of their day, or recreate the lock (detfs build --update, detfs stage pacman \
+                     without --locked)"
+                .into(),
     })
 }
 
@@ -322,7 +328,7 @@ impl Pacman<'_> {
     /// Returns all packages that would be installed for `packages`, without their hashes.
     fn resolved(&self, packages: &[String]) -> Result<Vec<Package>> {
         let operation = ["-Sp", "--print-format", "%r %n %v %l"];
-        let doing = "find what the packages need";
+        let doing = "resolve the dependencies of the packages";
         let text = self.run(doing, false, &operation, packages, Output::Taken)?.output;
         let packages = text.lines().filter_map(|line| {
             let mut words = line.splitn(4, ' ').map(str::to_owned);
@@ -376,7 +382,7 @@ fn last_line(done: &Done) -> String {
     let lines = done.errors.lines().map(str::trim);
     let mut errors = lines.clone().filter(|line| line.starts_with("error:"));
     let line = errors.next_back().or_else(|| lines.rev().find(|line| !line.is_empty()));
-    line.unwrap_or("it said nothing").into()
+    line.unwrap_or("no error message").into()
 }
 
 /// Returns the remedy for a failure, according to pacman's messages.
@@ -385,13 +391,13 @@ fn remedy(errors: &str) -> &'static str {
         // The file does not match its signature, so no key would help.
         (
             &["\" is invalid"],
-            "the package or its signature was changed: remove it from the --cache, or fetch it \
+            "the package or its signature was modified: remove it from the --cache, or fetch it \
              from another --mirror",
         ),
         (&["target not found"], "check the name of the package and the repositories (--repo)"),
         (
             &["unable to satisfy dependency", "could not satisfy dependencies"],
-            "add the repository that has what is needed (--repo)",
+            "add the repository that has the dependency (--repo)",
         ),
         (
             &[
@@ -421,7 +427,7 @@ fn remedy(errors: &str) -> &'static str {
         ),
     ];
     let known = REMEDIES.iter().find(|(texts, _)| texts.iter().any(|text| errors.contains(text)));
-    known.map_or("see what it said above", |(_, remedy)| remedy)
+    known.map_or("see its messages above", |(_, remedy)| remedy)
 }
 
 #[cfg(test)]

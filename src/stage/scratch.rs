@@ -53,7 +53,7 @@ impl Scratch {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if !is_left(&directory).map_err(refused)? {
                     return fail(
-                        format!("{shown} is in the way"),
+                        format!("{shown} already exists"),
                         "remove it, or give another name",
                     );
                 }
@@ -71,7 +71,10 @@ impl Scratch {
             Ok(()) | Err(TryLockError::Error(_)) => is_named(&lock, &name).map_err(refused)?,
         };
         if !locked {
-            return fail(format!("{} is being made already", HostPath(path)), "wait for that");
+            return fail(
+                format!("{} is already being created", HostPath(path)),
+                "wait until it is finished",
+            );
         }
         let content = directory.join("content");
         let (registered, inner) = (directory.clone(), content.clone());
@@ -114,7 +117,7 @@ impl Scratch {
     /// Moves the directory `root` from the scratch directory to `out`.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
         fs::rename(self.join("root"), out).map_err(|error| {
-            Error::output(format!("cannot give the tree the name {}", HostPath(out)), error)
+            Error::output(format!("cannot rename the tree to {}", HostPath(out)), error)
         })
     }
 }
@@ -197,7 +200,7 @@ mod tests {
         let new = || Scratch::beside(&out, "stage");
         let scratch = new().unwrap();
         scratch.directory("root/a", 0o555).unwrap();
-        assert!(new().unwrap_err().to_string().contains("being made already"));
+        assert!(new().unwrap_err().to_string().contains("already being created"));
         drop(scratch);
         assert_eq!(names(), [""; 0]);
 
@@ -206,7 +209,7 @@ mod tests {
         let closed = |mode| fs::set_permissions(&left, Permissions::from_mode(mode)).unwrap();
         let in_the_way = || {
             let error = new().unwrap_err().to_string();
-            assert!(error.contains(".tree.stage is in the way"), "{error}");
+            assert!(error.contains(".tree.stage already exists"), "{error}");
         };
         // The existing directory belongs, or may belong, to someone else.
         closed(0o755);

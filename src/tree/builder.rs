@@ -175,10 +175,10 @@ impl TreeBuilder {
     ) -> Result<NodeId> {
         let fail = |rule: &str, remedy: &str| Err(Error::unrepresentable(path(), rule, remedy));
         if metadata.mode > 0o7777 {
-            return fail("the mode has bits beyond 07777", "give the permission bits alone");
+            return fail("the mode has bits beyond 07777", "give only permission bits");
         }
         if metadata.mtime.nanoseconds >= 1_000_000_000 {
-            return fail("the nanoseconds are not below 10^9", "give a whole time stamp");
+            return fail("the nanoseconds are not below 10^9", "give nanoseconds below 10^9");
         }
         let id = u32::try_from(self.inodes.len()).map_err(|_| too_large(path()))?;
         let mut span = (0, 0);
@@ -189,7 +189,7 @@ impl TreeBuilder {
                 if target.is_empty() || target.len() > 4095 || target.contains(&0) {
                     return fail(
                         "a symlink's target is 1 to 4095 bytes without NUL",
-                        "give it such a target",
+                        "give a target of 1 to 4095 bytes without NUL",
                     );
                 }
                 let at = self.store(&target).map_err(|()| too_large(path()))?;
@@ -203,7 +203,7 @@ impl TreeBuilder {
         };
         metadata.xattrs.sort();
         if metadata.xattrs.windows(2).any(|pair| pair[0].name == pair[1].name) {
-            return fail("it has one extended attribute twice", "give each attribute once");
+            return fail("an extended attribute occurs twice", "give each attribute once");
         }
         let next = u32::try_from(self.xattrs.len()).map_err(|_| too_large(path()))?;
         let xattrs = match metadata.xattrs.is_empty() {
@@ -393,7 +393,7 @@ impl Tree {
                     return Err(Error::unrepresentable(
                         self.path_in(id, self.name(&pair[0])),
                         "two nodes have this name",
-                        "give each node a name of its own",
+                        "give each node a different name",
                     ));
                 }
             }
@@ -414,8 +414,8 @@ impl Tree {
         if self.inode(root).kind != Kind::Directory {
             return Err(Error::unrepresentable(
                 self.path(root),
-                "it is not a directory",
-                "a tree is made of a directory",
+                "not a directory",
+                "build the tree from a directory",
             ));
         }
         let mut builder = TreeBuilder::new(self.metadata(root))?;

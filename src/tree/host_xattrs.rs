@@ -41,10 +41,10 @@ pub const HOST_ONLY: &[(&str, &str)] = &[
     ("trusted.som", "state of Lustre"),
     ("trusted.lfsck_*", "state of Lustre"),
     // Not in a namespace that an image has; listed to explain the attributes in warnings.
-    ("system.nfs4_acl", "an ACL of NFSv4, of which an image holds the mode bits"),
-    ("system.nfs4_dacl", "an ACL of NFSv4, of which an image holds the mode bits"),
-    ("system.nfs4_sacl", "an ACL of NFSv4, of which an image holds the mode bits"),
-    ("system.richacl", "a rich ACL, of which an image holds the mode bits"),
+    ("system.nfs4_acl", "an NFSv4 ACL, of which the image keeps only the mode bits"),
+    ("system.nfs4_dacl", "an NFSv4 ACL, of which the image keeps only the mode bits"),
+    ("system.nfs4_sacl", "an NFSv4 ACL, of which the image keeps only the mode bits"),
+    ("system.richacl", "a rich ACL, of which the image keeps only the mode bits"),
     ("system.cifs_*", "an answer of an SMB server"),
     ("system.smb3_*", "an answer of an SMB server"),
     ("system.ntfs_*", "a property of NTFS"),
@@ -122,7 +122,7 @@ impl HostXattrs {
     /// Leaves out attributes that match the pattern.
     #[must_use]
     pub fn leave_out(self, pattern: impl Into<Vec<u8>>) -> Self {
-        self.with(pattern.into(), Some("as asked for"))
+        self.with(pattern.into(), Some("as requested"))
     }
 
     /// Keeps attributes that match the pattern, provided that an image can hold them.
@@ -162,7 +162,7 @@ impl HostXattrs {
             || (self.btrfs && name == BTRFS_PROPERTY)
             || NAMESPACES.iter().any(|space| name.len() > space.len() && name.starts_with(space));
         match last.and_then(|rule| rule.reason) {
-            None if !storable => Some("no image holds attributes of this namespace"),
+            None if !storable => Some("images don't store attributes of this namespace"),
             reason => reason,
         }
     }

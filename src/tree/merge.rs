@@ -130,7 +130,7 @@ impl TreeMerge {
                         return Err(clash(tree, from, entry, "a directory"));
                     }
                     Some((_, MergedKind::Other(_))) if is_directory => {
-                        return Err(clash(tree, from, entry, "no directory"));
+                        return Err(clash(tree, from, entry, "not a directory"));
                     }
                     Some(_) | None => {}
                 }
@@ -260,7 +260,7 @@ impl TreeMerge {
     fn step(&self, way: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
         match &self.made[child.0].what {
             MergedKind::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
-                Error::unrepresentable(path, "too many symlinks lead to it", "give another path")
+                Error::unrepresentable(path, "too many levels of symlinks", "give another path")
             }),
             MergedKind::Other(_) if !way.rest.is_empty() => Err(not_a_directory(path)),
             _ => {
@@ -309,14 +309,14 @@ fn made(mode: u16) -> Metadata {
 }
 
 fn not_a_directory(path: &[u8]) -> Error {
-    Error::unrepresentable(path, "not a directory is on the way to it", "give another path")
+    Error::unrepresentable(path, "a component of the path is not a directory", "give another path")
 }
 
 fn clash(tree: &Tree, directory: InodeId, entry: &Entry, there: &str) -> Error {
     Error::unrepresentable(
         tree.path_in(directory, tree.name(entry)),
-        format!("it would be copied to a place where {there} is"),
-        "copy one of both elsewhere, or exclude it",
+        format!("the destination is {there}"),
+        "copy one of the two elsewhere, or exclude it",
     )
 }
 
@@ -452,12 +452,15 @@ mod tests {
             other.make_directory(path).unwrap();
             let other = other.finish(None).unwrap();
             let error = overlay.merge(TreeMerge::ROOT, &other).unwrap_err().to_string();
-            assert!(error.contains("where no directory is"), "{error}");
+            assert!(error.contains("the destination is not a directory"), "{error}");
         }
         let mut overlay = TreeMerge::new();
         overlay.make_directory(b"d/one").unwrap();
         let error = overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap_err().to_string();
-        assert!(error.starts_with("d/one: ") && error.contains("where a directory is"), "{error}");
+        assert!(
+            error.starts_with("d/one: ") && error.contains("the destination is a directory"),
+            "{error}"
+        );
         assert!(overlay.make_directory(b"d/one/x").is_ok());
     }
 

@@ -54,7 +54,7 @@ fn places_formats_and_newer_files_are_named() {
         ("boot/grub/i386-pc/core.img", "a boot loa"),
         ("etc/fstab", "ids and na"),
         ("etc/hostname", "the rule h"),
-        ("etc/id", "nothing bu"),
+        ("etc/id", "contains o"),
         ("etc/key", "random byt"),
         ("root/.ssh/id", "a private "),
         ("usr/new", "newer than"),

@@ -36,7 +36,7 @@ pub(super) fn is_mounted(status: &Statx) -> bool {
 
 /// Rejects a file system that the kernel generates.
 pub(super) fn check(directory: BorrowedFd<'_>) -> Result<(), NodeError> {
-    let found = fstatfs(directory).map_err(refused("cannot see what is mounted on it"))?;
+    let found = fstatfs(directory).map_err(refused("cannot detect mounts"))?;
     let magic = i128::from(found.f_type) & 0xffff_ffff;
     match KERNEL.iter().find(|(number, _)| *number == magic) {
         Some((_, name)) => Err(NodeError::Kernel(name)),

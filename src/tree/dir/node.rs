@@ -196,7 +196,7 @@ impl<'a> NodeReader<'a> {
                 NodeContent::Other(Node::BlockDevice(status.stx_rdev_major, status.stx_rdev_minor))
             }
             FileType::Directory | FileType::Unknown => {
-                return Err(NodeError::Refused("cannot tell what it is", Errno::OPNOTSUPP));
+                return Err(NodeError::Refused("cannot determine its type", Errno::OPNOTSUPP));
             }
         };
         Ok((facts, what, (status.stx_nlink > 1).then_some(identity(&status))))

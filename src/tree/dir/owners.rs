@@ -95,7 +95,7 @@ fn check_with(tree: &Tree, users: &Ids, groups: &Ids) -> Result<Option<Warning>>
         return Err(Error::unrepresentable(
             path,
             format!("{nodes}: its owner, group or ACL has an id that this user namespace lacks"),
-            "build as root, or in a namespace with all ids that the tree has: \
+            "build as root, or in a namespace with all ids of the tree: \
              unshare --map-root-user --map-auto",
         ));
     }

@@ -357,7 +357,7 @@ fn attributes_of_the_host_are_left_out_and_reported() {
     let lines: Vec<_> = warnings.iter().map(Warning::to_string).collect();
     assert_eq!(
         lines,
-        ["B: extended attribute user.mine left out of 3 nodes, first here: as asked for"]
+        ["B: extended attribute user.mine left out of 3 nodes, first here: as requested"]
     );
 }
 

@@ -92,12 +92,12 @@ fn mistakes_are_told_at_once() {
     for (option, part) in [
         (&*of_notes, "notes exists and is not a lock"),
         (&of_tree, "it is the same path as the tree"),
-        ("--source-date-epoch=4000000000", "it is later than now"),
-        ("--repo=core", "has one twice"),
+        ("--source-date-epoch=4000000000", "it is in the future"),
+        ("--repo=core", "has a repository twice"),
         ("--lock=/dev/stderr", "/dev/stderr is a symlink"),
-        (&within, "it is in the tree"),
-        ("--repo=options", "is no repository"),
-        ("--repo=a/b", "is no repository"),
+        (&within, "it is inside the tree"),
+        ("--repo=options", "can't be the name of a repository"),
+        ("--repo=a/b", "can't be the name of a repository"),
         ("--architecture=x86_64\nSigLevel = Never", "is not a name"),
     ] {
         let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), tree.as_os_str()]);
