@@ -7,9 +7,10 @@ use super::super::spec::{
     BlockGroupFlags, Chunk as ChunkItem, DiskKey, SECTOR, STRIPE_LEN, SYSTEM_CHUNK_ARRAY_SIZE,
     Stripe, SuperBlock, item_type, objectid,
 };
+use super::block::Leaf;
 use super::items::{ItemPlace, prefix};
-use super::tree::Root;
-use super::{Reader, Result, Violation};
+use super::root::Root;
+use super::violation::{Result, Violation};
 
 /// A chunk, which is a range of logical addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,14 +126,18 @@ impl Chunks {
         Ok(chunks)
     }
 
-    /// Returns all chunks; `reader` must be able to read the chunk tree.
-    pub(super) fn from_tree(reader: &Reader<'_>, root: Root) -> Result<Self> {
+    /// Returns the chunks in all `leaves` of the chunk tree with this root.
+    pub(super) fn from_tree(
+        root: Root,
+        leaves: impl Iterator<Item = Result<Leaf>>,
+        superblock: &SuperBlock,
+    ) -> Result<Self> {
         let mut chunks = Self(BTreeMap::new());
-        for leaf in reader.leaves(root, Key::MIN..=Key::MAX) {
+        for leaf in leaves {
             let leaf = leaf?;
             for (key, data) in leaf.items().filter(|(key, _)| key.objectid != objectid::DEV_ITEMS) {
                 let place = ItemPlace { tree: root.id, key };
-                let parsed = Chunk::parse(key, data, &reader.superblock.record);
+                let parsed = Chunk::parse(key, data, superblock);
                 let (chunk, rest) = parsed.map_err(|rule| place.breaks(rule))?;
                 if !rest.is_empty() {
                     return Err(place.breaks("longer than its stripes"));

@@ -6,7 +6,8 @@ use super::super::spec::{FileExtentItem, extent_type, item_type};
 use super::decompress::{MOST, decompress};
 use super::items::{FileExtent, ItemPlace, file_extent};
 use super::node::Node;
-use super::{Reader, Result};
+use super::reader::Reader;
+use super::violation::Result;
 
 /// The content of a file, or the target of a symbolic link.
 pub struct Content<'r> {

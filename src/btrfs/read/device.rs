@@ -4,7 +4,7 @@ use std::fmt;
 
 use positioned_io::ReadAt;
 
-use super::{Result, Violation};
+use super::violation::{Result, Violation};
 
 /// A range of a source.
 pub(super) struct Device<'a> {

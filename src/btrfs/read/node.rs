@@ -3,8 +3,9 @@
 use super::super::key::Key;
 use super::super::spec::{InodeItem, RootItem, Timespec, item_type, objectid};
 use super::items::{ItemPlace, dir_entries, exact};
-use super::tree::Root;
-use super::{Reader, Result};
+use super::reader::Reader;
+use super::root::Root;
+use super::violation::Result;
 use crate::time::Timestamp;
 
 /// An inode, identified by its numbers.
@@ -151,7 +152,7 @@ impl Reader<'_> {
 
 /// Returns the root of a tree from its root item; `Err` is the violated rule.
 pub(super) fn root(id: u64, item: &RootItem) -> std::result::Result<Root, String> {
-    if item.level > super::tree::MAX_LEVEL {
+    if item.level > super::root::MAX_LEVEL {
         return Err(format!("level is {}", item.level));
     }
     let (address, generation) = (item.bytenr.get(), item.generation.get());

@@ -8,8 +8,8 @@ use super::super::spec::{
 };
 use super::chunks::Chunks;
 use super::device::Device;
-use super::tree::{MAX_LEVEL, Root};
-use super::{Result, Violation};
+use super::root::{MAX_LEVEL, Root};
+use super::violation::{Result, Violation};
 
 /// A superblock with a valid checksum.
 #[derive(Debug, Clone)]

@@ -6,20 +6,9 @@ use super::super::key::Key;
 use super::super::spec::Header;
 use super::block::{Block, Common, Expected, Leaf};
 use super::items::prefix;
-use super::{Reader, Result, Violation};
-
-/// Maximum level of a root.
-pub(super) const MAX_LEVEL: u8 = 7;
-
-/// The root of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Root {
-    /// The `objectid` of the tree.
-    pub(super) id: u64,
-    pub(super) address: u64,
-    pub(super) level: u8,
-    pub(super) generation: u64,
-}
+use super::reader::Reader;
+use super::root::Root;
+use super::violation::{Result, Violation};
 
 /// Iterator over the blocks of a tree that have keys in a range: parents before children, in
 /// ascending key order.

@@ -12,7 +12,7 @@ use crate::btrfs::checksum::Checksum;
 use crate::btrfs::key::Key;
 use crate::btrfs::read::block::Block;
 use crate::btrfs::read::node::root;
-use crate::btrfs::read::tree::Root;
+use crate::btrfs::read::root::Root;
 use crate::btrfs::read::{Reader, Rules, Violation};
 use crate::btrfs::spec::{
     Header, ItemHead, RootItem, SUPER_OFFSETS, SuperBlock, item_type, objectid,

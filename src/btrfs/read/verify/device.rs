@@ -8,9 +8,10 @@ use super::super::super::spec::{
 };
 use super::super::chunks::copies;
 use super::super::items::{ItemPlace, exact};
+use super::super::reader::Reader;
 use super::super::superblock::Super;
-use super::super::{Reader, Result, Violation};
-use super::{Report, Rules, unmatched};
+use super::super::violation::{Result, Violation};
+use super::report::{Report, Rules, unmatched};
 
 /// A device extent, and the chunk that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

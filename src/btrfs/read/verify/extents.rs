@@ -6,12 +6,13 @@ use super::super::super::spec::{
     BlockGroupFlags, ExtentDataRef, ExtentFlags, ExtentInlineRef, ExtentItem, SECTOR, item_type,
 };
 use super::super::items::{Id, ItemPlace, exact, prefix};
+use super::super::reader::Reader;
+use super::super::root::MAX_LEVEL;
 use super::super::superblock::Super;
-use super::super::tree::MAX_LEVEL;
-use super::super::{Reader, Result, Violation};
+use super::super::violation::{Result, Violation};
 use super::files::Use;
+use super::report::{Report, unmatched};
 use super::walk::{TreeBlock, Trees};
-use super::{Report, unmatched};
 
 /// A data extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

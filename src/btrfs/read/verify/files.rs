@@ -6,10 +6,11 @@ use super::super::super::spec::{
 };
 use super::super::decompress::{MOST, decompress};
 use super::super::items::{FileExtent, ItemPlace, file_extent};
+use super::super::reader::Reader;
 use super::super::superblock::Super;
-use super::super::{Reader, Result};
-use super::Report;
-use super::roots::RootRecord;
+use super::super::violation::Result;
+use super::report::Report;
+use super::root_record::RootRecord;
 use crate::size::round_up;
 
 /// A range of a file that is stored in an extent.

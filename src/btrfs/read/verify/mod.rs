@@ -9,6 +9,8 @@ mod extents;
 mod files;
 mod names;
 mod ranges;
+mod report;
+mod root_record;
 mod roots;
 mod space;
 mod sums;
@@ -16,58 +18,34 @@ mod superblocks;
 mod walk;
 
 use super::super::spec::objectid;
-use super::{Reader, Result, Violation};
+use super::reader::Reader;
+use super::violation::Violation;
 use device::DeviceRecords;
 use extents::Extents;
 use files::Files;
 use names::SubvolumeCheck;
+use report::Report;
+pub use report::Rules;
 use roots::Roots;
 use space::FreeSpace;
 use sums::Sums;
 use walk::Trees;
 
-/// Maximum number of violations that are kept.
-const MOST: usize = 1000;
-
-/// Set of rules that an image must obey.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rules {
-    /// Rules for images that the kernel and mkfs.btrfs write.
-    Common,
-    /// The common rules, and rules for images that detfs writes:
+impl Reader<'_> {
+    /// Checks the whole file system, including data, against `rules`.
     ///
-    /// - No stripe overlaps the place of a superblock, so no such place is listed as free space.
-    ///   The kernel and mkfs.btrfs list them, and skip them when they allocate.
-    /// - There is no free space of missing block groups, which mkfs.btrfs 6.2 leaves behind.
-    /// - No kernel has to rebuild the UUID tree.
-    Detfs,
-}
-
-/// The violations found.
-#[derive(Debug, Default)]
-struct Report(Vec<Violation>);
-
-impl Report {
-    fn add(&mut self, violation: Violation) {
-        if self.0.len() < MOST {
-            self.0.push(violation);
+    /// Returns the first violations, at most 1000; the list is empty if the file system is clean.
+    /// If a block or an item is invalid by itself, references between trees are not checked.
+    #[must_use]
+    pub fn verify(&self, rules: Rules) -> Vec<Violation> {
+        let mut report = Report::default();
+        superblocks::check(self, &mut report);
+        let facts = Findings::collect(self, &mut report);
+        if report.0.is_empty() {
+            facts.compare(self, rules, &mut report);
         }
+        report.0
     }
-
-    /// Returns the value of `result`, or records its violation.
-    fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
-        result.map_err(|violation| self.add(violation)).ok()
-    }
-}
-
-pub(super) fn verify(reader: &Reader<'_>, rules: Rules) -> Vec<Violation> {
-    let mut report = Report::default();
-    superblocks::check(reader, &mut report);
-    let facts = Findings::collect(reader, &mut report);
-    if report.0.is_empty() {
-        facts.compare(reader, rules, &mut report);
-    }
-    report.0
 }
 
 /// Contents of all trees.
@@ -138,45 +116,6 @@ impl Findings {
         if report.0.is_empty() {
             self.sums.check_data(reader, self.roots.tree(objectid::CSUM_TREE), report);
             files::check_compressed(reader, &self.files.uses, report);
-        }
-    }
-}
-
-/// Returns the elements of each of two sorted lists that have no equal in the other list.
-fn unmatched<'a, T: Ord>(left: &'a [T], right: &'a [T]) -> (Vec<&'a T>, Vec<&'a T>) {
-    let (mut only_left, mut only_right) = (Vec::new(), Vec::new());
-    let (mut lefts, mut rights) = (left.iter().peekable(), right.iter().peekable());
-    loop {
-        match (lefts.peek(), rights.peek()) {
-            (Some(one), Some(other)) if one == other => {
-                lefts.next();
-                rights.next();
-            }
-            (Some(one), Some(other)) if one > other => only_right.extend(rights.next()),
-            (Some(_), _) => only_left.extend(lefts.next()),
-            (None, Some(_)) => only_right.extend(rights.next()),
-            (None, None) => return (only_left, only_right),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_compared_one_by_one() {
-        let cases: [[&[u8]; 4]; 5] = [
-            [&[], &[], &[], &[]],
-            [&[1, 2], &[1, 2], &[], &[]],
-            [&[1, 1, 2], &[1, 2], &[1], &[]],
-            [&[1], &[0, 2, 2], &[1], &[0, 2, 2]],
-            [&[3], &[], &[3], &[]],
-        ];
-        for [left, right, only_left, only_right] in cases {
-            let found = unmatched(left, right);
-            let expected = (only_left.iter().collect(), only_right.iter().collect());
-            assert_eq!(found, expected, "{left:?} {right:?}");
         }
     }
 }

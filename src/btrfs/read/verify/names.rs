@@ -11,10 +11,10 @@ use super::super::items::{
     DirEntry, DisplayKey, Id, ItemPlace, NameOf, dir_entries, exact, inode_extrefs, inode_refs,
 };
 use super::super::superblock::Super;
-use super::super::{Result, Violation};
+use super::super::violation::{Result, Violation};
 use super::files::{FileState, Files};
-use super::roots::RootRecord;
-use super::{Report, unmatched};
+use super::report::{Report, unmatched};
+use super::root_record::RootRecord;
 use crate::name::{Escaped, fault};
 
 /// A name that leads from a directory to an inode.

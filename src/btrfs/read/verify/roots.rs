@@ -15,25 +15,14 @@ use super::super::items::{
     DisplayKey, Id, ItemPlace, NameOf, dir_entries, exact, inode_refs, root_ref,
 };
 use super::super::node;
+use super::super::reader::Reader;
+use super::super::root::Root;
 use super::super::superblock::Super;
-use super::super::tree::Root;
-use super::super::{Reader, Result, Violation};
+use super::super::violation::{Result, Violation};
 use super::names::{check_inode, check_name, is_root};
+use super::report::{Report, Rules, unmatched};
+use super::root_record::RootRecord;
 use super::walk::Trees;
-use super::{Report, Rules, unmatched};
-
-/// Location of a subvolume in its parent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RootRecord {
-    /// Id of the subvolume.
-    pub(super) id: u64,
-    /// Id of the parent subvolume.
-    pub(super) parent: u64,
-    /// Directory in the parent, index of the entry, and name.
-    pub(super) dir: u64,
-    pub(super) index: u64,
-    pub(super) name: Box<[u8]>,
-}
 
 impl RootRecord {
     fn new(id: u64, parent: u64, name: NameOf<'_>) -> Self {

@@ -5,12 +5,13 @@ use std::ops::Range;
 use super::super::super::key::Key;
 use super::super::super::spec::{SECTOR, extent_type, item_type, objectid};
 use super::super::items::ItemPlace;
+use super::super::reader::Reader;
+use super::super::root::Root;
 use super::super::superblock::Super;
-use super::super::tree::Root;
-use super::super::{Reader, Result, Violation};
-use super::Report;
+use super::super::violation::{Result, Violation};
 use super::files::Use;
 use super::ranges::Ranges;
+use super::report::Report;
 
 /// Number of sectors that are read at once.
 const READ: usize = 256;

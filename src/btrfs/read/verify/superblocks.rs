@@ -1,9 +1,10 @@
 //! Copies of the superblock.
 
 use super::super::super::spec::{SUPER_INFO_SIZE, SUPER_OFFSETS, SuperBlock};
+use super::super::reader::Reader;
 use super::super::superblock::Super;
-use super::super::{Reader, Violation};
-use super::Report;
+use super::super::violation::Violation;
+use super::report::Report;
 
 /// Checks that all copies are equal except for their own offset.
 ///

@@ -6,9 +6,10 @@ use super::super::super::key::Key;
 use super::super::super::spec::{BlockGroupFlags, objectid};
 use super::super::block::{Block, Expected};
 use super::super::items::{Id, ItemPlace};
-use super::super::tree::Root;
-use super::super::{Reader, Result, Violation};
-use super::Report;
+use super::super::reader::Reader;
+use super::super::root::Root;
+use super::super::violation::{Result, Violation};
+use super::report::Report;
 
 /// A tree block that was visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,30 @@
+//! Violated rules.
+
+use std::fmt::{self, Display};
+
+/// A rule of btrfs that an image breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Location: for example the tree and the key of the item, or the address of a block.
+    pub place: String,
+    /// The rule, with the values.
+    pub rule: String,
+}
+
+impl Violation {
+    /// Creates a violation from its location and the rule.
+    pub(super) fn new(place: impl Display, rule: impl Display) -> Self {
+        Self { place: place.to_string(), rule: rule.to_string() }
+    }
+}
+
+impl Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.rule)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Result of functions that read an image.
+pub type Result<T> = std::result::Result<T, Violation>;
