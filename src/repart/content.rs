@@ -1,22 +1,20 @@
 //! Content of new partitions: prepared to determine its minimum size, then planned.
 
-use std::fs::File;
 use std::io::{self, Seek};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{SeekFrom, major, minor, seek};
-use rustix::io::Errno;
+use rustix::fs::{major, minor};
 use uuid::Uuid;
 
+use super::blocks::Blocks;
 use super::{Definition, Format, Minimize, Options, label, root_path};
 use crate::btrfs::PrepassOptions;
 use crate::disk::root::Planner;
 use crate::disk::{Btrfs, Ext4, Identity, RootFs, Subvolume, Vfat, source, swap};
 use crate::error::{Error, Result};
-use crate::layout::{Layout, Render};
+use crate::layout::Layout;
 use crate::name::HostPath;
 use crate::report::Warning;
 use crate::size::Headroom;
@@ -42,14 +40,6 @@ pub(super) enum Content {
     Fat(Fat),
     /// An ext4 or btrfs file system.
     Planned(Planner),
-}
-
-/// A range of a file that is copied as it is.
-#[derive(Debug, Clone)]
-pub struct Blocks {
-    file: Arc<File>,
-    range: Range<u64>,
-    path: Vec<u8>,
 }
 
 pub(super) struct Fat {
@@ -124,7 +114,7 @@ impl Content {
     /// [`Minimize::Guess`].
     pub(super) fn minimal(&self, minimize: Minimize) -> Result<Option<u64>> {
         match (self, minimize) {
-            (Self::Blocks(blocks), _) => Ok(Some(blocks.range.end - blocks.range.start)),
+            (Self::Blocks(blocks), _) => Ok(Some(blocks.size())),
             (_, Minimize::Off) | (Self::Nothing | Self::Zeros | Self::Swap { .. }, _) => Ok(None),
             (Self::Fat(Fat { tree, vfat, epoch, .. }), _) => {
                 let least = vfat.minimal_size(tree, *epoch)?;
@@ -212,55 +202,4 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
         ));
     }
     Ok(Some(Content::Blocks(Blocks::range(Arc::new(file), 0..size, &path))))
-}
-
-impl Blocks {
-    /// Creates a range of a file, in bytes.
-    pub(super) fn range(file: Arc<File>, range: Range<u64>, path: &Path) -> Self {
-        Self { file, range, path: path.as_os_str().as_encoded_bytes().to_vec() }
-    }
-
-    /// Returns a layout of `size` bytes with the range at its start. Holes of the file stay holes.
-    pub(super) fn layout(&self, size: u64) -> Result<Layout> {
-        let mut layout = Layout::new(size);
-        let Range { start, end } = self.range;
-        let fail = |error: Errno| Error::source(self.path.clone(), "cannot find its holes", error);
-        let mut at = start;
-        let render: Arc<dyn Render> =
-            Arc::new(FileRender { file: Arc::clone(&self.file), start, path: self.path.clone() });
-        let fill = layout.add_render(render);
-        while at < end {
-            let data = match seek(&self.file, SeekFrom::Data(at)) {
-                Ok(data) => data.min(end),
-                Err(Errno::NXIO) => break,
-                // A device can't report holes.
-                Err(Errno::INVAL) => at,
-                Err(error) => return Err(fail(error)),
-            };
-            let hole = match seek(&self.file, SeekFrom::Hole(data)) {
-                Ok(hole) => hole.min(end),
-                Err(Errno::INVAL | Errno::NXIO) => end,
-                Err(error) => return Err(fail(error)),
-            };
-            let (offset, len) = (data - start, hole - data);
-            layout.push_region(crate::layout::Region { offset, len, from: offset, fill });
-            at = hole.max(data + 1);
-        }
-        Ok(layout)
-    }
-}
-
-/// Renders the bytes of a file from `start` on.
-struct FileRender {
-    file: Arc<File>,
-    start: u64,
-    path: Vec<u8>,
-}
-
-impl Render for FileRender {
-    fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        self.file
-            .read_exact_at(out, self.start + offset)
-            .map_err(|error| Error::source(self.path.clone(), "cannot read", error))
-    }
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::config::type_of;
-use super::content::Blocks;
 use super::image::device_sector_size;
 use super::outcome::Report;
 use super::{Definition, Filter};

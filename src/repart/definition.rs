@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Blocks;
+use super::blocks::Blocks;
 use crate::disk;
 use crate::error::Error;
 

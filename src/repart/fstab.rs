@@ -5,18 +5,6 @@ use super::{Definition, Format, MountPoint};
 use crate::disk::Identity;
 use crate::gpt::{PartitionType, Role};
 
-/// What to do with an existing fstab.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Append {
-    /// The file must not exist.
-    #[default]
-    No,
-    /// The section that systemd-repart generated is replaced, all other lines are kept.
-    Auto,
-    /// The whole file is replaced.
-    Replace,
-}
-
 const START: &str = "# Start section ↓ of automatically generated fstab by systemd-repart";
 const END: &str = "# End section ↑ of automatically generated fstab by systemd-repart";
 

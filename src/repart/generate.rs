@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens};
 
-use super::fstab::{self, Append};
+use super::fstab;
 use super::outcome::Report;
 use super::partition::Partition;
 use super::root_path::{beneath, resolve, resolve_directory};
-use super::{Options, TreePath};
+use super::{Append, Options, TreePath};
 use crate::disk::Identity;
 use crate::error::{Error, Result};
 use crate::layout::{Destination, Sink};

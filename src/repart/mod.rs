@@ -1,6 +1,7 @@
 //! Creates partitions from repart.d definitions as systemd-repart does, offline.
 
 mod apply;
+mod blocks;
 pub mod config;
 mod content;
 mod context;
@@ -10,7 +11,7 @@ mod ddi;
 mod definition;
 pub mod el_torito;
 mod format_type;
-pub mod fstab;
+mod fstab;
 mod generate;
 mod image;
 mod label;
@@ -25,7 +26,7 @@ pub mod size_limits;
 mod split;
 
 pub use crate::size::format_bytes;
-pub use content::Blocks;
+pub use blocks::Blocks;
 pub use copy_from::definitions as copy_from;
 pub use ddi::Ddi;
 pub use definition::{
@@ -34,6 +35,6 @@ pub use definition::{
 };
 pub use format_type::type_name;
 pub use machine_id::machine_id;
-pub use options::{Deferred, Empty, Filter, Generated, Options, Size};
+pub use options::{Append, Deferred, Empty, Filter, Generated, Options, Size};
 pub use outcome::{Activity, Outcome, PartitionResult, Report};
 pub use run::{PreparedRun, prepare, run};

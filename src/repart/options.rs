@@ -4,7 +4,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use super::el_torito;
-use super::fstab;
 use crate::ext4::Profile;
 use crate::gpt::{PartitionType, SectorSize};
 use crate::seed::Seed;
@@ -94,7 +93,7 @@ pub struct Generated {
     /// The path in that tree.
     pub path: PathBuf,
     /// What to do if the file exists.
-    pub append: fstab::Append,
+    pub append: Append,
 }
 
 /// How to create or extend an image.
@@ -196,4 +195,16 @@ impl Options {
         let source = self.copy_source.as_ref().or(self.root.as_ref());
         source.map_or(Path::new("/"), PathBuf::as_path)
     }
+}
+
+/// What to do with an existing fstab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Append {
+    /// The file must not exist.
+    #[default]
+    No,
+    /// The section that systemd-repart generated is replaced, all other lines are kept.
+    Auto,
+    /// The whole file is replaced.
+    Replace,
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::content::Blocks;
+use super::blocks::Blocks;
 use super::image::exists;
 use super::outcome::PartitionResult;
 use super::{Definition, Options, type_name};

@@ -12,7 +12,7 @@ use crate::name::HostPath;
 use crate::repart::config::values::{self, boolean};
 use crate::repart::config::{Compat, Context, HostInfo, Overrides};
 use crate::repart::el_torito::ElTorito;
-use crate::repart::{Ddi, Deferred, Empty, Filter, Generated, Options, Size, fstab, machine_id};
+use crate::repart::{Append, Ddi, Deferred, Empty, Filter, Generated, Options, Size, machine_id};
 use crate::seed::Seed;
 use crate::verity::signature::{Certificate, Joined, Origin, PrivateKey, Signature};
 
@@ -256,15 +256,11 @@ fn joined(args: &Repart) -> Result<Vec<Signature>> {
 }
 
 fn generated(args: &Repart) -> Result<Option<Generated>> {
-    let all = [
-        ("no", fstab::Append::No),
-        ("auto", fstab::Append::Auto),
-        ("replace", fstab::Append::Replace),
-    ];
+    let all = [("no", Append::No), ("auto", Append::Auto), ("replace", Append::Replace)];
     let append = match args.append_fstab.as_deref() {
-        None => fstab::Append::No,
-        Some("") => fstab::Append::Auto,
-        given => one_of("--append-fstab", given, fstab::Append::Auto, &all)?,
+        None => Append::No,
+        Some("") => Append::Auto,
+        given => one_of("--append-fstab", given, Append::Auto, &all)?,
     };
     match path(args.generate_fstab.as_ref()) {
         Some(path) => Ok(Some(Generated { path: path.clone(), append })),

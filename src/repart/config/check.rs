@@ -1,7 +1,8 @@
 //! Checks that the settings of a definition are consistent, and resolves its defaults.
 
+use super::context::Context;
+use super::location::Location;
 use super::settings::Draft;
-use super::{Context, Location};
 use crate::error::{Error, Result};
 use crate::gpt::{Attributes, PartitionType, Role};
 use crate::repart::{Definition, Format, Minimize, Verity};

@@ -1,6 +1,6 @@
 //! The syntax of systemd's configuration files.
 
-use super::Location;
+use super::location::Location;
 use crate::report::Warning;
 
 /// A setting with its value.

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::context::Context;
+use super::location::Location;
+use super::refusal::{Refusal, SettingResult};
 use super::split_words::{BARE_PARTS, LIST, Malformed, OPTIONS, PARTS, QUOTED_PARTS, Words};
-use super::{Context, Location, ini, specifiers, values};
+use super::{ini, specifiers, values};
 use crate::disk::{self, WEIGHT_MAX};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpt::PartitionType;
 use crate::name::Escaped;
 use crate::repart::{
@@ -80,36 +83,6 @@ struct Setting<'a> {
     context: &'a Context,
     warnings: &'a mut Vec<Warning>,
 }
-
-/// The reason why a value is rejected.
-pub(super) enum Refusal {
-    /// An error that systemd-repart ignores: it is reported as a warning, and the setting is
-    /// ignored.
-    Ignored(String),
-    /// An error that ends the run.
-    Fatal(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Fatal(error)
-    }
-}
-
-impl From<&str> for Refusal {
-    fn from(rule: &str) -> Self {
-        Self::Ignored(rule.to_owned())
-    }
-}
-
-impl From<String> for Refusal {
-    fn from(rule: String) -> Self {
-        Self::Ignored(rule)
-    }
-}
-
-/// The result of parsing or applying a value.
-pub(super) type SettingResult<T = ()> = Result<T, Refusal>;
 
 impl Setting<'_> {
     fn take(&mut self) -> SettingResult {

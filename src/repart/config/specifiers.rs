@@ -1,7 +1,7 @@
 //! Expands specifiers.
 
-use super::Context;
-use super::settings::{Refusal, SettingResult};
+use super::context::Context;
+use super::refusal::{Refusal, SettingResult};
 use crate::repart::root_path::read_text;
 
 /// A text with expanded specifiers.
@@ -107,9 +107,10 @@ fn unquote(text: &str) -> String {
 mod tests {
     use std::fs;
 
-    use super::super::{Compat, Filter, HostInfo, Overrides};
+    use super::super::{Compat, HostInfo, Overrides};
     use super::*;
     use crate::gpt::Architecture;
+    use crate::repart::Filter;
 
     #[test]
     fn specifiers_stand_for_the_root_and_the_machine() {
