@@ -2507,7 +2507,7 @@ const FILES: &[Case] = &[
     (
         "disk_bytenr",
         |i| extent(i, "plain", |e| e.disk_bytenr = 0.into()),
-        "a hole with an address",
+        "hole with an address",
         Seen,
     ),
     (
@@ -2687,7 +2687,7 @@ const FILES: &[Case] = &[
         "cannot be decompressed",
         Unseen,
     ),
-    ("a target with another size", |i| inode(i, "link", |n| n.size += 1), "its target", Unseen),
+    ("a target with another size", |i| inode(i, "link", |n| n.size += 1), "symlink target", Unseen),
     (
         "a target that is compressed",
         |i| extent(i, "link", |e| e.head.compression = 3),
