@@ -213,8 +213,8 @@ impl ImageWriter<'_> {
         let unsigned = new.find_map(|partition| partition.definition.as_ref());
         match unsigned.filter(|_| options.signer.is_none() && options.joined.is_empty()) {
             Some(definition) => Err(definition.fault(
-                "there is nothing to sign the root hash with",
-                "give --private-key= and --certificate=, or leave the partition for later with \
+                "no key to sign the root hash with",
+                "give --private-key= and --certificate=, or defer the partition with \
                  --defer-partitions=",
             )),
             None => Ok(()),
@@ -232,7 +232,7 @@ impl ImageWriter<'_> {
             let known = row.root_hash.or_else(|| self.existing_root_hash(*at));
             let Some(root_hash) = known else {
                 let name = partition.name();
-                (self.context.report)(&format_args!("{name}: there is nothing to sign"));
+                (self.context.report)(&format_args!("{name}: no root hash to sign"));
                 continue;
             };
             let options = self.context.options;
@@ -245,8 +245,8 @@ impl ImageWriter<'_> {
                 (None, None) => {
                     let definition = partition.definition.as_ref().expect("it is new");
                     return Err(definition.fault(
-                        "there is no signature of its root hash",
-                        "give --private-key= and --certificate=, or the one that is to be joined",
+                        "the signature of its root hash is missing",
+                        "give --private-key= and --certificate=, or --join-signature=",
                     ));
                 }
             };

@@ -35,7 +35,7 @@ impl Blocks {
     pub(super) fn layout(&self, size: u64) -> Result<Layout> {
         let mut layout = Layout::new(size);
         let Range { start, end } = self.range;
-        let fail = |error: Errno| Error::source(self.path.clone(), "cannot find its holes", error);
+        let fail = |error: Errno| Error::source(self.path.clone(), "cannot list its holes", error);
         let mut at = start;
         let render: Arc<dyn Render> =
             Arc::new(FileRender { file: Arc::clone(&self.file), start, path: self.path.clone() });

@@ -187,8 +187,8 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
     }
     if kind.is_char_device() {
         return refuse(
-            "is a device that gives other bytes each time",
-            "fill a file from it, and keep that",
+            "is a device that returns different bytes each time",
+            "copy from it to a file, and use that file",
         );
     }
     if !kind.is_file() && !kind.is_block_device() {
@@ -198,7 +198,7 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
     if size == 0 || !size.is_multiple_of(512) {
         return Err(definition.fault(
             format!("CopyBlocks={} has {size} bytes", HostPath(&path)),
-            "give a file of a multiple of 512 bytes, and more than none",
+            "give a non-empty file whose size is a multiple of 512 bytes",
         ));
     }
     Ok(Some(Content::Blocks(Blocks::range(Arc::new(file), 0..size, &path))))

@@ -31,7 +31,7 @@ pub fn definitions(path: &Path, filter: &Filter, report: Report<'_>) -> Result<V
     let mut file = File::open(path).map_err(fail)?;
     let kind = file.metadata().map_err(fail)?.file_type();
     if !kind.is_file() && !kind.is_block_device() {
-        return refuse("it is neither a file nor a block device");
+        return refuse("neither a file nor a block device");
     }
     let size = file.seek(SeekFrom::End(0)).map_err(fail)?;
     let sector_size = if kind.is_block_device() { device_sector_size(&file)? } else { None };

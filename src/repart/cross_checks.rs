@@ -26,15 +26,17 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
         for (part, name) in [(Verity::Data, "data"), (Verity::Hash, "hash")] {
             if siblings(part).len() != 1 {
                 return Err(one.fault(
-                    format!("there is not exactly one Verity={name} with VerityMatchKey={key}"),
-                    "define one partition of data and one of hashes for each key",
+                    format!(
+                        "not exactly one partition has Verity={name} with VerityMatchKey={key}"
+                    ),
+                    "define one data partition and one hash partition for each key",
                 ));
             }
         }
         if siblings(Verity::Signature).len() > 1 {
             return Err(one.fault(
-                format!("there are two signatures with VerityMatchKey={key}"),
-                "define one at most",
+                format!("two signature partitions have VerityMatchKey={key}"),
+                "define at most one",
             ));
         }
         let [data] = *siblings(Verity::Data) else { continue };
@@ -50,7 +52,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
         if one.partition.size.priority != data.partition.size.priority {
             return Err(one.fault(
                 format!("the partitions with VerityMatchKey={key} differ in Priority="),
-                "give them the same",
+                "give them the same Priority=",
             ));
         }
     }
@@ -71,21 +73,21 @@ fn check_supplements(definitions: &[Definition]) -> Result<()> {
             return Err(fault("a supplement has no CopyBlocks=, Encrypt= or Verity="));
         }
         let target = definitions.iter().position(|other| name(other).as_ref() == Some(wanted));
-        let target = target.ok_or_else(|| fault("there is no such definition"))?;
+        let target = target.ok_or_else(|| fault("no such definition"))?;
         if target == at {
-            return Err(fault("it is the definition itself"));
+            return Err(fault("a definition can't supplement itself"));
         }
         let other = &definitions[target];
         if other.supplement_for.is_some() {
-            return Err(fault("that one is a supplement too"));
+            return Err(fault("that definition is a supplement too"));
         }
         if other.copy_blocks.is_some() || other.encrypt.is_some() || other.verity != Verity::Off {
-            return Err(fault("that one has CopyBlocks=, Encrypt= or Verity="));
+            return Err(fault("that definition has CopyBlocks=, Encrypt= or Verity="));
         }
         let twice =
             definitions.iter().filter(|third| third.supplement_for.as_ref() == Some(wanted));
         if twice.count() > 1 {
-            return Err(fault("it has two supplements"));
+            return Err(fault("that definition has two supplements"));
         }
     }
     Ok(())

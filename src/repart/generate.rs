@@ -89,7 +89,11 @@ impl Target<'_> {
         };
         let place = self.place()?;
         let Some(directory) = place.parent() else {
-            return Err(Error::parameter(self.option, "it is not the path of a file", "give one"));
+            return Err(Error::parameter(
+                self.option,
+                "not the path of a file",
+                "give the path of a file",
+            ));
         };
         let there = match fs::read_to_string(&place) {
             Ok(there) => Some(there),
@@ -102,7 +106,7 @@ impl Target<'_> {
             (Some(_), Append::No) => {
                 return Err(Error::parameter(
                     self.option,
-                    format!("{} is in the tree already", HostPath(self.path)),
+                    format!("{} already exists in the tree", HostPath(self.path)),
                     "remove it, or see --append-fstab=",
                 ));
             }
@@ -129,8 +133,8 @@ impl Target<'_> {
         let fail = || {
             Error::parameter(
                 self.option,
-                format!("there is no directory in the tree for {}", HostPath(self.path)),
-                "make it",
+                format!("the tree has no directory for {}", HostPath(self.path)),
+                "create it",
             )
         };
         // A symlink is followed unless it is dangling.

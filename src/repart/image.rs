@@ -47,7 +47,7 @@ impl Image {
                 Empty::Refuse | Empty::Allow => Ok(None),
                 Empty::Require | Empty::Force | Empty::Create => Err(Error::parameter(
                     "--empty=",
-                    "there is no image to apply it to",
+                    "no image to apply it to",
                     "give the path of the image",
                 )),
             };
@@ -106,12 +106,12 @@ impl Image {
         let table = match (label, options.empty) {
             (_, Empty::Force) => None,
             (TableState::None, Empty::Refuse) => {
-                return Err(other("it has no partition table", "make one with --empty=allow"));
+                return Err(other("it has no partition table", "create one with --empty=allow"));
             }
             (TableState::None, _) => None,
             (_, Empty::Require) => {
                 return Err(other(
-                    "it has a partition table already",
+                    "it already has a partition table",
                     "replace it with --empty=force",
                 ));
             }
@@ -318,6 +318,6 @@ pub(super) fn write_table(table: &Table, output: &Output) -> Result<()> {
 
 pub(super) fn device_sector_size(device: &File) -> Result<Option<SectorSize>> {
     let bytes = rustix::fs::ioctl_blksszget(device);
-    let bytes = bytes.map_err(|error| Error::output("cannot learn its sector size", error))?;
+    let bytes = bytes.map_err(|error| Error::output("cannot read its sector size", error))?;
     SectorSize::new(bytes).map(Some)
 }

@@ -108,7 +108,8 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
         match is_directory {
             Some(true) if path.is_empty() => {
                 if *read_only || *nodatacow {
-                    let message = "flags of Subvolumes=/ mean nothing: it is the top level".into();
+                    let message =
+                        "flags of Subvolumes=/ have no effect: it is the top level".into();
                     warnings.push(Warning { path: Vec::new(), message });
                 }
             }
@@ -174,17 +175,14 @@ impl Populator<'_> {
             return Ok(());
         }
         let Some(source) = resolve(copy_source, &line.source)? else {
-            self.warn(&line.source, "there is nothing to copy");
+            self.warn(&line.source, "nothing to copy");
             return Ok(());
         };
         if line.fsverity {
-            self.warn(&line.source, "fs-verity is not taken over; the files are copied without");
+            self.warn(&line.source, "fs-verity is not preserved; the files are copied without it");
         }
         if TRANSIENT.contains(&&*source) {
-            self.warn(
-                &line.source,
-                "nothing of it is copied: a running system makes what is in it",
-            );
+            self.warn(&line.source, "its content is not copied: a running system creates it");
         }
         let kind = fs::metadata(beneath(copy_source, &source))
             .map_err(|error| Error::source(&*source, "cannot read its status", error))?
@@ -193,7 +191,7 @@ impl Populator<'_> {
             _ if kind.is_dir() => self.directory(line, &source),
             Some((directory, name)) if kind.is_file() => self.file(line, directory, name),
             _ => Err(definition.fault(
-                format!("CopyFiles=/{} is no directory and no file", Escaped(&line.source)),
+                format!("CopyFiles=/{} is neither a directory nor a file", Escaped(&line.source)),
                 "copy the directory that it is in",
             )),
         }
@@ -250,8 +248,8 @@ impl Populator<'_> {
         let (definition, target) = (self.request.definition, Escaped(&line.target));
         let Some((directory, new_name)) = split(&line.target) else {
             return Err(definition.fault(
-                format!("CopyFiles=/{} is a file, and no root", Escaped(&line.source)),
-                "give the path that it is to have",
+                format!("CopyFiles=/{} is a file and can't be the root", Escaped(&line.source)),
+                "give its path in the file system",
             ));
         };
         let Some(file) = tree.find(name) else {
@@ -263,8 +261,8 @@ impl Populator<'_> {
         match self.overlay.file(directory, new_name, &tree, file) {
             Ok(()) if !taken => Ok(()),
             Ok(()) | Err(NameTaken) => Err(definition.fault(
-                format!("CopyFiles= makes /{target} of two files"),
-                "copy one of both elsewhere",
+                format!("CopyFiles= copies two files to /{target}"),
+                "copy one of them elsewhere",
             )),
         }
     }
@@ -283,7 +281,7 @@ impl Populator<'_> {
 
     fn holds_itself(&self, line: &CopyFiles) -> Error {
         self.request.definition.fault(
-            format!("the image is in what CopyFiles=/{} copies", Escaped(&line.source)),
+            format!("the image is inside the source of CopyFiles=/{}", Escaped(&line.source)),
             "write it elsewhere, or leave it out with ExcludeFiles=",
         )
     }
@@ -330,11 +328,11 @@ impl Populator<'_> {
             None => None,
         };
         let (Some(directory), Some((_, name))) = (directory, split(path)) else {
-            return Err(fault("there is no such directory", "make it with MakeDirectories="));
+            return Err(fault("no such directory", "make it with MakeDirectories="));
         };
         let made = self.overlay.symlink(directory, name, target);
         made.map_err(|NameTaken| {
-            fault("there is something already", "leave it out, or exclude that")
+            fault("the path already exists", "leave the symlink out, or exclude the path")
         })
     }
 }

@@ -121,7 +121,7 @@ pub fn prepare(
     }
     let mut remaining = partitions.clone();
     for &at in &placed.left_alone {
-        report(&format_args!("{}: it can't grow and is left alone", partitions[at].name()));
+        report(&format_args!("{}: it can't grow and is left unchanged", partitions[at].name()));
         remaining[at].left_alone = true;
     }
     let context = Context { partitions: &remaining, ..context };
@@ -153,7 +153,7 @@ fn refuse(partition: &Partition) -> Result<()> {
     };
     if let Some(encrypt) = &definition.encrypt {
         return Err(definition.fault(
-            format!("Encrypt={encrypt} can't be done"),
+            format!("Encrypt={encrypt} is not supported"),
             "leave the definition out, and put it into /usr/lib/repart.d of the image: \
              systemd-repart makes and encrypts that partition on first boot",
         ));
@@ -166,7 +166,7 @@ fn refuse(partition: &Partition) -> Result<()> {
     }
     match &definition.format {
         Some(Format::Other(name)) => Err(definition.fault(
-            format!("Format={name} can't be written"),
+            format!("Format={name} is not supported"),
             format!(
                 "use ext4, btrfs, vfat, swap or empty; without a change of definitions, with \
                  SYSTEMD_REPART_OVERRIDE_FSTYPE{}=ext4 in the environment",
@@ -188,8 +188,8 @@ fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
     let lone = trees.find(|tree| is_there(tree.match_key()));
     match lone.and_then(|tree| tree.definition.as_ref()) {
         Some(definition) => Err(definition.fault(
-            "the data of this hash tree is in the image already, and the tree is not",
-            "delete the partition of the data too, so that both are made",
+            "the image already has the data of this hash tree, but not the tree",
+            "delete the data partition too, so that both are created",
         )),
         None => Ok(()),
     }

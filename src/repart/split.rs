@@ -69,7 +69,7 @@ pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
             return Err(Error::parameter(
                 "SplitName=",
                 format!("two partitions would be written to {}", HostPath(path)),
-                "give each a name of its own, or `-` for no file",
+                "use different names, or `-` for no file",
             ));
         }
         if exists(path)? {
@@ -97,7 +97,7 @@ pub(super) fn text_size(image: &File, start: u64, size: u64) -> Result<u64> {
     last.map(|last| last as u64 + 1).ok_or_else(|| {
         Error::parameter(
             "--split",
-            "there is nothing in a signature partition",
+            "a signature partition is empty",
             "sign the root hash first, or give it SplitName=-",
         )
     })

@@ -30,7 +30,7 @@ fn resolve(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> 
     let file = draft.file.clone();
     let at = Location { file: &file, line: 0 };
     if !draft.typed {
-        return Err(at.error("there is no Type=", "say what the partition is for"));
+        return Err(at.error("Type= is missing", "give the type of the partition"));
     }
     let partition_type = draft.definition.partition.partition_type;
     let format = format(&draft, context);
@@ -106,8 +106,8 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
     let copied = one.copy_blocks.is_some();
     if copied && (populated || one.format.is_some()) {
         return Err(fault(
-            "CopyBlocks= goes with none of Format=, CopyFiles=, MakeDirectories= and MakeSymlinks=",
-            "leave CopyBlocks= out, or all of these",
+            "CopyBlocks= conflicts with Format=, CopyFiles=, MakeDirectories= and MakeSymlinks=",
+            "remove CopyBlocks=, or all of the others",
         ));
     }
     if one.format == Some(Format::Empty) && populated {
@@ -126,7 +126,7 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
         && one.make_directories.is_empty()
         && one.make_symlinks.is_empty()
     {
-        return Err(fault("a read-only file system needs something in it", "give CopyFiles="));
+        return Err(fault("a read-only file system needs content", "give CopyFiles="));
     }
     if matches!(one.verity, Verity::Hash | Verity::Signature) {
         if populated || one.format.is_some() || copied {
@@ -145,13 +145,13 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
     if one.minimize != Minimize::Off && one.format.is_none() && one.verity != Verity::Hash {
         return Err(fault(
             "Minimize= needs Format= or Verity=hash",
-            "say what the partition is formatted with, or leave Minimize= out",
+            "set one of them, or leave Minimize= out",
         ));
     }
     if let Some(default) = &one.default_subvolume
         && !one.subvolumes.iter().any(|subvolume| subvolume.path == *default)
     {
-        return Err(fault("DefaultSubvolume= is none of Subvolumes=", "name it there too"));
+        return Err(fault("DefaultSubvolume= is not in Subvolumes=", "add it to Subvolumes="));
     }
     match (one.verity, &one.verity_match_key) {
         (Verity::Off, Some(_)) => Err(fault(
@@ -170,7 +170,7 @@ fn check_sizes(one: &Definition) -> Result<()> {
     let room = &one.partition.size;
     if one.verity == Verity::Signature && (room.size_min.is_some() || room.size_max.is_some()) {
         return Err(one.fault(
-            "a signature has a size of its own",
+            "the size of a signature partition can't be set",
             "leave SizeMinBytes= and SizeMaxBytes= out",
         ));
     }
@@ -179,10 +179,10 @@ fn check_sizes(one: &Definition) -> Result<()> {
         _ => false,
     };
     if above(room.size_min, room.size_max) {
-        return Err(one.fault("SizeMinBytes= is above SizeMaxBytes=", "exchange them"));
+        return Err(one.fault("SizeMinBytes= is larger than SizeMaxBytes=", "swap them"));
     }
     if above(Some(room.padding_min), room.padding_max) {
-        return Err(one.fault("PaddingMinBytes= is above PaddingMaxBytes=", "exchange them"));
+        return Err(one.fault("PaddingMinBytes= is larger than PaddingMaxBytes=", "swap them"));
     }
     Ok(())
 }
@@ -214,8 +214,7 @@ fn attributes(
             }
         } else if given {
             let name_of = partition_type.name();
-            warnings
-                .push(at.warning(format!("{name}= means nothing to {name_of}; it is left out")));
+            warnings.push(at.warning(format!("{name}= has no effect on {name_of}; ignored")));
         }
     };
     let given = |one: Option<bool>| one == Some(true);

@@ -123,8 +123,8 @@ fn node(path: &Path, root: &Path) -> Result<PathTarget> {
         return Err(Error::Definition {
             file: path.into(),
             line: 0,
-            rule: "it is a symlink that leads nowhere".into(),
-            remedy: "remove it, or let it lead to a file, or to /dev/null for no definition".into(),
+            rule: "dangling symlink".into(),
+            remedy: "remove it, or point it to a file, or to /dev/null for no definition".into(),
         });
     };
     let target = beneath(root, &target);
@@ -134,7 +134,7 @@ fn node(path: &Path, root: &Path) -> Result<PathTarget> {
         kind if kind.is_char_device() => PathTarget::Masked,
         kind if kind.is_file() && metadata.len() == 0 => PathTarget::Masked,
         kind if kind.is_file() => PathTarget::File(target),
-        _ => return Err(fail(std::io::Error::other("it is not a regular file"))),
+        _ => return Err(fail(std::io::Error::other("not a regular file"))),
     })
 }
 

@@ -24,11 +24,11 @@ pub(super) fn assignments(
     for (number, line) in logical_lines(text) {
         let at = Location { line: number, ..at };
         let Ok(line) = String::from_utf8(line) else {
-            warnings.push(at.warning("the line is not UTF-8 and is left out"));
+            warnings.push(at.warning("the line is not UTF-8; ignored"));
             continue;
         };
         if line.contains('\0') {
-            warnings.push(at.warning("the line has a NUL in it and is left out"));
+            warnings.push(at.warning("the line has a NUL byte; ignored"));
             continue;
         }
         let line = line.trim_matches(SPACE);
@@ -40,19 +40,19 @@ pub(super) fn assignments(
                 Some("Partition") => Section::Partition,
                 Some(name) => {
                     if !name.starts_with("X-") {
-                        warnings.push(at.warning(format!("there is no section [{name}]")));
+                        warnings.push(at.warning(format!("unknown section [{name}]")));
                     }
                     Section::Other
                 }
                 None => {
-                    warnings.push(at.warning("the section's name has no `]`; it is left out"));
+                    warnings.push(at.warning("the section name has no `]`; ignored"));
                     Section::Other
                 }
             };
             continue;
         }
         let Some((key, value)) = line.split_once('=') else {
-            warnings.push(at.warning("the line has no `=` and is left out"));
+            warnings.push(at.warning("the line has no `=`; ignored"));
             continue;
         };
         match section {
@@ -63,7 +63,7 @@ pub(super) fn assignments(
             }),
             Section::Other => {}
             Section::None => {
-                warnings.push(at.warning("the setting is in no section and is left out"));
+                warnings.push(at.warning("the setting is outside of a section; ignored"));
             }
         }
     }

@@ -66,7 +66,7 @@ pub(super) fn take(
         match setting.take() {
             Ok(()) => {}
             Err(Refusal::Ignored(rule)) => {
-                warnings.push(at.warning(format!("{key}={value}: {rule}; it is left out")));
+                warnings.push(at.warning(format!("{key}={value}: {rule}; ignored")));
             }
             Err(Refusal::Fatal(error)) => return Err(error),
         }
@@ -99,7 +99,7 @@ impl Setting<'_> {
                 "" => put(&mut definition.partition.uuid, Ok(None)),
                 "null" => put(&mut definition.partition.uuid, Ok(Some(Uuid::nil()))),
                 _ => {
-                    let uuid = value.parse().map_err(|_| "it is not a UUID".into());
+                    let uuid = value.parse().map_err(|_| "not a UUID".into());
                     put(&mut definition.partition.uuid, uuid.map(Some))
                 }
             },
@@ -138,7 +138,7 @@ impl Setting<'_> {
                     put(&mut self.draft.definition.copy_blocks, path.map(Some))
                 }
             },
-            "Format" if empty => Err("it names no format".into()),
+            "Format" if empty => Err("unknown format".into()),
             "Format" => {
                 self.draft.format = Some(value.to_owned());
                 Ok(())
@@ -170,7 +170,7 @@ impl Setting<'_> {
                 (Ok(true), _) | (_, "key-file" | "tpm2" | "key-file+tpm2") => {
                     put(&mut definition.encrypt, Ok(Some(value.to_owned())))
                 }
-                _ => Err("there is no such encryption".into()),
+                _ => Err("unknown encryption mode".into()),
             },
             "Verity" => put(
                 &mut definition.verity,
@@ -179,7 +179,7 @@ impl Setting<'_> {
                     "data" => Ok(Verity::Data),
                     "hash" => Ok(Verity::Hash),
                     "signature" => Ok(Verity::Signature),
-                    _ => Err("it is none of off, data, hash and signature".into()),
+                    _ => Err("not one of off, data, hash and signature".into()),
                 },
             ),
             "VerityMatchKey" => {
@@ -198,7 +198,7 @@ impl Setting<'_> {
                 put(&mut self.draft.definition.file_system_sector_size, Ok(size))
             }
             "Flags" => {
-                let flags = values::unsigned(value).ok_or("it is not a number".into());
+                let flags = values::unsigned(value).ok_or("not a number".into());
                 put(&mut self.draft.flags, if empty { Ok(0) } else { flags })
             }
             "NoAuto" => put(&mut self.draft.no_auto, tristate(value)),
@@ -212,7 +212,7 @@ impl Setting<'_> {
                     (Ok(false), _) | (_, "") => Ok(Minimize::Off),
                     (Ok(true), _) | (_, "best") => Ok(Minimize::Best),
                     (_, "guess") => Ok(Minimize::Guess),
-                    _ => Err("it is none of off, best and guess".into()),
+                    _ => Err("not one of off, best and guess".into()),
                 },
             ),
             "MountPoint" if empty => put(&mut definition.mount_points, Ok(Vec::new())),
@@ -239,14 +239,14 @@ impl Setting<'_> {
                 Ok(())
             }
             key if key.starts_with("X-") => Ok(()),
-            _ => Err("there is no such setting".into()),
+            _ => Err("unknown setting".into()),
         }
     }
 
     fn partition_type(&mut self) -> Result<()> {
         let found = self.context.partition_type(self.value).ok_or_else(|| {
             self.at.error(
-                format!("there is no partition type {:?}", self.value),
+                format!("unknown partition type {:?}", self.value),
                 "give a name such as root, esp or linux-generic, or a UUID",
             )
         })?;
@@ -258,10 +258,10 @@ impl Setting<'_> {
     fn label(&mut self) -> SettingResult {
         let label = self.expand(self.value, "")?;
         if label.encode_utf16().count() > crate::gpt::spec::NAME_UNITS {
-            return Err("a table holds 36 UTF-16 units of it".into());
+            return Err("longer than 36 UTF-16 units".into());
         }
         if label.chars().any(char::is_control) {
-            return Err("there are control characters in it".into());
+            return Err("contains control characters".into());
         }
         self.draft.definition.partition.label = Some(label);
         Ok(())
@@ -271,8 +271,8 @@ impl Setting<'_> {
     fn size(&mut self, up: bool) -> Result<u64> {
         let size = values::size(self.value).ok_or_else(|| {
             self.at.error(
-                format!("{}={}: it is not a size", self.key, self.value),
-                "give a number of bytes, or one with K, M, G or T behind it",
+                format!("{}={}: not a size", self.key, self.value),
+                "give a number of bytes, or a number with the suffix K, M, G or T",
             )
         })?;
         let rounded = match up {
@@ -295,7 +295,7 @@ impl Setting<'_> {
         match size.filter(|size| size.is_power_of_two() && (512..=4096).contains(size)) {
             Some(size) => Ok(Some(size)),
             None => Err(self.at.error(
-                format!("{}={}: it is no size of blocks", self.key, self.value),
+                format!("{}={}: not a block size", self.key, self.value),
                 "give a power of two from 512 to 4096",
             )),
         }
@@ -310,12 +310,12 @@ impl Setting<'_> {
         let mut parts = Words::new(self.value.as_bytes(), BARE_PARTS);
         let mut part = || parts.next().transpose();
         let (source, target, options) = (part(), part(), part());
-        let malformed = |_| fault("a backslash stands for nothing");
+        let malformed = |_| fault("invalid escape sequence");
         let source = source.map_err(malformed)?.unwrap_or_default();
         let target = target.map_err(malformed)?.unwrap_or_else(|| source.clone());
         let options = options.map_err(malformed)?.unwrap_or_default();
         if parts.has_more() {
-            return Err(fault("there are more than three parts").into());
+            return Err(fault("more than three parts").into());
         }
         let mut fsverity = false;
         for option in Words::new(&options, OPTIONS) {
@@ -323,7 +323,7 @@ impl Setting<'_> {
                 b"" => {}
                 b"fsverity=off" => fsverity = false,
                 b"fsverity=copy" => fsverity = true,
-                other => self.warn(format!("there is no option {}", Escaped(other))),
+                other => self.warn(format!("unknown option {}", Escaped(other))),
             }
         }
         let (source, target) = (self.bytes_path(&source)?, self.bytes_path(&target)?);
@@ -345,7 +345,7 @@ impl Setting<'_> {
 
     fn symlink(&mut self, word: &str) -> SettingResult {
         let (path, target) = self.two_parts(word)?;
-        let target = target.ok_or("it is not a path, a colon and a target")?;
+        let target = target.ok_or("not a path, a colon and a target")?;
         let path = self.path(&path)?;
         if target.is_empty() {
             let rule = format!("MakeSymlinks={word}: the target is empty");
@@ -374,7 +374,7 @@ impl Setting<'_> {
                 "nodatacow" => nodatacow = true,
                 // The subvolume is kept with its present flags.
                 _ => {
-                    self.warn(format!("a subvolume has no flag {flag:?}; {flags:?} is left out"));
+                    self.warn(format!("unknown subvolume flag {flag:?}; {flags:?} is ignored"));
                     return Ok(());
                 }
             }
@@ -390,7 +390,7 @@ impl Setting<'_> {
         let first = parts.next().map_or(Ok(String::new()), text)?;
         let second = parts.next().map(text).transpose()?;
         if parts.has_more() {
-            self.warn(format!("{word}: what follows the second part is left out"));
+            self.warn(format!("{word}: everything after the second part is ignored"));
         }
         Ok((first, second))
     }
@@ -402,7 +402,7 @@ impl Setting<'_> {
             template => Some(self.expand(template, "tTUn")?),
         };
         if name.as_deref().is_some_and(|name| name.contains('/')) {
-            return Err("there is a slash in it".into());
+            return Err("contains a slash".into());
         }
         self.draft.definition.split_name = name;
         Ok(())
@@ -410,7 +410,7 @@ impl Setting<'_> {
 
     fn mount_point(&mut self) -> SettingResult {
         let parts = self.parts::<2>()?;
-        let [Some(path), options] = parts else { return Err("there is no path".into()) };
+        let [Some(path), options] = parts else { return Err("path is missing".into()) };
         let path = absolute(&path)?;
         let path = String::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
         let options = options.unwrap_or_default();
@@ -423,12 +423,12 @@ impl Setting<'_> {
         let [name, key_file, options, extra] = self.parts::<4>()?;
         let name = name.unwrap_or_default();
         if !name.is_empty() && crate::name::fault(name.as_bytes()).is_some() {
-            return Err("its name can't be that of a file".into());
+            return Err("the name is not a valid file name".into());
         }
         let given = |part: Option<String>| part.filter(|text| !text.is_empty() && text != "-");
         let (key_file, options) = (given(key_file), given(options));
         if extra.is_some_and(|extra| !extra.is_empty()) {
-            self.warn("fixate-volume-key and the like need a running system".into());
+            self.warn("fixate-volume-key and similar need a running system".into());
         }
         self.draft.definition.encrypted_volume = Some(EncryptedVolume { name, key_file, options });
         Ok(())
@@ -442,7 +442,7 @@ impl Setting<'_> {
             *part = words.next().map(text).transpose()?;
         }
         match words.has_more() {
-            true => Err(format!("there are more than {N} parts").into()),
+            true => Err(format!("more than {N} parts").into()),
             false => Ok(parts),
         }
     }
@@ -455,7 +455,7 @@ impl Setting<'_> {
             match take(self, &word) {
                 Ok(()) => {}
                 Err(Refusal::Ignored(rule)) => {
-                    self.warn(format!("{}={word}: {rule}; it is left out", self.key));
+                    self.warn(format!("{}={word}: {rule}; ignored", self.key));
                 }
                 Err(fatal) => return Err(fatal),
             }
@@ -471,7 +471,7 @@ impl Setting<'_> {
         let specifiers::Expanded { text, of_host } = specifiers::expand(text, self.context, kept)?;
         for specifier in of_host {
             let text = format!(
-                "%{specifier} is of the machine that builds: the image is another one elsewhere"
+                "%{specifier} depends on the build machine: the image differs on other machines"
             );
             self.warnings.push(self.at.warning(text));
         }
@@ -479,7 +479,7 @@ impl Setting<'_> {
     }
 
     fn bytes_path(&mut self, bytes: &[u8]) -> SettingResult<TreePath> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
+        let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8")?;
         self.path(text)
     }
 
@@ -493,16 +493,16 @@ impl Setting<'_> {
 /// Normalizes an absolute path.
 fn absolute(text: &str) -> SettingResult<TreePath> {
     if !text.starts_with('/') {
-        return Err("it is not an absolute path".into());
+        return Err("not an absolute path".into());
     }
     if text.contains('\0') {
-        return Err("there is a NUL in the path".into());
+        return Err("path contains a NUL byte".into());
     }
     let mut names = Vec::new();
     for name in text.split('/') {
         match name {
             "" | "." => {}
-            ".." => return Err("there is a `..` in the path".into()),
+            ".." => return Err("path contains `..`".into()),
             name => names.push(name),
         }
     }
@@ -510,8 +510,8 @@ fn absolute(text: &str) -> SettingResult<TreePath> {
 }
 
 fn text(word: Result<Vec<u8>, Malformed>) -> SettingResult<String> {
-    let word = word.map_err(|Malformed| "there is an open quote, or a backslash for nothing")?;
-    String::from_utf8(word).map_err(|_| "it is not UTF-8".into())
+    let word = word.map_err(|Malformed| "unclosed quote or invalid escape sequence")?;
+    String::from_utf8(word).map_err(|_| "not UTF-8".into())
 }
 
 /// Sets `field` to `value` unless `value` is an error.
@@ -521,7 +521,7 @@ fn put<T>(field: &mut T, value: SettingResult<T>) -> SettingResult {
 }
 
 fn boolean(text: &str) -> SettingResult<bool> {
-    values::boolean(text).ok_or("it is neither yes nor no".into())
+    values::boolean(text).ok_or("not a boolean".into())
 }
 
 fn tristate(text: &str) -> SettingResult<Option<bool>> {
@@ -529,12 +529,12 @@ fn tristate(text: &str) -> SettingResult<Option<bool>> {
 }
 
 fn integer(text: &str) -> SettingResult<i32> {
-    text.parse().map_err(|_| "it is not a number from -2147483648 to 2147483647".into())
+    text.parse().map_err(|_| "not a number from -2147483648 to 2147483647".into())
 }
 
 fn weight(text: &str) -> SettingResult<u32> {
     let weight = values::unsigned(text).and_then(|weight| u32::try_from(weight).ok());
     weight
         .filter(|&weight| weight <= WEIGHT_MAX)
-        .ok_or_else(|| format!("it is not a number from 0 to {WEIGHT_MAX}").into())
+        .ok_or_else(|| format!("not a number from 0 to {WEIGHT_MAX}").into())
 }

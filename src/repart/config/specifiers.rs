@@ -60,7 +60,7 @@ fn value(specifier: char, context: &Context, of_host: &mut Vec<char>) -> Setting
         'o' => os_release(context, "ID"),
         'w' => os_release(context, "VERSION_ID"),
         'W' => os_release(context, "VARIANT_ID"),
-        _ => Err(format!("there is no specifier %{specifier}").into()),
+        _ => Err(format!("unknown specifier %{specifier}").into()),
     }
 }
 

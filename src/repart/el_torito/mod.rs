@@ -47,7 +47,7 @@ fn check(parameter: &'static str, value: &str, len_max: usize) -> Result<()> {
     match value.chars().find(|&c| !legal(c)) {
         Some(c) => Err(Error::parameter(
             parameter,
-            format!("{value:?} has {c:?} in it"),
+            format!("{value:?} contains {c:?}"),
             "give ASCII letters, digits, spaces and !\"%&'()*+,-./:;<=>?_",
         )),
         None if value.len() > len_max => Err(Error::parameter(
@@ -93,7 +93,7 @@ impl ElTorito {
         if free.start > OFFSET || free.end < OFFSET + SIZE {
             return Err(refuse(
                 format!(
-                    "it takes the bytes {OFFSET} to {} of the image, and {} to {} are free",
+                    "the catalog takes bytes {OFFSET} to {}, and bytes {} to {} are free",
                     OFFSET + SIZE,
                     free.start,
                     free.end
@@ -102,20 +102,20 @@ impl ElTorito {
             ));
         }
         let esp = esp.ok_or_else(|| {
-            refuse("there is no ESP that could be booted", "define a partition of Type=esp")
+            refuse("the image has no ESP that can be booted", "define a partition of Type=esp")
         })?;
         let load_rba = match u32::try_from(esp / BLOCK as u64) {
             Ok(block) if esp.is_multiple_of(BLOCK as u64) => block,
             _ => {
                 return Err(refuse(
-                    format!("the ESP starts at {esp}, which is no block of {BLOCK} bytes"),
-                    "let partitions start at multiples of 2048 bytes, the ESP below 8 TiB",
+                    format!("the ESP starts at {esp}, not at a block of {BLOCK} bytes"),
+                    "start partitions at multiples of 2048 bytes, the ESP below 8 TiB",
                 ));
             }
         };
         if !(EARLIEST..END).contains(&epoch) {
             return Err(refuse(
-                format!("ISO 9660 has no time {} seconds from 1970 on", epoch.seconds),
+                format!("ISO 9660 can't store the time {} seconds after 1970", epoch.seconds),
                 "give a SOURCE_DATE_EPOCH before the year 2156",
             ));
         }

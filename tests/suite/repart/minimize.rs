@@ -89,7 +89,7 @@ fn extensions_are_made_and_signed() {
         ];
         let refused = fixture.run(&args, &[]);
         assert_eq!(refused.code, Some(1));
-        assert!(refused.stderr.contains("Format=erofs can't be written"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("Format=erofs is not supported"), "{}", refused.stderr);
         let rows = fixture.make(&args, &[("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4")]);
         let [data, hash, signature] =
             ["root-x86-64", "root-x86-64-verity", "root-x86-64-verity-sig"]
