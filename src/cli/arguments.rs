@@ -410,7 +410,7 @@ pub(super) struct BtrfsArgs {
     /// Subvolume to mount by default [default: the top level]
     #[arg(long, value_name = "PATH")]
     pub(super) default_subvolume: Option<String>,
-    /// Replace hard links between subvolumes by copies that share extents
+    /// Replace hard links between subvolumes with copies that share extents
     #[arg(long)]
     pub(super) copy_links: bool,
 }

@@ -51,7 +51,7 @@ impl NoSpace {
         let Self { needed, largest, .. } = self;
         Error::TooSmall {
             what: format!("partition {name}"),
-            rule: format!("it takes {needed} bytes, and there is room for {largest}"),
+            rule: format!("{needed} bytes are needed, but only {largest} are free"),
             remedy: format!("a disk of {minimal_size} bytes holds all partitions"),
         }
     }
