@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::esp::{self, EspDirectory, mount_points};
-use super::file_system::PlannedFs;
-use super::image::Options;
-use super::{ALIGNMENT, Identity, Vfat};
+use super::file_system::{PlannedFs, Vfat};
+use super::image_options::Options;
+use super::partition::{ALIGNMENT, Identity};
+use super::subtree::{empty_tree, is_at_or_below};
 use crate::error::{Error, Result};
 use crate::fat::{self, LeaveOut, Variant};
 use crate::gpt::{Architecture, PartitionType};
@@ -16,7 +17,7 @@ use crate::name::Escaped;
 use crate::report::Warning;
 use crate::size::round_up;
 use crate::time::Timestamp;
-use crate::tree::{InodeId, Kind, Metadata, Tree, TreeBuilder};
+use crate::tree::{InodeId, Kind, Tree};
 
 /// Directory that holds the content of XBOOTLDR.
 const BOOT: &[u8] = b"boot";
@@ -89,12 +90,6 @@ fn without_links(tree: Tree, path: &[u8]) -> Result<(Tree, Vec<Warning>)> {
     leave_out.apply(tree, directory)
 }
 
-/// Returns an empty tree, the content of a partition that the source tree has nothing for.
-pub(super) fn empty_tree(epoch: Timestamp) -> Result<Tree> {
-    let metadata = Metadata { mode: 0o755, mtime: epoch, ..Metadata::default() };
-    TreeBuilder::new(metadata)?.finish()
-}
-
 /// Returns a warning if a requested partition has no content.
 fn empty(content: &Tree, is_asked: bool, path: &[u8], name: &str) -> Option<Warning> {
     let is_empty = content.entries(InodeId::ROOT).is_empty();
@@ -121,12 +116,6 @@ fn left_in_root(tree: &Tree, esp: &EspDirectory, has_xbootldr: bool) -> Vec<Warn
         Warning { path: place.to_vec(), message }
     };
     others.map(warning).collect()
-}
-
-/// Returns whether `path` is `directory` or lies below it.
-pub(super) fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
-    let rest = path.strip_prefix(directory);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// Returns whether firmware of this architecture reads an ESP.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::file_system::PlannedFs;
-use super::manifest::Codecs;
-use super::{FileSystem, Format, Swapfile, swap};
+use super::codecs::Codecs;
+use super::file_system::{FileSystem, Format, PlannedFs};
+use super::subvolume::Subvolume;
+use super::swap::{self, Swapfile};
 use crate::btrfs::{self, Checksum, Compat, Compression, Contents, Metadata, PrepassOptions};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
@@ -75,17 +76,6 @@ impl Default for Btrfs {
             headroom: None,
         }
     }
-}
-
-/// A directory that becomes a subvolume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subvolume {
-    /// Path of the directory, with or without a leading slash.
-    pub path: Vec<u8>,
-    /// Whether the subvolume is read-only.
-    pub read_only: bool,
-    /// Whether its content is written in place, without checksums or compression.
-    pub nodatacow: bool,
 }
 
 type Matches = dyn Fn(&[u8]) -> bool + Send + Sync;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Vfat;
-use super::boot::{empty_tree, is_at_or_below};
+use super::file_system::Vfat;
+use super::subtree::{empty_tree, is_at_or_below};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::size::{KIB, MIB, round_up};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Swapfile;
+use super::swap::Swapfile;
 use crate::error::{Error, Result};
 use crate::ext4::{self, Profile};
 use crate::fat::{self, Variant};

@@ -2,11 +2,15 @@
 
 use uuid::Uuid;
 
-use super::{Definition, FileSystem};
+use super::definition::Definition;
+use super::file_system::FileSystem;
 use crate::error::Result;
 use crate::gpt::{self, Attributes, Geometry, PartitionType, SectorSize, Table};
 use crate::layout::Layout;
 use crate::seed::{self, Seed};
+
+/// Alignment of partitions, in bytes.
+pub const ALIGNMENT: u64 = crate::size::MIB;
 
 /// Type, ids and names of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::btrfs::{Btrfs, PreparedBtrfs};
+use super::codecs::Codecs;
 use super::file_system::{Ext4, PlannedFs};
-use super::manifest::Codecs;
 use super::swap::{self, Swapfile};
 use crate::btrfs::PrepassOptions;
 use crate::error::Result;

@@ -2,47 +2,20 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::file_system::PlannedFs;
-use super::manifest::Parameters;
-use super::{ALIGNMENT, Btrfs, BuildInput, Ext4, ImageKind, Plan, Vfat, source, swap};
+use super::parameters::Parameters;
+use super::partition::ALIGNMENT;
+use super::plan::{ImageKind, Plan};
+pub use super::single_options::{FileSystem, Options};
+use super::source::BuildInput;
+use super::{source, swap};
 use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
 use crate::fat::LeaveOut;
 use crate::gpt::PartitionType;
 use crate::seed;
-use crate::size::{Headroom, round_up};
+use crate::size::round_up;
 use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
-
-/// Options for a file system image of a tree.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The file system.
-    pub file_system: FileSystem,
-    /// UUID of the file system. `None` for that of the first root partition (ext4, btrfs) or ESP
-    /// (FAT) of a disk with the same seed. If the architecture of the tree can't be detected, the
-    /// UUID is that of a generic Linux partition.
-    pub uuid: Option<Uuid>,
-    /// Size in bytes. `None` for the smallest size that leaves the headroom.
-    pub size: Option<u64>,
-}
-
-/// Requested file system.
-#[derive(Debug, Clone)]
-pub enum FileSystem {
-    /// ext4.
-    Ext4(Ext4),
-    /// btrfs.
-    Btrfs(Btrfs),
-    /// FAT.
-    Vfat {
-        /// Options of the FAT file system.
-        vfat: Vfat,
-        /// Free space to leave if the size is not fixed. `None` for no headroom.
-        headroom: Option<Headroom>,
-    },
-}
 
 /// Plans a file system of the whole tree.
 ///

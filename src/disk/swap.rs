@@ -6,8 +6,8 @@ use uuid::Uuid;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use super::Subvolume;
-use super::boot::is_at_or_below;
+use super::subtree::is_at_or_below;
+use super::subvolume::Subvolume;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::name;

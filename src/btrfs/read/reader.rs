@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
     /// Opens the file system in `size` bytes of `source`, starting at `start`.
     ///
     /// # Errors
-    /// A [`Violation`] of the superblock or the chunk tree.
+    /// A [`Violation`](super::Violation) of the superblock or the chunk tree.
     pub fn open(source: &'a dyn ReadAt, start: u64, size: u64) -> Result<Self> {
         let device = Device::new(source, start, size);
         let superblock = Super::read(&device, SUPER_OFFSETS[0])?;

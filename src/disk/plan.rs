@@ -1,0 +1,60 @@
+//! Planned images.
+
+use std::iter::once;
+use std::ops::Range;
+
+use super::file_system::{FileSystem, Format};
+use super::parameters::Parameters;
+use super::partition::Disk;
+use super::source::ResolvedInputs;
+use crate::layout::Layout;
+use crate::normalize::Report;
+use crate::report::Warning;
+
+/// A planned image.
+#[derive(Debug)]
+pub struct Plan {
+    /// Layout of the image's bytes.
+    pub layout: Layout,
+    /// Description of the image.
+    pub product: ImageKind,
+    /// Values that the ids and times of the image are derived from.
+    pub resolved: ResolvedInputs,
+    /// Normalization rules that fired.
+    pub normalization: Report,
+    /// Requested parameters.
+    pub parameters: Parameters,
+    /// Warnings about parts of the tree that were changed or left out.
+    pub warnings: Vec<Warning>,
+}
+
+/// Kind of an image.
+#[derive(Debug, Clone)]
+pub enum ImageKind {
+    /// A disk with partitions.
+    Disk(Disk),
+    /// A file system without a partition table.
+    FileSystem(FileSystem),
+}
+
+impl Plan {
+    /// Returns whether any partition of a disk is a FAT.
+    #[must_use]
+    pub fn has_fat(&self) -> bool {
+        let ImageKind::Disk(disk) = &self.product else { return false };
+        let mut file_systems = disk.partitions.iter().filter_map(|part| part.file_system.as_ref());
+        file_systems.any(|file_system| file_system.format == Format::Vfat)
+    }
+
+    /// Returns the ranges of the image, in bytes, whose hashes a [`Manifest`](super::Manifest) lists: the whole
+    /// image, then each partition.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<Range<u64>> {
+        let partitions = match &self.product {
+            ImageKind::Disk(disk) => &*disk.partitions,
+            ImageKind::FileSystem(_) => &[],
+        };
+        let parts = partitions.iter().map(|part| part.start..part.start + part.size);
+        once(0..self.layout.size()).chain(parts).collect()
+    }
+}
