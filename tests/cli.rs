@@ -279,7 +279,7 @@ fn an_empty_esp_loses_nothing() {
     fs::remove_dir_all(scratch.path("tree/efi")).unwrap();
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.contains("1 time is before 1980"), "{stderr}");
+    assert!(stderr.contains("1 time is outside 1980 to 2107"), "{stderr}");
 }
 
 #[test]
