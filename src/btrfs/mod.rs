@@ -1,5 +1,6 @@
 //! btrfs: plans a file system from a tree, with every address assigned before a byte is written.
 
+mod check;
 mod checksum;
 mod chunks;
 mod content;
@@ -7,6 +8,7 @@ mod csum_tree;
 mod data;
 mod device;
 mod extent_tree;
+mod free_reserve;
 mod fs_tree;
 mod hash;
 mod inode;

@@ -7,30 +7,29 @@ use std::sync::Arc;
 use uuid::Uuid;
 use zerocopy::IntoBytes;
 
+use super::check::check;
 use super::chunks::{Chunk, Device, TreeBlockMap};
 use super::content::{self, ContentOptions, Contents, DataPolicy, Encoding};
 use super::csum_tree::{Csums, Sums};
 use super::data::Data;
 use super::device::{Ids, block_group_items, chunk_items, dev_items, free_space_items};
 use super::extent_tree::{ExtentItems, KeyedDataRefs, TreeBlocks};
+use super::free_reserve::{FreeReserve, LEAST_HEADROOM, allocate};
 use super::fs_tree::{FsItems, reloc_items};
-use super::inode::{MAJOR_MAX, MINOR_MAX, Property, property};
+use super::inode::{Property, property};
 use super::items::{ItemList, Items};
 use super::names::Names;
 use super::node::{NodeFormat, PlacedTree as BTree, TreeShape};
 use super::roots::{Root, Roots, uuid_items};
-use super::spec::{
-    BlockGroupFlags, CompatRo, FileExtentHead, Incompat, LABEL_SIZE, SECTOR, STRIPE_LEN, objectid,
-};
+use super::spec::{BlockGroupFlags, CompatRo, Incompat, SECTOR, STRIPE_LEN, objectid};
 use super::subvolumes::Subvolumes;
 use super::superblock::{self, SuperblockInputs};
-use super::{Compat, Compression, DATA_CHUNK, METADATA_CHUNK, Metadata, Options, Plan};
+use super::{Compat, Compression, Metadata, Options, Plan};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Region};
-use crate::name::Escaped;
 use crate::seed;
-use crate::size::{Headroom, MIB, round_up};
-use crate::tree::{FileFlags, HoleScan, InodeId, Kind, Tree};
+use crate::size::{Headroom, round_up};
+use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// Options of [`prepass`].
 #[derive(Debug, Clone, Copy)]
@@ -108,82 +107,6 @@ pub fn plan(tree: &Arc<Tree>, contents: &Arc<Contents>, options: &Options) -> Re
     let data = Arc::new(data);
     let planner = Planner { options, format, subvolumes, names, data, contents };
     planner.plan(&device, regions)
-}
-
-fn check(tree: &Tree, options: &Options) -> Result<()> {
-    let refuse =
-        |parameter, rule: String, remedy: &str| Err(Error::parameter(parameter, rule, remedy));
-    let node_size = options.node_size;
-    if !node_size.is_power_of_two() || !(4096..=65536).contains(&node_size) {
-        let rule = format!("node size {node_size} is not supported");
-        return refuse("--btrfs-node-size", rule, "use 4096, 8192, 16384, 32768 or 65536");
-    }
-    let room = most_inline(node_size);
-    let most = room.min(SECTOR - 1);
-    if u64::from(options.max_inline) > most {
-        let rule = format!("nodes of {node_size} bytes hold inline files of at most {most} bytes");
-        return refuse("--btrfs-max-inline", rule, "use a smaller limit, or larger nodes");
-    }
-    if options.label.len() >= LABEL_SIZE || options.label.iter().any(|byte| b"\0\n".contains(byte))
-    {
-        let rule = "a btrfs label is at most 255 bytes, without NUL and line feed";
-        return refuse("--label", rule.into(), "use another label");
-    }
-    if options.epoch.nanoseconds >= 1_000_000_000 {
-        let rule = "nanoseconds are not below 10^9";
-        return refuse("--source-date-epoch", rule.into(), "use a whole number of seconds");
-    }
-    if let Some(directory) = options.default_subvolume
-        && directory != InodeId::ROOT
-        && !options.subvolumes.iter().any(|subvolume| subvolume.directory == directory)
-    {
-        let rule = format!("{} is not a subvolume", Escaped(&tree.path(directory)));
-        return refuse("--default-subvolume", rule, "create the subvolume with --subvolume");
-    }
-    for (id, inode) in tree.iter() {
-        let refuse =
-            |rule: String, remedy: &str| Err(Error::unrepresentable(tree.path(id), rule, remedy));
-        if let Err(value) = property(tree, id) {
-            let rule = format!("property btrfs.compression is {}", Escaped(value));
-            return refuse(rule, "set it to zlib, lzo, zstd or none, or remove it");
-        }
-        match inode.kind {
-            Kind::File { size, .. } if i64::try_from(size).is_err() => {
-                return refuse(
-                    format!("file is {size} bytes, more than btrfs allows"),
-                    "leave it out",
-                );
-            }
-            Kind::Symlink if tree.target(id).len() as u64 > room.min(SECTOR - 1) => {
-                let len = tree.target(id).len();
-                let most = room.min(SECTOR - 1);
-                let rule = format!("symlink target is {len} bytes, btrfs allows {most}");
-                return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
-            }
-            // btrfs check reports such a link as damaged.
-            Kind::Symlink if inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) => {
-                let rule = "symlink is immutable or append-only, which btrfs does not support";
-                return refuse(rule.into(), "clear its file flags");
-            }
-            Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
-                if major > MAJOR_MAX || minor > MINOR_MAX =>
-            {
-                let rule = format!(
-                    "device number is {major}:{minor}, btrfs allows at most \
-                     {MAJOR_MAX}:{MINOR_MAX}"
-                );
-                return refuse(rule, "leave it out");
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Returns the maximum size of inline content with nodes of `node_size` bytes.
-fn most_inline(node_size: u32) -> u64 {
-    let leaf = u64::from(node_size) - size_of::<super::spec::Header>() as u64;
-    leaf - (size_of::<super::spec::ItemHead>() + size_of::<FileExtentHead>()) as u64
 }
 
 struct Planner<'a> {
@@ -564,71 +487,4 @@ impl LayoutWriter<'_> {
             self.layout.push_region(Region { offset, len, from, fill });
         }
     }
-}
-
-/// Minimum of free space if no headroom is requested, in bytes. With less, a kernel that boots from
-/// the file system has no space for its first files.
-const LEAST_HEADROOM: u64 = 128 * MIB;
-
-/// Free space in chunks, in bytes; the rest of the device is unallocated.
-///
-/// A kernel that finds no free space in any chunk allocates new chunks, metadata first, and each
-/// takes a tenth of the device. On a device with little unallocated space, none is left for data.
-#[derive(Debug, Clone, Copy, Default)]
-struct FreeReserve {
-    data: u64,
-    metadata: u64,
-    system: u64,
-}
-
-impl FreeReserve {
-    /// Divides `room` free bytes of a device; returns `None` for less than 4 MiB.
-    ///
-    /// Metadata takes a quarter, limited to a tenth of the device and to 128 MiB per copy. Each
-    /// copy has at least 16 MiB, as far as three quarters of the bytes suffice for that. With less
-    /// than 12 MiB of free metadata, Linux 6.18 refuses to create files: it reserves several MiB
-    /// for itself.
-    fn within(room: u64, device: u64, metadata: Metadata) -> Option<Self> {
-        const LEAST: u64 = 4 * MIB;
-        if room < LEAST {
-            return None;
-        }
-        let copies = match metadata {
-            Metadata::Dup => 2,
-            Metadata::Single => 1,
-        };
-        let whole = |bytes: u64| bytes / STRIPE_LEN * STRIPE_LEN;
-        let each = room / copies;
-        let share = (each / 4).min(device / 10 / copies);
-        let metadata = whole(share.clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
-        let system = whole((each / 64).min(MIB));
-        let rest = room - copies * (metadata + system);
-        // To balance, a kernel needs unallocated space for a chunk. On a mostly empty device, it
-        // also allocates chunks from that space as needed: many small files need more metadata.
-        // From a few MiB, it allocates nothing.
-        let halved = room >= 512 * MIB || room >= 64 * MIB && room > device / 5 * 2;
-        let chunks = if halved { rest / 2 } else { rest };
-        Some(Self { data: whole(chunks).min(DATA_CHUNK), metadata, system })
-    }
-}
-
-/// Allocates chunks for `used` bytes of tree blocks, with `reserve` free bytes in the last one.
-fn allocate(
-    device: &mut Device,
-    flags: BlockGroupFlags,
-    mut used: u64,
-    reserve: u64,
-) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    while used > 0 {
-        let most = match used <= METADATA_CHUNK {
-            true => round_up(used, STRIPE_LEN) + reserve,
-            false => METADATA_CHUNK,
-        };
-        let mut chunk = device.chunk(flags, 0, most);
-        chunk.used = used.min(chunk.len);
-        used -= chunk.used;
-        chunks.push(chunk);
-    }
-    chunks
 }

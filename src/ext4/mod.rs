@@ -4,6 +4,7 @@
 mod allocator;
 mod bitmap;
 mod blocks;
+mod check;
 mod csum;
 mod dir;
 mod dir_entry;

@@ -1,8 +1,8 @@
 //! Checks that the settings of a definition are consistent, and resolves its defaults.
 
 use super::context::Context;
+use super::draft::Draft;
 use super::location::Location;
-use super::settings::Draft;
 use crate::error::{Error, Result};
 use crate::gpt::{Attributes, PartitionType, Role};
 use crate::repart::{Definition, Format, Minimize, Verity};

@@ -5,10 +5,12 @@
 
 mod check;
 mod context;
+mod draft;
 mod files;
 mod ini;
 mod location;
 mod refusal;
+mod setting_values;
 mod settings;
 mod specifiers;
 mod split_words;
@@ -24,7 +26,7 @@ pub use types::of as type_of;
 use super::Definition;
 use crate::error::Result;
 use crate::report::Warning;
-use settings::Draft;
+use draft::Draft;
 
 /// Reads the definitions in `directories`, whose paths begin with `root`, in the order of their
 /// names. Of files with the same name, only the one in the first directory counts. Symlinks are

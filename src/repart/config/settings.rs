@@ -1,55 +1,23 @@
 //! Parses the settings of definitions.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use uuid::Uuid;
 
 use super::context::Context;
+use super::draft::Draft;
 use super::location::Location;
 use super::refusal::{Refusal, SettingResult};
-use super::split_words::{BARE_PARTS, LIST, Malformed, OPTIONS, PARTS, QUOTED_PARTS, Words};
+use super::setting_values::{absolute, boolean, integer, put, text, tristate, weight};
+use super::split_words::{BARE_PARTS, LIST, OPTIONS, PARTS, QUOTED_PARTS, Words};
 use super::{ini, specifiers, values};
-use crate::disk::{self, WEIGHT_MAX};
 use crate::error::Result;
-use crate::gpt::PartitionType;
 use crate::name::Escaped;
 use crate::repart::{
     CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, Subvolume, Symlink, TreePath,
     Verity,
 };
 use crate::report::Warning;
-
-/// A definition while its files are read.
-pub(super) struct Draft {
-    pub(super) definition: Definition,
-    pub(super) file: PathBuf,
-    /// Whether a `Type=` was read.
-    pub(super) typed: bool,
-    pub(super) format: Option<String>,
-    pub(super) flags: u64,
-    pub(super) no_auto: Option<bool>,
-    pub(super) read_only: Option<bool>,
-    pub(super) grow: Option<bool>,
-    pub(super) add_validate_fs: Option<bool>,
-}
-
-impl Draft {
-    pub(super) fn new(file: PathBuf) -> Self {
-        let partition = disk::Definition::new(PartitionType::LinuxGeneric);
-        let definition = Definition { file: Some(file.clone()), ..Definition::new(partition) };
-        Self {
-            definition,
-            file,
-            typed: false,
-            format: None,
-            flags: 0,
-            no_auto: None,
-            read_only: None,
-            grow: None,
-            add_validate_fs: None,
-        }
-    }
-}
 
 /// Applies the settings of a file to `draft`.
 pub(super) fn take(
@@ -488,53 +456,4 @@ impl Setting<'_> {
         let text = self.expand(text, "")?;
         absolute(&text)
     }
-}
-
-/// Normalizes an absolute path.
-fn absolute(text: &str) -> SettingResult<TreePath> {
-    if !text.starts_with('/') {
-        return Err("not an absolute path".into());
-    }
-    if text.contains('\0') {
-        return Err("path contains a NUL byte".into());
-    }
-    let mut names = Vec::new();
-    for name in text.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => return Err("path contains `..`".into()),
-            name => names.push(name),
-        }
-    }
-    Ok(names.join("/").into_bytes())
-}
-
-fn text(word: Result<Vec<u8>, Malformed>) -> SettingResult<String> {
-    let word = word.map_err(|Malformed| "unclosed quote or invalid escape sequence")?;
-    String::from_utf8(word).map_err(|_| "not UTF-8".into())
-}
-
-/// Sets `field` to `value` unless `value` is an error.
-fn put<T>(field: &mut T, value: SettingResult<T>) -> SettingResult {
-    *field = value?;
-    Ok(())
-}
-
-fn boolean(text: &str) -> SettingResult<bool> {
-    values::boolean(text).ok_or("not a boolean".into())
-}
-
-fn tristate(text: &str) -> SettingResult<Option<bool>> {
-    if text.is_empty() { Ok(None) } else { boolean(text).map(Some) }
-}
-
-fn integer(text: &str) -> SettingResult<i32> {
-    text.parse().map_err(|_| "not a number from -2147483648 to 2147483647".into())
-}
-
-fn weight(text: &str) -> SettingResult<u32> {
-    let weight = values::unsigned(text).and_then(|weight| u32::try_from(weight).ok());
-    weight
-        .filter(|&weight| weight <= WEIGHT_MAX)
-        .ok_or_else(|| format!("not a number from 0 to {WEIGHT_MAX}").into())
 }
