@@ -46,8 +46,8 @@ impl Plan {
         file_systems.any(|file_system| file_system.format == Format::Vfat)
     }
 
-    /// Returns the ranges of the image, in bytes, whose hashes a [`Manifest`](super::Manifest) lists: the whole
-    /// image, then each partition.
+    /// Returns the ranges of the image, in bytes, whose hashes a [`Manifest`](super::Manifest)
+    /// lists: the whole image, then each partition.
     #[must_use]
     pub fn ranges(&self) -> Vec<Range<u64>> {
         let partitions = match &self.product {
