@@ -34,6 +34,10 @@ use crate::tree::{HoleScan, Kind, Tree};
 /// # Errors
 /// [`Error::Unrepresentable`] with the first path that ext4 can't store, [`Error::TooSmall`] with
 /// the shortfall in blocks and inodes, [`Error::Parameter`] for an option that is out of range.
+///
+/// [`Error::Unrepresentable`]: crate::Error::Unrepresentable
+/// [`Error::TooSmall`]: crate::Error::TooSmall
+/// [`Error::Parameter`]: crate::Error::Parameter
 pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan> {
     let (writer, warnings) = Assembler::new(tree, scan, options)?;
     let sized = writer.sizing().size()?;
@@ -43,7 +47,7 @@ pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan
 /// Returns the smallest size in bytes that [`plan`] accepts.
 ///
 /// # Errors
-/// The errors of [`plan`], except [`Error::TooSmall`].
+/// The errors of [`plan`], except [`TooSmall`](crate::Error::TooSmall).
 pub(crate) fn minimal_size(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<u64> {
     Assembler::new(tree, scan, options)?.0.sizing().smallest_of_size()
 }

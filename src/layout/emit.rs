@@ -18,12 +18,17 @@ use crate::workers::share;
 
 /// Writes an image and returns the requested digests, in the order of the request.
 ///
-/// # Errors [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed)
-/// for content that can't be read or has changed since the tree was listed,
-/// [`Error::Output`](crate::Error::Output) for a sink that fails. Of several errors, the one with
-/// the lowest offset in the image is returned.
+/// # Errors
+/// [`Error::Source`] and [`Error::Changed`] for content that can't be read or has changed since the
+/// tree was listed, [`Error::Output`] for a sink that fails. Of several errors, the one with the
+/// lowest offset in the image is returned.
 ///
-/// # Panics If the layout is not sealed.
+/// # Panics
+/// If the layout is not sealed.
+///
+/// [`Error::Source`]: crate::Error::Source
+/// [`Error::Changed`]: crate::Error::Changed
+/// [`Error::Output`]: crate::Error::Output
 pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<Vec<Digest>> {
     if sink.in_order() || !options.digests.is_empty() {
         return ordered::emit(layout, sink, options);

@@ -32,7 +32,8 @@ use draft::Draft;
 /// names. Of files with the same name, only the one in the first directory counts. Symlinks are
 /// resolved within `root`.
 ///
-/// # Errors [`Error::Definition`](crate::Error::Definition) for an error in a file,
+/// # Errors
+/// [`Error::Definition`](crate::Error::Definition) for an error in a file,
 /// [`Error::Source`](crate::Error::Source) for a file that can't be read.
 pub fn read(
     directories: &[PathBuf],
