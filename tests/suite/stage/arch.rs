@@ -273,7 +273,7 @@ fn one_file_says_it_all() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(part) && said.lines().count() == 1, "{said}");
     };
-    hasty(&text, "exists; give another name");
+    hasty(&text, "exists; use another name");
     let elsewhere =
         text.replace("\"image.raw", "\"other.raw").replace("\"image.json", "\"other.json");
     hasty(&format!("{elsewhere}esp-size = \"much\"\n"), "--esp-size");
