@@ -15,8 +15,8 @@ pub(super) fn check(tree: &Tree, options: &Options) -> Result<()> {
         let rule = format!("node size {node_size} is not supported");
         return refuse("--btrfs-node-size", rule, "use 4096, 8192, 16384, 32768 or 65536");
     }
-    let room = most_inline(node_size);
-    let most = room.min(SECTOR - 1);
+    let available = most_inline(node_size);
+    let most = available.min(SECTOR - 1);
     if u64::from(options.max_inline) > most {
         let rule = format!("nodes of {node_size} bytes hold inline files of at most {most} bytes");
         return refuse("--btrfs-max-inline", rule, "use a smaller limit, or larger nodes");
@@ -51,9 +51,9 @@ pub(super) fn check(tree: &Tree, options: &Options) -> Result<()> {
                     "leave it out",
                 );
             }
-            Kind::Symlink if tree.target(id).len() as u64 > room.min(SECTOR - 1) => {
+            Kind::Symlink if tree.target(id).len() as u64 > available.min(SECTOR - 1) => {
                 let len = tree.target(id).len();
-                let most = room.min(SECTOR - 1);
+                let most = available.min(SECTOR - 1);
                 let rule = format!("symlink target is {len} bytes, btrfs allows {most}");
                 return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
             }

@@ -55,8 +55,8 @@ impl Device {
     pub(super) fn chunk(&mut self, flags: BlockGroupFlags, least: u64, most: u64) -> Chunk {
         loop {
             let next = SUPER_OFFSETS.into_iter().find(|&place| place + STRIPE_LEN > self.end);
-            let room = next.map_or(u64::MAX, |place| place.saturating_sub(self.end));
-            let len = (room / copies(flags) / STRIPE_LEN * STRIPE_LEN).min(most);
+            let available = next.map_or(u64::MAX, |place| place.saturating_sub(self.end));
+            let len = (available / copies(flags) / STRIPE_LEN * STRIPE_LEN).min(most);
             if len >= least.max(STRIPE_LEN) {
                 let chunk = Chunk { flags, start: self.end, len, used: 0 };
                 self.end += len * copies(flags);

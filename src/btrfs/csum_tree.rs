@@ -124,11 +124,11 @@ pub(super) struct Cursor {
 impl Items for Csums {
     type Cursor = Cursor;
 
-    fn item(&self, at: Cursor, room: usize) -> Option<Item<Cursor>> {
+    fn item(&self, at: Cursor, available: usize) -> Option<Item<Cursor>> {
         let run = self.sums.runs.get(at.run as usize)?;
         let left = run.sectors - at.sectors;
         let size = self.sums.checksum.size();
-        let most = match room / size {
+        let most = match available / size {
             0 => self.most,
             fits => fits.min(self.most),
         } as u64;
@@ -166,10 +166,10 @@ mod tests {
         Csums::new(&Arc::new(Sums::new(extents, Checksum::Crc32c)), 16283)
     }
 
-    fn items(csums: &Csums, mut room: impl FnMut() -> usize) -> Vec<(u64, usize)> {
+    fn items(csums: &Csums, mut available: impl FnMut() -> usize) -> Vec<(u64, usize)> {
         let mut at = Cursor::default();
         std::iter::from_fn(|| {
-            let item = csums.item(at, room())?;
+            let item = csums.item(at, available())?;
             at = item.next;
             Some((item.key.offset, item.size))
         })

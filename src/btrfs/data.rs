@@ -205,9 +205,9 @@ impl Placer<'_> {
         let least = if whole { len } else { SECTOR };
         loop {
             if let Some(chunk) = self.data.chunks.last_mut() {
-                let room = chunk.len - chunk.used;
-                if room >= least {
-                    let len = len.min(room);
+                let available = chunk.len - chunk.used;
+                if available >= least {
+                    let len = len.min(available);
                     let address = chunk.start + chunk.used;
                     chunk.used += len;
                     return (address, len);

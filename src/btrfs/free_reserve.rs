@@ -27,9 +27,9 @@ impl FreeReserve {
     /// copy has at least 16 MiB, as far as three quarters of the bytes suffice for that. With less
     /// than 12 MiB of free metadata, Linux 6.18 refuses to create files: it reserves several MiB
     /// for itself.
-    pub(super) fn within(room: u64, device: u64, metadata: Metadata) -> Option<Self> {
+    pub(super) fn within(available: u64, device: u64, metadata: Metadata) -> Option<Self> {
         const LEAST: u64 = 4 * MIB;
-        if room < LEAST {
+        if available < LEAST {
             return None;
         }
         let copies = match metadata {
@@ -37,15 +37,15 @@ impl FreeReserve {
             Metadata::Single => 1,
         };
         let whole = |bytes: u64| bytes / STRIPE_LEN * STRIPE_LEN;
-        let each = room / copies;
+        let each = available / copies;
         let share = (each / 4).min(device / 10 / copies);
         let metadata = whole(share.clamp(16 * MIB, 128 * MIB).min(each / 4 * 3));
         let system = whole((each / 64).min(MIB));
-        let rest = room - copies * (metadata + system);
+        let rest = available - copies * (metadata + system);
         // To balance, a kernel needs unallocated space for a chunk. On a mostly empty device, it
         // also allocates chunks from that space as needed: many small files need more metadata.
         // From a few MiB, it allocates nothing.
-        let halved = room >= 512 * MIB || room >= 64 * MIB && room > device / 5 * 2;
+        let halved = available >= 512 * MIB || available >= 64 * MIB && available > device / 5 * 2;
         let chunks = if halved { rest / 2 } else { rest };
         Some(Self { data: whole(chunks).min(DATA_CHUNK), metadata, system })
     }

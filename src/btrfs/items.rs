@@ -15,7 +15,7 @@ pub(super) trait Items: Send + Sync {
     ///
     /// A tree whose items can be split may limit this item to the `room` bytes that its leaf has
     /// left for item data.
-    fn item(&self, at: Self::Cursor, room: usize) -> Option<Item<Self::Cursor>>;
+    fn item(&self, at: Self::Cursor, available: usize) -> Option<Item<Self::Cursor>>;
 
     /// Writes the data of an item to `out`, which is all zeros and as long as the item.
     ///

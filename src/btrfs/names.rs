@@ -142,12 +142,12 @@ fn xattr_items(
             return Err((rule, "rename it"));
         }
         let item = items.entry(hash::name(name)).or_default();
-        let room = (max_item_size - item.len()).checked_sub(size_of::<DirItem>());
-        if name.len() + value.len() > room.unwrap_or(0) {
+        let available = (max_item_size - item.len()).checked_sub(size_of::<DirItem>());
+        if name.len() + value.len() > available.unwrap_or(0) {
             let rule = format!(
                 "extended attribute {shown}: name and value are {} bytes, a leaf holds {}",
                 name.len() + value.len(),
-                room.unwrap_or(0),
+                available.unwrap_or(0),
             );
             return Err((rule, "shorten or remove it, or use larger nodes (--btrfs-node-size)"));
         }

@@ -89,11 +89,11 @@ fn leaf<I: Items>(
     format: &NodeFormat,
     start: I::Cursor,
 ) -> impl Iterator<Item = (I::Cursor, Item<I::Cursor>)> {
-    let (mut at, mut room) = (start, format.leaf_data_size());
+    let (mut at, mut available) = (start, format.leaf_data_size());
     std::iter::from_fn(move || {
         let here = at;
-        let item = items.item(here, room.saturating_sub(HEAD))?;
-        room = room.checked_sub(HEAD + item.size)?;
+        let item = items.item(here, available.saturating_sub(HEAD))?;
+        available = available.checked_sub(HEAD + item.size)?;
         at = item.next;
         Some((here, item))
     })

@@ -187,15 +187,15 @@ impl Planner<'_> {
         let solve = |reserve| self.solve_tree_sizes(ids, &uuids, &content_trees, device, reserve);
         let mut solved = solve(FreeReserve::default())?;
         let total_bytes = self.size(solved.end)?;
-        let mut room = total_bytes - solved.end;
+        let mut available = total_bytes - solved.end;
         // The reserve adds items to the trees, which may no longer fit: shrink it until they do.
-        while let Some(reserve) = FreeReserve::within(room, total_bytes, options.metadata) {
+        while let Some(reserve) = FreeReserve::within(available, total_bytes, options.metadata) {
             let with_reserve = solve(reserve)?;
             if with_reserve.end <= total_bytes {
                 solved = with_reserve;
                 break;
             }
-            room = room.saturating_sub((with_reserve.end - total_bytes).max(STRIPE_LEN));
+            available = available.saturating_sub((with_reserve.end - total_bytes).max(STRIPE_LEN));
         }
         let mut layout = Layout::new(total_bytes);
         // Regions refer to this tree as tree 0, and to the spool as render 0.
@@ -337,13 +337,13 @@ impl Planner<'_> {
             }
             return Ok(size / SECTOR * SECTOR);
         }
-        let room = match options.headroom {
+        let available = match options.headroom {
             Some(headroom) => headroom.bytes(end),
             None => Headroom::Percent(10).bytes(end).max(LEAST_HEADROOM),
         };
-        match room {
+        match available {
             0 => Ok(end),
-            _ => Ok(round_up(end.saturating_add(room), options.multiple)),
+            _ => Ok(round_up(end.saturating_add(available), options.multiple)),
         }
     }
 
@@ -393,7 +393,7 @@ impl Planner<'_> {
             (objectid::ROOT_TREE, self.root_items(uuids, &roots)),
             (objectid::CHUNK_TREE, chunk_items(ids, total_bytes, &chunks)),
         ];
-        let facts = SuperblockInputs {
+        let inputs = SuperblockInputs {
             ids,
             total_bytes,
             chunks: &chunks,
@@ -409,7 +409,7 @@ impl Planner<'_> {
             node_size: self.options.node_size,
             label: &self.options.label,
         };
-        for (offset, superblock) in facts.superblocks() {
+        for (offset, superblock) in inputs.superblocks() {
             layout.push_bytes(offset, superblock.as_bytes());
         }
         let mut writer =

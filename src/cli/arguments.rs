@@ -89,7 +89,7 @@ pub(super) struct Mkimage {
     #[command(flatten)]
     pub(super) normalize_args: NormalizeArgs,
     #[command(flatten)]
-    pub(super) outcome: OutputArgs,
+    pub(super) output_args: OutputArgs,
 }
 
 /// Options that select normalization rules.
@@ -308,7 +308,7 @@ pub(super) struct MkfsCommon {
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
-    pub(super) outcome: OutputArgs,
+    pub(super) output_args: OutputArgs,
 }
 
 /// Sources of the image.

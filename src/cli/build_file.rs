@@ -100,7 +100,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
 /// Returns whether a file has a `[stage]` table; false if the file can't be read, which is reported
 /// later.
 pub(super) fn stages(config: &Path) -> bool {
-    read(config).is_ok_and(|recipe| recipe.stage.is_some())
+    read(config).is_ok_and(|build_file| build_file.stage.is_some())
 }
 
 fn read(config: &Path) -> Result<BuildFile> {
@@ -260,7 +260,7 @@ mod tests {
         let Command::Mkimage(args) = words.parse(&["mkimage"], &table, &last).unwrap() else {
             panic!("another command")
         };
-        assert_eq!(args.outcome.manifest.as_deref(), Some(Path::new("dir/m.json")));
+        assert_eq!(args.output_args.manifest.as_deref(), Some(Path::new("dir/m.json")));
         assert_eq!(args.normalize_args.rules.as_deref(), Some(Path::new("/r")));
         assert_eq!(args.source.exclude, ["a", "b"]);
         assert!(args.bios_boot && !args.btrfs.dedup);

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
             (&args.common, &args.headroom, vfat, None)
         }
     };
-    let MkfsCommon { tree, out, source, outcome, .. } = common;
+    let MkfsCommon { tree, out, source, output_args, .. } = common;
     let uuid = common.uuid.as_deref().map(|text| values::uuid("--uuid", text)).transpose()?;
     let btrfs = matches!(file_system, single::FileSystem::Btrfs(_));
     let options = single::Options { file_system, uuid, size: values::size(&common.size)? };
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         beside: None,
         out,
         source,
-        outcome,
+        output_args,
         btrfs,
         normalize_args: None,
         first: None,

@@ -12,7 +12,7 @@ use crate::fat::Variant;
 
 /// Builds the image; `first` creates the tree if it does not exist yet.
 pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
-    let Mkimage { tree, out, source, outcome, normalize_args, .. } = args;
+    let Mkimage { tree, out, source, output_args, normalize_args, .. } = args;
     values::only(args.fs, &args.ext4, &args.btrfs)?;
     let size = |parameter, text: &Option<String>| {
         text.as_deref().map(|text| values::bytes(parameter, text)).transpose()
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
         beside: args.esp_tree.as_deref(),
         out,
         source,
-        outcome,
+        output_args,
         btrfs: matches!(args.fs, Fs::Btrfs),
         normalize_args: Some(normalize_args),
         first,

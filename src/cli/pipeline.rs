@@ -34,7 +34,7 @@ pub(super) struct Pipeline<'a> {
     pub(super) beside: Option<&'a Path>,
     pub(super) out: &'a Path,
     pub(super) source: &'a arguments::SourceArgs,
-    pub(super) outcome: &'a arguments::OutputArgs,
+    pub(super) output_args: &'a arguments::OutputArgs,
     /// Whether the tree is written to a btrfs.
     pub(super) btrfs: bool,
     /// How to normalize the tree, if it is normalized.
@@ -92,7 +92,7 @@ impl Pipeline<'_> {
 
         // Hashing takes longer than everything else, so only the hashes that are requested are
         // computed.
-        let wanted = self.outcome.json || manifest.is_some();
+        let wanted = self.output_args.json || manifest.is_some();
         let digests = if wanted { plan.ranges() } else { Vec::new() };
         let bar = progress::bar(plan.layout.size());
         let tick = |bytes| bar.iter().for_each(|bar| bar.inc(bytes));
@@ -136,9 +136,9 @@ impl Pipeline<'_> {
     /// Returns the destinations of the image and the manifest, after checking whatever can be
     /// checked in advance.
     fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
-        let manifest = self.outcome.manifest.as_deref();
+        let manifest = self.output_args.manifest.as_deref();
         let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
-        if is_stdout(self.out) && self.outcome.json {
+        if is_stdout(self.out) && self.output_args.json {
             return fault("--json", "the image is written to standard output", "use --manifest");
         }
         if manifest.is_some_and(is_stdout) {
@@ -149,13 +149,14 @@ impl Pipeline<'_> {
         {
             return fault("--manifest", "it is the same file as the image", "use different files");
         }
-        format::check(self.out, self.outcome.format)?;
+        format::check(self.out, self.output_args.format)?;
         let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
         Ok((self.destination("OUT", self.out)?, manifest))
     }
 
     fn destination(&self, parameter: &'static str, path: &Path) -> Result<Destination> {
-        let destination = Destination::new(path, self.outcome.force)?.synced(!self.outcome.no_sync);
+        let destination =
+            Destination::new(path, self.output_args.force)?.synced(!self.output_args.no_sync);
         let file = if is_stdout(path) { standard_output_file() } else { Some(path.to_owned()) };
         let Some(file) = file else { return Ok(destination) };
         for tree in [self.tree].into_iter().chain(self.beside) {
@@ -201,7 +202,7 @@ impl Pipeline<'_> {
             serde_json::to_string_pretty(&record).expect("its keys are strings") + "\n"
         };
         let manifest = manifest.map(|manifest| manifest.write(json().as_bytes())).transpose()?;
-        match (self.outcome.json, is_stdout(self.out)) {
+        match (self.output_args.json, is_stdout(self.out)) {
             (true, _) => print_json_lines(&json())?,
             (_, true) => {
                 summary::of(plan, self.out).lines().for_each(|line| print_error(&line));

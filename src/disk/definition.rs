@@ -23,8 +23,8 @@ impl Definition {
     /// Creates a definition of this type, with defaults for everything else.
     #[must_use]
     pub fn new(partition_type: PartitionType) -> Self {
-        let room = SizePolicy::default();
-        Self { partition_type, label: None, uuid: None, attributes: None, size: room }
+        let available = SizePolicy::default();
+        Self { partition_type, label: None, uuid: None, attributes: None, size: available }
     }
 }
 

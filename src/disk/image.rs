@@ -155,8 +155,8 @@ impl Placed {
     ) -> Result<Self> {
         let any = SizeRange { min: ALIGNMENT, max: u64::MAX };
         let places = place_all(size, identities, sizes, any, options);
-        let room = places.as_ref().map_or(0, |places| places[sizes.len()].size);
-        let root = planner.plan(Some(room), None).or_else(|error| {
+        let available = places.as_ref().map_or(0, |places| places[sizes.len()].size);
+        let root = planner.plan(Some(available), None).or_else(|error| {
             // The missing space is missing in the image, so report the size that the image needs.
             let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
             let least = around(sizes) + round_up(planner.minimal_size()?, ALIGNMENT);
@@ -175,9 +175,9 @@ impl Placed {
         options: &Options,
     ) -> Result<Self> {
         let root = planner.plan(None, options.root.headroom())?;
-        let room = round_up(root.file_system.size, ALIGNMENT);
-        let size = around(sizes) + room;
-        let places = place_all(size, identities, sizes, SizeRange::exactly(room), options);
+        let available = round_up(root.file_system.size, ALIGNMENT);
+        let size = around(sizes) + available;
+        let places = place_all(size, identities, sizes, SizeRange::exactly(available), options);
         Ok(Self { size, places: places.expect("the disk was made for them"), root })
     }
 }

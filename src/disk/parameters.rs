@@ -215,9 +215,9 @@ impl Parameters {
         let asked = match &options.file_system {
             single_options::FileSystem::Ext4(ext4) => Self::of_ext4(ext4),
             single_options::FileSystem::Btrfs(btrfs) => Self::of_btrfs(btrfs),
-            single_options::FileSystem::Vfat { vfat, headroom: room } => Self {
+            single_options::FileSystem::Vfat { vfat, headroom: available } => Self {
                 fs: "vfat",
-                headroom: headroom(*room),
+                headroom: headroom(*available),
                 sector_size: Some(vfat.sector_size),
                 ext4_profile: None,
                 ext4_block_size: None,

@@ -26,8 +26,8 @@ pub(super) struct AllocationMap {
 impl AllocationMap {
     /// Returns the blocks of a group.
     pub(super) fn group(&self, group: u64) -> Range<u64> {
-        let start = self.geometry.shape.group_start(group);
-        start..(start + self.geometry.shape.blocks_per_group()).min(self.blocks)
+        let start = self.geometry.params.group_start(group);
+        start..(start + self.geometry.params.blocks_per_group()).min(self.blocks)
     }
 
     /// Returns the runs of used blocks of a group.
@@ -44,14 +44,14 @@ impl AllocationMap {
     }
 
     pub(super) fn used_inodes(&self, group: u64) -> u64 {
-        let per_group = self.geometry.shape.inodes_per_group;
+        let per_group = self.geometry.params.inodes_per_group;
         u64::from(self.last_ino).saturating_sub(group * per_group).min(per_group)
     }
 
     /// Returns whether a group's block bitmap is all zeros.
     pub(super) fn is_untouched(&self, group: u64) -> bool {
         let all = self.group(group);
-        all.end - all.start == self.geometry.shape.blocks_per_group()
+        all.end - all.start == self.geometry.params.blocks_per_group()
             && self.used(group).next().is_none()
     }
 
@@ -66,7 +66,7 @@ impl AllocationMap {
 
     pub(super) fn inode_bitmap(&self, group: u64, out: &mut [u8]) {
         set(out, 0..self.used_inodes(group));
-        set(out, self.geometry.shape.inodes_per_group..8 * out.len() as u64);
+        set(out, self.geometry.params.inodes_per_group..8 * out.len() as u64);
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) struct BlockBitmaps(pub(super) Arc<AllocationMap>);
 pub(super) struct InodeBitmaps(pub(super) Arc<AllocationMap>);
 
 fn block_size(allocation: &AllocationMap) -> usize {
-    usize::try_from(allocation.geometry.shape.block_size).expect("at most 4096")
+    usize::try_from(allocation.geometry.params.block_size).expect("at most 4096")
 }
 
 impl Render for BlockBitmaps {

@@ -139,7 +139,7 @@ fn has_super(group: u64) -> bool {
 /// The locations of all fixed metadata of a file system.
 #[derive(Debug)]
 pub(super) struct Geometry {
-    pub(super) shape: GeometryParams,
+    pub(super) params: GeometryParams,
     /// The metadata of each group.
     pub(super) places: Vec<GroupPlace>,
     /// If there is an orphan file, the block of the resize inode, followed by the orphan file.
@@ -149,27 +149,27 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn new(shape: GeometryParams, special: SpecialFiles) -> Self {
+    pub(super) fn new(params: GeometryParams, special: SpecialFiles) -> Self {
         let mut superblocks = Vec::new();
-        if shape.first_data_block() == 1 {
+        if params.first_data_block() == 1 {
             superblocks.push(0..1);
         }
-        for group in std::iter::once(0).chain(shape.backups()) {
-            let start = shape.group_start(group);
-            superblocks.push(start..start + shape.super_blocks(group));
+        for group in std::iter::once(0).chain(params.backups()) {
+            let start = params.group_start(group);
+            superblocks.push(start..start + params.super_blocks(group));
         }
 
-        let mut places = Vec::with_capacity(usize::try_from(shape.groups).unwrap_or_default());
+        let mut places = Vec::with_capacity(usize::try_from(params.groups).unwrap_or_default());
         let mut reserved = superblocks.clone();
         let mut pinned = 0..0;
         let mut at = 0;
         let mut first = 0;
-        while first < shape.groups {
+        while first < params.groups {
             let flex = first - first % GROUPS_PER_FLEX;
             let alone = first == 0 && special.pinned_blocks() > 0;
             let end = if alone { 1 } else { flex + GROUPS_PER_FLEX };
-            let members = end.min(shape.groups) - first;
-            at = at.max(shape.group_start(flex));
+            let members = end.min(params.groups) - first;
+            at = at.max(params.group_start(flex));
             let mut take = |from: u64, blocks: u64| {
                 at = at.max(from);
                 // A table is never split: it is placed after a superblock copy in its way.
@@ -188,11 +188,11 @@ impl Geometry {
             let bitmaps: Vec<u64> = (0..2 * members).map(|_| take(0, 1)).collect();
             let (block_bitmaps, inode_bitmaps) = bitmaps.split_at(bitmaps.len() / 2);
             for (&block_bitmap, &inode_bitmap) in block_bitmaps.iter().zip(inode_bitmaps) {
-                let inode_table = take(0, shape.inode_table_blocks());
+                let inode_table = take(0, params.inode_table_blocks());
                 places.push(GroupPlace { block_bitmap, inode_bitmap, inode_table });
             }
             if alone {
-                let start = take(shape.pinned_start(special), special.pinned_blocks());
+                let start = take(params.pinned_start(special), special.pinned_blocks());
                 pinned = start..start + special.pinned_blocks();
             }
             first += members;
@@ -206,7 +206,7 @@ impl Geometry {
             }
             adjacent
         });
-        Self { shape, places, pinned, reserved }
+        Self { params, places, pinned, reserved }
     }
 
     /// Returns the end of the last block of fixed metadata.
@@ -240,23 +240,24 @@ mod tests {
         for block_size in [1024, 2048, 4096] {
             for groups in [1, 2, 15, 16, 17, 40, 300] {
                 for inodes_per_group in [16, 512, 8 * block_size] {
-                    let shape = GeometryParams {
+                    let params = GeometryParams {
                         block_size,
                         groups,
                         inodes_per_group,
                         reserved_gdt_blocks: 100,
                     };
-                    let geometry = Geometry::new(shape, special);
+                    let geometry = Geometry::new(params, special);
                     assert_eq!(geometry.places.len() as u64, groups);
                     for pair in geometry.reserved.windows(2) {
-                        assert!(pair[0].end < pair[1].start, "{shape:?} {pair:?}");
+                        assert!(pair[0].end < pair[1].start, "{params:?} {pair:?}");
                     }
                     let total: u64 = geometry.reserved.iter().map(|r| r.end - r.start).sum();
-                    let superblocks: u64 = (0..groups).map(|group| shape.super_blocks(group)).sum();
-                    let tables = groups * (2 + shape.inode_table_blocks());
+                    let superblocks: u64 =
+                        (0..groups).map(|group| params.super_blocks(group)).sum();
+                    let tables = groups * (2 + params.inode_table_blocks());
                     let all =
-                        shape.first_data_block() + superblocks + tables + special.pinned_blocks();
-                    assert_eq!(total, all, "{shape:?}");
+                        params.first_data_block() + superblocks + tables + special.pinned_blocks();
+                    assert_eq!(total, all, "{params:?}");
                     for place in &geometry.places {
                         let table = place.inode_table..place.inode_table + 1;
                         assert_eq!(geometry.reserved_in(table).count(), 1);

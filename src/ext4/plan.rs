@@ -166,7 +166,7 @@ impl<'a> Assembler<'a> {
             layout.push_region(Region {
                 offset: place.inode_table * block_size,
                 len: allocation.used_inodes(group) * inode_size,
-                from: group * allocation.geometry.shape.inodes_per_group * inode_size,
+                from: group * allocation.geometry.params.inodes_per_group * inode_size,
                 fill,
             });
         }
@@ -290,21 +290,21 @@ impl<'a> Assembler<'a> {
         allocation: &AllocationMap,
         layout: &mut Layout,
     ) -> InodeRecord {
-        let shape = &allocation.geometry.shape;
+        let params = &allocation.geometry.params;
         let block_size = self.block_size();
         let words = block_size / 4;
         let mut indirect = vec![0; usize::try_from(block_size).expect("at most 4096")];
         let (slots, _) = indirect.as_chunks_mut::<4>();
         let low = |block: u64| u32::try_from(block).expect("within the first 2^32 blocks");
-        let backups: Vec<u64> = shape.backups().collect();
-        for number in 0..shape.reserved_gdt_blocks {
-            let within_group = 1 + shape.gdt_blocks() + number;
-            let at = shape.group_start(0) + within_group;
-            let slot = (shape.gdt_blocks() + number) % words;
+        let backups: Vec<u64> = params.backups().collect();
+        for number in 0..params.reserved_gdt_blocks {
+            let within_group = 1 + params.gdt_blocks() + number;
+            let at = params.group_start(0) + within_group;
+            let slot = (params.gdt_blocks() + number) % words;
             slots[usize::try_from(slot).expect("within a block")] = low(at).to_le_bytes();
             let copies: Vec<u8> = backups
                 .iter()
-                .flat_map(|&group| low(shape.group_start(group) + within_group).to_le_bytes())
+                .flat_map(|&group| low(params.group_start(group) + within_group).to_le_bytes())
                 .collect();
             layout.push_bytes(at * block_size, copies);
         }
@@ -316,7 +316,7 @@ impl<'a> Assembler<'a> {
         const DIND_BLOCK: usize = 13;
         record.i_block[4 * DIND_BLOCK..][..4].copy_from_slice(&low(block).to_le_bytes());
         let size = (words * words + words + 12) * block_size;
-        let blocks = 1 + shape.reserved_gdt_blocks * (1 + backups.len() as u64);
+        let blocks = 1 + params.reserved_gdt_blocks * (1 + backups.len() as u64);
         set_size(&mut record, size, blocks, block_size);
         record
     }
@@ -329,10 +329,10 @@ impl<'a> Assembler<'a> {
         journal_blocks: u64,
         layout: &mut Layout,
     ) {
-        let shape = &allocation.geometry.shape;
+        let params = &allocation.geometry.params;
         let mut directories = vec![0; allocation.geometry.places.len()];
         let mut count = |ino: u32| {
-            let group = u64::from(ino - 1) / shape.inodes_per_group;
+            let group = u64::from(ino - 1) / params.inodes_per_group;
             directories[usize::try_from(group).expect("a group")] += 1;
         };
         self.inode_numbers.lost_found.iter().for_each(|&ino| count(ino));
@@ -353,8 +353,8 @@ impl<'a> Assembler<'a> {
         layout.push_bytes(SUPER_OFFSET, sb.as_bytes());
         let fill: Fill = layout.add_bytes(descs.as_bytes());
         let len = descs.as_bytes().len() as u64;
-        for group in std::iter::once(0).chain(shape.backups()) {
-            let start = shape.group_start(group);
+        for group in std::iter::once(0).chain(params.backups()) {
+            let start = params.group_start(group);
             if group > 0 {
                 layout.push_bytes(start * self.block_size(), backup(&sb, group).as_bytes());
             }

@@ -84,17 +84,17 @@ impl Sizing<'_> {
         if !self.options.profile.writable() {
             return 0;
         }
-        let shape = self.params(groups, 0, 0);
+        let params = self.params(groups, 0, 0);
         // If growth is limited, the only group of a file system may never become a full one.
         let group_bytes = match self.options.grow_to {
-            Some(bytes) if groups == 1 => bytes.min(shape.group_bytes()),
-            _ => shape.group_bytes(),
+            Some(bytes) if groups == 1 => bytes.min(params.group_bytes()),
+            _ => params.group_bytes(),
         };
         let table_bytes = size.map_or(u64::MAX, |bytes| bytes / TABLES_PER_SIZE);
         let inodes = (group_bytes / BYTES_PER_INODE)
             .min(table_bytes / u64::from(INODE_SIZE) / groups)
             .min(self.most_inodes(groups) / groups);
-        round_down(inodes, shape.inode_unit())
+        round_down(inodes, params.inode_unit())
     }
 
     fn headroom(&self) -> Headroom {
@@ -104,9 +104,9 @@ impl Sizing<'_> {
 
     /// Returns the maximum number of inodes of `groups` groups.
     fn most_inodes(&self, groups: u64) -> u64 {
-        let shape = self.params(1, 0, 0);
-        let per_group = u64::from(u32::MAX) / groups / shape.inode_unit() * shape.inode_unit();
-        groups * per_group.min(8 * shape.block_size)
+        let params = self.params(1, 0, 0);
+        let per_group = u64::from(u32::MAX) / groups / params.inode_unit() * params.inode_unit();
+        groups * per_group.min(8 * params.block_size)
     }
 
     fn params(
@@ -198,28 +198,28 @@ impl Sizing<'_> {
                 *groups += 1;
                 continue;
             }
-            let shape = self.params_for(*groups, inodes);
-            self.check(&shape)?;
-            let geometry = Geometry::new(shape, special);
+            let params = self.params_for(*groups, inodes);
+            self.check(&params)?;
+            let geometry = Geometry::new(params, special);
             let placement = Placement::new(&self.request, special, &geometry);
-            let room = headroom.bytes(placement.tree_blocks * block_size).div_ceil(block_size);
-            let last_start = shape.group_start(*groups - 1);
+            let available = headroom.bytes(placement.tree_blocks * block_size).div_ceil(block_size);
+            let last_start = params.group_start(*groups - 1);
             let least = placement
-                .end_with(room, &geometry)
+                .end_with(available, &geometry)
                 .max(geometry.end())
-                .max(last_start + shape.last_group_minimum());
-            let blocks = match room {
+                .max(last_start + params.last_group_minimum());
+            let blocks = match available {
                 0 => least,
                 _ => {
                     let bytes = least.saturating_mul(block_size);
                     round_up(bytes, multiple.max(block_size)) / block_size
                 }
             };
-            let capacity = shape.group_start(*groups);
+            let capacity = params.group_start(*groups);
             if blocks <= capacity {
                 return Ok(SizedLayout { geometry, blocks, placement, special });
             }
-            *groups += (blocks - capacity).div_ceil(shape.blocks_per_group());
+            *groups += (blocks - capacity).div_ceil(params.blocks_per_group());
         }
     }
 
@@ -227,11 +227,11 @@ impl Sizing<'_> {
     /// needs the space.
     fn of_size(&self, bytes: u64) -> Result<SizedLayout> {
         let blocks = bytes / self.request.block_size;
-        let shape = self.params(1, 0, 0);
-        if blocks <= shape.first_data_block() {
+        let params = self.params(1, 0, 0);
+        if blocks <= params.first_data_block() {
             return Err(self.too_small(bytes, None));
         }
-        let groups = shape.groups_of(blocks);
+        let groups = params.groups_of(blocks);
         self.check(&self.params(groups, 0, 0))?;
         let least = |groups| self.least_inodes(groups, Some(bytes));
         let mut fewer = 0;
@@ -249,7 +249,7 @@ impl Sizing<'_> {
             }
             // Blocks that the inode tables do not use become available to the tree.
             let blocks = missing.blocks.unwrap_or(0).div_ceil(groups).max(1);
-            fewer += round_up(blocks * shape.inodes_per_block(), shape.inode_unit());
+            fewer += round_up(blocks * params.inodes_per_block(), params.inode_unit());
         }
     }
 
@@ -260,19 +260,19 @@ impl Sizing<'_> {
         inodes: &dyn Fn(u64) -> u64,
     ) -> Result<std::result::Result<SizedLayout, Missing>> {
         let mut groups = self.params(1, 0, 0).groups_of(blocks);
-        let mut shape = self.params_for(groups, inodes(groups));
-        if blocks < shape.group_start(groups - 1) + shape.last_group_minimum() && groups > 1 {
+        let mut params = self.params_for(groups, inodes(groups));
+        if blocks < params.group_start(groups - 1) + params.last_group_minimum() && groups > 1 {
             // A last group that can't hold its own metadata is omitted.
             groups -= 1;
-            blocks = shape.group_start(groups);
-            shape = self.params_for(groups, inodes(groups));
+            blocks = params.group_start(groups);
+            params = self.params_for(groups, inodes(groups));
         }
         if self.options.inodes.unwrap_or(self.inodes) > self.most_inodes(groups) {
             return Ok(Err(Missing { blocks: None }));
         }
-        self.check(&shape)?;
+        self.check(&params)?;
         let special = self.special(blocks);
-        let geometry = Geometry::new(shape, special);
+        let geometry = Geometry::new(params, special);
         let placement = Placement::new(&self.request, special, &geometry);
         let end = placement.end.max(geometry.end());
         match end.saturating_sub(blocks) {
@@ -281,16 +281,16 @@ impl Sizing<'_> {
         }
     }
 
-    fn check(&self, shape: &GeometryParams) -> Result<()> {
+    fn check(&self, params: &GeometryParams) -> Result<()> {
         // The superblock and descriptors must leave enough space in the group for bitmaps and
         // tables.
-        let most = shape.blocks_per_group() / 4 * 3;
-        if shape.super_blocks(0) > most || shape.groups >= u64::from(u32::MAX) {
+        let most = params.blocks_per_group() / 4 * 3;
+        if params.super_blocks(0) > most || params.groups >= u64::from(u32::MAX) {
             return Err(Error::parameter(
                 "--size",
                 format!(
                     "with blocks of {} bytes, the descriptors of {} groups do not fit in a group",
-                    shape.block_size, shape.groups
+                    params.block_size, params.groups
                 ),
                 "use larger blocks, a smaller size or less headroom",
             ));

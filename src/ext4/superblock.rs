@@ -22,8 +22,8 @@ pub(super) fn group_descs(
     seed: CsumSeed,
     directories: &[u32],
 ) -> Vec<GroupDesc> {
-    let shape = &allocation.geometry.shape;
-    let mut bitmap = vec![0; usize::try_from(shape.block_size).expect("at most 4096")];
+    let params = &allocation.geometry.params;
+    let mut bitmap = vec![0; usize::try_from(params.block_size).expect("at most 4096")];
     let untouched = seed.bitmap(&bitmap);
     (0u32..)
         .zip(&allocation.geometry.places)
@@ -39,12 +39,12 @@ pub(super) fn group_descs(
             };
             bitmap.fill(0);
             allocation.inode_bitmap(group, &mut bitmap);
-            let bytes = usize::try_from(shape.inodes_per_group / 8).expect("within a block");
+            let bytes = usize::try_from(params.inodes_per_group / 8).expect("within a block");
             let inode_sum = seed.bitmap(&bitmap[..bytes]);
 
             let free_blocks = low_32(allocation.free_blocks(group));
             let used_inodes = allocation.used_inodes(group);
-            let free_inodes = low_32(shape.inodes_per_group - used_inodes);
+            let free_inodes = low_32(params.inodes_per_group - used_inodes);
             // The tables are zeros in the image, so the kernel need not zero them.
             let mut flags = GroupFlags::INODE_ZEROED;
             flags.set(GroupFlags::INODE_UNINIT, used_inodes == 0);
@@ -90,20 +90,20 @@ pub(super) struct SuperblockInputs<'a> {
 pub(super) fn superblock(
     options: &Options,
     allocation: &AllocationMap,
-    facts: &SuperblockInputs<'_>,
+    inputs: &SuperblockInputs<'_>,
 ) -> SuperBlock {
-    let shape = &allocation.geometry.shape;
+    let params = &allocation.geometry.params;
     let profile = options.profile;
-    let free_blocks: u64 = (0..shape.groups).map(|group| allocation.free_blocks(group)).sum();
-    let inodes = low_32(shape.inodes_per_group * shape.groups);
+    let free_blocks: u64 = (0..params.groups).map(|group| allocation.free_blocks(group)).sum();
+    let inodes = low_32(params.inodes_per_group * params.groups);
     let len = |range: &Range<u64>| range.end - range.start;
     let reserved: u64 = allocation.geometry.reserved.iter().map(len).sum();
     let metadata = reserved - len(&allocation.geometry.pinned);
     // The field counts seconds from 1970 and has 40 bits.
     let epoch = options.epoch.seconds.max(0).cast_unsigned();
     let (time, time_hi) = (low_32(epoch), (high_32(epoch) & 0xFF) as u8);
-    let log_block_size = shape.block_size.trailing_zeros() - 10;
-    let incompat = profile.incompat(facts.large_dir);
+    let log_block_size = params.block_size.trailing_zeros() - 10;
+    let incompat = profile.incompat(inputs.large_dir);
 
     let mut sb = SuperBlock {
         s_inodes_count: inodes.into(),
@@ -112,12 +112,12 @@ pub(super) fn superblock(
         s_free_blocks_count_lo: low_32(free_blocks).into(),
         s_free_blocks_count_hi: high_32(free_blocks).into(),
         s_free_inodes_count: (inodes - allocation.last_ino).into(),
-        s_first_data_block: low_32(shape.first_data_block()).into(),
+        s_first_data_block: low_32(params.first_data_block()).into(),
         s_log_block_size: log_block_size.into(),
         s_log_cluster_size: log_block_size.into(),
-        s_blocks_per_group: low_32(shape.blocks_per_group()).into(),
-        s_clusters_per_group: low_32(shape.blocks_per_group()).into(),
-        s_inodes_per_group: low_32(shape.inodes_per_group).into(),
+        s_blocks_per_group: low_32(params.blocks_per_group()).into(),
+        s_clusters_per_group: low_32(params.blocks_per_group()).into(),
+        s_inodes_per_group: low_32(params.inodes_per_group).into(),
         s_wtime: time.into(),
         s_wtime_hi: time_hi,
         s_mkfs_time: time.into(),
@@ -131,11 +131,11 @@ pub(super) fn superblock(
         s_rev_level: DYNAMIC_REV.into(),
         s_first_ino: FIRST_INO.into(),
         s_inode_size: INODE_SIZE.into(),
-        s_feature_compat: profile.compat(facts.journal.is_some()).bits().into(),
+        s_feature_compat: profile.compat(inputs.journal.is_some()).bits().into(),
         s_feature_incompat: incompat.bits().into(),
         s_feature_ro_compat: Profile::ro_compat().bits().into(),
         s_uuid: *options.uuid.as_bytes(),
-        s_reserved_gdt_blocks: low_16(low_32(shape.reserved_gdt_blocks)).into(),
+        s_reserved_gdt_blocks: low_16(low_32(params.reserved_gdt_blocks)).into(),
         s_hash_seed: *options.hash_seed.as_bytes(),
         s_def_hash_version: HASH_HALF_MD4,
         s_flags: FLAGS_SIGNED_HASH.into(),
@@ -145,11 +145,11 @@ pub(super) fn superblock(
         s_want_extra_isize: EXTRA_ISIZE.into(),
         s_log_groups_per_flex: LOG_GROUPS_PER_FLEX,
         s_checksum_type: CRC32C_CHKSUM,
-        s_overhead_clusters: low_32(metadata + facts.journal_blocks).into(),
+        s_overhead_clusters: low_32(metadata + inputs.journal_blocks).into(),
         ..SuperBlock::new_zeroed()
     };
     sb.s_volume_name[..options.label.len()].copy_from_slice(&options.label);
-    if let Some(journal) = facts.journal {
+    if let Some(journal) = inputs.journal {
         sb.s_journal_inum = JOURNAL_INO.into();
         sb.s_jnl_backup_type = JNL_BACKUP_BLOCKS;
         sb.s_jnl_block = journal.i_block;
@@ -157,9 +157,9 @@ pub(super) fn superblock(
         sb.s_jnl_size_lo = journal.i_size_lo;
     }
     if incompat.contains(Incompat::CSUM_SEED) {
-        sb.s_checksum_seed = facts.seed.0.into();
+        sb.s_checksum_seed = inputs.seed.0.into();
     }
-    sb.s_orphan_file_inum = facts.orphan_ino.unwrap_or(0).into();
+    sb.s_orphan_file_inum = inputs.orphan_ino.unwrap_or(0).into();
     seal_super(&mut sb);
     sb
 }

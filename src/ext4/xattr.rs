@@ -66,14 +66,14 @@ impl XattrSet {
         inside.sort_by_key(order);
         in_block.sort_by_key(order);
 
-        let room = block_size - HEADER - TERMINATOR;
+        let available = block_size - HEADER - TERMINATOR;
         let needed: usize = in_block.iter().map(Attribute::stored_len).sum();
-        if needed > room {
+        if needed > available {
             let largest = in_block.iter().max_by_key(|x| x.stored_len()).expect("there is one");
             return Err((
                 format!(
                     "extended attributes (the largest, {}, is {} bytes) need {needed} bytes, ext4 \
-                     allows {room} in one block of {block_size}",
+                     allows {available} in one block of {block_size}",
                     Escaped(&largest.full_name()),
                     largest.value.len(),
                 ),

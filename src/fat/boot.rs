@@ -47,20 +47,20 @@ fn code<const N: usize>() -> [u8; N] {
 }
 
 fn bpb(geometry: &Geometry, identity: &Identity) -> Bpb {
-    let shape = &geometry.shape;
-    let fat32 = shape.variant == Variant::Fat32;
-    let sectors = |bytes: u64| bytes / shape.sector_size;
+    let params = &geometry.params;
+    let fat32 = params.variant == Variant::Fat32;
+    let sectors = |bytes: u64| bytes / params.sector_size;
     let total = sectors(geometry.size);
     let short = !fat32 && total <= u64::from(u16::MAX);
     let code = if fat32 { 0x58 } else { 0x3c }; // relative to the end of the jump
     Bpb {
         BS_jmpBoot: [0xeb, code, 0x90],
         BS_OEMName: OEM_NAME,
-        BPB_BytsPerSec: u16_of(shape.sector_size),
-        BPB_SecPerClus: u8::try_from(sectors(shape.cluster_size)).expect("at most 64"),
+        BPB_BytsPerSec: u16_of(params.sector_size),
+        BPB_SecPerClus: u8::try_from(sectors(params.cluster_size)).expect("at most 64"),
         BPB_RsvdSecCnt: u16_of(sectors(geometry.reserved)),
         BPB_NumFATs: u8::try_from(FATS).expect("two"),
-        BPB_RootEntCnt: u16_of(if fat32 { 0 } else { shape.root_entries }),
+        BPB_RootEntCnt: u16_of(if fat32 { 0 } else { params.root_entries }),
         BPB_TotSec16: u16_of(if short { total } else { 0 }),
         BPB_Media: MEDIA_FIXED,
         BPB_FATSz16: u16_of(if fat32 { 0 } else { sectors(geometry.fat) }),
@@ -111,15 +111,15 @@ pub(super) fn sectors(
     identity: &Identity,
     used: u64,
 ) -> Vec<(u64, Box<[u8]>)> {
-    let shape = &geometry.shape;
+    let params = &geometry.params;
     let bpb = bpb(geometry, identity);
-    let extension = extension(shape.variant, identity);
-    if shape.variant != Variant::Fat32 {
+    let extension = extension(params.variant, identity);
+    if params.variant != Variant::Fat32 {
         let sector = BootSector16 { bpb, extension, BS_BootCode: code(), BS_Sig: BOOT_SIGNATURE };
         return vec![(0, sector.as_bytes().into())];
     }
     let bpb32 = Bpb32 {
-        BPB_FATSz32: u32_of(geometry.fat / shape.sector_size),
+        BPB_FATSz32: u32_of(geometry.fat / params.sector_size),
         BPB_ExtFlags: U16::ZERO,
         BPB_FSVer: U16::ZERO,
         BPB_RootClus: U32::new(FIRST_CLUSTER),
@@ -136,7 +136,7 @@ pub(super) fn sectors(
         [boot.as_bytes().into(), fs_info(geometry, used).as_bytes().into(), third.into()];
     let at = |start: u16| {
         let sectors = u64::from(start)..;
-        sectors.map(|sector| sector * shape.sector_size).zip(three.clone())
+        sectors.map(|sector| sector * params.sector_size).zip(three.clone())
     };
     at(0).chain(at(BACKUP_SECTOR)).collect()
 }

@@ -65,7 +65,7 @@ pub(super) struct GeometryParams {
 /// A volume of a certain size. Offsets and lengths are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
-    pub shape: GeometryParams,
+    pub params: GeometryParams,
     pub size: u64,
     pub reserved: u64,
     /// Length of one FAT.
@@ -123,7 +123,7 @@ impl GeometryParams {
         let data = low * step;
         let clusters = clusters(data);
         let (fat, root) = (self.fat(clusters), self.root());
-        Geometry { shape: *self, size, reserved: data - FATS * fat - root, fat, root, clusters }
+        Geometry { params: *self, size, reserved: data - FATS * fat - root, fat, root, clusters }
     }
 
     /// Returns the smallest size with at least `clusters` clusters.
@@ -141,7 +141,7 @@ impl GeometryParams {
     pub(super) fn sizes(&self) -> RangeInclusive<u64> {
         let counts = self.variant.cluster_counts();
         let sectors = u64::from(u32::MAX) * self.sector_size / UNIT * UNIT;
-        let largest = |shape: &Self| (shape.smallest_with(counts.end() + 1) - UNIT).min(sectors);
+        let largest = |params: &Self| (params.smallest_with(counts.end() + 1) - UNIT).min(sectors);
         let reasonable = match self.variant {
             _ if self.cluster_size <= COMMON_CLUSTER => 0,
             // As in Microsoft's table: 8 KiB beyond 8 GiB, and so on.
@@ -171,7 +171,7 @@ impl Geometry {
     /// Returns the start of a cluster.
     pub(super) fn cluster_offset(&self, cluster: u32) -> u64 {
         let data = self.root_offset() + self.root;
-        data + u64::from(cluster - FIRST_CLUSTER) * self.shape.cluster_size
+        data + u64::from(cluster - FIRST_CLUSTER) * self.params.cluster_size
     }
 }
 
@@ -180,61 +180,61 @@ mod tests {
     use super::*;
     use Variant::{Fat12, Fat16, Fat32};
 
-    fn shape(variant: Variant, sector_size: u64, cluster_size: u64) -> GeometryParams {
+    fn params(variant: Variant, sector_size: u64, cluster_size: u64) -> GeometryParams {
         GeometryParams { variant, sector_size, cluster_size, root_entries: 512 }
     }
 
-    fn shapes() -> impl Iterator<Item = GeometryParams> {
+    fn all_params() -> impl Iterator<Item = GeometryParams> {
         let variants = [Fat12, Fat16, Fat32].into_iter();
         variants.flat_map(|variant| {
             [512, 1024, 2048, 4096].into_iter().flat_map(move |sector| {
                 let clusters = CLUSTER_SIZES.into_iter().filter(move |&size| size >= sector);
-                clusters.map(move |cluster| shape(variant, sector, cluster))
+                clusters.map(move |cluster| params(variant, sector, cluster))
             })
         })
     }
 
     /// Checks the specification's requirements on any volume, computed as a reader does.
     fn check(geometry: &Geometry) {
-        let Geometry { shape, size, .. } = geometry;
+        let Geometry { params, size, .. } = geometry;
         for part in [geometry.reserved, geometry.fat, geometry.root, *size] {
             assert_eq!(part % UNIT, 0, "{geometry:?}");
         }
         let data = geometry.reserved + 2 * geometry.fat + geometry.root;
-        assert_eq!(data % shape.cluster_size, 0, "{geometry:?}");
-        assert_eq!(geometry.clusters, (size - data) / shape.cluster_size, "{geometry:?}");
-        let bits = match shape.variant {
+        assert_eq!(data % params.cluster_size, 0, "{geometry:?}");
+        assert_eq!(geometry.clusters, (size - data) / params.cluster_size, "{geometry:?}");
+        let bits = match params.variant {
             Fat12 => 12,
             Fat16 => 16,
             Fat32 => 32,
         };
         assert!((geometry.clusters + 2) * bits <= geometry.fat * 8, "{geometry:?}");
-        assert!(size / shape.sector_size < 1 << 32, "{geometry:?}");
-        assert!(geometry.reserved / shape.sector_size < 1 << 16, "{geometry:?}");
+        assert!(size / params.sector_size < 1 << 32, "{geometry:?}");
+        assert!(geometry.reserved / params.sector_size < 1 << 16, "{geometry:?}");
     }
 
     #[test]
     fn sizes_hold_the_counts_and_are_exact() {
-        for shape in shapes() {
-            let counts = shape.variant.cluster_counts();
+        for params in all_params() {
+            let counts = params.variant.cluster_counts();
             let end = (*counts.end()).min(1_000_000);
             for count in [*counts.start(), counts.start() + 1, end - 1, end] {
-                let size = shape.smallest_with(count);
-                let geometry = shape.unbounded(size);
+                let size = params.smallest_with(count);
+                let geometry = params.unbounded(size);
                 check(&geometry);
                 assert!(geometry.clusters >= count, "{geometry:?}");
-                assert!(shape.unbounded(size - UNIT).clusters < count, "{geometry:?}");
+                assert!(params.unbounded(size - UNIT).clusters < count, "{geometry:?}");
             }
         }
     }
 
     #[test]
     fn a_larger_volume_never_has_fewer_clusters() {
-        for shape in shapes() {
-            let start = shape.smallest_with(*shape.variant.cluster_counts().start());
+        for params in all_params() {
+            let start = params.smallest_with(*params.variant.cluster_counts().start());
             let mut before = 0;
             for step in 0..5000 {
-                let geometry = shape.unbounded(start + step * UNIT);
+                let geometry = params.unbounded(start + step * UNIT);
                 check(&geometry);
                 assert!(geometry.clusters >= before, "{geometry:?}");
                 before = geometry.clusters;
@@ -244,18 +244,18 @@ mod tests {
 
     #[test]
     fn counts_near_the_boundaries_are_refused() {
-        for shape in shapes() {
-            let sizes = shape.sizes();
+        for params in all_params() {
+            let sizes = params.sizes();
             if sizes.is_empty() {
                 continue;
             }
             for inside in [*sizes.start(), *sizes.end()] {
-                let geometry = shape.at(inside).unwrap();
+                let geometry = params.at(inside).unwrap();
                 check(&geometry);
-                assert!(shape.variant.cluster_counts().contains(&geometry.clusters));
+                assert!(params.variant.cluster_counts().contains(&geometry.clusters));
             }
-            assert_eq!(shape.at(sizes.start() - UNIT), None);
-            assert_eq!(shape.at(sizes.end() + UNIT), None);
+            assert_eq!(params.at(sizes.start() - UNIT), None);
+            assert_eq!(params.at(sizes.end() + UNIT), None);
         }
         // Microsoft's and dosfstools' boundaries, with a margin of 16 on either side.
         for (variant, clusters, fine) in [
@@ -272,17 +272,17 @@ mod tests {
             (Fat32, 65_540, false),
             (Fat32, 65_541, true),
         ] {
-            let shape = shape(variant, 4096, 4096);
-            let size = shape.smallest_with(clusters);
-            assert_eq!(shape.unbounded(size).clusters, clusters);
-            assert_eq!(shape.at(size).is_some(), fine, "{variant:?} {clusters}");
+            let params = params(variant, 4096, 4096);
+            let size = params.smallest_with(clusters);
+            assert_eq!(params.unbounded(size).clusters, clusters);
+            assert_eq!(params.at(size).is_some(), fine, "{variant:?} {clusters}");
         }
     }
 
     #[test]
     fn known_sizes() {
         const MIB: u64 = 1 << 20;
-        let least = |variant, sector| *shape(variant, sector, sector).sizes().start();
+        let least = |variant, sector| *params(variant, sector, sector).sizes().start();
         // 65,541 clusters, two FATs of 262,172 bytes in whole units, 32 reserved sectors.
         assert_eq!(least(Fat32, 512), 65_541 * 512 / UNIT * UNIT + UNIT + 2 * 266_240 + 16_384);
         assert_eq!(least(Fat32, 4096), 65_541 * 4096 + 2 * 266_240 + 131_072);
@@ -290,8 +290,8 @@ mod tests {
         assert!(least(Fat32, 4096) <= 260 * MIB);
         // 2 TiB minus a unit is the last size with 512-byte sectors. With 4 KiB sectors it would be
         // 16 TiB, were it not limited by the number of clusters: 2^28 of 32 KiB.
-        assert_eq!(*shape(Fat32, 512, 32_768).sizes().end(), (2 << 40) - UNIT);
-        assert_eq!(shape(Fat32, 4096, 32_768).sizes().end() >> 40, 8);
+        assert_eq!(*params(Fat32, 512, 32_768).sizes().end(), (2 << 40) - UNIT);
+        assert_eq!(params(Fat32, 4096, 32_768).sizes().end() >> 40, 8);
         for (variant, cluster, size, fine) in [
             (Fat32, 4096, 8 << 30, true),
             (Fat32, 8192, 8 << 30, false),
@@ -304,7 +304,7 @@ mod tests {
             (Fat16, 32_768, 2047 * MIB, true),
             (Fat16, 32_768, 2049 * MIB, false),
         ] {
-            let got = shape(variant, 512, cluster).at(size);
+            let got = params(variant, 512, cluster).at(size);
             assert_eq!(got.is_some(), fine, "{variant:?} {cluster} {size}");
         }
     }

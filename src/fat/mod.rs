@@ -110,9 +110,9 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     let number = layout.add_tree(Arc::clone(tree));
     let label = label.map(|bytes| Label { bytes, time: epoch });
     placement.place_tree(&mut layout, number, label.as_ref());
-    let cluster_size = geometry.shape.cluster_size;
+    let cluster_size = geometry.params.cluster_size;
     let warnings = warnings::collect(tree, cluster_size);
-    Ok(Plan { layout, variant: geometry.shape.variant, warnings })
+    Ok(Plan { layout, variant: geometry.params.variant, warnings })
 }
 
 /// Returns the smallest size in bytes that [`plan`] accepts for a tree.

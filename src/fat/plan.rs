@@ -65,11 +65,11 @@ impl<'a> Placement<'a> {
         directory_plan: &'a DirectoryPlan,
         geometry: &'a Geometry,
     ) -> Self {
-        let cluster_size = geometry.shape.cluster_size;
+        let cluster_size = geometry.params.cluster_size;
         let mut allocator = Allocator { next: FIRST_CLUSTER, ends: Vec::new() };
         let mut names = vec![0; directory_plan.names.len()];
         let mut directories = vec![0];
-        if geometry.shape.variant == Variant::Fat32 {
+        if geometry.params.variant == Variant::Fat32 {
             allocator.chain(directory_plan.root().clusters(cluster_size));
         }
         let mut stack =
@@ -92,7 +92,7 @@ impl<'a> Placement<'a> {
             };
         }
         let used = u64::from(allocator.next - FIRST_CLUSTER);
-        let table = Arc::new(Table::new(geometry.shape.variant, allocator.ends));
+        let table = Arc::new(Table::new(geometry.params.variant, allocator.ends));
         Self { tree, directory_plan, geometry, names, directories, used, table }
     }
 

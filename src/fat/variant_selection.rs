@@ -31,7 +31,7 @@ pub(super) struct VariantSelection<'a> {
 impl VariantSelection<'_> {
     /// Returns the possible parameters of a variant, in descending order of cluster size. There are
     /// none if the variant can't hold the root directory.
-    fn shapes(&self, variant: Variant) -> impl Iterator<Item = GeometryParams> {
+    fn all_params(&self, variant: Variant) -> impl Iterator<Item = GeometryParams> {
         let slots = self.directory_plan.root().slots as u64;
         let root_entries = round_up(slots.max(ROOT_ENTRIES), UNIT / SLOT as u64);
         let possible = variant == Variant::Fat32 || root_entries <= ROOT_ENTRIES_MAX;
@@ -46,20 +46,21 @@ impl VariantSelection<'_> {
     }
 
     /// Returns the number of clusters that the tree takes.
-    fn need(&self, shape: &GeometryParams) -> u64 {
+    fn need(&self, params: &GeometryParams) -> u64 {
         let mut sizes = CLUSTER_SIZES.into_iter().zip(self.directory_plan.clusters);
         let (_, clusters) = sizes
-            .find(|&(size, _)| size == shape.cluster_size)
+            .find(|&(size, _)| size == params.cluster_size)
             .expect("shapes have the sizes of the list");
-        match shape.variant {
-            Variant::Fat32 => clusters + self.directory_plan.root().clusters(shape.cluster_size),
+        match params.variant {
+            Variant::Fat32 => clusters + self.directory_plan.root().clusters(params.cluster_size),
             _ => clusters,
         }
     }
 
     /// Returns the smallest and the largest valid size of a variant.
     fn limits(&self, variant: Variant) -> Option<(u64, u64)> {
-        let sizes = || self.shapes(variant).map(|shape| shape.sizes()).filter(|s| !s.is_empty());
+        let sizes =
+            || self.all_params(variant).map(|params| params.sizes()).filter(|s| !s.is_empty());
         let smallest = sizes().map(|sizes| *sizes.start()).min()?;
         let largest = sizes().map(|sizes| *sizes.end()).max()?;
         Some((smallest, largest))
@@ -78,14 +79,14 @@ impl VariantSelection<'_> {
 
     /// Returns the smallest size from `least` on that holds the tree.
     fn smallest(&self, least: u64) -> Option<u64> {
-        let fit = |shape: GeometryParams| {
-            let sizes = shape.sizes();
-            let size = shape.smallest_with(self.need(&shape)).max(*sizes.start()).max(least);
-            let chosen = || self.variant_at(size) == Some(shape.variant);
+        let fit = |params: GeometryParams| {
+            let sizes = params.sizes();
+            let size = params.smallest_with(self.need(&params)).max(*sizes.start()).max(least);
+            let chosen = || self.variant_at(size) == Some(params.variant);
             (size <= *sizes.end() && chosen()).then_some(size)
         };
         let variants = [Variant::Fat12, Variant::Fat16, Variant::Fat32].into_iter();
-        variants.flat_map(|variant| self.shapes(variant)).filter_map(fit).min()
+        variants.flat_map(|variant| self.all_params(variant)).filter_map(fit).min()
     }
 
     /// Returns the smallest size that holds the tree.
@@ -134,8 +135,8 @@ impl VariantSelection<'_> {
             ));
         }
         let mut last = None;
-        for geometry in self.shapes(variant).filter_map(|shape| shape.at(size)) {
-            if self.need(&geometry.shape) <= geometry.clusters {
+        for geometry in self.all_params(variant).filter_map(|params| params.at(size)) {
+            if self.need(&geometry.params) <= geometry.clusters {
                 return Ok(geometry);
             }
             last = Some(geometry);
@@ -147,8 +148,8 @@ impl VariantSelection<'_> {
     fn too_small(&self, size: u64, volume: Option<Geometry>) -> Error {
         let better = self.smallest(size);
         let rule = match volume {
-            Some(Geometry { shape, clusters, .. }) => {
-                let (need, unit) = (self.need(&shape), shape.cluster_size);
+            Some(Geometry { params, clusters, .. }) => {
+                let (need, unit) = (self.need(&params), params.cluster_size);
                 let short = need - clusters;
                 format!(
                     "the tree takes {need} clusters of {unit} bytes, {size} bytes hold \

@@ -33,26 +33,26 @@ pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<V
     if sink.in_order() || !options.digests.is_empty() {
         return ordered::emit(layout, sink, options);
     }
-    for cut in WorkItems::new(layout, LARGE) {
-        emit_part(layout, cut, sink, options)?;
+    for items in WorkItems::new(layout, LARGE) {
+        emit_part(layout, items, sink, options)?;
     }
     Ok(Vec::new())
 }
 
 fn emit_part(
     layout: &Layout,
-    cut: WorkItems<'_>,
+    items: WorkItems<'_>,
     sink: &dyn Sink,
     options: &Options<'_>,
 ) -> Result<()> {
-    let cut = Mutex::new(cut.enumerate());
+    let items = Mutex::new(items.enumerate());
     let failed = AtomicBool::new(false);
     let work = || -> Result<(), Failure> {
         let mut buffer = WriteBuffer::to_sink(layout, sink);
         // Items are taken in order, so every item before a failed one has been taken too, and the
         // first failure in the image is always among the results.
         while !failed.load(Ordering::Relaxed) {
-            let next = cut.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let next = items.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((number, item)) = next else { break };
             let result = match item.is_zeros() {
                 true => sink.zeros(item.range.start, item.len()).map_err(cannot_write(sink)),

@@ -276,8 +276,8 @@ impl<'a> Walk<'a> {
         let packaged = match self.packaged.get() {
             Some(packaged) => packaged,
             None => {
-                let brought = packages::package_files(self.tree)?;
-                self.packaged.get_or_init(|| brought)
+                let package_files = packages::package_files(self.tree)?;
+                self.packaged.get_or_init(|| package_files)
             }
         };
         Ok(packaged.contains(&id))

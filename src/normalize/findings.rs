@@ -128,7 +128,7 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
         .filter(|fired| fired.remedy.is_none())
         .flat_map(|fired| fired.paths.iter().map(move |path| (&**path, fired)))
         .collect();
-    let brought = packages::package_files(tree)?;
+    let package_files = packages::package_files(tree)?;
     let is_known = |path: &[u8]| {
         let mut matching = Vec::new();
         rules.matching(path, &mut matching);
@@ -162,7 +162,7 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
                             is_sign.then(|| why.to_owned())
                         }
                         (None, None) => match content(tree, id, &path, epoch)? {
-                            Some(NEWER) if brought.contains(&id) || is_known(&path) => None,
+                            Some(NEWER) if package_files.contains(&id) || is_known(&path) => None,
                             why => why.map(str::to_owned),
                         },
                     };

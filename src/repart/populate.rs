@@ -69,7 +69,7 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
     let definition = request.definition;
     let mut work = Populator {
         request,
-        overlay: TreeMerge::new(),
+        merge: TreeMerge::new(),
         warnings: Vec::new(),
         has_root: false,
         hidden: request.hidden_inodes()?,
@@ -78,20 +78,20 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
         work.copy(line)?;
     }
     for path in &definition.make_directories {
-        work.overlay.make_directory(path)?;
+        work.merge.make_directory(path)?;
     }
     for link in &definition.make_symlinks {
         work.symlink(&link.path, &link.target)?;
     }
     if let Some(validate) = request.validate {
-        let xattrs = &mut work.overlay.metadata(TreeMerge::ROOT).xattrs;
+        let xattrs = &mut work.merge.metadata(TreeMerge::ROOT).xattrs;
         for xattr in validate.xattrs() {
             xattrs.retain(|there| there.name != xattr.name);
             xattrs.push(xattr);
         }
     }
-    let Populator { overlay, mut warnings, .. } = work;
-    let mut tree = overlay.finish(request.epoch)?;
+    let Populator { merge, mut warnings, .. } = work;
+    let mut tree = merge.finish(request.epoch)?;
     if definition.format == Some(Format::Vfat) {
         let left_out = request.leave_out(tree)?;
         tree = left_out.0;
@@ -157,7 +157,7 @@ type HiddenInodes = BTreeSet<(u64, u64, bool)>;
 
 struct Populator<'a> {
     request: &'a PopulateRequest<'a>,
-    overlay: TreeMerge,
+    merge: TreeMerge,
     warnings: Vec<Warning>,
     /// Whether the root has already taken over the metadata of a copied directory.
     has_root: bool,
@@ -228,14 +228,14 @@ impl Populator<'_> {
             return Err(Error::source(path, "cannot read its status", error));
         }
         self.warnings.extend(warnings);
-        let there = self.overlay.find(&line.target)?;
-        let directory = self.overlay.make_directory(&line.target)?;
+        let there = self.merge.find(&line.target)?;
+        let directory = self.merge.make_directory(&line.target)?;
         let is_root = line.target.is_empty() && !self.has_root;
         if there.is_none() || is_root {
-            self.overlay.adopt(directory, &tree, InodeId::ROOT);
+            self.merge.adopt(directory, &tree, InodeId::ROOT);
             self.has_root |= is_root;
         }
-        self.overlay.merge(directory, &tree)
+        self.merge.merge(directory, &tree)
     }
 
     /// Copies a file to a target path that must not exist.
@@ -256,9 +256,9 @@ impl Populator<'_> {
             let path = join(source, name);
             return Err(Error::Changed { path, rule: "it was removed while it was copied".into() });
         };
-        let directory = self.overlay.make_directory(directory)?;
-        let taken = self.overlay.find(&line.target)?.is_some();
-        match self.overlay.file(directory, new_name, &tree, file) {
+        let directory = self.merge.make_directory(directory)?;
+        let taken = self.merge.find(&line.target)?.is_some();
+        match self.merge.file(directory, new_name, &tree, file) {
             Ok(()) if !taken => Ok(()),
             Ok(()) | Err(NameTaken) => Err(definition.fault(
                 format!("CopyFiles= copies two files to /{target}"),
@@ -324,13 +324,13 @@ impl Populator<'_> {
             definition.fault(format!("MakeSymlinks=/{}: {rule}", Escaped(path)), remedy)
         };
         let directory = match split(path) {
-            Some((directory, _)) => self.overlay.find(directory)?,
+            Some((directory, _)) => self.merge.find(directory)?,
             None => None,
         };
         let (Some(directory), Some((_, name))) = (directory, split(path)) else {
             return Err(fault("no such directory", "make it with MakeDirectories="));
         };
-        let made = self.overlay.symlink(directory, name, target);
+        let made = self.merge.symlink(directory, name, target);
         made.map_err(|NameTaken| {
             fault("the path already exists", "leave the symlink out, or exclude the path")
         })

@@ -67,7 +67,7 @@ impl SizeRules {
     ) -> SpaceRequest {
         let (own, other) = (&definition.partition.size, &supplement.partition.size);
         let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
-        let room = SizePolicy {
+        let policy = SizePolicy {
             size_min: other.size_min.map(|min| min.max(own.size_min.unwrap_or(0))),
             size_max: least(own.size_max, other.size_max),
             padding_min: match own.padding_min {
@@ -84,20 +84,20 @@ impl SizeRules {
             ..other.clone()
         };
         let content = if exists { 0 } else { self.content(definition, content) };
-        self.bounded(definition, &room, content)
+        self.bounded(definition, &policy, content)
     }
 
-    fn bounded(&self, definition: &Definition, room: &SizePolicy, content: u64) -> SpaceRequest {
+    fn bounded(&self, definition: &Definition, policy: &SizePolicy, content: u64) -> SpaceRequest {
         let size = if is_signature(definition.partition.partition_type) {
             SizeRange::exactly(SIGNATURE)
         } else {
-            let min = self.defined(definition, room).max(content);
-            let max = room.size_max.map_or(u64::MAX, |max| max / self.grain * self.grain);
+            let min = self.defined(definition, policy).max(content);
+            let max = policy.size_max.map_or(u64::MAX, |max| max / self.grain * self.grain);
             SizeRange { min, max: max.max(min) }
         };
         let padding =
-            SizeRange { min: room.padding_min, max: room.padding_max.unwrap_or(u64::MAX) };
-        let &SizePolicy { weight, padding_weight, .. } = room;
+            SizeRange { min: policy.padding_min, max: policy.padding_max.unwrap_or(u64::MAX) };
+        let &SizePolicy { weight, padding_weight, .. } = policy;
         SpaceRequest { size, padding, weight, padding_weight }
     }
 
@@ -107,11 +107,11 @@ impl SizeRules {
         self.defined(definition, &definition.partition.size)
     }
 
-    fn defined(&self, definition: &Definition, room: &SizePolicy) -> u64 {
+    fn defined(&self, definition: &Definition, policy: &SizePolicy) -> u64 {
         // Read-only content has no use for more space than it takes.
         let read_only = definition.verity != Verity::Off || is_read_only(definition);
         let default = if read_only { 1 } else { DEFAULT };
-        round_up(room.size_min.unwrap_or(default), self.grain).max(LEAST)
+        round_up(policy.size_min.unwrap_or(default), self.grain).max(LEAST)
     }
 
     /// Returns the minimum size for the content of a partition, with the space that LUKS2 takes.

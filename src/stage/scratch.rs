@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn it_comes_whole_or_not_at_all() {
-        let ground = tempfile::tempdir().unwrap();
-        let out = ground.path().join("tree");
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("tree");
         let names = || {
-            let mut names: Vec<_> = walk(ground.path());
+            let mut names: Vec<_> = walk(parent.path());
             names.sort();
             names
         };
@@ -204,7 +204,7 @@ mod tests {
         drop(scratch);
         assert_eq!(names(), [""; 0]);
 
-        let left = ground.path().join(".tree.stage");
+        let left = parent.path().join(".tree.stage");
         fs::create_dir_all(left.join("content/root/old")).unwrap();
         let closed = |mode| fs::set_permissions(&left, Permissions::from_mode(mode)).unwrap();
         let in_the_way = || {
@@ -215,11 +215,11 @@ mod tests {
         closed(0o755);
         in_the_way();
         closed(0o700);
-        fs::write(ground.path().join("victim"), "precious").unwrap();
-        symlink(ground.path().join("victim"), left.join("lock")).unwrap();
+        fs::write(parent.path().join("victim"), "precious").unwrap();
+        symlink(parent.path().join("victim"), left.join("lock")).unwrap();
         in_the_way();
-        assert_eq!(fs::read_to_string(ground.path().join("victim")).unwrap(), "precious");
-        fs::remove_file(ground.path().join("victim")).unwrap();
+        assert_eq!(fs::read_to_string(parent.path().join("victim")).unwrap(), "precious");
+        fs::remove_file(parent.path().join("victim")).unwrap();
         fs::remove_file(left.join("lock")).unwrap();
         fs::write(left.join("note"), "").unwrap();
         in_the_way();

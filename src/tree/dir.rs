@@ -97,9 +97,9 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
         _ => Error::source(given(), "cannot open the tree", error),
     })?;
 
-    let facts = NodeReader::new(&options.host_xattrs).directory(fd.as_fd());
-    let (facts, identity) = facts.map_err(|fault| failure(given(), &fault))?;
-    let state = Mutex::new(WalkState::new(facts, identity)?);
+    let stat = NodeReader::new(&options.host_xattrs).directory(fd.as_fd());
+    let (stat, identity) = stat.map_err(|fault| failure(given(), &fault))?;
+    let state = Mutex::new(WalkState::new(stat, identity)?);
     let scan = DirWalk { options, root: Arc::new(fd), state, more: Condvar::new() };
     share(options.threads, || scan.work());
 
@@ -194,9 +194,9 @@ impl DirWalk<'_> {
         let (place, mut is_mounted) = match parent {
             None => (DirectoryPlace::Added(TreeBuilder::ROOT), false),
             Some(parent) => {
-                let (facts, identity) = reader.directory(fd)?;
-                let is_mounted = facts.is_mounted;
-                (DirectoryPlace::Below(parent, facts, identity), is_mounted)
+                let (stat, identity) = reader.directory(fd)?;
+                let is_mounted = stat.is_mounted;
+                (DirectoryPlace::Below(parent, stat, identity), is_mounted)
             }
         };
         let mut directory = Directory { number, place };
@@ -256,8 +256,8 @@ impl DirWalk<'_> {
         match listed {
             Ok(FileType::Directory) => batch.directories.push(range),
             listed => match listed.and_then(|listed| reader.entry(directory, entry, listed)) {
-                Ok((facts, what, key)) => {
-                    batch.found.push(FoundNode { name: range, facts, what, key });
+                Ok((stat, what, key)) => {
+                    batch.found.push(FoundNode { name: range, stat, what, key });
                 }
                 Err(fault) => {
                     let path = join(path.as_bytes(), name);

@@ -61,32 +61,32 @@ impl TreeMerge {
 
     /// Returns the node at `path`, following symlinks, or `None` if it does not exist.
     pub(crate) fn find(&self, path: &[u8]) -> Result<Option<MergeId>> {
-        let mut way = PathWalk::new(path);
-        while let Some(name) = way.next() {
-            let Some(child) = self.child(way.at(), &name) else { return Ok(None) };
-            self.step(&mut way, child, path)?;
+        let mut walk = PathWalk::new(path);
+        while let Some(name) = walk.next() {
+            let Some(child) = self.child(walk.at(), &name) else { return Ok(None) };
+            self.step(&mut walk, child, path)?;
         }
-        Ok(Some(way.at()))
+        Ok(Some(walk.at()))
     }
 
     /// Returns the directory at `path`, following symlinks.
     ///
     /// Missing directories are created with mode 0755.
     pub(crate) fn make_directory(&mut self, path: &[u8]) -> Result<MergeId> {
-        let mut way = PathWalk::new(path);
-        while let Some(name) = way.next() {
-            match self.child(way.at(), &name) {
-                Some(child) => self.step(&mut way, child, path)?,
+        let mut walk = PathWalk::new(path);
+        while let Some(name) = walk.next() {
+            match self.child(walk.at(), &name) {
+                Some(child) => self.step(&mut walk, child, path)?,
                 None => {
                     let what = MergedKind::empty();
                     let made = MergedNode { metadata: made(0o755), timeless: true, what };
-                    let directory = self.put(way.at(), &name, made);
-                    way.directories.push(directory);
+                    let directory = self.put(walk.at(), &name, made);
+                    walk.directories.push(directory);
                 }
             }
         }
-        match self.made[way.at().0].what {
-            MergedKind::Directory(_) => Ok(way.at()),
+        match self.made[walk.at().0].what {
+            MergedKind::Directory(_) => Ok(walk.at()),
             MergedKind::Other(_) => Err(not_a_directory(path)),
         }
     }
@@ -257,14 +257,14 @@ impl TreeMerge {
     }
 
     /// Moves on to the node that a name on the path refers to.
-    fn step(&self, way: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
+    fn step(&self, walk: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
         match &self.made[child.0].what {
-            MergedKind::Other(Node::Symlink(target)) => way.follow(target).map_err(|TooLong| {
+            MergedKind::Other(Node::Symlink(target)) => walk.follow(target).map_err(|TooLong| {
                 Error::unrepresentable(path, "too many levels of symlinks", "give another path")
             }),
-            MergedKind::Other(_) if !way.rest.is_empty() => Err(not_a_directory(path)),
+            MergedKind::Other(_) if !walk.rest.is_empty() => Err(not_a_directory(path)),
             _ => {
-                way.directories.push(child);
+                walk.directories.push(child);
                 Ok(())
             }
         }
@@ -280,17 +280,17 @@ impl Tree {
     /// # Errors
     /// Those of [`TreeMerge::merge`].
     pub(crate) fn with_tree(&self, directory: &[u8], other: &Self) -> Result<Self> {
-        let mut overlay = TreeMerge::new();
-        overlay.merge(TreeMerge::ROOT, self)?;
-        let is_added = overlay.find(directory)?.is_none();
-        let place = overlay.make_directory(directory)?;
+        let mut merge = TreeMerge::new();
+        merge.merge(TreeMerge::ROOT, self)?;
+        let is_added = merge.find(directory)?.is_none();
+        let place = merge.make_directory(directory)?;
         if is_added {
-            overlay.adopt(place, other, InodeId::ROOT);
+            merge.adopt(place, other, InodeId::ROOT);
         }
-        overlay.merge(place, other)?;
+        merge.merge(place, other)?;
         // This comes last, because the addition must not affect the time of the root.
-        overlay.adopt(TreeMerge::ROOT, self, InodeId::ROOT);
-        overlay.finish(None)
+        merge.adopt(TreeMerge::ROOT, self, InodeId::ROOT);
+        merge.finish(None)
     }
 }
 
@@ -415,17 +415,17 @@ mod tests {
 
     #[test]
     fn later_trees_replace_files_and_keep_directories() {
-        let mut overlay = TreeMerge::new();
-        overlay.adopt(TreeMerge::ROOT, &tree("", 3), InodeId::ROOT);
-        overlay.merge(TreeMerge::ROOT, &tree("first", 5)).unwrap();
-        overlay.merge(TreeMerge::ROOT, &tree("second", 7)).unwrap();
-        let d = overlay.make_directory(b"link/e/../f").unwrap();
-        assert_eq!(overlay.find(b"d/f").unwrap(), Some(d));
+        let mut merge = TreeMerge::new();
+        merge.adopt(TreeMerge::ROOT, &tree("", 3), InodeId::ROOT);
+        merge.merge(TreeMerge::ROOT, &tree("first", 5)).unwrap();
+        merge.merge(TreeMerge::ROOT, &tree("second", 7)).unwrap();
+        let d = merge.make_directory(b"link/e/../f").unwrap();
+        assert_eq!(merge.find(b"d/f").unwrap(), Some(d));
         let third = tree("third", 6);
-        overlay.file(d, b"g", &third, third.find(b"d/one").unwrap()).unwrap();
-        assert!(overlay.symlink(d, b"g", b"x").is_err());
-        overlay.symlink(d, b"s", b"x").unwrap();
-        let whole = overlay.finish(None).unwrap();
+        merge.file(d, b"g", &third, third.find(b"d/one").unwrap()).unwrap();
+        assert!(merge.symlink(d, b"g", b"x").is_err());
+        merge.symlink(d, b"s", b"x").unwrap();
+        let whole = merge.finish(None).unwrap();
         assert_eq!(
             listing(&whole),
             [
@@ -446,33 +446,33 @@ mod tests {
     #[test]
     fn directories_and_files_do_not_replace_each_other() {
         for path in [&b"link"[..], b"d/one"] {
-            let mut overlay = TreeMerge::new();
-            overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap();
+            let mut merge = TreeMerge::new();
+            merge.merge(TreeMerge::ROOT, &tree("", 0)).unwrap();
             let mut other = TreeMerge::new();
             other.make_directory(path).unwrap();
             let other = other.finish(None).unwrap();
-            let error = overlay.merge(TreeMerge::ROOT, &other).unwrap_err().to_string();
+            let error = merge.merge(TreeMerge::ROOT, &other).unwrap_err().to_string();
             assert!(error.contains("the destination is not a directory"), "{error}");
         }
-        let mut overlay = TreeMerge::new();
-        overlay.make_directory(b"d/one").unwrap();
-        let error = overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap_err().to_string();
+        let mut merge = TreeMerge::new();
+        merge.make_directory(b"d/one").unwrap();
+        let error = merge.merge(TreeMerge::ROOT, &tree("", 0)).unwrap_err().to_string();
         assert!(
             error.starts_with("d/one: ") && error.contains("the destination is a directory"),
             "{error}"
         );
-        assert!(overlay.make_directory(b"d/one/x").is_ok());
+        assert!(merge.make_directory(b"d/one/x").is_ok());
     }
 
     #[test]
     fn symlinks_come_to_an_end() {
-        let mut overlay = TreeMerge::new();
-        overlay.symlink(TreeMerge::ROOT, b"a", b"b").unwrap();
-        overlay.symlink(TreeMerge::ROOT, b"b", b"../../a").unwrap();
-        assert!(overlay.find(b"a").is_err());
-        assert_eq!(overlay.find(b"c").unwrap(), None);
-        overlay.merge(TreeMerge::ROOT, &tree("", 0)).unwrap();
-        assert!(overlay.make_directory(b"d/one").is_err());
-        assert!(overlay.make_directory(b"d/one/x").is_err());
+        let mut merge = TreeMerge::new();
+        merge.symlink(TreeMerge::ROOT, b"a", b"b").unwrap();
+        merge.symlink(TreeMerge::ROOT, b"b", b"../../a").unwrap();
+        assert!(merge.find(b"a").is_err());
+        assert_eq!(merge.find(b"c").unwrap(), None);
+        merge.merge(TreeMerge::ROOT, &tree("", 0)).unwrap();
+        assert!(merge.make_directory(b"d/one").is_err());
+        assert!(merge.make_directory(b"d/one/x").is_err());
     }
 }

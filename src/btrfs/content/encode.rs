@@ -39,15 +39,15 @@ pub(super) fn encode_all(
 ) -> Result<Vec<EncodedBatch>> {
     let queue = Queue::new(parts.batches.len());
     let work = || {
-        let mut examiner = Encoder::new(tree, policy, options, spool);
+        let mut encoder = Encoder::new(tree, policy, options, spool);
         let mut done = Vec::new();
         while let Some(index) = queue.next() {
-            match examiner.batch(&parts.list[parts.batches[index].clone()]) {
+            match encoder.batch(&parts.list[parts.batches[index].clone()]) {
                 Ok(examined) => done.push((index, examined)),
                 Err(error) => queue.fail(index, error),
             }
         }
-        if let Err(error) = examiner.finish() {
+        if let Err(error) = encoder.finish() {
             queue.fail(parts.batches.len(), error);
         }
         done
@@ -114,18 +114,18 @@ impl<'a> Encoder<'a> {
     }
 
     fn batch(&mut self, parts: &[FileRange]) -> Result<EncodedBatch> {
-        let mut examined = EncodedBatch::default();
+        let mut batches = EncodedBatch::default();
         for parts in parts.chunk_by(|a, b| a.file == b.file) {
             let file = parts[0].file;
             let policy = (self.policy)(file);
             let mut current = Current { tree: self.tree, file, policy, reader: None };
             for part in parts {
-                let (encoding, inline) = self.part(&mut current, part, &mut examined.identities)?;
-                examined.outcomes.push(EncodedRange { encoding, inline });
+                let (encoding, inline) = self.part(&mut current, part, &mut batches.identities)?;
+                batches.outcomes.push(EncodedRange { encoding, inline });
             }
             current.verify()?;
         }
-        Ok(examined)
+        Ok(batches)
     }
 
     fn part(

@@ -53,8 +53,8 @@ pub(crate) fn encode(
         true => Some(Arc::new(Spool::new(options.spool)?)),
         false => None,
     };
-    let examined = encode::encode_all(tree, &parts, policy, options, spool.as_deref())?;
-    let mut contents = assemble(tree, &parts, examined);
+    let batches = encode::encode_all(tree, &parts, policy, options, spool.as_deref())?;
+    let mut contents = assemble(tree, &parts, batches);
     if spool.is_some() {
         let in_vain = |&file: &InodeId| {
             let candidates = contents.candidates(file);
@@ -69,7 +69,7 @@ pub(crate) fn encode(
 }
 
 /// Combines the results for all file ranges, in their order.
-fn assemble(tree: &Tree, parts: &FileRanges, examined: Vec<EncodedBatch>) -> Contents {
+fn assemble(tree: &Tree, parts: &FileRanges, batches: Vec<EncodedBatch>) -> Contents {
     let mut contents = Contents {
         candidates: Vec::new(),
         first: Vec::with_capacity(tree.inodes().len() + 1),
@@ -79,7 +79,7 @@ fn assemble(tree: &Tree, parts: &FileRanges, examined: Vec<EncodedBatch>) -> Con
     };
     let mut seen: BTreeMap<[u8; 32], u32> = BTreeMap::new();
     let mut files = parts.list.iter();
-    for batch in examined {
+    for batch in batches {
         let mut identities = batch.identities.into_iter();
         for outcome in batch.outcomes {
             let part = files.next().expect("every part has an outcome");

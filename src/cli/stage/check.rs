@@ -40,19 +40,19 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     let options = options(&args.packages)?;
     let requested = RequestedRules::read(&args.normalize_args)?;
     let made = |error| Error::output("cannot create a directory for the two trees", error);
-    let (ground, _registration) = uninterrupted(|| {
-        let ground = tempfile::tempdir_in(spool()).map_err(made)?;
-        let path = ground.path().to_owned();
-        Result::Ok((ground, register(move || remove_directory(&path))))
+    let (scratch, _registration) = uninterrupted(|| {
+        let scratch = tempfile::tempdir_in(spool()).map_err(made)?;
+        let path = scratch.path().to_owned();
+        Result::Ok((scratch, register(move || remove_directory(&path))))
     })?;
-    let elsewhere = ground.path().join("a directory with a longer name");
+    let elsewhere = scratch.path().join("a directory with a longer name");
     fs::create_dir(&elsewhere).map_err(made)?;
     let program = std::env::current_exe();
     let program = program.map_err(|error| Error::output("cannot find this program", error))?;
-    let cache = args.packages.cache.clone().unwrap_or_else(|| ground.path().join("cache"));
+    let cache = args.packages.cache.clone().unwrap_or_else(|| scratch.path().join("cache"));
     let stage = StageCommand { args: &args.packages, options: &options, cache: absolute(&cache)? };
 
-    let one = ground.path().join("tree");
+    let one = scratch.path().join("tree");
     stage.run(ended_by("TERM").arg(&program), &one, false)?;
     let has_faketime = has_faketime()?;
     if !has_faketime {

@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn configurations_are_told_apart_by_what_they_decide() {
-        let ground = tempfile::tempdir().unwrap();
-        let path = |name: &str| ground.path().join(name);
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
         let decided = |text: &str| {
-            let text = text.replace("HERE", ground.path().to_str().unwrap());
+            let text = text.replace("HERE", scratch.path().to_str().unwrap());
             fs::write(path("pacman.conf"), text).unwrap();
             let mut lines = String::new();
             decisive(&path("pacman.conf"), INCLUDES, &mut lines).map(|()| lines)

@@ -167,8 +167,8 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
 }
 
 fn check_sizes(one: &Definition) -> Result<()> {
-    let room = &one.partition.size;
-    if one.verity == Verity::Signature && (room.size_min.is_some() || room.size_max.is_some()) {
+    let policy = &one.partition.size;
+    if one.verity == Verity::Signature && (policy.size_min.is_some() || policy.size_max.is_some()) {
         return Err(one.fault(
             "the size of a signature partition can't be set",
             "leave SizeMinBytes= and SizeMaxBytes= out",
@@ -178,10 +178,10 @@ fn check_sizes(one: &Definition) -> Result<()> {
         (Some(min), Some(max)) => min > max,
         _ => false,
     };
-    if above(room.size_min, room.size_max) {
+    if above(policy.size_min, policy.size_max) {
         return Err(one.fault("SizeMinBytes= is larger than SizeMaxBytes=", "swap them"));
     }
-    if above(Some(room.padding_min), room.padding_max) {
+    if above(Some(policy.padding_min), policy.padding_max) {
         return Err(one.fault("PaddingMinBytes= is larger than PaddingMaxBytes=", "swap them"));
     }
     Ok(())

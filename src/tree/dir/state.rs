@@ -159,15 +159,15 @@ impl WalkState {
     }
 
     fn node_of(&mut self, directory: &mut Directory, path: &[u8]) -> Result<NodeId> {
-        let (parent, facts, identity) = match &mut directory.place {
+        let (parent, stat, identity) = match &mut directory.place {
             DirectoryPlace::Added(node) => return Ok(*node),
-            DirectoryPlace::Below(parent, facts, identity) => (*parent, facts, *identity),
+            DirectoryPlace::Below(parent, stat, identity) => (*parent, stat, *identity),
         };
         self.records.set_identity(directory.number, identity);
         let name = self.records.name_of_directory(directory.number);
-        let metadata = take(&mut facts.metadata);
+        let metadata = take(&mut stat.metadata);
         let node = self.builder.add(parent, name, metadata, Node::Directory)?;
-        self.leave_out(take(&mut facts.left_out), true, || path.to_vec());
+        self.leave_out(take(&mut stat.left_out), true, || path.to_vec());
         directory.place = DirectoryPlace::Added(node);
         Ok(node)
     }
@@ -200,10 +200,10 @@ impl WalkState {
         name: &[u8],
         found: FoundNode,
     ) -> Result<()> {
-        let FoundNode { facts, what, key, .. } = found;
+        let FoundNode { stat, what, key, .. } = found;
         let known = key.and_then(|key| self.links.get(&key)).copied();
-        self.leave_out(facts.left_out, known.is_none(), || join(path, name));
-        if facts.is_mounted {
+        self.leave_out(stat.left_out, known.is_none(), || join(path, name));
+        if stat.is_mounted {
             self.mounted(join(path, name));
         }
         if let Some(known) = known {
@@ -217,7 +217,7 @@ impl WalkState {
                 Node::File { size, content: ContentId { source: self.source, index } }
             }
         };
-        let added = self.builder.add(node, name, facts.metadata, what)?;
+        let added = self.builder.add(node, name, stat.metadata, what)?;
         if let Some(key) = key {
             self.links.insert(key, added);
         }
@@ -241,7 +241,7 @@ pub(super) enum DirectoryPlace {
 /// A node, not a directory, that was found in a directory.
 pub(super) struct FoundNode {
     pub(super) name: Range<usize>,
-    pub(super) facts: NodeStat,
+    pub(super) stat: NodeStat,
     pub(super) what: NodeContent,
     pub(super) key: Option<Identity>,
 }
