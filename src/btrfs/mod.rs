@@ -17,6 +17,7 @@ mod key;
 mod names;
 mod node;
 mod plan;
+mod prepass;
 pub mod read;
 mod roots;
 mod spec;
@@ -29,7 +30,8 @@ use uuid::Uuid;
 
 pub use checksum::Checksum;
 pub use content::{Compression, Contents, codecs};
-pub use plan::{PrepassOptions, plan, prepass};
+pub use plan::plan;
+pub use prepass::{PrepassOptions, prepass};
 
 use crate::layout::Layout;
 use crate::report::Warning;

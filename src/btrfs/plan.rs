@@ -1,7 +1,5 @@
 //! Plans the layout of a file system from a tree.
 
-use std::num::NonZero;
-use std::path::Path;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -9,14 +7,13 @@ use zerocopy::IntoBytes;
 
 use super::check::check;
 use super::chunks::{Chunk, Device, TreeBlockMap};
-use super::content::{self, ContentOptions, Contents, DataPolicy, Encoding};
+use super::content::{Contents, Encoding};
 use super::csum_tree::{Csums, Sums};
 use super::data::Data;
 use super::device::{Ids, block_group_items, chunk_items, dev_items, free_space_items};
 use super::extent_tree::{ExtentItems, KeyedDataRefs, TreeBlocks};
 use super::free_reserve::{FreeReserve, LEAST_HEADROOM, allocate};
 use super::fs_tree::{FsItems, reloc_items};
-use super::inode::{Property, property};
 use super::items::{ItemList, Items};
 use super::names::Names;
 use super::node::{NodeFormat, PlacedTree as BTree, TreeShape};
@@ -29,65 +26,11 @@ use crate::error::{Error, Result};
 use crate::layout::{Layout, Region};
 use crate::seed;
 use crate::size::{Headroom, round_up};
-use crate::tree::{HoleScan, InodeId, Kind, Tree};
-
-/// Options of [`prepass`].
-#[derive(Debug, Clone, Copy)]
-pub struct PrepassOptions<'a> {
-    /// Number of threads that read. The image does not depend on it.
-    pub threads: NonZero<usize>,
-    /// Directory for compressed content until it is written; required if anything is compressed.
-    pub spool: Option<&'a Path>,
-}
-
-/// Compresses content and finds duplicates, as far as `options` request it.
-///
-/// # Errors
-/// The errors of [`plan`] that concern options, [`Error::Source`] and [`Error::Changed`] for
-/// content that can't be read or has changed, and [`Error::Output`] if the spool can't be written.
-pub fn prepass(
-    tree: &Arc<Tree>,
-    scan: &HoleScan,
-    options: &Options,
-    reading: &PrepassOptions<'_>,
-) -> Result<Contents> {
-    check(tree, options)?;
-    let subvolumes = Subvolumes::new(tree, options)?;
-    let policy = |id| {
-        let holes = scan.data(id).is_some() && !subvolumes.is_below_boot(id);
-        data_policy(&subvolumes, options, id, holes)
-    };
-    let options = ContentOptions {
-        threads: reading.threads,
-        dedup: options.dedup,
-        max_inline: options.max_inline,
-        spool: reading.spool,
-    };
-    content::encode(tree, scan, &policy, &options)
-}
-
-fn data_policy(subvolumes: &Subvolumes, options: &Options, id: InodeId, holes: bool) -> DataPolicy {
-    let tree = &subvolumes.tree;
-    let nodatacow = subvolumes.is_nodatacow(id);
-    let compression = match property(tree, id) {
-        _ if nodatacow => None,
-        Ok(Some(Property::Compress(compression))) => Some(compression),
-        Ok(None) if !options.uncompressed.contains(&id) => options.compression,
-        _ => None,
-    };
-    let short = matches!(tree.inode(id).kind, Kind::File { size, .. } if 0 < size && size < SECTOR);
-    DataPolicy {
-        checksum: !nodatacow,
-        compression,
-        holes,
-        shared: !subvolumes.is_preallocated(id),
-        inline: short && !nodatacow,
-    }
-}
+use crate::tree::{InodeId, Tree};
 
 /// Plans a btrfs file system that holds a tree.
 ///
-/// `contents` must be the result of [`prepass`] for the same options.
+/// `contents` must be the result of [`prepass`](super::prepass()) for the same options.
 ///
 /// # Errors
 /// [`Error::Unrepresentable`] with the first path that btrfs can't hold, [`Error::TooSmall`] with
@@ -245,29 +188,12 @@ impl Planner<'_> {
         reserve: FreeReserve,
     ) -> Result<SolvedTrees> {
         let Self { options, format, data, .. } = self;
-        let profile = match options.metadata {
-            Metadata::Dup => BlockGroupFlags::DUP,
-            Metadata::Single => BlockGroupFlags::empty(),
-        };
         let keyed_refs = Arc::new(KeyedDataRefs::new(data, format.leaf_data_size()));
         let mut extent_levels = vec![1];
         let (mut blocks, mut chunk_blocks) = (1, 1);
         loop {
             let mut device = device.clone();
-            let mut chunks = data.chunks.clone();
-            match chunks.last_mut() {
-                Some(last) => device.extend(last, reserve.data),
-                None if reserve.data > 0 => {
-                    chunks.push(device.chunk(BlockGroupFlags::DATA, 0, reserve.data));
-                }
-                None => {}
-            }
-            let metadata = BlockGroupFlags::METADATA | profile;
-            let bytes = blocks * u64::from(options.node_size);
-            chunks.extend(allocate(&mut device, metadata, bytes, reserve.metadata));
-            let system = BlockGroupFlags::SYSTEM | profile;
-            let bytes = chunk_blocks * u64::from(options.node_size);
-            chunks.extend(allocate(&mut device, system, bytes, reserve.system));
+            let chunks = self.allocate_chunks(&mut device, reserve, blocks, chunk_blocks);
 
             let listed = |items: ItemList| TreeShape::new(&items, format).levels().to_vec();
             let mut numbering = BlockNumbering::default();
@@ -322,6 +248,37 @@ impl Planner<'_> {
             }
             return Ok(SolvedTrees { chunks, space, trees, extents, end: device.end() });
         }
+    }
+
+    /// Allocates the chunks for data and for the given numbers of metadata and system blocks, each
+    /// with its share of the reserve.
+    fn allocate_chunks(
+        &self,
+        device: &mut Device,
+        reserve: FreeReserve,
+        metadata_blocks: u64,
+        system_blocks: u64,
+    ) -> Vec<Chunk> {
+        let profile = match self.options.metadata {
+            Metadata::Dup => BlockGroupFlags::DUP,
+            Metadata::Single => BlockGroupFlags::empty(),
+        };
+        let mut chunks = self.data.chunks.clone();
+        match chunks.last_mut() {
+            Some(last) => device.extend(last, reserve.data),
+            None if reserve.data > 0 => {
+                chunks.push(device.chunk(BlockGroupFlags::DATA, 0, reserve.data));
+            }
+            None => {}
+        }
+        let node_size = u64::from(self.options.node_size);
+        for (flags, blocks, reserve) in [
+            (BlockGroupFlags::METADATA, metadata_blocks, reserve.metadata),
+            (BlockGroupFlags::SYSTEM, system_blocks, reserve.system),
+        ] {
+            chunks.extend(allocate(device, flags | profile, blocks * node_size, reserve));
+        }
+        chunks
     }
 
     /// Returns the size of the file system if all allocations end at `end`.

@@ -147,16 +147,7 @@ impl Inodes {
         if flags.contains(InodeFlags::EXTENTS) {
             (i_block, blocks) = self.extents(id, size);
         }
-        for (own, on_disk) in [
-            (FileFlags::IMMUTABLE, InodeFlags::IMMUTABLE),
-            (FileFlags::APPEND, InodeFlags::APPEND),
-            (FileFlags::NODUMP, InodeFlags::NODUMP),
-            (FileFlags::NOATIME, InodeFlags::NOATIME),
-            (FileFlags::SYNC, InodeFlags::SYNC),
-            (FileFlags::DIRSYNC, InodeFlags::DIRSYNC),
-        ] {
-            flags.set(on_disk, inode.flags.contains(own));
-        }
+        flags |= flags_on_disk(inode.flags);
 
         let mut record = new_record(inode.mtime);
         record.i_mode = (format | inode.mode).into();
@@ -194,6 +185,20 @@ impl Inodes {
             Blocks::Many(position, mapping) => (self.roots[position], mapping.blocks()),
         }
     }
+}
+
+/// Returns the flags of a file as they are stored.
+fn flags_on_disk(flags: FileFlags) -> InodeFlags {
+    let stored = [
+        (FileFlags::IMMUTABLE, InodeFlags::IMMUTABLE),
+        (FileFlags::APPEND, InodeFlags::APPEND),
+        (FileFlags::NODUMP, InodeFlags::NODUMP),
+        (FileFlags::NOATIME, InodeFlags::NOATIME),
+        (FileFlags::SYNC, InodeFlags::SYNC),
+        (FileFlags::DIRSYNC, InodeFlags::DIRSYNC),
+    ];
+    let set = stored.into_iter().filter(|&(flag, _)| flags.contains(flag));
+    set.map(|(_, on_disk)| on_disk).collect()
 }
 
 /// Returns a record with all its timestamps set to `time`, and otherwise empty.

@@ -147,7 +147,7 @@ pub enum Order {
 /// A rule as it is written in a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Typed {
+struct RuleText {
     name: String,
     path: OneOrMore,
     #[serde(default)]
@@ -183,7 +183,7 @@ fn enabled() -> bool {
     true
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "a pattern, or a list of them")]
 enum OneOrMore {
     One(String),
@@ -238,7 +238,7 @@ struct File {
     #[serde(default)]
     disable: Vec<String>,
     #[serde(default)]
-    rule: Vec<toml::Spanned<Typed>>,
+    rule: Vec<toml::Spanned<RuleText>>,
 }
 
 /// Content of a rules file.
@@ -269,7 +269,7 @@ impl RuleFile {
         let ends: Vec<_> = starts.skip(1).chain([text.len()]).collect();
         for (typed, end) in file.rule.into_iter().zip(ends) {
             let at = typed.span().start;
-            let rule = typed.into_inner().meaning().map_err(|rule| fail(Some(at), rule))?;
+            let rule = typed.into_inner().into_rule().map_err(|rule| fail(Some(at), rule))?;
             let rule = Rule { text: written(&text[at..end]), ..rule };
             if rules.iter().any(|other| other.name == rule.name) {
                 return Err(fail(Some(at), format!("rule {:?} is defined twice", rule.name)));
@@ -303,14 +303,14 @@ fn regex(pattern: &str) -> Result<Regex, String> {
 /// Placeholder in a pattern for the 32 hexadecimal digits of a machine id.
 const MACHINE_ID: &str = "<machine-id>";
 
-impl Typed {
-    /// Converts the text form to a rule, or returns a description of the mistake.
-    fn meaning(self) -> Result<Rule, String> {
-        let Self { name, verb, pattern, with, method, by, of, remedy, .. } = self;
-        let fail = |fault: &str| Err(format!("rule {name:?}: {fault}"));
+impl RuleText {
+    /// Returns the action, or a description of the mistake.
+    fn to_action(&self) -> Result<Action, String> {
+        let Self { verb, pattern, with, method, by, of, remedy, .. } = self;
+        let fail = |fault: &str| Err(fault.to_owned());
         let plain = pattern.is_none() && with.is_none() && method.is_none();
         let (no_order, no_remedy) = (by.is_none() && of.is_none(), remedy.is_none());
-        let action = match verb {
+        Ok(match verb {
             Verb::Rewrite if no_order && no_remedy => {
                 Action::Rewrite(match (method, pattern, with) {
                     (Some(method), None, None) => match method {
@@ -319,37 +319,35 @@ impl Typed {
                         Method::Jks => Rewrite::Jks,
                         Method::UpdateStamp => Rewrite::UpdateStamp,
                     },
-                    (None, Some(OneOrMore::One(pattern)), Some(with)) => match regex(&pattern) {
-                        Ok(pattern) => match missing_group(&pattern, &with) {
-                            None => Rewrite::Substitute { pattern, with },
-                            Some(name) => {
-                                return fail(&format!(
-                                    "`with` names a group {name:?} that `match` does not have \
-                                     (a dollar sign is written $$, and a group ${{1}})"
-                                ));
-                            }
-                        },
-                        Err(error) => return fail(&error),
-                    },
+                    (None, Some(OneOrMore::One(pattern)), Some(with)) => {
+                        let pattern = regex(pattern)?;
+                        if let Some(name) = missing_group(&pattern, with) {
+                            return fail(&format!(
+                                "`with` names a group {name:?} that `match` does not have \
+                                 (a dollar sign is written $$, and a group ${{1}})"
+                            ));
+                        }
+                        Rewrite::Substitute { pattern, with: with.clone() }
+                    }
                     _ => return fail("`rewrite` needs either `match` and `with`, or `method`"),
                 })
             }
             Verb::Order if plain && no_remedy => Action::Order(match (by, of) {
                 (Some(By::Line), None) => Order::Line,
                 (Some(By::Id), None) => Order::Id,
-                (Some(By::IdIn), Some(of)) => Order::IdIn(of),
+                (Some(By::IdIn), Some(of)) => Order::IdIn(of.clone()),
                 (Some(By::LsR), None) => Order::LsR,
                 (Some(By::InfoDir), None) => Order::InfoDir,
                 _ => return fail("`order` needs `by`, and takes `of` only with `by = \"id-in\"`"),
             }),
             Verb::Refuse | Verb::Remove if with.is_none() && method.is_none() && no_order => {
-                let patterns = pattern.map(Vec::from).unwrap_or_default();
-                let content = match patterns.iter().map(|pattern| regex(pattern)).collect() {
-                    Ok(content) => content,
-                    Err(error) => return fail(&error),
-                };
+                let patterns = pattern.clone().map(Vec::from).unwrap_or_default();
+                let content =
+                    patterns.iter().map(|pattern| regex(pattern)).collect::<Result<_, _>>()?;
                 match (verb, remedy) {
-                    (Verb::Refuse, Some(remedy)) => Action::Refuse { content, remedy },
+                    (Verb::Refuse, Some(remedy)) => {
+                        Action::Refuse { content, remedy: remedy.clone() }
+                    }
                     (Verb::Refuse, None) => return fail("`refuse` needs a `remedy`"),
                     (_, None) => Action::Remove { content },
                     (_, Some(_)) => return fail("a setting belongs to another verb"),
@@ -358,7 +356,14 @@ impl Typed {
             Verb::Truncate if plain && no_order && no_remedy => Action::Truncate,
             Verb::Clamp if plain && no_order && no_remedy => Action::Clamp,
             _ => return fail("a setting belongs to another verb"),
-        };
+        })
+    }
+
+    /// Converts the text form to a rule, or returns a description of the mistake.
+    fn into_rule(self) -> Result<Rule, String> {
+        let name = self.name.clone();
+        let fail = |fault: &str| Err(format!("rule {name:?}: {fault}"));
+        let action = self.to_action().map_err(|fault| format!("rule {name:?}: {fault}"))?;
         let is_for_files = match &action {
             Action::Truncate | Action::Rewrite(_) | Action::Order(_) => true,
             Action::Remove { content } | Action::Refuse { content, .. } => !content.is_empty(),

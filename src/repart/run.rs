@@ -107,15 +107,7 @@ pub fn prepare(
     let placed = placed.map_err(|no_space| {
         no_space.error(&partitions[no_space.candidate].name(), round_up(least, 4096))
     })?;
-    let is_supplement = |at| {
-        let all = placed.merged.iter().enumerate().filter(|(_, merged)| **merged);
-        all.filter_map(|(at, _)| context.supplement(at)).any(|supplement| supplement == at)
-    };
-    for (at, place) in placed.places.iter().enumerate() {
-        if place.is_none() && !is_supplement(at) {
-            report(&format_args!("{}: it does not fit and is left out", partitions[at].name()));
-        }
-    }
+    report_left_out(&context, &placed);
     for at in (0..partitions.len()).filter(|&at| placed.merged[at]) {
         contents[at] = context.merged(at, &identities)?;
     }
@@ -144,6 +136,20 @@ pub fn prepare(
     let completion = Some(job.run(image, write && !options.dry_run)?);
     let outcome = Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) };
     Ok(PreparedRun { outcome, completion })
+}
+
+/// Reports the partitions that do not fit, except for supplements that were merged.
+fn report_left_out(context: &Context<'_>, placed: &place::Placed) {
+    let is_supplement = |at| {
+        let all = placed.merged.iter().enumerate().filter(|(_, merged)| **merged);
+        all.filter_map(|(at, _)| context.supplement(at)).any(|supplement| supplement == at)
+    };
+    for (at, place) in placed.places.iter().enumerate() {
+        if place.is_none() && !is_supplement(at) {
+            let name = context.partitions[at].name();
+            (context.report)(&format_args!("{name}: it does not fit and is left out"));
+        }
+    }
 }
 
 /// Rejects a definition of a new partition that can't be carried out.

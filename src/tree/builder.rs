@@ -231,7 +231,6 @@ impl TreeBuilder {
     /// # Errors
     /// [`Error::Unrepresentable`] if a directory has a name twice.
     pub fn finish(mut self) -> Result<Tree> {
-        const UNSEEN: u32 = u32::MAX;
         let arena = std::mem::take(&mut self.arena);
         let text = |name: &Name| &arena[name.at as usize..name.at as usize + usize::from(name.len)];
         let mut names = std::mem::take(&mut self.names);
@@ -248,51 +247,8 @@ impl TreeBuilder {
             self.inodes[group[0].parent as usize].span = (from, to);
             start = end;
         }
-
-        let mut order: Vec<u32> = Vec::with_capacity(self.inodes.len());
-        let mut number = vec![UNSEEN; self.inodes.len()];
-        let mut stack = vec![(0u32, self.inodes[0].span.0)];
-        order.push(0);
-        number[0] = 0;
-        while let Some((directory, next)) = stack.last_mut() {
-            if *next == self.inodes[*directory as usize].span.1 {
-                stack.pop();
-                continue;
-            }
-            let at = *next;
-            *next += 1;
-            let child = names[at as usize].inode;
-            if number[child as usize] != UNSEEN {
-                continue;
-            }
-            number[child as usize] = u32::try_from(order.len()).expect("as many as inodes");
-            order.push(child);
-            let inode = &mut self.inodes[child as usize];
-            (inode.parent, inode.name) = (*directory, at);
-            if inode.kind == Kind::Directory {
-                stack.push((child, inode.span.0));
-            }
-        }
-
-        // Entries are ordered by the new numbers of their directories.
-        let mut entries = Vec::with_capacity(names.len());
-        let mut place = vec![0u32; names.len()];
-        for &old in &order {
-            let inode = &mut self.inodes[old as usize];
-            if inode.kind != Kind::Directory {
-                continue;
-            }
-            let (from, to) = inode.span;
-            let start = entries.len();
-            for at in from..to {
-                let name = &names[at as usize];
-                place[at as usize] = u32::try_from(entries.len()).expect("as many as names");
-                let inode = number[name.inode as usize];
-                entries.push(Entry { at: name.at, len: name.len, inode });
-            }
-            let bound = |at: usize| u32::try_from(at).expect("as many as names");
-            inode.span = (bound(start), bound(entries.len()));
-        }
+        let (order, mut number) = pre_order(&mut self.inodes, &names);
+        let (entries, place) = list_entries(&mut self.inodes, &names, &order, &number);
         drop(names);
 
         let mut sets = vec![Box::default(); self.xattrs.len()];
@@ -338,6 +294,69 @@ impl TreeBuilder {
         tree.check_names()?;
         Ok(tree)
     }
+}
+
+/// Number of an inode or a set of attributes that has not been met yet.
+const UNSEEN: u32 = u32::MAX;
+
+/// Numbers inodes in pre-order, and sets the parent and name of each to those it was met by first.
+///
+/// Returns the old numbers in the new order, and the new number of each old one.
+fn pre_order(inodes: &mut [Inode], names: &[Name]) -> (Vec<u32>, Vec<u32>) {
+    let mut order: Vec<u32> = Vec::with_capacity(inodes.len());
+    let mut number = vec![UNSEEN; inodes.len()];
+    let mut stack = vec![(0u32, inodes[0].span.0)];
+    order.push(0);
+    number[0] = 0;
+    while let Some((directory, next)) = stack.last_mut() {
+        if *next == inodes[*directory as usize].span.1 {
+            stack.pop();
+            continue;
+        }
+        let at = *next;
+        *next += 1;
+        let child = names[at as usize].inode;
+        if number[child as usize] != UNSEEN {
+            continue;
+        }
+        number[child as usize] = u32::try_from(order.len()).expect("as many as inodes");
+        order.push(child);
+        let inode = &mut inodes[child as usize];
+        (inode.parent, inode.name) = (*directory, at);
+        if inode.kind == Kind::Directory {
+            stack.push((child, inode.span.0));
+        }
+    }
+    (order, number)
+}
+
+/// Lists the entries, in the order of the new numbers of their directories, and sets the spans of
+/// directories to them. Returns the index of each name among the entries as well.
+fn list_entries(
+    inodes: &mut [Inode],
+    names: &[Name],
+    order: &[u32],
+    number: &[u32],
+) -> (Vec<Entry>, Vec<u32>) {
+    let mut entries = Vec::with_capacity(names.len());
+    let mut place = vec![0u32; names.len()];
+    let index = |at: usize| u32::try_from(at).expect("as many as names");
+    for &old in order {
+        let inode = &mut inodes[old as usize];
+        if inode.kind != Kind::Directory {
+            continue;
+        }
+        let (from, to) = inode.span;
+        let start = entries.len();
+        for at in from..to {
+            let name = &names[at as usize];
+            place[at as usize] = index(entries.len());
+            let inode = number[name.inode as usize];
+            entries.push(Entry { at: name.at, len: name.len, inode });
+        }
+        inode.span = (index(start), index(entries.len()));
+    }
+    (entries, place)
 }
 
 pub(super) fn too_large(path: Vec<u8>) -> Error {

@@ -1,4 +1,6 @@
 //! Parses the settings of definitions.
+//!
+//! `Setting::take` is longer than other functions: it has an arm for each setting.
 
 use std::path::Path;
 
