@@ -1,5 +1,5 @@
-//! What can't be done is refused with one line that names the path, the rule and a remedy, and
-//! leaves nothing behind.
+//! Invalid input is refused with a one-line error that names the path, the rule and a remedy, and
+//! no files are left over.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,12 +18,12 @@ use crate::detfs::{copy_program, detfs, mkfs, mkimage, succeed};
 use crate::oracle::{Mounted, require_root, shell};
 
 const EPOCH: i64 = 1_700_000_000;
-/// Exit codes.
+/// Exit codes of the program.
 pub const USAGE: i32 = 2;
 pub const UNREPRESENTABLE: i32 = 3;
 const INPUT_OUTPUT: i32 = 4;
 
-/// A small tree and an empty directory for the output.
+/// A small tree and an empty output directory.
 struct Fixture {
     scratch: TempDir,
     tree: PathBuf,
@@ -31,7 +31,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// Makes the tree by a shell script that runs in it.
+    /// Creates the tree by running a shell script in it.
     fn new(script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let (tree, results) = (scratch.path().join("tree"), scratch.path().join("results"));
@@ -55,7 +55,7 @@ impl Fixture {
         mkfs(format, &self.tree, &self.out(), EPOCH, options)
     }
 
-    /// Runs a command that must be refused, leaving no file in the directory of the output.
+    /// Runs a command that must be refused and must not leave a file in the output directory.
     fn refused(&self, command: &mut Command, code: i32, words: &[&str]) {
         let before = names(&self.results);
         check(command, code, words);
@@ -67,11 +67,11 @@ fn names(directory: &Path) -> BTreeSet<OsString> {
     fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
-/// The message is one line with all the words in it (in any case), the rule first and then,
-/// behind a semicolon, the remedy.
+/// Checks that `command` fails with `code` and a one-line error message that contains all `words`,
+/// in any case. The rule comes first in the message and the remedy after a semicolon.
 pub fn check(command: &mut Command, code: i32, words: &[&str]) {
     let mut output = command.output();
-    // A program that another thread is about to start may still have it open for writing.
+    // Another thread that is about to start a program may still hold this one open for writing.
     while output.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy) {
         sleep(Duration::from_millis(20));
         output = command.output();
@@ -160,8 +160,8 @@ fn an_unreadable_file() {
     fixture.refused(&mut command, INPUT_OUTPUT, &["dir/closed", "permission denied"]);
 }
 
-/// The program is stopped by a full pipe while it writes what comes first; what comes last in
-/// the tree then changes under its hands.
+/// A full pipe stops the program while it writes the first file of the tree, and the last file is
+/// then changed before it is read.
 #[test]
 fn a_file_that_changes_while_it_is_read() {
     let make = "head -c 64M /dev/urandom >a-large; head -c 1M /dev/urandom >z-late";
@@ -219,7 +219,7 @@ fn an_esp_smaller_than_its_content() {
 #[test]
 fn an_xattr_and_links_that_ext4_does_not_hold() {
     let fixture = Fixture::new(":");
-    // ext4 itself can't be the source of either.
+    // An ext4 source can hold neither of these.
     let source = Mounted::new("tmpfs", "size=64m,nr_inodes=1000", None).unwrap();
     let script = "mkdir $1/dir; : >$1/dir/file
         setfattr -n trusted.large -v $(head -c 5000 /dev/zero | tr '\\0' x) $1/dir/file";
@@ -246,7 +246,7 @@ fn a_size_too_small_for_the_tree() {
     fixture.refused(&mut fixture.mkfs("ext4", &["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
 }
 
-/// An error of the system is no sign that there is nothing.
+/// An error while the output is examined does not count as an absent output.
 #[test]
 fn an_output_that_cannot_be_looked_at_is_not_replaced() {
     let fixture = Fixture::new("");
@@ -289,7 +289,7 @@ fn a_standard_output_inside_the_tree() {
         check(command.stdout(stdout()), USAGE, &[inside.to_str().unwrap(), "inside the tree"]);
         assert_eq!(fs::metadata(&inside).unwrap().len(), 0);
     }
-    // Elsewhere it is as good as any.
+    // Outside the tree, a regular file is accepted as standard output.
     let outside = File::create(fixture.out()).unwrap();
     let mut command = mkfs("ext4", &fixture.tree, Path::new("-"), EPOCH, &[]);
     succeed(command.stdout(outside));
@@ -328,7 +328,8 @@ fn an_output_that_exists() {
     assert!(fs::metadata(&out).unwrap().len() > 1 << 20);
 }
 
-/// Where `/dev/stdout` leads if that is a file.
+/// A path such as `/proc/self/fd/1`, to which `/dev/stdout` leads, is refused if it is a regular
+/// file.
 #[test]
 fn an_output_that_the_system_names() {
     let fixture = Fixture::new(":");
@@ -361,7 +362,7 @@ fn an_output_directory_that_is_missing() {
     fixture.refused(&mut command, INPUT_OUTPUT, &[out.to_str().unwrap()]);
 }
 
-/// Killed at any moment, the program leaves nothing under the final name.
+/// A program that is killed at any moment leaves no file under the final name.
 #[test]
 fn a_kill_at_any_moment() {
     let fixture = Fixture::new("for n in 1 2 3 4; do head -c 32M /dev/urandom >file-$n; done");
@@ -381,6 +382,6 @@ fn a_kill_at_any_moment() {
         }
     }
     assert!(killed >= 3, "only {killed} builds were killed before they ended");
-    // What was left under other names does not stand in the way.
+    // Temporary files of killed runs do not prevent another build.
     succeed(&mut fixture.mkimage(&[]));
 }

@@ -1,4 +1,5 @@
-//! Deep trees: time and descriptors do not depend on how deep a directory is.
+//! Deep trees: processor time grows linearly with the depth of a directory, and the number of open
+//! descriptors is independent of it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -12,7 +13,7 @@ use crate::oracle::{btrfs, e2fsck, run, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// A directory with one chain of directories, each of which has a file.
+/// A directory with a single chain of nested directories, each of which has a file.
 struct Deep(PathBuf);
 
 impl Deep {
@@ -21,7 +22,7 @@ impl Deep {
         let mut at = openat(CWD, &deep.0, OFlags::RDONLY, Mode::empty()).unwrap();
         for _ in 0..levels {
             mkdirat(&at, c"d", Mode::RWXU).unwrap();
-            // After the directory by name, so that the way up is walked as well.
+            // "z" sorts after the directory "d", so that the walk back up is tested as well.
             let file = openat(&at, c"z", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
             File::from(file).write_all(b"z").unwrap();
             at = openat(&at, c"d", OFlags::RDONLY, Mode::empty()).unwrap();
@@ -36,7 +37,7 @@ impl Drop for Deep {
     }
 }
 
-/// The seconds of processor time that `detfs ARGUMENTS` takes; the fewer of two runs.
+/// Returns the processor time of `detfs ARGUMENTS` in seconds, the lower of two runs.
 fn seconds(tree: &Path, arguments: &str) -> f64 {
     let script = format!(
         "TIMEFORMAT='%U %S'; for run in 1 2; do {{ time \"$1\" {arguments} >$3 2>&1; }} 2>&1; done |
@@ -55,11 +56,11 @@ fn time_grows_with_the_depth_and_not_with_its_square() {
     let (low, high) = (Deep::new("/dev/shm", 1500), Deep::new("/dev/shm", 6000));
     let arguments = "mkfs ext4 $2 /dev/null";
     let ratio = seconds(&high.0, arguments) / seconds(&low.0, arguments);
-    // 4, and 16 if it were the square.
+    // The ratio is 4 if time is linear in the depth, and 16 if it is quadratic.
     assert!(ratio < 8.0, "four times as deep took {ratio} times as long");
 }
 
-/// Makes the directory a Debian, so that all rules are about it.
+/// Makes the tree a Debian tree, so that all rules apply to it.
 fn make_debian(tree: &Path) {
     shell("mkdir $1/etc; echo ID=debian >$1/etc/os-release", &[tree]);
 }

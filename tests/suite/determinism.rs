@@ -1,4 +1,4 @@
-//! One tree, one image: whatever is different about the machine that builds it.
+//! The same tree gives the same image, whatever differs about the machine that builds it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,15 +12,15 @@ use crate::detfs::{SEED, copy_program, detfs, mkfs, mkimage, native, succeed};
 use crate::oracle::{LoopDevice, Mounted, fingerprint, sha256, shell};
 use crate::tree::{LATEST, Sparseness, Stress, add_efi, copy, debian, make, set_mtime, stress};
 
-/// What is made of a tree.
+/// Kind of image that is built from a tree.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Disk,
-    /// With all in it that is found out about content by many threads.
+    /// btrfs with all options for which many threads examine the content.
     Btrfs,
 }
 
-/// A tree that every user can read, and a place where every user can write.
+/// A tree that every user can read, in a directory where every user can write.
 struct Fixture {
     target: Target,
     scratch: TempDir,
@@ -35,7 +35,7 @@ impl Fixture {
         fs::create_dir(&tree).unwrap();
         make(&tree, &stress(Stress { seed: 3, entries: 1000, readable: true }), 1);
         add_efi(&tree);
-        // The same content again, for what shares it, in extents that compress.
+        // The same content twice, for deduplication, in extents that compress.
         shell("mkdir $1/twice; cp $1/large-file $1/twice; seq 99999 >$1/twice/seq", &[&tree]);
         shell(
             "cp $1/twice/seq $1/twice/more; find $1/twice -exec touch -d @1600000000 {} +",
@@ -56,7 +56,7 @@ impl Fixture {
         }
     }
 
-    /// Builds an image, and returns its hash.
+    /// Builds an image and returns its hash.
     fn hash(&self, command: &mut Command) -> String {
         succeed(command);
         let hash = sha256(&self.out());
@@ -78,14 +78,14 @@ const BTRFS: [&str; 6] = [
     "--btrfs-checksum=sha256",
 ];
 
-/// A new file system of another kind.
+/// Mounts a new file system of another kind.
 fn btrfs(scratch: &Path) -> Mounted {
     let image = scratch.join("btrfs");
     shell("truncate -s 2G $1; mkfs.btrfs -q $1", &[&image]);
     Mounted::new("btrfs", "rw", Some(&image)).unwrap()
 }
 
-/// The command run by another: `prefix... program args...`.
+/// Returns a command that runs `command` by means of another program: `prefix... program args...`.
 fn wrapped(prefix: &[&str], command: &Command) -> Command {
     let mut wrapper = Command::new(prefix[0]);
     wrapper.args(&prefix[1..]).arg(command.get_program()).args(command.get_args());
@@ -112,10 +112,10 @@ fn the_surroundings_do_not_matter(target: Target) {
     check("working directory", fixture.command(Path::new(".")).current_dir(tree));
     check("relative path", fixture.command(Path::new("tree")).current_dir(fixture.scratch.path()));
     let time = ["faketime", "2031-07-09 03:04:05"];
-    // Times of files are part of the image and stay.
+    // File times are part of the image and must not be faked.
     check("clock", wrapped(&time, &fixture.command(tree)).env("NO_FAKE_STAT", "1"));
 
-    // Where another user can run it.
+    // A place where another user can run the program.
     let program = fixture.scratch.path().join("detfs");
     copy_program(&program);
     let mut command = Command::new(program);
@@ -134,12 +134,12 @@ fn the_copy_of_the_tree_does_not_matter(target: Target) {
     assert_eq!(fixture.hash(&mut fixture.command(btrfs.path())), expected, "btrfs");
 }
 
-/// What a device had on it before is not to be seen.
+/// The previous content of a device does not show in the image.
 fn what_was_there_before_does_not_matter(target: Target) {
     let fixture = Fixture::new(target);
     succeed(&mut fixture.command(&fixture.tree));
     let size = fs::metadata(fixture.out()).unwrap().len();
-    // A given size has an image of its own: ext4 has fewer inodes then.
+    // An image of a given size differs from the default one: ext4 has fewer inodes then.
     let sized = ["--force".to_owned(), format!("--size={size}")];
     let expected = fixture.hash(fixture.command(&fixture.tree).args(&sized));
     let dirty = fixture.scratch.path().join("dirty");
@@ -222,7 +222,8 @@ fn what_is_part_of_the_image_does_matter() {
     assert_ne!(fixture.hash(&mut command), three, "the seed");
 }
 
-/// Without a seed and an epoch both come from the tree; the environment gives the epoch, too.
+/// Without options, the seed and the epoch come from the tree; the environment can set the epoch,
+/// too.
 #[test]
 fn parameters_that_are_not_given_come_from_the_tree() {
     let fixture = Fixture::new(Target::Disk);
@@ -269,8 +270,8 @@ fn a_real_tree_and_its_copy_make_one_image() {
     assert_eq!(build(btrfs.path(), "1"), expected);
 }
 
-/// What golden images leave out: files that rules rewrite, a seed that comes from the tree, what
-/// is said of an image, and lengths and places that 32 bits do not hold.
+/// Compares what the golden images do not cover: files that rules rewrite, a seed that is derived
+/// from the tree, the printed description of an image, and lengths and offsets that exceed 32 bits.
 #[test]
 #[ignore = "deep: there is no other program unless tests/deep/architectures builds one"]
 fn deep_same_images_from_another_program() {
@@ -294,7 +295,7 @@ fn deep_same_images_from_another_program() {
     let x86 = "--architecture=x86-64";
     let dedup = ["--compress=zstd", "--dedup", "--headroom=0", "--json"];
     let rules = ["pacman-install-date", "shadow-day", "update-stamps", "python-modules"];
-    // Without JSON there is no hash of 7 GiB, which takes minutes under an emulator.
+    // Without JSON no hash of 7 GiB is computed, which would take minutes under an emulator.
     for (mut command, rules) in [
         (mkimage(tree, &out, 1_600_000_000, &[x86, "--size=7G"]), &[][..]),
         (seedless(&["mkimage"], &[x86, "--json"]), &rules[..]),

@@ -1,17 +1,18 @@
-//! The program under test, run as its users run it.
+//! The program under test, run as users run it.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The seed of all test images.
+/// Seed of all test images.
 pub const SEED: &str = "11111111-2222-3333-4444-555555555555";
 
-/// The program that is built along with the tests.
+/// Path of the program that is built along with the tests.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_detfs");
 
-/// The variable that names another program to test, for example one for another architecture.
+/// Environment variable that names another program to test, for example a build for another
+/// architecture.
 const OTHER: &str = "DETFS";
 
 /// Returns the path of the program under test.
@@ -22,20 +23,21 @@ fn program() -> PathBuf {
     }
 }
 
-/// A copy of [`PROGRAM`], for example for a user who can't go to where it is.
+/// Copies [`PROGRAM`], for example for a user who has no access to its directory.
 ///
-/// Another process writes it: a file that this process has open for writing may be inherited by
-/// what another test starts at that moment, and can't be run for so long.
+/// Another process writes the copy. A file that this process has open for writing may be inherited
+/// by a process that another test starts at that moment, and can't be executed until that process
+/// closes it.
 pub fn copy_program(to: &Path) {
     succeed(Command::new("cp").arg(PROGRAM).arg(to));
 }
 
-/// A command of the program with nothing in its environment but a PATH.
+/// Returns a command that runs the program with only `PATH` in its environment.
 pub fn detfs(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     run(&program(), args)
 }
 
-/// Returns the same command of [`PROGRAM`], whatever the program under test is.
+/// Returns the same command for [`PROGRAM`], whatever the program under test is.
 pub fn native(command: &Command) -> Command {
     let mut native = run(Path::new(PROGRAM), command.get_args());
     native.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -60,19 +62,19 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// The words `--seed SEED --source-date-epoch EPOCH`.
+/// Returns the arguments `--seed=SEED --source-date-epoch=EPOCH`.
 pub fn fixed(epoch: i64) -> Vec<String> {
     vec![format!("--seed={SEED}"), format!("--source-date-epoch={epoch}")]
 }
 
-/// `detfs mkimage TREE OUT` with the test seed and options.
+/// Returns the command `detfs mkimage TREE OUT` with the test seed, the epoch and `options`.
 pub fn mkimage(tree: &Path, out: &Path, epoch: i64, options: &[&str]) -> Command {
     let mut command = detfs([OsStr::new("mkimage"), tree.as_os_str(), out.as_os_str()]);
     command.args(fixed(epoch)).args(options);
     command
 }
 
-/// `detfs mkfs FORMAT TREE OUT` with the test seed and options.
+/// Returns the command `detfs mkfs FORMAT TREE OUT` with the test seed, the epoch and `options`.
 pub fn mkfs(format: &str, tree: &Path, out: &Path, epoch: i64, options: &[&str]) -> Command {
     let mut command =
         detfs([OsStr::new("mkfs"), OsStr::new(format), tree.as_os_str(), out.as_os_str()]);

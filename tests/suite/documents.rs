@@ -1,4 +1,4 @@
-//! Documents and comments: lines are short, and links lead somewhere.
+//! Documents and comments: lines are short enough, and the targets of links exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Maximum number of characters in a line.
 const COLUMNS: usize = 100;
 
-/// Returns the files with `extension` in the repository, except those that a build makes.
+/// Returns the files with `extension` in the repository, except build output.
 fn files(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut directories = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
@@ -26,8 +26,10 @@ fn files(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the numbers of lines that are too long, from 1. Tables, code blocks and lines that
-/// consist of one word, such as an address, can't be wrapped.
+/// Returns the line numbers, from 1, of lines that are too long.
+///
+/// Tables, code blocks and lines of a single word, such as an address, can't be wrapped and are
+/// skipped.
 fn long_lines(text: &str, is_checked: impl Fn(&str) -> bool) -> Vec<usize> {
     let mut in_code = false;
     let mut found = Vec::new();
@@ -43,7 +45,7 @@ fn long_lines(text: &str, is_checked: impl Fn(&str) -> bool) -> Vec<usize> {
     found
 }
 
-/// Returns the targets of relative links that do not exist. `directory` is that of the document.
+/// Returns the targets of relative links that do not exist in `directory`, the document's own.
 fn broken_links(text: &str, directory: &Path) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
     let relative = targets.map(|(target, _)| target).filter(|target| !target.contains("://"));

@@ -1,5 +1,5 @@
-//! The partitions that firmware and boot loaders read: where their content comes from, and that it
-//! is on a FAT that they can read.
+//! Partitions that firmware and boot loaders read: the sources of their content, and FAT file
+//! systems that they can read.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::oracle::{
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// A tree with a kernel, and files in the order of `$2` under each of the directories that follow.
+/// Shell script that creates a tree with a kernel in the directory `$1`.
 const TREE: &str = "
     mkdir -p $1/etc $1/usr/bin $1/usr/lib/modules/6.1 $1/boot; cd $1
     echo ID=arch >etc/os-release
@@ -32,7 +32,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A tree that a shell script adds to; it runs in the tree.
+    /// Creates a tree and adds to it by running a shell script in it.
     fn new(script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let [tree, image] = ["tree", "image"].map(|name| scratch.path().join(name));
@@ -51,14 +51,15 @@ impl Fixture {
         command
     }
 
-    /// Makes an image; returns its manifest and standard error.
+    /// Builds an image and returns its manifest and standard error.
     fn make(&self, options: &[&str]) -> (Value, String) {
         let output = succeed(self.command(options).arg("--json"));
         let manifest = serde_json::from_slice(&output.stdout).unwrap();
         (manifest, String::from_utf8(output.stderr).unwrap())
     }
 
-    /// Judges the image: each FAT holds what a directory does, and the root all else.
+    /// Checks the image: each FAT holds the content of its directory, and the root file system all
+    /// else.
     fn check_image(&self, fats: &[(&str, &Path)], hollow: &[&str]) -> Vec<Partition> {
         gpt(&self.image, 512).unwrap();
         let found = partitions(&self.image, 512).unwrap();
@@ -71,7 +72,7 @@ impl Fixture {
             fsck_fat(&file).unwrap();
             fs::create_dir(&files).unwrap();
             extract_fat(&file, &files).unwrap();
-            // A directory that is the mount point of another partition is empty.
+            // A directory on which another partition is mounted is empty.
             let below = hollow.iter().filter_map(|path| {
                 self.tree.join(path).strip_prefix(content).ok().map(PathBuf::from)
             });
@@ -92,7 +93,7 @@ impl Fixture {
     }
 }
 
-/// Makes the files of an ESP in the directory `$1`.
+/// Shell script that creates the files of an ESP in the directory `$1`.
 const ESP: &str = "mkdir -p $1/EFI/BOOT $1/loader
     seq 100000 >$1/EFI/BOOT/BOOTX64.EFI; echo 'timeout 3' >$1/loader/loader.conf";
 
@@ -118,7 +119,8 @@ fn an_esp_is_found_where_distributions_mount_it() {
     }
 }
 
-/// The first place is taken, or the one that is named, and the others are not left there silently.
+/// The ESP holds the first candidate directory, or the one that `--esp-from` names. The others stay
+/// in the root file system, which is reported.
 #[test]
 fn other_places_stay_in_the_root_file_system() {
     let fixture = Fixture::new(":");
@@ -142,14 +144,15 @@ fn other_places_stay_in_the_root_file_system() {
     };
     check_image("--esp-size=33M", "efi", &["boot"]);
     check_image("--esp-from=boot", "boot", &["efi"]);
-    // What is elsewhere is normalized at a mount point, which must be free.
+    // The content of another directory is normalized as if it were in a mount point, which must be
+    // free.
     check(&mut fixture.command(&["--esp-from=srv/esp"]), USAGE, &["--esp-from", "--exclude"]);
     fs::create_dir(fixture.tree.join("boot/efi")).unwrap();
     check_image("--esp-from=srv/esp", "srv/esp", &["efi", "boot"]);
 }
 
-/// A tree beside the root's gives the same bytes as its content in the mount point, derived seed,
-/// normalized files and clamped times included.
+/// An ESP tree outside the root tree gives the same bytes as the same content in the mount point,
+/// including the derived seed, normalized files and clamped times.
 #[test]
 fn the_content_of_an_esp_can_be_beside_the_tree() {
     let beside = Fixture::new("mkdir -m 700 efi; touch -d @1500000000 efi");
@@ -176,7 +179,8 @@ fn the_content_of_an_esp_can_be_beside_the_tree() {
     fs::remove_file(esp.join("loader/random-seed")).unwrap();
     beside.check_image(&[("esp", &esp)], &[]);
 
-    // A tree without the mount point stays without it, and the seed depends on the content.
+    // No mount point is added to a tree without one, and the seed depends on the content of the
+    // ESP.
     let without = Fixture::new(":");
     let (manifest, stderr) = without.make(&[&option]);
     assert_eq!(stderr, "");
@@ -193,7 +197,7 @@ fn the_content_of_an_esp_can_be_beside_the_tree() {
     assert_ne!(seed(&without), before);
 }
 
-/// What cannot be the content of an ESP is refused before anything is written.
+/// Directories that cannot be the content of an ESP are refused before anything is written.
 #[test]
 fn an_esp_that_can_not_be_is_refused() {
     let fixture = Fixture::new("ln -s /nowhere efi; echo x >boot/x; mkdir -p srv/esp");
@@ -230,7 +234,8 @@ fn an_esp_that_can_not_be_is_refused() {
     assert!(!fixture.image.exists());
 }
 
-/// `/boot` as the Discoverable Partitions Specification has it beside an ESP.
+/// `/boot` is an XBOOTLDR partition next to an ESP, as in the Discoverable Partitions
+/// Specification.
 #[test]
 fn an_xbootldr_partition_holds_boot() {
     for directory in ["efi", "boot/efi"] {
@@ -253,7 +258,7 @@ fn an_xbootldr_partition_holds_boot() {
     assert!(stderr.contains("boot: the tree has nothing there"), "{stderr}");
     let found = partitions(&fixture.image, 512).unwrap();
     assert_eq!((&*found[1].name, found[1].len), ("xbootldr", 40 << 20));
-    // Too small for the kernels, as it is said of that partition.
+    // If XBOOTLDR is too small for the kernels, the message names the option of that partition.
     let fixture = Fixture::new("mkdir efi; head -c 40M /dev/urandom >boot/vmlinuz");
     let mut command = fixture.command(&["--esp-size=33M", "--xbootldr-size=33M"]);
     check(&mut command, 3, &["--xbootldr-size", "are missing"]);
@@ -295,7 +300,8 @@ fn a_kernel_without_an_esp_is_worth_a_line() {
     assert!(stderr.starts_with("detfs: boot: the content of XBOOTLDR, but"), "{stderr}");
 }
 
-/// Some firmware boots FAT32 alone, so another FAT is made only for who asks for it.
+/// An ESP is FAT32 unless another variant is requested, because some firmware boots only from
+/// FAT32.
 #[test]
 fn an_esp_is_fat32_unless_asked_otherwise() {
     let fixture = Fixture::new(":");
@@ -329,7 +335,7 @@ fn an_esp_is_fat32_unless_asked_otherwise() {
     ] {
         has_variant(options, sector_size, bits);
     }
-    // Without a size, twice the content and no more than the variant needs.
+    // Without a size, an ESP has twice the size of its content, and no more than the variant needs.
     assert_eq!(has_variant(&["--esp-fat=12"], 512, "12"), 2 << 20);
     assert_eq!(has_variant(&["--esp-fat=16"], 512, "16"), 5 << 20);
     for (options, words) in [

@@ -1,5 +1,5 @@
-//! Trees whose owners, modes, devices and attributes a preloaded library fakes for an ordinary
-//! user: an image of one is that of the tree which a real root makes.
+//! Trees whose owners, modes, devices and extended attributes a preloaded library fakes for an
+//! ordinary user: their images are the same as those of a tree that root creates.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,8 @@ use crate::bad_input::USAGE;
 use crate::detfs::{PROGRAM, SEED, copy_program};
 use crate::oracle::{require_root, sha256, shell};
 
-/// Makes a tree of everything that only root can make, and images of it in every way.
+/// Shell script that creates a tree of everything that only root can create, and images of it in
+/// every way.
 const SCRIPT: &str = r#"
 mkdir -p $tree/bin $tree/dev $tree/etc/secret; cd $tree
 echo NAME=test >etc/os-release
@@ -43,7 +44,7 @@ $detfs repart --definitions=$images.d --root=$tree --seed=$seed --empty=create -
     --offline=yes $images.repart
 "#;
 
-/// Runs the rest of the words as an ordinary user.
+/// Command prefix that runs a program as an ordinary user.
 const USER: [&str; 6] = [
     "setpriv",
     "--reuid=12345",
@@ -53,7 +54,7 @@ const USER: [&str; 6] = [
     "--bounding-set=-all",
 ];
 
-/// A directory that an ordinary user may write to, with the program in it.
+/// A directory that an ordinary user may write to, with a copy of the program.
 struct Fixture(tempfile::TempDir);
 
 impl Fixture {
@@ -75,7 +76,7 @@ impl Fixture {
         fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
     }
 
-    /// Runs the script after these words, and returns the hashes of the images.
+    /// Runs the script with `words` as its prefix and returns the hashes of the images.
     fn images(&self, name: &str, words: &[&str]) -> [String; 4] {
         let images = self.path(&format!("{name}-images"));
         self.open_to_all(&format!("{name}-images.d"));
@@ -108,7 +109,8 @@ fn faked_trees_have_the_images_of_real_ones() {
     assert_eq!(fixture.images("pseudo", &[&USER[..], &pseudo].concat()), real, "pseudo");
 }
 
-/// Runs the program where a library is asked for but not there, and returns what it says.
+/// Runs a program that must be refused because the library of its environment is missing, and
+/// returns its error message.
 fn refused(command: &mut Command, code: i32) -> String {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -132,7 +134,7 @@ fn a_library_that_is_not_loaded_is_refused() {
         (&repart, 1),
     ];
     for (name, value) in [
-        // As in a program that is linked statically: it has the variable and no library.
+        // As in a statically linked program, which has the variable but not the library.
         ("FAKEROOTKEY", "12345"),
         ("LD_PRELOAD", "/nowhere/libfakeroot-sysv.so"),
         ("LD_PRELOAD", "libpseudo.so:/nowhere/other.so"),
@@ -158,7 +160,7 @@ fn nothing_is_staged_under_fakeroot() {
     assert!(said.contains("run detfs without fakeroot"), "{said}");
 }
 
-/// Runs the program as an ordinary user with libfakeroot and the key of a server.
+/// Runs the program as an ordinary user with libfakeroot and `key` as the key of a server.
 fn with_key(fixture: &Fixture, key: &str) -> String {
     let library = shell("dpkg -L libfakeroot | grep /libfakeroot-sysv.so", &[]);
     let mut command = Command::new(USER[0]);
@@ -170,7 +172,8 @@ fn with_key(fixture: &Fixture, key: &str) -> String {
 
 #[test]
 fn a_server_of_another_user_is_no_answer() {
-    // The server would listen at two queues; they can't be opened, and calls show what is on disk.
+    // The server would listen on two message queues. They can't be opened here, so that calls
+    // return the values on disk.
     let queues = "import ctypes; libc = ctypes.CDLL(None)
 for key in (34567, 34568): assert libc.msgget(key, 0o1600) >= 0";
     shell("python3 -c \"$1\"", &[queues.as_ref()]);

@@ -1,4 +1,5 @@
-//! Layout version 1 as hashes: a change of any byte of these images is a change of the layout.
+//! Golden hashes of layout version 1: a change of any byte of these images is a change of the
+//! layout.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,8 +12,8 @@ use crate::tree::{LATEST, Stress, add_efi, make, stress};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/golden/layout-1.txt");
 
-/// Set to write down the hashes as they are now. This is a decision on the layout: the commit
-/// that does it says why.
+/// Environment variable that makes the test record the current hashes. This is a decision on the
+/// layout, whose reason the commit states.
 const BLESS: &str = "DETFS_BLESS";
 
 const SUBVOLUMES: [&str; 5] = [

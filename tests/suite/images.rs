@@ -1,4 +1,4 @@
-//! Every oracle on images of hard trees and of a real one.
+//! Images of stress trees and of an installed system, checked with every oracle.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,7 +8,7 @@ use crate::detfs::{mkfs, mkimage, succeed};
 use crate::oracle::{self, Comparison, disk, ext4, grub_cmp, grub_ls};
 use crate::tree::{LATEST, debian, stressed};
 
-/// What root partitions of x86-64 have with the test seed: HMAC-SHA256 as systemd-repart does it.
+/// UUID of an x86-64 root partition with the test seed: HMAC-SHA256 as in systemd-repart.
 const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
 
 fn exact() -> Comparison {
@@ -49,7 +49,8 @@ fn disk_of_a_stress_tree() {
     disks(stressed(2000), LATEST, &exact());
 }
 
-/// What GRUB wants for a BIOS, and an ESP with sectors that every disk can have.
+/// A BIOS boot partition, which GRUB needs on a BIOS, and an ESP with a sector size that suits every
+/// disk.
 #[test]
 fn disk_with_a_bios_boot_partition() {
     let tree = stressed(2000);
@@ -71,7 +72,7 @@ fn disk_with_a_bios_boot_partition() {
         assert_eq!((esp.start, esp.len % (1 << 20)), (2 << 20, 0), "{case}");
         assert_eq!(root.uuid, ROOT_UUID, "{case}");
 
-        // `BPB_BytsPerSec`, `BPB_HiddSec`; and FAT32 needs 65,525 clusters of a sector.
+        // `BPB_BytsPerSec` and `BPB_HiddSec`. FAT32 needs 65,525 clusters of one sector.
         let of_esp = of_esp.unwrap_or(of_disk);
         let mut boot_sector = [0; 512];
         File::open(&image).unwrap().read_exact_at(&mut boot_sector, esp.start).unwrap();
@@ -92,8 +93,8 @@ fn times_are_clamped_and_not_reset() {
     ext4(&image, stressed(2000), &exact().clamped_to(epoch)).unwrap();
 }
 
-/// Files without a hole at their beginning, which GRUB can't read, and names in a directory of
-/// one block and of many.
+/// GRUB reads files, and names in directories of one block and of many. Files that begin with a hole
+/// are only tested with the `boot` profile, since GRUB can't read them with the others.
 #[test]
 fn grub_reads_what_it_can() {
     let tree = stressed(2000);
@@ -116,7 +117,7 @@ fn grub_reads_what_it_can() {
     }
 }
 
-/// A file system that the kernel has written to and let go of is one that e2fsck likes.
+/// e2fsck accepts a file system that the kernel has written to and unmounted.
 #[test]
 fn the_kernel_writes_to_it() {
     let scratch = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! Images made by the program, or by the library of trees that no directory holds, judged by the
-//! tools of others and by the kernel.
+//! Images that the program builds, or the library from trees that exist in no directory, checked
+//! with independent tools and with the kernel.
 //!
-//! The tests make devices, mount and build as another user, so they run as root; what they need
-//! installed, `tests/run` installs. A tool that is missing is a failure and never a skip.
-//! Tests that take long are ignored unless asked for: `cargo test -- --include-ignored`.
+//! The tests create devices, mount file systems and build as another user, so they run as root.
+//! `tests/run` installs the tools that they need. A missing tool is a failure and never a skip.
+//! Tests that take long are ignored by default; `cargo test -- --include-ignored` runs them.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests look at the host")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]

@@ -1,4 +1,5 @@
-//! File systems that are mounted inside the tree, and directories that move while it is read.
+//! File systems that are mounted inside the tree, and directories that are moved while the tree is
+//! read.
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +14,8 @@ use crate::oracle::{require_root, run};
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// Runs a script in a mount namespace of its own, with the directory as `$1` and the program as
-/// `$2`.
+/// Returns a command that runs a script in its own mount namespace, with the directory as `$1` and
+/// the program as `$2`.
 fn with_mounts(script: &str, directory: &Path) -> Command {
     require_root();
     let mut command = Command::new("unshare");
@@ -36,7 +37,7 @@ fn a_file_system_of_the_kernel_is_named() {
         }
     }
     assert!(!scratch.path().join("out.img").exists());
-    // The remedy of the message.
+    // The remedy in the message works.
     let script =
         "cd $1; mount -t proc none tree/proc; exec $2 mkfs ext4 tree out.img --exclude 'proc/**'";
     let output = with_mounts(script, scratch.path()).output().unwrap();
@@ -60,10 +61,11 @@ fn other_mount_points_are_reported() {
     assert_eq!(listed(&scratch.path().join("out.img"), "/data"), ["inner"]);
 }
 
-/// Whatever the moment, the tree has changed, and the file system it is on has no fault.
+/// A directory that is moved while the tree is read is reported as a change of the tree, never as a
+/// fault of its file system.
 ///
-/// The directory is never missing where it changes places with another one, so that most of what
-/// is opened below it is on its way out of the tree.
+/// With `EXCHANGE` the directory always exists, so that most files that are opened below it are
+/// about to leave the tree.
 #[test]
 fn a_directory_that_moves_has_changed() {
     let scratch = tempfile::tempdir().unwrap();
@@ -96,12 +98,12 @@ fn a_directory_that_moves_has_changed() {
             }
             done.store(true, Ordering::Relaxed);
         });
-        // Next there is nothing in its place.
+        // With `NOREPLACE`, which comes next, the directory is missing for a moment.
         fs::remove_dir_all(path("outside")).unwrap_or_default();
     }
 }
 
-/// The names in a directory of an ext4 image, by debugfs.
+/// Returns the names in a directory of an ext4 image, as debugfs lists them.
 fn listed(image: &Path, directory: &str) -> Vec<String> {
     let request = format!("ls -p {directory}");
     let said = run("debugfs", ["-R".as_ref(), request.as_ref(), image.as_os_str()]);

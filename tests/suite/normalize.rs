@@ -1,4 +1,4 @@
-//! `detfs normalize`, and what is said of rules when an image is made.
+//! `detfs normalize`, and the normalization reports of image builds.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,8 @@ use crate::oracle::shell;
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// A tree of Arch Linux with a seed, a key and its server, a fstab, and files newer than the epoch.
+/// Shell script that creates an Arch Linux tree with a random seed, a host key and its server, an
+/// fstab, and files newer than the epoch.
 const TREE: &str = "
     mkdir -p $1/etc/ssh $1/usr/lib/systemd/system $1/efi/loader $1/var/log
     echo ID=arch >$1/etc/os-release
@@ -43,7 +44,7 @@ fn check(tree: &Path, more: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn a_check_tells_all_and_changes_nothing() {
     let tree = fixture_tree();
-    // The times at which inodes changed, too.
+    // Includes the times of inode changes.
     let state = || shell("cd $1; find . -printf '%p %i %s %m %T@ %C@\\n' | sort", &[tree.path()]);
     let before = state();
     let (code, text) = check(tree.path(), &[]);
@@ -69,13 +70,13 @@ fn a_check_tells_all_and_changes_nothing() {
     let suspicions = json["suspicions"].as_array().unwrap();
     assert!(suspicions.iter().any(|found| found["path"] == "etc/fstab"), "{suspicions:?}");
     assert_eq!(state(), before);
-    // Without rules none would fire.
+    // Without rules, no rule would apply.
     let (code, text) = check(tree.path(), &["--normalize=none"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("profile none, ") && text.contains(": 0 rules would apply"), "{text}");
 }
 
-/// A file of rules that can be read once: a pipe.
+/// Rules can be read from a pipe, which can be read only once.
 #[test]
 fn rules_come_from_anywhere() {
     let tree = fixture_tree();
@@ -101,7 +102,8 @@ fn rules_come_from_anywhere() {
     assert!(named.0.is_string() && named.1.is_string(), "{named:?}");
 }
 
-/// What has no end is not read to its end, and what never was text is not held in memory.
+/// A rules file without an end is not read to its end, and a file that is not text is not held in
+/// memory.
 #[test]
 fn files_of_rules_are_bounded() {
     let scratch = tempfile::tempdir().unwrap();
@@ -125,7 +127,7 @@ fn files_of_rules_are_bounded() {
     let output = list(longest.to_str().unwrap());
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("name = \"hosts\""));
-    // A recipe, too.
+    // The same holds for a configuration of `detfs build`.
     let output = confined(&["build", "/dev/zero"].map(OsStr::new));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
@@ -174,7 +176,7 @@ fn what_is_done_is_told_with_every_secret() {
     let (_, json) = check(tree.path(), &["--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["fired"].as_array().unwrap(), &fired, "a check and an image are at one");
-    // Without the unit that makes keys, an image with them is refused.
+    // Without the unit that creates host keys, an image with such keys is refused.
     fs::remove_file(tree.path().join("usr/lib/systemd/system/sshdgenkeys.service")).unwrap();
     let output = mkimage(tree.path(), &out, EPOCH, &options).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -184,7 +186,7 @@ fn what_is_done_is_told_with_every_secret() {
     }
 }
 
-/// What is listed can be given back.
+/// The listed rules can be passed back as a rules file.
 #[test]
 fn the_list_is_a_file_of_rules() {
     let scratch = tempfile::tempdir().unwrap();
@@ -204,7 +206,7 @@ fn the_list_is_a_file_of_rules() {
     assert!(all.contains("name = \"hostname\"") && all.contains("enabled = false"), "{all}");
 }
 
-/// A command of the program that gets no more than 1 GiB of memory.
+/// Runs the program with at most 1 GiB of memory.
 fn confined(words: &[&OsStr]) -> Output {
     let script = "ulimit -v 1048576; exec \"$@\"";
     let mut command = Command::new("sh");
@@ -213,7 +215,7 @@ fn confined(words: &[&OsStr]) -> Output {
     command.output().unwrap()
 }
 
-/// Sparse files take no space on a disk, but content has a length.
+/// Sparse files take no disk space, but their content has its full length.
 #[test]
 fn long_files_take_bounded_memory() {
     let tree = tempfile::tempdir().unwrap();

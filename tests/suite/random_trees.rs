@@ -1,7 +1,7 @@
-//! Random trees with random options through the ext4 planner, each before e2fsck, and some before
-//! the kernel, which is asked for every field of every node.
+//! Random trees with random options, planned as ext4 images and checked with e2fsck. Some are also
+//! mounted, and every field of every node is compared with the kernel's answer.
 //!
-//! Trees and options are those that fuzzing draws, without what no planner takes.
+//! Trees and options are generated as in fuzzing, without those that every planner refuses.
 
 #[path = "../../fuzz/src/arbitrary_tree.rs"]
 pub mod arbitrary_tree;
@@ -28,10 +28,11 @@ use arbitrary_tree::{ArbitraryTree, Expected, Grown, Validity, What};
 use ext4_options::{ArbitraryExt4Options, adapt};
 use mounted::Kept;
 
-/// Larger images are left to e2fsck, as the test that a mount leaves them alone reads all of it.
+/// Maximum size of a mounted image in bytes. Larger images are only checked with e2fsck, since the
+/// mount test reads the whole image to show that it stays unchanged.
 const MOUNTED_MAX: u64 = 64 << 20;
 
-/// A tree and the options to make an image of it with.
+/// A tree and the options of its image.
 #[derive(Debug, Arbitrary)]
 struct Draft {
     options: ArbitraryExt4Options,
@@ -42,7 +43,7 @@ impl Draft {
     fn grow(&self) -> (Grown, Options) {
         let grown = self.tree.grow(Validity::Unix).expect("what no builder takes is left out");
         let mut options = self.options.options(Validity::Unix);
-        // Beyond the time that e2fsck is told to be now, it complains of the future.
+        // e2fsck complains about times later than its current time, which `E2FSCK_TIME` fixes.
         options.epoch.seconds = options.epoch.seconds.min(4_000_000_000);
         (grown, options)
     }
@@ -54,8 +55,8 @@ fn drafts() -> impl Strategy<Value = Draft> {
     })
 }
 
-/// Writes the image of a tree; returns its size, or nothing if the tree does not fit the size or
-/// the number of inodes that the options say.
+/// Writes the image of a tree and returns its size, or `None` if the tree exceeds the size or the
+/// number of inodes in `options`.
 fn write(grown: &Grown, options: &Options, image: &Path) -> Option<u64> {
     let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
     let layout = match plan(&grown.tree, &scan, options) {
@@ -71,7 +72,7 @@ fn write(grown: &Grown, options: &Options, image: &Path) -> Option<u64> {
     Some(layout.size())
 }
 
-/// How many trees there were, had an image, and were mounted.
+/// Number of trees, and how many of them were written as images and mounted.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     trees: u32,
@@ -101,12 +102,12 @@ fn check_image(draft: &Draft, mount: bool, image: &Path) -> Verdict<Counts> {
     Ok(counts)
 }
 
-/// How many trees: as many as `RANDOM_TREES` says, or else as here.
+/// Returns the number of trees: `RANDOM_TREES` if the variable is set, and `usual` otherwise.
 pub fn number(usual: u32) -> u32 {
     std::env::var("RANDOM_TREES").map_or(usual, |text| text.parse().expect("it is a number"))
 }
 
-/// Judges so many trees on two threads, and has the kernel look at every tenth or more.
+/// Checks `trees` random trees on two threads, and mounts some of the images.
 fn judge_random_trees(trees: u32) {
     let total = Arc::new(Mutex::new(Counts::default()));
     let half = |_| {
@@ -152,7 +153,8 @@ fn many_random_trees_are_sound() {
     judge_random_trees(number(2000));
 }
 
-/// A tree with a file of some names in its root, and its image.
+/// Writes the image of a tree that has a file with several names in its root directory, and returns
+/// the tree.
 fn sample(image: &Path) -> Grown {
     let bytes = Random::new(6).bytes(900);
     let draft = Draft::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
@@ -164,7 +166,7 @@ fn sample(image: &Path) -> Grown {
     grown
 }
 
-/// A file of the model, and a name of it in the root.
+/// Returns the index of a non-empty file in the root directory, and its name.
 fn file_of(grown: &Grown) -> (usize, Vec<u8>) {
     let What::Directory(names) = &grown.model[0].what else { unreachable!("it is the root") };
     let is_file = |&(_, &child): &(_, &usize)| matches!(&grown.model[child].what, What::File(bytes) if !bytes.is_empty());
@@ -178,7 +180,7 @@ fn a_broken_image_is_found() {
     let image = scratch.path().join("image");
     let (_, name) = file_of(&sample(&image));
     let mut bytes = std::fs::read(&image).unwrap();
-    // As in an entry of a directory, behind its length and its type.
+    // In a directory entry, the name comes after its length and its type.
     let entry = [&[u8::try_from(name.len()).unwrap(), 1], &name[..]].concat();
     let at = bytes.windows(entry.len()).position(|part| part == entry).unwrap();
     bytes[at + 2] ^= 1;

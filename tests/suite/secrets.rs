@@ -1,4 +1,4 @@
-//! Secrets do not get into an image unseen, whatever distribution the tree is of.
+//! Secrets do not get into an image unnoticed, whatever distribution the tree is of.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::oracle::shell;
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// Places of secrets, in the order in which a tree has them, each with the rule that refuses it.
+/// Paths of secrets in the order of the tree, each with its content and the rule that refuses it.
 const PLACES: [(&str, &str, &str); 22] = [
     ("etc/NetworkManager/system-connections/home.nmconnection", "psk=secret", "network-secrets"),
     ("etc/credstore/password", "secret", "credentials"),
@@ -37,7 +37,8 @@ const PLACES: [(&str, &str, &str); 22] = [
     ("var/lib/tailscale/tailscaled.state", "{}", "tailscale-state"),
 ];
 
-/// Keys that are found by their content, as the programs make them that make keys.
+/// Shell script that creates private keys with common programs; they are recognized by their
+/// content.
 const KEYS: &str = r#"
     mkdir -p $1/opt/keys && cd $1/opt/keys
     openssl genpkey -algorithm ed25519 -out pkcs8
@@ -67,7 +68,7 @@ const KEYS: &str = r#"
     echo '# created: 2026-01-01
 AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX' >age"#;
 
-/// The tree of a distribution for which there is no profile, with these files.
+/// Creates the tree of a distribution without a profile, with `files`.
 fn alpine(files: &[(&str, &str)]) -> TempDir {
     let tree = tempfile::tempdir().unwrap();
     for (path, content) in files.iter().chain(&[("etc/os-release", "ID=alpine\n")]) {
@@ -78,16 +79,16 @@ fn alpine(files: &[(&str, &str)]) -> TempDir {
     tree
 }
 
-/// What came of making an image of a tree.
+/// Result of building an image of a tree.
 struct Attempt {
     code: Option<i32>,
     said: String,
-    /// The image, if there is one.
+    /// Bytes of the image, if it was written.
     bytes: Option<Vec<u8>>,
 }
 
 impl Attempt {
-    /// Whether a text is anywhere in the image.
+    /// Returns whether `text` occurs anywhere in the image.
     fn holds(&self, text: &str) -> bool {
         let bytes = self.bytes.as_ref().unwrap();
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
@@ -115,7 +116,7 @@ fn places_of_secrets_are_refused_in_every_tree() {
             assert!(said.contains(path) && said.contains(&quoted), "{profile}, {path}: {said}");
         }
     }
-    // Each alone, so that none is refused for another's sake.
+    // Each path is checked in its own tree, so that the refusal can have no other cause.
     for (path, content, rule) in PLACES {
         let report = fired(alpine(&[(path, content)]).path());
         assert_eq!(report, [("refuse".into(), rule.into(), vec![path.into()])], "{path}");
@@ -130,7 +131,7 @@ fn places_of_secrets_are_refused_in_every_tree() {
     assert!(!said.contains("although the rule"), "{said}");
 }
 
-/// The rules that would fire on a tree: verb, name, and paths.
+/// Returns the rules that would fire on a tree: verb, name and paths.
 fn fired(tree: &Path) -> Vec<(String, String, Vec<String>)> {
     let epoch = format!("--source-date-epoch={EPOCH}");
     let mut command = detfs(["normalize".as_ref(), "--check".as_ref(), tree.as_os_str()]);
@@ -162,7 +163,7 @@ fn keys_are_refused_by_their_content() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// What is public, what is empty, and what is in another place altogether.
+/// Public files, empty files and files in unrelated places are not refused.
 #[test]
 fn no_more_is_refused() {
     let tree = alpine(&[
@@ -177,7 +178,7 @@ fn no_more_is_refused() {
         ("root/.ssh/config", "Host *\n"),
         ("root/.ssh/id_empty", ""),
         ("root/.ssh/known_hosts", "h ssh-ed25519 AAAA\n"),
-        // Packages of four package managers bring keys.
+        // Keys that packages of four package managers install.
         ("lib/apk/db/installed", "P:a\nF:opt/apk\nR:key.pem\n"),
         ("usr/lib/opkg/info/a.list", "/opt/opkg/key.pem\n"),
         ("var/lib/dpkg/info/a.list", "/.\n/opt/dpkg\n/opt/dpkg/key.pem\n"),
@@ -204,7 +205,7 @@ fn no_more_is_refused() {
     assert_eq!(fired(tree.path()), []);
     let Attempt { code, said, .. } = attempt(tree.path(), &[]);
     assert_eq!(code, Some(0), "{said}");
-    // A check names those of packages.
+    // `normalize --check` lists the keys of packages.
     let mut check = detfs(["normalize".as_ref(), "--check".as_ref(), tree.path().as_os_str()]);
     let text = String::from_utf8(check.output().unwrap().stdout).unwrap();
     let keys = text.split("suspicious: ").find(|part| part.starts_with("a private key"));
@@ -249,7 +250,7 @@ fn what_is_made_again_is_removed_in_every_tree() {
     assert!(said.contains("remove by histories: home/a/.local/share/fish/fish_history"), "{said}");
     let lines = said.lines().filter(|line| line.contains("no profile matches the tree"));
     assert_eq!(lines.count(), 1, "{said}");
-    // A rule of the user's that removes a key is as good as its absence.
+    // A user's rule that removes a key has the same effect as if the key were absent.
     fs::write(tree.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
     assert_eq!(attempt(tree.path(), &[]).code, Some(3));
     let rules = tree.path().join("usr.toml");
@@ -263,7 +264,7 @@ fn what_is_made_again_is_removed_in_every_tree() {
     assert_eq!((made.code, made.holds("BEGIN PRIVATE KEY")), (Some(0), false), "{}", made.said);
 }
 
-/// Where rules are off, secrets go in, but not unseen.
+/// If rules are disabled, secrets are included and reported.
 #[test]
 fn secrets_that_go_in_are_named() {
     const WORD: &str = "word-of-a-secret";
@@ -304,7 +305,7 @@ fn secrets_that_go_in_are_named() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let warnings: Vec<_> = said.lines().filter(|line| line.contains("although the rule")).collect();
     assert_eq!(warnings.len(), 3, "{said}");
-    // Who names a rule is not warned.
+    // Rules that a rules file disables by name cause no warnings.
     let rules = scratch.path().join("rules.toml");
     fs::write(&rules, "disable = [\"histories\", \"machine-id-alone\", \"ssh-keys\"]").unwrap();
     let options = ["--normalize=none", &format!("--rules={}", rules.display())];
@@ -312,7 +313,8 @@ fn secrets_that_go_in_are_named() {
     assert_eq!((code, &*said), (Some(0), ""));
 }
 
-/// A Debian with what has keys for its tests, and what makes some as it is installed.
+/// A Debian tree with packages that contain keys for their tests, and packages that create keys
+/// when they are installed.
 #[test]
 #[ignore = "deep: installs a Debian of 250 packages"]
 fn deep_nothing_of_debian_is_refused_but_what_it_makes() {

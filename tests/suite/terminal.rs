@@ -1,4 +1,4 @@
-//! What names, labels and arguments can do to a terminal: nothing.
+//! Names, labels and arguments cannot send control characters to a terminal.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,10 +8,12 @@ use serde_json::Value;
 use crate::detfs::{SEED, detfs};
 use crate::oracle::shell;
 
-/// Colour, bell, line break, delete, and the control sequence introducer in one character.
+/// A colour sequence, a bell, a line break, a delete character, and a colour sequence with the
+/// one-character control sequence introducer.
 const HOSTILE: &str = "a\u{1b}[31m\u{7}\nb\u{7f}\u{9b}31m";
 
-/// Runs a command whose arguments have `X` replaced by hostile text; gives all that it prints.
+/// Runs a command whose arguments have `X` replaced by [`HOSTILE`], and returns everything that it
+/// prints.
 #[track_caller]
 fn said(directory: &Path, args: &[&str]) -> String {
     let args = args.iter().map(|arg| arg.replace('X', HOSTILE));
@@ -20,7 +22,7 @@ fn said(directory: &Path, args: &[&str]) -> String {
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
     assert!(!text.contains(obeyed), "{command:?} prints {text:?}");
-    // No line begins with what a name has after its line break.
+    // No line begins with the text after the line break in a name.
     assert!(!text.lines().any(|line| line.starts_with('b')), "{command:?} prints {text:?}");
     text
 }
@@ -38,7 +40,7 @@ fn labels_of_an_image_are_escaped() {
     };
     assert!(run(&[]).contains(r"a\u{1b}[31m\u{7}\nb\u{7f}\u{9b}31m"));
     for json in ["--json=short", "--json=pretty"] {
-        // Notices come after it.
+        // Notices come after the JSON.
         let text = run(&[json]);
         let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
         assert_eq!(values.next().unwrap().unwrap()[0]["label"], HOSTILE);

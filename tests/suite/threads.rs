@@ -1,4 +1,4 @@
-//! Threads that can't be made: the images are the same with those there are.
+//! Images are the same if the system refuses to create more threads.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,11 +13,11 @@ use crate::oracle::{sha256, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// A user who runs nothing else.
+/// A user who runs no other processes.
 const USER: u32 = 12_345;
 
-/// A tree that gives every kind of thread something to do, and definitions of two partitions with
-/// a hash tree.
+/// Creates a tree that needs every kind of thread, and definitions of two partitions: data and its
+/// hash tree.
 fn fixture() -> TempDir {
     let fixture = tempfile::tempdir().unwrap();
     fs::set_permissions(&fixture, fs::Permissions::from_mode(0o777)).unwrap();
@@ -34,7 +34,8 @@ fn fixture() -> TempDir {
     fixture
 }
 
-/// The arguments of all kinds of work, whose output is `out`, and whether that is standard output.
+/// Returns the arguments of every kind of build with the output `out`, and whether the build writes
+/// to standard output.
 fn cases(at: &Path) -> Vec<(Vec<String>, bool)> {
     let at = at.display();
     let (tree, out) = (format!("{at}/tree"), format!("{at}/out"));
@@ -58,7 +59,8 @@ fn cases(at: &Path) -> Vec<(Vec<String>, bool)> {
     ]
 }
 
-/// Runs a command after another one's words; gives what it made and said.
+/// Runs a build with the command prefix `before`, and returns the hash of the image and the
+/// manifest.
 fn made(at: &Path, before: &[String], case: &(Vec<String>, bool), threads: Option<u32>) -> String {
     let (arguments, is_piped) = case;
     let program = detfs([] as [&str; 0]);

@@ -1,4 +1,4 @@
-//! `detfs repart` of a program that is built for another architecture.
+//! `detfs repart` of a program that was built for another architecture.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -28,7 +28,7 @@ const DEFINITIONS: [(&str, &str); 7] = [
     ("40-rest", "Type=linux-generic; Label=rest"),
 ];
 
-/// `Type=root` and `Type=usr` depend on the machine unless the architecture is given.
+/// `Type=root` and `Type=usr` depend on the machine unless `--architecture` is set.
 #[test]
 #[ignore = "deep: there is no other program unless tests/deep/architectures builds one"]
 fn deep_same_disk_from_another_program() {
@@ -71,7 +71,7 @@ fn repart(scratch: &Path, architecture: &str) -> Command {
     command
 }
 
-/// Returns the JSON that the command prints, and the hashes of the files that it writes to `out`.
+/// Returns the JSON output of the command, and the hashes of the files that it writes to `out`.
 fn outcome(command: &mut Command, out: &Path) -> (String, BTreeMap<OsString, String>) {
     fs::create_dir(out).unwrap();
     let said = succeed(command).stdout;

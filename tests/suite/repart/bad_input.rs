@@ -1,5 +1,5 @@
-//! What can't be done is refused as systemd-repart refuses it, by the same exit codes, with one
-//! line that says what, why and what to do; what was there stays as it was.
+//! Invalid input is refused as systemd-repart refuses it: with the same exit codes, a one-line
+//! error that names the problem, its cause and a remedy, and without changes to existing files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::oracle::{run, shell};
 const TREE: &str = "mkdir -p usr dir; echo x >usr/file; head -c 8192 /dev/zero >blocks; : >empty; \
     head -c 1000 /dev/zero >odd; mkfifo fifo";
 
-/// All files of a directory with their content.
+/// Returns the names and the content of all files in a directory.
 fn files(at: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(at).unwrap().map(|entry| entry.unwrap());
     let entries = entries.filter(|entry| entry.file_type().unwrap().is_file());
@@ -25,15 +25,15 @@ fn files(at: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Whether sgdisk finds both tables to be right.
+/// Returns whether sgdisk finds both partition tables valid.
 fn is_whole(image: &Path) -> bool {
     let said = run("sgdisk", ["--verify".as_ref(), image.as_os_str()]);
     let text = said.all();
     said.ok && text.contains("No problems found") && !text.contains("invalid")
 }
 
-/// Runs what must be refused; nothing is printed, written, removed or changed. The words are in the
-/// last line of what is said.
+/// Runs a command that must be refused without any output, and without writing, removing or
+/// changing files. All `words` must be in the last line of the error message.
 #[track_caller]
 fn refused(fixture: &Fixture, args: &[&str], code: i32, words: &[&str]) {
     let before = files(&fixture.side.directory);
@@ -229,7 +229,7 @@ fn tables_that_are_damaged() {
         let answer = fixture.run(&["--dry-run=no"], &[]);
         assert_eq!(answer.code, Some(0), "{}", answer.stderr);
         assert!(answer.stderr.contains(word), "{offsets:?}: {}", answer.stderr);
-        // It is whole again, with what was there and what is new.
+        // Both tables are valid again, with the old and the new partitions.
         assert!(is_whole(&path), "{offsets:?}");
         assert_eq!(answer.stdout.matches("\"type\"").count(), 2);
     }
@@ -240,7 +240,7 @@ fn tables_that_are_damaged() {
     damage(&[primary + 16, backup + 16]);
     refused(&fixture, &["--dry-run=no"], 77, &["checksum", "image.raw"]);
 
-    // Two partitions in one place, with checksums that are right.
+    // Two partitions overlap, and the checksums are right.
     let _ = fs::remove_file(&path);
     let script = "truncate -s 16M $1; \
         printf 'label: gpt\\nstart=2048,size=4096\\nstart=8192,size=2048\\n' | sfdisk -q $1";
@@ -344,7 +344,7 @@ fn arguments_that_are_wrong() {
     ] {
         refused(&fixture, args, 1, words);
     }
-    // Without an image there is none to work on.
+    // Without an image argument, there is no image to work on.
     let answer = fixture.side.repart(&[format!("--definitions={WORKDIR}/repart.d")], &[]);
     assert_eq!(answer.code, Some(76), "{}", answer.stderr);
 }

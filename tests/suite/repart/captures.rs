@@ -1,8 +1,8 @@
-//! What mkosi 27 asked of systemd-repart 262, asked of `detfs repart`.
+//! Calls that mkosi 27 made to systemd-repart 262, replayed with `detfs repart`.
 //!
-//! The tree of those calls is not here, so sizes that follow from content are others, and the
-//! offsets behind them. All else in the answers is the same, and one call keeps what those before
-//! it made.
+//! The tree of those calls is not available, so the sizes that depend on content differ, and so do
+//! the offsets after them. The rest of each answer is the same. Each call keeps the partitions that
+//! earlier calls created.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::{e2fsck, extract, gpt, partitions, sha256, shell};
 
-/// A call and its answer.
+/// A captured call and its answer.
 #[derive(Debug, Clone, Deserialize)]
 struct Call {
     args: Vec<String>,
@@ -23,7 +23,7 @@ struct Call {
     answer: Vec<Map<String, Value>>,
 }
 
-/// The calls of a build.
+/// Returns the calls of a build.
 fn calls(build: &str) -> Vec<Call> {
     let text = include_str!("../../../testdata/repart/mkosi.json");
     let text = text.replace("$WORK", &format!("{WORKDIR}/work"));
@@ -32,7 +32,7 @@ fn calls(build: &str) -> Vec<Call> {
     all.remove(build).unwrap_or_else(|| panic!("no build {build}"))
 }
 
-/// The calls of a build with another file system.
+/// Returns the calls of a build with `format` in place of EROFS.
 fn calls_with(build: &str, format: &str) -> Vec<Call> {
     let mut calls = calls(build);
     for text in calls.iter_mut().flat_map(|call| call.definitions.values_mut()) {
@@ -41,7 +41,7 @@ fn calls_with(build: &str, format: &str) -> Vec<Call> {
     calls
 }
 
-/// A tree, and keys.
+/// A tree and signing keys.
 struct Fixture {
     _scratch: TempDir,
     side: Side,
@@ -81,14 +81,15 @@ impl Fixture {
 }
 
 impl Call {
-    /// The definition of a partition.
+    /// Returns the definition of the partition in `entry`.
     fn definition(&self, entry: &Map<String, Value>) -> &str {
         let file = entry["file"].as_str().unwrap().rsplit('/').next().unwrap();
         &self.definitions[file]
     }
 }
 
-/// A root hash that is known splits into the UUIDs of data and hash tree.
+/// Checks that a known root hash is split into the UUIDs of the data partition and the hash
+/// partition.
 fn check_root_hash(what: &str, entry: &Map<String, Value>) {
     let Some(hash) = entry["roothash"].as_str().filter(|&hash| hash != "TBD") else { return };
     assert_eq!(hash.len(), 64, "{what}");
@@ -101,7 +102,7 @@ fn check_root_hash(what: &str, entry: &Map<String, Value>) {
     }
 }
 
-/// Compares an answer with the captured one.
+/// Compares the partitions in an answer with the captured ones.
 fn compare(what: &str, call: &Call, entries: &[Map<String, Value>]) {
     assert_eq!(entries.len(), call.answer.len(), "{what}: {entries:?}");
     let mut moved = false;
@@ -112,7 +113,7 @@ fn compare(what: &str, call: &Call, entries: &[Map<String, Value>]) {
         for key in ["type", "label", "partno", "file", "node", "activity"] {
             assert_eq!(entry[key], captured[key], "{what}: {key}");
         }
-        // Its size follows from its content.
+        // The size of a partition with `Minimize=` follows from its content.
         let fitted = call.definition(captured).contains("Minimize=");
         let is_new = captured["old_size"] == 0;
         for (key, follows) in [
@@ -144,7 +145,7 @@ fn compare(what: &str, call: &Call, entries: &[Map<String, Value>]) {
     }
 }
 
-/// What a call leaves to the next one.
+/// Checks that partitions of the previous call keep their offset, size and UUID.
 fn check_kept(what: &str, before: &[Map<String, Value>], now: &[Map<String, Value>]) {
     for (old, new) in before.iter().zip(now) {
         for key in ["offset", "raw_size", "uuid"] {
@@ -155,7 +156,7 @@ fn check_kept(what: &str, before: &[Map<String, Value>], now: &[Map<String, Valu
     }
 }
 
-/// Replays a build; gives the last answer and leaves the image.
+/// Replays a build and returns the last answer. The image stays in the fixture.
 fn replay(fixture: &Fixture, build: &str, calls: &[Call]) -> Vec<Map<String, Value>> {
     let mut before: Option<Vec<Map<String, Value>>> = None;
     for (number, call) in calls.iter().enumerate() {
@@ -168,13 +169,14 @@ fn replay(fixture: &Fixture, build: &str, calls: &[Call]) -> Vec<Map<String, Val
             check_kept(&what, before, &entries);
         }
         before = Some(entries);
-        // What mkosi makes between the calls: the boot loader and the kernel with the root hash.
+        // mkosi writes the boot loader and the kernel with the root hash between the calls.
         fixture.side.write("buildroot/boot/EFI/Linux/kernel.efi", format!("kernel for {number}"));
     }
     before.unwrap()
 }
 
-/// The image has the partitions of the answer, in which the split files are, and sound ext4.
+/// Checks that the image has the partitions of the answer, that the split files are the same as
+/// these partitions, and that e2fsck accepts each ext4.
 fn check_image(fixture: &Fixture, build: &str, call: &Call, entries: &[Map<String, Value>]) {
     let image = fixture.side.path(&format!("work/WS/staging/c-{build}.raw"));
     gpt(&image, 512).unwrap();
@@ -194,7 +196,7 @@ fn check_image(fixture: &Fixture, build: &str, call: &Call, entries: &[Map<Strin
         let Some(split) = entry.get("split_path") else { continue };
         let split = fixture.side.path(&split.as_str().unwrap().replace(&format!("{WORKDIR}/"), ""));
         if kind.ends_with("-sig") {
-            // Without the zeros behind the JSON.
+            // The split file lacks the zeros after the JSON.
             let (whole, part) = (fs::read(&file).unwrap(), fs::read(&split).unwrap());
             assert_eq!(part.last(), Some(&b'}'), "{build}");
             assert_eq!(part, whole[..part.len()]);
@@ -211,7 +213,7 @@ fn replay_and_check(tool: Tool, build: &str, calls: &[Call]) {
     check_image(&fixture, build, &calls[0], &entries);
 }
 
-/// Builds in which is nothing that `detfs` does not write.
+/// Builds that use only features that `detfs` supports.
 const BUILDS: [&str; 5] = ["disk", "split", "esp", "btrfs", "grub"];
 
 #[test]
@@ -228,7 +230,7 @@ fn builds_with_verity_get_the_same_answers() {
     }
 }
 
-/// What is asked here of `detfs` can be asked of the real one.
+/// systemd-repart gives the same answers to the calls that are replayed with `detfs`.
 #[test]
 #[ignore = "makes a Debian sid"]
 fn the_real_one_gives_the_same_answers() {
@@ -270,8 +272,8 @@ fn a_wrong_answer_is_found() {
     }
 }
 
-/// A file system that is deferred to a later call leaves no trace in the image but its room: one
-/// call that makes all of it at once gives the same bytes.
+/// A deferred partition has the same bytes as one that is created in the first call. A file system
+/// that is deferred to a later call only has its space allocated.
 #[test]
 fn a_deferred_partition_makes_no_difference() {
     let fixture = Fixture::new(Tool::Detfs);
@@ -280,7 +282,7 @@ fn a_deferred_partition_makes_no_difference() {
     let image = fixture.side.path("work/WS/staging/c-disk.raw");
     let deferred = sha256(&image);
     fs::remove_file(&image).unwrap();
-    // The tree is as it was when the partition was made.
+    // Restores the tree to the state in which the partition was created.
     fixture.side.write("buildroot/boot/EFI/Linux/kernel.efi", "kernel for 0");
     let mut call = calls[0].clone();
     let position = call.args.iter().position(|arg| arg == "--defer-partitions").unwrap();
@@ -291,7 +293,7 @@ fn a_deferred_partition_makes_no_difference() {
     assert_eq!(sha256(&image), deferred);
 }
 
-/// Formats that can't be written are refused by name, before there is an image.
+/// Unsupported formats are refused by name before an image is created.
 #[test]
 fn builds_of_erofs_are_refused() {
     for build in ["sysext", "confext", "portable", "verity", "sysextsig"] {

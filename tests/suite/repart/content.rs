@@ -1,7 +1,8 @@
-//! What is in the partitions: that of systemd-repart itself, from the same definitions and tree.
+//! The content of partitions is the same as that of systemd-repart for the same definitions and the
+//! same tree.
 //!
-//! The tree has nothing of what mke2fs and mkfs.btrfs lose on the way: mode, owner and time of the
-//! root directory, and parts of seconds.
+//! The tree avoids what mke2fs and mkfs.btrfs lose: the mode, owner and time of the root directory,
+//! and fractions of seconds.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,8 +10,8 @@ use std::process::Command;
 use super::side::{Side, Tool, WORKDIR};
 use crate::oracle::{Comparison, Mounted, extract_fat, fsck_fat, mount_ext4, shell};
 
-/// A tree with what the settings are about: directories whose content is not wanted, symlinks on
-/// the way, hard links, and times after the epoch.
+/// Shell script that creates a tree for the tested settings: directories whose content is excluded,
+/// symlinks in paths, hard links, and times after the epoch.
 const TREE: &str = r#"
     cd "$1"
     mkdir -p usr/bin usr/lib/x usr/share/drop etc/deep/er proc/1 sys dev run/keep tmp/t var/tmp/t \
@@ -72,7 +73,7 @@ struct Sides {
 }
 
 impl Sides {
-    /// Builds with both from the same tree, each partition also as a file.
+    /// Builds the same tree with both programs, with each partition also as a split file.
     fn build() -> Self {
         let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
         let [real, ours] = Side::both([Tool::Real, Tool::Detfs], scratch.path());
@@ -107,7 +108,7 @@ impl Sides {
     }
 }
 
-/// What a command says of a file.
+/// Returns the output of a shell command about a file.
 fn said(command: &str, file: &Path) -> String {
     let output = Command::new("sh").args(["-euc", command, "sh"]).arg(file).output().unwrap();
     assert!(output.status.success(), "{command}: {output:?}");
@@ -128,7 +129,7 @@ fn assert_same_ext4(sides: &Sides, name: &str) {
 fn assert_same_btrfs(sides: &Sides, name: &str) {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let images = sides.partition(name);
-    // Two with one UUID can't be mounted at once.
+    // Two btrfs with the same UUID can't be mounted at the same time.
     let facts = [0, 1].map(|side| {
         let mounted = Mounted::new("btrfs", "ro,subvolid=5", Some(&images[side])).unwrap();
         let copy = scratch.path().join(side.to_string());
@@ -154,7 +155,7 @@ fn assert_same_fat(sides: &Sides, name: &str) {
         extract_fat(image, to).unwrap();
     }
     Comparison::names_and_content().compare(&theirs, &mine).unwrap();
-    // mmd gives all directories one time.
+    // mmd gives all directories the same time.
     let times = "TZ=UTC mdir -/ -a -i $1 :: | grep -v 'bytes free\\|<DIR>'";
     for facts in ["blkid -po export $1 | grep -v '^DEVNAME'", times] {
         assert_eq!(said(facts, &real), said(facts, &ours));

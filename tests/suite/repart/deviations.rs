@@ -1,6 +1,6 @@
-//! Where detfs does not do as systemd-repart does, on purpose: each is in DESIGN.md.
+//! Intentional differences from systemd-repart, each of which is described in DESIGN.md.
 //!
-//! The real one is asked too, so that a deviation that has become none is noticed.
+//! systemd-repart is tested as well, so that a difference that no longer exists is noticed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::oracle::{mount_ext4, shell};
 
 const CREATE: [&str; 3] = ["--empty=create", "--size=auto", "--split=yes"];
 
-/// What `sfdisk` says of each partition, by its type or name.
+/// Returns the partitions of an image as `sfdisk` lists them.
 fn table(image: &Path) -> Vec<Value> {
     let json = shell("sfdisk --json $1", &[image]);
     let table: Value = serde_json::from_str(&json).unwrap();
@@ -28,7 +28,7 @@ fn clear(fixture: &Fixture) {
     shell("rm -f $1/*.raw", &[&fixture.side.directory]);
 }
 
-/// The attributes that sfdisk names.
+/// Returns the attributes that sfdisk lists for a partition.
 fn attributes(fixture: &Fixture, settings: &str, compat: &str) -> String {
     clear(fixture);
     fixture.define(&[&format!("10-part {settings}; SizeMinBytes=1M")]);
@@ -56,7 +56,7 @@ fn attributes_are_those_that_are_defined() {
 
 const LINKED: &str = "mkdir d; echo x >d/one; ln d/one two; ln -s d link; echo y >d/other";
 
-/// The names in an ext4 partition from a definition.
+/// Returns the names in an ext4 partition with `settings`.
 fn names(fixture: &Fixture, settings: &str, compat: &str) -> Vec<String> {
     clear(fixture);
     fixture.define(&[&format!("10-part Type=srv; CopyFiles=/; {settings}")]);
@@ -114,7 +114,7 @@ fn ids_are_given_once() {
     assert_eq!(answer.code, Some(1));
     assert!(answer.stderr.contains("01020304-0506-4708-890a-0b0c0d0e0f10"), "{}", answer.stderr);
     assert!(!fixture.side.path("image.raw").exists());
-    // Nor does anything come to an image that is there.
+    // An existing image is not changed either.
     fixture.define(&[&one]);
     fixture.make(&["--empty=create", "--size=40M"], &[]);
     let path = fixture.side.path("image.raw");
@@ -124,7 +124,7 @@ fn ids_are_given_once() {
     assert!(fs::read(&path).unwrap() == before, "the image was written to");
 }
 
-/// The ids of `srv` partitions by their numbers in the derivation.
+/// Returns the UUID of the `nth` partition of type `srv`.
 fn srv(nth: u64) -> String {
     let seed = Seed(SEED.parse().unwrap());
     seed.partition(PartitionType::Srv.guid(), nth).to_string()
@@ -135,7 +135,7 @@ fn sorted<const N: usize>(mut ids: [String; N]) -> [String; N] {
     ids
 }
 
-/// The ids in a table, sorted.
+/// Returns the UUIDs in a partition table, sorted.
 fn ids(image: &Path) -> Vec<String> {
     assert!(shell("sgdisk --verify $1", &[image]).contains("No problems found"));
     let id = |entry: &Value| entry["uuid"].as_str().unwrap().to_lowercase();
@@ -144,8 +144,9 @@ fn ids(image: &Path) -> Vec<String> {
     ids
 }
 
-/// An image whose first partition was deleted gets another one: the id that is derived for the
-/// second one is in use.
+/// A derived UUID that is already in use is skipped. After the first of two partitions is deleted,
+/// the remaining one belongs to the first definition, and the UUID that is derived for the second
+/// definition is in use.
 #[test]
 fn an_id_in_use_is_passed_over() {
     let fixture = Fixture::new("");
@@ -162,14 +163,14 @@ fn an_id_in_use_is_passed_over() {
     let answer = fixture.run(&["--dry-run=no"], &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert!(answer.stderr.contains(&format!("{} is in use, so it has {}", srv(1), srv(2))));
-    // The third one finds its own id in use by the second.
+    // The UUID that is derived for the third partition is in use by the second one.
     assert_eq!(ids(&path), sorted([srv(1), srv(2), srv(3)]));
     let before = fs::read(&path).unwrap();
     assert_eq!(fixture.make(&["--dry-run=no"], &[]).len(), 1);
     assert!(fs::read(&path).unwrap() == before);
 }
 
-/// Any number of partitions can have none.
+/// Any number of partitions can have the null UUID.
 #[test]
 fn no_id_is_not_in_use() {
     let fixture = Fixture::new("");
@@ -181,7 +182,7 @@ fn no_id_is_not_in_use() {
     assert_eq!(answer.stdout.matches(nil).count(), 2, "{}", answer.stderr);
 }
 
-/// A partition that is copied twice keeps its id once.
+/// A partition that is copied twice keeps its UUID only in the first copy.
 #[test]
 fn an_id_is_copied_once() {
     let fixture = Fixture::new("");
@@ -196,7 +197,7 @@ fn an_id_is_copied_once() {
     assert_eq!(ids(&fixture.side.path("copy.raw")), expected);
 }
 
-/// Without a seed and a machine id the content decides, and not chance.
+/// Without a seed and a machine ID, UUIDs are derived from the content and are not random.
 #[test]
 fn nothing_is_random() {
     let fixture = Fixture::new("echo x >file");
@@ -231,7 +232,7 @@ fn a_longer_image_is_used_and_has_one_table() {
     }
 }
 
-/// An image that is refused, or cannot be made of what is there, has not grown.
+/// An image does not grow if the run is refused or its sources are missing.
 #[test]
 fn refusals_come_before_changes() {
     let fixture = Fixture::new("");
@@ -247,7 +248,8 @@ fn refusals_come_before_changes() {
     assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
 }
 
-/// A hash tree is made with its data, and not left empty where that is there already.
+/// A hash tree is only created together with its data. If the data already exists, the run is
+/// refused and no empty hash partition is created.
 #[test]
 fn a_hash_tree_is_whole() {
     let fixture = Fixture::new("head -c 1M /dev/urandom >blocks");
@@ -266,7 +268,7 @@ fn a_hash_tree_is_whole() {
     assert!(fs::read(&path).unwrap() == before);
 }
 
-/// What systemd-repart makes of the same.
+/// The results of systemd-repart for the same definitions.
 #[test]
 #[ignore = "makes a Debian sid"]
 fn the_real_one_has_these_traps() {
@@ -296,7 +298,7 @@ fn the_real_one_has_these_traps() {
         "--include-partitions=home,tmp,srv,var,xbootldr",
         &format!("{WORKDIR}/image.raw"),
     ];
-    // Two files of one name are refused.
+    // systemd-repart refuses two split files with the same name, so one of them is renamed.
     side.write("repart.d/60-two.conf.d/name.conf", "[Partition]\nSplitName=two\n");
     let answer = side.repart(&args, &[]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
@@ -307,7 +309,7 @@ fn the_real_one_has_these_traps() {
     assert_eq!(rows[4]["uuid"], rows[5]["uuid"]);
     let two = |at: &Path| at.join("two").exists();
     assert!(!mount_ext4(&side.path("image.srv.raw"), two).unwrap());
-    // An id in use becomes a random one, or is there twice.
+    // systemd-repart replaces a UUID that is in use by a random one, or uses it twice.
     fs::remove_dir_all(side.path("repart.d")).unwrap();
     for name in ["10", "20"] {
         let text = "[Partition]\nType=srv\nSizeMinBytes=1M\n";

@@ -1,4 +1,4 @@
-//! Random definitions through systemd-repart itself and through `detfs repart`: answers, tables
+//! Random definitions, run with systemd-repart and with `detfs repart`: answers, partition tables
 //! and images are the same.
 
 use std::fs::{self, File};
@@ -16,16 +16,16 @@ use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::{shell, sid};
 use crate::tree::Random;
 
-/// What was compared.
+/// Number of cases, runs and partitions that were compared.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     cases: u32,
     runs: u32,
-    /// Runs that were refused, by both.
+    /// Runs that both programs refused.
     refused: u32,
-    /// Runs of which detfs makes something better, on purpose.
+    /// Runs in which detfs intentionally deviates.
     excused: u32,
-    /// Partitions that were in the answers.
+    /// Partitions in the answers.
     partitions: u32,
 }
 
@@ -39,7 +39,7 @@ impl AddAssign for Counts {
     }
 }
 
-/// Files that the definitions name, the same for every case.
+/// Files to which definitions refer, the same for every case.
 pub(super) struct Sources {
     small: Vec<u8>,
     large: Vec<u8>,
@@ -96,7 +96,7 @@ fn prepare(side: &Side, run: &Run, sector: u64) {
     }
 }
 
-/// The partitions that have file systems in an answer.
+/// Returns the ranges of the partitions with file systems in an answer.
 fn file_systems(run: &Run, answer: &Value) -> Vec<Range<u64>> {
     let formatted: Vec<String> = run
         .definitions
@@ -115,16 +115,17 @@ fn file_systems(run: &Run, answer: &Value) -> Vec<Range<u64>> {
         .collect()
 }
 
-/// Where the backup of the table is on an image. When that grows systemd-repart leaves it there,
-/// and detfs does not.
+/// Returns the range of the backup table in an image. If the image grows, systemd-repart leaves the
+/// old backup in place, and detfs does not.
 pub(super) fn backup(image: &Path, sector: u64) -> Option<Range<u64>> {
     let end = fs::metadata(image).ok()?.len() / sector * sector;
     let size = sector + u64::from(ENTRIES * ENTRY_SIZE).next_multiple_of(sector);
     Some(end.saturating_sub(size)..end)
 }
 
-/// Whether an image is longer than its table is for. systemd-repart does not see what has come at
-/// the end in a dry run, nor with larger sectors in one that changes nothing else; detfs does.
+/// Returns whether an image is longer than its table covers. systemd-repart ignores space that was
+/// added at the end in a dry run and, with larger sectors, in a run that changes nothing else.
+/// detfs uses that space.
 fn is_behind(image: &Path, sector: u64) -> bool {
     let Ok(file) = File::open(image) else { return false };
     let (mut header, len) = ([0; 40], file.metadata().unwrap().len());
@@ -133,8 +134,8 @@ fn is_behind(image: &Path, sector: u64) -> bool {
     read.is_ok() && header.starts_with(b"EFI PART") && (other + 1) * sector + sector <= len
 }
 
-/// Whether two partitions have one UUID. systemd-repart makes them if the definitions say so, and
-/// detfs does not.
+/// Returns whether two partitions have the same UUID. systemd-repart creates such partitions if the
+/// definitions ask for them, and detfs does not.
 fn has_double(answer: &Value) -> bool {
     let entries = answer.as_array().map(Vec::as_slice).unwrap_or_default();
     let ids = entries.iter().filter_map(|entry| entry["uuid"].as_str());
@@ -143,8 +144,8 @@ fn has_double(answer: &Value) -> bool {
     ids.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// Whether a hash tree is made of data that is there already. systemd-repart leaves its partition
-/// empty, and detfs refuses it.
+/// Returns whether a hash tree is created for data that already exists. systemd-repart leaves the
+/// hash partition empty, and detfs refuses the run.
 fn has_lone_tree(answer: &Value) -> bool {
     let entries = answer.as_array().map(Vec::as_slice).unwrap_or_default();
     let is = |entry: &Value, kind: &str, created: bool| {
@@ -158,7 +159,7 @@ fn has_lone_tree(answer: &Value) -> bool {
     })
 }
 
-/// How two answers differ.
+/// Returns the differences between two answers.
 pub(super) fn compare_answers(real: &Answer, ours: &Answer) -> Vec<String> {
     let mut found = Vec::new();
     if real.code != ours.code {
@@ -190,7 +191,7 @@ pub(super) fn compare_answers(real: &Answer, ours: &Answer) -> Vec<String> {
     found
 }
 
-/// How the files that two runs left differ.
+/// Returns the differences between the files of two runs.
 pub(super) fn compare_files(sides: &[Side; 2], sector: u64, except: &[Range<u64>]) -> Vec<String> {
     let [real, ours] = sides.each_ref().map(Side::names);
     if real != ours {
@@ -202,7 +203,8 @@ pub(super) fn compare_files(sides: &[Side; 2], sector: u64, except: &[Range<u64>
         if name == "image.raw" {
             found.extend(differences(&left, &right, sector, except));
         } else {
-            // A partition, and which one is not known; if its bytes can differ, it has a length.
+            // This is a split partition, and it is not known which one. If its bytes may differ,
+            // only its length is compared.
             let difference = bytes_differ(&left, &right, !except.is_empty());
             found.extend(difference.map(|difference| format!("{name}: {difference}")));
         }
@@ -210,8 +212,8 @@ pub(super) fn compare_files(sides: &[Side; 2], sector: u64, except: &[Range<u64>
     found
 }
 
-/// Runs a case on both sides, where it is the same but in tests of the comparison, until it ends
-/// or they differ.
+/// Runs a case on both sides until it ends or the sides differ. Both cases are the same, except in
+/// tests of the comparison.
 fn check_image(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
     let [case, other] = cases;
     let mut counts = Counts { cases: 1, ..Counts::default() };
@@ -251,7 +253,8 @@ fn check_image(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
         counts.refused += u32::from(refused);
         let partitions = answer.as_array().map_or(0, Vec::len);
         counts.partitions += u32::try_from(partitions).unwrap();
-        // One that was refused is as it was here, and may have grown there.
+        // A run that fails leaves the image unchanged in detfs, while systemd-repart may already
+        // have enlarged it.
         if refused || !sides[0].path("image.raw").exists() {
             break;
         }
@@ -266,13 +269,13 @@ fn check_image(cases: [&Case; 2], sides: &[Side; 2]) -> Result<Counts, String> {
     Ok(counts)
 }
 
-/// The last lines.
+/// Returns the last 12 lines of a text.
 fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(12)..].iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// Judges the cases of these numbers in two threads.
+/// Runs the cases with these numbers on two threads, and panics if any of them differ.
 fn judge_all(numbers: Range<u64>) -> Counts {
     let standard = sid().describe();
     let scratch = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -310,7 +313,7 @@ fn judge_all(numbers: Range<u64>) -> Counts {
     total
 }
 
-/// The numbers of cases: `REPART_CASES=17..18` repeats one that failed.
+/// Returns the range of case numbers. `REPART_CASES=17..18` repeats case 17.
 pub(super) fn numbers(count: u64) -> Range<u64> {
     let Ok(text) = std::env::var("REPART_CASES") else { return 0..count };
     let (first, last) = text.split_once("..").expect("REPART_CASES is FIRST..LAST");
@@ -330,7 +333,7 @@ fn random_definitions_have_one_outcome() {
     }
 }
 
-/// The real one agrees with itself; whatever is changed for one of them is seen.
+/// Two runs of systemd-repart agree, and any change to one of them is detected.
 #[test]
 #[ignore = "makes a Debian sid"]
 fn a_difference_is_found() {

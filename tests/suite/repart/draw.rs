@@ -1,13 +1,13 @@
-//! Random definitions and command lines, and what becomes of them in later runs.
+//! Random definitions and command lines for a first run and for later runs on the same image.
 //!
-//! What is known to differ on purpose is not drawn: see `deviations.rs`.
+//! Known intentional differences are not generated: see `deviations.rs`.
 
 use std::fmt;
 
 use super::side::WORKDIR;
 use crate::tree::Random;
 
-/// A file of definitions.
+/// A definition file.
 #[derive(Debug, Clone)]
 pub struct Definition {
     pub name: String,
@@ -24,7 +24,7 @@ impl Definition {
         self.settings.iter().find(|setting| setting.0 == key).map(|setting| setting.1.as_str())
     }
 
-    /// Whether the bytes in the partition depend on who wrote the file system.
+    /// Returns whether the bytes of the partition depend on the program that wrote the file system.
     pub fn has_file_system(&self) -> bool {
         matches!(self.get("Format"), Some("ext4" | "vfat" | "btrfs"))
     }
@@ -34,17 +34,19 @@ impl Definition {
 #[derive(Debug, Clone)]
 pub struct Run {
     pub definitions: Vec<Definition>,
-    /// To how many bytes the image is enlarged before, if it is not of that size.
+    /// Size in bytes to which a shorter image is enlarged before the run.
     pub enlarge: Option<u64>,
-    /// The number among the used entries of the table of one that is deleted before.
+    /// Index of the used table entry that is deleted before the run, modulo the number of used
+    /// entries.
     pub delete: Option<u64>,
-    /// What `sfdisk` makes `source.raw` of, which partitions are copied from.
+    /// Script for `sfdisk` that creates the partitions of `source.raw`, from which partitions are
+    /// copied.
     pub source: Option<String>,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
 }
 
-/// Runs one after the other on one image.
+/// Consecutive runs on the same image.
 #[derive(Debug, Clone)]
 pub struct Case {
     pub sector: u64,
@@ -52,7 +54,7 @@ pub struct Case {
 }
 
 impl Run {
-    /// Changes a setting of the first definition, or adds it.
+    /// Sets a setting of the first definition.
     pub fn set(&mut self, key: &'static str, value: &str) {
         let settings = &mut self.definitions[0].settings;
         settings.retain(|setting| setting.0 != key);
@@ -61,7 +63,7 @@ impl Run {
 }
 
 impl Case {
-    /// One run, which makes an image of one partition.
+    /// Returns a case of a single run that creates an image with one partition.
     pub fn create(settings: &[(&'static str, &str)], size: u64) -> Self {
         let settings = settings.iter().map(|&(key, value)| (key, value.to_owned())).collect();
         let args = [
@@ -130,20 +132,20 @@ const TYPES: [&str; 17] = [
     "12345678-9abc-4def-8123-456789abcdef",
 ];
 
-/// For `CopyBlocks=`; one is missing.
+/// Values of `CopyBlocks=`. The file `/missing` does not exist.
 const COPIED: [&str; 8] =
     ["/small", "/small", "/small", "/small", "/large", "/large", "/large", "/missing"];
 
-/// For `--empty=` on an image that is there; the last is refused.
+/// Values of `--empty=` for an existing image. The last value is refused.
 const EXISTING: [&str; 8] =
     ["allow", "allow", "allow", "refuse", "refuse", "refuse", "refuse", "require"];
 
 const MIB: u64 = 1 << 20;
 
-/// What all definitions of a case have in common.
+/// Properties that all definitions of a case share.
 #[derive(Debug, Clone, Copy)]
 struct Validity {
-    /// Everything fits 4 MiB.
+    /// Whether everything fits in 4 MiB.
     tiny: bool,
 }
 
@@ -151,7 +153,7 @@ fn chance(random: &mut Random, percent: u64) -> bool {
     random.below(100) < percent
 }
 
-/// A size as one writes it.
+/// Returns a random size in bytes, and its text as a user would write it.
 fn size(random: &mut Random, taste: Validity) -> (u64, String) {
     let limit =
         if taste.tiny { 300 << 10 } else { random.pick(&[MIB, 20 * MIB, 150 * MIB, 700 * MIB]) };
@@ -172,7 +174,7 @@ fn bounds(
 ) {
     let (min, max) = (size(random, taste), size(random, taste));
     let least = taste.tiny || chance(random, 40);
-    // Contradictory now and then.
+    // The minimum and the maximum occasionally contradict each other.
     let most = chance(random, 35) && (max.0 >= min.0 || !least || chance(random, 5));
     if least {
         settings.push((keys[0], min.1));
@@ -269,7 +271,8 @@ fn file_system(random: &mut Random, settings: &mut Vec<(&'static str, String)>) 
     }
 }
 
-/// A disk with gaps between its partitions, and perhaps before the first and after the last.
+/// Returns a script for a disk with gaps between its partitions, and perhaps before the first and
+/// after the last.
 fn source(random: &mut Random) -> String {
     let mut text = format!("label: gpt\nlabel-id: {}\nfirst-lba: 34\n", uuid(random));
     let grain = random.pick(&[1, 8, 2048]);
@@ -310,7 +313,8 @@ fn partition(random: &mut Random, taste: Validity, name: String) -> Definition {
     Definition { name, settings }
 }
 
-/// Data, hash tree and perhaps signature, for `root` or `usr`.
+/// Returns the definitions of a data partition, its hash tree and perhaps a signature, for `root`
+/// or `usr`.
 fn verity(random: &mut Random, kind: &str) -> Vec<Definition> {
     let definition = |suffix: &str, role: &str, more: &[(&'static str, String)]| {
         let mut settings = vec![
@@ -359,7 +363,7 @@ fn definitions(random: &mut Random, taste: Validity) -> Vec<Definition> {
     all
 }
 
-/// How much the definitions ask for, about.
+/// Returns the approximate number of bytes that the definitions request.
 fn wanted(definitions: &[Definition]) -> u64 {
     let bytes = |text: &str| {
         let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
@@ -430,7 +434,7 @@ fn selection(random: &mut Random) -> Option<String> {
     Some(format!("--{option}={}", random.pick(&lists)))
 }
 
-/// The case of a number.
+/// Returns the case with this number.
 pub fn case(number: u64) -> Case {
     let random = &mut Random::new(0x0de7_f500 + number);
     let taste = Validity { tiny: chance(random, 15) };

@@ -10,14 +10,14 @@ use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::detfs::SEED;
 use crate::oracle::shell;
 
-/// A tree, definitions, and what is made of them.
+/// A tree, definitions, and the images that are built from them.
 pub struct Fixture {
     pub side: Side,
     _scratch: tempfile::TempDir,
 }
 
 impl Fixture {
-    /// Makes the tree by a shell script that runs in it.
+    /// Creates the tree by running a shell script in it.
     pub fn new(script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let side = Side::new(Tool::Detfs, scratch.path().join("here"));
@@ -27,8 +27,8 @@ impl Fixture {
         Self { side, _scratch: scratch }
     }
 
-    /// Writes definitions, and removes those that are there. Each has a name, a space, and
-    /// settings with `;` between them.
+    /// Replaces all definitions. Each consists of a name, a space, and settings that are separated
+    /// by `;` and a space.
     pub fn define(&self, definitions: &[&str]) {
         fs::remove_dir_all(self.side.path("repart.d")).unwrap();
         for definition in definitions {
@@ -38,8 +38,8 @@ impl Fixture {
         }
     }
 
-    /// Runs with what all runs have and these arguments; `--root` is the tree. The image is
-    /// `image.raw` if none is among them.
+    /// Runs the program with `args` and the common arguments. By default, `--root` is the tree and
+    /// the image is `image.raw`.
     pub fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Answer {
         let mut all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         all.push("--offline=yes".to_owned());
@@ -63,7 +63,7 @@ impl Fixture {
         self.side.repart(&all, &env)
     }
 
-    /// Runs what must succeed; gives the partitions by their types.
+    /// Runs a command that must succeed, and returns the partitions by type.
     pub fn make(&self, args: &[&str], env: &[(&str, &str)]) -> BTreeMap<String, Value> {
         let answer = self.run(args, env);
         assert_eq!(answer.code, Some(0), "{}", answer.stderr);
@@ -71,7 +71,7 @@ impl Fixture {
         rows.into_iter().map(|row| (row["type"].as_str().unwrap().to_owned(), row)).collect()
     }
 
-    /// The file of a partition that was split off.
+    /// Returns the path of a split partition file.
     pub fn part(&self, name: &str) -> PathBuf {
         self.side.path(&format!("image.{name}.raw"))
     }

@@ -1,4 +1,4 @@
-//! Two images side by side: the partition tables as they are on disk, and every other byte.
+//! Comparison of two images: the on-disk partition tables, and every other byte.
 
 use std::fs::File;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use detfs::gpt::spec::{ENTRIES, ENTRY_SIZE, Header, MasterBootRecord, PartitionEntry};
 
-/// How two images differ, field by field; nothing if they do not, but in the ranges that are not
+/// Returns the differences between two images, field by field. The ranges in `except` are not
 /// compared.
 pub fn differences(left: &Path, right: &Path, sector: u64, except: &[Range<u64>]) -> Vec<String> {
     let [left, right] = [left, right].map(|path| File::open(path).unwrap());
@@ -33,7 +33,8 @@ pub fn differences(left: &Path, right: &Path, sector: u64, except: &[Range<u64>]
     found
 }
 
-/// How two files differ, perhaps in their lengths only.
+/// Returns the first difference between two files, or only a difference of their lengths if
+/// `lengths_only`.
 pub fn bytes_differ(left: &Path, right: &Path, lengths_only: bool) -> Option<String> {
     let [left, right] = [left, right].map(|path| File::open(path).unwrap());
     let [left_len, right_len] = [&left, &right].map(|file| file.metadata().unwrap().len());
@@ -49,7 +50,7 @@ fn content_differs(left: &File, right: &File, len: u64, except: &[Range<u64>]) -
     ranges.into_iter().find_map(|range| differs(left, right, range, except))
 }
 
-/// Where the file has data.
+/// Returns the ranges of a file that hold data.
 fn data(file: &File, len: u64) -> Vec<Range<u64>> {
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -94,7 +95,8 @@ fn read(file: &File, at: u64, len: u64) -> Vec<u8> {
     bytes
 }
 
-/// Deletes one of the used entries of a table, in both copies.
+/// Deletes the used entry with index `nth`, modulo the number of used entries, from both copies of
+/// the table.
 pub fn delete_entry(image: &Path, sector: u64, nth: u64) {
     let Ok(file) = File::options().read(true).write(true).open(image) else { return };
     let primary: Header = record(&read(&file, sector, 512));
@@ -126,7 +128,7 @@ fn record<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> T {
     T::read_from_prefix(bytes).unwrap().0
 }
 
-/// Every field of the protective MBR and of both tables, as text.
+/// Returns every field of the protective MBR and of both tables as text.
 fn fields(file: &File, len: u64, sector: u64) -> Vec<String> {
     let mut text = Vec::new();
     if len < 4 * sector {
@@ -157,7 +159,7 @@ fn fields(file: &File, len: u64, sector: u64) -> Vec<String> {
                 text.push(format!("{copy} entry {number}: {}", entry_text(&record(entry))));
             }
         }
-        // Last, as they follow from the rest.
+        // The checksums come last, since they follow from the other fields.
         text.push(format!("{copy} HeaderCRC32: {:x}", header.header_crc32));
         text.push(format!("{copy} entries' CRC32: {:x}", header.partition_entry_array_crc32));
     }
@@ -187,7 +189,8 @@ mod tests {
     use super::*;
     use crate::oracle::shell;
 
-    /// What `differences` says of an image and a copy of it with other bytes in one place.
+    /// Returns the result of `differences` for an image and a copy in which `bytes` were written at
+    /// offset `at`.
     fn found(at: u64, bytes: &[u8], except: &[Range<u64>]) -> String {
         let scratch = tempfile::tempdir().unwrap();
         let [image, copy] = ["image", "copy"].map(|name| scratch.path().join(name));

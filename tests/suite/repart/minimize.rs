@@ -1,4 +1,4 @@
-//! Partitions that are as large as their content, and hash trees of them.
+//! Partitions that are as small as their content permits, and their hash trees.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ const TREE: &str = "mkdir -p usr/lib opt boot/EFI; echo x >usr/lib/file; echo y 
     seq 1000000 >usr/lib/large; seq 450000 >boot/EFI/a; \
     for n in $(seq 400); do echo $n >usr/lib/$n; done; find . -exec touch -d @1700000000 {} +";
 
-/// The bytes that a partition has with a definition.
+/// Returns the size in bytes of a partition with `settings`, or `None` if the run fails.
 fn size(fixture: &Fixture, settings: &str) -> Option<u64> {
     fixture.define(&[&format!("10-part Type=linux-generic; AddValidateFS=no; {settings}")]);
     for name in ["image.raw", "image.linux-generic.raw"] {
@@ -42,7 +42,7 @@ fn the_best_size_is_the_smallest() {
         }
         let guess = size(&fixture, &format!("{content}; Minimize=guess")).unwrap();
         assert!(best > 9_000_000 && guess >= best.max(floor), "{format}: {best} and {guess}");
-        // It fits as it is, and in no less.
+        // The content fits in exactly this size, and not in a smaller one.
         let fixed = |bytes: u64| format!("{content}; SizeMinBytes={bytes}; SizeMaxBytes={bytes}");
         assert_eq!(size(&fixture, &fixed(best)), Some(best.max(floor)), "{format}");
         if floor == 0 {
@@ -51,7 +51,7 @@ fn the_best_size_is_the_smallest() {
     }
 }
 
-/// More files than a group has inodes by the ratio of one for 16 KiB.
+/// More files than a group has inodes at a ratio of one inode for each 16 KiB.
 #[test]
 fn inodes_are_left_however_the_size_is_asked_for() {
     let fixture = Fixture::new("seq 9000 | xargs touch");
@@ -79,7 +79,7 @@ fn extensions_are_made_and_signed() {
                 fs::remove_file(path).unwrap();
             }
         }
-        // Extensions are of erofs, which is not written.
+        // Extensions are EROFS images by default, which detfs does not write.
         let args = [
             &*format!("--make-ddi={kind}"),
             &format!("--copy-source={WORKDIR}/tree"),
@@ -112,7 +112,8 @@ fn extensions_are_made_and_signed() {
     }
 }
 
-/// The same image, whatever the number of processors, the place of the tree and of the image.
+/// The image is the same, whatever the number of processors, the place of the tree and that of the
+/// image.
 #[test]
 fn images_do_not_depend_on_where_they_are_made() {
     let image = |at: &str| {

@@ -1,4 +1,4 @@
-//! `detfs repart` before systemd-repart itself, and before what mkosi asks of it.
+//! Tests of `detfs repart` against systemd-repart and against the calls of mkosi.
 
 mod another_program;
 mod bad_input;

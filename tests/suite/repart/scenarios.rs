@@ -1,5 +1,5 @@
-//! What random definitions do not come to: chosen cases through systemd-repart itself and through
-//! `detfs repart`, with the same answers and the same images.
+//! Selected cases that random definitions do not reach: systemd-repart and `detfs repart` give the
+//! same answers and the same images.
 
 use std::fs;
 use std::ops::Range;
@@ -30,7 +30,7 @@ impl Both {
         self.sides.iter().for_each(|side| side.write(name, content));
     }
 
-    /// Writes a definition of each text; the first word is its name.
+    /// Replaces all definitions. The first word of each text is its name.
     fn define(&self, definitions: &[&str]) {
         for side in &self.sides {
             let _ = fs::remove_dir_all(side.path("repart.d"));
@@ -42,12 +42,13 @@ impl Both {
         }
     }
 
-    /// Runs both with the arguments, and with what all have.
+    /// Runs both programs with `args` and the common arguments.
     fn run(&self, args: &[&str]) -> Answer {
         self.run_except(args, &[])
     }
 
-    /// The same, where the bytes of these partitions depend on who wrote the file system.
+    /// Like `run`, but does not compare the partitions of the types in `except`, whose bytes depend
+    /// on the program that wrote the file system.
     fn run_except(&self, args: &[&str], except: &[&str]) -> Answer {
         let image = format!("{WORKDIR}/image.raw");
         let mut all = vec![
@@ -86,7 +87,7 @@ impl Both {
     }
 }
 
-/// The bytes of the partitions of these types.
+/// Returns the byte ranges of the partitions of these types.
 fn ranges(answer: &Answer, types: &[&str]) -> Vec<Range<u64>> {
     let entries: Vec<serde_json::Value> = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let wanted = entries.iter().filter(|entry| types.iter().any(|kind| entry["type"] == **kind));
@@ -117,7 +118,7 @@ fn partitions_are_copied_from_an_image() {
     both.run(&["--empty=create", "--size=40M", &source]);
     let from = format!("--copy-from={source}");
     both.run(&["--empty=create", "--size=auto", &from, "--definitions=/"]);
-    // With definitions of its own, on an image that is there.
+    // Partitions are also copied to an existing image, together with new definitions.
     both.define(&["10-root Type=root SizeMinBytes=5M", "20-esp Type=esp SizeMinBytes=1M"]);
     both.write("copy.raw", "");
     shell(
@@ -131,7 +132,8 @@ fn partitions_are_copied_from_an_image() {
 #[test]
 #[ignore = "makes a Debian sid"]
 fn partitions_are_copied_with_the_gaps_between_them() {
-    // Before the first, of less than a grain, of one, of many, and after the last.
+    // Gaps before the first partition, of less than a grain, of one grain, of many grains, and
+    // after the last partition.
     let table = "label: gpt\nstart=4096,size=100\nstart=4200,size=2048,name=x\n\
         start=8192,size=9000\nstart=34816,size=2048\n";
     let both = Both::new();
@@ -154,7 +156,7 @@ fn partitions_are_copied_with_the_gaps_between_them() {
             both.sides.iter().for_each(|side| fs::remove_file(side.path("image.raw")).unwrap());
         }
     }
-    // Those of the last image come first.
+    // The partitions of the last image come first.
     both.define(&["10-swap Type=swap SizeMaxBytes=1M"]);
     let other = format!("{WORKDIR}/other.raw");
     both.run(&["--empty=create", "--size=20M", &other]);

@@ -1,4 +1,4 @@
-//! Settings as systemd-repart takes them, where detfs once did not.
+//! Settings that detfs used to treat differently from systemd-repart.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -28,13 +28,13 @@ fn quotes_are_taken_off() {
         assert!(fstab.contains(line), "{fstab}");
     }
     let mounted = Mounted::new("ext4", "ro", Some(&fixture.part("srv"))).unwrap();
-    // CopyFiles= knows no quotes.
+    // `CopyFiles=` does not interpret quotes.
     for path in ["'c'/file", "d e", "f g"] {
         assert!(mounted.path().join(path).exists(), "{path}");
     }
 }
 
-/// The subvolumes of a partition, and the default one.
+/// Returns the subvolumes and the default subvolume of a partition, and standard error.
 fn subvolumes(fixture: &Fixture, settings: &str) -> (String, String) {
     clear(fixture);
     fixture.define(&[&format!("10-part Type=srv; Format=btrfs; CopyFiles=/; {settings}")]);
@@ -101,7 +101,7 @@ fn without_an_image_there_is_its_size() {
     assert!(answer.stderr.contains("--split: no image"), "{}", answer.stderr);
 }
 
-/// A boot directory as Ubuntu has it, with one more node.
+/// Creates a boot directory as on Ubuntu, with one more node.
 fn boot(more: &str) -> Fixture {
     Fixture::new(&format!(
         "mkdir -p boot/EFI usr/lib; cd boot; echo kernel >vmlinuz-1; ln -s vmlinuz-1 vmlinuz
@@ -110,7 +110,7 @@ fn boot(more: &str) -> Fixture {
     ))
 }
 
-/// The files of a FAT.
+/// Returns the names of the files in a FAT.
 fn names(image: &Path) -> String {
     fsck_fat(image).unwrap();
     let said = run("mdir", ["-i".as_ref(), image.as_os_str(), "-/".as_ref(), "-b".as_ref()]);
@@ -134,7 +134,7 @@ fn links_to_what_is_in_a_fat_are_left_out() {
         assert!(answer.stderr.contains(&line), "{}", answer.stderr);
     }
     assert_eq!(names(&fixture.part("esp")), WITHOUT_LINKS);
-    // mkimage and mkfs make the same choice; what is absolute is known to mkimage alone.
+    // mkimage and mkfs leave out the same links. Only mkimage can resolve absolute links.
     let (tree, out) = (fixture.side.path("tree"), fixture.side.path("out"));
     let options = ["--force", "--architecture=x86-64"];
     let output = mkimage(&tree, &out, 1, &options).output().unwrap();
@@ -174,7 +174,7 @@ fn other_nodes_are_refused_or_left_out_as_systemd_repart_does() {
     }
 }
 
-/// Runs without a root, as only then systemd-repart copies from devices.
+/// Runs without `--root`, since systemd-repart copies from devices only then.
 fn copy_blocks(fixture: &Fixture, path: &Path, more: &str) -> (Option<i32>, String) {
     clear(fixture);
     fixture.define(&[&format!("10-part Type=srv; CopyBlocks={}; {more}", path.to_str().unwrap())]);
@@ -213,7 +213,7 @@ fn blocks_are_copied_from_devices() {
     assert!(answer.stderr.contains("is a device, and --root= is given"), "{}", answer.stderr);
 }
 
-/// What a deleted partition left is cleared where it borders on what is made.
+/// Data of a deleted partition is cleared if the free space borders on a new partition.
 #[test]
 fn deleted_partitions_leave_nothing() {
     let fixture = Fixture::new("head -c 1M /dev/urandom >blocks");

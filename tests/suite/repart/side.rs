@@ -1,4 +1,4 @@
-//! One of the two programs, in a directory of its own with the same files.
+//! One of the two programs, in its own directory with the same files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,24 @@ use std::process::{Command, Stdio};
 use crate::detfs::detfs;
 use crate::oracle::sid;
 
-/// Stands for the directory of a side in arguments, definitions and answers.
+/// Placeholder for the directory of a side in arguments, definitions and answers.
 pub const WORKDIR: &str = "$HERE";
 
-/// Which program.
+/// Program that is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     Real,
     Detfs,
 }
 
-/// A program and where it works.
+/// A program and its working directory.
 #[derive(Debug)]
 pub struct Side {
     pub tool: Tool,
     pub directory: PathBuf,
 }
 
-/// What a program answered.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub code: Option<i32>,
@@ -33,13 +33,13 @@ pub struct Answer {
 }
 
 impl Side {
-    /// Makes an empty directory, which is below `/dev/shm` if the other system is to see it.
+    /// Creates an empty directory. It must be below `/dev/shm` if the sid system is to see it.
     pub fn new(tool: Tool, directory: PathBuf) -> Self {
         fs::create_dir(&directory).unwrap();
         Self { tool, directory }
     }
 
-    /// These two in one directory.
+    /// Creates both sides in `scratch`.
     pub fn both(tools: [Tool; 2], scratch: &Path) -> [Self; 2] {
         let [left, right] = tools;
         [Self::new(left, scratch.join("left")), Self::new(right, scratch.join("right"))]
@@ -49,7 +49,7 @@ impl Side {
         self.directory.join(name)
     }
 
-    /// Writes a file, with directories above it.
+    /// Writes a file and creates its parent directories.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -79,7 +79,7 @@ impl Side {
         }
     }
 
-    /// The names of the files in the directory, sorted.
+    /// Returns the names of the files in the directory, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.directory).unwrap();
         let mut names: Vec<_> =

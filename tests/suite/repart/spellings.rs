@@ -1,8 +1,8 @@
-//! Random spellings of every setting that has words, quotes or escapes, through systemd-repart
-//! itself and through `detfs repart`: the same files, links, subvolumes, fstab and crypttab.
+//! Random spellings of every setting with words, quotes or escapes: systemd-repart and `detfs
+//! repart` produce the same files, links, subvolumes, fstab and crypttab.
 //!
-//! Where detfs differs on purpose is not drawn: after a word of an exclude that is not taken there
-//! is no other, and nothing is excluded in two ways.
+//! Intentional differences are not generated: no word follows an invalid word in an exclude list,
+//! and no directory is excluded twice.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use super::side::{Answer, Side, Tool, WORKDIR};
 use crate::oracle::{Mounted, run, shell, sid};
 use crate::tree::Random;
 
-/// Directories of the tree, as definitions name them.
+/// Directories of the tree as definitions name them.
 const DIRECTORIES: [&str; 10] =
     ["a", "a b", "q'x", "d/e", "x20", "c:d", "ä", "t\\n", "%%", "no\"te"];
 
@@ -21,18 +21,19 @@ fn chance(random: &mut Random, percent: u64) -> bool {
     random.below(100) < percent
 }
 
-/// How a text may be written.
+/// Syntax of a text in a setting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
-    /// With quotes, and with backslashes before any character.
+    /// Quotes, and backslashes before any character.
     List,
-    /// With quotes, and with escapes of C.
+    /// Quotes and C escapes.
     Parts,
-    /// With escapes of C alone.
+    /// C escapes only.
     Bare,
 }
 
-/// Writes a text in one of the ways that stand for it; now and then in one that does not.
+/// Returns a random spelling of `text`. In `bad` of 1000 cases, a suffix is appended that may be
+/// invalid or change the text.
 fn spell(random: &mut Random, style: Style, text: &str, bad: u64) -> String {
     let (mut out, mut quote) = (String::new(), None);
     for c in text.chars() {
@@ -72,7 +73,7 @@ fn spell(random: &mut Random, style: Style, text: &str, bad: u64) -> String {
     out
 }
 
-/// A list of words, which may go on in the next line.
+/// Returns a list of words, which may continue on the next line.
 fn list(random: &mut Random, words: &[String]) -> String {
     let mut text = String::new();
     for word in words {
@@ -84,7 +85,7 @@ fn list(random: &mut Random, words: &[String]) -> String {
     text
 }
 
-/// Words for an exclude, of which no two are about one directory.
+/// Returns words for an exclude list, no two of which refer to the same directory.
 fn excludes(random: &mut Random, before: &str, directories: &[&str]) -> String {
     let mut words = Vec::new();
     for (number, directory) in directories.iter().enumerate() {
@@ -95,7 +96,7 @@ fn excludes(random: &mut Random, before: &str, directories: &[&str]) -> String {
     list(random, &words)
 }
 
-/// An ext4 that files are copied to.
+/// Returns the definition of an ext4 partition with copied files.
 fn copied(random: &mut Random) -> String {
     let mut text = "[Partition]\nType=srv\nFormat=ext4\nSplitName=srv\n\
         SizeMinBytes=40M\nSizeMaxBytes=40M\nCopyFiles=/:/all\n"
@@ -142,7 +143,7 @@ fn copied(random: &mut Random) -> String {
     text
 }
 
-/// A btrfs with subvolumes.
+/// Returns the definition of a btrfs partition with subvolumes.
 fn divided(random: &mut Random) -> String {
     let mut text = "[Partition]\nType=home\nFormat=btrfs\nCopyFiles=/\nSplitName=home\n".to_owned();
     let mut words = Vec::new();
@@ -163,7 +164,7 @@ fn divided(random: &mut Random) -> String {
     text
 }
 
-/// A partition that waits, and has its line in crypttab.
+/// Returns the definition of a deferred partition with a line in crypttab.
 fn encrypted(random: &mut Random) -> String {
     let name = random.pick(&["vol", "v ol", ""]);
     let mut value = spell(random, Style::Parts, name, 20);
@@ -186,7 +187,7 @@ fn encrypted(random: &mut Random) -> String {
     )
 }
 
-/// A FAT from a directory with symlinks.
+/// Returns the definition of a FAT partition that is built from a directory with symlinks.
 fn linked(random: &mut Random) -> String {
     let target = random.pick(&["/", "/x", "/EFI/BOOT"]);
     let more = if target == "/" { "MakeSymlinks=/link2:file\n" } else { "" };
@@ -195,7 +196,7 @@ fn linked(random: &mut Random) -> String {
     )
 }
 
-/// The tree of a side.
+/// Creates the tree of a side.
 fn plant(side: &Side, wild: bool) {
     let script = "mkdir -p \"$1/tree\"; cd \"$1/tree\"; mkdir -p etc links
         for name in a 'a b' \"q'x\" d/e x20 c:d ä 't\\n' % 'no\"te'; do
@@ -209,7 +210,7 @@ fn plant(side: &Side, wild: bool) {
     }
 }
 
-/// What is in the partitions of a side, and in the files that were generated.
+/// Returns the content of the partitions of a side and of its generated files.
 fn results(side: &Side, answer: &Answer) -> Vec<(&'static str, String)> {
     let text = |name: &str| std::fs::read_to_string(side.path(name)).unwrap_or_default();
     let rows: Vec<Value> = serde_json::from_str(&answer.stdout).unwrap();
@@ -236,7 +237,7 @@ fn results(side: &Side, answer: &Answer) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Judges one case; returns whether both refuse it.
+/// Checks one case and returns whether both programs refuse it.
 fn check_image(number: u64) -> Result<bool, String> {
     let random = &mut Random::new(0x5be1_1000 + number);
     let wild = chance(random, 30);

@@ -1,4 +1,4 @@
-//! An error is not taken for absence: a definition or a source that can't be read ends the run.
+//! An error does not count as absence: a definition or a source that can't be read ends the run.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::side::WORKDIR;
 use crate::detfs::{PROGRAM, SEED};
 use crate::oracle::{run, shell};
 
-/// Runs with an input error on every look at a path.
+/// Runs the program with an input error injected into every `stat` call on `path`.
 fn run_with_error(fixture: &Fixture, path: &str, env: &str, args: &[&str]) -> (bool, String) {
     let here = fixture.side.directory.to_str().unwrap();
     let path = fixture.side.path(path);
@@ -79,7 +79,7 @@ fn symlinks_that_lead_nowhere() {
     assert!(answer.stderr.contains("missing: no such directory"), "{}", answer.stderr);
 }
 
-/// Definitions that are found in a root are read from there, wherever symlinks lead.
+/// Definitions in a root are read from that root, wherever symlinks lead.
 #[test]
 fn symlinks_of_a_root_stay_in_it() {
     let script = "mkdir -p usr/lib/repart.d usr/share; cd usr
