@@ -1,4 +1,4 @@
-//! The command line: what is refused, how, and that nothing is left behind.
+//! The command line: invalid arguments are refused, and no files are left over.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
@@ -13,7 +13,7 @@ fn detfs() -> Command {
     command
 }
 
-/// A directory with a tree and room for images.
+/// A directory with a tree and a directory for images.
 struct Scratch(TempDir);
 
 impl Scratch {
@@ -29,20 +29,21 @@ impl Scratch {
         self.0.path().join(name)
     }
 
-    /// What there is in the directory of images.
+    /// Returns the names of the files in the directory for images.
     fn outputs(&self) -> Vec<String> {
         let mut names: Vec<_> = walk(&self.path("out"));
         names.sort();
         names
     }
 
-    /// Runs in the scratch directory; gives the exit code and standard error.
+    /// Runs the program in the scratch directory, and returns the exit code and standard error.
     fn run(&self, arguments: &[&str]) -> (i32, String) {
         let output = detfs().current_dir(self.0.path()).args(arguments).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
-    /// Expects a refusal: one line, with these words, and no output file.
+    /// Checks that the program refuses `arguments` with a one-line message that contains `words`,
+    /// and writes no output.
     fn refuses(&self, code: i32, words: &[&str], arguments: &[&str]) {
         let before = self.outputs();
         let (got, stderr) = self.run(arguments);
@@ -115,7 +116,7 @@ fn options_of_btrfs_are_refused_by_name() {
     };
     refuses(&["65536"], &["--btrfs-node-size=1024"]);
     refuses(&["4095"], &["--btrfs-max-inline=4096"]);
-    // What is left of a tree block beside its own fields.
+    // The rest of a tree block after its own fields.
     refuses(&["3949"], &["--btrfs-node-size=4096", "--btrfs-max-inline=4000"]);
     refuses(&["level 16", "1 to 15"], &["--compress=zstd:16"]);
     refuses(&["level 0", "1 to 9"], &["--compress=zlib:0"]);
@@ -172,7 +173,7 @@ fn options_of_another_file_system_are_refused() {
     }
 }
 
-/// Sizes that contradict each other.
+/// Contradictory sizes are refused.
 #[test]
 fn sizes_that_do_not_go_together_are_refused() {
     let scratch = Scratch::new();
@@ -201,8 +202,8 @@ fn sizes_that_do_not_go_together_are_refused() {
     assert_eq!(scratch.run(&same), (0, String::new()));
 }
 
-/// Patterns that match nothing, and options that change nothing, are worth a line each; the image
-/// is the same without them.
+/// Patterns without a match and options without an effect are each reported on one line, and the
+/// image is the same without them.
 #[test]
 fn what_has_no_effect_is_reported() {
     let scratch = Scratch::new();
@@ -234,7 +235,7 @@ fn what_has_no_effect_is_reported() {
     );
     assert!(image() == plain);
 
-    // Below what one pattern matches, another one may still match.
+    // Another pattern may still match below a path that one pattern matches.
     let btrfs = ["mkfs", "btrfs", "--compress=zstd", "--no-compress=var", "--no-compress=**/junk"];
     assert_eq!(lines(&btrfs), [""; 0]);
     let btrfs = ["mkfs", "btrfs", "--no-compress=etc/*.gz", "--copy-links"];
@@ -267,7 +268,7 @@ fn what_has_no_effect_is_reported() {
     assert_eq!(lines(&[&disk[..], &["--esp-size=20M"]].concat()), [""; 0]);
 }
 
-/// An epoch before 1980 is no news for a FAT without files.
+/// An epoch before 1980 is not reported for a FAT without files.
 #[test]
 fn an_empty_esp_loses_nothing() {
     let scratch = Scratch::new();

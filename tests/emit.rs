@@ -1,4 +1,4 @@
-//! Outputs as a user meets them: full disks, killed programs, devices and pipes. Mounts and loop
+//! Outputs as users encounter them: full disks, killed programs, devices and pipes. Mounts and loop
 //! devices need root.
 
 #![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
@@ -26,7 +26,7 @@ impl Render for Fives {
     }
 }
 
-/// Bytes, a long gap, bytes that end within a sector, and a gap.
+/// Returns an image of bytes, a long gap, bytes that end within a sector, and a final gap.
 fn image() -> (Layout, Vec<u8>) {
     let mut layout = Layout::new(3 * MIB);
     layout.push_bytes(0, vec![3; 700]);
@@ -49,12 +49,12 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a directory holds, hidden names too.
+/// Returns the names in a directory, including hidden ones.
 fn list(directory: &Path) -> String {
     run(Command::new("ls").arg("-A").arg(directory))
 }
 
-/// A file system that is mounted while this lives.
+/// A mounted file system; unmounted when dropped.
 struct Mounted(tempfile::TempDir);
 
 impl Mounted {
@@ -76,7 +76,7 @@ impl Drop for Mounted {
     }
 }
 
-/// A loop device that is attached while this lives.
+/// An attached loop device; detached when dropped.
 struct Loop(PathBuf);
 
 impl Loop {
@@ -141,7 +141,7 @@ fn an_existing_file_needs_force() {
     refused(Destination::new(&path, false).map(drop));
     fs::remove_file(&path).unwrap();
 
-    // One that turns up while the image is written is not replaced either.
+    // A file that is created while the image is written is not replaced either.
     let output = Destination::new(&path, false).unwrap().create(layout.size()).unwrap();
     fs::write(&path, "new").unwrap();
     refused(output.finish());
@@ -192,8 +192,7 @@ fn a_full_disk_leaves_nothing() {
     assert_eq!(list(mounted.path()), "");
 }
 
-/// Not a test of its own: what [`a_killed_program_leaves_nothing`] kills, in a directory of its
-/// own.
+/// Helper of [`a_killed_program_leaves_nothing`], which runs it as another process and kills it.
 #[test]
 #[ignore = "run by another test"]
 fn write_forever() {
@@ -239,7 +238,7 @@ fn a_block_device_keeps_no_old_bytes() {
     let store = directory.path().join("store");
     fs::write(&store, vec![0xee; 4 << 20]).unwrap();
     let device = Loop::new(&store);
-    // A link to a device stands for the device.
+    // An output that is a symlink to a device refers to the device.
     let link = directory.path().join("link");
     symlink(&device.0, &link).unwrap();
     write(&layout, &link, false).unwrap();
@@ -279,7 +278,7 @@ fn a_block_device_may_be_too_small_or_in_use() {
     drop(mounted);
 }
 
-/// Not a test of its own: writes the image to the standard output.
+/// Helper of another test: writes the image to standard output.
 #[test]
 #[ignore = "run by another test"]
 fn write_to_standard_output() {
@@ -299,7 +298,7 @@ fn a_stream_gets_all_bytes() {
     });
     assert!(got == bytes, "the pipe differs");
 
-    // The test harness writes a few lines around the image.
+    // The test harness prints a few lines before and after the image.
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "write_to_standard_output", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())

@@ -1,7 +1,7 @@
-//! Partition tables before the judges: sgdisk, sfdisk, fdisk and partx.
+//! Partition tables, checked with sgdisk, sfdisk, fdisk and partx.
 //!
-//! 4096-byte sectors are judged through a loop device that has them, since sgdisk and sfdisk ask
-//! the device for its sector size.
+//! Tables with 4096-byte sectors are checked on a loop device with such sectors, since sgdisk and
+//! sfdisk ask the device for its sector size.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs::File;
@@ -22,7 +22,7 @@ fn run(program: &str, arguments: &[&str]) -> Output {
     output.unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
-/// Everything that a program prints, if it succeeds.
+/// Returns everything that a program prints, or an error if it fails.
 fn text(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = run(program, arguments);
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -47,7 +47,7 @@ impl Drop for Loop {
     }
 }
 
-/// An image in a directory of its own.
+/// An image in its own directory.
 struct Image {
     path: PathBuf,
     sector_size: SectorSize,
@@ -83,7 +83,7 @@ impl Image {
     }
 }
 
-/// Whether sgdisk finds nothing wrong and nothing to warn about.
+/// Checks that sgdisk reports neither errors nor warnings.
 fn sgdisk(device: &Loop) -> Result<(), String> {
     let text = text("sgdisk", &["-v", &device.0])?;
     let error_text =
@@ -96,14 +96,14 @@ fn sgdisk(device: &Loop) -> Result<(), String> {
     }
 }
 
-/// Whether sfdisk finds nothing wrong.
+/// Checks that sfdisk reports no errors.
 fn sfdisk(device: &Loop) -> Result<(), String> {
     let text = text("sfdisk", &["--verify", &device.0])?;
     let clean = text.contains("No errors detected.") && !text.contains("corrupt");
     if clean { Ok(()) } else { Err(text) }
 }
 
-/// The table as sfdisk reads it.
+/// Returns the table as sfdisk reads it.
 fn dump(device: &Loop) -> serde_json::Value {
     let output = run("sfdisk", &["--json", &device.0]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -173,7 +173,7 @@ fn judges_complain_of_a_flipped_bit() {
     for sector_size in BOTH {
         let sector = u64::from(sector_size.bytes());
         let last = 100 * MIB - sector;
-        // Primary header, primary entries, backup entries, backup header.
+        // The primary header, the primary entries, the backup entries and the backup header.
         for offset in [sector + 16, 2 * sector + 60, last - 16384 + 60, last + 16] {
             let image = Image::write(&table(sector_size));
             image.flip(offset);
@@ -212,7 +212,7 @@ fn judges_read_what_was_written() {
             assert_eq!(read.get("attrs").and_then(|a| a.as_str()), attributes);
         }
 
-        // libblkid, which udev uses, has a reader of its own. It counts in 512 bytes.
+        // libblkid, which udev uses, has its own parser. It counts in units of 512 bytes.
         let columns = ["--raw", "-g", "-o", "UUID,START,SECTORS", &device.0];
         let expected: String = table
             .partitions
@@ -238,7 +238,7 @@ fn the_backup_replaces_a_lost_primary() {
         image.file().write_all_at(&vec![0; sector], sector as u64).unwrap();
         let device = image.device();
         assert!(sgdisk(&device).is_err());
-        // Setting the id that the disk has makes sgdisk write both tables again.
+        // sgdisk writes both tables again even if the new disk GUID is the present one.
         let id = seed().disk().to_string();
         text("sgdisk", &["-U", &id, &device.0]).unwrap();
         text("sync", &[]).unwrap();
@@ -262,7 +262,7 @@ fn disks_beyond_2_tib() {
     assert_eq!(dump(&device)["partitions"][2]["size"], (size - 99 * MIB) / 512);
 }
 
-/// Every Linux type that sfdisk knows by architecture is ours under the same name.
+/// Every architecture-specific Linux type that sfdisk knows exists in detfs under the same name.
 #[test]
 fn types_are_those_of_sfdisk() {
     let listing = text("sfdisk", &["--label", "gpt", "-T"]).unwrap();

@@ -1,4 +1,4 @@
-//! Whole images made by the program, judged from outside.
+//! Whole images that the program builds, checked with independent tools.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
@@ -42,7 +42,7 @@ impl Scratch {
         output
     }
 
-    /// What `--json` prints about an image of the tree.
+    /// Returns the JSON that `--json` prints about an image of the tree.
     fn describe(&self, out: &str, more: &[&str]) -> Value {
         let output = self.detfs(&[&["mkimage", "tree", out, "--json"], more].concat());
         serde_json::from_slice(&output.stdout).unwrap()
@@ -94,7 +94,7 @@ fn a_partition_without_a_file_system_is_described() {
     let [boot, esp, _] = partitions.as_slice() else { panic!("{json}") };
     assert_eq!(boot["label"], "BIOS boot");
     assert!(boot.get("file_system").is_none(), "{boot}");
-    // printf %1048576s | tr ' ' '\0' | sha256sum
+    // Hash printed by `printf %1048576s | tr ' ' '\0' | sha256sum`.
     let zeros = "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58";
     assert_eq!(boot["sha256"], zeros);
     assert_eq!(esp["file_system"]["type"], "vfat");
@@ -145,7 +145,7 @@ fn a_fixed_size_is_that_of_the_image() {
         assert!(!scratch.path("b.raw").exists());
         String::from_utf8(output.stderr).unwrap()
     };
-    // The size that the message names is the smallest that will do.
+    // The size in the message is the smallest that suffices.
     let message = refused("3M");
     let (_, rest) = message.split_once("at least ").unwrap();
     let least: u64 = rest.split(' ').next().unwrap().parse().unwrap();
@@ -229,7 +229,7 @@ fn a_btrfs_is_described() {
         "the seed decides, not the format"
     );
 
-    // What follows from the tree does not depend on how the tree is stored.
+    // Values that are derived from the tree do not depend on how the tree is stored.
     let seed_of = |more: &[&str]| {
         let json = scratch.describe("c.raw", &[&["--fs=btrfs", "--force"], more].concat());
         json["parameters"]["seed"].clone()
@@ -237,7 +237,7 @@ fn a_btrfs_is_described() {
     assert_eq!(seed_of(&["--swapfile=/swap/swapfile:1M"]), seed_of(&["--compress=lzo"]));
 }
 
-/// The smallest fixed size of a btrfs, as the message names it.
+/// The message names the smallest fixed size of a btrfs.
 #[test]
 fn a_btrfs_that_is_too_large_is_refused() {
     let scratch = Scratch::new();

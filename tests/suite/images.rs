@@ -49,8 +49,8 @@ fn disk_of_a_stress_tree() {
     disks(stressed(2000), LATEST, &exact());
 }
 
-/// A BIOS boot partition, which GRUB needs on a BIOS, and an ESP with a sector size that suits every
-/// disk.
+/// A BIOS boot partition, which GRUB needs on a BIOS, and an ESP with a sector size that suits
+/// every disk.
 #[test]
 fn disk_with_a_bios_boot_partition() {
     let tree = stressed(2000);
@@ -93,8 +93,8 @@ fn times_are_clamped_and_not_reset() {
     ext4(&image, stressed(2000), &exact().clamped_to(epoch)).unwrap();
 }
 
-/// GRUB reads files, and names in directories of one block and of many. Files that begin with a hole
-/// are only tested with the `boot` profile, since GRUB can't read them with the others.
+/// GRUB reads files, and names in directories of one block and of many. Files that begin with a
+/// hole are only tested with the `boot` profile, since GRUB can't read them with the others.
 #[test]
 fn grub_reads_what_it_can() {
     let tree = stressed(2000);

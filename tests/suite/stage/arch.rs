@@ -1,4 +1,4 @@
-//! The experiment: the same packages at another time.
+//! The same packages, installed at different times, give the same image.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,13 +19,14 @@ fn two_installs_at_different_times_are_one_image() {
     let [one, two] = ["one", "two"].map(|name| scratch.path().join(name));
     succeed(&mut stage(&one, &[]));
     succeed(&mut stage(&two, &["--clock-offset=+400d"]));
-    // There is nothing of the host to be seen, so nothing of it can be in the tree.
+    // Nothing of the host is visible to scriptlets, so nothing of it can get into the tree.
     assert_eq!(
         text(&two.join("usr/lib/seen")),
         "/sys/* /run/* /dev/sd* /proc/sys/net/ipv4/conf/all \
          /proc/sys/net/ipv4/conf/default /proc/sys/net/ipv4/conf/lo localhost\n"
     );
-    // The three findings of the experiment, and a day that a scriptlet wrote down.
+    // Three known differences between the installations, and a day that a scriptlet wrote to a
+    // file.
     let desc = "var/lib/pacman/local/app-1.0-1/desc";
     for path in [desc, "var/cache/ldconfig/aux-cache", "efi/loader/random-seed", "etc/shadow"] {
         let differ = fs::read(one.join(path)).unwrap() != fs::read(two.join(path)).unwrap();
@@ -43,7 +44,7 @@ fn two_installs_at_different_times_are_one_image() {
     }
     let btrfs = ["--fs=btrfs"];
     assert_eq!(image(&one, &btrfs).0, image(&two, &btrfs).0);
-    // A rule that is switched off does not fire, and its finding is there again.
+    // A disabled rule does not fire, and its difference remains in the image.
     let off = scratch.path().join("off.toml");
     fs::write(&off, "disable = [\"pacman-install-date\"]").unwrap();
     let off = format!("--rules={}", off.display());
@@ -51,7 +52,7 @@ fn two_installs_at_different_times_are_one_image() {
     assert_ne!(image(&one, &plain).0, image(&two, &plain).0);
 }
 
-/// The image is a tree that pacman and ldconfig work in as in the one that it was made of.
+/// pacman and ldconfig work in the image as in the tree from which it was built.
 #[test]
 fn what_is_installed_works_as_before() {
     let scratch = tempfile::tempdir().unwrap();
@@ -61,7 +62,7 @@ fn what_is_installed_works_as_before() {
     fs::remove_file(&out).unwrap();
     let epoch = EPOCH.parse().unwrap();
     let output = succeed(&mut mkimage(&tree, &out, epoch, &["--architecture=x86-64", "--json"]));
-    // All that differs from the tree is what rules changed.
+    // The image differs from the tree only in the paths that rules changed.
     let comparison = Comparison::exact().without("lost+found").clamped_to(epoch).hollow("efi");
     let differences = format!("{:?}", disk(&out, 512, &tree, &comparison).unwrap_err());
     let manifest: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -98,7 +99,7 @@ fn what_is_installed_works_as_before() {
         let installed = check(mounted, &["-Q"]);
         let names = ["app 1.0-1", "filesystem 1.0-1", "glibc 1.0-1", "linux 1.0-1", "tools 1.0-1"];
         assert_eq!(installed, names);
-        // What scriptlets changed is told of both, and nothing more.
+        // pacman reports the same files as changed in both, namely those that scriptlets changed.
         assert_eq!(check(mounted, &["-Qkk"]), check(&tree, &["-Qkk"]));
         let date = check(mounted, &["-Qi", "app"]);
         let date = date.iter().find(|line| line.starts_with("Install Date")).unwrap();
@@ -110,7 +111,8 @@ fn what_is_installed_works_as_before() {
     .unwrap();
 }
 
-/// A lock is made, and a tree of it; what differs from it is refused before anything is installed.
+/// A tree is staged from a lock that an earlier run wrote. Packages or options that differ from the
+/// lock are refused before anything is installed.
 #[test]
 fn trees_are_made_of_locks() {
     let scratch = tempfile::tempdir().unwrap();
@@ -134,7 +136,7 @@ fn trees_are_made_of_locks() {
     assert_eq!(image(&one, &[]).0, image(&two, &[]).0);
     assert_eq!(text(&lock), written);
 
-    // Another mirror that has the same packages does as well, and is told.
+    // Another mirror with the same packages is accepted and reported.
     let (three, copy) = (scratch.path().join("three"), scratch.path().join("copy"));
     shell("cp -a $1 $2", &[packages(), &copy]);
     let mirror = format!("--mirror=file://{}", copy.display());
@@ -168,7 +170,8 @@ fn trees_are_made_of_locks() {
     assert_eq!(names, ["lock", "one", "two"]);
 }
 
-/// Packages come from a mirror of the archive, over HTTP, and the epoch is the start of the day.
+/// Packages are fetched over HTTP from a mirror of the archive, and the epoch is the start of the
+/// day of the snapshot.
 #[test]
 fn packages_come_over_http() {
     let scratch = tempfile::tempdir().unwrap();
@@ -202,7 +205,7 @@ fn packages_come_over_http() {
     let written = text(&lock);
     assert!(written.contains("/repos/2026/11/23/$repo/os/$arch\""), "{written}");
     assert!(written.contains("source-date-epoch = 1795392000\n"), "{written}");
-    // Where packages come from, and when they are installed, is not in the tree.
+    // The source of the packages and the time of their installation are not part of the tree.
     let other = scratch.path().join("other");
     succeed(&mut stage(&other, &[]));
     assert_eq!(image(&tree, &[]).0, image(&other, &[]).0);
@@ -265,7 +268,7 @@ fn one_file_says_it_all() {
     };
     succeed(&mut build(&[]));
     let hash = sha256(&scratch.join("image.raw"));
-    // What is wrong with the image is told before anything is fetched.
+    // Invalid image options are reported before anything is fetched.
     let hasty = |text: &str, part: &str| {
         fs::write(&config, text).unwrap();
         let output = build(&[]).output().unwrap();
@@ -280,7 +283,7 @@ fn one_file_says_it_all() {
     hasty(&format!("{elsewhere}rules = \"none.toml\"\n"), "none.toml");
     hasty(&format!("{elsewhere}normalize = \"plan9\"\n"), "\"plan9\" is not a profile");
     fs::write(&config, &text).unwrap();
-    // The second time there is a lock, and what a run that was killed has left.
+    // The second run finds a lock, and the files that a killed run left over.
     let left = scratch.join(".image.raw.build/content/root");
     fs::create_dir_all(&left).unwrap();
     shell("chmod 700 $1/.image.raw.build", &[&scratch]);
@@ -291,15 +294,16 @@ fn one_file_says_it_all() {
     succeed(&mut stage(&tree, &[]));
     assert_eq!(image(&tree, &[]).0, hash);
 
-    // Nor does it matter what directories here hand on to what is made in them.
+    // The setgid bit and the default ACL of the directory, which new files inherit, have no effect
+    // either.
     shell("chgrp 50 $1; chmod g+s $1; setfacl -m d:u:12345:rwx,u:12345:rwx $1", &[&scratch]);
     succeed(&mut build(&["--force"]));
     assert_eq!(sha256(&scratch.join("image.raw")), hash);
-    // The lock has the epoch too, which is the image's then.
+    // Without an epoch in the configuration, the image uses the epoch of the lock.
     fs::write(&config, text.replace(&format!("source-date-epoch = {EPOCH}\n"), "")).unwrap();
     succeed(&mut build(&["--force"]));
     assert_eq!(sha256(&scratch.join("image.raw")), hash);
-    // Who insists on a lock gets no new one.
+    // With `locked = true`, a missing lock is an error and is not created.
     let insisting = elsewhere.replace("image.lock\"", "other.lock\"\nlocked = true");
     hasty(&insisting, "other.lock: No such file");
     fs::write(&config, &text).unwrap();
@@ -310,14 +314,14 @@ fn one_file_says_it_all() {
     assert_eq!(build(&["--force"]).output().unwrap().status.code(), Some(1));
     succeed(&mut build(&["--force", "--update"]));
     assert_eq!(fs::read_to_string(&lock).unwrap(), written);
-    // The same packages by a configuration, which names the keys too.
+    // The same packages from a pacman configuration, which also specifies the keys.
     let source = format!("mirror = \"file://{mirror}\"\nrepo = [\"core\"]\n");
     fs::write(&config, text.replace(&source, &format!("pacman-conf = \"{mirror}/pacman.conf\"\n")))
         .unwrap();
     let mut keyless = crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]);
     succeed(keyless.args(["--force", "--update"]));
     assert_eq!(sha256(&scratch.join("image.raw")), hash);
-    // The lock holds on a machine on which all is elsewhere.
+    // The lock is valid on a machine where all files are in other places.
     let elsewhere = scratch.join("elsewhere");
     shell("cp -a $1 $2; sed -i s:$1:$2: $2/pacman.conf", &[packages(), &elsewhere]);
     fs::write(&config, text.replace(&source, "pacman-conf = \"elsewhere/pacman.conf\"\n")).unwrap();

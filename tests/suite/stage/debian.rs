@@ -1,4 +1,4 @@
-//! Debian: two installations by mmdebstrap.
+//! Debian, installed twice with mmdebstrap.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,9 @@ use crate::boot::{MARKER, Outcome, REFUSAL, ROOT_UUID, add_kernel, boot, boots};
 use crate::detfs::{mkimage, succeed};
 use crate::oracle::{e2fsck, shell};
 
-/// The packages have scriptlets that write logs, ids, days and compiled Python modules. The clock
-/// is another one for all that runs, so its library must be where it is outside.
+/// Shell script that installs packages whose scriptlets write logs, IDs, days and compiled Python
+/// modules. All programs run with a fake clock, so its library must have the same path inside the
+/// tree as outside.
 const INSTALL: &str = r#"
     clock=$(find /usr/lib/*/faketime -name libfaketime.so.1)
     suite=$(. /etc/os-release; echo "$VERSION_CODENAME")
@@ -18,7 +19,8 @@ const INSTALL: &str = r#"
         --setup-hook="install -D $clock \"\$1$clock\"" --customize-hook="rm -r \"\$1${clock%/*}\"" \
         --include="$2" "$suite" "$1""#;
 
-/// What the first boot does, and only the first: it looks at what rules removed or rewrote.
+/// Shell script that installs a service for the first boot, and another one for any later boot. The
+/// service checks everything that rules removed or rewrote.
 const FIRST_BOOT: &str = r#"
     cd "$1/etc/systemd/system"; mkdir -p multi-user.target.wants ../../../efi/EFI/BOOT
     for first in yes no; do
@@ -69,7 +71,8 @@ fn two_installs_at_different_times_are_one_image() {
     add_kernel(&one, ROOT_UUID, "init=/lib/systemd/systemd systemd.firstboot=no");
     shell("cp $1/efi/EFI/BOOT/* $2/efi/EFI/BOOT/", &[&one, &two]);
     let machine_id = |tree: &Path| fs::read(tree.join("etc/machine-id")).unwrap();
-    // Installed systems have one; mmdebstrap's have it from systemd's scriptlet.
+    // Installed systems have a machine ID. In trees of mmdebstrap it comes from systemd's
+    // scriptlet.
     assert_ne!(machine_id(&one), machine_id(&two));
     assert_ne!(image(&one, &["--normalize=none"]).0, image(&two, &["--normalize=none"]).0);
     let (hash, manifest) = image(&one, &[]);

@@ -1,4 +1,4 @@
-//! What goes wrong is told with what to do, and leaves nothing behind.
+//! Failures of staging are reported with a remedy, and no files are left over.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -46,7 +46,7 @@ fn failures_of_pacman_are_told_with_what_to_do() {
     let dead = "http://127.0.0.1:9";
     refused(&mut from(dead), &["cannot fetch the lists of packages", "--mirror"], fixture.path());
 
-    // A signature of other bytes, and bytes of another signature.
+    // A signature of other bytes, a missing signature, and a corrupted signature.
     let add = "add='repo-add -q '${1%/*}'/core.db.tar.gz '${1%.sig}; ";
     for (at, (part, script)) in [
         ("--cache", "printf x | dd of=$1 bs=1 seek=100 conv=notrunc status=none; $add"),
@@ -79,7 +79,7 @@ fn failures_of_pacman_are_told_with_what_to_do() {
     refused(&mut hidden, &["pacman: cannot be started", "install it"], fixture.path());
 }
 
-/// What is wrong with what was typed is told before anything is made.
+/// Mistakes in arguments are reported before anything is created.
 #[test]
 fn mistakes_are_told_at_once() {
     let fixture = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn mistakes_are_told_at_once() {
     assert_eq!(shell("ls -A $1", &[fixture.path()]), "notes\n");
 }
 
-/// A mirror that never answers: the run is killed, and the next one starts from nothing.
+/// A run is killed while it waits for a mirror that never answers, and the next run starts afresh.
 #[test]
 fn an_interrupted_run_leaves_no_tree() {
     let fixture = tempfile::tempdir().unwrap();
@@ -129,7 +129,7 @@ fn an_interrupted_run_leaves_no_tree() {
     let (mut connection, _) = silent.accept().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    // pacman goes with it: the other end is closed, before it would give up by itself.
+    // pacman ends as well: the connection is closed before pacman would time out.
     connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     connection.read_to_end(&mut Vec::new()).unwrap();
     assert!(!tree.exists());
@@ -141,7 +141,7 @@ fn an_interrupted_run_leaves_no_tree() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("exists; remove it"));
 }
 
-/// A run that is ended by a signal takes all away that it made, and its pacman.
+/// A run that is ended by a signal removes everything that it created, and ends its pacman.
 #[test]
 fn a_run_that_is_ended_leaves_nothing() {
     for (signal, build) in [(Signal::TERM, false), (Signal::INT, false), (Signal::HUP, true)] {
@@ -176,7 +176,7 @@ fn a_run_that_is_ended_leaves_nothing() {
     }
 }
 
-/// A package that reads a FIFO of its own when it is installed.
+/// Shell script that creates a package which reads from its own FIFO when it is installed.
 const WAITING: &str = "
     mkdir $1/package $1/waiting; cd $1/package
     printf 'pkgname = waiting\\npkgver = 1-1\\narch = any\\ndepend = tools\\n' >.PKGINFO
@@ -191,7 +191,7 @@ const WAITING: &str = "
     } >$1/pacman.conf
 ";
 
-/// What runs inside the tree ends with a run that is killed, or ended by a signal.
+/// Programs inside the tree end with a run that is killed or ended by a signal.
 #[test]
 fn an_interrupted_installation_goes_with_it() {
     interrupted_installation(Signal::KILL);
@@ -207,8 +207,8 @@ fn interrupted_installation(signal: Signal) {
     command.arg(fixture.path().join("pacman.conf"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let gate = fixture.path().join(".tree.stage/content/root/gate");
-    // A FIFO can't be opened like this before somebody reads it, nor be written to when nobody
-    // does any more.
+    // A FIFO can't be opened with these flags before it has a reader, nor be written to after the
+    // reader is gone.
     let open = || {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::open(&gate, flags, Mode::empty()).ok()
@@ -222,7 +222,7 @@ fn interrupted_installation(signal: Signal) {
     wait_for("its end", &mut closed);
 }
 
-/// Asks until there is an answer, half a minute long.
+/// Polls `ask` until it returns a value, and panics after half a minute.
 fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     for _ in 0..1500 {
         if let Some(answer) = ask() {
@@ -233,7 +233,8 @@ fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     panic!("there is not: {what}")
 }
 
-/// Anyone may: the program makes itself root of a user namespace, and the image is the same.
+/// Users without privileges can build images: the program becomes root in a user namespace, and the
+/// image is the same.
 #[test]
 fn users_build_what_root_builds() {
     let fixture = tempfile::tempdir().unwrap();
@@ -243,7 +244,7 @@ fn users_build_what_root_builds() {
          mirror = \"{source}\"\nrepo = [\"core\"]\n[image]\nout = \"image\"\narchitecture = \"x86-64\"\n"
     );
     fs::write(fixture.path().join("image.toml"), config).unwrap();
-    // Who makes the tree alone is told how to make an image of it.
+    // If a user only stages a tree, the message says how to build an image from it.
     let by_user = format!(
         "./detfs build image.toml
          ./detfs stage pacman tree --package app --repo core --mirror {source} \
@@ -273,7 +274,7 @@ fn users_build_what_root_builds() {
     assert!(said.ends_with("\n12345\n"), "{said}");
 }
 
-/// In a chroot the kernel makes no user namespace.
+/// The kernel does not create user namespaces in a chroot.
 #[test]
 fn users_in_a_chroot_are_told_what_to_do() {
     let fixture = tempfile::tempdir().unwrap();

@@ -11,13 +11,13 @@ use crate::oracle::{require_root, run, sha256};
 
 pub const EPOCH: &str = "1700000000";
 
-/// Where pacman looks for keys, for one command.
+/// Shell script that runs a command with a directory mounted as pacman's keyring.
 const WITH_KEYS: &str = r#"
 mount --bind "$1" /etc/pacman.d/gnupg
 shift
 exec "$@""#;
 
-/// The directory that `tests/packages` fills, once in every run.
+/// Returns the directory with the packages, which `tests/packages` creates once in each run.
 pub fn packages() -> &'static Path {
     static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
     PACKAGES.get_or_init(|| {
@@ -32,7 +32,8 @@ pub fn packages() -> &'static Path {
     })
 }
 
-/// The program under test with these arguments, for which the keys of the packages are the host's.
+/// Returns a command that runs the program with `arguments` and the keys of the packages as those
+/// of the host.
 pub fn detfs(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new("unshare");
     command
@@ -45,12 +46,12 @@ pub fn detfs(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command 
     command
 }
 
-/// What is typed to get the packages of the repository.
+/// Returns the arguments that select the packages of the repository.
 pub fn source() -> Vec<String> {
     source_at(packages())
 }
 
-/// The same, from a copy of it.
+/// Returns the same arguments for a copy of the repository.
 pub fn source_at(copy: &Path) -> Vec<String> {
     [
         "--package=app",
@@ -63,14 +64,14 @@ pub fn source_at(copy: &Path) -> Vec<String> {
     .to_vec()
 }
 
-/// `detfs stage pacman OUT` with these packages.
+/// Returns the command `detfs stage pacman OUT` with these packages.
 pub fn stage(out: &Path, more: &[&str]) -> Command {
     let mut command = detfs([OsStr::new("stage"), OsStr::new("pacman"), out.as_os_str()]);
     command.args(source()).args(more);
     command
 }
 
-/// The hash of an image of a tree, and its manifest.
+/// Builds an image of a tree, and returns its hash and its manifest.
 pub fn image(tree: &Path, more: &[&str]) -> (String, serde_json::Value) {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("image");
@@ -82,7 +83,7 @@ pub fn image(tree: &Path, more: &[&str]) -> (String, serde_json::Value) {
     (sha256(&out), serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// The rules that fired for an image.
+/// Returns the names of the rules that fired for an image.
 pub fn rules(manifest: &serde_json::Value) -> Vec<String> {
     let fired = manifest["normalization"].as_array().map_or(&[][..], Vec::as_slice);
     fired.iter().map(|fired| fired["rule"].as_str().unwrap().to_owned()).collect()

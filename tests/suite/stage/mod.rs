@@ -1,4 +1,4 @@
-//! From packages to images: with the real pacman, and with mmdebstrap.
+//! Images from packages, with pacman and with mmdebstrap.
 
 mod arch;
 mod debian;

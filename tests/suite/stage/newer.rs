@@ -1,4 +1,4 @@
-//! The newest pacman, for which a time can be fixed and which keeps other notes.
+//! The newest pacman, which supports a fixed time and writes other files of its own.
 
 use std::ffi::OsStr;
 
@@ -6,7 +6,8 @@ use super::fixture::{detfs, image, packages, source_at};
 use crate::detfs::{PROGRAM, succeed};
 use crate::oracle::{shell, sid};
 
-/// The program and the keys of the packages are where the system sees them.
+/// Shell script that runs a program with the keys of the packages, from paths that are visible
+/// inside the sid system.
 const STAGE: &str = r#"
 mkdir -p /etc/pacman.d/gnupg
 mount --bind "$1/packages/gnupg" /etc/pacman.d/gnupg
@@ -32,7 +33,7 @@ fn another_pacman_makes_the_same_image() {
     command.args(["-euc", STAGE, "sh"]).arg(scratch.path()).arg(&program);
     command.args(["stage", "pacman"]).arg(&there).args(source_at(&copy));
     let output = succeed(command.args([&lock, "--locked"]));
-    // What is not the same is told.
+    // The message says which files may differ.
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("its own files in the tree may differ"), "{said}");
 

@@ -1,4 +1,4 @@
-//! What rules rewrite or remove still does its work: the programs that it is for are asked.
+//! Rewritten or removed files still serve their purpose, as the programs that use them confirm.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::oracle::{mount_ext4, run, shell};
 
 const EPOCH: i64 = 1_600_000_000;
 
-/// Makes an image of a tree with the rules of a profile, and looks at it mounted.
+/// Builds an image of a tree with the rules of a profile, mounts it and calls `look`.
 fn normalized<T>(tree: &Path, profile: &str, look: impl FnOnce(&Path) -> T) -> T {
     let scratch = tempfile::tempdir().unwrap();
     let (image, root) = (scratch.path().join("image"), scratch.path().join("root"));
@@ -22,7 +22,7 @@ fn normalized<T>(tree: &Path, profile: &str, look: impl FnOnce(&Path) -> T) -> T
     mount_ext4(&root, look).unwrap()
 }
 
-/// Python takes the modules that were compiled, and does not compile them again.
+/// Python uses the compiled modules and does not compile them again.
 #[test]
 fn python_imports_what_was_compiled() {
     let scratch = tempfile::tempdir().unwrap();
@@ -31,7 +31,7 @@ fn python_imports_what_was_compiled() {
         "mkdir -p $1/usr/lib/m; echo 'value = 7' >$1/usr/lib/m/mod.py; python3 -m compileall -q $1/usr/lib/m",
         &[&tree],
     );
-    // Python tells of every file that it takes or leaves.
+    // With `-v`, Python reports every file that it uses or skips.
     let script = "PYTHONPATH=$1/usr/lib/m python3 -v -B -c 'import mod; print(mod.value)' 2>&1";
     let taken = "matches ";
     let imported = |root: &Path| shell(script, &[root]);
@@ -42,11 +42,11 @@ fn python_imports_what_was_compiled() {
     };
     assert!(is_taken(&imported(&tree)));
     assert!(normalized(&tree, "systemd", |root| is_taken(&imported(root))));
-    // Without the rule, the clamped time of the source is another one.
+    // Without the rule, the clamped time of the source does not match the compiled module.
     assert!(!normalized(&tree, "none", |root| is_taken(&imported(root))));
 }
 
-/// Host keys are gone, and `ssh-keygen -A`, which the unit in the tree runs, makes new ones.
+/// Host keys are removed, and `ssh-keygen -A`, which a unit in the tree runs, creates new ones.
 #[test]
 fn ssh_makes_new_keys() {
     let scratch = tempfile::tempdir().unwrap();
@@ -67,8 +67,8 @@ fn ssh_makes_new_keys() {
     });
 }
 
-/// The keyring of pacman is gone, and `pacman-key --init`, which the unit in the tree runs, makes a
-/// new one; without the unit the tree is refused.
+/// The keyring of pacman is removed, and `pacman-key --init`, which a unit in the tree runs,
+/// creates a new one. Without the unit, the tree is refused.
 #[test]
 fn pacman_makes_a_new_keyring() {
     let scratch = tempfile::tempdir().unwrap();
@@ -107,15 +107,15 @@ fn pacman_makes_a_new_keyring() {
     assert!(!out.exists());
 }
 
-/// The machine id is what machine-id(5) asks for on a first boot, and systemd makes one of it. That
-/// the boot itself is a first one is asked in `debian`.
+/// The machine ID has the value that machine-id(5) requires for a first boot, and systemd replaces
+/// it. The `debian` tests check that the boot itself is a first boot.
 #[test]
 fn machines_get_their_own_id() {
     let scratch = tempfile::tempdir().unwrap();
     let tree = scratch.path().join("tree");
     shell("mkdir -p $1/etc; echo 0123456789abcdef0123456789abcdef >$1/etc/machine-id", &[&tree]);
     normalized(&tree, "systemd", |root| {
-        // By machine-id(5): either there is no such file, or it holds this word.
+        // According to machine-id(5), the file is either missing or contains this word.
         assert_eq!(fs::read_to_string(root.join("etc/machine-id")).unwrap(), "uninitialized\n");
         let copy = scratch.path().join("copy");
         shell("cp -a $1 $2; systemd-machine-id-setup --root=$2", &[root, &copy]);
@@ -124,7 +124,7 @@ fn machines_get_their_own_id() {
     });
 }
 
-/// The databases of users are sorted as shadow's own checker would, which finds nothing wrong.
+/// The user databases are sorted as shadow's own checkers sort them, and these find no errors.
 #[test]
 fn users_are_consistent() {
     let scratch = tempfile::tempdir().unwrap();
@@ -147,13 +147,13 @@ fn users_are_consistent() {
     });
 }
 
-/// The menu of info pages is the same in whatever order entries came, and `install-info`, which
-/// made it, finds them in it.
+/// The menu of info pages is independent of the order in which entries were added, and
+/// `install-info`, which created the menu, finds its entries.
 #[test]
 fn menus_of_info_are_understood() {
     let scratch = tempfile::tempdir().unwrap();
     let pages = scratch.path().join("pages");
-    // It takes these titles for different ones, and does not put them in an order.
+    // install-info treats these titles as different, and does not sort them.
     let page = "mkdir -p $1; page() {
             printf 'INFO-DIR-SECTION %s\nSTART-INFO-DIR-ENTRY\n* %s: (%s). About\n  it.\nEND-INFO-DIR-ENTRY\n' \
                 $2 $1 $1 >$pages/$1.info
@@ -185,7 +185,7 @@ fn menus_of_info_are_understood() {
     assert_eq!(one.1, two.1);
 }
 
-/// Java takes a key store whose times were rewritten, for its digest is right.
+/// Java accepts a key store whose times were rewritten, because its digest matches.
 #[test]
 fn java_trusts_its_key_store() {
     let scratch = tempfile::tempdir().unwrap();
@@ -210,12 +210,12 @@ fn java_trusts_its_key_store() {
     normalized(&tree, "systemd", |root| {
         let after = listed(&root.join(place));
         assert!(after.ok, "{}", after.all());
-        // By `date -u -d @1600000000`.
+        // Output of `date -u -d @1600000000`.
         assert_eq!(created(&after.all()), "Sep 13, 2020");
         let (old, new) = (created(&before), created(&after.all()));
         assert_eq!(before.replace(&old, &new), after.all());
     });
-    // It would complain about another time alone.
+    // Java rejects a key store in which only a time was changed.
     let spoiled = scratch.path().join("spoiled");
     let mut store = fs::read(tree.join(place)).unwrap();
     let name = store.windows(9).position(|bytes| bytes == b"authority").unwrap();
