@@ -1,4 +1,5 @@
-//! Emission of a small tree of many small files and a few large ones, from the page cache.
+//! Benchmark of writing the image of a tree with many small files and a few large ones from the
+//! page cache.
 
 #![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
 
@@ -15,7 +16,7 @@ use detfs::size::MIB;
 use detfs::tree::{InodeId, Metadata, Node, Tree, TreeBuilder};
 use positioned_io::ReadAt;
 
-/// A file that is opened when it is read, as a tree has more of them than a process may open.
+/// A file that is opened for each read, since a tree has more files than a process may open.
 struct Lazy(PathBuf);
 
 impl ReadAt for Lazy {
@@ -24,8 +25,8 @@ impl ReadAt for Lazy {
     }
 }
 
-/// 8,000 files of 0.5 to 30 KiB, a few hundred of 32 to 200 KiB, and ten of 4 MiB: about as real
-/// trees have them.
+/// Returns the sizes of 8,000 files of 0.5 to 30 KiB, a few hundred of 32 to 200 KiB, and ten of 4
+/// MiB, which is about the distribution in typical trees.
 fn sizes() -> impl Iterator<Item = u64> {
     let small = (0..8000).map(|number| 512 + number * 7919 % 30_000);
     let middle = (0..300).map(|number| 32_768 + number * 104_729 % 170_000);

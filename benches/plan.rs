@@ -1,4 +1,4 @@
-//! Trees and plans, without content: what is decided before a byte is written.
+//! Benchmarks of trees and plans without content: all decisions before a byte is written.
 
 #![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
 
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 const EPOCH: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-/// A tree of so many nodes in directories of 50, each with a file of up to 30 KB and every tenth
-/// file with an attribute. Nothing reads the content, so that it may be empty.
+/// Returns a tree of `nodes` nodes in directories of 50, with files of up to 30 KB. Every tenth
+/// file has an extended attribute. The content is never read, so it may be empty.
 fn tree(nodes: u32) -> Tree {
     let metadata = |mode| Metadata { mode, mtime: EPOCH, ..Metadata::default() };
     let mut builder = TreeBuilder::new(metadata(0o755)).unwrap();
@@ -39,7 +39,7 @@ fn tree(nodes: u32) -> Tree {
     builder.finish().unwrap()
 }
 
-/// A tree of one directory with so many names.
+/// Returns a tree of one directory with `names` names.
 fn flat(names: u32) -> Tree {
     let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
     for number in 0..names {
@@ -88,7 +88,7 @@ fn benches(criterion: &mut Criterion) {
         let tree = Arc::new(tree);
         group.throughput(Throughput::Elements(size.into()));
         group.bench_with_input(BenchmarkId::new(name, size), &tree, |b, tree| {
-            // Sealed, since no one has a use for a plan that is not.
+            // The layout is sealed, since a plan is of no use without a sealed layout.
             let plan = || ext4::plan(tree, &HoleScan::default(), &ext4_options()).unwrap();
             b.iter(|| black_box(plan().layout.seal()));
         });

@@ -1,4 +1,4 @@
-//! A disk image that comes from no directory and goes to no file.
+//! A disk image that is built from no directory and written to no file.
 #![expect(clippy::print_stdout, reason = "an example may")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use detfs::layout::{Options, Sink, emit};
 use detfs::tree::{Metadata, Node, TreeBuilder};
 use detfs::{BuildInput, ReadAt, Timestamp, image};
 
-/// A file that is made while it is read.
+/// A file whose content is computed while it is read.
 struct Squares;
 
 impl ReadAt for Squares {
@@ -24,7 +24,7 @@ impl ReadAt for Squares {
     }
 }
 
-/// Keeps what is not zeros, as a store of objects would.
+/// A sink that keeps only non-zero data, as an object store would.
 #[derive(Default)]
 struct Pieces(Mutex<BTreeMap<u64, Vec<u8>>>);
 
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let content = tree.content(Arc::new(Squares))?;
     tree.add(srv, b"squares", file, Node::File { size: 1 << 20, content })?;
 
-    // No program in the tree tells what it is for.
+    // The tree has no program from which the architecture could be detected.
     let architecture = Some(Architecture::X86_64);
     let source = BuildInput { architecture, ..BuildInput::new(tree.finish()?) };
     let plan = image::plan(source, &image::Options::default())?;

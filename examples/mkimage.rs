@@ -1,4 +1,4 @@
-//! What `detfs mkimage ROOTFS OUT --seed UUID` does, in another program.
+//! The equivalent of `detfs mkimage ROOTFS OUT --seed UUID` in another program.
 
 use std::error::Error;
 use std::path::Path;

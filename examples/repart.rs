@@ -1,4 +1,4 @@
-//! A disk of an ESP and a root, defined in code as files of repart.d would define it.
+//! A disk with an ESP and a root partition, defined in code instead of in repart.d files.
 #![expect(clippy::print_stdout, reason = "an example may")]
 
 use std::error::Error;

@@ -1,8 +1,8 @@
-//! Arbitrary trees, each with a plain model of itself to compare an image with.
+//! Arbitrary trees, each with a plain list of its expected nodes to compare an image with.
 //!
-//! The model is kept beside the tree and not read from it, so that a mistake of the tree builder is
-//! found too. Fuzzing makes an [`ArbitraryTree`] of its input; the random tests make it of random
-//! bytes.
+//! The expected nodes are recorded along with the tree and not read from it, so that errors of the
+//! tree builder are found too. Fuzzing creates an [`ArbitraryTree`] from its input, and the random
+//! tests create it from random bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use detfs::Result;
 use detfs::time::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr};
 
-/// Everything drawn from an arbitrary tree.
+/// Restrictions on the trees that an arbitrary tree generates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// Also what no builder or planner takes.
+    /// No restrictions: includes trees that every builder or planner refuses.
     Wild,
-    /// What ext4 takes with blocks of any size.
+    /// Trees that ext4 supports with any block size.
     Unix,
-    /// What FAT takes.
+    /// Trees that FAT supports.
     #[allow(dead_code, reason = "not every user of this file makes FAT volumes")]
     Fat,
 }
 
-/// A tree that is described but not made.
+/// Description of a tree that has not been built.
 #[derive(Debug)]
 pub struct ArbitraryTree {
-    /// Whether it is to be drawn with [`Taste::Wild`].
+    /// Whether the tree is generated with [`Validity::Wild`].
     wild: bool,
     root: Attributes,
     steps: Vec<Step>,
@@ -37,7 +37,7 @@ impl<'a> Arbitrary<'a> for ArbitraryTree {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let wild = u.ratio(1, 8)?;
         let root = u.arbitrary()?;
-        // As many steps as the bytes last: a vector would end after two on average.
+        // Adds steps until the bytes are used up: a vector would end after two steps on average.
         let mut steps = Vec::new();
         while !u.is_empty() && steps.len() < 64 {
             steps.push(u.arbitrary()?);
@@ -73,7 +73,7 @@ enum Count {
     Many(u16),
 }
 
-/// Bytes that take few bytes of the input.
+/// Byte strings that take few bytes of the input.
 #[derive(Debug, Arbitrary)]
 enum Text {
     Short([u8; 3], u8),
@@ -93,13 +93,13 @@ enum Content {
     Empty,
     Short([u8; 4]),
     Repeated(u8, u16),
-    /// Granules of data and of zeros by the bits of the mask, and bytes behind the last.
+    /// Granules of data and of zeros according to the bits of `mask`, and `tail` bytes after them.
     Holes {
         granules: u8,
         mask: u64,
         tail: u16,
     },
-    /// Every second granule is data.
+    /// Every second granule holds data.
     Comb {
         granules: u16,
     },
@@ -121,7 +121,7 @@ enum Owner {
     Any(u32, u32),
 }
 
-/// A point in time, mostly at an edge.
+/// A point in time, mostly near a limit.
 #[derive(Debug, Arbitrary)]
 pub enum Time {
     Recent(u32),
@@ -133,7 +133,7 @@ pub enum Time {
 #[derive(Debug, Arbitrary)]
 enum Xattrs {
     None,
-    /// One of a few sets, that several inodes share.
+    /// One of a few sets that several inodes share.
     Common(u8),
     One(Attribute),
     Three(Attribute, Attribute, Attribute),
@@ -159,10 +159,10 @@ struct Acl {
     broken: Option<(u8, u8)>,
 }
 
-/// What a node is, as the model has it.
+/// Expected type and content of a node.
 #[derive(Debug)]
 pub enum What {
-    /// Names, and positions in [`Grown::model`].
+    /// Names, and the indices of their nodes in [`Grown::model`].
     Directory(BTreeMap<Vec<u8>, usize>),
     File(Arc<Vec<u8>>),
     Symlink(Vec<u8>),
@@ -172,7 +172,7 @@ pub enum What {
     Block(u32, u32),
 }
 
-/// An inode of the model.
+/// An expected inode.
 #[derive(Debug)]
 pub struct Expected {
     pub what: What,
@@ -182,22 +182,22 @@ pub struct Expected {
     pub mtime: Timestamp,
     pub flags: FileFlags,
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// How many names it has; the root has none.
+    /// Number of names, which is 0 for the root.
     pub names: u32,
 }
 
-/// A tree and its model, whose first node is the root.
+/// A tree and its expected nodes, the first of which is the root.
 #[derive(Debug)]
 pub struct Grown {
     pub tree: Arc<Tree>,
     pub model: Vec<Expected>,
 }
 
-/// The most bytes of content that a tree has.
+/// Maximum number of bytes of content in a tree.
 const CONTENT_MAX: usize = 4 << 20;
-/// The most nodes and names that a tree has.
+/// Maximum number of names in a tree.
 const NAMES_MAX: usize = 800;
-/// Deeper trees would have paths longer than 4096 bytes.
+/// Maximum depth of a directory. Deeper trees would have paths longer than 4096 bytes.
 const DEPTH_MAX: usize = 12;
 
 const EDGES: [i64; 10] = [
@@ -209,11 +209,11 @@ const EDGES: [i64; 10] = [
     1 << 33,
     (1 << 34) - (1 << 31),
     315_532_800,   // 1980, the first year of FAT
-    4_354_819_200, // 2108, the first after its last
+    4_354_819_200, // 2108, the first year after its last
     i64::MAX - 127,
 ];
 
-/// Names that have been trouble to someone. Those from [`FAULTY`] on are no names at all.
+/// Names that are known to cause problems. Those from index [`FAULTY`] on are invalid.
 const CHOSEN: [&[u8]; 32] = [
     b"lost+found",
     b"...",
@@ -277,7 +277,7 @@ impl Name {
 }
 
 impl Validity {
-    /// Makes a name of anything.
+    /// Turns any bytes into a valid name.
     fn name(self, mut name: Vec<u8>) -> Vec<u8> {
         if self == Self::Wild {
             return name;
@@ -288,7 +288,8 @@ impl Validity {
             while text.len() > 254 {
                 text.pop();
             }
-            // It keeps dots and spaces from the end, and no device has it in its name.
+            // The suffix ensures that the name does not end in a dot or a space, and is not that of
+            // a device.
             text.push('x');
             name = text.into_bytes();
         }
@@ -303,7 +304,7 @@ impl Validity {
         }
     }
 
-    /// What no two names in a directory have in common.
+    /// Returns the form of a name that must be unique in its directory.
     fn fold(self, name: &[u8]) -> Vec<u8> {
         match self {
             Self::Wild | Self::Unix => name.to_vec(),
@@ -319,7 +320,7 @@ impl Content {
             let mut bytes = vec![0; count * GRANULE + tail];
             for (index, granule) in bytes.chunks_mut(GRANULE).enumerate() {
                 if is_data(index) {
-                    // One byte makes it data, and not always the same one.
+                    // One non-zero byte at a varying offset makes the granule data.
                     let at = index * 37 % granule.len();
                     granule[at] = u8::try_from(1 + index % 255).expect("at most 255");
                 }
@@ -331,7 +332,7 @@ impl Content {
             Self::Short(bytes) => bytes.to_vec(),
             Self::Repeated(byte, len) => vec![byte; len.into()],
             Self::Holes { granules: count, mask, tail } => {
-                // Around the size from which on there are holes.
+                // The counts are around the size from which files can have holes.
                 let count = 15 + usize::from(count) % 64;
                 granules(count, tail.into(), &|index| mask >> (index % 64) & 1 == 1)
             }
@@ -362,7 +363,7 @@ impl Time {
 }
 
 impl Acl {
-    /// The form of the system call.
+    /// Returns the ACL in the format of the system calls.
     fn value(&self, mode: u16, taste: Validity) -> Vec<u8> {
         let mut value = vec![2, 0, 0, 0];
         let mut entry = |tag: u16, permissions: u16, id: u32| {
@@ -413,7 +414,7 @@ impl Attribute {
         };
         let (name, value) = match taste {
             Validity::Wild => (name.bytes(300), value.bytes(1 << 16)),
-            // Three of them fit a block of 1024 bytes.
+            // Three such attributes fit in a block of 1024 bytes.
             _ => (taste.name(name.bytes(100)), value.bytes(180)),
         };
         Xattr { name: [prefix.as_bytes(), &name].concat(), value }
@@ -427,7 +428,7 @@ impl Attributes {
             Owner::Root => (0, 0),
             Owner::Small(uid, gid) => (uid.into(), gid.into()),
             Owner::Any(uid, gid) if taste == Validity::Wild => (uid, gid),
-            // The last number is no owner to the kernel.
+            // The kernel does not accept the largest number as an owner.
             Owner::Any(uid, gid) => (uid.min(u32::MAX - 1), gid.min(u32::MAX - 1)),
         };
         let set = |attributes: &[&Attribute]| {
@@ -475,29 +476,29 @@ fn expected(metadata: &Metadata, what: What) -> Expected {
     }
 }
 
-/// A tree that is being made.
+/// A tree under construction.
 struct Growing {
     taste: Validity,
     builder: TreeBuilder,
     model: Vec<Expected>,
-    /// By position in the model.
+    /// Node IDs by index in `model`.
     nodes: Vec<NodeId>,
-    /// Positions of the directories in the model, and how deep they are.
+    /// Indices of the directories in `model`, and their depths.
     directories: Vec<(usize, usize)>,
-    /// Names by the position of their directory, folded.
+    /// Folded names, each with the index of its directory.
     taken: BTreeSet<(usize, Vec<u8>)>,
     content: usize,
 }
 
 impl Growing {
-    /// The position and depth of a directory that is not too deep.
+    /// Returns the index and the depth of a directory that may have subdirectories.
     fn directory(&self, parent: u8) -> (usize, usize) {
         self.directories[usize::from(parent) % self.directories.len()]
     }
 
-    /// Whether nothing, or nothing but a directory, is to be added under a name.
+    /// Returns whether a node can't be added under `name`.
     fn refuses(&self, parent: usize, name: &[u8], is_directory: bool) -> bool {
-        // ext4 keeps this one for itself.
+        // ext4 reserves this name for a directory of its own.
         let kept = parent == 0 && name == b"lost+found" && self.taste == Validity::Unix;
         self.taken.len() == NAMES_MAX
             || kept && !is_directory
@@ -532,7 +533,7 @@ impl Growing {
             What::Block(major, minor) => Node::BlockDevice(*major, *minor),
         };
         let expected = expected(&metadata, what);
-        // What the builder refuses is not there.
+        // Nodes that the builder refuses are left out.
         let node = self.builder.add(self.nodes[parent], &name, metadata, node).ok()?;
         let position = self.model.len();
         self.model.push(expected);
@@ -632,16 +633,18 @@ impl Growing {
 }
 
 impl ArbitraryTree {
-    /// How to draw it if `tame` is what the planner takes.
+    /// Returns the restrictions of this tree, where `tame` are those of the planner.
     #[allow(dead_code, reason = "the random tests have no use for wild trees")]
     pub fn taste(&self, tame: Validity) -> Validity {
         if self.wild { Validity::Wild } else { tame }
     }
 
-    /// Makes the tree.
+    /// Builds the tree.
     ///
     /// # Errors
-    /// Those of the tree builder for the tree as a whole. A node that it refuses is left out.
+    ///
+    /// Returns an error if the tree builder refuses the tree as a whole. Nodes that the builder
+    /// refuses are left out.
     pub fn grow(&self, taste: Validity) -> Result<Grown> {
         let root = self.root.metadata(taste, true);
         let mut growing = Growing {

@@ -2,7 +2,8 @@
 
 use crate::Verdict;
 
-/// A part of the image, with what is beyond its end named in the complaint.
+/// Returns `len` bytes from `at`, or an error that names the end of the range if it is beyond the
+/// image.
 pub fn slice(bytes: &[u8], at: usize, len: usize) -> Verdict<&[u8]> {
     at.checked_add(len)
         .and_then(|end| bytes.get(at..end))

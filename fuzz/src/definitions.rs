@@ -1,4 +1,4 @@
-//! Hostile files of partition definitions.
+//! Hostile partition definition files.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use detfs::gpt::Architecture;
 use detfs::repart::config::{Compat, Context, HostInfo, Overrides, parse};
 use detfs::repart::{Definition, Filter, Verity};
 
-/// Some files, of settings that are known and of anything else.
+/// Definition files with known settings and arbitrary text.
 #[derive(Debug, Arbitrary)]
 pub struct BytesToDefinitions {
     files: Vec<Vec<Line>>,
@@ -19,9 +19,9 @@ pub struct BytesToDefinitions {
 
 #[derive(Debug, Arbitrary)]
 enum Line {
-    /// A known key, with a value that suits it or another.
+    /// A known key with a value, which may be that of another key.
     Setting(u8, Value),
-    /// A type, without which nothing else counts.
+    /// A type, without which all other settings are ignored.
     Type(u8),
     Text(String),
     Section,
@@ -186,10 +186,11 @@ impl BytesToDefinitions {
         files
     }
 
-    /// Reads the files; says whether they define partitions.
+    /// Parses the files, and returns whether they define partitions.
     ///
     /// # Panics
-    /// Wherever the library does, and if what it gives is not what it promises.
+    ///
+    /// Panics if the library does, or if it breaks its promises about the results.
     pub fn check(&self) -> bool {
         let texts = self.texts();
         let files: Vec<_> = texts.iter().map(|(name, text)| (&**name, text.clone())).collect();
@@ -224,7 +225,7 @@ impl BytesToDefinitions {
     }
 }
 
-/// What all that comes after relies on.
+/// Checks the properties of a definition on which later steps rely.
 fn check(definition: &Definition) {
     let size = &definition.partition.size;
     let whole = |bytes: u64| bytes.is_multiple_of(4096) || bytes > u64::MAX - 4096;

@@ -1,4 +1,4 @@
-//! Arbitrary options of the ext4 planner, and what it makes of a tree.
+//! Arbitrary options of the ext4 planner, and their effects on a tree.
 
 use std::collections::BTreeMap;
 
@@ -30,11 +30,11 @@ pub struct ArbitraryExt4Options {
 #[derive(Debug, Arbitrary)]
 enum Size {
     Smallest,
-    /// In KiB.
+    /// Size in KiB.
     Fixed(u16),
-    /// Bytes over so many times 8 MiB: a group of 1024-byte blocks.
+    /// A multiple of 8 MiB, the size of a group of 1024-byte blocks, plus a number of bytes.
     Groups(u8, i16),
-    /// As large as can be, shifted right.
+    /// The maximum, shifted right.
     Extreme(u8),
 }
 
@@ -56,16 +56,16 @@ enum Growth {
 
 const PROFILES: [Profile; 4] = [Profile::Default, Profile::Modern, Profile::Boot, Profile::Ro];
 const BLOCK_SIZES: [u32; 5] = [1024, 2048, 4096, 512, 8192];
-/// How many of [`BLOCK_SIZES`] ext4 has here.
+/// Number of [`BLOCK_SIZES`] that ext4 supports here.
 const VALID: usize = 3;
 
-/// Sizes in between take long and are not special.
+/// Returns a very large size. Sizes in between take long and are not special.
 fn extreme(shift: u8) -> u64 {
     u64::MAX >> (shift % 12)
 }
 
 impl ArbitraryExt4Options {
-    /// The options; with [`Taste::Wild`] also those that are refused.
+    /// Returns the options, which include invalid ones with [`Validity::Wild`].
     pub fn options(&self, taste: Validity) -> Options {
         let wild = taste == Validity::Wild;
         let block_sizes = if wild { BLOCK_SIZES.len() } else { VALID };
@@ -113,24 +113,25 @@ impl ArbitraryExt4Options {
     }
 }
 
-/// The first and the last time that ext4 holds.
+/// First and last time that ext4 can store.
 const TIMES: (Timestamp, Timestamp) = (
     Timestamp { seconds: -0x8000_0000, nanoseconds: 0 },
     Timestamp { seconds: 0x3_7fff_ffff, nanoseconds: 999_999_999 },
 );
 
-/// Brings the model of a tree to what is to be in the file system.
+/// Adjusts the expected nodes of a tree to those of its file system.
 pub fn adapt(grown: &mut Grown, options: &Options) {
     for node in &mut grown.model {
         node.mtime = node.mtime.clamp(TIMES.0, TIMES.1);
-        // Only entries of tags 2 and 8 have an id, whatever the form of the system call says.
+        // Only entries with the tags 2 and 8 have an ID, whatever the format of the system calls
+        // contains.
         let acls = node.xattrs.iter_mut().filter(|(name, _)| name.starts_with(b"system."));
         for entry in acls.flat_map(|(_, acl)| acl[4..].chunks_exact_mut(8)) {
             if !matches!(entry[0], 0x02 | 0x08) {
                 entry[4..].fill(0xff);
             }
         }
-        // An ACL of three entries says no more than the mode.
+        // An ACL of three entries is equivalent to the mode.
         let access = &b"system.posix_acl_access"[..];
         if node.xattrs.get(access).is_some_and(|acl| acl.len() == 4 + 3 * 8) {
             node.xattrs.remove(access);

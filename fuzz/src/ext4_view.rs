@@ -1,5 +1,5 @@
-//! `ext4-view`, a reader of ext4 that others wrote, as an oracle: it checks the checksums of
-//! superblock, inodes, extents and directories, and looks names up by their hashes.
+//! `ext4-view`, an independent reader of ext4, as an oracle: it checks the checksums of the
+//! superblock, inodes, extents and directories, and looks up names by their hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use ext4_view::{Ext4, FileType, Metadata};
 use crate::Verdict;
 use crate::arbitrary_tree::{Expected, What};
 
-/// How many names of a directory are looked up, at most: it is the slowest of all.
+/// Maximum number of names in a directory that are looked up, since lookups are the slowest check.
 const LOOKUPS: usize = 64;
 
-/// Reads the whole tree back and compares it with the model.
+/// Reads back the whole tree and compares it with the expected nodes.
 pub fn check(image: Vec<u8>, model: &[Expected]) -> Verdict {
     let fs = Ext4::load(Box::new(image)).map_err(|error| error.to_string())?;
     let view = View { fs, model };
@@ -86,7 +86,7 @@ impl View<'_> {
             What::File(bytes) if self.fs.read(path).map_err(error_text)? != **bytes => {
                 Err("another content".into())
             }
-            // It takes no target with a name that no file can have.
+            // ext4-view refuses targets with a name that is longer than that of any file.
             What::Symlink(target)
                 if target.split(|&byte| byte == b'/').all(|name| name.len() <= 255) =>
             {

@@ -1,8 +1,9 @@
-//! A small checker of FAT volumes: what the reader of others does not show.
+//! A small checker of FAT volumes for everything that the independent reader does not expose:
 //!
-//! Both FATs must be the same and their chains belong to just the files and directories that there
-//! are, each of the right length; FSInfo must be exact, the boot sector have its copy, short names
-//! be unique, and `.` and `..` be where they belong.
+//! * Both FATs are the same.
+//! * Their chains belong to exactly the existing files and directories, and have the right lengths.
+//! * FSInfo is exact, and the boot sector has its copy.
+//! * Short names are unique, and `.` and `..` are in their places.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use detfs::fat::Options;
 use crate::Verdict;
 use crate::bytes::{slice, u16_at, u32_at};
 
-/// Checks a volume that was made with these options.
+/// Checks a volume that was planned with `options`.
 pub fn check(image: &[u8], options: &Options) -> Verdict {
     let volume = Volume::read(image, options)?;
     let mut walk = Walk { volume: &volume, owned: vec![false; volume.table.len()] };
@@ -35,9 +36,9 @@ struct Volume<'a> {
     sector: usize,
     cluster: usize,
     bits: usize,
-    /// From here on, an entry ends its chain.
+    /// First value of an entry that ends a chain.
     end: u32,
-    /// The entries, that of cluster 0 first.
+    /// Entries of the FAT, beginning with that of cluster 0.
     table: Vec<u32>,
     root_at: usize,
     root_len: usize,
@@ -140,7 +141,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes the chain from a cluster on; gives its bytes.
+    /// Marks the chain that begins at `first` as owned, and returns its bytes.
     fn take(&mut self, first: u32) -> Verdict<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut at = first;
@@ -156,7 +157,8 @@ impl Walk<'_> {
         Ok(bytes)
     }
 
-    /// Takes what a directory at `own` holds, with `parent` above it; 0 is the root.
+    /// Checks the entries of the directory at cluster `own` with the parent `parent`, and marks
+    /// their chains as owned. 0 is the root.
     fn directory(&mut self, bytes: &[u8], own: u32, parent: u32) -> Verdict {
         let mut names = BTreeSet::new();
         let mut slots = bytes.chunks_exact(32).take_while(|slot| slot[0] != 0);

@@ -19,19 +19,19 @@ pub struct ArbitraryFatOptions {
 #[derive(Debug, Arbitrary)]
 enum Size {
     Smallest,
-    /// In units of 4096 bytes.
+    /// Size in units of 4096 bytes.
     Small(u8),
     Middle(u16),
     Extreme(u8, u16),
 }
 
 const SECTOR_SIZES: [u32; 6] = [512, 1024, 2048, 4096, 256, 8192];
-/// How many of [`SECTOR_SIZES`] FAT has.
+/// Number of [`SECTOR_SIZES`] that FAT supports.
 const VALID: usize = 4;
 const VARIANTS: [Variant; 3] = [Variant::Fat12, Variant::Fat16, Variant::Fat32];
 
 impl ArbitraryFatOptions {
-    /// The options; with [`Taste::Wild`] also those that are refused.
+    /// Returns the options, which include invalid ones with [`Validity::Wild`].
     pub fn options(&self, taste: Validity) -> Options {
         let wild = taste == Validity::Wild;
         let size = match self.size {

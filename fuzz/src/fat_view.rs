@@ -1,4 +1,4 @@
-//! `fatfs`, an implementation of FAT that others wrote, as an oracle.
+//! `fatfs`, an independent implementation of FAT, as an oracle.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -12,7 +12,7 @@ use crate::arbitrary_tree::{Expected, What};
 
 type Image = Cursor<Vec<u8>>;
 
-/// Reads the whole tree back and compares it with the model.
+/// Reads back the whole tree and compares it with the expected nodes.
 pub fn check(image: Vec<u8>, model: &[Expected], label: Option<&str>) -> Verdict {
     let fs = FileSystem::new(Cursor::new(image), FsOptions::new()).map_err(error_text)?;
     let found = fs.read_volume_label_from_root_dir().map_err(error_text)?;
@@ -66,7 +66,7 @@ fn node(entry: &DirEntry<'_, Image>, node: &Expected) -> Verdict {
         }
         _ => return Err("another type".into()),
     }
-    // Modification is stored to two seconds, creation to ten milliseconds.
+    // Modification times have a resolution of two seconds, creation times of ten milliseconds.
     let time = node.mtime.clamp(EARLIEST, LATEST);
     let (modified, created) = (entry.modified(), entry.created());
     let found = (seconds(modified), seconds(created), u32::from(created.time.millis));
@@ -78,11 +78,11 @@ fn node(entry: &DirEntry<'_, Image>, node: &Expected) -> Verdict {
     Ok(())
 }
 
-/// The first second of 1980, and the last one of 2107 that can be stored.
+/// First second of 1980, and the last second of 2107 that can be stored.
 const EARLIEST: Timestamp = Timestamp::from_seconds(315_532_800);
 const LATEST: Timestamp = Timestamp::from_seconds(4_354_819_198);
 
-/// Seconds since 1970, by counting.
+/// Returns the seconds since 1970, by counting days.
 fn seconds(time: fatfs::DateTime) -> i64 {
     let leap = |year: u16| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))

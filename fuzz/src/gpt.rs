@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::image_of;
 
-/// A table with some of its bytes changed, behind checksums that are right or wrong.
+/// A table with some of its bytes changed, and with right or wrong checksums.
 #[derive(Debug, Arbitrary)]
 pub struct BytesToGpt {
     sector_size: u8,
@@ -33,13 +33,14 @@ fn u64_at(image: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(image[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The CRC-32 of the specification, bit by bit.
+/// Computes the CRC-32 of the specification bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let shift = |crc: u32, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), shift))
 }
 
-/// Makes the checksums of a header right, as far as what it says can be followed.
+/// Corrects the checksums of a header, provided that the entries to which it refers are in the
+/// image.
 fn sign(image: &mut [u8], header: usize, sector: usize) {
     let from = usize::try_from(u64_at(image, header + 72)).unwrap_or(usize::MAX);
     let sizes = u64_at(image, header + 80);
@@ -74,11 +75,13 @@ impl BytesToGpt {
         Some(Table { geometry, uuid: Uuid::from_u128(9), mbr: None, partitions })
     }
 
-    /// Reads the image, and what was written of what was read; says whether there was a table.
+    /// Reads the table from the image, writes it again and reads the result. Returns whether there
+    /// was a table.
     ///
     /// # Panics
-    /// Wherever the library does; if the table that was read is none that can be written, or is
-    /// another when it is read again.
+    ///
+    /// Panics if the library does, if the table that was read can't be written although its UUIDs
+    /// are unique, or if it differs when it is read again.
     pub fn check(&self) -> bool {
         let Some(table) = self.table() else { return false };
         let Ok(layout) = gpt::plan(&table) else { return false };
@@ -106,7 +109,8 @@ impl BytesToGpt {
             TableState::Damaged(error) | TableState::Contradictory(error) => crate::refused(&error),
             TableState::Gpt(found) => {
                 let Ok(layout) = gpt::plan(&found.table) else {
-                    // Two with one id can be read, but not written.
+                    // Tables in which two partitions have the same UUID can be read, but not
+                    // written.
                     let ids = found.table.partitions.iter().flatten().map(|it| it.uuid);
                     let mut ids: Vec<_> = ids.filter(|id| !id.is_nil()).collect();
                     ids.sort();
@@ -129,7 +133,7 @@ impl BytesToGpt {
 mod tests {
     use super::*;
 
-    /// The check value that every catalogue of checksums has.
+    /// The standard check value of CRC-32 in catalogues of checksums.
     #[test]
     fn the_checksum_is_crc32() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);

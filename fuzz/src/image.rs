@@ -5,7 +5,7 @@ use std::num::NonZero;
 
 use detfs::layout::{Layout, Options, Sink, WriteAtSink, emit};
 
-/// Memory whose bytes are zeros before it is written: most of an image, that no page is used for.
+/// Memory that is initially zero, so that no pages are used for the zeros of an image.
 #[derive(Debug)]
 struct Memory(WriteAtSink<Vec<u8>>);
 
@@ -19,10 +19,11 @@ impl Sink for Memory {
     }
 }
 
-/// Makes the image.
+/// Builds the image.
 ///
 /// # Panics
-/// If it can't be made, or is not of the size that was planned.
+///
+/// Panics if the image can't be built or does not have the planned size.
 pub fn image_of(layout: &Layout) -> Vec<u8> {
     let size = usize::try_from(layout.size()).expect("it fits the memory");
     let memory = Memory(WriteAtSink::new(vec![0; size]));

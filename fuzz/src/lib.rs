@@ -1,9 +1,11 @@
-//! Plans arbitrary trees and judges the images in process.
+//! Plans arbitrary trees and checks the images in process.
 //!
-//! A tree is refused with an error of the library, or its image is read back by an implementation
-//! of others ([`ext4_view`], [`fat_view`]) and by a small checker of our own that looks at what
-//! the other does not show ([`ext4`], [`fat`]). They compare it with the model of the tree, field
-//! by field. What reads images, definitions and files that rules rewrite gets hostile ones
+//! A tree is either refused with an error of the library, or its image is read back by an
+//! independent implementation ([`ext4_view`], [`fat_view`]) and by a small checker of everything
+//! that the implementation does not expose ([`ext4`], [`fat`]). Both compare the image field by
+//! field with the expected nodes of the tree.
+//!
+//! The parsers of partition tables, definitions and rewritten files get hostile input
 //! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]).
 
 pub mod arbitrary_tree;
@@ -34,37 +36,38 @@ pub use gpt::BytesToGpt;
 pub use image::image_of;
 pub use normal::BytesToNormal;
 
-/// An oracle's answer: what is wrong, and where.
+/// Result of an oracle. The error describes the problem and its place.
 pub type Verdict<T = ()> = Result<T, String>;
 
-/// Images beyond this size are planned and not made.
+/// Maximum size of an image in bytes. Larger images are only planned.
 const IMAGE_MAX: u64 = 1 << 31;
 
-/// A tree and how to make an ext4 file system of it.
+/// A tree and the options of its ext4 file system.
 #[derive(Debug, Arbitrary)]
 pub struct TreeToExt4 {
     pub options: ArbitraryExt4Options,
     pub tree: ArbitraryTree,
 }
 
-/// A tree and how to make a FAT volume of it.
+/// A tree and the options of its FAT volume.
 #[derive(Debug, Arbitrary)]
 pub struct TreeToFat {
     pub options: ArbitraryFatOptions,
     pub tree: ArbitraryTree,
 }
 
-/// An error must say something, whatever it says.
+/// Checks that an error has a message and an exit code, and returns `false`.
 fn refused(error: &detfs::Error) -> bool {
     assert!(!error.to_string().is_empty() && error.exit_code() > 0);
     false
 }
 
 impl TreeToExt4 {
-    /// Plans the tree and has the image judged; says whether there was one.
+    /// Plans the tree and checks the image. Returns whether there was an image.
     ///
     /// # Panics
-    /// If an oracle complains, and wherever the library does.
+    ///
+    /// Panics if an oracle reports an error, or if the library panics.
     pub fn check(&self) -> bool {
         let taste = self.tree.taste(Validity::Unix);
         let options = self.options.options(taste);
@@ -80,7 +83,7 @@ impl TreeToExt4 {
         };
         let block_size = u64::from(options.block_size);
         assert_eq!(layout.size() % block_size, 0, "not whole blocks");
-        // A given size may have fewer inodes, unless their number is given.
+        // An image of a given size may have fewer inodes, unless their number is fixed.
         let same_inodes = options.inodes.is_some() || options.profile == Profile::Ro;
         if options.size.is_none() && options.headroom == Some(Headroom::Bytes(0)) && same_inodes {
             let fixed = |size| detfs::ext4::Options { size: Some(size), ..options.clone() };
@@ -99,10 +102,11 @@ impl TreeToExt4 {
 }
 
 impl TreeToFat {
-    /// Plans the tree and has the volume judged; says whether there was one.
+    /// Plans the tree and checks the volume. Returns whether there was a volume.
     ///
     /// # Panics
-    /// If an oracle complains, and wherever the library does.
+    ///
+    /// Panics if an oracle reports an error, or if the library panics.
     pub fn check(&self) -> bool {
         let taste = self.tree.taste(Validity::Fat);
         let options = self.options.options(taste);

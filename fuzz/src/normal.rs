@@ -8,7 +8,7 @@ use detfs::Timestamp;
 use detfs::normalize::{Profile, Report, Rules, check, findings, normalize};
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
-/// Some files in places that rules look at.
+/// Files in places that rules examine.
 #[derive(Debug, Arbitrary)]
 pub struct BytesToNormal {
     files: Vec<(u8, u32, Vec<Piece>)>,
@@ -18,14 +18,14 @@ pub struct BytesToNormal {
 
 #[derive(Debug, Arbitrary)]
 enum Piece {
-    /// What such files have in them.
+    /// Typical content of such files.
     Known(u8),
     Number(u32),
     Text(String),
     Bytes(Vec<u8>),
 }
 
-/// The files of one directory stand together.
+/// Directories, each with the names of its files.
 const PLACES: [(&[&str], &[&str]); 13] = [
     (
         &["etc"],
@@ -86,13 +86,14 @@ const KNOWN: [&[u8]; 27] = [
 ];
 
 impl BytesToNormal {
-    /// Normalises the tree, which is refused or has a form in which no rule finds anything.
+    /// Normalizes the tree, which is either refused or ends up in a form on which no rule fires.
     ///
     /// # Panics
-    /// If that is not so, or if what would be done is not what is done.
+    ///
+    /// Panics if a rule fires on the result, or if the preview differs from the changes.
     pub fn check(&self) {
         let Some(mut tree) = self.tree() else { return };
-        // They are compiled once.
+        // The rules are only compiled once.
         static RULES: LazyLock<[Rules; 2]> = LazyLock::new(|| {
             [Profile::Arch, Profile::Debian].map(|profile| Rules::builtin(Some(profile)))
         });

@@ -1,4 +1,4 @@
-//! The oracles find what is wrong: an image is made, passes, and is broken byte by byte.
+//! The oracles detect errors: an image passes, and fails after any of its bytes is changed.
 
 use arbitrary::{Arbitrary, Unstructured};
 use detfs::ext4;
@@ -14,7 +14,7 @@ use crate::ext4_options::adapt;
 use crate::image_of;
 use crate::{TreeToExt4, TreeToFat};
 
-/// Bytes that look random, of a linear congruential generator.
+/// Returns pseudorandom bytes of a linear congruential generator.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
@@ -53,12 +53,13 @@ fn ext4_image() -> (Vec<u8>, Grown) {
     (image_of(&plan.layout.seal()), grown)
 }
 
-/// The first group's block bitmap, inode bitmap and inode table, in bytes.
+/// Returns the offsets of the block bitmap, the inode bitmap and the inode table of the first
+/// group.
 fn group(image: &[u8]) -> [usize; 3] {
     [0, 4, 8].map(|field| 1024 * u32_at(image, 2048 + field) as usize)
 }
 
-/// Where an inode that has one extent or more has its first block, in bytes.
+/// Returns the offset of the first block of an inode that has at least one extent.
 fn first_block(image: &[u8], ino: usize) -> usize {
     let inode = group(image)[2] + 256 * (ino - 1);
     assert_eq!(u16_at(image, inode + 0x28 + 6), 0, "a tree of extents");
@@ -75,9 +76,9 @@ fn every_byte_of_inodes_and_directories_is_looked_at() {
 
     let table = group(&image)[2];
     let root = table + 256;
-    // The tree's second inode follows `lost+found`.
+    // The second inode of the tree comes after `lost+found`.
     let inodes = [root..root + 256, table + 256 * 11..table + 256 * 20];
-    // A directory block ends in a checksum; the constants before it are not under it.
+    // A directory block ends in a checksum, which does not cover the constants before it.
     let directory = first_block(&image, 2);
     let tail = directory + 1024 - 4;
     for range in inodes.into_iter().chain([directory..tail - 8, tail..tail + 4]) {
@@ -93,7 +94,7 @@ fn every_byte_of_inodes_and_directories_is_looked_at() {
 fn what_checksums_do_not_cover_is_found() {
     let (image, grown) = ext4_image();
     let [block_bitmap, inode_bitmap, table] = group(&image);
-    // Of the inode that follows `lost+found`.
+    // The inode after `lost+found`.
     let inode = table + 256 * 11;
     for (what, at) in [
         ("s_free_blocks_count_lo", 1024 + 0xc),
@@ -150,7 +151,7 @@ fn broken_volumes_are_found() {
             few => 512 * usize::from(few),
         };
         let root = reserved + 2 * fat;
-        // The slot of the first file in the root.
+        // Offset of the slot of the first file in the root directory.
         let first = (0..).map(|slot| root + 32 * slot).find(|&at| image[at + 11] == 0x20).unwrap();
         let data = root + 32 * usize::from(u16_at(&image, 17));
         let mut places = vec![
@@ -184,7 +185,7 @@ fn broken_volumes_are_found() {
     }
 }
 
-/// Trees of random bytes are mostly trees that are planned, so that fuzzing gets somewhere.
+/// Most trees of random bytes can be planned, so that fuzzing makes progress.
 #[test]
 fn most_inputs_make_images() {
     let mut made = (0, 0);

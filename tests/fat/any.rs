@@ -1,4 +1,4 @@
-//! Random trees.
+//! Tests of random trees.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::oracle::{expected, extracted, warnings};
 use crate::sample::{Sample, options, pattern};
 
-/// Names that every system takes, of all the kinds that are stored differently.
+/// Returns names that every system accepts, of all kinds that FAT stores differently.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Z0-9_~-]{1,8}(\\.[A-Z0-9]{1,3})?",
@@ -29,8 +29,8 @@ fn name() -> impl Strategy<Value = String> {
     })
 }
 
-/// One node: what its parent is (a number among the directories so far), its name, and its length
-/// if it is a file.
+/// A node: the index of its parent among the directories so far, its name, and its length if it is
+/// a file.
 type Step = (prop::sample::Index, String, Option<usize>);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -85,7 +85,7 @@ proptest! {
         let least = minimal_size(&tree, &options).unwrap();
         options.size = room.map(|room| least + room * 4096);
         if let Err(Error::Parameter { .. }) = plan(&tree, &options) {
-            // Larger than the largest of a forced variant.
+            // The size exceeds the maximum of the forced variant.
             prop_assert!(variant.is_some() && room.is_some());
             return Ok(());
         }
@@ -122,7 +122,7 @@ proptest! {
             let refused = least < less || plan(&tree, &of(Some(least - less))).is_err();
             prop_assert!(refused, "{} less than {}", less, least);
         }
-        // Larger ones of this variant do too.
+        // Larger sizes of the same variant fit as well.
         for more in [4096, 8192, 65_536] {
             match plan(&tree, &of(Some(least + more))) {
                 Ok(_) => {}

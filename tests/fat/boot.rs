@@ -1,4 +1,4 @@
-//! The boot sector and FSInfo.
+//! Tests of the boot sector and of FSInfo.
 
 use detfs::fat::{Options, Variant};
 
@@ -7,7 +7,7 @@ use crate::image::Image;
 use crate::oracle::{check, text};
 use crate::sample::{Sample, options, sized, small};
 
-/// Field by field, computed by hand from the specification.
+/// Every field, computed by hand from the specification.
 #[test]
 fn boot_sectors_are_golden() {
     let of = |size, sector_size, hidden_sectors| Options {
@@ -51,7 +51,7 @@ fn boot_sectors_are_golden() {
         assert_eq!(sector[code..code + 5], [0xcd, 0x18, 0xf4, 0xeb, 0xfd]);
         assert!(sector[code + 5..510].iter().all(|&byte| byte == 0));
         assert_eq!(sector[510..], [0x55, 0xaa]);
-        // The copies of the three sectors of FAT32.
+        // FAT32 has copies of the first three sectors.
         let sector = image.u16(11);
         if image.plan.variant == Variant::Fat32 {
             let three = usize::try_from(3 * sector).unwrap();
@@ -74,7 +74,7 @@ fn fs_info_is_exact() {
         assert_eq!(image.u32(info + 492), first);
         assert_eq!(first, count + 2);
 
-        // A volume that is full to the last cluster has no next free one.
+        // A volume that is full to the last cluster has no next free cluster.
         let mut sample = Sample::new();
         sample.huge("data", (clusters - 1) * info);
         let image =

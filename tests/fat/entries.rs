@@ -1,4 +1,4 @@
-//! Large files and directories, deep ones and none.
+//! Tests of large files and of large, deep and empty directories.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn the_largest_files_are_readable() {
     let image = with(4 * GIB - 4096);
     check(&image);
     assert_eq!(image.plan.warnings, []);
-    // fsck.fat 4.2 multiplies in 32 bits and finds no cluster here, though there are all.
+    // fsck.fat 4.2 multiplies in 32 bits and finds no clusters here, although all of them exist.
     for size in [4 * GIB - 4095, 4 * GIB - 1] {
         let image = with(size);
         let error_text = warnings(&image).unwrap();
@@ -39,8 +39,8 @@ fn the_largest_files_are_readable() {
     }
 }
 
-/// A directory of so many slots, most of them those of names of 255 units: fsck.fat compares each
-/// pair of entries.
+/// Fills a directory with `slots` slots and returns the number of names. Most names have 255 units,
+/// since fsck.fat compares each pair of entries.
 fn slots(sample: &mut Sample, directory: &str, slots: usize) -> usize {
     let (long, short) = (slots / 21, slots % 21);
     for n in 0..long {
@@ -57,7 +57,7 @@ fn a_directory_has_65536_slots() {
     let full = |used: usize| {
         let mut sample = Sample::new();
         sample.directory("d");
-        let names = slots(&mut sample, "d/", used - 2); // beside `.` and `..`
+        let names = slots(&mut sample, "d/", used - 2); // besides `.` and `..`
         (sample, names)
     };
     let (sample, names) = full(65_536);
@@ -90,7 +90,8 @@ fn the_root_directory_grows() {
             assert_eq!(listed.lines().count(), names);
         }
     }
-    // FAT12 and FAT16 count to 65,535 and here to whole 4 KiB, FAT32 to 65,536.
+    // FAT12 and FAT16 count up to 65,535 slots, and here in whole units of 4 KiB. FAT32 counts up
+    // to 65,536.
     for (used, variant) in [(65_408, Variant::Fat12), (65_409, Variant::Fat32)] {
         let image = Image::new(full(used).0, &options());
         assert_eq!(image.plan.variant, variant);

@@ -1,4 +1,4 @@
-//! Images as sparse files.
+//! Images in sparse files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ pub(crate) struct Image {
     pub(crate) plan: Plan,
 }
 
-/// Writes an image as a sparse file.
+/// Writes an image to a sparse file.
 fn emit(layout: &Layout, content: &BTreeMap<String, Arc<Vec<u8>>>, path: &Path) {
     let file = File::create(path).unwrap();
     file.set_len(layout.size()).unwrap();
@@ -35,7 +35,7 @@ fn emit(layout: &Layout, content: &BTreeMap<String, Arc<Vec<u8>>>, path: &Path) 
             }
             Fill::Content { tree, inode } => {
                 let path = String::from_utf8(layout.tree_of(tree).path(inode)).unwrap();
-                // What the sample does not know is zeros.
+                // Files without content in the sample consist of zeros.
                 if let Some(bytes) = content.get(&path) {
                     file.write_all_at(&bytes[from as usize..][..len], region.offset).unwrap();
                 }
@@ -74,7 +74,8 @@ impl Image {
         u64::from(u32::from_le_bytes(self.read(offset, 4).try_into().unwrap()))
     }
 
-    /// The variant and number of clusters, as Microsoft's specification has a reader find them.
+    /// Returns the variant and the number of clusters as a reader determines them by Microsoft's
+    /// specification.
     pub(crate) fn as_read(&self) -> (Variant, u64) {
         let either = |short, long| if short == 0 { long } else { short };
         let sector = self.u16(11);
@@ -92,7 +93,7 @@ impl Image {
         (variant, clusters)
     }
 
-    /// How many clusters are marked as used in the first FAT of a FAT32, and the first that is not.
+    /// Returns the number of used clusters in the first FAT of a FAT32, and the first free cluster.
     pub(crate) fn used(&self, clusters: u64) -> (u64, u64) {
         let len = usize::try_from(4 * (clusters + 2)).unwrap();
         let fat = self.read(self.u16(14) * self.u16(11), len);

@@ -1,4 +1,4 @@
-//! The FAT planner, judged by fsck.fat, mtools, blkid and GRUB.
+//! Tests of the FAT planner with fsck.fat, mtools, blkid and GRUB.
 #![expect(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! Times, and what FAT has no place for.
+//! Tests of times, and of metadata that FAT can't store.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -34,8 +34,8 @@ fn times_are_utc() {
     check(&image);
     assert_eq!(image.plan.warnings.len(), 1);
     let message = &image.plan.warnings[0].message;
-    assert!(message.starts_with("3 times"), "{message}"); // 2107-12-31 23:59:59 is one too late
-    // mdir shows what is stored, whatever the time zone.
+    assert!(message.starts_with("3 times"), "{message}"); // 2107-12-31 23:59:59 is 1 s too late
+    // mdir shows the stored time, whatever the time zone.
     for zone in ["UTC", "America/New_York", "Asia/Kolkata"] {
         let mut command = Command::new("mdir");
         let output = run(command.args(["-i", image.path.to_str().unwrap(), "::/"]).env("TZ", zone));
@@ -47,7 +47,7 @@ fn times_are_utc() {
     }
     extracted(&image);
     for (name, _, _, seconds) in cases {
-        // mtools counts a leap day in 2100 when it sets the time of a copy.
+        // mtools counts 2100 as a leap year when it sets the time of a copy.
         let leap = if seconds > 4_107_542_400 { 86_400 } else { 0 };
         let copy = fs::metadata(image.directory.path().join("out").join(name)).unwrap();
         assert_eq!(copy.mtime(), seconds + leap, "{name}");

@@ -1,4 +1,4 @@
-//! Names, short and long, and all that FAT can't hold.
+//! Tests of short and long names, and of everything that FAT can't store.
 
 use detfs::Error;
 use detfs::fat::Options;
@@ -47,7 +47,7 @@ fn names_come_out_as_they_went_in() {
     assert_eq!(extracted(&image), expected);
 }
 
-/// The slots of the root directory of a FAT12 or FAT16.
+/// Returns the slots of the root directory of a FAT12 or FAT16.
 fn root_slots(image: &Image) -> Vec<[u8; 32]> {
     let offset = (image.u16(14) + 2 * image.u16(22)) * image.u16(11);
     let bytes = image.read(offset, usize::try_from(image.u16(17) * 32).unwrap());
@@ -55,7 +55,7 @@ fn root_slots(image: &Image) -> Vec<[u8; 32]> {
     slots.take_while(|slot: &[u8; 32]| slot[0] != 0).collect()
 }
 
-/// The long names in slots, put together as the specification says.
+/// Returns the long names in `slots`, assembled according to the specification.
 fn long_names(slots: &[[u8; 32]]) -> Vec<String> {
     let mut names = Vec::new();
     let mut units: Vec<u16> = Vec::new();
@@ -73,7 +73,8 @@ fn long_names(slots: &[[u8; 32]]) -> Vec<String> {
     names
 }
 
-/// mtools shows characters beyond the first plane as `__`, so these are read here.
+/// Characters beyond the first plane are stored as surrogates. mtools shows them as `__`, so the
+/// test reads the slots.
 #[test]
 fn characters_beyond_the_first_plane_are_surrogates() {
     let names = ["😀".repeat(6) + "x", "😀".repeat(13), "a😀".repeat(51), "𝔣𝔞𝔱".to_owned()];
@@ -102,7 +103,8 @@ fn names_and_attributes_are_in_their_slots() {
     assert_eq!(names[2], name("DIR        ", 0x10, 0));
     assert_eq!(names[3], name("A       TXT", 0x20, 0x08));
     assert_eq!(names.len(), 4);
-    // Times of MTIME: 2023-11-14, 22:13:20 and 1.5 s; sizes; first clusters, the directory first.
+    // The times of `MTIME`: 2023-11-14, 22:13:20 and 1.5 s. Then sizes and first clusters,
+    // beginning with the directory.
     let (date, time) = ((43 << 9 | 11 << 5 | 14u16), (22 << 11 | 13 << 5 | 10u16));
     for (slot, cluster, size) in [(&slots[0], 0, 0), (&slots[2], 2, 0), (&slots[3], 3, 5)] {
         let half = |at: usize| u16::from_le_bytes([slot[at], slot[at + 1]]);
@@ -171,7 +173,8 @@ fn what_fat_cannot_hold_is_an_error_with_its_path() {
             sample.file(&format!("dir/{other}"), b"");
         };
         if one == "İ" {
-            // Its lower case is two characters, which FAT tells apart.
+            // The lower case of this letter is two characters, so FAT treats the names as
+            // different.
             let mut sample = Sample::new();
             make(&mut sample);
             check(&Image::new(sample, &options()));

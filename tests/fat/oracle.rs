@@ -1,4 +1,4 @@
-//! The programs that judge an image, and the proof that each of them finds what is wrong.
+//! The programs that check an image, and tests that each of them detects errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,7 +21,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What fsck.fat complains about; its exit status alone does not tell.
+/// Returns the output of fsck.fat if it reports errors, which its exit status alone does not show.
 pub(crate) fn warnings(image: &Image) -> Option<String> {
     let output = run(Command::new("fsck.fat").arg("-n").arg(&image.path));
     let said = text(&output.stdout) + &text(&output.stderr);
@@ -43,7 +43,7 @@ pub(crate) fn check(image: &Image) {
     assert_eq!(variant, image.plan.variant, "{clusters} clusters");
 }
 
-/// A tool of mtools on the image.
+/// Runs a program of mtools on the image and returns its output.
 pub(crate) fn mtool(image: &Image, tool: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
     let output = run(Command::new(tool).arg("-i").arg(&image.path).args(arguments));
     match output.status.success() && output.stderr.is_empty() {
@@ -52,7 +52,8 @@ pub(crate) fn mtool(image: &Image, tool: &str, arguments: &[&str]) -> Result<Vec
     }
 }
 
-/// All paths below a directory, the directories with a slash, and the files' content.
+/// Returns all paths below a directory, with a slash after those of directories, and the content of
+/// files.
 fn listing(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![(root.to_owned(), String::new())];
@@ -72,25 +73,25 @@ fn listing(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     found
 }
 
-/// What mtools copies out of an image.
+/// Returns the files that mtools copies from an image.
 pub(crate) fn extracted(image: &Image) -> BTreeMap<String, Option<Vec<u8>>> {
     let out = image.directory.path().join("out");
     fs::create_dir(&out).unwrap();
-    // With nothing in it the pattern of all files would be an error.
+    // In an empty volume, a pattern for all files would be an error.
     if !text(&mtool(image, "mdir", &["-b", "::/"]).unwrap_or_default()).is_empty() {
         mtool(image, "mcopy", &["-s", "-m", "-n", "::/*", out.to_str().unwrap()]).unwrap();
     }
     listing(&out)
 }
 
-/// What there should be.
+/// Returns the expected paths and content.
 pub(crate) fn expected(sample: &Sample) -> BTreeMap<String, Option<Vec<u8>>> {
     let files = sample.content.iter().map(|(path, bytes)| (path.clone(), Some(bytes.to_vec())));
     let directories = sample.directories.keys().filter(|path| !path.is_empty());
     files.chain(directories.map(|path| (path.clone(), None))).collect()
 }
 
-/// What blkid tells about an image.
+/// Returns the properties that blkid prints for an image.
 pub(crate) fn probed(image: &Image) -> BTreeMap<String, String> {
     let output = run(Command::new("blkid").args(["-p", "-o", "export"]).arg(&image.path));
     let pairs = text(&output.stdout);
@@ -98,7 +99,7 @@ pub(crate) fn probed(image: &Image) -> BTreeMap<String, String> {
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// What GRUB says about a path of an image: `ls` lists it, `cat` reads it.
+/// Returns the output of GRUB for a path of an image: `ls` lists the path, `cat` reads it.
 fn grub(image: &Image, command: &str, path: &str) -> Result<Vec<u8>, String> {
     let path = format!("(loop0)/{path}");
     let output = run(Command::new("grub-fstest").arg(&image.path).args([command, &path]));
@@ -219,7 +220,7 @@ fn grub_reads_names_and_content() {
         assert!(grub(&image, "cat", "𝔣𝔞𝔱/Größe").unwrap() == pattern(10_000, 5));
         let names = text(&grub(&image, "ls", "").unwrap());
         let names: BTreeSet<_> = names.split_whitespace().collect();
-        // GRUB 2.06 shows short names in lower case, whatever the flags.
+        // GRUB 2.06 shows short names in lower case, whatever their flags.
         assert_eq!(names, BTreeSet::from(["efi/", "loader/", "empty", "𝔣𝔞𝔱/", "lower.txt"]));
         assert!(grub(&image, "cat", "missing").is_err());
         image.write(510, &[0]);

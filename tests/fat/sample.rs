@@ -1,4 +1,4 @@
-//! Trees to plan, and what a plan refuses.
+//! Trees for the planner, and the errors of refused plans.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use detfs::fat::{Options, plan};
 use detfs::time::Timestamp;
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
-/// 2023-11-14 22:13:21.5 UTC.
+/// Modification time of test files: 2023-11-14 22:13:21.5 UTC.
 pub(crate) const MTIME: Timestamp = Timestamp { seconds: 1_700_000_001, nanoseconds: 500_000_000 };
 
 pub(crate) fn metadata() -> Metadata {
@@ -29,7 +29,7 @@ impl Sample {
         Self { builder, directories, content: BTreeMap::new() }
     }
 
-    /// The directory that a path lies in, made where it is not there, and the name.
+    /// Returns the parent directory of a path, which is created if necessary, and the name.
     fn place<'p>(&mut self, path: &'p str) -> (NodeId, &'p str) {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         if !self.directories.contains_key(parent) {
@@ -61,7 +61,7 @@ impl Sample {
         self.file_with(path, metadata(), bytes)
     }
 
-    /// A file of a size that nobody reads.
+    /// Adds a file of `size` bytes whose content is never read.
     pub(crate) fn huge(&mut self, path: &str, size: u64) {
         let content = self.builder.content(Arc::new(Vec::new())).unwrap();
         self.node(path, metadata(), Node::File { size, content });
@@ -92,7 +92,7 @@ pub(crate) fn sized(size: u64) -> Options {
     Options { size: Some(size), ..options() }
 }
 
-/// Bytes that tell where they stand.
+/// Returns bytes that depend on their position.
 pub(crate) fn pattern(len: usize, salt: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from((at / 7 + at * 31 + salt) % 251).unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! Variants, cluster sizes and volume sizes.
+//! Tests of variants, cluster sizes and volume sizes.
 
 use detfs::Error;
 use detfs::fat::{Options, Variant, minimal_size, plan};
@@ -8,7 +8,7 @@ use crate::oracle::check;
 use crate::sample::{Sample, options, pattern, refusal, sized};
 use crate::{GIB, KIB, MIB};
 
-/// The smallest and the largest size that an error about the size of a variant offers.
+/// Returns the smallest and the largest size that an error about the size of a variant suggests.
 fn offered(error: &Error) -> (u64, u64) {
     let Error::Parameter { remedy, .. } = error else { panic!("{error}") };
     let numbers: Vec<u64> = remedy.split(' ').filter_map(|word| word.parse().ok()).collect();
@@ -75,7 +75,7 @@ fn variant_and_cluster_size_follow_the_size() {
         assert_eq!(image.as_read().0, variant, "{size} {sector_size}");
         let read = u64::from(image.read(13, 1)[0]) * image.u16(11);
         assert_eq!((image.plan.variant, read), (variant, cluster_size), "{size} {sector_size}");
-        // Aligned, all of it.
+        // The root directory and the data area are aligned.
         let fat = if variant == Variant::Fat32 { image.u32(36) } else { image.u16(22) };
         let root = (image.u16(14) + 2 * fat) * u64::from(sector_size);
         assert_eq!(root % 4096, 0);
@@ -108,10 +108,10 @@ fn clusters_are_smaller_if_the_tree_fits_only_then() {
         sample
     };
     let image = Image::new(sample(), &sized(MIB));
-    assert_eq!(image.read(13, 1), [1]); // of 4 KiB there are 240
+    assert_eq!(image.read(13, 1), [1]); // there are only 240 clusters of 4 KiB
     check(&image);
     let image = Image::new(sample(), &sized(8 * MIB));
-    assert_eq!(image.read(13, 1), [2]); // of 2 KiB there would be enough for the tree
+    assert_eq!(image.read(13, 1), [2]); // clusters of 2 KiB would suffice for the tree
     check(&image);
 }
 
@@ -123,7 +123,7 @@ fn a_size_too_small_names_the_shortfall_and_one_that_will_do() {
     let error = refusal(&tree, &sized(512 * KIB));
     let Error::TooSmall { what, rule, remedy } = &error else { panic!("{error}") };
     assert_eq!(what, "FAT");
-    // 1,000,000 bytes are 1954 clusters of 512; 512 KiB less 4 + 2 * 4 + 16 KiB are 968.
+    // 1,000,000 bytes take 1954 clusters of 512 bytes; 512 KiB less 4 + 2 * 4 + 16 KiB hold 968.
     assert_eq!(
         rule,
         "the tree takes 1954 clusters of 512 bytes, 524288 bytes hold 968: 986 clusters \
@@ -134,8 +134,8 @@ fn a_size_too_small_names_the_shortfall_and_one_that_will_do() {
     assert_eq!(error.exit_code(), 3);
     assert!(plan(&tree, &sized(least)).is_ok());
     assert!(plan(&tree, &sized(least - 4096)).is_err());
-    // Just below the size at which FAT32 begins there is room that FAT32 does not have; what the
-    // error offers is a FAT32 then.
+    // A size just below the minimum of FAT32 has space for data that a FAT32 of the minimum size
+    // lacks. The size that the error suggests is then that of a FAT32.
     let mut sample = Sample::new();
     sample.huge("DATA", 32 * MIB + 300 * KIB);
     let tree = sample.tree();

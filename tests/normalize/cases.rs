@@ -1,22 +1,22 @@
-//! For each built-in rule two trees that differ in what the rule is about.
+//! Test cases for each built-in rule: two trees that differ only in what the rule normalizes.
 
 use crate::make_tree::Put;
 
 pub(crate) struct Case {
     pub(crate) rule: &'static str,
-    /// What both trees have.
+    /// Nodes of both trees.
     pub(crate) both: &'static [Put],
     pub(crate) one: &'static [Put],
     pub(crate) other: &'static [Put],
-    /// The paths on which the rule fires in the tree with `one`.
+    /// Paths on which the rule fires in the tree with `one`.
     pub(crate) fires: &'static [&'static str],
-    /// The paths that the rule refuses in that tree.
+    /// Paths that the rule refuses in the tree with `one`.
     pub(crate) refused: &'static [&'static str],
-    /// What the rule must leave alone.
+    /// Nodes that the rule must not change.
     pub(crate) spared: &'static [Put],
 }
 
-/// A file that one tree has and the other has with other content.
+/// Files that both trees have, with different content.
 macro_rules! differs {
     ($($path:literal)*) => {
         (&[$(($path, b"\x01one\xff", 5)),*], &[$(($path, b"another", 5)),*], &[$($path),*])
@@ -30,7 +30,7 @@ const fn same(rule: &'static str, pair: Pair, spared: &'static [Put]) -> Case {
     Case { rule, both: &[], one, other, fires, refused: &[], spared }
 }
 
-/// Two texts of one file.
+/// A case of two texts in the same file.
 const fn text(
     rule: &'static str,
     one: &'static [Put],
@@ -51,7 +51,7 @@ const OTHER_ID: &[u8] = b"fedcba9876543210fedcba9876543210\n";
 
 const UNIT: &[u8] = b"[Service]\n";
 
-/// The start of one, which is what is looked for.
+/// Beginning of a PEM private key, by which keys are recognized.
 pub(crate) const KEY: &[u8] =
     b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEB\n";
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUAQEBAQEBAQEBAQEBAQEB\n-----END CERTIFICATE-----\n";
@@ -68,13 +68,13 @@ const OTHER_LS_R: &[u8] = b"% ls-R\n\n./a:\ny\n\n./b:\nx\n";
 const JKS: &[u8] = include_bytes!("java-1800000000.jks");
 const OTHER_JKS: &[u8] = include_bytes!("java-1900000000.jks");
 
-/// CPython 3.11, checked by time.
+/// Returns a compiled module of CPython 3.11 that is validated by `time`.
 const fn pyc(time: [u8; 4]) -> [u8; 20] {
     let [a, b, c, d] = time;
     [0xa7, 13, 13, 10, 0, 0, 0, 0, a, b, c, d, 1, 0, 0, 0, b'c', b'o', b'd', b'e']
 }
 
-/// 1,800,000,000 and 1,900,000,000 seconds.
+/// Modules with the times 1,800,000,000 and 1,900,000,000 seconds.
 const PYC: [u8; 20] = pyc([0x00, 0xd2, 0x49, 0x6b]);
 const OTHER_PYC: [u8; 20] = pyc([0x00, 0xb3, 0x3f, 0x71]);
 
@@ -184,7 +184,7 @@ pub(crate) const CASES: &[Case] = &[
         ],
         fires: &["etc/apt/sources.list", "etc/apt/sources.list.d/x.sources"],
         refused: &[],
-        // Of another architecture, which is not there.
+        // The tree has no libc6 for the architecture of the rule.
         spared: &[("etc/apt/sources.list", b"deb https://snapshot.ubuntu.com/ubuntu/20260102T030405Z noble main\n", 5)],
     },
     Case {
@@ -194,7 +194,7 @@ pub(crate) const CASES: &[Case] = &[
         other: &[("etc/iscsi/initiatorname.iscsi", b"# x\nInitiatorName=iqn.2\n", 5)],
         fires: &["etc/iscsi/initiatorname.iscsi"],
         refused: &[],
-        // This one would not make a name.
+        // This script would not generate a name.
         spared: &[
             ("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5),
             ("usr/lib/open-iscsi/startup-checks.sh", b"grep -q '^InitiatorName=.'\n", 5),
@@ -221,7 +221,7 @@ pub(crate) const CASES: &[Case] = &[
         other: &[("etc/ssl/certs/ssl-cert-snakeoil.pem", b"2", 5), ("etc/ssl/private/ssl-cert-snakeoil.key", b"2", 5)],
         fires: &["etc/ssl/certs/ssl-cert-snakeoil.pem", "etc/ssl/private/ssl-cert-snakeoil.key"],
         refused: &[],
-        // This unit makes no key.
+        // This unit does not create a key.
         spared: &[("etc/ssl/private/ssl-cert-snakeoil.key", b"1", 5), ("usr/lib/systemd/system/ssl-cert.service", UNIT, 5)],
     },
     refused("snakeoil-key", differs!("etc/ssl/private/ssl-cert-snakeoil.key"), &[("etc/ssl/private/other.key", b"1", 5)]),
@@ -231,7 +231,7 @@ pub(crate) const CASES: &[Case] = &[
             "etc/bind/rndc.key" "etc/dovecot/private/dovecot.key" "etc/munge/munge.key" "etc/pki/dovecot/private/dovecot.pem"
             "etc/pki/tls/private/localhost.key"
         ),
-        // As Debian has it.
+        // The symlink is that of Debian's package.
         &[("etc/dovecot/private/mail.key", b"", 5), ("etc/dovecot/private/dovecot.key@", b"/etc/ssl/private/ssl-cert-snakeoil.key", 5)],
     ),
     text(
@@ -239,7 +239,7 @@ pub(crate) const CASES: &[Case] = &[
         &[("etc/machine-id", ID, 5)],
         &[("etc/machine-id", b"FEDCBA9876543210FEDCBA9876543210\r\n", 5)],
         &["etc/machine-id"],
-        // Which means something else: no first boot.
+        // An empty machine ID has another meaning: the boot is not a first boot.
         &[("etc/machine-id", b"", 5)],
     ),
     text(
@@ -331,7 +331,7 @@ pub(crate) const CASES: &[Case] = &[
         other: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.2\n", 5)],
         fires: &["etc/iscsi/initiatorname.iscsi"],
         refused: &[],
-        // Nothing would make it.
+        // Nothing in the tree would create the name.
         spared: &[("etc/iscsi/initiatorname.iscsi", b"InitiatorName=iqn.1\n", 5)],
     },
     same("user-backups", differs!("etc/gshadow-" "etc/passwd-" "etc/subuid-"), &[("etc/passwd", b"", 5)]),
@@ -389,7 +389,7 @@ pub(crate) const CASES: &[Case] = &[
         other: &[("usr/lib/a.py", b"1", 5), ("usr/lib/b.pyc", &OTHER_PYC, 5)],
         fires: &["usr/lib/b.pyc"],
         refused: &[],
-        // Its time is not that of its source: Python compiles it again, and so it must.
+        // The time differs from that of its source: Python compiles the module again, as it must.
         spared: &[("usr/lib/b.py", b"1", 1_900_000_000), ("usr/lib/b.pyc", &PYC, 5)],
     },
     text(
@@ -600,7 +600,7 @@ pub(crate) const CASES: &[Case] = &[
             ("etc/NetworkManager/system-connections/b.nmconnection", b"[802-1x]\nprivate-key=/etc/x.pem\npassword-flags=1\n", 5),
             ("etc/netplan/50.yaml", b"auth:\n  key-management: psk\n", 5),
             ("etc/systemd/network/wg.netdev", b"PrivateKeyFile=/etc/wg.key\nPublicKey=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 5),
-            // As Alpine's package has it.
+            // The file is that of Alpine's package.
             ("etc/wpa_supplicant/wpa_supplicant.conf", b"network={\n\tpsk=\"very secret passphrase\"\n}\n", 5),
             ("lib/apk/db/installed", b"P:wpa_supplicant\nF:etc\nF:etc/wpa_supplicant\nR:wpa_supplicant.conf\nZ:Q1x\n", 5),
         ],
@@ -629,7 +629,7 @@ pub(crate) const CASES: &[Case] = &[
             ("etc/letsencrypt/live/README", b"This directory", 5),
             ("etc/ssl/private/a.pem", CERTIFICATE, 5),
             ("etc/ssl/private/empty.key", b"", 5),
-            // These have rules of their own.
+            // Other rules cover these paths.
             ("etc/pki/tls/private/localhost.key", b"1", 5),
             ("etc/ssl/private/ssl-cert-snakeoil.key", b"1", 5),
         ],

@@ -1,4 +1,5 @@
-//! Every built-in rule: what differs without it does not with it, and nothing else changes.
+//! Tests of every built-in rule: with the rule, differing trees become the same and nothing else
+//! changes.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod cases;
@@ -26,7 +27,7 @@ fn epoch() -> Timestamp {
     Timestamp::from_seconds(EPOCH)
 }
 
-/// A built-in rule alone.
+/// Returns a single built-in rule.
 fn only(rule: &str) -> Rules {
     Rules::none().with_file(Path::new("only"), &format!("enable = [{rule:?}]")).unwrap()
 }
@@ -44,7 +45,7 @@ fn every_rule_has_a_case() {
     assert_eq!(rules, cases);
 }
 
-/// So that no pattern is wrong without being noticed.
+/// Every pattern of a rule matches a path of its case, so that wrong patterns are noticed.
 #[test]
 fn every_pattern_has_a_path() {
     let matches = |pattern: &str, path: &str| {
@@ -108,14 +109,14 @@ fn rules_refuse_and_name_everything() {
     }
 }
 
-/// Any of what a rule waits for makes it apply.
+/// Any single path in `when` makes a rule apply.
 #[test]
 fn every_maker_counts() {
     for rule in Rules::all() {
         let case = CASES.iter().find(|case| case.rule == rule.name).unwrap();
         for path in &rule.when {
             let content = case.both[0].1;
-            // Of a unit that is wanted by another, that unit is there too.
+            // A unit that another one wants must exist itself.
             let name = path.rsplit('/').next().unwrap();
             let unit = format!("usr/lib/systemd/system/{name}").leak();
             let wanted = path.contains(".wants/").then_some((&*unit, content, 5));
@@ -127,7 +128,7 @@ fn every_maker_counts() {
     }
 }
 
-/// Keys go if they will be made anew, and are refused if not.
+/// Keys are removed if the first boot creates new ones, and refused otherwise.
 #[test]
 fn keys_depend_on_the_first_boot() {
     const UNIT: &str = "usr/lib/systemd/system/sshd-keygen.service";
@@ -153,19 +154,19 @@ fn keys_depend_on_the_first_boot() {
         (&[], false),
         (&[plain], true),
         (&[plain, empty], true),
-        // A unit that is masked, in all ways.
+        // Units that are masked in every possible way.
         (&[(UNIT, b"", 5)], false),
         (&[plain, (OWN, b"", 5)], false),
         (&[plain, (OWN_LINK, b"/dev/null", 5)], false),
         (&[plain, (OWN_LINK, b"../../../dev/null", 5)], false),
         (&[plain, (OWN_LINK, b"nowhere.service", 5)], false),
-        // One that starts on a first boot.
+        // Units that start on a first boot.
         (&[first], true),
         (&[first, id], true),
         (&[first, uninitialized], true),
         (&[first, empty], false),
         (&[(UNIT, b"[Unit]\nConditionFirstBoot = Yes \r\n", 5), empty], false),
-        // What another file says instead, or besides.
+        // Another file replaces or extends the unit.
         (&[first, empty, (OWN, PLAIN, 5)], true),
         (
             &[
@@ -212,7 +213,7 @@ fn keys_depend_on_the_first_boot() {
             false,
         ),
         (&[("usr/sbin/sshd-gen-keys-start", b"", 5)], true),
-        // One that somebody must want.
+        // Units that must be wanted by another unit.
         (&[(pi, PLAIN, 5)], false),
         (
             &[(pi, PLAIN, 5), (wanted, b"/lib/systemd/system/regenerate_ssh_host_keys.service", 5)],
@@ -226,7 +227,7 @@ fn keys_depend_on_the_first_boot() {
         let gone = tree.find(b"etc/ssh/ssh_host_rsa_key").is_none();
         assert_eq!((done.is_ok(), gone), (goes, goes), "{puts:?}");
     }
-    // What is no unit is there or not.
+    // For other paths in `when`, existence suffices. An instance exists if its template does.
     for (path, put) in [
         (
             "etc/systemd/system/x.target.wants",
@@ -243,7 +244,8 @@ fn keys_depend_on_the_first_boot() {
         let report = check(&make_tree(&[&[put, ("y", b"", 5)]]), &rules, epoch()).unwrap();
         assert_eq!(paths(&report, "r"), ["y"], "{path}");
     }
-    // An id is not a first boot's if it stays, or if a rule that would remove it does not apply.
+    // The boot is not a first boot if the machine ID stays, or if the rule that would remove it
+    // does not apply.
     let tree = make_tree(&[&[key, id, first]]);
     for more in [
         "",
@@ -260,7 +262,7 @@ fn keys_depend_on_the_first_boot() {
     }
 }
 
-/// What has other names is not changed under those behind a rule's back.
+/// A file is not changed by a rule if the file has other names that no rule covers.
 #[test]
 fn hard_links_are_not_changed_unseen() {
     let tree = |names: [&str; 2]| {
@@ -286,7 +288,7 @@ fn hard_links_are_not_changed_unseen() {
         let report = normalize(&mut tree(["a-1", second]), &rules, epoch()).unwrap();
         assert_eq!(paths(&report, "a"), fires);
     }
-    // Once, not once for each name.
+    // The content is rewritten once, not once for each name.
     let twice = "[[rule]]\nname = \"r\"\npath = \"a-*\"\nverb = \"rewrite\"\nmatch = \"x\"\n\
                  with = \"xy\"\nreason = \"\"\n";
     let twice = Rules::none().with_file(Path::new("f"), twice).unwrap();
@@ -302,7 +304,8 @@ fn hard_links_are_not_changed_unseen() {
     assert_eq!(linked.read(linked.find(b"keep").unwrap()).unwrap(), b"x");
 }
 
-/// A sparse lastlog is as long as the largest user id asks for.
+/// Large files are not read. A sparse lastlog, for example, is as long as the largest user ID
+/// requires.
 #[test]
 fn large_files_are_not_read() {
     struct Unread;
@@ -328,7 +331,7 @@ fn large_files_are_not_read() {
     assert_eq!(paths(&report, "r"), ["a"]);
 }
 
-/// All that rules make has one budget, so that many files take no more memory than few.
+/// All changed content shares one budget, so that many files take no more memory than few.
 #[test]
 fn changed_content_has_a_budget() {
     let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
@@ -348,8 +351,8 @@ fn changed_content_has_a_budget() {
     assert_eq!(paths, [("rewrite", b"123".to_vec()), ("refuse", b"45".to_vec())]);
 }
 
-/// A tree is changed as its distribution asks, and content that rules leave in place is the one
-/// that they should leave.
+/// A tree is normalized by the profile of its distribution, and the resulting content is exactly as
+/// expected.
 #[test]
 fn results_are_exact() {
     let text = |tree: &Tree, path: &str| {

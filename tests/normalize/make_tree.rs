@@ -1,22 +1,22 @@
-//! Small trees.
+//! Small trees for tests.
 
 use std::sync::Arc;
 
 use detfs::Timestamp;
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
-/// The latest time in every image: 2023-11-14, day 19675.
+/// Latest time in every image: 2023-11-14, day 19675.
 pub(crate) const EPOCH: i64 = 1_700_000_000;
 
-/// A path, of a directory if it ends in a slash and of a symlink if in an `@`; its content or
-/// target; and its modification time in seconds.
+/// A path, its content or symlink target, and its modification time in seconds. The path of a
+/// directory ends in a slash, and that of a symlink in `@`.
 pub(crate) type Put = (&'static str, &'static [u8], i64);
 
 fn at(seconds: i64) -> Metadata {
     Metadata { mode: 0o755, mtime: Timestamp::from_seconds(seconds), ..Metadata::default() }
 }
 
-/// A tree of these nodes; directories that are not among them are of the time 0.
+/// Returns a tree of these nodes. Other directories in their paths have the time 0.
 pub(crate) fn make_tree(parts: &[&[Put]]) -> Tree {
     let puts: Vec<&Put> = parts.iter().copied().flatten().collect();
     let mut builder = TreeBuilder::new(at(0)).unwrap();

@@ -1,4 +1,4 @@
-//! What is listed though no rule is about it.
+//! Suspicious files that no rule covers.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::make_tree::{EPOCH, Put, make_tree};
 const OLD: i64 = EPOCH - 50;
 const NEW: i64 = EPOCH + 50;
 
-/// SHA-256 of nothing.
+/// SHA-256 hash of the empty string, as an example of random bytes.
 const RANDOM: &[u8] = b"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f\xb9\x24\
     \x27\xae\x41\xe4\x64\x9b\x93\x4c\xa4\x95\x99\x1b\x78\x52\xb8\x55";
 
-/// The paths that are suspicious in a tree, each with how the reason starts.
+/// Returns the suspicious paths of a tree, each with the beginning of the reason.
 fn suspects(puts: &[Put], rules: &str) -> Vec<(String, String)> {
     let rules = Rules::none().with_file(Path::new("f"), rules).unwrap();
     let epoch = detfs::Timestamp::from_seconds(EPOCH);
@@ -65,8 +65,9 @@ fn places_formats_and_newer_files_are_named() {
     assert_eq!(found, expected.map(|(path, why)| (path.to_owned(), why.to_owned())));
 }
 
-/// What a package brought may be newer than the epoch, by the databases of dpkg, which has files in
-/// directories that are symlinks, and of pacman. So may those databases, and what a rule has seen.
+/// Files of packages may be newer than the epoch, according to the databases of dpkg and of pacman.
+/// dpkg lists files in directories that are symlinks. The databases themselves and files that a
+/// rule has examined may be newer as well.
 #[test]
 fn what_packages_brought_is_not_named() {
     let found = suspects(

@@ -1,8 +1,9 @@
-//! A small checker of ext4 images: what the reader of others does not show.
+//! A small checker of ext4 images for everything that the independent reader does not expose.
 //!
-//! Every block must have one owner and every inode its names, the bitmaps and all counts must say
-//! just that, and every inode must be the one of the model, with its times, device numbers, links
-//! and extended attributes. It leaves all checksums and file content to others.
+//! Every block must have exactly one owner and every inode its names, and the bitmaps and all
+//! counts must agree with them. Every inode must be as expected, including its times, device
+//! numbers, links and extended attributes. Checksums and file content are left to the other
+//! oracles.
 
 mod raw;
 mod usage;
@@ -24,7 +25,7 @@ const RESIZE: u32 = 7;
 const JOURNAL: u32 = 8;
 const FIRST: u32 = 11;
 
-/// Checks an image against the [adapted](crate::ext4_options::adapt) model of its tree.
+/// Checks an image against the [adapted](crate::ext4_options::adapt) expected nodes of its tree.
 pub fn check(image: &[u8], model: &[Expected]) -> Verdict {
     let raw = Raw::read(image)?;
     let mut checker = Checker {
@@ -44,9 +45,10 @@ struct Checker<'a> {
     raw: &'a Raw<'a>,
     usage: Usage,
     model: &'a [Expected],
-    /// Inode numbers by position in the model; 0 for what was not met yet.
+    /// Inode numbers by index in `model`, or 0 for nodes that have not been reached.
     numbers: Vec<u32>,
-    /// Blocks of attributes: how many inodes they say share them, and how many do.
+    /// Blocks of extended attributes, each with the reference count that it stores and the number
+    /// of inodes that use it.
     shared: BTreeMap<u64, (u32, u32)>,
 }
 
@@ -89,7 +91,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// The names in a directory, without `.` and `..`: inode numbers and file types.
+    /// Returns the names in a directory except `.` and `..`, with their inode numbers and file
+    /// types.
     fn listing(&self, number: u32, parent: u32) -> Verdict<BTreeMap<Vec<u8>, (u32, u8)>> {
         let inode = self.raw.inode(number)?;
         let (extents, _) = inode.extents(self.raw)?;
@@ -123,7 +126,7 @@ impl Checker<'_> {
         Ok(names)
     }
 
-    /// Checks the inode of a node, and takes what it owns.
+    /// Checks the inode of a node, and marks its blocks as used.
     fn inode(&mut self, position: usize) -> Verdict {
         let node = &self.model[position];
         let inode = self.raw.inode(self.numbers[position])?;
@@ -206,7 +209,7 @@ impl Checker<'_> {
         same("sectors", inode.sectors(), blocks * block_size / 512)
     }
 
-    /// Takes the blocks of an inode; gives how many they are.
+    /// Marks the blocks of an inode as used, and returns their number.
     fn take_extents(&mut self, inode: &Inode<'_>) -> Verdict<u64> {
         let (extents, tree) = inode.extents(self.raw)?;
         for &(_, start, len) in &extents {
@@ -218,7 +221,7 @@ impl Checker<'_> {
         Ok(extents.iter().map(|&(_, _, len)| len).sum::<u64>() + tree.len() as u64)
     }
 
-    /// The inodes that are not of the tree.
+    /// Checks the inodes that are not part of the tree.
     fn special(&mut self) -> Verdict {
         for number in (1..FIRST).filter(|&number| number != ROOT) {
             self.usage.take_inode(number, false)?;

@@ -1,5 +1,5 @@
-//! The records of ext4, read as the kernel's documentation describes them and from nothing else:
-//! the offsets here are not those of the planner's records.
+//! Records of ext4, read only according to the kernel's documentation. The offsets are independent
+//! of the records in the planner.
 
 use detfs::time::Timestamp;
 
@@ -10,7 +10,7 @@ fn halves(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 
-/// What the superblock says of the shape of the file system.
+/// Properties of the file system from the superblock.
 #[derive(Debug)]
 pub struct Raw<'a> {
     pub image: &'a [u8],
@@ -26,7 +26,7 @@ pub struct Raw<'a> {
     pub compat: u32,
 }
 
-/// One group descriptor.
+/// A group descriptor.
 #[derive(Debug)]
 pub struct Group {
     pub block_bitmap: u64,
@@ -80,7 +80,7 @@ impl<'a> Raw<'a> {
         u32_at(self.superblock, 0x10).into()
     }
 
-    /// The orphan file's inode, or 0.
+    /// Returns the inode number of the orphan file, or 0.
     pub fn orphan_file(&self) -> u32 {
         if self.compat & 0x1000 == 0 { 0 } else { u32_at(self.superblock, 0x280) }
     }
@@ -119,10 +119,11 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A run of blocks of a file: the first within the file, the first on disk, and how many.
+/// A run of blocks of a file: the first block within the file, the first block on disk, and their
+/// number.
 pub type Extent = (u64, u64, u64);
 
-/// One inode of 256 bytes.
+/// An inode of 256 bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Inode<'a> {
     pub number: u32,
@@ -153,7 +154,7 @@ impl<'a> Inode<'a> {
         u16_at(self.bytes, 0x1a)
     }
 
-    /// `i_blocks`, in units of 512 bytes.
+    /// Returns `i_blocks`, in units of 512 bytes.
     pub fn sectors(&self) -> u64 {
         halves(u32_at(self.bytes, 0x1c), u16_at(self.bytes, 0x74).into())
     }
@@ -162,7 +163,7 @@ impl<'a> Inode<'a> {
         u32_at(self.bytes, 0x20)
     }
 
-    /// `i_block`
+    /// Returns `i_block`.
     pub fn block_field(&self) -> &'a [u8] {
         &self.bytes[0x28..0x28 + 60]
     }
@@ -171,7 +172,7 @@ impl<'a> Inode<'a> {
         halves(u32_at(self.bytes, 0x68), u16_at(self.bytes, 0x76).into())
     }
 
-    /// What is behind the fixed fields.
+    /// Returns the bytes after the fixed fields.
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[128 + usize::from(u16_at(self.bytes, 0x80))..]
     }
@@ -182,13 +183,13 @@ impl<'a> Inode<'a> {
         Timestamp { seconds: low + (i64::from(extra & 3) << 32), nanoseconds: extra >> 2 }
     }
 
-    /// Modification, change, access and creation time.
+    /// Returns the modification, change, access and creation times.
     pub fn times(&self) -> [Timestamp; 4] {
         [(0x10, 0x88), (0xc, 0x84), (0x8, 0x8c), (0x90, 0x94)]
             .map(|(at, extra)| self.time(at, extra))
     }
 
-    /// Major and minor number of a device.
+    /// Returns the major and minor numbers of a device.
     pub fn device(&self) -> (u32, u32) {
         match (u32_at(self.bytes, 0x28), u32_at(self.bytes, 0x2c)) {
             (0, new) => (new >> 8 & 0xfff, new & 0xff | new >> 12 & 0xf_ff00),
@@ -196,7 +197,7 @@ impl<'a> Inode<'a> {
         }
     }
 
-    /// The extents, and the blocks of the tree that they are in.
+    /// Returns the extents, and the blocks of the tree that holds them.
     pub fn extents(&self, raw: &Raw<'_>) -> Verdict<(Vec<Extent>, Vec<u64>)> {
         let (mut extents, mut blocks) = (Vec::new(), Vec::new());
         if self.flags() & FLAG_EXTENTS == 0 {

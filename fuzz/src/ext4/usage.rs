@@ -1,17 +1,17 @@
-//! Who owns which block and inode, and whether bitmaps and counts say so.
+//! Ownership of blocks and inodes, and a comparison with bitmaps and counts.
 
 use super::raw::Raw;
 use crate::Verdict;
 
-/// What was met so far.
+/// Blocks and inodes that have been found so far.
 #[derive(Debug)]
 pub struct Usage {
     blocks: Vec<bool>,
-    /// By inode number less one: used, and a directory.
+    /// Whether each inode is used and whether it is a directory, by inode number minus one.
     inodes: Vec<(bool, bool)>,
 }
 
-/// Groups that hold a copy of the superblock.
+/// sparse_super: whether `group` holds a backup superblock.
 fn has_super(group: u64) -> bool {
     let power = |base: u64| {
         std::iter::successors(Some(base), |power| Some(power * base))
@@ -22,7 +22,7 @@ fn has_super(group: u64) -> bool {
 }
 
 impl Usage {
-    /// Takes the fixed metadata.
+    /// Marks the fixed metadata as used.
     pub fn new(raw: &Raw<'_>) -> Verdict<Self> {
         let mut usage = Self {
             blocks: vec![false; usize::try_from(raw.blocks).unwrap()],
@@ -46,7 +46,7 @@ impl Usage {
         Ok(usage)
     }
 
-    /// Takes blocks that nothing else may have.
+    /// Marks blocks as used, and fails if one of them already is.
     pub fn take(&mut self, start: u64, count: u64) -> Verdict {
         for block in start..start + count {
             let taken = usize::try_from(block).ok().and_then(|at| self.blocks.get_mut(at));
@@ -59,7 +59,7 @@ impl Usage {
         Ok(())
     }
 
-    /// Takes an inode that nothing else may have.
+    /// Marks an inode as used, and fails if it already is.
     pub fn take_inode(&mut self, number: u32, is_directory: bool) -> Verdict {
         match self.inodes.get_mut(usize::try_from(number).unwrap() - 1) {
             None => Err(format!("inode {number} is beyond the last")),
@@ -71,7 +71,7 @@ impl Usage {
         }
     }
 
-    /// Compares bitmaps and counts with what was met.
+    /// Compares bitmaps and counts with the blocks and inodes that were found.
     pub fn check(&self, raw: &Raw<'_>) -> Verdict {
         let (mut free_blocks, mut free_inodes) = (0, 0);
         let blocks = self.blocks[usize::try_from(raw.first_data_block).unwrap()..]
@@ -120,7 +120,7 @@ impl Usage {
     }
 }
 
-/// A bitmap of a whole block; what is behind the last bit is set.
+/// Returns a bitmap that fills a block. The bits after the last one are set.
 fn bitmap(bits: impl Iterator<Item = bool>, block_size: usize) -> Vec<u8> {
     let mut bitmap = vec![0xff; block_size];
     for (at, _) in bits.enumerate().filter(|(_, used)| !used) {

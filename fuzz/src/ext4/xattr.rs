@@ -1,4 +1,4 @@
-//! Extended attributes as they stand on disk.
+//! Extended attributes in their on-disk format.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use crate::bytes::{slice, u16_at, u32_at};
 
 const MAGIC: u32 = 0xea02_0000;
 
-/// Attributes in the form of the system calls.
+/// Attributes in the format of the system calls.
 type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Reads what stands in an inode behind its fixed fields.
+/// Reads the attributes in an inode after its fixed fields.
 pub fn in_inode(rest: &[u8], into: &mut Attributes) -> Verdict {
     match u32_at(rest, 0) {
         0 if rest.iter().all(|&byte| byte == 0) => Ok(()),
@@ -19,7 +19,7 @@ pub fn in_inode(rest: &[u8], into: &mut Attributes) -> Verdict {
     }
 }
 
-/// Reads a block; gives the number of inodes that it says share it.
+/// Reads a block of attributes, and returns its reference count.
 pub fn in_block(block: &[u8], into: &mut Attributes) -> Verdict<u32> {
     if u32_at(block, 0) != MAGIC || u32_at(block, 8) != 1 {
         return Err("a block of attributes has no header".into());
@@ -66,7 +66,7 @@ fn entries(bytes: &[u8], mut at: usize, sorted: bool, into: &mut Attributes) -> 
     }
 }
 
-/// Brings an ACL from the form on disk into that of the system call.
+/// Converts an ACL from the on-disk format to that of the system calls.
 fn acl(disk: &[u8]) -> Verdict<Vec<u8>> {
     if slice(disk, 0, 4)? != [1, 0, 0, 0] {
         return Err("an ACL of another version than 1".into());
