@@ -1,9 +1,9 @@
 //! A small checker of FAT volumes for everything that the independent reader does not expose:
 //!
-//! * Both FATs are the same.
-//! * Their chains belong to exactly the existing files and directories, and have the right lengths.
-//! * FSInfo is exact, and the boot sector has its copy.
-//! * Short names are unique, and `.` and `..` are in their places.
+//! - Both FATs are the same.
+//! - Their chains belong to exactly the existing files and directories, and have the right lengths.
+//! - FSInfo is exact, and the boot sector has its copy.
+//! - Short names are unique, and `.` and `..` are in their places.
 
 use std::collections::BTreeSet;
 

@@ -78,7 +78,7 @@ const BTRFS: [&str; 6] = [
     "--btrfs-checksum=sha256",
 ];
 
-/// Mounts a new file system of another kind.
+/// Creates and mounts a btrfs, on which the tree is stored differently.
 fn btrfs(scratch: &Path) -> Mounted {
     let image = scratch.join("btrfs");
     shell("truncate -s 2G $1; mkfs.btrfs -q $1", &[&image]);

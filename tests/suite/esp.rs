@@ -58,8 +58,8 @@ impl Fixture {
         (manifest, String::from_utf8(output.stderr).unwrap())
     }
 
-    /// Checks the image: each FAT holds the content of its directory, and the root file system all
-    /// else.
+    /// Checks the image: each FAT holds the content of its directory, and the root file system the
+    /// rest.
     fn check_image(&self, fats: &[(&str, &Path)], hollow: &[&str]) -> Vec<Partition> {
         gpt(&self.image, 512).unwrap();
         let found = partitions(&self.image, 512).unwrap();

@@ -268,7 +268,7 @@ fn a_hash_tree_is_whole() {
     assert!(fs::read(&path).unwrap() == before);
 }
 
-/// The results of systemd-repart for the same definitions.
+/// systemd-repart treats the same definitions differently.
 #[test]
 #[ignore = "makes a Debian sid"]
 fn the_real_one_has_these_traps() {
