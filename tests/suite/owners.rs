@@ -1,4 +1,4 @@
-//! Owners in a user namespace, where the kernel shows 65534 for every id without a mapping.
+//! Owners in a user namespace, where the kernel shows 65534 for every ID without a mapping.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -19,7 +19,7 @@ fn fixture(owners: &str) -> tempfile::TempDir {
     scratch
 }
 
-/// Runs the program in a user namespace that maps the first `ids` ids of the host.
+/// Runs the program in a user namespace that maps the first `ids` IDs of the host.
 fn in_namespace(ids: u32, scratch: &Path, words: &str) -> Output {
     let script = format!(
         "cd $1; rm -f out
@@ -63,10 +63,10 @@ fn owners_that_are_not_mapped_are_refused() {
 fn owners_that_may_not_be_mapped_are_reported() {
     let scratch = fixture("chown 65534 b; chown 65535 c");
     for (ids, words) in [
-        // The id 65535 is shown as 65534.
+        // The ID 65535 is shown as 65534.
         (65_535, Some("b: 2 nodes, first here: owned by 65534")),
         (65_536, Some("b: 1 node: owned by 65534")),
-        // All ids are mapped, so 65534 is a user of its own.
+        // All IDs are mapped, so 65534 is a user of its own.
         (u32::MAX, None),
     ] {
         for (way, _) in WAYS {
