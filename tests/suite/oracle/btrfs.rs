@@ -1,6 +1,7 @@
-//! What btrfs-progs and the kernel say about a btrfs image.
+//! Checks btrfs images with btrfs-progs and with the kernel.
 //!
-//! Two file systems with one fsid confuse the kernel, so every image that is mounted has its own.
+//! Two file systems with one fsid confuse the kernel, so every image that is mounted has a unique
+//! fsid.
 
 mod check;
 mod exercise;
@@ -22,14 +23,14 @@ pub use twin::twin;
 
 use super::{Comparison, Verdict};
 
-/// Lets every oracle that only reads judge an image of the tree at `source`.
+/// Checks an image of the tree at `source` with every read-only oracle.
 pub fn check_image(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
     btrfs_check(image)?;
     Facts::read(image)?.sound()?;
     mount_btrfs(image, |root| comparison.compare(source, root))?
 }
 
-/// A copy of an image, for what writes to it.
+/// Copies an image, for oracles that write to it.
 pub fn copied(image: &Path) -> (tempfile::TempDir, std::path::PathBuf) {
     let scratch = tempfile::tempdir().unwrap();
     let copy = scratch.path().join("copy");
@@ -46,8 +47,11 @@ pub mod tests {
     use super::super::tool::shell;
     use super::super::{LoopDevice, Mounted};
 
-    /// A btrfs by mkfs.btrfs, filled by the kernel from a tree beside it. That version's own
-    /// `--rootdir` leaves free space behind of block groups that are no more.
+    /// A btrfs image formatted by mkfs.btrfs and filled by the kernel from a source tree next to
+    /// it.
+    ///
+    /// The `--rootdir` of the installed mkfs.btrfs leaves free space entries for block groups that
+    /// no longer exist.
     pub struct Sample {
         scratch: TempDir,
         pub image: PathBuf,
@@ -59,7 +63,7 @@ pub mod tests {
             Self::with("-m dup")
         }
 
-        /// One that mkfs.btrfs was given these options for.
+        /// Creates a sample with these options of mkfs.btrfs.
         pub fn with(options: &str) -> Self {
             let scratch = tempfile::tempdir().unwrap();
             let source = scratch.path().join("source");
@@ -76,7 +80,7 @@ pub mod tests {
             sample
         }
 
-        /// Runs a script with the mount point and the source while the image is mounted.
+        /// Mounts the image and runs a script with the mount point and the source as arguments.
         pub fn change(&self, script: &str) {
             let device = LoopDevice::attach(&self.image, &[]);
             let mounted = Mounted::on("btrfs", "rw,space_cache=v2", Some(device)).unwrap();
@@ -87,14 +91,14 @@ pub mod tests {
             self.scratch.path().join(name)
         }
 
-        /// Where on the device the first stripe of the chunk with a logical address has it.
+        /// Returns the device offset of a logical address in the first stripe of its chunk.
         pub fn physical(&self, logical: u64) -> u64 {
             let facts = super::Facts::read(&self.image).unwrap();
             let (start, chunk) = facts.chunks.range(..=logical).next_back().unwrap();
             chunk.stripes[0] + (logical - start)
         }
 
-        /// The address of the only data extent.
+        /// Returns the device offset of the only data extent.
         pub fn data(&self) -> u64 {
             let facts = super::Facts::read(&self.image).unwrap();
             let data = facts.chunks.iter().find(|(_, chunk)| chunk.kind.starts_with("DATA"));
@@ -104,7 +108,7 @@ pub mod tests {
             self.physical(*extent.unwrap().0)
         }
 
-        /// The address of the first copy of the root of a tree.
+        /// Returns the device offset of the first copy of the root of a tree.
         pub fn root(&self, tree: &str) -> u64 {
             if tree == "ROOT_TREE" {
                 let superblock = &super::superblocks(&self.image).unwrap()[0];

@@ -1,4 +1,4 @@
-//! Two trees compared in everything that a file system keeps.
+//! Compares two trees in everything that a file system stores.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use rustix::fs::{SeekFrom, seek};
 
 use super::{Verdict, oracle_error};
 
-/// What a comparison takes for the same.
+/// The differences that a comparison ignores.
 #[derive(Debug, Clone, Default)]
 pub struct Comparison {
     content_only: bool,
@@ -24,47 +24,48 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Type, mode, owner, mtime, size, content, target, device, xattrs, hard links.
+    /// Compares type, mode, owner, mtime, size, content, symlink target, device number, xattrs and
+    /// hard links.
     pub fn exact() -> Self {
         Self::default()
     }
 
-    /// Only names, types, targets and content: what FAT keeps.
+    /// Compares only names, types, symlink targets and content, which is all that FAT stores.
     pub fn names_and_content() -> Self {
         Self { content_only: true, ..Self::default() }
     }
 
-    /// The second tree may have this path more.
+    /// Allows the second tree to contain `path` even if the first tree does not.
     pub fn without(mut self, path: &str) -> Self {
         self.without.push(path.into());
         self
     }
 
-    /// The second tree has this directory empty, if it has it at all.
+    /// Expects the directory to be empty in the second tree.
     pub fn hollow(mut self, path: &str) -> Self {
         self.hollow.push(path.into());
         self
     }
 
-    /// Times of the first tree after this second stand for this second.
+    /// Expects times of the first tree that are later than `epoch` to be clamped to `epoch`.
     pub fn clamped_to(mut self, epoch: i64) -> Self {
         self.latest = Some(epoch);
         self
     }
 
-    /// In the second tree, all times are the time of modification.
+    /// Expects all times in the second tree to equal the modification time.
     pub fn one_time(mut self) -> Self {
         self.one_time = true;
         self
     }
 
-    /// The second tree may lack devices, pipes and sockets.
+    /// Allows the second tree to lack devices, pipes and sockets.
     pub fn without_nodes(mut self) -> Self {
         self.without_nodes = true;
         self
     }
 
-    /// Compares two trees and complains of every difference (the first twenty in words).
+    /// Compares two trees and reports every difference (only the first twenty in full).
     pub fn compare(&self, first: &Path, second: &Path) -> Verdict {
         let mut left = Listing::read(first, self.content_only);
         let mut right = Listing::read(second, self.content_only);
@@ -113,7 +114,7 @@ impl Comparison {
     }
 }
 
-/// One node; a field that a comparison does not look at has its default.
+/// A node of a tree. Fields that a comparison ignores have their default values.
 #[derive(Debug, Default)]
 struct Node {
     kind: &'static str,
@@ -121,14 +122,14 @@ struct Node {
     uid: u32,
     gid: u32,
     mtime: (i64, i64),
-    /// Of access, change and birth.
+    /// Access, change and birth time.
     times: [(i64, i64); 3],
-    /// Of regular files.
+    /// Size of a regular file, 0 for other nodes.
     size: u64,
     rdev: u64,
     target: PathBuf,
     links: u64,
-    /// The first path of the inode.
+    /// The smallest path of the inode, which identifies a group of hard links.
     group: PathBuf,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
@@ -162,7 +163,7 @@ impl Node {
     }
 }
 
-/// The nodes of a tree by path; the root is the empty path.
+/// The nodes of a tree by path. The root has the empty path.
 struct Listing(BTreeMap<PathBuf, Node>);
 
 impl Listing {
@@ -234,14 +235,14 @@ impl Node {
     }
 }
 
-/// When an inode was made; a symlink is not followed. It is 0 where that is not kept.
+/// Returns the birth time of an inode without following symlinks, or 0 if it is not recorded.
 fn birth_time(at: &Path) -> (i64, i64) {
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
     let found = statx(CWD, at, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).unwrap();
     (found.stx_btime.tv_sec, found.stx_btime.tv_nsec.into())
 }
 
-/// The extended attributes of a path; a symlink is not followed.
+/// Returns the extended attributes of a path without following symlinks.
 pub fn read_xattrs(at: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     use rustix::buffer::spare_capacity;
     let mut names = Vec::with_capacity(1 << 16);
@@ -266,7 +267,7 @@ fn same_content(one: &Path, two: &Path) -> bool {
     let len = one.metadata().unwrap().len();
     let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
-        // What is a hole in both is the same.
+        // Ranges that are holes in both files are equal.
         let at = one.stream_position().unwrap();
         let data = [&one, &two].map(|file| seek(file, SeekFrom::Data(at)).unwrap_or(u64::MAX));
         let at = at.max(data[0].min(data[1]).min(len) / 4096 * 4096);
@@ -292,7 +293,7 @@ mod tests {
     use super::super::tool::{require_root, shell};
     use super::*;
 
-    /// A tree with each kind of node in it.
+    /// Script that creates a tree with every kind of node.
     const MAKE: &str = "mkdir -p $1/dir/sub; cd $1; seq 1000 >file; seq 1000 >linked
         ln linked second; ln -s file link; ln -s other trusted-link; : >dir/empty
         mkfifo fifo; mknod char c 1 3; mknod block b 7 0; printf x >lone

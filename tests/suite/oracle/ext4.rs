@@ -1,4 +1,5 @@
-//! `e2fsck`: its exit status is 0 for some broken images, so every line that it prints counts.
+//! Checks ext4 images with `e2fsck`. Its exit status is 0 for some broken images, so its output is
+//! checked too.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,8 +7,10 @@ use std::path::Path;
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// Checks a file system with `e2fsck -fn`. It is clean if the status is 0 and nothing is printed
-/// but the version, the five passes and the summary.
+/// Checks a file system with `e2fsck -fn`.
+///
+/// The file system is clean if the status is 0 and nothing is printed except the version, the five
+/// passes and the summary.
 pub fn e2fsck(image: &Path) -> Verdict {
     let said = run("e2fsck", [OsStr::new("-fn"), image.as_os_str()]);
     let version = said.stderr.lines().collect::<Vec<_>>();
@@ -41,7 +44,7 @@ pub mod tests {
     use super::super::tool::shell;
     use super::*;
 
-    /// An ext4 file system by mke2fs with 4 KiB blocks and the tree that it was made of.
+    /// An ext4 file system with 4 KiB blocks, created by mke2fs, and its source tree.
     pub struct Sample {
         _scratch: TempDir,
         pub image: PathBuf,
@@ -60,13 +63,13 @@ pub mod tests {
             Self { _scratch: scratch, image, source }
         }
 
-        /// The number that debugfs prints alone on a line for a request.
+        /// Returns the number that debugfs prints in response to `request`.
         pub fn debugfs(&self, request: &str) -> u64 {
             let said = run("debugfs", [OsStr::new("-R"), request.as_ref(), self.image.as_os_str()]);
             said.stdout.trim().parse().unwrap_or_else(|_| panic!("{request}: {}", said.all()))
         }
 
-        /// Inverts the lowest bit of the byte at an offset.
+        /// Inverts the lowest bit of the byte at `offset`.
         pub fn flip(&self, offset: u64) {
             flip(&self.image, offset);
         }
@@ -79,7 +82,8 @@ pub mod tests {
         file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
     }
 
-    /// Subtracts one from the superblock's `s_free_blocks_count_lo` and mends its checksum.
+    /// Inverts the lowest bit of the superblock's `s_free_blocks_count_lo` and updates the
+    /// checksum.
     fn wrong_free_count(sample: &Sample) {
         let file = File::options().read(true).write(true).open(&sample.image).unwrap();
         let mut superblock = [0; 1024];
@@ -95,7 +99,7 @@ pub mod tests {
     fn a_clean_image_passes() {
         let sample = Sample::new();
         e2fsck(&sample.image).unwrap();
-        // A label takes the place of the file's name in the summary.
+        // A label replaces the file name in the summary.
         shell("tune2fs -L 'a: label' $1 >/dev/null", &[&sample.image]);
         e2fsck(&sample.image).unwrap();
     }
@@ -127,7 +131,7 @@ pub mod tests {
     }
 
     impl Sample {
-        /// A 32-bit field of the first group descriptor.
+        /// Returns a 32-bit field of the first group descriptor.
         fn descriptor_field(&self, offset: u64) -> u64 {
             let mut bytes = [0; 4];
             File::open(&self.image).unwrap().read_exact_at(&mut bytes, 4096 + offset).unwrap();

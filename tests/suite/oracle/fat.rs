@@ -1,4 +1,4 @@
-//! `fsck.fat`, and mtools as a second reader.
+//! Checks FAT images with `fsck.fat`, and reads them with mtools.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,8 +6,10 @@ use std::path::Path;
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// Checks a FAT file system with `fsck.fat -n`. Its status is 0 for differing boot sectors, so it
-/// must print nothing but its version and the summary.
+/// Checks a FAT file system with `fsck.fat -n`.
+///
+/// The exit status is 0 even if the boot sectors differ, so nothing may be printed except the
+/// version and the summary.
 pub fn fsck_fat(image: &Path) -> Verdict {
     let said = run("fsck.fat", [OsStr::new("-n"), image.as_os_str()]);
     let lines = said.stdout.lines().collect::<Vec<_>>();
@@ -24,7 +26,7 @@ fn is_summary(line: &str) -> bool {
     counts.replace(|c: char| c.is_ascii_digit(), "") == " files, / clusters"
 }
 
-/// Copies everything in a FAT file system into an empty directory.
+/// Extracts all files of a FAT file system into an empty directory.
 pub fn extract_fat(image: &Path, to: &Path) -> Verdict {
     let listing = run("mdir", ["-b".as_ref(), "-i".as_ref(), image.as_os_str(), "::/".as_ref()]);
     if !listing.ok || !listing.stderr.is_empty() {
@@ -55,7 +57,8 @@ mod tests {
     use super::super::tool::shell;
     use super::*;
 
-    /// A FAT32 by mkfs.fat with 512-byte sectors, 32 reserved ones, and `dir/a long file name`.
+    /// Creates a FAT32 file system with mkfs.fat, with 512-byte sectors, 32 reserved sectors and
+    /// `dir/a long file name`.
     fn sample() -> (TempDir, std::path::PathBuf) {
         let scratch = tempfile::tempdir().unwrap();
         let image = scratch.path().join("image");
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn mtools_complains_too() {
         let (scratch, image) = sample();
-        // 512 clusters in what says that it is a FAT32.
+        // Sets the total sector count to 1100, too few for FAT32.
         let file = File::options().write(true).open(&image).unwrap();
         file.write_all_at(&1100u32.to_le_bytes(), 0x20).unwrap();
         extract_fat(&image, scratch.path()).unwrap_err();

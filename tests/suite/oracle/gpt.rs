@@ -1,4 +1,4 @@
-//! `sgdisk` and `sfdisk` on the partition table, and the partitions as files.
+//! Checks partition tables with `sgdisk` and `sfdisk`, and extracts partitions.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,11 +14,11 @@ use super::{Verdict, oracle_error};
 pub struct Partition {
     pub start: u64,
     pub len: u64,
-    /// Type and identity, in lower case.
+    /// Partition type GUID, in lower case.
     pub kind: String,
     pub uuid: String,
     pub name: String,
-    /// As sfdisk writes attributes, say `GUID:59`.
+    /// Attributes as printed by sfdisk, for example `GUID:59`.
     pub attributes: String,
 }
 
@@ -32,8 +32,8 @@ impl Partition {
     }
 }
 
-/// Runs a partition tool on an image; for sectors that are not 512 bytes on a loop device, since
-/// the tools take those of a file for granted.
+/// Runs a partition tool on an image, through a loop device unless sectors are 512 bytes. The tools
+/// assume 512-byte sectors for files.
 fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&OsStr) -> T) -> T {
     if sector_size == 512 {
         check_image(image.as_os_str())
@@ -43,11 +43,13 @@ fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&OsStr) -
     }
 }
 
-/// What sgdisk says of tables by libfdisk, whose first usable block is that of 1 MiB.
+/// Warning of sgdisk about tables by libfdisk, whose first usable block is at 1 MiB.
 const GAP: &str = "Warning: There is a gap between the main partition table";
 
-/// Verifies the partition table with sgdisk and sfdisk. Both end with status 0, and sgdisk with
-/// "No problems found", when the backup header is broken: what sgdisk says before counts.
+/// Verifies the partition table with sgdisk and sfdisk.
+///
+/// If the backup header is broken, both still exit with status 0 and sgdisk still prints "No
+/// problems found", so sgdisk's output before that line is checked too.
 pub fn gpt(image: &Path, sector_size: u64) -> Verdict {
     on_disk(image, sector_size, |disk| {
         let said = run("sgdisk", [OsStr::new("--verify"), disk]);
@@ -69,7 +71,7 @@ pub fn gpt(image: &Path, sector_size: u64) -> Verdict {
     })
 }
 
-/// Lists the partitions in the order of the table.
+/// Returns the partitions in the order of the table.
 pub fn partitions(image: &Path, sector_size: u64) -> Verdict<Vec<Partition>> {
     let said = on_disk(image, sector_size, |disk| run("sfdisk", [OsStr::new("--json"), disk]));
     if !said.ok {
@@ -93,7 +95,7 @@ pub fn partitions(image: &Path, sector_size: u64) -> Verdict<Vec<Partition>> {
         .collect())
 }
 
-/// Copies a partition into a file of its own, zeros as holes.
+/// Copies a partition into a separate file, leaving holes for zeros.
 pub fn extract(image: &Path, partition: &Partition, to: &Path) {
     let image = File::open(image).unwrap();
     let copy = File::create(to).unwrap();
@@ -121,7 +123,7 @@ mod tests {
 
     const LEN: u64 = 64 << 20;
 
-    /// Two partitions on whole MiB; the second begins with a line of text.
+    /// Creates an image with two MiB-aligned partitions. The second starts with a line of text.
     fn sample() -> (TempDir, std::path::PathBuf) {
         let scratch = tempfile::tempdir().unwrap();
         let image = scratch.path().join("image");

@@ -1,4 +1,5 @@
-//! GRUB's file system code, which knows fewer features than the kernel and no journal.
+//! Reads images with GRUB's file system code, which supports fewer features than the kernel and no
+//! journal.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -10,8 +11,10 @@ fn inside(path: &str) -> OsString {
     format!("(loop0)/{path}").into()
 }
 
-/// Lists a directory of an image that is not empty. Of a file system that GRUB does not know it
-/// lists nothing, without an error.
+/// Lists a non-empty directory of an image.
+///
+/// If GRUB does not recognize the file system, it prints nothing and reports no error, so an empty
+/// listing is an error.
 pub fn grub_ls(image: &Path, path: &str) -> Verdict<String> {
     let path = inside(path);
     let said = run("grub-fstest", [image.as_os_str(), OsStr::new("ls"), &path]);
@@ -22,7 +25,7 @@ pub fn grub_ls(image: &Path, path: &str) -> Verdict<String> {
     }
 }
 
-/// Compares a file of an image with a file of the host.
+/// Compares a file in an image with a file on the host.
 pub fn grub_cmp(image: &Path, path: &str, with: &Path) -> Verdict {
     let path = inside(path);
     let args = [image.as_os_str(), OsStr::new("cmp"), &path, with.as_os_str()];

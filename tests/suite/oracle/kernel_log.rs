@@ -1,4 +1,4 @@
-//! What the kernel said of a device.
+//! Reads kernel log messages about a device.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::tool::require_root;
 
-/// The kernel's log from a moment on.
+/// The kernel log from a point in time onwards.
 #[derive(Debug)]
 pub struct KernelLog(File);
 
 impl KernelLog {
-    /// The log from now on.
+    /// Starts reading at the current end of the log.
     pub fn from_now() -> Self {
         require_root();
         let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
@@ -21,7 +21,7 @@ impl KernelLog {
         Self(log)
     }
 
-    /// The lines that came since that name a device, and are more than information.
+    /// Returns the lines logged since then that name `device` and are at least warnings.
     pub fn warnings(mut self, device: &Path) -> Vec<String> {
         let name = device.file_name().unwrap().to_str().unwrap().to_owned();
         let mut found = Vec::new();
@@ -29,7 +29,7 @@ impl KernelLog {
         loop {
             match self.0.read(&mut record) {
                 Ok(len) => {
-                    // Each read gives one record: `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT`.
+                    // Each read returns one record: `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT`.
                     let text = String::from_utf8_lossy(&record[..len]).into_owned();
                     let (head, line) = text.split_once(';').expect("a record has a head");
                     let priority: u32 = head.split(',').next().unwrap().parse().unwrap();
@@ -38,7 +38,7 @@ impl KernelLog {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return found,
-                // Records that were overwritten before they were read.
+                // Some records were overwritten before they were read.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(error) => panic!("/dev/kmsg: {error}"),
             }
@@ -46,10 +46,10 @@ impl KernelLog {
     }
 }
 
-/// The level of a warning; what is worse has smaller numbers.
+/// Log level of warnings. More severe levels have smaller numbers.
 const WARNING: u32 = 4;
 
-/// Whether a line has a name in it that is not a part of a longer one.
+/// Returns whether a line contains `name`, not merely as a prefix of a longer name.
 fn names(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
         !line[at + name.len()..].starts_with(|next: char| next.is_ascii_alphanumeric())

@@ -1,8 +1,9 @@
-//! What others say about an image: checkers, a boot loader's file system code, and the kernel.
+//! Independent checks of images: file system checkers, a boot loader's file system code, and the
+//! kernel.
 //!
-//! Every oracle answers with a [`Verdict`]: what it complains about is an error, so that the
-//! negative tests can ask for it. An oracle that can't run at all panics instead; it can't be
-//! mistaken for either answer.
+//! Every oracle returns a [`Verdict`]. The problems that it finds are returned as an error, so that
+//! negative tests can expect them. An oracle that can't run at all panics instead, which can't be
+//! mistaken for either result.
 
 pub mod btrfs;
 mod compare;
@@ -32,7 +33,7 @@ pub use sid::sid;
 pub use swap::swap_to;
 pub use tool::{require_root, run, sha256, shell};
 
-/// What an oracle found wrong.
+/// The problems that an oracle found.
 pub struct OracleError(pub String);
 
 impl fmt::Debug for OracleError {
@@ -41,21 +42,23 @@ impl fmt::Debug for OracleError {
     }
 }
 
-/// An oracle's answer.
+/// The result of an oracle.
 pub type Verdict<T = ()> = Result<T, OracleError>;
 
 fn oracle_error<T>(text: impl Into<String>) -> Verdict<T> {
     Err(OracleError(text.into()))
 }
 
-/// Lets every oracle judge an ext4 file system that was made of the tree at `source`.
+/// Checks an ext4 file system built from the tree at `source` with every oracle.
 pub fn ext4(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
     e2fsck(image)?;
     mount_ext4(image, |root| comparison.compare(source, root))?
 }
 
-/// Lets every oracle judge a disk: its partition table, an ESP made of `source/efi` and an ext4
-/// root made of the rest. Returns the partitions.
+/// Checks a disk image with every oracle: its partition table, an ESP built from `source/efi` and
+/// an ext4 root built from the rest.
+///
+/// Returns the partitions.
 pub fn disk(
     image: &Path,
     sector_size: u64,

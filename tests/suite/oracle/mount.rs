@@ -1,4 +1,5 @@
-//! The kernel as an oracle: a loop device, a read-only mount, and the image unchanged after it.
+//! Mounts images with the kernel, read-only on a loop device, and verifies that they stay
+//! unchanged.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,10 +12,10 @@ use sha2::{Digest, Sha256};
 use super::tool::{require_root, run};
 use super::{Verdict, oracle_error};
 
-/// A loop device that is detached when the value goes.
+/// A loop device that is detached when the value is dropped.
 ///
-/// It is attached and detached explicitly: `mount -o loop` leaves the detaching to a time that
-/// the kernel picks, and the backing file may be read before.
+/// It is attached and detached explicitly. With `mount -o loop`, the kernel decides when to detach
+/// the device, and the backing file may be read before that.
 #[derive(Debug)]
 pub struct LoopDevice(PathBuf);
 
@@ -44,22 +45,22 @@ impl Drop for LoopDevice {
     }
 }
 
-/// A mount that is undone when the value goes.
+/// A mount that is unmounted when the value is dropped.
 #[derive(Debug)]
 pub struct Mounted {
     directory: PathBuf,
-    /// Goes after the mount, since fields are dropped after `drop`.
+    /// Detached after unmounting, since fields are dropped after `drop` has run.
     device: Option<LoopDevice>,
     _parent: tempfile::TempDir,
 }
 
 impl Mounted {
-    /// Mounts a file or nothing (for `tmpfs`) on a directory of its own.
+    /// Mounts `image`, or no device (for `tmpfs`), on a new directory.
     pub fn new(kind: &str, options: &str, image: Option<&Path>) -> Verdict<Self> {
         Self::on(kind, options, image.map(|image| LoopDevice::attach(image, &[])))
     }
 
-    /// Mounts a device or nothing likewise.
+    /// Mounts `device`, or no device, on a new directory.
     pub fn on(kind: &str, options: &str, device: Option<LoopDevice>) -> Verdict<Self> {
         require_root();
         let parent = tempfile::tempdir().unwrap();
@@ -81,22 +82,22 @@ impl Mounted {
         Ok(Self { directory, device, _parent: parent })
     }
 
-    /// The root of the mounted file system.
+    /// Returns the root of the mounted file system.
     pub fn path(&self) -> &Path {
         &self.directory
     }
 
-    /// Undoes the mount, and leaves the device attached.
+    /// Unmounts the file system and leaves the device attached.
     pub fn unmounted(mut self) -> LoopDevice {
         self.device.take().expect("mounted from a file")
     }
 
-    /// Undoes the mount of an ext4 file system and says how many errors the kernel found in it.
+    /// Unmounts an ext4 file system and returns the number of errors that the kernel found in it.
     ///
-    /// They are counted on the disk: those of a mounted one are added by a worker at some time,
-    /// which unmounting waits for.
+    /// The count is read from the device after unmounting. While the file system is mounted, a
+    /// worker updates the count at some later time, and unmounting waits for that worker.
     pub fn errors(self) -> u32 {
-        /// Where the superblock is, and `s_error_count` in it.
+        /// Device offset of `s_error_count`. The superblock is at 1024.
         const S_ERROR_COUNT: u64 = 1024 + 0x194;
         let device = self.unmounted();
         let mut count = [0; 4];
@@ -109,7 +110,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let mut said = run("umount", [self.directory.as_os_str()]);
         for _ in 0..100 {
-            // A program that another thread is about to start has our open files until it does.
+            // A child process of another thread keeps our open files until it calls exec.
             if said.ok || !said.stderr.contains("busy") {
                 break;
             }
@@ -122,7 +123,7 @@ impl Drop for Mounted {
     }
 }
 
-/// A hash of a file that passes over its holes, of which large images mostly are.
+/// Returns a hash of a file, skipping holes, which make up most of a large image.
 pub fn fingerprint(file: &Path) -> [u8; 32] {
     let file = File::open(file).unwrap();
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
@@ -140,8 +141,10 @@ pub fn fingerprint(file: &Path) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Mounts an ext4 image read-only and lets `look` read it. The kernel must have counted no error
-/// while it was mounted, and the image must be the same afterwards, byte for byte.
+/// Mounts an ext4 image read-only and calls `look` with its root.
+///
+/// Returns an error if the kernel counted errors while the image was mounted, or if any byte of the
+/// image changed.
 pub fn mount_ext4<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
     let before = fingerprint(image);
     let mounted = Mounted::new("ext4", "ro", Some(image))?;

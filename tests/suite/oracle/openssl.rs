@@ -1,4 +1,4 @@
-//! `openssl` on signatures.
+//! Verifies signatures with `openssl`.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// Lets `openssl smime` and `openssl cms` verify that a detached PKCS#7 signature in DER is of
-/// some content, and made with the key of a certificate.
+/// Verifies with `openssl smime` and `openssl cms` that a detached PKCS#7 signature in DER matches
+/// `content` and was created with the key of `certificate`.
 pub fn verify(signature: &Path, content: &Path, certificate: &Path) -> Verdict {
     for command in ["smime", "cms"] {
         let args: [&OsStr; 15] = [

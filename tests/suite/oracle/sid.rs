@@ -1,4 +1,4 @@
-//! Debian's unstable, in which systemd-repart and pacman are newest.
+//! A Debian unstable system, which has the newest systemd-repart and pacman.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,40 +7,42 @@ use std::sync::OnceLock;
 
 use super::tool::{require_root, shell};
 
-/// The version whose behaviour is the standard.
+/// The version of systemd-repart that detfs follows.
 pub const REFERENCE: u32 = 262;
 
-/// Packages are unpacked and never configured, which takes a tenth of the time. Whether an old
-/// package list will do is a matter of the apt of this system.
+/// Script that creates the system. Packages are unpacked but never configured, which takes a tenth
+/// of the time. Whether an outdated package list is accepted depends on the apt configuration of
+/// the host.
 const MAKE: &str = "
     age=$(apt-config dump Acquire::Check-Valid-Until)
     mmdebstrap --quiet --variant=extract ${age:+--aptopt=\"$age\"} --include=\"$2\" sid \"$1\"";
 
-/// systemd-repart with programs that it starts and libraries that it loads when it needs them, and
-/// pacman with what it is started with.
+/// The packages of systemd-repart and pacman, with the programs that they run and the libraries
+/// that systemd-repart loads at run time.
 const PACKAGES: &str = "base-files,btrfs-progs,coreutils,cryptsetup-bin,dash,dosfstools,\
     e2fsprogs,erofs-utils,gnupg,hostname,libblkid1,libcryptsetup12,libfdisk1,mount,mtools,openssl,\
     pacman-package-manager,systemd-repart,util-linux";
 
-/// Mounts that vanish with the command, and the same paths under `/dev/shm` inside and outside. The
-/// root is one, for pacman looks for the one that it writes to.
+/// Script that enters the system. Its mounts vanish when the command exits, and `/dev/shm` is
+/// shared with the host. The root is a mount point because pacman looks for the mount point that it
+/// writes to.
 const ENTER: &str = "
     mount --bind \"$1\" \"$1\"
     mount -t proc proc \"$1/proc\"
     mount --bind /dev/shm \"$1/dev/shm\"
     exec chroot \"$@\"";
 
-/// A Debian sid with as much as the two need.
+/// A Debian sid with the packages that systemd-repart and pacman need.
 #[derive(Debug)]
 pub struct Sid {
     root: PathBuf,
     version: u32,
 }
 
-/// The system, made once and kept with the build's other results.
+/// Returns the system, which is created once and kept in cargo's target directory.
 ///
 /// # Panics
-/// If it can't be made, or if its systemd-repart is older than [`REFERENCE`].
+/// If the system can't be created, or if its systemd-repart is older than [`REFERENCE`].
 pub fn sid() -> &'static Sid {
     static SID: OnceLock<Sid> = OnceLock::new();
     SID.get_or_init(|| {
@@ -74,14 +76,14 @@ impl Sid {
         sid
     }
 
-    /// What a failure says first.
+    /// Returns the version of systemd-repart, for the start of failure messages.
     pub fn describe(&self) -> String {
         let note = if self.version == REFERENCE { "" } else { ", which is not the standard" };
         format!("systemd-repart {}{note}", self.version)
     }
 
-    /// A command of a program in the system. It sees `/dev/shm` and nothing else of this one, and
-    /// keeps scratch files there.
+    /// Returns a command that runs `program` in the system. The program shares only `/dev/shm` with
+    /// the host and keeps its temporary files there.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command

@@ -1,12 +1,12 @@
-//! The kernel's swapping to files.
+//! Swaps to files with the kernel.
 
 use std::path::Path;
 
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// Swaps to a file of a mounted file system and stops again. Returns how many bytes the kernel
-/// took for swapping, which is a page less than the file has.
+/// Enables and disables swapping to a file of a mounted file system. Returns the number of bytes
+/// that the kernel uses for swapping, which is one page less than the file size.
 pub fn swap_to(file: &Path) -> Verdict<u64> {
     let on = run("swapon", ["--fixpgsz".as_ref(), file.as_os_str()]);
     if !on.ok || !on.stderr.is_empty() {

@@ -1,4 +1,4 @@
-//! Runs the programs of others, always in the same environment.
+//! Runs external programs in a fixed environment.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -7,30 +7,30 @@ use std::process::{Command, Output};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a program said.
+/// The output of a program.
 #[derive(Debug)]
 pub struct Said {
-    /// Whether it ended with status 0.
+    /// Whether the program exited with status 0.
     pub ok: bool,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Said {
-    /// All of it, for messages.
+    /// Returns stdout and stderr together, for messages.
     pub fn all(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
 
-/// Runs a program to its end.
+/// Runs a program and waits for it to exit.
 ///
 /// # Panics
-/// If it is not installed: an oracle that is missing fails the test.
+/// If the program is not installed: a missing oracle fails the test.
 pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
     let mut command = Command::new(program);
     command.args(args).env("PATH", PATH).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
-    // Images whose epoch is in the future are no fault: e2fsck takes this for the present.
+    // e2fsck uses this as the current time, so that it accepts images whose epoch is in the future.
     command.env("E2FSCK_TIME", "4294967295");
     let Output { status, stdout, stderr } = match command.output() {
         Ok(output) => output,
@@ -45,7 +45,7 @@ pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> 
     Said { ok: status.success(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Runs a shell script that must succeed; the arguments are `$1` and so on. Returns its output.
+/// Runs a shell script, which must succeed, with `args` as `$1` and so on. Returns its stdout.
 pub fn shell(script: &str, args: &[&Path]) -> String {
     let mut all = vec![OsStr::new("-euc"), OsStr::new(script), OsStr::new("sh")];
     all.extend(args.iter().map(|path| path.as_os_str()));
@@ -54,14 +54,14 @@ pub fn shell(script: &str, args: &[&Path]) -> String {
     said.stdout
 }
 
-/// The SHA-256 of a file in hex.
+/// Returns the SHA-256 of a file in hex.
 pub fn sha256(file: &Path) -> String {
     let said = run("sha256sum", [OsStr::new("--"), file.as_os_str()]);
     assert!(said.ok, "{}", said.all());
     said.stdout.trim_start_matches('\\').split(' ').next().unwrap().to_owned()
 }
 
-/// Fails a test that can't be run by an ordinary user.
+/// Panics unless the test runs as root.
 pub fn require_root() {
     assert!(
         rustix::process::geteuid().is_root(),

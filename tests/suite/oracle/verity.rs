@@ -1,4 +1,4 @@
-//! `veritysetup` on hash trees.
+//! Creates and verifies hash trees with `veritysetup`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// The hash tree that `veritysetup` makes, as bytes, and its root hash in hex.
+/// Creates a hash tree with `veritysetup`. Returns its bytes and its root hash in hex.
 pub fn format(
     data: &Path,
     block_sizes: (u32, u32),
@@ -33,7 +33,7 @@ pub fn format(
     (std::fs::read(file.path()).unwrap(), root_hash.unwrap().trim().to_owned())
 }
 
-/// Lets `veritysetup` verify all of the data by its hash tree and root hash.
+/// Verifies all of the data with `veritysetup` against its hash tree and root hash.
 pub fn verify(data: &Path, hash: &Path, root_hash: &str) -> Verdict {
     let (data, hash) = (data.to_str().unwrap(), hash.to_str().unwrap());
     let said = run("veritysetup", ["verify", data, hash, root_hash]);

@@ -1,4 +1,4 @@
-//! `btrfs check`: every line that it prints counts, besides its status.
+//! Checks images with `btrfs check`, by its output as well as by its status.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,8 +6,10 @@ use std::path::Path;
 use super::super::tool::run;
 use super::super::{Verdict, oracle_error};
 
-/// Checks a file system with `btrfs check --check-data-csum`. It is clean if the status is 0 and
-/// nothing is printed but the steps and the summary.
+/// Checks a file system with `btrfs check --check-data-csum`.
+///
+/// The file system is clean if the status is 0 and nothing is printed except the steps and the
+/// summary.
 pub fn btrfs_check(image: &Path) -> Verdict {
     let said = run("btrfs", ["check".as_ref(), "--check-data-csum".as_ref(), image.as_os_str()]);
     let clean = said.ok
@@ -80,8 +82,8 @@ mod tests {
         }
     }
 
-    /// A copy of metadata that is not the one that is read first is broken: a word of it is
-    /// printed on the way to "no error found".
+    /// If a copy of metadata other than the first one to be read is broken, `btrfs check` prints a
+    /// message but still ends with "no error found".
     #[test]
     fn what_check_forgives_with_status_0_is_found() {
         let sample = Sample::new();

@@ -1,4 +1,4 @@
-//! What the first hours of a file system's life bring.
+//! Writes to file systems the way a newly installed system does.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::super::{Comparison, Verdict, oracle_error};
 use super::mount::session;
 use super::{btrfs_check, copied};
 
-/// Runs a shell script that may fail, with its words.
+/// Runs a shell script that may fail. Returns its stdout, or an error with its output.
 fn script(what: &str, script: &str, args: &[&Path]) -> Verdict<String> {
     let mut all = vec!["-euc".as_ref(), script.as_ref(), what.as_ref()];
     all.extend(args.iter().map(|path| path.as_os_str()));
@@ -16,14 +16,14 @@ fn script(what: &str, script: &str, args: &[&Path]) -> Verdict<String> {
     if said.ok { Ok(said.stdout) } else { oracle_error(format!("{what}: {}", said.all())) }
 }
 
-/// Mounts an image and writes to it, and checks it afterwards.
+/// Mounts an image, writes to it, and checks it afterwards.
 fn written(image: &Path, act: impl FnOnce(&Path) -> Verdict) -> Verdict {
-    // What is deleted is cleaned up at every commit.
+    // Deleted files are cleaned up at every commit.
     session(image, "rw,commit=1", act)??;
     btrfs_check(image)
 }
 
-/// As much as a system writes that is started for the first time.
+/// Script that writes about as much as the first boot of a system.
 const FEW: &str = "cd $1; was=$(stat -c %.Y .); mkdir new; cd new
     seq 100000 >file; sync file; mv file moved; ln moved link; : >gone; sync; rm gone
     for n in $(seq 500); do echo \"small file $n\" >small-$n; done
@@ -32,7 +32,7 @@ const FEW: &str = "cd $1; was=$(stat -c %.Y .); mkdir new; cd new
     cd ..; sync -f .; test \"$(sha256sum <new/large)\" = \"$sum\"
     rm -r new; touch -d @$was .; sync -f .";
 
-/// What an administrator does besides; it needs room that no chunk has.
+/// Script of further administration tasks, which need unallocated space.
 const MUCH: &str = "root=$1; was=$(stat -c %.Y $root)
     scrubbed() { btrfs scrub start -B $root | grep -q 'no errors found'; }
     scrubbed
@@ -52,7 +52,8 @@ fn much(root: &Path, scratch: &Path) -> Verdict {
     let was = shell("stat -c %.Y $1", &[root]);
     script("much", MUCH, &[root, &scratch.join("stream")])?;
     let (one, two) = (root.join("received/snapshot"), root.join("received/in/snapshot"));
-    // What a subvolume was has this number in a snapshot, and is not sent.
+    // A nested subvolume appears in a snapshot as a directory with this inode number, which is not
+    // sent.
     let holes = shell("find $1 -mindepth 1 -inum 2 -printf '%P\\n'", &[&one]);
     let comparison = holes.lines().fold(Comparison::exact(), Comparison::without);
     comparison.compare(&two, &one)?;
@@ -62,7 +63,7 @@ fn much(root: &Path, scratch: &Path) -> Verdict {
 /// Writes to a copy of an image as a first boot does.
 pub fn first_boot(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     let (_scratch, copy) = copied(image);
-    // The kernel may only mount it and let go of it.
+    // The first session only mounts and unmounts the image.
     written(&copy, |_| Ok(()))?;
     written(&copy, |root| {
         script("first boot", FEW, &[root])?;
@@ -71,8 +72,8 @@ pub fn first_boot(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     session(&copy, "ro", compare)?
 }
 
-/// Does to a copy of an image, which has at least half a gibibyte to spare, all that is done to
-/// file systems. What was there must stay as it was.
+/// Runs all operations on a copy of an image that has at least half a gibibyte of free space. The
+/// original content must stay unchanged.
 pub fn exercise(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     let (scratch, copy) = copied(image);
     written(&copy, |root| {
@@ -84,7 +85,7 @@ pub fn exercise(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     session(&copy, "ro", compare)?
 }
 
-/// Grows a copy of an image by a gibibyte, does all the same, and shrinks it again.
+/// Grows a copy of an image by a gibibyte, runs the same operations, and shrinks the copy again.
 pub fn grow(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     let (scratch, copy) = copied(image);
     let file = File::options().write(true).open(&copy).unwrap();

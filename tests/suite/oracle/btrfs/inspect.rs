@@ -1,4 +1,4 @@
-//! What `btrfs inspect-internal` prints of an image, and whether it adds up.
+//! Parses the output of `btrfs inspect-internal` and checks the space accounting.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,15 +8,16 @@ use std::path::Path;
 use super::super::tool::run;
 use super::super::{Verdict, oracle_error};
 
-/// Where superblocks are, as far as the device reaches, and how long none but them may be there.
+/// Offsets of the superblocks, as far as the device reaches. No stripe may overlap the `STRIPE`
+/// bytes from such an offset on.
 pub const MIRRORS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
 const STRIPE: u64 = 64 << 10;
 const SUPERBLOCK: u64 = 4096;
 
-/// The fields of a superblock by the names that dump-super prints.
+/// The fields of a superblock, by the names that dump-super prints.
 pub type Superblock = BTreeMap<String, String>;
 
-/// The superblocks of an image, of which each must be there and be sound.
+/// Returns the superblocks of an image. Every superblock must be present and valid.
 pub fn superblocks(image: &Path) -> Verdict<Vec<Superblock>> {
     let said = inspect(["dump-super", "-fa"], image)?;
     let mut found: Vec<Superblock> = Vec::new();
@@ -53,12 +54,12 @@ pub fn superblocks(image: &Path) -> Verdict<Vec<Superblock>> {
     Ok(found)
 }
 
-/// The decimal number in a field of a superblock.
+/// Returns the decimal number in a field of a superblock.
 pub fn number(superblock: &Superblock, name: &str) -> u64 {
     superblock[name].parse().unwrap_or_else(|error| panic!("{name}: {error}: {superblock:?}"))
 }
 
-/// Runs `btrfs inspect-internal` with words and an image; it must not complain.
+/// Runs `btrfs inspect-internal` on an image. Any message on stderr is an error.
 fn inspect<const N: usize>(words: [&str; N], image: &Path) -> Verdict<String> {
     let mut args = vec![OsStr::new("inspect-internal")];
     args.extend(words.iter().map(OsStr::new));
@@ -71,18 +72,18 @@ fn inspect<const N: usize>(words: [&str; N], image: &Path) -> Verdict<String> {
     }
 }
 
-/// The lines of one tree.
+/// Returns the dump of one tree.
 pub fn dump_tree(image: &Path, tree: &str) -> Verdict<String> {
     inspect(["dump-tree", "-t", tree], image)
 }
 
-/// A run of logical addresses and where it is on the device.
+/// A chunk: a range of logical addresses and its location on the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chunk {
     pub length: u64,
-    /// Say `METADATA|DUP`.
+    /// Type and profile, for example `METADATA|DUP`.
     pub kind: String,
-    /// One address on the device for each copy.
+    /// The device offset of each copy.
     pub stripes: Vec<u64>,
 }
 
@@ -93,27 +94,27 @@ pub struct BlockGroup {
     pub kind: String,
 }
 
-/// The trees that say which space is used for what; keys are addresses.
+/// The content of the trees that account for space. Maps are keyed by address.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     pub total_bytes: u64,
     pub bytes_used: u64,
     pub node_size: u64,
-    /// What the superblock and the chunk tree say that of the device is in dev extents.
+    /// Size of all dev extents, according to the superblock and to the chunk tree.
     pub device_used: Vec<u64>,
     pub chunks: BTreeMap<u64, Chunk>,
-    /// On the device: the chunk, and the length.
+    /// Chunk and length of each dev extent, by device offset.
     pub dev_extents: BTreeMap<u64, (u64, u64)>,
     pub block_groups: BTreeMap<u64, BlockGroup>,
     /// Lengths of data extents and tree blocks.
     pub extents: BTreeMap<u64, u64>,
-    /// Lengths of what is free, where there is a free space tree.
+    /// Lengths of free space extents, if there is a free space tree.
     pub free: Option<BTreeMap<u64, u64>>,
-    /// Lengths of the block groups of the free space tree, and how many runs they say they have.
+    /// Block group length and extent count of each free space info.
     pub free_infos: BTreeMap<u64, (u64, u64)>,
 }
 
-/// `item 3 key (22036480 METADATA_ITEM 0) itemoff 16149 itemsize 33`
+/// Parses the key of a line like `item 3 key (22036480 METADATA_ITEM 0) itemoff 16149 itemsize 33`.
 pub fn key(line: &str) -> Option<(&str, &str, &str)> {
     let (_, behind) = line.trim_start().strip_prefix("item ")?.split_once("key (")?;
     let (key, _) = behind.split_once(')')?;
@@ -121,7 +122,7 @@ pub fn key(line: &str) -> Option<(&str, &str, &str)> {
     Some((words.next()?, words.next()?, words.next()?))
 }
 
-/// The word behind a word.
+/// Returns the word after `word`.
 pub fn behind<'a>(line: &'a str, word: &str) -> &'a str {
     let mut words = line.split_whitespace();
     words.find(|&found| found == word);
@@ -221,14 +222,14 @@ impl Facts {
         Ok(())
     }
 
-    /// Everything that a writer must get right.
+    /// Checks the chunks, the space accounting and the superblock mirrors.
     pub fn sound(&self) -> Verdict {
         self.chunks_are_dev_extents()?;
         self.space_adds_up()?;
         self.mirrors_are_spared()
     }
 
-    /// Each stripe of a chunk is a dev extent, and there is no other; each chunk is a block group.
+    /// Checks that dev extents and stripes correspond, and that chunks and block groups correspond.
     fn chunks_are_dev_extents(&self) -> Verdict {
         let mut stripes = BTreeMap::new();
         for (&start, chunk) in &self.chunks {
@@ -269,7 +270,7 @@ impl Facts {
         }
     }
 
-    /// What is used and what is free is all there is, and nothing is both.
+    /// Checks that used and free space fill every block group without overlap.
     fn space_adds_up(&self) -> Verdict {
         let used: u64 = self.block_groups.values().map(|group| group.used).sum();
         if used != self.bytes_used {
@@ -319,7 +320,7 @@ impl Facts {
         Ok(())
     }
 
-    /// No stripe of a chunk has a mirror of the superblock in it.
+    /// Checks that no stripe of a chunk overlaps a superblock mirror.
     fn mirrors_are_spared(&self) -> Verdict {
         for (&start, &(_, length)) in &self.dev_extents {
             for mirror in MIRRORS {
@@ -333,7 +334,7 @@ impl Facts {
         Ok(())
     }
 
-    /// The chunks of a kind, `DATA`, `METADATA` or `SYSTEM`.
+    /// Returns the chunks of a type: `DATA`, `METADATA` or `SYSTEM`.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (u64, &'a Chunk)> {
         let is = move |chunk: &Chunk| chunk.kind.split('|').next() == Some(kind);
         self.chunks.iter().filter(move |(_, chunk)| is(chunk)).map(|(&at, chunk)| (at, chunk))
@@ -343,7 +344,7 @@ impl Facts {
 const FREE_SPACE_TREE: u64 = 1;
 const BLOCK_GROUP_TREE: u64 = 8;
 
-/// `0xb`, and words behind it
+/// Parses a number like `0xb`, ignoring any words after it.
 fn number_of_hex(text: &str) -> u64 {
     let digits = text.split_whitespace().next().and_then(|word| word.strip_prefix("0x"));
     u64::from_str_radix(digits.unwrap_or_else(|| panic!("{text}")), 16).unwrap()
@@ -362,7 +363,7 @@ mod tests {
     fn what_the_kernel_wrote_adds_up() {
         for options in ["-m dup", "-m single", "-n 4096 -m dup"] {
             let sample = Sample::with(options);
-            // With more pieces of free space than this leaves the kernel may go over to bitmaps,
+            // With more free space extents than this leaves, the kernel may switch to bitmaps,
             // which dump-tree does not show.
             sample.change("for n in $(seq 60); do echo $n >$1/$n; done; sync; rm $1/1 $1/second");
             let facts = Facts::read(&sample.image).unwrap();
@@ -382,13 +383,13 @@ mod tests {
             superblocks(&sample.image).unwrap_err();
             flip(&sample.image, at);
         }
-        // Another mirror is sound, but not a copy.
+        // A mirror that is valid, but is not a copy of the primary superblock.
         let other = Sample::new();
         let script =
             "dd if=$1 of=$2 bs=4096 skip=16384 seek=16384 count=1 conv=notrunc status=none";
         shell(script, &[&other.image, &sample.image]);
         superblocks(&sample.image).unwrap_err();
-        // A file longer than what the mirrors reach.
+        // A file that ends after the offset of the last mirror.
         let file = File::options().write(true).open(&other.image).unwrap();
         file.set_len((256 << 30) + 8192).unwrap();
         superblocks(&other.image).unwrap_err();

@@ -1,4 +1,4 @@
-//! The kernel's btrfs: a loop device, the errors that it counts, and what it logs.
+//! Mounts btrfs images with the kernel, and checks its error counters and its log.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -7,8 +7,10 @@ use super::super::fingerprint;
 use super::super::tool::run;
 use super::super::{KernelLog, LoopDevice, Mounted, Verdict, oracle_error};
 
-/// Mounts an image and lets `act` have it. The kernel must have counted no error while it was
-/// mounted, nor warned of the device until it was not any more.
+/// Mounts an image and calls `act` with its root.
+///
+/// The kernel must not count errors while the image is mounted, nor log warnings about the device
+/// until it is unmounted.
 pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> Verdict<T> {
     let log = KernelLog::from_now();
     let device = LoopDevice::attach(image, &[]);
@@ -23,7 +25,7 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     let outcome = act(mounted.path());
     let path = mounted.path().as_os_str();
     let stats = run("btrfs", [OsStr::new("device"), "stats".as_ref(), "--check".as_ref(), path]);
-    // As long as it is attached, nobody else is spoken of by its name.
+    // As long as the loop device is attached, its name can't refer to another image.
     let device = mounted.unmounted();
     let logged = log.warnings(device.path());
     drop(device);
@@ -36,13 +38,13 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     Ok(outcome)
 }
 
-/// Mounts an image read-only and lets `look` read it. The kernel must be content, and the image
-/// the same afterwards, byte for byte.
+/// Mounts an image read-only and calls `look` with its root. The kernel must not report problems,
+/// and no byte of the image may change.
 pub fn mount_btrfs<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
     mount_btrfs_with(image, "ro", look)
 }
 
-/// The same with mount options, `ro` among them.
+/// Does the same as [`mount_btrfs`] with other mount options, which must include `ro`.
 pub fn mount_btrfs_with<T>(
     image: &Path,
     options: &str,
@@ -96,7 +98,7 @@ mod tests {
         let blocks = ["FS_TREE", "CSUM_TREE", "EXTENT_TREE"].map(|tree| sample.root(tree));
         blocks.iter().for_each(|&block| flip(&sample.image, block + 200));
         let read = |root: &Path| shell("find $1 -ls; cat $1/dir/big", &[root]);
-        // Which copy is read is decided by the id of the process.
+        // The kernel selects the copy to read by the process ID.
         let found = (0..8).any(|_| mount_btrfs(&sample.image, read).is_err());
         assert!(found);
     }

@@ -1,4 +1,4 @@
-//! Readers of btrfs-progs that have their own way through the trees.
+//! Readers of btrfs-progs that have their own code for traversing the trees.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,11 +12,11 @@ fn btrfs<'a>(args: impl IntoIterator<Item = &'a OsStr>) -> Verdict<String> {
     if said.ok { Ok(said.stdout) } else { oracle_error(format!("btrfs: {}", said.all())) }
 }
 
-/// Copies files, directories and symlinks out of an image into an empty directory.
+/// Extracts files, directories and symlinks of an image into an empty directory.
 pub fn restore(image: &Path, to: &Path) -> Verdict {
     let said =
         run("btrfs", ["restore".as_ref(), OsStr::new("-Sxmi"), image.as_os_str(), to.as_os_str()]);
-    // With -i it goes on after an error, and says so.
+    // With -i, errors do not stop it, but they are printed.
     if said.ok && said.all().is_empty() {
         Ok(())
     } else {
@@ -24,8 +24,8 @@ pub fn restore(image: &Path, to: &Path) -> Verdict {
     }
 }
 
-/// Sends a read-only subvolume of an image that is mounted read-only with options, receives it in
-/// another file system, and lets `look` see the original and what was received.
+/// Mounts an image read-only, sends a read-only subvolume, and receives it in another file system.
+/// Calls `look` with the original and the received subvolume.
 pub fn send<T>(
     image: &Path,
     options: &str,
@@ -47,7 +47,7 @@ pub fn send<T>(
     sent?
 }
 
-/// Finds the root tree by the superblock, and by the search through all metadata.
+/// Finds the root tree from the superblock, and by searching all metadata.
 pub fn find_root(image: &Path) -> Verdict {
     let said = run("btrfs-find-root", [image.as_os_str()]);
     if said.ok && said.stdout.contains("Found tree root at ") {
@@ -57,7 +57,7 @@ pub fn find_root(image: &Path) -> Verdict {
     }
 }
 
-/// Looks for superblocks that are bad.
+/// Checks that `btrfs rescue super-recover` finds no bad superblock.
 pub fn recover(image: &Path) -> Verdict {
     let said = run("btrfs", ["rescue".as_ref(), OsStr::new("super-recover"), image.as_os_str()]);
     if said.ok && said.all() == "All supers are valid, no need to recover\n" {
@@ -103,7 +103,7 @@ mod tests {
         })
         .unwrap()
         .unwrap();
-        // A directory is no subvolume, and one that may be written is not sent.
+        // Neither a plain directory nor a writable subvolume can be sent.
         send(&sample.image, "ro", "dir", |_, _| ()).unwrap_err();
         sample.change("btrfs -q subvolume create $1/writable");
         send(&sample.image, "ro", "writable", |_, _| ()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Swapping to a file of a btrfs.
+//! Swaps to a file on btrfs.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use super::super::swap::swap_to;
 use super::mount::session;
 use super::{btrfs_check, copied};
 
-/// Mounts a copy of an image, swaps to a file in it and stops again. Returns how many bytes the
-/// kernel took for swapping, which is a page less than the file has.
+/// Mounts a copy of an image, and enables and disables swapping to a file in it. Returns the number
+/// of bytes that the kernel uses for swapping, which is one page less than the file size.
 pub fn swap_on(image: &Path, options: &str, path: &str) -> Verdict<u64> {
     let (_scratch, copy) = copied(image);
     let size = session(&copy, options, |root| swap_to(&root.join(path)))??;

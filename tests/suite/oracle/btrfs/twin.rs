@@ -1,4 +1,4 @@
-//! The file system that mkfs.btrfs makes of the same tree.
+//! The image that mkfs.btrfs creates from the same tree.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use super::super::tool::run;
 use super::super::{Verdict, oracle_error};
 use super::mount::mount_btrfs;
 
-/// Has mkfs.btrfs make an image of a tree, and lets `look` see it mounted.
+/// Creates an image of a tree with mkfs.btrfs, and calls `look` with its mounted root.
 ///
-/// Version 6.2 loses device numbers, nanoseconds and the time of the root, and knows no symlink of
-/// 4095 bytes.
+/// Version 6.2 loses device numbers, nanoseconds and the time of the root, and does not support
+/// symlinks of 4095 bytes.
 pub fn twin<T>(source: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("twin");
