@@ -1,5 +1,5 @@
-//! What can't be a btrfs is refused with one line that names the path, the rule and a remedy, and
-//! leaves nothing behind.
+//! Inputs that can't be stored in btrfs are rejected with one line that names the path, the rule
+//! and a remedy, and no output is left.
 
 use std::fs;
 
@@ -43,11 +43,11 @@ fn parameters_out_of_range() {
         check(&mut mkfs_btrfs(source.path(), &out, options), USAGE, words);
         assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0, "{options:?}");
     }
-    // What is at the limits is taken.
+    // Values at the limits are accepted.
     check_with_oracles(source.path(), &["--btrfs-max-inline=4095", "--label", &"l".repeat(255)]);
 }
 
-/// Of subvolumes that are not there, and files that are in the way.
+/// Subvolumes that do not exist, and files that already exist.
 #[test]
 fn paths_that_are_none() {
     let source = tree("mkdir -p directory/below; echo x >directory/file; ln -s directory link");
@@ -78,7 +78,7 @@ fn paths_that_are_none() {
         check(&mut command, code, words);
         assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0, "{options:?}");
     }
-    // The root is a subvolume, whether it is said or not.
+    // The top-level directory is a subvolume whether or not it is listed.
     check_with_oracles(source.path(), &["--subvolume=directory", "--subvolume=directory/below"]);
 }
 

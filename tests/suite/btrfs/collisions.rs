@@ -1,4 +1,4 @@
-//! Names whose CRC-32C is the same, of which btrfs keeps all in one item.
+//! Names with equal CRC-32C hashes, which btrfs stores in one item.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,11 +14,12 @@ use super::image::{Image, check_with_oracles, mkfs_btrfs, tree};
 use super::inspect::items;
 use crate::oracle::{Mounted, shell};
 
-/// A linear map from up to 64 bits to 32: what each bit changes.
+/// A linear map from up to 64 bits to 32 bits, given by the image of each bit.
 struct Linear {
-    /// With the highest bit of each image first; what has another highest bit is reduced.
+    /// Vectors and the bits that they are combined from, sorted by descending highest bit. No two
+    /// vectors have the same highest bit.
     basis: Vec<(u32, u64)>,
-    /// Sets of bits that change nothing.
+    /// Sets of bits whose image is zero.
     kernel: Vec<u64>,
 }
 
@@ -46,7 +47,7 @@ impl Linear {
         (image, bits)
     }
 
-    /// Sets of bits that change this, each another.
+    /// Returns `count` different sets of bits whose image is `image`.
     fn solutions(&self, image: u32, count: usize) -> Vec<u64> {
         let (rest, first) = self.reduce(image, 0);
         assert_eq!(rest, 0, "the bits do not suffice");
@@ -59,15 +60,16 @@ impl Linear {
     }
 }
 
-/// CRC-32C without the inversion at the end, from a seed.
+/// Returns the CRC-32C of `bytes` from `seed`, without the final inversion.
 fn crc(seed: u32, bytes: &[u8]) -> u32 {
     !crc32c::crc32c_append(!seed, bytes)
 }
 
-/// The letters whose lowest bits are free.
+/// Letters whose four lowest bits can be chosen freely.
 const FREE: [u8; 14] = [b'`'; 14];
 
-/// So many names that begin and end alike, and whose CRC from a seed is the same given one.
+/// Returns `count` names with the given beginning and end that have the same CRC from `seed`, which
+/// is `hash` if it is given.
 fn names_with(
     seed: u32,
     hash: Option<u32>,
@@ -88,12 +90,14 @@ fn names_with(
     names
 }
 
-/// So many names of one hash, whatever that is of: a directory, an inode, a set of attributes.
+/// Returns `count` names with equal hashes, whether they name directory entries, links of an inode
+/// or extended attributes.
 pub fn names_of_one_hash(begin: &str, end: &str, count: usize) -> Vec<Vec<u8>> {
     names_with(!1, None, begin.as_bytes(), end.as_bytes(), count)
 }
 
-/// Offsets in a file, of whole MiB and beyond a TiB, that have one hash in references to an extent.
+/// Returns `count` file offsets beyond one TiB, all multiples of a MiB, whose references to one
+/// extent have equal hashes.
 pub fn offsets_with_one_hash(count: usize) -> Vec<u64> {
     let first: u64 = 1 << 41;
     let hash = |offset: u64| crc(!0, &offset.to_le_bytes());
@@ -135,11 +139,12 @@ fn names_in_a_directory() {
     }
     for options in [&[][..], &["--btrfs-node-size=65536", "--btrfs-compat=old"]] {
         let image = check_with_oracles(source.path(), options);
-        // The root's three, one in each of those, and one in each of the twenty.
+        // Three items for the root, one for each of its subdirectories, and one for each of the
+        // twenty directories.
         assert_eq!(items(&image.path, "fs", "DIR_ITEM"), 3 + 3 + 20);
         assert_eq!(items(&image.path, "fs", "DIR_INDEX"), 3 + 2 + 300 + 20 + 20);
     }
-    // The kernel finds, removes and adds entries among them.
+    // The kernel looks up, removes and adds entries among the colliding names.
     let image = Image::new(source.path(), &[]);
     let some = names_of_one_hash("b", "c", 302);
     let change = |root: &Path| {
@@ -156,10 +161,11 @@ fn names_in_a_directory() {
     });
 }
 
-/// Items that are as long as a leaf has room for, and one name more.
+/// An item with as many names as fit into a leaf, and one name more.
 #[test]
 fn an_item_of_names_that_is_full_and_one_that_is_too_full() {
-    // In 16,283 bytes of a leaf there is a head of 25; an entry has 30 bytes and the name.
+    // A leaf has 16,283 bytes, of which the item header takes 25. Each entry takes 30 bytes and the
+    // name.
     let most = (16_283 - 25) / (30 + 255);
     let names = names_of_one_hash("", &"n".repeat(255 - FREE.len()), most + 1);
     let source = tree("mkdir directory");
@@ -197,7 +203,7 @@ fn names_of_attributes() {
     let image = check_with_oracles(host.path(), &[]);
     assert_eq!(items(&image.path, "fs", "XATTR_ITEM"), 2);
 
-    // One entry has 30 bytes, the name and the value.
+    // Each entry takes 30 bytes, the name and the value.
     let total = 16_283 - 25;
     let len = (total - 3 * (30 + names[0].len())) / 3;
     let file = host.path().join("full");
@@ -215,8 +221,7 @@ fn names_of_attributes() {
     assert!(message.contains("full: "), "{message}");
 }
 
-/// A file of many names, of which some share their item in the directory and some their item in
-/// the inode.
+/// A file with many names, some of which share a directory item and some an inode reference item.
 #[test]
 fn names_of_an_inode() {
     let source = tree("mkdir a b; : >a/0");
@@ -228,14 +233,15 @@ fn names_of_an_inode() {
     for number in 0..100 {
         link("a", format!("m{number:03}-{}", "m".repeat(240)).as_bytes());
     }
-    // Names before and behind those that fill an item.
+    // Names that sort before and after those that fill an item.
     for (begin, count) in [("1", 20), ("z", 20)] {
         names_of_one_hash(begin, "", count).iter().for_each(|name| link("a", name));
     }
     check_with_oracles(source.path(), &[]);
 
-    // The hash of a name depends on its directory. With the directories' numbers, names in two of
-    // them are made to have one hash. Some names at the end of `b` go beyond its item as well.
+    // The hash of a name depends on its directory. The inode numbers of two directories are used to
+    // construct names in both with equal hashes. Some names at the end of `b` also overflow its
+    // item.
     for number in 0..100 {
         link("b", format!("m{number:03}-{}", "m".repeat(240)).as_bytes());
     }
@@ -259,7 +265,7 @@ fn names_of_an_inode() {
     let text = crate::oracle::btrfs::dump_tree(&image.path, "fs").unwrap();
     assert!(text.contains(&key), "no item holds names of two directories");
 
-    // The kernel finds them when it removes names.
+    // The kernel finds the colliding names when it removes them.
     let script = "cd $1; rm a/z* b/z*; rm a/m01* b/m09* a/1*";
     crate::oracle::btrfs::session(&image.path, "rw", |root| shell(script, &[root])).unwrap();
     crate::oracle::btrfs::btrfs_check(&image.path).unwrap();

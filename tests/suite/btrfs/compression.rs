@@ -1,4 +1,4 @@
-//! Every algorithm at every level, read by the kernel, check and GRUB.
+//! Every compression algorithm at every level, read by the kernel, btrfs check and GRUB.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ use crate::tree::{LATEST, Random};
 
 const FS_TREE: u64 = 5;
 
-/// Files that compress well, badly and not at all, of one sector and of many extents.
+/// Creates files that compress well, badly and not at all, from one sector to many extents long.
 fn source() -> tempfile::TempDir {
     let source = tree("mkdir -p opaque/below; seq 30000 >opaque/below/text.gz; seq 9 >small");
     let write = |name: &str, bytes: &[u8]| fs::write(source.path().join(name), bytes).unwrap();
@@ -23,8 +23,8 @@ fn source() -> tempfile::TempDir {
         write(&format!("text-{len}"), &text(len));
         write(&format!("same-{len}"), &vec![b's'; usize::try_from(len).unwrap()]);
     }
-    // Each sector has another share of what does not compress, so that the words of LZO that say
-    // the length of a sector come to every place, the end of a sector among them.
+    // The share of incompressible data differs between sectors, so that the LZO segment headers
+    // occur at every offset, including at the end of a sector.
     let mut random = Random::new(2);
     let mut mixed = Vec::new();
     for _ in 0..2048 {
@@ -73,7 +73,7 @@ fn every_algorithm() {
                 let half = of("half");
                 let kinds: Vec<_> = half.iter().map(|extent| extent.compression.as_str()).collect();
                 assert_eq!(kinds, [name, "none", name]);
-                // A sector can't be saved of one.
+                // Compressing a single sector can't save a sector.
                 assert_eq!(of("text-4096")[0].compression, "none");
                 assert_eq!(of("same-131073").len(), 2);
             }
@@ -100,8 +100,8 @@ fn every_algorithm() {
     }
 }
 
-/// Writes files of repeated patterns below `boot`, of which a compressor makes trees of few codes;
-/// returns their paths. `units` are lengths of patterns.
+/// Writes files of repeated patterns to `boot`, for which a compressor builds trees of few codes.
+/// Returns the paths of the files. `units` are the lengths of the patterns.
 fn repeated(source: &tempfile::TempDir, units: &[usize], lengths: &[usize]) -> Vec<String> {
     fs::create_dir(source.path().join("boot")).unwrap();
     let mut paths = Vec::new();
@@ -117,7 +117,8 @@ fn repeated(source: &tempfile::TempDir, units: &[usize], lengths: &[usize]) -> V
     paths
 }
 
-/// Checks that GRUB reads files of an image made with `algorithm`, and that they are compressed.
+/// Checks that GRUB can read files of an image compressed with `algorithm`, and that they are
+/// compressed.
 fn grub_reads(source: &tempfile::TempDir, algorithm: &str, paths: &[String]) {
     let image = Image::new(source.path(), &["--headroom=0", &with(algorithm)]);
     let all = extents(&image.path, FS_TREE);
@@ -162,7 +163,7 @@ fn every_level() {
     }
 }
 
-/// Every level gives one image, whatever the number of threads and the processor.
+/// Every level produces one image, whatever the number of threads and the processor.
 #[test]
 #[ignore = "deep: compresses a hundred times, under an emulator too"]
 fn deep_same_image_from_another_program_at_every_level() {
@@ -188,7 +189,8 @@ fn deep_same_image_from_another_program_at_every_level() {
     }
 }
 
-/// Files are left alone by pattern, and by what `chattr` and `btrfs property` say of them.
+/// Files are not compressed if a pattern excludes them, or according to their attributes set by
+/// `chattr` and `btrfs property`.
 #[test]
 fn what_is_not_to_be_compressed_is_not() {
     let source = source();
@@ -228,7 +230,7 @@ fn what_is_not_to_be_compressed_is_not() {
     assert_eq!(kinds(&image, "plain"), only("none"));
 }
 
-/// Compressed extents are as long as sectors go, and what they use is what they take.
+/// Compressed extents are multiples of the sector size, and `bytes_used` counts their stored size.
 #[test]
 fn compression_takes_less() {
     let source = tree(":");

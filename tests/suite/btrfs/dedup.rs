@@ -1,4 +1,4 @@
-//! Content that is there more than once, stored once.
+//! Content that occurs more than once is stored once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use crate::tree::Random;
 
 const FS_TREE: u64 = 5;
 
-/// How many references each data extent has, from the file extents.
+/// Returns the number of references to each data extent, counted in the file extents.
 fn references(image: &Image, subvolume: u64) -> BTreeMap<u64, usize> {
     let mut found = BTreeMap::new();
     for extent in extents(&image.path, subvolume).values().flatten() {
@@ -26,7 +26,7 @@ fn references(image: &Image, subvolume: u64) -> BTreeMap<u64, usize> {
     found
 }
 
-/// A tree in which so many files have the same two sectors.
+/// Creates a tree in which `count` files have the same two sectors.
 fn shared_by(count: u64) -> TempDir {
     let source = tree(":");
     for at in 0..count {
@@ -36,7 +36,7 @@ fn shared_by(count: u64) -> TempDir {
     source
 }
 
-/// Up to 33 references are in the item of the extent.
+/// Up to 33 references are stored inline in the extent item.
 #[test]
 fn so_many_sharers() {
     for (count, keyed) in [(1, 0), (2, 0), (33, 0), (34, 1), (35, 2), (200, 167)] {
@@ -64,7 +64,7 @@ fn ten_thousand_sharers() {
     assert!(plain.size() > image.size() + 9999 * 8192 * 9 / 10);
 }
 
-/// The kernel takes one sharer away from the others when it writes.
+/// The kernel unshares an extent of one file when it is written to.
 #[test]
 fn shared_extents_are_written_to() {
     let source = shared_by(100);
@@ -81,7 +81,8 @@ fn shared_extents_are_written_to() {
     mount_btrfs(&image.path, look).unwrap().unwrap();
 }
 
-/// What is shared is not only whole files, and is the same on and off, compressed or not.
+/// Ranges within files are shared, not only whole files. With and without deduplication, compressed
+/// or not, the mounted trees are equal.
 #[test]
 fn the_view_is_the_same_and_the_size_is_smaller() {
     let source = tree("mkdir below");
@@ -118,8 +119,7 @@ fn the_view_is_the_same_and_the_size_is_smaller() {
     }
 }
 
-/// References of one extent whose hashes of inode and offset are the same: their keys are one
-/// behind the other.
+/// References to one extent with equal hashes of inode and offset have consecutive keys.
 #[test]
 fn references_with_one_hash() {
     let source = tree(":");
@@ -134,7 +134,8 @@ fn references_with_one_hash() {
     assert_eq!(keyed, 40 + offsets.len() - 33);
 }
 
-/// The same without reading all the holes, of which there are exbibytes.
+/// Checks an image with all read-only oracles, but reads only the data, since there are exbibytes
+/// of holes.
 fn judged_content(source: &TempDir, offsets: &[u64]) -> Image {
     let image = Image::new(source.path(), &["--dedup"]);
     crate::oracle::btrfs::btrfs_check(&image.path).unwrap();

@@ -1,4 +1,4 @@
-//! Content: in a leaf or in extents, at the limits of both, and holes.
+//! File content: inline and in extents, at the limits of both, and holes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::oracle::{Mounted, grub_cmp};
 
 const FS_TREE: u64 = 5;
 
-/// The extents of each of the files in the root.
+/// Returns the extents of each of the files in the root directory.
 fn of_files(image: &Image, names: &[String]) -> BTreeMap<String, Vec<FileExtent>> {
     let all = extents(&image.path, FS_TREE);
     image.mounted(|root| {
@@ -62,7 +62,7 @@ fn sizes_around_the_inline_limits() {
     }
 }
 
-/// With the most that nodes of 4096 bytes have room for.
+/// Includes the largest inline files that fit into nodes of 4096 bytes.
 #[test]
 fn inline_in_small_nodes() {
     let source = tree(":");
@@ -72,7 +72,7 @@ fn inline_in_small_nodes() {
     check_with_oracles(source.path(), &["--btrfs-node-size=4096", "--btrfs-max-inline=3949"]);
 }
 
-/// Files of sizes around the most that an extent has, compressed or shared.
+/// File sizes around the maximum size of an extent that is compressed or shared.
 #[test]
 fn files_around_128_kib() {
     const K: u64 = 1 << 10;
@@ -98,13 +98,13 @@ fn files_around_128_kib() {
     }
 }
 
-/// Text of a length that compresses, but not to nothing.
+/// Returns text of length `len` that compresses, but not to almost nothing.
 pub fn text(len: u64) -> Vec<u8> {
     let lines = (0..).flat_map(|at: u64| format!("{:x}\n", at * at * at).into_bytes());
     lines.take(usize::try_from(len).unwrap()).collect()
 }
 
-/// Where a file has data, as the kernel tells.
+/// Returns the ranges where the kernel reports data in a file.
 fn data_of(file: &Path) -> Vec<(u64, u64)> {
     let file = File::open(file).unwrap();
     let (mut found, mut at) = (Vec::new(), 0);
@@ -115,11 +115,12 @@ fn data_of(file: &Path) -> Vec<(u64, u64)> {
     found
 }
 
-/// What is all zeros is a hole by the rule of the scan, whether it is one in the source or not.
+/// Runs of zeros become holes by the rule of the scan, whether or not they are holes in the source.
 #[test]
 fn holes_at_every_place() {
     const GRANULE: u64 = 4096;
-    // Where there is data, and where data is stored: all four granules of those that begin with it.
+    // The granules with data, and the ranges where data is stored. If the first of four granules
+    // has data, all four are stored.
     type Runs = &'static [(u64, u64)];
     let files: [(&str, &[u64], Runs); 7] = [
         ("leading", &[19], &[(19, 20)]),
@@ -154,7 +155,7 @@ fn holes_at_every_place() {
     }
 }
 
-/// The ends of what a file can be.
+/// The limits of file sizes.
 #[test]
 fn files_of_exbibytes() {
     const TIB: u64 = 1 << 40;
@@ -202,7 +203,7 @@ fn files_around_128_mib() {
         for options in [&[][..], &["--btrfs-metadata=single", "--headroom=0"]] {
             let image = check_with_oracles(source.path(), options);
             let list = &of_files(&image, &["file".into()])["file"];
-            // The mirrors of the superblock may cut more.
+            // Superblock mirrors may split the file further.
             assert!((count..count + 3).contains(&list.len()), "{size}: {list:?}");
             let mut next = 0;
             for extent in list {
@@ -217,7 +218,7 @@ fn files_around_128_mib() {
     }
 }
 
-/// Blocks are counted as the kernel counts them.
+/// Block counts match those of the kernel.
 #[test]
 fn blocks_of_files() {
     let source = tree(":");

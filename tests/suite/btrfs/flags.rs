@@ -1,4 +1,4 @@
-//! What `chattr` sets on the host's file system is set in the image.
+//! Attributes set by `chattr` on the host are set in the image.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use super::inspect::{Place, extents, extents_of};
 use crate::oracle::btrfs::{btrfs_check, dump_tree, exercise, session};
 use crate::oracle::{Comparison, Mounted, shell};
 
-/// The flags of everything below a directory that may have any, by path.
+/// Returns the flags of all files and directories below a directory, by path.
 fn listed(root: &Path) -> String {
     let script = "cd $1; find . -mindepth 1 ! -type l | LC_ALL=C sort | xargs lsattr -d |
         while read flags path; do
@@ -21,7 +21,7 @@ fn listed(root: &Path) -> String {
 
 const FLAGS: [&str; 9] = ["C", "i", "a", "d", "A", "S", "D", "AdS", "CdAS"];
 
-/// A btrfs with files and directories that have flags; what can't be changed can't be removed.
+/// Creates a btrfs with files and directories that have flags. Immutable files can't be removed.
 fn source() -> (tempfile::TempDir, Mounted) {
     let scratch = scratch();
     let host = scratch.path().join("host");
@@ -53,7 +53,7 @@ fn every_flag() {
     for options in [&[][..], &["--compress=zstd", "--dedup"]] {
         let image = check_with_oracles(source.path(), options);
         assert_eq!(image.mounted(listed), expected);
-        // What is written in place has no checksums, and is not compressed.
+        // Files with `C` have no checksums and are not compressed.
         let all = extents(&image.path, 5);
         let list = image.mounted(|root| extents_of(&all, root, "C/file"));
         assert!(list.iter().all(|extent| extent.compression == "none"), "{list:?}");
@@ -75,7 +75,7 @@ fn every_flag() {
     }
 }
 
-/// Files and directories by pattern, with all below them.
+/// A pattern applies to files, and to directories with everything below them.
 #[test]
 fn nodatacow_by_pattern() {
     let source = tree(
@@ -99,7 +99,7 @@ C ./var/lib/db/deep\nC ./var/lib/db/deep/data\n";
         assert_eq!(kinds(path), BTreeSet::from(["none".to_owned()]), "{path}");
     }
     assert_eq!(kinds("plain/file"), BTreeSet::from(["zstd".to_owned()]));
-    // What is made in such a directory is written in place too.
+    // New files in such a directory inherit the flag.
     session(&image.path, "rw", |root| {
         fs::write(root.join("var/lib/db/new"), "x").unwrap();
         assert!(listed(root).contains("C ./var/lib/db/new\n"));
@@ -108,7 +108,7 @@ C ./var/lib/db/deep\nC ./var/lib/db/deep/data\n";
     btrfs_check(&image.path).unwrap();
 }
 
-/// The flags are more than a picture of themselves.
+/// The kernel enforces the flags.
 #[test]
 fn the_kernel_minds_them() {
     let (_scratch, source) = source();
@@ -132,7 +132,7 @@ fn the_kernel_minds_them() {
 #[test]
 fn they_stand_what_is_done_to_file_systems() {
     let (_scratch, source) = source();
-    // Sent subvolumes lose flags, and what can't be changed can't be defragmented or removed.
+    // Sending a subvolume loses flags, and immutable files can't be defragmented or removed.
     let script = "cd $1; chattr -i i i/file; chattr -a a a/file";
     shell(script, &[source.path()]);
     let image = Image::new(source.path(), &["--headroom=1G", "--dedup"]);

@@ -1,4 +1,4 @@
-//! Source trees made by scripts, and images of them that each have an fsid of their own.
+//! Source trees created by scripts, and images of them, each with a unique fsid.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,48 +11,49 @@ use crate::detfs::{detfs, mkfs, succeed};
 use crate::oracle::{Comparison, Verdict, btrfs, shell};
 use crate::tree::{LATEST, Random};
 
-/// A UUID that no other image of any test has.
+/// Returns a UUID that no other image of any test has.
 pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{:08x}-be7f-4000-8000-{count:012x}", std::process::id())
 }
 
-/// A directory in memory.
+/// Creates a temporary directory in memory.
 pub fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap()
 }
 
-/// A tree that a shell script makes in its root.
+/// Creates a tree by running a shell script in its root.
 pub fn tree(script: &str) -> TempDir {
     let tree = scratch();
     shell(&format!("cd $1; {script}"), &[tree.path()]);
     tree
 }
 
-/// Writes a file of bytes that do not compress, other ones for each seed.
+/// Writes a file of incompressible bytes, which depend on the seed.
 pub fn fill(tree: &TempDir, name: &str, seed: u64, len: u64) {
     std::fs::write(tree.path().join(name), Random::new(seed).bytes(len)).unwrap();
 }
 
-/// All that btrfs keeps of a tree, and what detfs makes of the times that a tree has not.
+/// Compares everything that btrfs stores, and the times that detfs derives from the modification
+/// time.
 pub fn everything() -> Comparison {
     Comparison::exact().one_time()
 }
 
-/// `detfs mkfs btrfs TREE OUT` with an fsid of its own.
+/// Returns the command `detfs mkfs btrfs TREE OUT` with a unique fsid.
 pub fn mkfs_btrfs(tree: &Path, out: &Path, options: &[&str]) -> Command {
     mkfs_at(LATEST, tree, out, options)
 }
 
-/// The same with another latest time.
+/// Returns the same command with `epoch` as the source date epoch.
 pub fn mkfs_at(epoch: i64, tree: &Path, out: &Path, options: &[&str]) -> Command {
     let mut command = mkfs("btrfs", tree, out, epoch, options);
     command.args(["--uuid", &unique()]);
     command
 }
 
-/// `detfs mkimage --fs btrfs TREE OUT` with a seed of its own.
+/// Returns the command `detfs mkimage --fs btrfs TREE OUT` with a unique seed.
 pub fn mkimage_btrfs(tree: &Path, out: &Path, options: &[&str]) -> Command {
     let mut command = detfs([OsStr::new("mkimage"), tree.as_os_str(), out.as_os_str()]);
     command.args(["--fs=btrfs", "--architecture=x86-64", "--seed", &unique()]);
@@ -60,7 +61,7 @@ pub fn mkimage_btrfs(tree: &Path, out: &Path, options: &[&str]) -> Command {
     command
 }
 
-/// An image in a file of its own.
+/// An image in a file in its own temporary directory.
 pub struct Image {
     scratch: TempDir,
     pub path: PathBuf,
@@ -72,7 +73,7 @@ impl Image {
         Self::identified(tree, &unique(), options)
     }
 
-    /// An image with an fsid that others must not have while it is mounted.
+    /// Creates an image with an fsid that no other image may have while this one is mounted.
     pub fn identified(tree: &Path, uuid: &str, options: &[&str]) -> Self {
         let scratch = scratch();
         let (path, uuid) = (scratch.path().join("image"), uuid.to_owned());
@@ -80,7 +81,7 @@ impl Image {
         Self { scratch, path, uuid }
     }
 
-    /// A new path beside the image.
+    /// Returns a path next to the image.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
@@ -89,18 +90,18 @@ impl Image {
         std::fs::metadata(&self.path).unwrap().len()
     }
 
-    /// Lets every oracle that only reads judge the image of a tree.
+    /// Checks the image of a tree with every read-only oracle.
     pub fn check_with_oracles(&self, tree: &Path) -> Verdict {
         btrfs::check_image(&self.path, tree, &everything())
     }
 
-    /// Lets a test look at the mounted tree.
+    /// Mounts the image read-only and calls `look` with its root.
     pub fn mounted<T>(&self, look: impl FnOnce(&Path) -> T) -> T {
         btrfs::mount_btrfs(&self.path, look).unwrap()
     }
 }
 
-/// Makes an image of a tree and lets every oracle that only reads judge it.
+/// Creates an image of a tree and checks it with every read-only oracle.
 pub fn check_with_oracles(tree: &Path, options: &[&str]) -> Image {
     let image = Image::new(tree, options);
     image

@@ -1,4 +1,4 @@
-//! Every oracle on images of a hard tree and of a real one.
+//! Every oracle on images of a stress tree and of a Debian system.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::oracle::{
 };
 use crate::tree::{Node, Stress, debian, make, stress, stressed};
 
-/// How each image is made that a stress tree is judged by.
+/// The options of the images that a stress tree is checked with.
 const SHAPES: [&[&str]; 10] = [
     &[],
     &["--headroom=0"],
@@ -37,7 +37,7 @@ fn a_stress_tree_in_every_shape() {
     }
 }
 
-/// A stress tree without what nodes of 4096 bytes have no room for.
+/// Returns a stress tree without the symlinks that do not fit into nodes of 4096 bytes.
 fn for_small_nodes() -> &'static Path {
     static TREE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let tree = TREE.get_or_init(|| {
@@ -68,7 +68,7 @@ fn times_are_clamped_and_not_reset() {
     check_image(&path, stressed(500), &everything().clamped_to(epoch)).unwrap();
 }
 
-/// GRUB 2.06 reads no file with holes where there are none in the tree.
+/// GRUB 2.06 can't read files whose holes have no extent items.
 #[test]
 fn grub_reads_what_it_can() {
     let source = stressed(500);
@@ -120,7 +120,7 @@ fn other_readers_read_it() {
     }
 }
 
-/// What the kernel writes to the images of systems that are small, and of one that is not.
+/// Writes to images of an empty and of a larger tree as the first boot of a system does.
 #[test]
 #[ignore = "takes seconds"]
 fn it_boots_with_the_headroom_that_is_the_default() {
@@ -137,7 +137,7 @@ fn it_boots_with_the_headroom_that_is_the_default() {
     }
 }
 
-/// What stays of a tree when the kernel has written beside it.
+/// The comparison of a tree after the kernel has written to the image.
 fn everything_written() -> Comparison {
     Comparison::exact()
 }
@@ -169,7 +169,8 @@ fn every_shape_stands_all_that_is_done_to_it() {
     }
 }
 
-/// Version 6.2 of mkfs.btrfs keeps neither nanoseconds, nor device numbers, nor the root's times.
+/// Version 6.2 of mkfs.btrfs keeps neither nanoseconds nor device numbers nor the times of the
+/// root.
 #[test]
 fn it_is_the_twin_of_what_mkfs_btrfs_makes() {
     let mut plan = stress(Stress { seed: 6, entries: 500, readable: false });
@@ -193,7 +194,8 @@ fn it_is_the_twin_of_what_mkfs_btrfs_makes() {
     verdict.unwrap().unwrap().unwrap();
 }
 
-/// Judges a disk: its partition table, an ESP made of `source/efi`, and a root made of the rest.
+/// Checks a disk image: its partition table, an ESP built from `source/efi`, and a root built from
+/// the rest.
 fn judge_disk(image: &Path, source: &Path, comparison: &Comparison) -> Vec<Partition> {
     gpt(image, 512).unwrap();
     let partitions = partitions(image, 512).unwrap();
@@ -232,8 +234,8 @@ fn a_disk() {
     assert_eq!(partitions.len(), 2, "{partitions:?}");
 }
 
-/// A partition for GRUB without UEFI, an ESP for disks of 4096-byte sectors, a compressed root with
-/// a swapfile in a subvolume.
+/// A partition for GRUB without UEFI, an ESP for disks with 4096-byte sectors, and a compressed
+/// root with a swap file in a subvolume.
 #[test]
 fn the_disk_of_a_distribution() {
     let source = tree(

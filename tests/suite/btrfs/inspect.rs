@@ -1,4 +1,4 @@
-//! The extents of files as dump-tree prints them.
+//! Parses the extents of files from the output of dump-tree.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,28 +7,28 @@ use std::path::Path;
 
 use crate::oracle::btrfs::{behind, decimal, dump_tree, key};
 
-/// Where the bytes of an extent are.
+/// The location of the data of an extent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In the tree, so many of them.
+    /// Stored in the tree, with its length.
     Inline(u64),
-    /// At an address, so many bytes from there.
+    /// Stored at a logical address, with its length on disk.
     Regular(u64, u64),
     Preallocated(u64, u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileExtent {
-    /// In the file.
+    /// Offset in the file.
     pub offset: u64,
     pub place: Place,
-    /// How many bytes of the file it has.
+    /// Number of bytes of the file that the extent covers.
     pub len: u64,
-    /// Say `zstd`.
+    /// For example `zstd`.
     pub compression: String,
 }
 
-/// The extents of all files of a subvolume, by inode number.
+/// Returns the extents of all files of a subvolume, by inode number.
 pub fn extents(image: &Path, subvolume: u64) -> BTreeMap<u64, Vec<FileExtent>> {
     let mut all: BTreeMap<u64, Vec<FileExtent>> = BTreeMap::new();
     let mut current = None;
@@ -64,7 +64,7 @@ pub fn extents(image: &Path, subvolume: u64) -> BTreeMap<u64, Vec<FileExtent>> {
     all
 }
 
-/// The extents of one file of the top level, which is seen at the same path below `root`.
+/// Returns the extents in `all` of the file at `path` below the mount point `root`.
 pub fn extents_of(
     all: &BTreeMap<u64, Vec<FileExtent>>,
     root: &Path,
@@ -74,7 +74,7 @@ pub fn extents_of(
     all.get(&inode).cloned().unwrap_or_default()
 }
 
-/// How many items of a type a tree has.
+/// Returns the number of items of a type in a tree.
 pub fn items(image: &Path, tree: &str, kind: &str) -> usize {
     let text = dump_tree(image, tree).unwrap();
     text.lines().filter(|line| key(line).is_some_and(|(_, found, _)| found == kind)).count()

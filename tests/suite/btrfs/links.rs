@@ -1,4 +1,4 @@
-//! Hard links up to their limit, long names and targets.
+//! Hard links up to their limit, long names and long symlink targets.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -9,7 +9,7 @@ use super::inspect::items;
 use crate::oracle::btrfs::{Facts, session};
 use crate::oracle::{Mounted, grub_cmp, shell};
 
-/// A file of so many names, in one directory and in many.
+/// Creates a file with `links` names, half of them in one directory and the rest in many.
 fn linked(links: usize) -> Mounted {
     let host = Mounted::new("tmpfs", "size=1g,nr_inodes=200000", None).unwrap();
     let first = host.path().join("first");
@@ -25,7 +25,7 @@ fn linked(links: usize) -> Mounted {
     host
 }
 
-/// The time that btrfs check takes grows with the square of the links.
+/// The link count is limited because the run time of btrfs check is quadratic in it.
 #[test]
 fn many_links() {
     let image = check_with_oracles(linked(7000).path(), &[]);
@@ -38,7 +38,7 @@ fn more_links_are_checked() {
     check_with_oracles(linked(30_000).path(), &[]);
 }
 
-/// As many links as an inode has, and one more.
+/// The maximum number of links of an inode, and one more.
 #[test]
 #[ignore = "takes seconds"]
 fn the_most_links() {
@@ -61,10 +61,11 @@ fn the_most_links() {
     assert!(message.contains("65536") && message.contains("65535"), "{message}");
 }
 
-/// An item of references that is as long as a leaf has room for, and what goes beyond it.
+/// An inode reference item that fills a leaf, and the references that overflow it.
 #[test]
 fn references_that_fill_an_item() {
-    // An entry has 10 bytes and the name; 10 + 240 bytes go 65 times into 16,258.
+    // Each entry takes 10 bytes and the name. Entries of 10 + 240 bytes fit 65 times into 16,258
+    // bytes.
     for (count, beyond) in [(64, 0), (65, 0), (66, 1), (70, 5)] {
         let source = tree(": >000");
         for link in 0..count {
@@ -102,7 +103,7 @@ fn long_names_and_targets() {
         let name = format!("{:03}-{}", 7, "n".repeat(251));
         grub_cmp(&image.path, &name, &source.path().join(&name)).unwrap();
     }
-    // A leaf of 4096 bytes has no room for all targets.
+    // Not all targets fit into a leaf of 4096 bytes.
     let image = Image::new(source.path(), &[]);
     let out = image.beside("refused");
     let small = ["--btrfs-node-size=4096"];
@@ -122,7 +123,7 @@ fn many_names_in_a_directory() {
     for options in [&[][..], &["--btrfs-node-size=4096"]] {
         let image = check_with_oracles(source.path(), options);
         image.mounted(|root| {
-            // Entries are listed in the order of their names' bytes.
+            // Entries are listed in the byte order of their names.
             let names = |at: &Path| {
                 let list = fs::read_dir(at).unwrap();
                 list.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()

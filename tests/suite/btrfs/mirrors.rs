@@ -1,4 +1,4 @@
-//! The places of the superblock's copies, which no chunk may reach.
+//! The locations of the superblock copies, which no chunk may overlap.
 
 use std::fs::File;
 
@@ -11,13 +11,13 @@ const SECTOR: u64 = 4096;
 const MIRROR: u64 = 64 << 20;
 const STRIPE: u64 = 64 << 10;
 
-/// Images that end around the copy at 64 MiB: content of so many sectors more or less.
+/// Images that end near the copy at 64 MiB, with content that is a few sectors larger or smaller.
 #[test]
 #[ignore = "takes seconds"]
 fn content_that_ends_around_64_mib() {
     let exact = ["--headroom=0", "--btrfs-metadata=single"];
     let source = tree(":");
-    // What an image of content of a known length has besides.
+    // The size of an image minus that of its content.
     let len = 40 << 20;
     fill(&source, "file", 1, len);
     let besides = Image::new(source.path(), &exact).size() - len;
@@ -34,7 +34,7 @@ fn content_that_ends_around_64_mib() {
     assert!(sizes.is_sorted() && sizes[0] <= MIRROR && sizes[9] > MIRROR + STRIPE, "{sizes:?}");
 }
 
-/// Every way of metadata to come to lie around the copy, in both stripes.
+/// Metadata chunks directly before and after the copy, in both stripes.
 #[test]
 #[ignore = "takes seconds"]
 fn metadata_around_64_mib() {
@@ -57,7 +57,8 @@ fn metadata_around_64_mib() {
     assert!(around > 5, "only {around} stripes come close to the mirror");
 }
 
-/// The kernel writes the copies when it commits; content beside them must stay.
+/// The kernel writes the copies when it commits a transaction, and must not overwrite the content
+/// next to them.
 #[test]
 #[ignore = "takes seconds"]
 fn the_kernel_writes_the_copies() {
@@ -69,7 +70,7 @@ fn the_kernel_writes_the_copies() {
     grow(&image.path, |root| Comparison::exact().compare(source.path(), root)).unwrap();
 }
 
-/// The third copy is there as soon as the device reaches it.
+/// The third copy exists as soon as the device reaches it.
 #[test]
 fn the_copy_at_256_gib() {
     let source = tree("seq 100 >small");
@@ -85,7 +86,7 @@ fn the_copy_at_256_gib() {
     }
 }
 
-/// What is written over the copies of a file that was there before.
+/// Overwriting a larger file with a smaller image truncates it.
 #[test]
 fn a_smaller_image_has_no_copy() {
     let source = tree("seq 100 >small");

@@ -1,4 +1,4 @@
-//! Images of btrfs at the limits of the format, and before everyone who reads it.
+//! btrfs images at the limits of the format, read by every oracle.
 
 mod bad_input;
 mod collisions;

@@ -36,7 +36,7 @@ fn modes_and_owners() {
     check_with_oracles(source.path(), &[]);
 }
 
-/// Times are 64 bits of seconds; what is later than the epoch becomes it.
+/// Times have 64 bits of seconds. Times later than the epoch are clamped to it.
 #[test]
 fn times_at_the_limits() {
     let scratch = scratch();
@@ -65,7 +65,7 @@ fn times_at_the_limits() {
     }
 }
 
-/// What the tree has no time for has the epoch's.
+/// The root directory keeps its modification time, which is its change time too.
 #[test]
 fn the_root_has_its_own_time() {
     let source = tree("echo x >file; touch -d @1500000000.25 file; touch -d @1400000000.5 .");

@@ -1,4 +1,4 @@
-//! Arbitrary options of the btrfs planner.
+//! Arbitrary options for the btrfs planner.
 
 use std::collections::BTreeSet;
 
@@ -63,10 +63,11 @@ enum Size {
 }
 
 impl ArbitraryBtrfsOptions {
-    /// The options for a tree, with an fsid of their own.
+    /// Returns the options for a tree, with the fsid `uuid`.
     pub fn options(&self, tree: &Tree, uuid: Uuid) -> Options {
         let node_size = 4096 << (self.node_size % 5);
-        // Less than 4096 bytes, and what is beside it in a leaf of that size.
+        // Inline content must be shorter than 4096 bytes, and fit into a leaf of that size with its
+        // item.
         let most = if node_size == 4096 { 3949 } else { 4095 };
         let files = tree.iter().filter(|(_, inode)| matches!(inode.kind, Kind::File { .. }));
         let uncompressed = files.zip((0..64).cycle());
@@ -123,7 +124,7 @@ impl ArbitraryBtrfsOptions {
         }
     }
 
-    /// Directories of the tree, none twice and not the root.
+    /// Returns distinct directories of the tree, excluding the root.
     fn subvolumes(&self, tree: &Tree) -> Vec<SubvolumeOptions> {
         let directories = tree.iter().filter(|(_, inode)| inode.kind == Kind::Directory);
         let directories: Vec<InodeId> = directories.map(|(id, _)| id).skip(1).collect();

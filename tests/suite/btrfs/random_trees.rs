@@ -1,5 +1,5 @@
-//! Random trees with random options through the btrfs planner, each before btrfs check and before
-//! the kernel, which is asked for every field of every node.
+//! Plans random trees with random options as btrfs images. Each image is checked by btrfs check and
+//! mounted, and every field of every inode is compared.
 
 use std::num::NonZero;
 use std::ops::AddAssign;
@@ -24,11 +24,11 @@ use crate::random_trees::mounted::{self, Kept};
 use crate::random_trees::number;
 use crate::tree::Random;
 
-/// A tree and the options to make an image of it with.
+/// A tree and the options for its image.
 #[derive(Debug, Arbitrary)]
 struct Draft {
     options: ArbitraryBtrfsOptions,
-    /// Whether what is used is summed up, too, which takes a while.
+    /// Selects whether the space accounting is checked too, which is slow.
     summed: u8,
     tree: ArbitraryTree,
 }
@@ -47,7 +47,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
     })
 }
 
-/// Why there is no image of a tree.
+/// The reasons why a tree has no image.
 enum Without {
     Room,
     /// Links between subvolumes.
@@ -74,7 +74,7 @@ fn write(grown: &Grown, options: &Options, image: &Path) -> Result<(), Without> 
     Ok(())
 }
 
-/// How many trees there were, had an image, and had subvolumes in it.
+/// The numbers of trees, of trees with an image, and of images with subvolumes.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     trees: u32,
@@ -117,7 +117,7 @@ fn check_image(draft: &Draft, image: &Path) -> Verdict<Counts> {
     Ok(counts)
 }
 
-/// Judges so many trees on two threads.
+/// Checks `trees` random trees on two threads.
 fn judge_random_trees(trees: u32) {
     let total = Arc::new(Mutex::new(Counts::default()));
     let half = |_| {
@@ -162,7 +162,7 @@ fn many_random_trees_are_sound() {
     judge_random_trees(number(600));
 }
 
-/// The names in the model are not those in the image any more.
+/// A changed mode in the expectation and a changed byte in the image are both detected.
 #[test]
 fn a_broken_image_is_found() {
     let scratch = tempfile::tempdir_in("/dev/shm").unwrap();

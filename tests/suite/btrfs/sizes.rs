@@ -1,4 +1,4 @@
-//! Sizes: the smallest is enough, and less is refused.
+//! Image sizes: the smallest size is sufficient, and smaller ones are rejected.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,8 @@ use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, number, superblocks};
 use crate::oracle::{Mounted, sha256, shell};
 use crate::tree::{LATEST, debian, stressed};
 
-/// Judges an image of the size that is found, which must be enough when it is given, and the least.
+/// Checks an image of the computed size. The size must be accepted when it is given explicitly, and
+/// be the smallest.
 fn smallest(source: &TempDir, options: &[&str]) -> u64 {
     let image = check_with_oracles(source.path(), &[options, &["--headroom=0"]].concat());
     let size = image.size();
@@ -33,7 +34,8 @@ fn smallest(source: &TempDir, options: &[&str]) -> u64 {
     size
 }
 
-/// Each of the trees has another number of leaves in another of the trees of the file system.
+/// Each source tree differs from the previous one in the number of leaves of some tree of the file
+/// system.
 #[test]
 #[ignore = "takes seconds"]
 fn the_smallest_size_is_enough_and_less_is_not() {
@@ -67,8 +69,8 @@ fn the_smallest_size_of_every_shape() {
     }
 }
 
-/// Leaves and nodes that are full to the last byte, and one item more: the names have such
-/// lengths that every fill comes up.
+/// Leaves and nodes that are full to the last byte, and one item more. The lengths of the names
+/// cover every fill level.
 #[test]
 fn every_fill_of_a_leaf() {
     let source = tree(":");
@@ -81,7 +83,7 @@ fn every_fill_of_a_leaf() {
     check_with_oracles(source.path(), &["--btrfs-node-size=4096"]);
 }
 
-/// So many leaves that a tree has one level more: a node of 4096 bytes has 121 children.
+/// File counts for which a tree gains another level. A node of 4096 bytes has 121 children.
 #[test]
 fn trees_of_every_height() {
     let levels = |image: &Image| {
@@ -98,7 +100,7 @@ fn trees_of_every_height() {
 }
 
 /// A node has a pointer of 33 bytes for each leaf. Each file has an attribute that fills a leaf,
-/// and the leaf before the first of these has the root.
+/// and the root is in the leaf before the first of them.
 #[test]
 fn a_node_that_is_full_and_one_leaf_more() {
     for (node_size, value, pointers) in [(4096, 3900, 121), (16_384, 16_100, 493)] {
@@ -121,7 +123,7 @@ fn a_node_that_is_full_and_one_leaf_more() {
                 image.check_with_oracles(host.path()).unwrap();
             }
             levels.insert(leaves, count("node "));
-            // Each file brings a leaf or two.
+            // Each file adds one or two leaves.
             let more = (pointers.saturating_sub(leaves) / 3).max(1);
             (number..number + more).for_each(add);
             number += more;
@@ -132,7 +134,7 @@ fn a_node_that_is_full_and_one_leaf_more() {
     }
 }
 
-/// Writes zeros to a new file until a file system is full; returns how many bytes it took.
+/// Writes zeros to a new file until the file system is full. Returns the number of bytes written.
 fn filled(image: &Path) -> u64 {
     let mounted = Mounted::new("btrfs", "rw,nodatasum", Some(image)).unwrap();
     let file = mounted.path().join("fill");
@@ -140,7 +142,7 @@ fn filled(image: &Path) -> u64 {
     fs::metadata(&file).unwrap().len()
 }
 
-/// Checks that an empty file system has about as much space for data as one that mkfs.btrfs made.
+/// Checks that an empty file system has nearly as much space for data as one created by mkfs.btrfs.
 fn has_the_space_of_mkfs(size: &str) {
     let source = tree(":");
     let image = Image::new(source.path(), &[&format!("--size={size}")]);
@@ -165,11 +167,11 @@ fn deep_devices_of_many_sizes_have_the_space_of_mkfs() {
     }
 }
 
-/// Files so small that they are all metadata take room that was in no chunk.
+/// Small inline files are all metadata, and use space that was not allocated to any chunk.
 #[test]
 fn a_small_device_takes_many_small_files() {
     let source = tree(":");
-    // No superblock after it splits a chunk.
+    // No superblock copy after the large file splits a chunk.
     fs::write(source.path().join("large"), vec![b'x'; 80 << 20]).unwrap();
     let image = Image::new(source.path(), &["--size=400M"]);
     let mounted = Mounted::new("btrfs", "rw", Some(&image.path)).unwrap();
@@ -181,7 +183,7 @@ fn a_small_device_takes_many_small_files() {
     btrfs_check(&image.path).unwrap();
 }
 
-/// An image is its data, its metadata, and little else.
+/// An image is hardly larger than its data and its metadata.
 #[test]
 fn an_exact_fit_is_tight() {
     for (metadata, copies) in [("single", 1), ("dup", 2)] {
@@ -198,14 +200,14 @@ fn an_exact_fit_is_tight() {
                     false => group.used * copies,
                 })
                 .sum();
-            // The first MiB, and the ends of chunks.
+            // The first MiB, and unused space at the ends of chunks.
             let most = used + used / 100 + (1 << 20) + 8 * (64 << 10);
             assert!(image.size() <= most, "{options:?}: {} for {used}", image.size());
         }
     }
 }
 
-/// The free room is as much as was asked for.
+/// At least the requested space is free.
 #[test]
 fn headroom() {
     let source = tree("seq 300000 >large");
@@ -252,7 +254,7 @@ fn the_label_and_the_fields_of_the_superblock() {
     assert_eq!(superblock["csum_type"], "3 (blake2)");
 }
 
-/// Against what mkfs.btrfs leaves of an image when it is told to shrink it.
+/// Compared with an image that mkfs.btrfs has shrunk.
 #[test]
 #[ignore = "takes minutes"]
 fn half_of_what_mkfs_btrfs_makes() {

@@ -1,4 +1,4 @@
-//! Subvolumes: nested, read-only, without copies on write, and the default one.
+//! Subvolumes: nested, read-only, nodatacow and the default subvolume.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,8 @@ const OPTIONS: [&str; 7] = [
     "--subvolume=ro/deep/er",
 ];
 
-/// What `btrfs subvolume list` prints: the path by id, with the id of the one above.
+/// Returns the output of `btrfs subvolume list`: the ID and the parent ID of each subvolume, by
+/// path.
 fn list(root: &Path) -> BTreeMap<String, (u64, u64)> {
     let words = ["subvolume".as_ref(), "list".as_ref(), "-a".as_ref(), root.as_os_str()];
     let said = run("btrfs", words);
@@ -88,7 +89,7 @@ fn nested_ones() {
     }
 }
 
-/// Each has a UUID of its own, that comes from that of the file system and the path.
+/// Each subvolume has a distinct UUID, derived from the UUID of the file system and the path.
 #[test]
 fn uuids() {
     let source = source();
@@ -130,7 +131,7 @@ fn uuids() {
 fn a_read_only_one_is_not_written_to_and_can_be_sent() {
     let source = source();
     let image = Image::new(source.path(), &OPTIONS);
-    // What is sent has no other subvolumes in it.
+    // Nested subvolumes are not sent.
     let comparison = Comparison::exact().without("deep/er");
     send(&image.path, "ro", "ro", |_, received| {
         comparison.compare(received, &source.path().join("ro"))
@@ -185,7 +186,7 @@ fn a_default_one() {
         let options = format!("ro,subvol={path}");
         mount_btrfs_with(&image.path, &options, compare).unwrap().unwrap();
     }
-    // GRUB starts at the top level, whatever is the default.
+    // GRUB starts at the top level, whatever the default subvolume is.
     for path in ["home/user/file", "top", "ro/deep/er/file", "ro/random"] {
         grub_cmp(&image.path, path, &source.path().join(path)).unwrap();
     }
@@ -195,7 +196,7 @@ fn a_default_one() {
     mount_btrfs(&copy, |root| Comparison::exact().compare(source.path(), root)).unwrap().unwrap();
 }
 
-/// All of a tree in a subvolume, as distributions have it.
+/// A complete tree in a subvolume, as distributions use it.
 #[test]
 fn a_tree_whose_root_is_a_subvolume() {
     let source =
@@ -210,7 +211,7 @@ fn a_tree_whose_root_is_a_subvolume() {
     grub_cmp(&image.path, "@/usr/file", &source.path().join("@/usr/file")).unwrap();
 }
 
-/// A group of links that no file system can have over subvolumes.
+/// Hard links can't span subvolumes.
 #[test]
 fn links_between_subvolumes_are_copied_when_asked_for() {
     let source = tree(

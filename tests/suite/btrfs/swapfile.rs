@@ -1,4 +1,4 @@
-//! A file to swap to.
+//! Swap files.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -39,7 +39,7 @@ fn it_can_be_swapped_to() {
             let known = run("blkid", ["-p".as_ref(), file.as_os_str()]);
             assert!(known.stdout.contains("TYPE=\"swap\""), "{}", known.all());
         });
-        // The room is there, though next to nothing of it is written.
+        // All space is allocated, although almost none of it is written.
         let subvolume = if options[0].starts_with("--subvolume") { 256 } else { 5 };
         let all = extents(&image.path, subvolume);
         let list: Vec<FileExtent> = image.mounted(|root| extents_of(&all, root, path));
@@ -58,7 +58,8 @@ fn it_can_be_swapped_to() {
     }
 }
 
-/// What has the signature of swap space is stored as what `--swapfile` adds, with whatever content.
+/// Files with a swap signature are stored like those that `--swapfile` adds, whatever their
+/// content.
 #[test]
 fn those_of_the_tree_can_be_swapped_to() {
     let source = tree(

@@ -1,4 +1,4 @@
-//! Extended attributes up to what a leaf has room for.
+//! Extended attributes up to the largest that fit into a leaf.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rustix::fs::XattrFlags;
 use super::image::{Image, check_with_oracles, mkfs_btrfs};
 use crate::oracle::{Mounted, read_xattrs, run, shell};
 
-/// A file system that keeps long attributes.
+/// Mounts a file system that supports long attributes.
 fn host() -> Mounted {
     Mounted::new("tmpfs", "size=64m", None).unwrap()
 }
@@ -17,7 +17,8 @@ fn set(at: &Path, name: &str, value: &[u8]) {
     rustix::fs::lsetxattr(at, name, value, XattrFlags::empty()).unwrap();
 }
 
-/// Name and value together, an entry of 30 bytes and a head of 25 in a leaf.
+/// The limit applies to name and value together. The entry takes 30 bytes and the item header 25
+/// bytes of a leaf.
 #[test]
 fn the_longest_and_one_byte_more() {
     for (node_size, most) in [(4096, 3940), (16_384, 16_228), (32_768, 32_612)] {
@@ -45,7 +46,7 @@ fn the_longest_and_one_byte_more() {
             rustix::fs::lremovexattr(host.path(), name).unwrap();
         }
     }
-    // The kernel's own limit of 64 KiB is beyond nothing here.
+    // Nodes of 64 KiB can store attributes almost up to the kernel's limit of 64 KiB.
     let host = host();
     fs::write(host.path().join("file"), "x").unwrap();
     set(&host.path().join("file"), "trusted.x", &vec![b'v'; 65_535 - 200]);
@@ -68,7 +69,7 @@ fn many_and_empty_ones() {
     check_with_oracles(host.path(), &["--btrfs-node-size=4096", "--btrfs-compat=old"]);
 }
 
-/// What access is decided by, as it was given.
+/// ACLs, capabilities and security labels are stored unchanged.
 #[test]
 fn access_control_and_capabilities() {
     let host = host();
