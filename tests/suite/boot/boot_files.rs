@@ -1,7 +1,7 @@
-//! A tree that boots: a kernel with its command line as one EFI program, and busybox as init.
+//! A bootable tree: a kernel with its command line as one EFI program, and busybox as init.
 //!
-//! Debian's cloud kernel has NVMe, the GPT and ext4 built in, so it needs no initrd for that; for
-//! btrfs there is one that loads the module.
+//! Debian's cloud kernel has NVMe, the GPT and ext4 built in and needs no initrd for them. For
+//! btrfs, an initrd loads the module.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,15 +10,15 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::oracle::{require_root, shell};
 
-/// What the machine prints when all is well, at the beginning of a line.
+/// Printed by the machine at the beginning of a line if all checks succeed.
 pub const MARKER: &str = "DETFS-BOOT-OK";
-/// What it prints when something is not, with a description.
+/// Printed by the machine with a description if a check fails.
 pub const REFUSAL: &str = "DETFS-BOOT-BAD";
-/// A line of a file in the tree.
+/// A line of one file in the tree.
 pub const CANARY: &str = "a canary that sings in one place only";
 
-/// Kernel and boot stub, unpacked from Debian's packages without installing them; kept with the
-/// build's other results.
+/// Script that unpacks the kernel and the boot stub from Debian's packages without installing them.
+/// They are kept in cargo's target directory.
 const DOWNLOAD: &str = "
     test -e $1/done && exit
     rm -rf $1; mkdir -p $1/packages; chmod 755 $1/packages; cd $1/packages
@@ -27,7 +27,8 @@ const DOWNLOAD: &str = "
     for package in *.deb; do dpkg-deb -x $package $1; done
     : >$1/done";
 
-/// $1: the packages, $2: the tree. Modes are set, since the umask is the caller's.
+/// Script that creates the tree. $1: the packages, $2: the tree. It sets the umask, which it would
+/// inherit from the caller otherwise.
 const MAKE: &str = "
     umask 022; mkdir -p $2; cd $2
     mkdir -p bin sbin etc dev proc sys run tmp mnt efi/EFI/BOOT many
@@ -40,8 +41,8 @@ const MAKE: &str = "
     for n in $(seq 3000); do echo $n >\"many/one of three thousand files $n\"; done
     find etc bin many -type f ! -name sums -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >etc/sums";
 
-/// $1: the packages, $2: the init of the initrd, $3: the initrd. Modules are loaded in the order
-/// in which they need each other.
+/// Script that creates the initrd. $1: the packages, $2: the init of the initrd, $3: the initrd.
+/// Modules are loaded in the order of their dependencies.
 const INITRD: &str = "
     umask 022; mkdir $3.d; cd $3.d; mkdir bin dev proc sys root modules
     version=$(ls $1/lib/modules)
@@ -64,8 +65,9 @@ $b mount -t btrfs -o ro $root /root || echo REFUSAL mount $root >/dev/ttyS0
 exec $b switch_root /root /sbin/init
 ";
 
-/// $1: the packages, $2: the tree, $3: the kernel's command line, $4: the initrd, which may be
-/// empty. The stub finds the sections by their names; they go behind its own.
+/// Script that links the EFI program. $1: the packages, $2: the tree, $3: the kernel's command
+/// line, $4: the initrd, which may be empty. The stub finds the sections by their names. They are
+/// placed after the stub's own sections.
 const LINK: &str = "
     stub=$1/usr/lib/systemd/boot/efi/linuxx64.efi.stub
     end=0
@@ -107,14 +109,15 @@ echo MARKER
 poweroff -f
 ";
 
-/// A tree to boot from.
+/// A bootable tree.
 pub struct BootFiles {
     pub tree: PathBuf,
 }
 
 impl BootFiles {
-    /// Makes the tree, whose kernel looks for its root: ext4 on the partition with this UUID, or
-    /// btrfs with this UUID, as Debian 12's kernel does not tell an initrd those of partitions.
+    /// Creates the tree. The kernel finds its root by the UUID `root`, which is that of the
+    /// partition for ext4 and that of the file system for btrfs, since Debian 12's kernel does not
+    /// expose partition UUIDs to an initrd.
     pub fn new(scratch: &Path, format: &str, root: &str) -> Self {
         let packages = packages();
         let tree = scratch.join("tree");
@@ -140,8 +143,8 @@ impl BootFiles {
     }
 }
 
-/// Adds a kernel to a tree that has an init and a directory for its ESP, which is ext4 on the
-/// partition with this UUID.
+/// Adds a kernel to a tree that has an init and a directory for its ESP. The root is ext4 on the
+/// partition with the UUID `root`.
 pub fn add_kernel(tree: &Path, root: &str, more: &str) {
     let none = tempfile::NamedTempFile::new().unwrap();
     let line = format!("root=PARTUUID={root} rootfstype=ext4 rw {more}");

@@ -1,4 +1,4 @@
-//! An emulated PC with UEFI firmware, one disk, and a serial line that says how it went.
+//! An emulated PC with UEFI firmware, a disk, and a serial line that reports the result.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,18 +10,18 @@ use std::time::Duration;
 use super::boot_files::{MARKER, REFUSAL};
 use crate::oracle::shell;
 
-/// How a boot ended.
+/// The result of a boot.
 #[derive(Debug)]
 pub enum Outcome {
-    /// All is well.
+    /// The system reported success.
     Marker,
-    /// The line by which the system says that it is not.
+    /// The system reported a failed check with this line.
     Refused(String),
-    /// The end of what the machine printed before it stopped, hung or panicked.
+    /// The machine stopped, hung or panicked after printing this.
     Failed(#[expect(dead_code, reason = "printed in the message of a failure")] String),
 }
 
-/// A machine that is switched off when the value goes.
+/// A machine that is switched off when the value is dropped.
 struct Machine(Child);
 
 impl Drop for Machine {
@@ -31,10 +31,10 @@ impl Drop for Machine {
     }
 }
 
-/// Boots from an image, with more disks of the other images. The machine may write to all of them.
+/// Boots from an image, with `others` as additional disks. The machine may write to all of them.
 ///
-/// The processor is emulated: where there is a `/dev/kvm` it may not work. `cx16=off` since QEMU 7
-/// emulates cmpxchg16b so that kernels fault.
+/// The processor is emulated, since `/dev/kvm` may not work even if it exists. `cx16=off` is set
+/// because QEMU 7 emulates cmpxchg16b in a way that makes kernels fault.
 pub fn boot(image: &Path, others: &[PathBuf]) -> Outcome {
     let scratch = tempfile::tempdir().unwrap();
     let (log, variables) = (scratch.path().join("serial"), scratch.path().join("variables"));
@@ -72,7 +72,8 @@ pub fn boot(image: &Path, others: &[PathBuf]) -> Outcome {
             return Outcome::Refused(line.to_owned());
         }
         let marker = printed.lines().any(|line| line == MARKER);
-        // The machine switches itself off behind the marker; only then is the image at rest.
+        // The machine switches itself off after the marker. Only then is the image no longer
+        // written to.
         if marker && off {
             return Outcome::Marker;
         }

@@ -1,5 +1,5 @@
-//! An image boots: firmware reads the GPT and the FAT, the kernel finds the root partition by the
-//! identity that the seed gives it, mounts ext4, reads what was put there, and writes.
+//! An image boots: the firmware reads the GPT and the FAT, and the kernel finds the root partition
+//! by the UUID derived from the seed, mounts it, reads its files, and writes to it.
 
 mod boot_files;
 mod machine;
@@ -19,10 +19,10 @@ use crate::oracle::{
     partitions, sha256, shell,
 };
 
-/// Of the root partition, from the seed of the tests.
+/// UUID of the root partition, derived from the seed of the tests.
 pub const ROOT_UUID: &str = "6c08bd44-fed4-4c4e-915a-d1b245eb89de";
 
-/// Of the file system in it.
+/// UUID of the file system in the root partition.
 const FILE_SYSTEM_UUID: &str = "7bfd409b-b67f-4466-9e33-95510bf538f1";
 
 fn root(image: &Path) -> Partition {
@@ -30,7 +30,8 @@ fn root(image: &Path) -> Partition {
     found.into_iter().find(|partition| partition.uuid == ROOT_UUID).unwrap()
 }
 
-/// Boots the image, with more disks. It writes to its root, which must be clean afterwards.
+/// Boots the image, with `others` as additional disks. The system writes to its root, which must
+/// pass `check` afterwards.
 pub fn boots(
     image: &Path,
     others: &[PathBuf],
@@ -46,7 +47,7 @@ pub fn boots(
     check(&file).unwrap();
 }
 
-/// A byte of a file's content changes: nothing but the sums in the image can tell.
+/// Changes a byte of a file's content, which only the checksums in the tree can detect.
 fn spoil(image: &Path) {
     let root = root(image);
     let file = File::options().read(true).write(true).open(image).unwrap();
@@ -74,7 +75,7 @@ fn an_image_boots_by_uefi() {
     boots(&image, &[], scratch.path(), e2fsck);
 }
 
-/// File systems on disks that are much larger, which the system grows while they are mounted.
+/// A booted system grows file systems on much larger disks while they are mounted.
 #[test]
 #[ignore = "takes minutes"]
 fn file_systems_grow_while_they_are_mounted() {
@@ -109,15 +110,16 @@ fn file_systems_grow_while_they_are_mounted() {
         let room = rustix::fs::statvfs(mounted.path()).unwrap();
         let bytes = room.f_blocks * room.f_frsize;
         assert!(bytes > size * 9 / 10, "{name}: {bytes} of {size}");
-        // Where descriptors were reserved for the growth, no boot loader meets a new feature.
+        // If descriptors are reserved for the growth, no feature is added that boot loaders may not
+        // support.
         let features = shell("dumpe2fs -h $1 2>/dev/null | grep features:", &[other]);
         let reserved = ["default", "modern", "as-asked"].contains(&name);
         assert_eq!(features.contains("meta_bg"), !reserved, "{name}: {features}");
     }
 }
 
-/// The rig itself, with images by mke2fs and mkfs.fat: it says yes to a good one, and no to one
-/// in which a byte is wrong.
+/// Tests the boot test with an image by mke2fs and mkfs.fat: it accepts the image, and rejects it
+/// after a byte has been changed.
 #[test]
 #[ignore = "takes minutes"]
 fn the_boot_test_tells_good_from_bad() {
@@ -141,7 +143,7 @@ fn the_boot_test_tells_good_from_bad() {
     }
 }
 
-/// The partitions and file systems of the official Arch Linux images, from one command line.
+/// Options for the partitions and file systems of the official Arch Linux images.
 const ARCH: [&str; 10] = [
     "--fs=btrfs",
     "--bios-boot",
@@ -155,7 +157,7 @@ const ARCH: [&str; 10] = [
     "--architecture=x86-64",
 ];
 
-/// Two copies of a tree give one image, and that boots from btrfs, swaps, and writes.
+/// Two copies of a tree produce the same image, which boots from btrfs, swaps and writes.
 #[test]
 #[ignore = "takes minutes"]
 fn the_layout_of_arch_linux_boots() {
@@ -188,7 +190,7 @@ fn the_layout_of_arch_linux_boots() {
     boots(&image, &[], scratch.path(), btrfs_check);
 }
 
-/// The same rig sees a changed byte in a btrfs, whose checksums the kernel looks at.
+/// The boot test detects a changed byte on btrfs, whose checksums the kernel verifies.
 #[test]
 #[ignore = "takes minutes"]
 fn a_spoiled_btrfs_is_refused_at_boot() {

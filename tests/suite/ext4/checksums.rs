@@ -1,4 +1,4 @@
-//! Every checksum is there: one bit elsewhere, and e2fsck and the kernel complain.
+//! Every checksum is present: e2fsck and the kernel report a single flipped bit.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,15 +14,15 @@ use super::sample::{Comb, Image, ROOT, Sample, metadata, options, with_xattr};
 use crate::oracle::{Mounted, e2fsck, mount_ext4, run, shell};
 
 const BLOCK: u64 = 1024;
-/// Where the first group descriptor is.
+/// Offset of the first group descriptor.
 const DESCRIPTOR: u64 = 2 * BLOCK;
 
-/// An image with every kind of block that has a checksum.
+/// Creates an image with every kind of block that has a checksum.
 fn image(profile: Profile) -> Image {
     image_of(profile, 500)
 }
 
-/// The same, with an index over so many names.
+/// Creates the same image with an indexed directory of `names` names.
 fn image_of(profile: Profile, names: u32) -> Image {
     let mut sample = Sample::new();
     let linear = sample.directory(ROOT, "linear");
@@ -35,7 +35,7 @@ fn image_of(profile: Profile, names: u32) -> Image {
     Image::new(&sample.finish(), &Options { block_size: 1024, profile, ..options() })
 }
 
-/// Reads all that there is; fails with the kernel.
+/// Reads everything below a directory, and fails if the kernel reports an error.
 fn walk(directory: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -44,7 +44,7 @@ fn walk(directory: &Path) -> std::io::Result<()> {
             walk(&path)?;
             continue;
         }
-        // By name, so that the index is used.
+        // Files are read by name, so that the index is used.
         fs::read(&path)?;
         if path.ends_with("xattr") {
             rustix::fs::lgetxattr(&path, "user.x", &mut [0; 512][..])?;
@@ -53,7 +53,7 @@ fn walk(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where the inode of a path is in the image.
+/// Returns the offset of the inode of a path in the image.
 fn inode(image: &Image, path: &str) -> u64 {
     let text = debugfs(&image.path, &format!("imap {path}"));
     let (_, place) = text.split_once("located at block ").unwrap();
@@ -66,7 +66,7 @@ fn flip(image: &Image, offset: u64) {
     file.write_all_at(&[image.read(offset, 1)[0] ^ 1], offset).unwrap();
 }
 
-/// Where a block of the orphan file is.
+/// Returns the offset of a block of the orphan file.
 fn orphan(image: &Image) -> u64 {
     let number = superblock_field(&image.path, "Orphan file inode");
     block_of(&image.path, &format!("<{number}>"), 3) * BLOCK
@@ -74,7 +74,7 @@ fn orphan(image: &Image) -> u64 {
 
 type Place = fn(&Image) -> u64;
 
-/// Bits that nothing else looks at, and the checksums themselves.
+/// Bits that only a checksum protects, and the checksums themselves.
 const PLACES: [(&str, Place); 21] = [
     ("superblock, s_last_mounted", |_| 1024 + 0x88),
     ("superblock, s_checksum", |_| 1024 + 0x3FC),
@@ -125,7 +125,7 @@ fn a_bit_elsewhere_is_seen() {
         assert!(words.iter().any(|word| error_text.contains(word)), "{what}: {}", said.all());
         e2fsck(&image.path).unwrap_err();
         let read = mount_ext4(&image.path, walk);
-        // Of descriptors the kernel only warns if it is not to write.
+        // For descriptors, the kernel only warns unless the file system is mounted writable.
         let written = || Mounted::new("ext4", "rw", Some(&image.path));
         assert!(!matches!(read, Ok(Ok(()))) || written().is_err(), "unseen by the kernel: {what}");
         flip(&image, offset);
@@ -133,7 +133,8 @@ fn a_bit_elsewhere_is_seen() {
     }
 }
 
-/// The checksums of bitmaps are in the descriptor, whose own has to be mended.
+/// The checksums of bitmaps are stored in the group descriptor, whose own checksum has to be
+/// updated.
 #[test]
 fn bitmaps_have_checksums() {
     for profile in PROFILES {
@@ -155,7 +156,7 @@ fn bitmaps_have_checksums() {
     }
 }
 
-/// crc32c goes on from a seed, and is not inverted at the end.
+/// Returns the crc32c of `bytes` from a seed, without the final inversion.
 fn crc(seed: u32, bytes: &[u8]) -> u32 {
     !crc32c::crc32c_append(!seed, bytes)
 }
@@ -177,9 +178,9 @@ fn a_mended_descriptor_is_clean() {
     image.check_with_oracles(walk).unwrap().unwrap();
 }
 
-/// With a seed of its own in the superblock, a new UUID changes nothing else; without, tune2fs
-/// makes all checksums anew (and fails now and then with an index of several levels, that of the
-/// kernel too).
+/// With a checksum seed in the superblock, a new UUID changes nothing else. Otherwise, tune2fs
+/// recomputes all checksums (which fails now and then for an index of several levels, even one
+/// written by the kernel).
 #[test]
 fn the_uuid_can_be_changed() {
     for profile in PROFILES {

@@ -1,4 +1,4 @@
-//! Large directories, hard names, many subdirectories, and `lost+found`.
+//! Large directories, unusual names, many subdirectories, and `lost+found`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,7 +15,8 @@ use super::sample::{HASH_SEED, Image, ROOT, Sample, metadata, options, refusal};
 use super::{BLOCK_SIZES, PROFILES};
 use crate::oracle::{e2fsck, mount_ext4, run};
 
-/// An image with a directory `d` of empty files; the owner of each is its number.
+/// Creates an image with a directory `d` of empty files. The owner of each file is the position of
+/// its name.
 fn listed(names: &[Vec<u8>], options: &Options) -> Image {
     let mut sample = Sample::new();
     let directory = sample.directory(ROOT, "d");
@@ -25,7 +26,7 @@ fn listed(names: &[Vec<u8>], options: &Options) -> Image {
     Image::new(&sample.finish(), options)
 }
 
-/// Looks every name up, and lists the directory.
+/// Looks up every name, and lists the directory.
 fn look(root: &Path, names: &[Vec<u8>]) -> Result<(), String> {
     let directory = root.join("d");
     for (number, name) in (0..).zip(names) {
@@ -47,7 +48,8 @@ fn plain(count: u32) -> Vec<Vec<u8>> {
     (0..count).map(|number| format!("name-{number}").into_bytes()).collect()
 }
 
-/// Builds the directory and lets everyone judge it; returns the levels of its index.
+/// Builds the directory and checks it with e2fsck and the kernel. Returns the number of levels of
+/// its index below the root.
 fn every_name_is_found(names: &[Vec<u8>], options: &Options) -> u32 {
     let image = listed(names, options);
     image.check_with_oracles(|root| look(root, names)).unwrap().unwrap();
@@ -92,7 +94,8 @@ fn names_of_255_bytes() {
     }
 }
 
-/// With blocks of 1 KiB and long names, an index of three levels takes no million of them.
+/// With blocks of 1 KiB and long names, far fewer than a million names fill an index of three
+/// levels.
 #[test]
 fn an_index_of_three_levels() {
     let features = |image: &Image| superblock_field(&image.path, "Filesystem features");
@@ -105,7 +108,7 @@ fn an_index_of_three_levels() {
     }
 }
 
-/// Found by `debugfs dx_hash` among 250,000 names.
+/// Pairs of names with equal hashes, found by `debugfs dx_hash` among 250,000 names.
 const COLLISIONS: [(u32, u32); 14] = [
     (10_479, 119_795),
     (22_705, 240_191),
@@ -123,8 +126,8 @@ const COLLISIONS: [(u32, u32); 14] = [
     (190_128, 191_343),
 ];
 
-/// Two names with one hash on both sides of the boundary between two leaves: the index marks the
-/// second one by the hash's lowest bit, or the kernel would not look there.
+/// Two names with equal hashes on both sides of the boundary between two leaves. The index marks
+/// the second leaf with the lowest bit of the hash, without which the kernel would not look there.
 #[test]
 fn hashes_that_collide_across_a_leaf() {
     let mut numbers: BTreeSet<u32> = (0..500).collect();
@@ -148,7 +151,7 @@ fn hashes_that_collide_across_a_leaf() {
     }
 }
 
-/// Bytes beyond ASCII, for whose hash it matters whether they are signed.
+/// Bytes beyond ASCII, whose hash depends on whether bytes are signed.
 #[test]
 fn names_that_are_not_ascii() {
     let digit = |number: u32, place: u32| u8::try_from(number >> (7 * place) & 0x7F).unwrap();
@@ -165,14 +168,15 @@ fn names_that_are_not_ascii() {
         image.check_with_oracles(|root| look(root, &names)).unwrap().unwrap();
         let flags = superblock_field(&image.path, "Filesystem flags");
         assert_eq!(flags, "signed_directory_hash");
-        // With the other kind of hash they would not be found.
+        // The names can't be found with the unsigned hash.
         debugfs_writes(&image.path, "set_super_value flags 2");
         e2fsck(&image.path).unwrap_err();
         mount_ext4(&image.path, |root| look(root, &names)).unwrap().unwrap_err();
     }
 }
 
-/// A link count has 16 bits and ends at 65,000; beyond that it is 1, which says nothing.
+/// A link count has 16 bits and ends at 65,000. Beyond that it is 1, which means that it is
+/// unknown.
 #[test]
 fn directories_of_65000_directories() {
     for (count, links) in [(64_997, 64_999), (64_998, 65_000), (64_999, 1), (65_001, 1)] {
@@ -203,7 +207,7 @@ fn an_empty_root() {
     }
 }
 
-/// e2fsck makes it if it is missing, and puts there what has lost its name.
+/// e2fsck creates `lost+found` if it is missing, and puts files without a name there.
 #[test]
 fn lost_and_found() {
     for block_size in BLOCK_SIZES {

@@ -1,4 +1,4 @@
-//! Content: small and large files, extents in trees of every depth, and holes.
+//! File content: small and large files, extent trees of every depth, and holes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -16,7 +16,7 @@ use super::sample::{Comb, Image, Sample, Solid, options, refusal};
 use super::{BLOCK_SIZES, PROFILES};
 use crate::oracle::{Mounted, grub_cmp};
 
-/// Compares a file with the content that it is to have.
+/// Checks that a file has the expected content.
 fn same(file: &Path, size: u64, content: &dyn ReadAt) {
     let read = File::open(file).unwrap();
     assert_eq!(read.metadata().unwrap().len(), size, "{file:?}");
@@ -31,7 +31,7 @@ fn same(file: &Path, size: u64, content: &dyn ReadAt) {
     }
 }
 
-/// Writes content to a file of the host.
+/// Writes content to a file on the host.
 fn copy(content: &dyn ReadAt, size: u64, to: &Path) {
     let mut bytes = vec![0; usize::try_from(size).unwrap()];
     content.read_exact_at(0, &mut bytes).unwrap();
@@ -69,7 +69,7 @@ fn sizes_around_a_block() {
     }
 }
 
-/// An extent has at most 32,768 blocks, 128 MiB of 4 KiB.
+/// An extent has at most 32,768 blocks, which are 128 MiB in blocks of 4 KiB.
 #[test]
 fn a_file_longer_than_an_extent() {
     let size = (128 << 20) + 4096;
@@ -88,7 +88,7 @@ fn a_file_longer_than_an_extent() {
     assert_eq!(next * 4096, size);
 }
 
-/// The inode holds 4 extents, a block 84, 169 or 340; the root has room for 4 blocks.
+/// The inode holds 4 extents, and a block holds 84, 169 or 340. The root can refer to 4 blocks.
 #[test]
 #[ignore = "takes seconds"]
 fn extent_trees_of_every_depth() {
@@ -107,12 +107,12 @@ fn extent_trees_of_every_depth() {
         (1024, 337, 2, 1 + 5),
         (1024, 4 * 84 * 84 + 1, 3, 1 + 5 + 337),
     ] {
-        // Only files of 64 KiB have holes.
+        // Only files of at least 64 KiB have holes.
         let size = Comb(count).len().max(64 << 10);
         let mut sample = Sample::new();
         sample.content("comb", size, Arc::new(Comb(count)));
         let tree = sample.finish();
-        // Only here are extents never cut by what else is in a group.
+        // Only in this profile are extents never split by other blocks of a group.
         let options = Options { block_size, profile: Profile::Ro, ..options() };
         let image = Image::new(&tree, &options);
         let found = extents(&image.path, "/comb");
@@ -128,7 +128,7 @@ fn extent_trees_of_every_depth() {
     }
 }
 
-/// The ends of what a file can be, from sparse files of the host.
+/// File sizes at the limits, from sparse files on the host.
 #[test]
 fn files_of_terabytes() {
     const TIB: u64 = 1 << 40;
@@ -195,7 +195,7 @@ fn files_of_terabytes() {
     assert!(message.starts_with("file: ") && message.contains("17592186040320"), "{message}");
 }
 
-/// What is all zeros is not stored, except for boot loaders.
+/// Runs of zeros are not stored, except in the profile for boot loaders.
 #[test]
 fn holes_at_every_place() {
     const GRANULE: usize = 4096;
@@ -204,7 +204,7 @@ fn holes_at_every_place() {
         data.iter().for_each(|at| bytes[at * GRANULE + 17] = 1);
         bytes
     };
-    // How many granules are stored: of four that start with data, all.
+    // The number of stored granules. If the first of four granules has data, all four are stored.
     let files = [
         ("leading", made(&[19]), 1),
         ("interior", made(&[0, 1, 18, 19]), 4 + 2),
@@ -232,7 +232,7 @@ fn holes_at_every_place() {
                 let stored = stored * u64::from(block_size) / GRANULE as u64;
                 let boot = profile == Profile::Boot;
                 assert_eq!(stored, if boot { 20 } else { *data }, "{name}");
-                // GRUB does not read files that begin with a hole.
+                // GRUB can't read files that begin with a hole.
                 if boot || bytes[17] == 1 {
                     let host = image.beside(name);
                     fs::write(&host, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! What `chattr` sets on the host's file system is set in the image.
+//! Attributes set by `chattr` on the host are set in the image.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,7 +10,7 @@ use detfs::tree::dir::{self, DirOptions};
 use super::sample::{Image, options};
 use crate::oracle::{Mounted, shell};
 
-/// The flags that ext4 keeps, of everything below a directory, by path.
+/// Returns the flags that ext4 stores for everything below a directory, by path.
 fn listed(root: &Path) -> String {
     let script = "cd $1; find . -mindepth 1 ! -name lost+found ! -type l | LC_ALL=C sort |
         xargs lsattr -d | while read flags path; do
@@ -54,7 +54,7 @@ fn flags_of_files_and_directories() {
     let image = Image::new(&Arc::new(tree), &options());
     assert_eq!(image.check_with_oracles(listed).unwrap(), expected);
 
-    // The flags are more than a picture of themselves.
+    // The kernel enforces the flags.
     let mounted = Mounted::new("ext4", "rw", Some(&image.path)).unwrap();
     let at = |path| mounted.path().join(path);
     fs::remove_file(at("i/file")).unwrap_err();

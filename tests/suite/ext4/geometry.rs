@@ -1,4 +1,4 @@
-//! Sizes, copies of the superblock, and special files, beside those of mke2fs.
+//! Image sizes, superblock backups and special files, compared with those of mke2fs.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn check(root: &Path) {
     assert_eq!(fs::read(root.join("file")).unwrap(), b"content");
 }
 
-/// Every copy of the superblock and of the descriptors takes the place of the first.
+/// Every backup of the superblock and the descriptors can replace the first copy.
 #[test]
 fn backups_are_as_good_as_the_first() {
     let group = 8192;
@@ -47,7 +47,7 @@ fn backups_are_as_good_as_the_first() {
 
         let copy = image.beside("copy");
         for backup in found {
-            // Superblock and descriptors of group 0 are gone.
+            // The script overwrites the superblock and the descriptors of group 0.
             let script = "cp --sparse=always $1 $2
                 dd if=/dev/urandom of=$2 bs=1024 seek=1 count=3 conv=notrunc status=none";
             shell(script, &[&image.path, &copy]);
@@ -61,10 +61,10 @@ fn backups_are_as_good_as_the_first() {
     }
 }
 
-/// The shortfall is said in blocks and in inodes, with a size that does.
+/// The error reports the shortfall in blocks and inodes, and a size that is sufficient.
 #[test]
 fn a_size_that_is_too_small() {
-    // A group of 1 KiB blocks has at most 8192 inodes, and 8 MiB are one group.
+    // A group with blocks of 1 KiB has at most 8192 inodes, and 8 MiB are one group.
     let mut sample = Sample::new();
     for number in 0..9000 {
         sample.add(ROOT, number.to_string(), metadata(0o644), Node::Fifo);
@@ -74,7 +74,7 @@ fn a_size_that_is_too_small() {
     sample.file("file", vec![1; 4 << 20]);
     let blocks = sample.finish();
     for (tree, size, short) in [
-        // Ten that are reserved, the root, and lost+found.
+        // Ten reserved inodes, the root, and `lost+found`.
         (&inodes, 8 << 20, format!("{} inodes", 9000 + 12 - 8192 - 1)),
         (&blocks, 4 << 20, "0 inodes".into()),
     ] {
@@ -123,7 +123,7 @@ fn an_exact_fit_has_nothing_free() {
     }
 }
 
-/// Headroom is what a user of the file system finds free, whatever the metadata takes.
+/// The headroom is free for users of the file system, whatever the metadata takes.
 #[test]
 fn headroom_is_room() {
     for profile in PROFILES {
@@ -139,7 +139,8 @@ fn headroom_is_room() {
     }
 }
 
-/// The journal and the orphan file of a file system of so many blocks are those of mke2fs.
+/// The journal and the orphan file are as large as those that mke2fs creates in a file system of
+/// `blocks` blocks.
 #[test]
 #[ignore = "takes seconds"]
 fn special_files_are_as_large_as_those_of_mke2fs() {
@@ -198,7 +199,8 @@ fn special_files_are_as_large_as_those_of_mke2fs() {
     assert_eq!(facts(&Image::new(&empty, &small).path).1, None, "mke2fs makes no journal either");
 }
 
-/// Growing keeps the journal as it is, so it is that of the size to come.
+/// Growing a file system does not resize the journal, so its size is that for the grown file
+/// system.
 #[test]
 fn the_journal_is_that_of_the_size_to_come() {
     for (grow_to, blocks) in [(64 << 20, "1024"), (2 << 30, "16384"), (64 << 30, "131072")] {

@@ -1,4 +1,4 @@
-//! Growing and shrinking by resize2fs of a file system that is not mounted.
+//! Growing and shrinking an unmounted file system with resize2fs.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn resize(image: &Path, words: &[&str]) {
     e2fsck(image).unwrap();
 }
 
-/// Checks that all is there and that the kernel can write.
+/// Checks that all files are intact and that the kernel can write.
 fn still_in_order(image: &Path) {
     {
         let mounted = Mounted::new("ext4", "rw", Some(image)).unwrap();
@@ -70,7 +70,7 @@ fn from_64_mib_to_64_gib() {
     }
 }
 
-/// Within what it was made to grow to, nothing has to move.
+/// Growing up to the size given by `grow_to` does not move anything.
 #[test]
 fn to_what_was_asked_for() {
     let grow_to = 100 << 30;
@@ -78,7 +78,8 @@ fn to_what_was_asked_for() {
         let image = Image::new(&tree(), &Options { profile, grow_to: Some(grow_to), ..options() });
         image.check_with_oracles(check).unwrap();
         let reserved: u64 = superblock_field(&image.path, "Reserved GDT blocks").parse().unwrap();
-        // 800 groups of 128 MiB, 64 descriptors a block, one of which is there.
+        // 800 groups of 128 MiB with 64 descriptors a block, minus the descriptor block that
+        // already exists.
         assert_eq!(reserved, 800 / 64 + 1 - 1);
         let first = image.read(4096 * (1 + 1 + reserved), 4096);
         resize(&image.path, &["100G"]);
@@ -107,7 +108,8 @@ fn shrunk_to_the_smallest() {
             if let Some(grown) = grown {
                 resize(&image.path, &[grown]);
             }
-            // What resize2fs asks for before it shrinks; it makes a `lost+found`.
+            // resize2fs requires a check before it shrinks a file system. The check creates
+            // `lost+found`.
             run("e2fsck", ["-fy", image.path.to_str().unwrap()]);
             resize(&image.path, &["-M"]);
             let found = fs::metadata(&image.path).unwrap().len();
@@ -117,7 +119,8 @@ fn shrunk_to_the_smallest() {
     }
 }
 
-/// A tree without a file of many extents, whose tree resize2fs makes deeper than e2fsck likes.
+/// Returns a tree without a file of many extents, whose extent tree resize2fs would make deeper
+/// than e2fsck accepts.
 fn plain_tree() -> Arc<Tree> {
     let mut sample = Sample::new();
     for number in 0..300 {
@@ -138,7 +141,8 @@ fn check_plain(image: &Image) {
     assert!(image.check_with_oracles(read).unwrap() == [7; 299 * 37]);
 }
 
-/// The second time, resize2fs goes below the tables of groups that it removed the first time.
+/// The second time, resize2fs shrinks below the tables of the groups that it removed the first
+/// time.
 #[test]
 fn shrunk_again_and_again() {
     let empty = Sample::new().finish();

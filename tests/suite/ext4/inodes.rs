@@ -1,4 +1,4 @@
-//! The number of inodes, however the size is asked for.
+//! The number of inodes, for every way to specify the size.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::oracle::{Mounted, e2fsck, extract, partitions, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// More empty files than a group has inodes by the ratio of one for 16 KiB.
+/// Script that creates more empty files than a group has inodes at the ratio of one for 16 KiB.
 const MANY: &str = "cd $1; seq 9000 | xargs touch";
 
 /// The reserved inodes, `lost+found` and the files.
@@ -19,12 +19,12 @@ fn number(image: &Path, field: &str) -> u64 {
     superblock_field(image, field).parse().unwrap()
 }
 
-/// Bytes that inode tables take.
+/// Returns the size of the inode tables in bytes.
 fn tables(image: &Path) -> u64 {
     number(image, "Inode count") * number(image, "Inode size")
 }
 
-/// Checks that a tenth of the inodes in use is free, or more.
+/// Checks that the number of free inodes is at least a tenth of those in use.
 fn has_spare_inodes(image: &Path, case: &str) {
     e2fsck(image).unwrap_or_else(|error_text| panic!("{case}: {error_text:?}"));
     let free = number(image, "Free inodes");
@@ -72,7 +72,7 @@ fn small_file_systems_have_small_tables() {
             assert_eq!(fs::metadata(&image).unwrap().len(), bytes, "{case}");
             let tables = tables(&image);
             assert!(tables <= bytes / 16, "{case}: {tables} bytes of inode tables");
-            // One for 16 KiB.
+            // One inode for 16 KiB.
             assert!(number(&image, "Inode count") >= bytes >> 14, "{case}");
 
             let mounted = Mounted::new("ext4", "rw", Some(&image)).unwrap();
@@ -95,9 +95,9 @@ fn their_number_can_be_given() {
         (&["--inodes=9011"], 9024),
         (&["--inodes=10000", "--size=100M"], 10_000),
         (&["--inodes=32768", "--size=100M"], 32_768),
-        // Two groups of 1875 blocks each.
+        // Two groups with inode tables of 1875 blocks each.
         (&["--inodes=60000", "--size=200M"], 60_000),
-        // One group of 4 KiB blocks has at most 32768.
+        // A group with blocks of 4 KiB has at most 32768 inodes.
         (&["--inodes=40000", "--ext4-profile=ro"], 40_000),
     ] {
         succeed(&mut mkfs("ext4", &tree, &image, EPOCH, &[options, &["--force"]].concat()));

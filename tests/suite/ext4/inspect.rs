@@ -1,4 +1,4 @@
-//! What debugfs and dumpe2fs read from an image.
+//! Parses the output of debugfs and dumpe2fs.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use crate::oracle::run;
 
-/// What debugfs answers to a request.
+/// Returns the output of debugfs for a request.
 pub fn debugfs(image: &Path, request: &str) -> String {
     ask(image, request, &[])
 }
 
-/// Lets debugfs change an image.
+/// Runs a request with debugfs that changes the image.
 pub fn debugfs_writes(image: &Path, request: &str) {
     ask(image, request, &["-w"]);
 }
 
-/// Its status is 0 even for a request that failed, but it complains then.
+/// Runs debugfs. Its status is 0 even if a request fails, but then it prints an error.
 fn ask(image: &Path, request: &str, options: &[&str]) -> String {
     let mut args: Vec<&OsStr> = options.iter().map(OsStr::new).collect();
     args.extend(["-R".as_ref(), request.as_ref(), image.as_os_str()]);
@@ -25,7 +25,7 @@ fn ask(image: &Path, request: &str, options: &[&str]) -> String {
     said.stdout
 }
 
-/// What `dumpe2fs` prints behind a word at the beginning of a line.
+/// Returns the value of a field in the output of `dumpe2fs -h`.
 pub fn superblock_field(image: &Path, name: &str) -> String {
     let said = run("dumpe2fs", ["-h".as_ref(), image.as_os_str()]);
     assert!(said.ok, "{}", said.all());
@@ -33,7 +33,7 @@ pub fn superblock_field(image: &Path, name: &str) -> String {
     value.unwrap_or_else(|| panic!("no {name} in {}", said.stdout)).trim().to_owned()
 }
 
-/// The number behind a word of `debugfs stat`.
+/// Returns the number after `name` in the output of `debugfs stat`.
 pub fn inode_field(image: &Path, path: &str, name: &str) -> u64 {
     let text = debugfs(image, &format!("stat {path}"));
     let (_, behind) = text.split_once(&format!("{name}: ")).unwrap_or_else(|| panic!("{text}"));
@@ -41,7 +41,7 @@ pub fn inode_field(image: &Path, path: &str, name: &str) -> u64 {
     number.parse().unwrap_or_else(|error| panic!("{name} {number}: {error}"))
 }
 
-/// The numbers behind a word of `debugfs stat` for many files.
+/// Returns the numbers after `name` in the output of `debugfs stat` for many files.
 pub fn inode_fields(image: &Path, paths: impl Iterator<Item = String>, name: &str) -> Vec<u64> {
     let mut requests = tempfile::NamedTempFile::new().unwrap();
     paths.for_each(|path| writeln!(requests, "stat {path}").unwrap());
@@ -51,12 +51,12 @@ pub fn inode_fields(image: &Path, paths: impl Iterator<Item = String>, name: &st
     behind.map(|text| text.trim_start_matches(':').trim().parse().unwrap()).collect()
 }
 
-/// The block that holds a block of a file.
+/// Returns the physical block of a logical block of a file.
 pub fn block_of(image: &Path, path: &str, logical: u64) -> u64 {
     debugfs(image, &format!("bmap {path} {logical}")).trim().parse().unwrap()
 }
 
-/// A run of blocks of a file.
+/// An extent of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     pub logical: u64,
@@ -68,7 +68,7 @@ pub struct Extent {
 #[derive(Debug)]
 pub struct Extents {
     pub depth: u64,
-    /// The blocks of the tree, those above first.
+    /// The blocks of the tree, parents first.
     pub index: Vec<u64>,
     pub list: Vec<Extent>,
 }
@@ -92,7 +92,8 @@ pub fn extents(image: &Path, path: &str) -> Extents {
     extents
 }
 
-/// The entries of a directory's index: levels below the root, and all hashes of all its nodes.
+/// Returns the number of levels of a directory's index below the root, and all hashes of all its
+/// nodes.
 pub fn index(image: &Path, path: &str) -> (u32, Vec<u32>) {
     let text = debugfs(image, &format!("htree_dump {path}"));
     let levels = text.lines().find_map(|line| line.trim().strip_prefix("Indirect levels: "));

@@ -1,4 +1,4 @@
-//! Hard links, symlinks, devices and owners at the ends of their ranges.
+//! Hard links, symlinks, devices and owners at the limits of their ranges.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -41,7 +41,8 @@ fn an_inode_of_65000_names() {
     }
 }
 
-/// Up to 59 bytes stand in the inode; a block has room for all but one of its bytes.
+/// Targets of up to 59 bytes are stored in the inode. A block holds a target of all but one of its
+/// bytes.
 #[test]
 fn symlinks_of_every_length() {
     for block_size in BLOCK_SIZES {

@@ -1,4 +1,4 @@
-//! Trees made in memory, and images of them.
+//! Trees built in memory, and images of them.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ pub fn metadata(mode: u16) -> Metadata {
     Metadata { mode, mtime: Timestamp::from_seconds(1_600_000_000), ..Metadata::default() }
 }
 
-/// Metadata of a file with one extended attribute.
+/// Returns the metadata of a file with one extended attribute.
 pub fn with_xattr(name: &str, value: impl Into<Vec<u8>>) -> Metadata {
     let xattr = Xattr { name: name.into(), value: value.into() };
     Metadata { xattrs: vec![xattr], ..metadata(0o644) }
@@ -86,15 +86,15 @@ impl Sample {
     }
 }
 
-/// Content without a zero byte.
+/// Content without zero bytes.
 pub struct Solid;
 
-/// Content with so many runs that are not zeros: the first 16 KiB, and then every other 4 KiB,
-/// where each 16 KiB start with zeros, as holes do. Behind them all is zeros.
+/// Content with the given number of nonzero runs: the first 16 KiB, and then every other 4 KiB, so
+/// that every later 16 KiB start with zeros, as holes do. Everything after the runs is zeros.
 pub struct Comb(pub u64);
 
 impl Comb {
-    /// How much content has all the runs.
+    /// Returns the size of content that contains all runs.
     pub fn len(&self) -> u64 {
         (self.0 + 1) * 8192
     }
@@ -138,7 +138,7 @@ pub fn options() -> Options {
     }
 }
 
-/// An image in a file of its own.
+/// An image in a file in its own temporary directory.
 pub struct Image {
     scratch: TempDir,
     pub path: PathBuf,
@@ -169,12 +169,12 @@ impl Image {
         Self { scratch, path, warnings }
     }
 
-    /// A new path beside the image.
+    /// Returns a path next to the image.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
-    /// Lets e2fsck and the kernel judge the image, and a test look at the mounted tree.
+    /// Checks the image with e2fsck and the kernel, and calls `look` with the mounted root.
     pub fn check_with_oracles<T>(&self, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
         e2fsck(&self.path)?;
         mount_ext4(&self.path, look)
@@ -187,7 +187,7 @@ impl Image {
     }
 }
 
-/// The message with which a tree is refused.
+/// Returns the error with which a tree is rejected.
 pub fn refusal(tree: &Arc<Tree>, options: &Options) -> String {
     planned(tree, options).unwrap_err().to_string()
 }

@@ -1,4 +1,4 @@
-//! What a seed has an influence on, and nothing else.
+//! The UUID and the hash seed change only the bytes that depend on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,13 +17,13 @@ const BLOCK: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    /// With where in its block it begins.
+    /// With its offset in the block.
     Superblock(usize),
     Descriptors,
     Inodes,
     Linear,
     Index,
-    /// What an index leads to.
+    /// A leaf of an indexed directory.
     Leaf,
     Extents,
     Attributes,
@@ -31,14 +31,14 @@ enum Kind {
 }
 
 impl Kind {
-    /// Whether a byte of a block of this kind comes from the UUID.
+    /// Returns whether a byte of a block of this kind depends on the UUID.
     fn by_uuid(self, at: usize) -> bool {
         match self {
             // s_uuid, s_checksum_seed, s_checksum
             Self::Superblock(start) => {
                 matches!(at.wrapping_sub(start), 0x68..0x78 | 0x270..0x274 | 0x3FC..0x400)
             }
-            // the checksums of the bitmaps, low and high, and its own
+            // The checksums of the bitmaps, low and high, and that of the descriptor.
             Self::Descriptors => matches!(at % 64, 0x18..0x1C | 0x1E..0x20 | 0x38..0x3C),
             // i_generation, l_i_checksum_lo, i_checksum_hi
             Self::Inodes => matches!(at % 256, 0x64..0x68 | 0x7C..0x7E | 0x82..0x84),
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// Whether it comes from the seed of the directory hash.
+    /// Returns whether a byte of a block of this kind depends on the seed of the directory hash.
     fn by_hash_seed(self, at: usize) -> bool {
         match self {
             Self::Superblock(start) => {
@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// Names of one length, so that another order by hash fills as many blocks.
+/// Builds a tree with names of one length, so that another order by hash fills as many blocks.
 fn tree() -> Arc<Tree> {
     let mut sample = Sample::new();
     let directory = sample.directory(ROOT, "indexed");
@@ -80,7 +80,7 @@ fn tree() -> Arc<Tree> {
     sample.finish()
 }
 
-/// The blocks of every kind.
+/// Returns the kinds of blocks, by block number.
 fn kinds(image: &Path) -> BTreeMap<u64, Kind> {
     let mut kinds = BTreeMap::from([(0, Kind::Superblock(1024))]);
     let text = shell("dumpe2fs $1 2>/dev/null", &[image]);
@@ -112,7 +112,7 @@ fn kinds(image: &Path) -> BTreeMap<u64, Kind> {
     kinds
 }
 
-/// Compares images made with two sets of options, and returns in which kinds of blocks they differ.
+/// Compares images with two sets of options, and returns the kinds of blocks in which they differ.
 fn differing(one: &Options, other: &Options, allowed: fn(Kind, usize) -> bool) -> BTreeSet<Kind> {
     let [one, other] = [one, other].map(|options| {
         let image = Image::new(&tree(), options);
@@ -141,7 +141,7 @@ fn differing(one: &Options, other: &Options, allowed: fn(Kind, usize) -> bool) -
 #[test]
 #[ignore = "takes seconds"]
 fn a_seed_changes_what_it_is_for() {
-    // Two groups, the second with copies.
+    // Two groups, the second with backups.
     let one = Options { profile: Profile::Modern, size: Some(200 << 20), ..options() };
     let uuid = Options { uuid: Uuid::from_u128(42), ..one.clone() };
     let all = [

@@ -1,4 +1,4 @@
-//! Boot loaders, devices of large sectors, pipes, and a kernel that writes.
+//! Boot loaders, devices with large sectors, pipes, and writes by the kernel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn tree() -> Arc<Tree> {
 
 const FILE: u64 = 1_000_001;
 
-/// Writes what the tree has under a name to a file beside the image.
+/// Writes content to a file next to the image.
 fn beside(image: &Image, name: &str, content: &dyn ReadAt, size: u64) -> PathBuf {
     let mut bytes = vec![0; usize::try_from(size).unwrap()];
     content.read_exact_at(0, &mut bytes).unwrap();
@@ -105,7 +105,7 @@ fn a_pipe_gets_the_same_bytes() {
     }
 }
 
-/// What the kernel has changed in any place, e2fsck finds in order.
+/// e2fsck finds no errors in anything that the kernel has changed.
 #[test]
 #[ignore = "takes seconds"]
 fn a_kernel_writes() {

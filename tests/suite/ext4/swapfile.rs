@@ -1,4 +1,4 @@
-//! Files to swap to.
+//! Swap files.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,15 +11,15 @@ use crate::oracle::{Comparison, Mounted, e2fsck, ext4, shell, swap_to};
 const EPOCH: i64 = 4_000_000_000;
 const MIB: u64 = 1 << 20;
 
-/// Swap space for pages of every size, in files that are holes but for the header, and one that is
-/// not.
+/// Script that creates swap files for every page size, which are sparse except for the header, and
+/// a sparse file that is not a swap file.
 const SWAP_FILES: &str = "cd $1; mkdir d
     for size in 4096 8192 16384 32768 65536; do
         truncate -s 8M d/$size; mkswap -q -p $size d/$size; chmod 600 d/$size
     done
     truncate -s 8M holes; printf x | dd of=holes conv=notrunc status=none";
 
-/// Checks that every block of a file is there and is read as written.
+/// Checks that every block of a file is allocated and marked as written.
 fn is_whole(image: &Path, root: &Path, path: &str) {
     let metadata = fs::metadata(root.join(path)).unwrap();
     assert!(metadata.blocks() * 512 >= metadata.len(), "{path}: {} blocks", metadata.blocks());
@@ -40,7 +40,7 @@ fn those_of_the_tree_keep_their_blocks() {
         let options = ["--force", "--ext4-block-size", block_size, "--ext4-profile", profile];
         succeed(&mut mkfs("ext4", &tree, &image, EPOCH, &options));
         ext4(&image, &tree, &Comparison::exact().without("lost+found")).unwrap();
-        // The zeros are not written.
+        // The zeros are not written to the image.
         assert!(fs::metadata(&image).unwrap().blocks() * 512 < 2 * MIB);
         let mounted = Mounted::new("ext4", "rw", Some(&image)).unwrap();
         for path in ["d/4096", "d/8192", "d/16384", "d/32768", "d/65536"] {
@@ -49,7 +49,7 @@ fn those_of_the_tree_keep_their_blocks() {
         let holes = fs::metadata(mounted.path().join("holes")).unwrap();
         assert_eq!(holes.blocks() * 512 < MIB, profile != "boot");
         let taken = swap_to(&mounted.path().join("d/4096")).unwrap();
-        // A page may be lost where blocks are smaller.
+        // A page may be lost if blocks are smaller than pages.
         assert!(taken >= 8 * MIB - 2 * 4096, "{taken}");
         assert_eq!(mounted.errors(), 0);
         e2fsck(&image).unwrap();

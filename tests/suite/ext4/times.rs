@@ -1,4 +1,4 @@
-//! Times to the nanosecond and to the ends of what an inode holds.
+//! Timestamps to the nanosecond, up to the limits of an inode.
 
 use std::fs;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::oracle::{e2fsck, mount_ext4};
 const MIN: i64 = -(1 << 31);
 const MAX: i64 = (1 << 34) - (1 << 31) - 1;
 
-/// An image with a file for each of these times, named by its position.
+/// Creates an image with a file for each of these times, named after its position.
 fn timed(times: &[(i64, u32)]) -> Image {
     let mut sample = Sample::new();
     for (number, &(seconds, nanoseconds)) in times.iter().enumerate() {
@@ -26,7 +26,7 @@ fn timed(times: &[(i64, u32)]) -> Image {
     Image::new(&sample.finish(), &options())
 }
 
-/// The kernel's view of the times of a file; all four have to be the same.
+/// Returns the times of a file as reported by the kernel. All four must be equal.
 fn time(path: &Path) -> (i64, u32) {
     let found = fs::symlink_metadata(path).unwrap();
     let mtime = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap());
@@ -70,8 +70,8 @@ fn times_are_kept() {
     image.check_with_oracles(look).unwrap();
 }
 
-/// The years 2310 to 2378: old kernels wrote times before 1970 like this, and e2fsck thinks until
-/// 2242 that it sees such a one.
+/// The years 2310 to 2378. Old kernels encoded times before 1970 like these, and until 2242 e2fsck
+/// takes them for such times.
 const MISTAKEN: Range<i64> = (1 << 33) + (1 << 31)..3 << 32;
 
 #[test]
@@ -110,7 +110,8 @@ fn times_out_of_range_are_clamped_with_a_warning() {
     assert!(warning.message.contains("4 in all"), "{}", warning.message);
 }
 
-/// What is not of the tree has the epoch, and nothing has the time of the clock.
+/// Inodes that are not from the tree have the epoch as their time, and the clock is not used
+/// anywhere.
 #[test]
 fn what_has_no_time_has_the_epoch() {
     for epoch in [MIN, -1, 0, 1, 1_700_000_000, 3_900_000_000, MAX] {
@@ -125,14 +126,14 @@ fn what_has_no_time_has_the_epoch() {
             if let Some(own) = seconds.unwrap() {
                 assert_eq!(own, (epoch.seconds, 0));
             }
-            // s_wtime, s_lastcheck, s_mkfs_time with their _hi, which count from 1970
+            // s_wtime, s_lastcheck and s_mkfs_time with their _hi bytes, which count from 1970
             for (low, high) in [(0x30, 0x274), (0x40, 0x277), (0x108, 0x276)] {
                 let low = image.read(1024 + low, 4).try_into().unwrap();
                 let found = i64::from(image.read(1024 + high, 1)[0]) << 32
                     | i64::from(u32::from_le_bytes(low));
                 assert_eq!(found, epoch.seconds.max(0));
             }
-            // s_mtime, of the last mount
+            // s_mtime, the time of the last mount
             assert_eq!(image.read(1024 + 0x2C, 4), [0; 4]);
         }
     }

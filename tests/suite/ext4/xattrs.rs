@@ -1,4 +1,4 @@
-//! Extended attributes in inodes and in blocks of their own, and those with a form of their own.
+//! Extended attributes in inodes and in separate blocks, and attributes with a special encoding.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn with(mode: u16, xattrs: &Set) -> Metadata {
     Metadata { xattrs: list.collect(), ..metadata(mode) }
 }
 
-/// How many inodes an image's block of attributes says that it has.
+/// Returns the number of inodes that share a block of attributes, according to its header.
 fn references(image: &Image, block_size: u32, block: u64) -> u32 {
     let header = image.read(block * u64::from(block_size), 8);
     assert_eq!(header[..4], 0xEA02_0000_u32.to_le_bytes());
@@ -34,7 +34,8 @@ fn value(len: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from(1 + at % 255).unwrap()).collect()
 }
 
-/// The inode has 96 bytes: 68 for the value when magic, terminator, entry and name are gone.
+/// An inode has 96 bytes for attributes. The magic, terminator, entry and name leave 68 for the
+/// value.
 #[test]
 fn what_an_inode_holds() {
     for block_size in BLOCK_SIZES {
@@ -57,7 +58,8 @@ fn what_an_inode_holds() {
     }
 }
 
-/// Several attributes, of which as many are in the inode as go, those of access control first.
+/// As many of several attributes as fit are stored in the inode, starting with those for access
+/// control.
 #[test]
 fn some_here_and_some_there() {
     let label = b"system_u:object_r:etc_t:s0\0".to_vec();
@@ -85,7 +87,7 @@ fn some_here_and_some_there() {
 #[test]
 fn a_block_that_is_full_and_one_that_is_too_full() {
     for block_size in BLOCK_SIZES {
-        // Header, terminator, entry and name.
+        // The header, terminator, entry and name.
         let most = block_size as usize - 32 - 4 - 16 - 4;
         let options = Options { block_size, ..options() };
         let made = |len: usize| {
@@ -111,7 +113,7 @@ fn a_block_that_is_full_and_one_that_is_too_full() {
     }
 }
 
-/// Equal sets share a block, up to the 1024 inodes that the kernel allows.
+/// Equal sets of attributes share a block, which the kernel allows for up to 1024 inodes.
 #[test]
 fn shared_blocks() {
     for (files, expected) in [
@@ -125,7 +127,7 @@ fn shared_blocks() {
         for number in 0..files {
             let name = format!("{number:04}");
             let node = sample.empty(ROOT, &name, with_xattr("user.x", value(300)));
-            // A link is no inode of its own.
+            // A hard link is not a separate inode.
             sample.link(ROOT, format!("z{name}"), node);
         }
         sample.empty(ROOT, "other", with_xattr("user.x", value(301)));
@@ -152,7 +154,7 @@ fn shared_blocks() {
     }
 }
 
-/// The kernel takes the block of one file away from the others when it writes.
+/// The kernel unshares the block of a file when it writes the file's attributes.
 #[test]
 fn shared_blocks_are_written_to() {
     let mut sample = Sample::new();
@@ -186,7 +188,7 @@ const fn group(id: u32) -> (u16, u32) {
     (0x08, id)
 }
 
-/// An ACL in the form of the system call.
+/// Encodes an ACL in the format of the system call.
 fn acl(entries: &[((u16, u32), u16)]) -> Vec<u8> {
     let mut value = 2u32.to_le_bytes().to_vec();
     for ((tag, id), permissions) in entries {
@@ -264,7 +266,7 @@ fn access_control_lists() {
     }
 }
 
-/// Programs, labels and what else the kernel reads itself is kept byte for byte.
+/// Capabilities, labels and other attributes that the kernel interprets are stored byte for byte.
 #[test]
 fn security_attributes() {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();

@@ -1,4 +1,4 @@
-//! Runs that are killed, or ended by a signal, and the runs after them.
+//! Runs that are killed or terminated by a signal, and the runs after them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use crate::oracle::{LoopDevice, gpt, run, sha256, shell};
 const EPOCH: i64 = 1_700_000_000;
 const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
-/// A mounted file system that has no files without a name: NTFS by FUSE.
+/// A mounted file system that does not support unnamed temporary files: NTFS by FUSE.
 struct Fuse(TempDir);
 
 impl Fuse {
@@ -45,7 +45,8 @@ impl Drop for Fuse {
     }
 }
 
-/// A tree, and the definitions of two partitions with it that have files of their own.
+/// Creates a tree, and definitions of two partitions with its files that are split into separate
+/// files.
 fn fixture(megabytes: u32) -> TempDir {
     let scratch = tempfile::tempdir().unwrap();
     shell(
@@ -71,7 +72,7 @@ fn temporary(directory: &Path) -> BTreeSet<OsString> {
     names(directory).into_iter().filter(is_temporary).collect()
 }
 
-/// Starts a command, and waits until it has a file with a temporary name.
+/// Starts a command, and waits until it has created a file with a temporary name.
 fn started(command: &mut Command, directory: &Path) -> Child {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while temporary(directory).is_empty() {
@@ -89,7 +90,7 @@ fn repart(fixture: &Path, out: &Path) -> Command {
     command
 }
 
-/// The same command under strace with a fault injected.
+/// Returns the same command under strace with a fault injected.
 fn with_fault(command: &Command, fault: &str) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-o", "/dev/null", "-e", "trace=linkat,renameat,renameat2", "-e"]);
@@ -119,7 +120,7 @@ fn a_signal_leaves_nothing_and_is_seen() {
     }
 }
 
-/// As `nohup` starts a program.
+/// `nohup` starts programs like this.
 #[test]
 fn a_signal_that_is_ignored_ends_nothing() {
     let fixture = fixture(8);
@@ -143,7 +144,7 @@ fn what_a_killed_run_left_is_taken_over() {
     let out = fuse.path().join("image");
     let mkfs = |options: &[&str]| mkfs("ext4", &tree, &out, EPOCH, options);
     let mut child = started(&mut mkfs(&[]), &fuse.path());
-    // Another run does not take it for left.
+    // Another run does not treat the temporary file as left over.
     check(&mut mkfs(&[]), 4, &["cannot create", "image", "another run is writing it"]);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -153,7 +154,7 @@ fn what_a_killed_run_left_is_taken_over() {
     assert!(after.remove(&OsString::from("image")));
     assert_eq!(after, before);
 
-    // Between the two steps of a replacement, where files need no names.
+    // Kills a run between the two steps of a replacement on a file system with unnamed files.
     let image = fixture.path().join("out/image");
     fs::create_dir(fixture.path().join("out")).unwrap();
     fs::write(&image, "old").unwrap();
@@ -173,13 +174,13 @@ fn split_files_come_with_their_image() {
     fs::create_dir(&results).unwrap();
     let image = results.join("image.raw");
     let command = repart(fixture.path(), &image);
-    // One that can't get its name takes the others with it.
+    // If one of the files can't be given its name, the others are removed too.
     for fault in ["linkat:error=EIO:when=1", "linkat:error=EIO:when=2", "linkat:error=EIO:when=3"] {
         let output = with_fault(&command, fault).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{fault}: {output:?}");
         assert!(names(&results).is_empty(), "{fault}: {:?}", names(&results));
     }
-    // A kill in between can leave a whole image, and never a part of one.
+    // A kill in between can leave a complete image, but never a partial one.
     with_fault(&command, "linkat:signal=KILL:when=2").output().unwrap();
     assert_eq!(names(&results), BTreeSet::from(["image.raw".into()]));
     gpt(&image, 512).unwrap();
@@ -191,8 +192,8 @@ fn split_files_come_with_their_image() {
     assert_eq!(names(&results), BTreeSet::from(all));
 }
 
-/// After whatever end at whatever moment, names are those of whole outputs, and another run
-/// succeeds and leaves nothing else.
+/// However and whenever a run ends, only complete outputs have names, and another run succeeds and
+/// leaves nothing else.
 #[test]
 #[ignore = "deep: two hundred runs"]
 fn deep_kills_at_random_moments() {
@@ -234,7 +235,8 @@ fn deep_kills_at_random_moments() {
                 let path = directory.join(&name);
                 assert!(is_temporary && signal == Signal::KILL || is_whole(&path), "{path:?}");
             }
-            // Only a whole image, which a kill can leave without its files, is in the way.
+            // A kill can leave a complete image without its partition files, but not the other way
+            // round.
             let has_parts = outputs[2..].iter().any(|path| path.exists());
             assert!(!has_parts || new.exists(), "files of partitions without their image");
             outputs[1..].iter().for_each(|path| drop(fs::remove_file(path)));
@@ -252,7 +254,7 @@ fn deep_kills_at_random_moments() {
     assert!(ended >= 50, "only {ended} runs were ended by their signals");
 }
 
-/// Nothing on the device can be taken for an image, new or old, until all of it is there.
+/// Nothing on the device can be detected as an image, new or old, until everything is written.
 #[test]
 fn a_device_holds_nothing_until_all_is_written() {
     let fixture = fixture(8);

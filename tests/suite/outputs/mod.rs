@@ -1,4 +1,5 @@
-//! Where images go: what they may overwrite, and what is there when a run fails or is ended.
+//! Outputs of images: which outputs may be overwritten, and what is left if a run fails or is
+//! terminated.
 
 mod interrupted;
 mod pipes;

@@ -1,4 +1,4 @@
-//! Standard outputs that are closed, or become so.
+//! Standard outputs that are closed, or are closed during the run.
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -22,7 +22,7 @@ fn tree(scratch: &Path) -> PathBuf {
     tree
 }
 
-/// The same command by a shell that redirects its standard output.
+/// Returns the same command, run by a shell that redirects its standard output.
 fn redirected(command: &Command, redirection: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec \"$@\" {redirection}"), "sh", PROGRAM]);
@@ -54,7 +54,7 @@ fn an_image_to_a_closed_standard_output() {
     }
 }
 
-/// As `yes | head -n 1`: no word, and the status of the signal.
+/// Like `yes | head -n 1`: no message, and the status of the signal.
 #[test]
 fn a_pipe_that_is_closed_early() {
     let scratch = tempfile::tempdir().unwrap();

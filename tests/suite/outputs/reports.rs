@@ -1,5 +1,4 @@
-//! What is printed and described about an image, where that can't be written: there is no image
-//! then.
+//! If the printed output or the description of an image can't be written, no image is left.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -32,7 +31,7 @@ impl Fixture {
         Self { scratch, results }
     }
 
-    /// A command for each way to an image of that name.
+    /// Returns a command for each way to create the image.
     fn commands(&self, more: &[&str]) -> Vec<Command> {
         let (tree, out) = (self.scratch.path().join("tree"), self.results.join("image"));
         let config = self.scratch.path().join("image.toml");
@@ -64,7 +63,7 @@ impl Fixture {
         command
     }
 
-    /// Runs what must fail without another file in the directory of the output.
+    /// Runs a command that must fail without leaving another file in the output directory.
     fn fails(&self, command: &mut Command, code: i32) {
         let before = names(&self.results);
         let output = command.output().unwrap();
@@ -122,7 +121,7 @@ fn a_full_standard_output_of_repart() {
     let json = [&new[..], &["--json=pretty"]].concat();
     fixture.fails(fixture.repart(&new).stdout(full()), 1);
     fixture.fails(fixture.repart(&json).stdout(full()), 1);
-    // One that is there has its old table.
+    // An existing image keeps its partition table.
     succeed(&mut fixture.repart(&["--empty=create", "--size=128M"]));
     let image = fixture.results.join("image.raw");
     let table = || shell("sfdisk --dump $1", &[&image]);

@@ -1,4 +1,5 @@
-//! Signatures on block devices, judged by wipefs, and the devices that they protect.
+//! Signatures on block devices, compared with those that wipefs detects, and protection of the
+//! devices.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,7 +15,8 @@ use crate::oracle::{LoopDevice, sha256, shell};
 
 const EPOCH: i64 = 1_700_000_000;
 
-/// What is on a disk of zeros after a script that has it as `$1`, and the names of all that.
+/// Disk sizes, scripts that write to a disk of zeros at `$1`, and the names of the resulting
+/// signatures.
 const DISKS: &[(&str, &str, &[&str])] = &[
     ("64M", "mke2fs -q -t ext2 $1", &["ext2"]),
     ("64M", "mke2fs -q -t ext3 $1", &["ext3"]),
@@ -79,14 +81,14 @@ const DISKS: &[(&str, &str, &[&str])] = &[
     ("8M", "echo , | sfdisk -q --label gpt $1", &["PMBR", "gpt"]),
     ("8M", "echo , | sfdisk -q --label sun $1", &["sun"]),
     ("8M", "echo , | sfdisk -q --label sgi $1", &["sgi"]),
-    // Where only the backup is left.
+    // Only the backup header is left.
     (
         "8M",
         "echo , | sfdisk -q --label gpt $1; dd if=/dev/zero of=$1 bs=512 seek=1 count=40 \
       conv=notrunc status=none",
         &["PMBR", "gpt"],
     ),
-    // Superblocks of RAID members: the kernel of the test need not have the driver.
+    // Superblocks of RAID members, written directly because the kernel may lack the driver.
     (
         "8M",
         concat!(
@@ -112,7 +114,7 @@ const DISKS: &[(&str, &str, &[&str])] = &[
         ),
         &["linux_raid_member"],
     ),
-    // Uberblocks of ZFS, in the last label alone.
+    // Uberblocks of ZFS, in the last label only.
     (
         "64M",
         "n=0; while [ $n -lt 128 ]; do printf '\\014\\261\\272\\0\\0\\0\\0\\0\\001' | dd of=$1 bs=1 \
@@ -135,7 +137,7 @@ fn what_wipefs_knows_is_found() {
         let disk = scratch.path().join(format!("disk-{at}"));
         shell(&format!("truncate -s {size} $1; {{ {script}; }} >/dev/null 2>&1"), &[&disk]);
         let expected = names(expected.iter().copied());
-        // Once it has taken NTFS for found, wipefs takes its boot sector for a partition table.
+        // When wipefs has detected NTFS, it also takes the boot sector for a partition table.
         let known = names(shell("wipefs --noheadings -O TYPE $1", &[&disk]).split_whitespace());
         assert!(known.is_superset(&expected), "wipefs: {script}: {known:?}");
         assert_eq!(known.is_empty(), expected.is_empty(), "wipefs: {script}: {known:?}");
@@ -165,7 +167,7 @@ impl Fixture {
         Self { scratch, tree, disk }
     }
 
-    /// Names the file of a definition that is for `detfs build`.
+    /// Writes a definition for `detfs build` and returns its path.
     fn config(&self, out: &Path) -> PathBuf {
         let config = self.scratch.path().join("image.toml");
         let text = format!(
@@ -222,7 +224,7 @@ fn an_empty_device_needs_none() {
     succeed(&mut mkimage(&fixture.tree, device.path(), EPOCH, &["--architecture=x86-64"]));
 }
 
-/// `--empty=` is what decides there, as in systemd-repart.
+/// In repart, `--empty=` decides whether a device is overwritten, as in systemd-repart.
 #[test]
 fn repart_asks_for_a_partition_table() {
     let fixture = Fixture::new("mke2fs -q -t ext4 $1");

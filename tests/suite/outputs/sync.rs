@@ -1,4 +1,4 @@
-//! What a loss of power leaves of outputs that were reported as done.
+//! Outputs that were reported as complete survive a loss of power.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use crate::oracle::{LoopDevice, Mounted, sha256, shell};
 const EPOCH: i64 = 1_700_000_000;
 const FILE_SYSTEMS: [(&str, &str); 3] = [("ext4", ""), ("xfs", "nouuid"), ("btrfs", "")];
 
-/// A tree on the machine's own disk, beside the disk of a mounted file system.
+/// A tree on the host's disk, next to the disk image of a mounted file system.
 struct Fixture {
     scratch: TempDir,
     kind: &'static str,
@@ -54,11 +54,11 @@ impl Fixture {
         command
     }
 
-    /// Runs a command and loses power: what is on the disk when it ends is all that there is. The
-    /// files are the same after that.
+    /// Runs a command and simulates a loss of power: only the content of the disk at the end of the
+    /// command remains. Checks that the files are unchanged after that.
     fn survive(self, mut command: Command, names: &[&str]) {
         succeed(&mut command);
-        // What another program syncs may take names with it to the disk, without their content.
+        // A sync by another program may write names to the disk without their content.
         File::create(self.out("other")).unwrap().sync_all().unwrap();
         let copy = self.scratch.path().join("copy");
         shell("cp --sparse=always $1/disk $2", &[self.scratch.path(), &copy]);
@@ -125,7 +125,7 @@ fn an_image_that_is_extended() {
     }
 }
 
-/// Contents come before tables, and a backup before the primary one.
+/// Content is written before partition tables, and the backup table before the primary one.
 #[test]
 fn an_image_in_place_is_written_in_an_order_that_survives() {
     let fixture = Fixture::new(FILE_SYSTEMS[0]);
@@ -142,7 +142,7 @@ fn an_image_in_place_is_written_in_an_order_that_survives() {
         match offset {
             _ if call.starts_with("fsync") => "sync",
             Some(0..0x10_0000) => "primary",
-            // Free space before it is cleared with the content.
+            // The free space before the backup table is cleared together with the content.
             Some(offset) if offset >= (80 << 20) - 33 * 512 => "backup",
             _ => "content",
         }
@@ -182,7 +182,7 @@ fn nothing_is_synced_without_sync() {
     assert!(!synced(fixture.repart(&fixture.out("e"), &new).env("DETFS_REPART_SYNC", "no")));
 }
 
-/// The calls of a command that write or sync, with the paths of files.
+/// Returns the system calls of a command that write or sync, with the paths of files.
 fn traced(command: &Command) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut strace = Command::new("strace");

@@ -1,4 +1,4 @@
-//! Devices with less space than they seem to have, or with old bytes.
+//! Devices with less space than they report, or with old content.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +26,7 @@ impl Fixture {
         Self { scratch, tree }
     }
 
-    /// Each way to an image of 256 MiB on a device.
+    /// Returns a command for each way to create an image of 256 MiB on a device.
     fn commands(&self, device: &Path) -> Vec<Command> {
         let size = ["--size=256M", "--force"];
         let definitions = self.scratch.path().join("repart.d");
@@ -56,7 +56,8 @@ fn allocated(file: &Path) -> u64 {
     fs::metadata(file).unwrap().blocks() * 512
 }
 
-/// The same command on a device that can't write zeros by itself.
+/// Returns the same command with failing `fallocate`, as on a device that can't write zeros by
+/// itself.
 fn without_offload(command: &Command) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-o", "/dev/null", "-e", "trace=fallocate"]);
@@ -97,7 +98,8 @@ fn a_device_with_too_little_space_behind_it() {
     e2fsck(&disk).unwrap();
 }
 
-/// With and without a device that writes zeros by itself, and whether or not space is given back.
+/// Old bytes are erased whether or not the device can write zeros by itself, and whether or not
+/// space is discarded.
 #[test]
 fn old_bytes_are_gone() {
     let fixture = Fixture::new();

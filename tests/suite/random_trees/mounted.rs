@@ -1,4 +1,4 @@
-//! A mounted tree compared with the model that it was made of.
+//! Compares a mounted tree with the nodes that it was built from.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,20 +16,20 @@ use rustix::fs::IFlags;
 use super::arbitrary_tree::{Expected, What};
 use crate::oracle::{OracleError, Verdict};
 
-/// What a file system makes of what others make otherwise.
+/// The properties that file systems store differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// A directory has a link from each in it.
+    /// The link count of a directory includes its subdirectories.
     Ext4,
-    /// A directory has one link; whether content is written in place is kept.
+    /// The link count of a directory is 1, and the NOCOW flag is stored.
     Btrfs {
-        /// Whether that is as the model says in all subvolumes.
+        /// Whether the NOCOW flag is as expected in all subvolumes.
         nocow: bool,
     },
 }
 
-/// Brings a model to what the kernel shows of it: only entries of ACLs with the tags 2 and 8 have
-/// an id, whatever the form of the system call says.
+/// Replaces ACLs by those that the kernel returns: only entries with the tags 2 and 8 have an ID,
+/// whatever ID was passed to the system call.
 pub fn shown(model: &mut [Expected]) {
     for node in model {
         let acls = node.xattrs.iter_mut().filter(|(name, _)| name.starts_with(b"system."));
@@ -41,7 +41,7 @@ pub fn shown(model: &mut [Expected]) {
     }
 }
 
-/// Compares every name, and every field of every node, with the model.
+/// Compares every name, and every field of every node, with the expected nodes.
 pub fn compare(root: &Path, model: &[Expected], kept: Kept) -> Verdict {
     let mut inodes = BTreeMap::new();
     let mut pending = vec![(0, root.to_owned())];
@@ -136,7 +136,7 @@ fn node(
         same("flags", &(flags(path)? - unseen), &(node.flags - unseen))?;
     }
     let shown = |name: &[u8]| {
-        // The kernel keeps these from nodes that it has them not for, wherever they come from.
+        // The kernel hides these attributes of nodes that can't have them, wherever they come from.
         let user = keeps || !name.starts_with(b"user.");
         let acl = !matches!(node.what, What::Symlink(_)) || !name.starts_with(b"system.");
         user && acl

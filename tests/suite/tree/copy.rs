@@ -1,5 +1,5 @@
-//! The same tree again, with everything different that must not matter: the order in which it
-//! was made and so inode numbers and listings, the file system, and which zeros are holes.
+//! Copies of a tree that differ in everything that must not matter: the order of creation, and with
+//! it inode numbers and directory order, the file system, and which zeros are holes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,16 +14,16 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 use super::{Random, set_mtime};
 use crate::oracle::read_xattrs;
 
-/// Which zeros of a copy are holes.
+/// Which zeros of a copy become holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sparseness {
     /// Every page of zeros.
     Most,
-    /// None, but in files of more than 64 MiB.
+    /// No zeros, except in files of more than 64 MiB.
     Least,
 }
 
-/// Copies a tree into an empty directory, in an order that comes from `order`.
+/// Copies a tree into an empty directory, in an order derived from `order`.
 pub fn copy(from: &Path, to: &Path, order: u64, sparseness: Sparseness) {
     crate::oracle::require_root();
     let mut random = Random::new(order);
@@ -93,7 +93,7 @@ fn copy_content(source: &Path, target: &Path, len: u64, sparseness: Sparseness) 
     let mut buffer = vec![0; 4096];
     let mut at = 0;
     while at < len {
-        // What is a hole in the source need not be read, a tebibyte of it least of all.
+        // Holes in the source are skipped, since they may be as large as a tebibyte.
         if !dense {
             match rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(at)) {
                 Ok(data) => at = data / 4096 * 4096,

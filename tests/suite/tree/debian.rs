@@ -1,4 +1,4 @@
-//! A real root file system: Debian's essential packages.
+//! The root file system of a Debian system with the essential packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use crate::oracle::{require_root, shell};
 
-/// The root tree of a small Debian system of the suite that this machine runs, made once and
-/// kept with the build's other results.
+/// Returns the root tree of a small Debian system of the host's suite, which is created once and
+/// kept in cargo's target directory.
 pub fn debian() -> &'static Path {
     static TREE: OnceLock<PathBuf> = OnceLock::new();
     TREE.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! Source trees: one that is generated to be hard, copies of a tree that are the same tree in
-//! another disguise, and a real one.
+//! Source trees: a generated stress tree, copies of a tree that represent the same tree
+//! differently, and the root file system of a Debian system.
 
 mod copy;
 mod debian;
@@ -21,16 +21,16 @@ pub use debian::debian;
 pub use random::Random;
 pub use stress::{LATEST, Stress, stress};
 
-/// What an entry is.
+/// The type of an entry, with its content.
 #[derive(Debug, Clone)]
 pub enum Node {
     Directory,
-    /// Runs of data from (offset, length) pairs; what lies between is a hole.
+    /// Data at (offset, length) pairs, with holes in between.
     File {
         size: u64,
         data: Vec<(u64, u64)>,
     },
-    /// A file all of zeros that are written.
+    /// A file of zeros that are written.
     Zeros {
         size: u64,
     },
@@ -39,11 +39,12 @@ pub enum Node {
     Socket,
     Char(u32, u32),
     Block(u32, u32),
-    /// Another name of an entry that is no directory.
+    /// Another name of an entry that is not a directory.
     Link(PathBuf),
 }
 
-/// One name of a tree with its inode's metadata; those of a [`Node::Link`] are its target's.
+/// A name in a tree with the metadata of its inode. A [`Node::Link`] has the metadata of its
+/// target.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub path: PathBuf,
@@ -53,15 +54,16 @@ pub struct Entry {
     pub gid: u32,
     pub mtime: (i64, u32),
     pub xattrs: BTreeMap<&'static str, Vec<u8>>,
-    /// What the content is made from.
+    /// Seed of the content.
     pub seed: u64,
 }
 
-/// Makes a tree in an empty directory. The order in which entries are made comes from `order`;
-/// the tree is the same for every one.
+/// Creates a tree in an empty directory.
+///
+/// Entries are created in an order derived from `order`, which does not affect the resulting tree.
 ///
 /// # Panics
-/// If the file system of `root` does not keep what the tree has.
+/// If the file system of `root` can't store the metadata of the tree.
 pub fn make(root: &Path, entries: &[Entry], order: u64) {
     crate::oracle::require_root();
     let mut random = Random::new(order);
@@ -82,7 +84,7 @@ pub fn make(root: &Path, entries: &[Entry], order: u64) {
         let Node::Link(target) = &entry.node else { unreachable!("partitioned above") };
         fs::hard_link(root.join(target), root.join(&entry.path)).unwrap();
     }
-    // A directory's mtime changes with its entries, so directories come after what they hold.
+    // A directory's mtime changes with its entries, so directories come after their entries.
     first.sort_by(|a, b| b.path.cmp(&a.path));
     for entry in first {
         set_metadata(&root.join(&entry.path), entry);
@@ -115,7 +117,7 @@ fn make_node(at: &Path, entry: &Entry) {
     }
 }
 
-/// Adds what an EFI system partition is made of: long, short and lower-case names, many entries.
+/// Adds the content of an EFI system partition: long, short and lower-case names, and many entries.
 pub fn add_efi(root: &Path) {
     let script =
         "mkdir -p $1/efi/EFI/BOOT $1/efi/EFI/Linux $1/efi/loader/entries $1/efi/many; cd $1/efi
@@ -129,7 +131,7 @@ pub fn add_efi(root: &Path) {
     crate::oracle::shell(script, &[root]);
 }
 
-/// A stress tree with an `efi` directory in it, made once for all tests of a run.
+/// Returns a stress tree with an `efi` directory, which is created once for all tests of a run.
 pub fn stressed(entries: u64) -> &'static Path {
     static TREES: Mutex<BTreeMap<u64, &'static Path>> = Mutex::new(BTreeMap::new());
     let mut trees = TREES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +145,8 @@ pub fn stressed(entries: u64) -> &'static Path {
     })
 }
 
-/// Owner before mode, which chown would take bits from; mode before ACLs, which are part of it.
+/// Sets the owner before the mode, from which chown would clear bits, and the mode before ACLs,
+/// which are part of it.
 fn set_metadata(at: &Path, entry: &Entry) {
     lchown(at, Some(entry.uid), Some(entry.gid)).unwrap();
     if !matches!(entry.node, Node::Symlink(_)) {
@@ -156,10 +159,10 @@ fn set_metadata(at: &Path, entry: &Entry) {
     set_mtime(at, entry.mtime);
 }
 
-/// Sets the modification time of a path, a symlink itself.
+/// Sets the modification time of a path without following symlinks.
 ///
 /// # Panics
-/// If the file system does not keep that time.
+/// If the file system can't store the exact time.
 pub fn set_mtime(at: &Path, (seconds, nanoseconds): (i64, u32)) {
     let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
     let times = Timestamps { last_access: time, last_modification: time };

@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same for ever: splitmix64.
+//! Pseudorandom numbers that never change: splitmix64.
 
-/// A sequence of numbers that its seed decides.
+/// A sequence of pseudorandom numbers, determined by its seed.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -17,13 +17,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`, which is not 0.
+    /// Returns a number below `limit`, which must not be 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         let product = u128::from(self.next()) * u128::from(limit);
         u64::try_from(product >> 64).unwrap()
     }
 
-    /// A position in something of `len` elements.
+    /// Returns an index into a sequence of `len` elements.
     pub fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(u64::try_from(len).unwrap())).unwrap()
     }
@@ -38,7 +38,7 @@ impl Random {
         }
     }
 
-    /// Bytes that do not compress, none of a whole block of them zero.
+    /// Returns `len` incompressible bytes, in which no whole block is zero.
     pub fn bytes(&mut self, len: u64) -> Vec<u8> {
         let words = len.div_ceil(8);
         let mut bytes: Vec<u8> = (0..words).flat_map(|_| self.next().to_le_bytes()).collect();
@@ -49,7 +49,7 @@ impl Random {
 
 #[test]
 fn the_sequence_is_that_of_splitmix64() {
-    // The first outputs for seed 1234567 that the reference implementation's users publish.
+    // The first outputs for seed 1234567, as published by users of the reference implementation.
     let mut random = Random::new(1_234_567);
     assert_eq!(random.next(), 6_457_827_717_110_365_317);
     assert_eq!(random.next(), 3_203_168_211_198_807_973);

@@ -1,4 +1,4 @@
-//! A tree with everything that is hard about trees, from a seed and a scale.
+//! A tree with everything that is difficult about trees, generated from a seed and a scale.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,26 +7,27 @@ use std::path::PathBuf;
 
 use super::{Entry, Node, Random};
 
-/// What the stress tree is made from.
+/// The parameters of a stress tree.
 #[derive(Debug, Clone, Copy)]
 pub struct Stress {
     pub seed: u64,
-    /// About how many entries it has; a few hundred are there at any scale.
+    /// Approximate number of entries. A few hundred exist at any scale.
     pub entries: u64,
-    /// Leaves out what only root can read: `trusted.` attributes and modes without `r` for all.
+    /// Whether to leave out everything that only root can read: `trusted.` attributes and modes
+    /// without `r` for all.
     pub readable: bool,
 }
 
-/// The latest second that ext4's 34 bits of time reach: 2446-05-10.
+/// The latest time that ext4's 34 bits of seconds can represent: 2446-05-10.
 pub const LATEST: i64 = (1 << 34) - (1 << 31) - 1;
 
-/// The earliest one: 1901-12-13.
+/// The earliest time that ext4 can represent: 1901-12-13.
 const EARLIEST: i64 = -(1 << 31);
 
 const BLOCK: u64 = 4096;
 const MIB: u64 = 1 << 20;
 
-/// Plans the tree; the root directory itself is an entry with an empty path.
+/// Plans the tree. The root directory is an entry with an empty path.
 pub fn stress(stress: Stress) -> Vec<Entry> {
     let mut plan = Plan { random: Random::new(stress.seed), entries: Vec::new() };
     plan.add("", Node::Directory).mode = 0o751;
@@ -85,7 +86,7 @@ impl Plan {
         file(size)
     }
 
-    /// Three levels of directories with files of every small size.
+    /// Adds three levels of directories with files of every small size.
     fn small_files(&mut self, count: u64) {
         let mut directories = vec!["nested".to_owned()];
         self.add("nested", Node::Directory);
@@ -112,7 +113,8 @@ impl Plan {
         }
     }
 
-    /// One inode with half of the names in one directory, and groups over directories.
+    /// Adds an inode with half of the names in one directory, and groups of links across
+    /// directories.
     fn hard_links(&mut self, count: u64) {
         for directory in ["links", "links/a", "links/b"] {
             self.add(directory, Node::Directory);
@@ -123,7 +125,7 @@ impl Plan {
             self.add(name, Node::Link("links/many".into()));
         }
         for at in 0..count / 10 {
-            // The name that comes first in the order of bytes is not the one made first.
+            // The name that sorts first by bytes is not the one created first.
             let target = format!("links/b/group-{at}");
             let node = self.small();
             self.add(&target, node);
@@ -187,7 +189,8 @@ impl Plan {
         self.add("xattrs/fifo", Node::Fifo).set("security.selinux", label);
     }
 
-    /// ext4 keeps a target of at most 59 bytes in the inode and one of 4095 at most.
+    /// Adds symlinks. ext4 stores targets of at most 59 bytes in the inode, and allows at most 4095
+    /// bytes.
     fn symlinks(&mut self, count: u64) {
         self.add("symlinks", Node::Directory);
         for at in 0..count {
@@ -288,7 +291,7 @@ impl Plan {
         add("unaligned", some(7 * BLOCK, &[(BLOCK - 1, 2), (5 * BLOCK - 1, 2)]));
         add("zeros", Node::Zeros { size: 3 * MIB });
         add("zeros-of-one", Node::Zeros { size: 1 });
-        // More extents than an inode holds, and more than one block of them holds.
+        // More extents than fit into an inode, and more than fit into one extent block.
         for (name, extents) in [("five", 5), ("comb", 400)] {
             let data: Vec<_> = (0..extents).map(|at| (at * 2 * BLOCK, BLOCK)).collect();
             add(name, some(extents * 2 * BLOCK, &data));
@@ -313,8 +316,8 @@ impl Plan {
         self.add("nodes/socket", Node::Socket).mode = 0o777;
     }
 
-    /// The ends of what 32 and 34 bits of seconds reach, and of nanoseconds. Linux lets a file
-    /// system's very first and last second have no nanoseconds.
+    /// Adds times at the limits of 32 and 34 bits of seconds and of nanoseconds. Linux does not
+    /// store nanoseconds in the very first and last second that a file system supports.
     fn times(&mut self) {
         self.add("times", Node::Directory);
         let mut times = vec![(EARLIEST, 0), (LATEST, 0)];
@@ -356,7 +359,7 @@ impl Entry {
         self
     }
 
-    /// An ACL with one named user and one named group, in the form of the system call.
+    /// Adds an ACL with one named user and one named group, in the format of the system call.
     fn acl(&mut self, name: &'static str, user: u32) -> &mut Self {
         const NOBODY: u32 = u32::MAX;
         let mut value = 2u32.to_le_bytes().to_vec();
@@ -375,12 +378,13 @@ impl Entry {
     }
 }
 
-/// `struct vfs_cap_data`: the magic with the effective flag, then the permitted capabilities.
+/// Encodes a `struct vfs_cap_data`: the magic with the effective flag, then the permitted
+/// capabilities.
 fn capability_2(permitted: u32) -> Vec<u8> {
     [0x0200_0001, permitted, 0, 0, 0].map(u32::to_le_bytes).concat()
 }
 
-/// `struct vfs_ns_cap_data`: the same with the user namespace's root.
+/// Encodes a `struct vfs_ns_cap_data`: the same fields, and the root user of the user namespace.
 fn capability_3(root: u32) -> Vec<u8> {
     [0x0300_0001u32, 1 << 10, 0, 0, 0, root].map(u32::to_le_bytes).concat()
 }

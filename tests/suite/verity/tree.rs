@@ -1,4 +1,5 @@
-//! Hash trees of data that is written, against those that veritysetup makes when it reads it.
+//! Hash trees computed while data is written, compared with those that veritysetup computes by
+//! reading it.
 
 use std::fs;
 use std::num::NonZero;
@@ -17,7 +18,7 @@ fn parameters(data_size: u64, (data_block_size, hash_block_size): (u32, u32)) ->
     Parameters { data_size, data_block_size, hash_block_size, salt: [0x5a; 32], uuid }
 }
 
-/// Writes a layout to `out` and makes the hash tree of what was written.
+/// Writes a layout to `out` and returns the hash tree of the written data.
 fn write(mut layout: Layout, parameters: &Parameters, out: &Path, threads: usize) -> HashTree {
     let threads = NonZero::new(threads).unwrap();
     let leaves = Arc::new(LeafHashes::new(parameters.clone()).unwrap());
@@ -33,7 +34,8 @@ fn hex(root_hash: [u8; 32]) -> String {
     root_hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes data and its tree and compares with veritysetup; `layout` has the size that it is given.
+/// Writes data and its hash tree, and compares the tree with that of veritysetup. `layout` creates
+/// a layout of a given size.
 fn check(data_size: u64, block_sizes: (u32, u32), layout: impl Fn(u64) -> Layout) {
     let scratch = tempfile::tempdir().unwrap();
     let [data, hash] = ["data", "hash"].map(|name| scratch.path().join(name));
@@ -62,7 +64,7 @@ fn trees_are_those_of_veritysetup() {
     }
 }
 
-/// Three levels: more blocks than two have room for, most of them zeros.
+/// Three levels: more blocks than two levels can cover, most of them zeros.
 #[test]
 fn sparse_data_has_a_tree_of_three_levels() {
     for (blocks, block_sizes) in [(128 * 128 + 1, (4096, 4096)), (16 * 16 + 1, (1024, 512))] {
@@ -76,7 +78,7 @@ fn sparse_data_has_a_tree_of_three_levels() {
     }
 }
 
-/// What is behind the data is no part of it.
+/// Bytes after the data are not part of the hash tree.
 #[test]
 fn the_end_of_a_partition_may_be_left_out() {
     let scratch = tempfile::tempdir().unwrap();
