@@ -18,6 +18,7 @@ pub const REFUSAL: &str = "DETFS-BOOT-BAD";
 pub const CANARY: &str = "a canary that sings in one place only";
 
 /// Script that unpacks the kernel and the boot stub from Debian's packages without installing them.
+///
 /// They are kept in cargo's target directory.
 const DOWNLOAD: &str = "
     test -e $1/done && exit
@@ -27,8 +28,10 @@ const DOWNLOAD: &str = "
     for package in *.deb; do dpkg-deb -x $package $1; done
     : >$1/done";
 
-/// Script that creates the tree. $1: the packages, $2: the tree. It sets the umask, which it would
-/// inherit from the caller otherwise.
+/// Script that creates the tree.
+///
+/// $1: the packages, $2: the tree. It sets the umask, which it would inherit from the caller
+/// otherwise.
 const MAKE: &str = "
     umask 022; mkdir -p $2; cd $2
     mkdir -p bin sbin etc dev proc sys run tmp mnt efi/EFI/BOOT many
@@ -41,8 +44,10 @@ const MAKE: &str = "
     for n in $(seq 3000); do echo $n >\"many/one of three thousand files $n\"; done
     find etc bin many -type f ! -name sums -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >etc/sums";
 
-/// Script that creates the initrd. $1: the packages, $2: the init of the initrd, $3: the initrd.
-/// Modules are loaded in the order of their dependencies.
+/// Script that creates the initrd.
+///
+/// $1: the packages, $2: the init of the initrd, $3: the initrd. Modules are loaded in the order of
+/// their dependencies.
 const INITRD: &str = "
     umask 022; mkdir $3.d; cd $3.d; mkdir bin dev proc sys root modules
     version=$(ls $1/lib/modules)
@@ -65,9 +70,11 @@ $b mount -t btrfs -o ro $root /root || echo REFUSAL mount $root >/dev/ttyS0
 exec $b switch_root /root /sbin/init
 ";
 
-/// Script that links the EFI program. $1: the packages, $2: the tree, $3: the kernel's command
-/// line, $4: the initrd, which may be empty. The stub finds the sections by their names. They are
-/// placed after the stub's own sections.
+/// Script that links the EFI program.
+///
+/// $1: the packages, $2: the tree, $3: the kernel's command line, $4: the initrd, which may be
+/// empty. The stub finds the sections by their names. They are placed after the stub's own
+/// sections.
 const LINK: &str = "
     stub=$1/usr/lib/systemd/boot/efi/linuxx64.efi.stub
     end=0
@@ -115,9 +122,11 @@ pub struct BootFiles {
 }
 
 impl BootFiles {
-    /// Creates the tree. The kernel finds its root by the UUID `root`, which is that of the
-    /// partition for ext4 and that of the file system for btrfs, since Debian 12's kernel does not
-    /// expose partition UUIDs to an initrd.
+    /// Creates the tree.
+    ///
+    /// The kernel finds its root by the UUID `root`, which is that of the partition for ext4 and
+    /// that of the file system for btrfs, since Debian 12's kernel does not expose partition UUIDs
+    /// to an initrd.
     pub fn new(scratch: &Path, format: &str, root: &str) -> Self {
         let packages = packages();
         let tree = scratch.join("tree");
@@ -143,8 +152,9 @@ impl BootFiles {
     }
 }
 
-/// Adds a kernel to a tree that has an init and a directory for its ESP. The root is ext4 on the
-/// partition with the UUID `root`.
+/// Adds a kernel to a tree that has an init and a directory for its ESP.
+///
+/// The root is ext4 on the partition with the UUID `root`.
 pub fn add_kernel(tree: &Path, root: &str, more: &str) {
     let none = tempfile::NamedTempFile::new().unwrap();
     let line = format!("root=PARTUUID={root} rootfstype=ext4 rw {more}");

@@ -17,7 +17,7 @@ pub enum Outcome {
     Marker,
     /// The system reported a failed check with this line.
     Refused(String),
-    /// The machine stopped, hung or panicked after printing this.
+    /// The end of the output before the machine stopped, hung or panicked.
     Failed(#[expect(dead_code, reason = "printed in the message of a failure")] String),
 }
 
@@ -31,7 +31,9 @@ impl Drop for Machine {
     }
 }
 
-/// Boots from an image, with `others` as additional disks. The machine may write to all of them.
+/// Boots from an image, with `others` as additional disks.
+///
+/// The machine may write to all of them.
 ///
 /// The processor is emulated, since `/dev/kvm` may not work even if it exists. `cx16=off` is set
 /// because QEMU 7 emulates cmpxchg16b in a way that makes kernels fault.

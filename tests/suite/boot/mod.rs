@@ -1,5 +1,5 @@
 //! An image boots: the firmware reads the GPT and the FAT, and the kernel finds the root partition
-//! by the UUID derived from the seed, mounts it, reads its files, and writes to it.
+//! by the UUID derived from the seed, mounts it as ext4, reads its files, and writes to it.
 
 mod boot_files;
 mod machine;
@@ -30,8 +30,9 @@ fn root(image: &Path) -> Partition {
     found.into_iter().find(|partition| partition.uuid == ROOT_UUID).unwrap()
 }
 
-/// Boots the image, with `others` as additional disks. The system writes to its root, which must
-/// pass `check` afterwards.
+/// Boots the image, with `others` as additional disks.
+///
+/// The system writes to its root, which must pass `check` afterwards.
 pub fn boots(
     image: &Path,
     others: &[PathBuf],

@@ -101,6 +101,7 @@ fn every_algorithm() {
 }
 
 /// Writes files of repeated patterns to `boot`, for which a compressor builds trees of few codes.
+///
 /// Returns the paths of the files. `units` are the lengths of the patterns.
 fn repeated(source: &tempfile::TempDir, units: &[usize], lengths: &[usize]) -> Vec<String> {
     fs::create_dir(source.path().join("boot")).unwrap();

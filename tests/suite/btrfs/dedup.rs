@@ -134,8 +134,7 @@ fn references_with_one_hash() {
     assert_eq!(keyed, 40 + offsets.len() - 33);
 }
 
-/// Checks an image with all read-only oracles, but reads only the data, since there are exbibytes
-/// of holes.
+/// Creates and checks an image without reading all of its holes, which are exbibytes large.
 fn judged_content(source: &TempDir, offsets: &[u64]) -> Image {
     let image = Image::new(source.path(), &["--dedup"]);
     crate::oracle::btrfs::btrfs_check(&image.path).unwrap();

@@ -21,7 +21,9 @@ fn listed(root: &Path) -> String {
 
 const FLAGS: [&str; 9] = ["C", "i", "a", "d", "A", "S", "D", "AdS", "CdAS"];
 
-/// Creates a btrfs with files and directories that have flags. Immutable files can't be removed.
+/// Creates a btrfs with files and directories that have flags.
+///
+/// Immutable files can't be removed.
 fn source() -> (tempfile::TempDir, Mounted) {
     let scratch = scratch();
     let host = scratch.path().join("host");

@@ -14,8 +14,9 @@ use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, number, superblocks};
 use crate::oracle::{Mounted, sha256, shell};
 use crate::tree::{LATEST, debian, stressed};
 
-/// Checks an image of the computed size. The size must be accepted when it is given explicitly, and
-/// be the smallest.
+/// Checks an image of the computed size.
+///
+/// The size must be accepted when it is given explicitly, and be the smallest.
 fn smallest(source: &TempDir, options: &[&str]) -> u64 {
     let image = check_with_oracles(source.path(), &[options, &["--headroom=0"]].concat());
     let size = image.size();
@@ -134,7 +135,9 @@ fn a_node_that_is_full_and_one_leaf_more() {
     }
 }
 
-/// Writes zeros to a new file until the file system is full. Returns the number of bytes written.
+/// Writes zeros to a new file until the file system is full.
+///
+/// Returns the number of bytes written.
 fn filled(image: &Path) -> u64 {
     let mounted = Mounted::new("btrfs", "rw,nodatasum", Some(image)).unwrap();
     let file = mounted.path().join("fill");

@@ -15,8 +15,9 @@ use super::sample::{HASH_SEED, Image, ROOT, Sample, metadata, options, refusal};
 use super::{BLOCK_SIZES, PROFILES};
 use crate::oracle::{e2fsck, mount_ext4, run};
 
-/// Creates an image with a directory `d` of empty files. The owner of each file is the position of
-/// its name.
+/// Creates an image with a directory `d` of empty files.
+///
+/// The owner of each file is the position of its name.
 fn listed(names: &[Vec<u8>], options: &Options) -> Image {
     let mut sample = Sample::new();
     let directory = sample.directory(ROOT, "d");
@@ -48,8 +49,9 @@ fn plain(count: u32) -> Vec<Vec<u8>> {
     (0..count).map(|number| format!("name-{number}").into_bytes()).collect()
 }
 
-/// Builds the directory and checks it with e2fsck and the kernel. Returns the number of levels of
-/// its index below the root.
+/// Builds the directory and checks it with e2fsck and the kernel.
+///
+/// Returns the number of levels of its index below the root.
 fn every_name_is_found(names: &[Vec<u8>], options: &Options) -> u32 {
     let image = listed(names, options);
     image.check_with_oracles(|root| look(root, names)).unwrap().unwrap();

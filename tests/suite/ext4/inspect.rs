@@ -16,7 +16,9 @@ pub fn debugfs_writes(image: &Path, request: &str) {
     ask(image, request, &["-w"]);
 }
 
-/// Runs debugfs. Its status is 0 even if a request fails, but then it prints an error.
+/// Runs debugfs.
+///
+/// Its status is 0 even if a request fails, but then it prints an error.
 fn ask(image: &Path, request: &str, options: &[&str]) -> String {
     let mut args: Vec<&OsStr> = options.iter().map(OsStr::new).collect();
     args.extend(["-R".as_ref(), request.as_ref(), image.as_os_str()]);

@@ -41,8 +41,8 @@ fn an_inode_of_65000_names() {
     }
 }
 
-/// Targets of up to 59 bytes are stored in the inode. A block holds a target of all but one of its
-/// bytes.
+/// Targets of up to 59 bytes are stored in the inode. A block holds targets up to one byte
+/// shorter than the block.
 #[test]
 fn symlinks_of_every_length() {
     for block_size in BLOCK_SIZES {

@@ -90,7 +90,9 @@ impl Sample {
 pub struct Solid;
 
 /// Content with the given number of nonzero runs: the first 16 KiB, and then every other 4 KiB, so
-/// that every later 16 KiB start with zeros, as holes do. Everything after the runs is zeros.
+/// that every later 16 KiB start with zeros, as holes do.
+///
+/// Everything after the runs is zeros.
 pub struct Comb(pub u64);
 
 impl Comb {

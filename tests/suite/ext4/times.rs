@@ -26,7 +26,9 @@ fn timed(times: &[(i64, u32)]) -> Image {
     Image::new(&sample.finish(), &options())
 }
 
-/// Returns the times of a file as reported by the kernel. All four must be equal.
+/// Returns the times of a file as reported by the kernel.
+///
+/// All four must be equal.
 fn time(path: &Path) -> (i64, u32) {
     let found = fs::symlink_metadata(path).unwrap();
     let mtime = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap());
@@ -70,8 +72,10 @@ fn times_are_kept() {
     image.check_with_oracles(look).unwrap();
 }
 
-/// The years 2310 to 2378. Old kernels encoded times before 1970 like these, and until 2242 e2fsck
-/// takes them for such times.
+/// The years 2310 to 2378.
+///
+/// Old kernels encoded times before 1970 like these, and until 2242 e2fsck takes them for such
+/// times.
 const MISTAKEN: Range<i64> = (1 << 33) + (1 << 31)..3 << 32;
 
 #[test]

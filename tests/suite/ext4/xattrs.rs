@@ -58,8 +58,7 @@ fn what_an_inode_holds() {
     }
 }
 
-/// As many of several attributes as fit are stored in the inode, starting with those for access
-/// control.
+/// The inode stores as many attributes as fit, starting with those for access control.
 #[test]
 fn some_here_and_some_there() {
     let label = b"system_u:object_r:etc_t:s0\0".to_vec();

@@ -114,7 +114,9 @@ impl Comparison {
     }
 }
 
-/// A node of a tree. Fields that a comparison ignores have their default values.
+/// A node of a tree.
+///
+/// Fields that a comparison ignores have their default values.
 #[derive(Debug, Default)]
 struct Node {
     kind: &'static str,
@@ -163,7 +165,9 @@ impl Node {
     }
 }
 
-/// The nodes of a tree by path. The root has the empty path.
+/// The nodes of a tree by path.
+///
+/// The root has the empty path.
 struct Listing(BTreeMap<PathBuf, Node>);
 
 impl Listing {

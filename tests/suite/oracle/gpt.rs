@@ -32,8 +32,9 @@ impl Partition {
     }
 }
 
-/// Runs a partition tool on an image, through a loop device unless sectors are 512 bytes. The tools
-/// assume 512-byte sectors for files.
+/// Runs a partition tool on an image, through a loop device unless sectors are 512 bytes.
+///
+/// The tools assume 512-byte sectors for files.
 fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&OsStr) -> T) -> T {
     if sector_size == 512 {
         check_image(image.as_os_str())
@@ -123,7 +124,9 @@ mod tests {
 
     const LEN: u64 = 64 << 20;
 
-    /// Creates an image with two MiB-aligned partitions. The second starts with a line of text.
+    /// Creates an image with two MiB-aligned partitions.
+    ///
+    /// The second starts with a line of text.
     fn sample() -> (TempDir, std::path::PathBuf) {
         let scratch = tempfile::tempdir().unwrap();
         let image = scratch.path().join("image");

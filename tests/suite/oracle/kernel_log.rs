@@ -46,7 +46,9 @@ impl KernelLog {
     }
 }
 
-/// Log level of warnings. More severe levels have smaller numbers.
+/// Log level of warnings.
+///
+/// More severe levels have smaller numbers.
 const WARNING: u32 = 4;
 
 /// Returns whether a line contains `name`, not merely as a prefix of a longer name.

@@ -97,7 +97,9 @@ impl Mounted {
     /// The count is read from the device after unmounting. While the file system is mounted, a
     /// worker updates the count at some later time, and unmounting waits for that worker.
     pub fn errors(self) -> u32 {
-        /// Device offset of `s_error_count`. The superblock is at 1024.
+        /// Device offset of `s_error_count`.
+        ///
+        /// The superblock is at 1024.
         const S_ERROR_COUNT: u64 = 1024 + 0x194;
         let device = self.unmounted();
         let mut count = [0; 4];

@@ -10,9 +10,10 @@ use super::tool::{require_root, shell};
 /// The version of systemd-repart that detfs follows.
 pub const REFERENCE: u32 = 262;
 
-/// Script that creates the system. Packages are unpacked but never configured, which takes a tenth
-/// of the time. Whether an outdated package list is accepted depends on the apt configuration of
-/// the host.
+/// Script that creates the system.
+///
+/// Packages are unpacked but never configured, which takes a tenth of the time. Whether an outdated
+/// package list is accepted depends on the apt configuration of the host.
 const MAKE: &str = "
     age=$(apt-config dump Acquire::Check-Valid-Until)
     mmdebstrap --quiet --variant=extract ${age:+--aptopt=\"$age\"} --include=\"$2\" sid \"$1\"";
@@ -23,9 +24,10 @@ const PACKAGES: &str = "base-files,btrfs-progs,coreutils,cryptsetup-bin,dash,dos
     e2fsprogs,erofs-utils,gnupg,hostname,libblkid1,libcryptsetup12,libfdisk1,mount,mtools,openssl,\
     pacman-package-manager,systemd-repart,util-linux";
 
-/// Script that enters the system. Its mounts vanish when the command exits, and `/dev/shm` is
-/// shared with the host. The root is a mount point because pacman looks for the mount point that it
-/// writes to.
+/// Script that enters the system.
+///
+/// Its mounts vanish when the command exits, and `/dev/shm` is shared with the host. The root is a
+/// mount point because pacman looks for the mount point that it writes to.
 const ENTER: &str = "
     mount --bind \"$1\" \"$1\"
     mount -t proc proc \"$1/proc\"
@@ -82,8 +84,9 @@ impl Sid {
         format!("systemd-repart {}{note}", self.version)
     }
 
-    /// Returns a command that runs `program` in the system. The program shares only `/dev/shm` with
-    /// the host and keeps its temporary files there.
+    /// Returns a command that runs `program` in the system.
+    ///
+    /// The program shares only `/dev/shm` with the host and keeps its temporary files there.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command

@@ -5,8 +5,10 @@ use std::path::Path;
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// Enables and disables swapping to a file of a mounted file system. Returns the number of bytes
-/// that the kernel uses for swapping, which is one page less than the file size.
+/// Enables and disables swapping to a file of a mounted file system.
+///
+/// Returns the number of bytes that the kernel uses for swapping, which is one page less than the
+/// file size.
 pub fn swap_to(file: &Path) -> Verdict<u64> {
     let on = run("swapon", ["--fixpgsz".as_ref(), file.as_os_str()]);
     if !on.ok || !on.stderr.is_empty() {

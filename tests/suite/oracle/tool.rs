@@ -45,7 +45,9 @@ pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> 
     Said { ok: status.success(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Runs a shell script, which must succeed, with `args` as `$1` and so on. Returns its stdout.
+/// Runs a shell script, which must succeed, with `args` as `$1` and so on.
+///
+/// Returns its stdout.
 pub fn shell(script: &str, args: &[&Path]) -> String {
     let mut all = vec![OsStr::new("-euc"), OsStr::new(script), OsStr::new("sh")];
     all.extend(args.iter().map(|path| path.as_os_str()));

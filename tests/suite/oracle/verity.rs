@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::tool::run;
 use super::{Verdict, oracle_error};
 
-/// Creates a hash tree with `veritysetup`. Returns its bytes and its root hash in hex.
+/// Creates a hash tree with `veritysetup`.
+///
+/// Returns its bytes and its root hash in hex.
 pub fn format(
     data: &Path,
     block_sizes: (u32, u32),

@@ -45,8 +45,8 @@ impl Drop for Fuse {
     }
 }
 
-/// Creates a tree, and definitions of two partitions with its files that are split into separate
-/// files.
+/// Creates a tree, and definitions of two partitions that contain the tree and are also written to
+/// separate files.
 fn fixture(megabytes: u32) -> TempDir {
     let scratch = tempfile::tempdir().unwrap();
     shell(

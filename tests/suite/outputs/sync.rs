@@ -55,7 +55,9 @@ impl Fixture {
     }
 
     /// Runs a command and simulates a loss of power: only the content of the disk at the end of the
-    /// command remains. Checks that the files are unchanged after that.
+    /// command remains.
+    ///
+    /// Checks that the files are unchanged after that.
     fn survive(self, mut command: Command, names: &[&str]) {
         succeed(&mut command);
         // A sync by another program may write names to the disk without their content.

@@ -43,8 +43,9 @@ pub enum Node {
     Link(PathBuf),
 }
 
-/// A name in a tree with the metadata of its inode. A [`Node::Link`] has the metadata of its
-/// target.
+/// A name in a tree with the metadata of its inode.
+///
+/// A [`Node::Link`] has the metadata of its target.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub path: PathBuf,
@@ -145,7 +146,9 @@ pub fn stressed(entries: u64) -> &'static Path {
     })
 }
 
-/// Sets the owner before the mode, from which chown would clear bits, and the mode before ACLs,
+/// Sets the owner, mode, attributes and time of a path.
+///
+/// The owner comes before the mode, from which chown would clear bits, and the mode before ACLs,
 /// which are part of it.
 fn set_metadata(at: &Path, entry: &Entry) {
     lchown(at, Some(entry.uid), Some(entry.gid)).unwrap();

@@ -27,7 +27,9 @@ const EARLIEST: i64 = -(1 << 31);
 const BLOCK: u64 = 4096;
 const MIB: u64 = 1 << 20;
 
-/// Plans the tree. The root directory is an entry with an empty path.
+/// Plans the tree.
+///
+/// The root directory is an entry with an empty path.
 pub fn stress(stress: Stress) -> Vec<Entry> {
     let mut plan = Plan { random: Random::new(stress.seed), entries: Vec::new() };
     plan.add("", Node::Directory).mode = 0o751;
@@ -316,8 +318,10 @@ impl Plan {
         self.add("nodes/socket", Node::Socket).mode = 0o777;
     }
 
-    /// Adds times at the limits of 32 and 34 bits of seconds and of nanoseconds. Linux does not
-    /// store nanoseconds in the very first and last second that a file system supports.
+    /// Adds times at the limits of 32 and 34 bits of seconds and of nanoseconds.
+    ///
+    /// Linux does not store nanoseconds in the very first and last second that a file system
+    /// supports.
     fn times(&mut self) {
         self.add("times", Node::Directory);
         let mut times = vec![(EARLIEST, 0), (LATEST, 0)];

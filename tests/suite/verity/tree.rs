@@ -34,8 +34,9 @@ fn hex(root_hash: [u8; 32]) -> String {
     root_hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes data and its hash tree, and compares the tree with that of veritysetup. `layout` creates
-/// a layout of a given size.
+/// Writes data and its hash tree, and compares the tree with that of veritysetup.
+///
+/// `layout` creates a layout of a given size.
 fn check(data_size: u64, block_sizes: (u32, u32), layout: impl Fn(u64) -> Layout) {
     let scratch = tempfile::tempdir().unwrap();
     let [data, hash] = ["data", "hash"].map(|name| scratch.path().join(name));

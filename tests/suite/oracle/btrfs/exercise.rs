@@ -8,7 +8,9 @@ use super::super::{Comparison, Verdict, oracle_error};
 use super::mount::session;
 use super::{btrfs_check, copied};
 
-/// Runs a shell script that may fail. Returns its stdout, or an error with its output.
+/// Runs a shell script that may fail.
+///
+/// Returns its stdout, or an error with its output.
 fn script(what: &str, script: &str, args: &[&Path]) -> Verdict<String> {
     let mut all = vec!["-euc".as_ref(), script.as_ref(), what.as_ref()];
     all.extend(args.iter().map(|path| path.as_os_str()));
@@ -72,8 +74,10 @@ pub fn first_boot(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     session(&copy, "ro", compare)?
 }
 
-/// Runs all operations on a copy of an image that has at least half a gibibyte of free space. The
-/// original content must stay unchanged.
+/// Runs the first boot and the administration tasks on a copy of an image, which needs at least
+/// half a gibibyte of free space.
+///
+/// The original content must stay unchanged.
 pub fn exercise(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
     let (scratch, copy) = copied(image);
     written(&copy, |root| {

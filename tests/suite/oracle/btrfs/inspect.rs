@@ -8,8 +8,9 @@ use std::path::Path;
 use super::super::tool::run;
 use super::super::{Verdict, oracle_error};
 
-/// Offsets of the superblocks, as far as the device reaches. No stripe may overlap the `STRIPE`
-/// bytes from such an offset on.
+/// Offsets of the superblocks, as far as the device reaches.
+///
+/// No stripe may overlap the `STRIPE` bytes from such an offset on.
 pub const MIRRORS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
 const STRIPE: u64 = 64 << 10;
 const SUPERBLOCK: u64 = 4096;
@@ -17,7 +18,9 @@ const SUPERBLOCK: u64 = 4096;
 /// The fields of a superblock, by the names that dump-super prints.
 pub type Superblock = BTreeMap<String, String>;
 
-/// Returns the superblocks of an image. Every superblock must be present and valid.
+/// Returns the superblocks of an image.
+///
+/// Every superblock must be present and valid.
 pub fn superblocks(image: &Path) -> Verdict<Vec<Superblock>> {
     let said = inspect(["dump-super", "-fa"], image)?;
     let mut found: Vec<Superblock> = Vec::new();
@@ -59,7 +62,9 @@ pub fn number(superblock: &Superblock, name: &str) -> u64 {
     superblock[name].parse().unwrap_or_else(|error| panic!("{name}: {error}: {superblock:?}"))
 }
 
-/// Runs `btrfs inspect-internal` on an image. Any message on stderr is an error.
+/// Runs `btrfs inspect-internal` on an image.
+///
+/// Any message on stderr is an error.
 fn inspect<const N: usize>(words: [&str; N], image: &Path) -> Verdict<String> {
     let mut args = vec![OsStr::new("inspect-internal")];
     args.extend(words.iter().map(OsStr::new));
@@ -94,7 +99,9 @@ pub struct BlockGroup {
     pub kind: String,
 }
 
-/// The content of the trees that account for space. Maps are keyed by address.
+/// The content of the trees that account for space.
+///
+/// Maps are keyed by address.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     pub total_bytes: u64,

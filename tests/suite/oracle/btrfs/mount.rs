@@ -38,8 +38,9 @@ pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> 
     Ok(outcome)
 }
 
-/// Mounts an image read-only and calls `look` with its root. The kernel must not report problems,
-/// and no byte of the image may change.
+/// Mounts an image read-only and calls `look` with its root.
+///
+/// The kernel must not report problems, and no byte of the image may change.
 pub fn mount_btrfs<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
     mount_btrfs_with(image, "ro", look)
 }

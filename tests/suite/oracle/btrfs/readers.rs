@@ -25,6 +25,7 @@ pub fn restore(image: &Path, to: &Path) -> Verdict {
 }
 
 /// Mounts an image read-only, sends a read-only subvolume, and receives it in another file system.
+///
 /// Calls `look` with the original and the received subvolume.
 pub fn send<T>(
     image: &Path,

@@ -7,8 +7,10 @@ use super::super::swap::swap_to;
 use super::mount::session;
 use super::{btrfs_check, copied};
 
-/// Mounts a copy of an image, and enables and disables swapping to a file in it. Returns the number
-/// of bytes that the kernel uses for swapping, which is one page less than the file size.
+/// Mounts a copy of an image, and enables and disables swapping to a file in it.
+///
+/// Returns the number of bytes that the kernel uses for swapping, which is one page less than the
+/// file size.
 pub fn swap_on(image: &Path, options: &str, path: &str) -> Verdict<u64> {
     let (_scratch, copy) = copied(image);
     let size = session(&copy, options, |root| swap_to(&root.join(path)))??;
