@@ -328,7 +328,8 @@ fn an_output_that_exists() {
     assert!(fs::metadata(&out).unwrap().len() > 1 << 20);
 }
 
-/// `/proc/self/fd/1`, to which `/dev/stdout` leads, is refused if standard output is a regular file.
+/// `/proc/self/fd/1`, to which `/dev/stdout` leads, is refused if standard output is a regular
+/// file.
 #[test]
 fn an_output_that_the_system_names() {
     let fixture = Fixture::new(":");

@@ -272,8 +272,8 @@ fn a_wrong_answer_is_found() {
     }
 }
 
-/// A deferred partition has the same bytes as one that is created in the first call. Until the later
-/// call, the image only has space allocated for the file system.
+/// A deferred partition has the same bytes as one that is created in the first call. Until the
+/// later call, the image only has space allocated for the file system.
 #[test]
 fn a_deferred_partition_makes_no_difference() {
     let fixture = Fixture::new(Tool::Detfs);
