@@ -23,7 +23,7 @@ pub(super) struct WriteBuffer<'a> {
     /// Number of these bytes that were written to the sink.
     sent: usize,
     /// Number of these bytes that were passed to observers.
-    shown: usize,
+    notified: usize,
     /// Whether bytes are also read into the buffer when the sink shares them.
     keep: bool,
 }
@@ -47,7 +47,7 @@ impl<'a> WriteBuffer<'a> {
 
     fn new(layout: &'a Layout, sink: Option<&'a dyn Sink>, keep: bool) -> Self {
         let buffer = vec![0; small(WRITE_SIZE)];
-        Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, shown: 0, keep }
+        Self { layout, sink, buffer, start: 0, filled: 0, sent: 0, notified: 0, keep }
     }
 
     /// Renders the bytes of an item and writes them to the sink.
@@ -124,7 +124,7 @@ impl<'a> WriteBuffer<'a> {
     }
 
     fn restart(&mut self, start: u64) {
-        (self.start, self.filled, self.sent, self.shown) = (start, 0, 0, 0);
+        (self.start, self.filled, self.sent, self.notified) = (start, 0, 0, 0);
     }
 
     /// Fills the next `len` bytes, split wherever the buffer is full and has to be flushed.
@@ -145,8 +145,9 @@ impl<'a> WriteBuffer<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.layout.notify(self.start + self.shown as u64, &self.buffer[self.shown..self.filled]);
-        self.shown = self.filled;
+        self.layout
+            .notify(self.start + self.notified as u64, &self.buffer[self.notified..self.filled]);
+        self.notified = self.filled;
         let bytes = &self.buffer[self.sent..self.filled];
         if let Some(sink) = self.sink
             && !bytes.is_empty()

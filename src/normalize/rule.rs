@@ -34,7 +34,7 @@ pub struct Rule {
     /// Whether the rule applies only to files that no package installed, according to the package
     /// databases in the tree.
     pub unpackaged: bool,
-    /// Profiles that the rule belongs to. If there are none, the rule applies to every tree.
+    /// Profiles that the rule belongs to. Without any, it applies to every tree.
     pub profiles: Vec<Profile>,
     /// Whether the rule applies by default.
     pub enabled: bool,

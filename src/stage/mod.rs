@@ -1,6 +1,6 @@
 //! Builds a root tree from packages, with the package manager of the distribution.
 //!
-//! Things that would differ between runs or machines are fixed beforehand where possible: the
+//! Things that would differ between runs or machines are fixed in advance where possible: the
 //! environment, the umask, the host name, and (once the packages have been fetched) the network.
 //! [`normalize`](crate::normalize) removes the remaining differences when an image is built. A
 //! [`Lock`] records what went into the tree, so that the tree can be rebuilt from the same

@@ -94,7 +94,7 @@ impl Output {
     }
 
     /// Flushes everything written so far before anything else is written, unless the output is a
-    /// file without a name, which nobody can see yet.
+    /// file without a name, which is not visible yet.
     ///
     /// # Errors
     /// [`Error::Output`] if flushing fails.

@@ -108,7 +108,7 @@ impl Pending {
             true => replace(),
             false => match renameat_with(directory, &*temporary, directory, name, flags) {
                 // Some network file systems don't support the flag, and pseudo does not intercept
-                // the call. Checking beforehand is the only alternative.
+                // the call. Checking in advance is the only alternative.
                 Err(Errno::INVAL | Errno::NOSYS) => {
                     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(_) => Err(Errno::EXIST),
