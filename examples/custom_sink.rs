@@ -54,9 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     tree.add(srv, b"squares", file, Node::File { size: 1 << 20, content })?;
 
     // The tree has no program from which the architecture could be detected.
-    let architecture = Some(Architecture::X86_64);
-    let source = BuildInput { architecture, ..BuildInput::new(tree.finish()?) };
-    let plan = image::plan(source, &image::Options::default())?;
+    let mut input = BuildInput::new(tree.finish()?);
+    input.architecture = Some(Architecture::X86_64);
+    let plan = image::plan(input, &image::Options::default())?;
 
     let pieces = Pieces::default();
     emit(&plan.layout, &pieces, &Options::new(NonZero::<usize>::MIN))?;

@@ -1,11 +1,11 @@
 //! The equivalent of `detfs mkimage ROOTFS OUT --seed UUID` in another program.
+#![expect(clippy::print_stderr, reason = "an example may")]
 
 use std::error::Error;
 use std::path::Path;
 use std::thread::available_parallelism;
 
 use detfs::layout::{Destination, Options, emit};
-use detfs::tree::dir::{self, DirOptions};
 use detfs::{BuildInput, Seed, image};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,10 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let threads = available_parallelism()?;
 
-    let options = DirOptions { threads, ..DirOptions::default() };
-    let (tree, _warnings) = dir::read(Path::new(&rootfs), &options)?;
-    let source = BuildInput { seed: Some(Seed(seed.parse()?)), threads, ..BuildInput::new(tree) };
-    let plan = image::plan(source, &image::Options::default())?;
+    let mut input = BuildInput::from_dir(Path::new(&rootfs))?.normalized()?;
+    input.seed = Some(Seed(seed.parse()?));
+    input.threads = threads;
+    let plan = image::plan(input, &image::Options::default())?;
+    for warning in &plan.warnings {
+        eprintln!("{warning}");
+    }
 
     let output = Destination::new(Path::new(&out), false)?.create(plan.layout.size())?;
     emit(&plan.layout, &output, &Options::new(threads))?;

@@ -6,8 +6,9 @@ use std::thread::available_parallelism;
 
 use detfs::Seed;
 use detfs::disk::{Definition as Partition, SizePolicy};
+use detfs::formats::Formats;
 use detfs::gpt::{Architecture, PartitionType};
-use detfs::repart::{CopyFiles, Definition, Format, Minimize, Options, run};
+use detfs::repart::{CopyFiles, Definition, Minimize, Options, PartitionFormat, run};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -25,14 +26,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         size_max: Some(300 << 20),
         ..SizePolicy::default()
     };
+    let formats = Formats::default();
+    let format = |name| formats.find(name).cloned().map(PartitionFormat::FileSystem);
     let esp = Definition {
-        format: Some(Format::Vfat),
+        format: format("vfat"),
         copy_files: copied("boot"),
         ..Definition::new(Partition { size: room, ..Partition::new(PartitionType::Esp) })
     };
     let root = PartitionType::root(Architecture::X86_64);
     let root = Definition {
-        format: Some(Format::Ext4),
+        format: format("ext4"),
         copy_files: copied(""),
         minimize: Minimize::Guess,
         add_validate_fs: true,

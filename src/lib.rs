@@ -10,18 +10,15 @@
 //! use std::path::Path;
 //!
 //! use detfs::layout::{Destination, Options, emit};
-//! use detfs::tree::dir::{self, DirOptions};
 //! use detfs::{BuildInput, Seed, image};
 //!
 //! # fn main() -> detfs::Result<()> {
-//! let (tree, warnings) = dir::read(Path::new("rootfs"), &DirOptions::default())?;
-//! let seed = Seed(detfs::Uuid::from_u128(0x0123_4567_89ab_4cde_8f01_2345_6789_abcd));
-//! let input = BuildInput { seed: Some(seed), ..BuildInput::new(tree) };
+//! let mut input = BuildInput::from_dir(Path::new("rootfs"))?.normalized()?;
+//! input.seed = Some(Seed(detfs::Uuid::from_u128(0x0123_4567_89ab_4cde_8f01_2345_6789_abcd)));
 //! let plan = image::plan(input, &image::Options::default())?;
 //! let output = Destination::new(Path::new("disk.raw"), false)?.create(plan.layout.size())?;
 //! emit(&plan.layout, &output, &Options::new(NonZero::<usize>::MIN))?;
 //! output.finish()?;
-//! # drop(warnings);
 //! # Ok(())
 //! # }
 //! ```
@@ -48,8 +45,11 @@ pub mod disk;
 pub mod error;
 pub mod ext4;
 pub mod fat;
+pub mod format;
+pub mod formats;
 mod glob;
 pub mod gpt;
+mod hex;
 pub mod interrupt;
 pub mod layout;
 pub mod name;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use arbitrary::Arbitrary;
 use detfs::disk::WEIGHT_MAX;
+use detfs::formats::Formats;
 use detfs::gpt::Architecture;
 use detfs::repart::config::{Compat, Context, HostInfo, Overrides, parse};
 use detfs::repart::{Definition, Filter, Verity};
@@ -204,6 +205,7 @@ impl BytesToDefinitions {
             native: Architecture::X86_64,
             architecture: None,
             host: HostInfo::default(),
+            formats: Formats::default(),
             overrides: Overrides { all: format, ..Overrides::default() },
             filter: Filter::All,
             compat: Compat { grow: self.grow, flags: self.flags },

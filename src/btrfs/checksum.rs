@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 /// Checksum algorithm of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Checksum {
     /// CRC-32C, 4 bytes. Every kernel supports it.
     #[default]
@@ -85,7 +86,7 @@ mod tests {
             assert_eq!(checksum.csum_type(), number);
             assert_eq!(checksum.size(), size);
             let digest = checksum.digest(b"123456789");
-            let shown: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let shown = crate::hex::hex(&digest);
             assert_eq!(&shown[..2 * size], expected, "{}", checksum.name());
             assert!(digest[size..].iter().all(|&byte| byte == 0));
         }

@@ -8,6 +8,7 @@ mod csum_tree;
 mod data;
 mod device;
 mod extent_tree;
+mod format;
 mod free_reserve;
 mod fs_tree;
 mod hash;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 pub use checksum::Checksum;
 pub use content::{Compression, Contents, codecs};
+pub use format::Btrfs;
 pub use plan::plan;
 pub use prepass::{PrepassOptions, prepass};
 
@@ -106,6 +108,7 @@ pub struct SubvolumeOptions {
 
 /// Number of copies of the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Metadata {
     /// Two copies, for disks: one damaged block loses nothing.
     #[default]
@@ -114,14 +117,37 @@ pub enum Metadata {
     Single,
 }
 
+impl Metadata {
+    /// Returns the name of the profile.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dup => "dup",
+            Self::Single => "single",
+        }
+    }
+}
+
 /// Kernels that can write to a file system. All kernels since 3.14 can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Compat {
-    /// Kernels since 6.1: block groups have a tree of their own.
+    /// Linux 6.1 and later: block groups have a tree of their own.
     #[default]
     Default,
-    /// Kernels since 4.5.
+    /// Linux 4.5 and later; large file systems take longer to mount.
     Old,
+}
+
+impl Compat {
+    /// Returns the name of the set of features.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Old => "old",
+        }
+    }
 }
 
 /// A planned file system.

@@ -6,6 +6,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::format::ImageFormat;
 use super::repart::Repart;
+use crate::btrfs::{Checksum, Compat, Metadata};
+use crate::ext4::Profile;
+use crate::fat::Variant;
 
 /// Write disk images that are bit-for-bit reproducible, wherever and whenever they are built
 #[derive(Debug, Parser)]
@@ -71,7 +74,7 @@ pub(super) struct Mkimage {
     /// FAT variant of the EFI system and XBOOTLDR partitions; some firmware boots only from FAT32
     /// [default: 32]
     #[arg(long, value_enum)]
-    pub(super) esp_fat: Option<EspFat>,
+    pub(super) esp_fat: Option<Variant>,
     /// FAT sector size of the EFI system and XBOOTLDR partitions: 512 or 4096 [default: that of the
     /// disk]
     #[arg(long, value_name = "BYTES")]
@@ -364,7 +367,7 @@ pub(super) struct Ext4Args {
     pub(super) grow_to: Option<String>,
     /// Set of ext4 features [default: default]
     #[arg(long, value_enum)]
-    pub(super) ext4_profile: Option<Ext4Profile>,
+    pub(super) ext4_profile: Option<Profile>,
     /// ext4 block size: 1024, 2048 or 4096 [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub(super) ext4_block_size: Option<String>,
@@ -377,16 +380,16 @@ pub(super) struct Ext4Args {
 pub(super) struct BtrfsArgs {
     /// Oldest kernels that can write to the btrfs [default: default]
     #[arg(long, value_enum)]
-    pub(super) btrfs_compat: Option<BtrfsCompat>,
+    pub(super) btrfs_compat: Option<Compat>,
     /// btrfs checksum algorithm for metadata and data [default: crc32c]
     #[arg(long, value_enum)]
-    pub(super) btrfs_checksum: Option<BtrfsChecksum>,
+    pub(super) btrfs_checksum: Option<Checksum>,
     /// btrfs node size: 4096, 8192, 16384, 32768 or 65536 [default: 16384]
     #[arg(long, value_name = "BYTES")]
     pub(super) btrfs_node_size: Option<String>,
     /// btrfs metadata profile [default: dup]
     #[arg(long, value_enum)]
-    pub(super) btrfs_metadata: Option<BtrfsMetadata>,
+    pub(super) btrfs_metadata: Option<Metadata>,
     /// Size of the largest files that btrfs stores inline, up to 4095 [default: 2048]
     #[arg(long, value_name = "BYTES")]
     pub(super) btrfs_max_inline: Option<String>,
@@ -441,50 +444,4 @@ pub(super) struct OutputArgs {
 pub(super) enum Fs {
     Ext4,
     Btrfs,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum EspFat {
-    #[value(name = "12")]
-    Fat12,
-    #[value(name = "16")]
-    Fat16,
-    #[value(name = "32")]
-    Fat32,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum BtrfsCompat {
-    /// Linux 6.1 and later
-    Default,
-    /// Linux 4.5 and later; large file systems take longer to mount
-    Old,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum BtrfsChecksum {
-    Crc32c,
-    Xxhash,
-    Sha256,
-    Blake2b,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum BtrfsMetadata {
-    /// Two copies
-    Dup,
-    /// One copy
-    Single,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Ext4Profile {
-    /// Features of Debian 12, supported by boot loaders and kernels of recent years
-    Default,
-    /// Features of mke2fs 1.47.4
-    Modern,
-    /// For boot loaders: no file starts with a hole
-    Boot,
-    /// For read-only use: no journal, an exact fit
-    Ro,
 }

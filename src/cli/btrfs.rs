@@ -1,11 +1,11 @@
 //! Converts the command-line arguments of btrfs to options.
 
-use super::arguments::{BtrfsArgs, BtrfsChecksum, BtrfsCompat, BtrfsMetadata, RootFsArgs};
+use super::arguments::BtrfsArgs;
 use super::patterns::Patterns;
-use super::{print_error, values};
-use crate::btrfs::{Checksum, Compat, Compression, Metadata};
-use crate::disk::{self, PathFilter, Subvolume};
+use super::print_error;
+use crate::btrfs::{Btrfs, Compression};
 use crate::error::{Error, Result};
+use crate::format::Subvolume;
 use crate::size;
 
 /// Path patterns that select how content is stored.
@@ -31,49 +31,27 @@ impl BtrfsArgs {
         })
     }
 
-    pub(super) fn to_options(
-        &self,
-        room: &RootFsArgs,
-        patterns: &BtrfsPatterns,
-    ) -> Result<disk::Btrfs> {
-        let default = disk::Btrfs::default();
-        let headroom = room.headroom.as_deref().map(values::headroom).transpose()?;
+    pub(super) fn to_format(&self, patterns: &BtrfsPatterns) -> Result<Btrfs> {
+        let default = Btrfs::default();
         let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
         let max_inline = self.btrfs_max_inline.as_deref().map(max_inline).transpose()?;
         let subvolumes = self.subvolume.iter().map(|text| subvolume(text));
-        Ok(disk::Btrfs {
-            compat: match self.btrfs_compat {
-                None => default.compat,
-                Some(BtrfsCompat::Default) => Compat::Default,
-                Some(BtrfsCompat::Old) => Compat::Old,
-            },
-            checksum: match self.btrfs_checksum {
-                None => default.checksum,
-                Some(BtrfsChecksum::Crc32c) => Checksum::Crc32c,
-                Some(BtrfsChecksum::Xxhash) => Checksum::Xxhash,
-                Some(BtrfsChecksum::Sha256) => Checksum::Sha256,
-                Some(BtrfsChecksum::Blake2b) => Checksum::Blake2b,
-            },
+        Ok(Btrfs {
+            compat: self.btrfs_compat.unwrap_or(default.compat),
+            checksum: self.btrfs_checksum.unwrap_or(default.checksum),
             node_size: node_size.unwrap_or(default.node_size),
-            metadata: match self.btrfs_metadata {
-                None => default.metadata,
-                Some(BtrfsMetadata::Dup) => Metadata::Dup,
-                Some(BtrfsMetadata::Single) => Metadata::Single,
-            },
+            metadata: self.btrfs_metadata.unwrap_or(default.metadata),
             max_inline: max_inline.unwrap_or(default.max_inline),
             compression: match self.compress.as_deref() {
                 None => default.compression,
                 Some(text) => compression(text)?,
             },
-            uncompressed: filter(&patterns.no_compress),
-            nodatacow: filter(&patterns.nodatacow),
+            uncompressed: patterns.no_compress.filter(),
+            nodatacow: patterns.nodatacow.filter(),
             dedup: self.dedup,
             subvolumes: subvolumes.collect(),
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
             copy_links: self.copy_links,
-            swapfile: room.swapfile.as_deref().map(values::swapfile).transpose()?,
-            label: room.label.clone(),
-            headroom,
         })
     }
 
@@ -139,11 +117,6 @@ fn compression(text: &str) -> Result<Option<Compression>> {
     })
 }
 
-fn filter(patterns: &Patterns) -> Option<PathFilter> {
-    let (given, patterns) = (patterns.given(), patterns.clone());
-    (!given.is_empty()).then(|| PathFilter::new(given, move |path| patterns.matches(path)))
-}
-
 /// Parses a subvolume. Flags are taken from the end, so that the path may contain colons.
 fn subvolume(text: &str) -> Subvolume {
     let (mut path, mut read_only, mut nodatacow) = (text, false, false);
@@ -160,6 +133,7 @@ fn subvolume(text: &str) -> Subvolume {
 
 #[cfg(test)]
 mod tests {
+    use super::super::values;
     use super::*;
     use crate::disk::Swapfile;
 
@@ -202,14 +176,6 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn patterns_stand_for_paths() {
-        let patterns = ["**/*.gz".to_owned(), "/boot".to_owned()];
-        let filter = |given: &[String]| filter(&Patterns::new("--no-compress", given).unwrap());
-        assert_eq!(filter(&patterns).unwrap().patterns(), patterns);
-        assert!(filter(&[]).is_none());
     }
 
     #[test]

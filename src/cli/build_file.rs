@@ -11,7 +11,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::arguments::{self, Arguments, Build, Command, StageCommand};
-use super::{is_same, mkimage, one_line, stage, text};
+use super::mkimage::MkimageJob;
+use super::{is_same, one_line, stage, text};
 use crate::error::{Error, Result};
 use crate::stage::Scratch;
 
@@ -90,11 +91,10 @@ pub(super) fn run(args: &Build) -> Result<()> {
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
     words.differ(&[("`out`", Some(&out)), ("`manifest`", manifest.as_ref()), ("`lock`", lock)])?;
     let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
-    let first = || stage.map_or(Ok(()), stage::pacman);
-    match image {
-        Command::Mkimage(args) => mkimage::run(&args, Some(&first)),
-        _ => unreachable!("it was parsed as such"),
-    }
+    let Command::Mkimage(args) = image else { unreachable!("it was parsed as such") };
+    let job = MkimageJob::new(&args)?;
+    stage.map_or(Ok(()), stage::pacman)?;
+    job.run()
 }
 
 /// Returns whether a file has a `[stage]` table; false if the file can't be read, which is reported

@@ -1,57 +1,69 @@
 //! `detfs mkfs`.
 
-use super::arguments::{Mkfs, MkfsCommon, MkfsFormat};
+use std::sync::Arc;
+
+use super::arguments::{Mkfs, MkfsCommon, MkfsFormat, RootFsArgs};
 use super::btrfs::BtrfsPatterns;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, PipelineArgs};
 use super::{print_error, values};
-use crate::disk::{Vfat, single};
+use crate::disk::single::{self, Options};
 use crate::error::Result;
+use crate::fat::Vfat;
+use crate::format::Format;
 
 pub(super) fn run(args: &Mkfs) -> Result<()> {
     let mut btrfs_patterns = None;
-    let (common, headroom, file_system, architecture) = match &args.format {
+    let (common, architecture, options) = match &args.format {
         MkfsFormat::Ext4(args) => {
-            let ext4 = single::FileSystem::Ext4(values::ext4(&args.ext4, &args.room)?);
-            let architecture = values::architecture(&args.architecture)?;
-            (&args.common, &args.room.headroom, ext4, architecture)
+            let format = values::ext4(&args.ext4)?;
+            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.room)?)
         }
         MkfsFormat::Btrfs(args) => {
             let patterns = btrfs_patterns.insert(args.btrfs.patterns()?);
-            let btrfs = single::FileSystem::Btrfs(args.btrfs.to_options(&args.room, patterns)?);
-            let architecture = values::architecture(&args.architecture)?;
-            (&args.common, &args.room.headroom, btrfs, architecture)
+            let format = args.btrfs.to_format(patterns)?;
+            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.room)?)
         }
         MkfsFormat::Vfat(args) => {
-            let headroom = args.headroom.as_deref().map(values::headroom).transpose()?;
             let sector_size = values::sector_size("--sector-size", &args.sector_size)?.bytes();
-            let vfat = Vfat { sector_size, label: args.label.clone(), variant: None };
-            let vfat = single::FileSystem::Vfat { vfat, headroom };
-            (&args.common, &args.headroom, vfat, None)
+            let vfat = Vfat { sector_size: Some(sector_size), variant: None };
+            let headroom = args.headroom.as_deref().map(values::headroom).transpose()?;
+            let label = args.label.clone();
+            (&args.common, None, Options { label, headroom, ..Options::new(Arc::new(vfat)) })
         }
     };
     let MkfsCommon { tree, out, source, output_args, .. } = common;
     let uuid = common.uuid.as_deref().map(|text| values::uuid("--uuid", text)).transpose()?;
-    let btrfs = matches!(file_system, single::FileSystem::Btrfs(_));
-    let options = single::Options { file_system, uuid, size: values::size(&common.size)? };
-    values::headroom_or_size(headroom.as_deref(), options.size)?;
-    let pipeline = Pipeline {
+    let options = Options { uuid, size: values::size(&common.size)?, ..options };
+    values::headroom_or_size(options.headroom, options.size)?;
+    let pipeline_args = PipelineArgs {
         tree,
         beside: None,
         out,
         source,
         output_args,
-        btrfs,
+        architecture,
         normalize_args: None,
-        first: None,
     };
-    pipeline.run(architecture, |source| single::plan(source, &options))?;
+    let pipeline = Pipeline::new(pipeline_args, options.format.holds())?;
+    pipeline.run(|input| single::plan(input, &options))?;
     if let MkfsFormat::Btrfs(args) = &args.format {
         args.btrfs.report_without_effect();
     }
     btrfs_patterns.iter().for_each(BtrfsPatterns::report_unmatched);
-    let of_uuid = [("--seed", source.seed.is_some()), ("--architecture", architecture.is_some())];
+    let is_architecture_given = architecture.is_some_and(|args| args.architecture.is_some());
+    let of_uuid = [("--seed", source.seed.is_some()), ("--architecture", is_architecture_given)];
     for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && uuid.is_some()) {
         print_error(&format!("{option} has no effect with --uuid"));
     }
     Ok(())
+}
+
+/// Returns the options that all root file systems have in common.
+fn root_fs(format: Arc<dyn Format>, args: &RootFsArgs) -> Result<Options> {
+    Ok(Options {
+        label: args.label.clone(),
+        headroom: args.headroom.as_deref().map(values::headroom).transpose()?,
+        swapfile: args.swapfile.as_deref().map(values::swapfile).transpose()?,
+        ..Options::new(format)
+    })
 }

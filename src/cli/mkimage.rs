@@ -2,30 +2,96 @@
 
 use std::sync::Arc;
 
-use super::arguments::{EspFat, Fs, Mkimage};
-use super::pipeline::{First, Pipeline};
+use super::arguments::{Fs, Mkimage};
+use super::btrfs::BtrfsPatterns;
+use super::pipeline::{Pipeline, PipelineArgs};
 use super::{print_error, values};
-use crate::disk::RootFs;
 use crate::disk::image::{self, EspSource};
 use crate::error::Result;
-use crate::fat::Variant;
+use crate::format::Format;
+use crate::report::Warning;
 
-/// Builds the image; `first` creates the tree if it does not exist yet.
-pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
-    let Mkimage { tree, out, source, output_args, normalize_args, .. } = args;
-    values::only(args.fs, &args.ext4, &args.btrfs)?;
+/// A disk image whose arguments have been checked.
+pub(super) struct MkimageJob<'a> {
+    args: &'a Mkimage,
+    options: image::Options,
+    patterns: BtrfsPatterns,
+    pipeline: Pipeline<'a>,
+    /// Warnings about the separate tree of the ESP.
+    warnings: Vec<Warning>,
+}
+
+pub(super) fn run(args: &Mkimage) -> Result<()> {
+    MkimageJob::new(args)?.run()
+}
+
+impl<'a> MkimageJob<'a> {
+    /// Checks the arguments, and reads the separate tree of the ESP, if there is one.
+    pub(super) fn new(args: &'a Mkimage) -> Result<Self> {
+        values::only(args.fs, &args.ext4, &args.btrfs)?;
+        let patterns = args.btrfs.patterns()?;
+        let root: Arc<dyn Format> = match args.fs {
+            Fs::Ext4 => Arc::new(values::ext4(&args.ext4)?),
+            Fs::Btrfs => Arc::new(args.btrfs.to_format(&patterns)?),
+        };
+        let holds = root.holds();
+        let mut options = options(args, root)?;
+        values::headroom_or_size(options.headroom, options.size)?;
+        let pipeline_args = PipelineArgs {
+            tree: &args.tree,
+            beside: args.esp_tree.as_deref(),
+            out: &args.out,
+            source: &args.source,
+            output_args: &args.output_args,
+            architecture: Some(&args.architecture),
+            normalize_args: Some(&args.normalize_args),
+        };
+        let pipeline = Pipeline::new(pipeline_args, holds)?;
+        let mut warnings = Vec::new();
+        if let Some((esp, left_out)) = pipeline.read_beside("--esp-tree")? {
+            options.esp = EspSource::Tree(Arc::new(esp));
+            warnings = left_out;
+        }
+        Ok(Self { args, options, patterns, pipeline, warnings })
+    }
+
+    /// Builds the image.
+    pub(super) fn run(self) -> Result<()> {
+        let Self { args, options, patterns, pipeline, warnings } = self;
+        let mut has_fat = false;
+        pipeline.run(|mut input| {
+            input.warnings.splice(0..0, warnings);
+            let plan = image::plan(input, &options)?;
+            has_fat = plan.has_fat();
+            Ok(plan)
+        })?;
+        patterns.report_unmatched();
+        if matches!(args.fs, Fs::Btrfs) {
+            args.btrfs.report_without_effect();
+        }
+        let of_fat = [
+            ("--esp-fat", args.esp_fat.is_some()),
+            ("--esp-sector-size", args.esp_sector_size.is_some()),
+        ];
+        for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
+            print_error(&format!("{option} has no effect, because the image has no ESP"));
+        }
+        Ok(())
+    }
+}
+
+fn options(args: &Mkimage, root: Arc<dyn Format>) -> Result<image::Options> {
     let size = |parameter, text: &Option<String>| {
         text.as_deref().map(|text| values::bytes(parameter, text)).transpose()
     };
     let esp_sector_size = args.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| values::sector_size("--esp-sector-size", text));
-    let patterns = args.btrfs.patterns()?;
-    let mut options = image::Options {
-        root: match args.fs {
-            Fs::Ext4 => RootFs::Ext4(values::ext4(&args.ext4, &args.room)?),
-            Fs::Btrfs => RootFs::Btrfs(args.btrfs.to_options(&args.room, &patterns)?),
-        },
+    Ok(image::Options {
+        root,
+        label: args.room.label.clone(),
+        headroom: args.room.headroom.as_deref().map(values::headroom).transpose()?,
+        swapfile: args.room.swapfile.as_deref().map(values::swapfile).transpose()?,
         size: values::size(&args.size)?,
         sector_size: values::sector_size("--sector-size", &args.sector_size)?,
         esp: match &args.esp_from {
@@ -33,51 +99,10 @@ pub(super) fn run(args: &Mkimage, first: Option<First<'_>>) -> Result<()> {
             None => EspSource::Detect,
         },
         esp_size: size("--esp-size", &args.esp_size)?,
-        esp_fat: args.esp_fat.map(|variant| match variant {
-            EspFat::Fat12 => Variant::Fat12,
-            EspFat::Fat16 => Variant::Fat16,
-            EspFat::Fat32 => Variant::Fat32,
-        }),
+        esp_fat: args.esp_fat,
         esp_sector_size: esp_sector_size.transpose()?,
         xbootldr: args.xbootldr,
         xbootldr_size: size("--xbootldr-size", &args.xbootldr_size)?,
         bios_boot: args.bios_boot,
-    };
-    values::headroom_or_size(args.room.headroom.as_deref(), options.size)?;
-    let architecture = values::architecture(&args.architecture)?;
-    let pipeline = Pipeline {
-        tree,
-        beside: args.esp_tree.as_deref(),
-        out,
-        source,
-        output_args,
-        btrfs: matches!(args.fs, Fs::Btrfs),
-        normalize_args: Some(normalize_args),
-        first,
-    };
-    let beside = pipeline.read_beside("--esp-tree")?;
-    let mut has_fat = false;
-    pipeline.run(architecture, |source| {
-        let mut warnings = Vec::new();
-        if let Some((esp, left_out)) = beside {
-            options.esp = EspSource::Tree(Arc::new(esp));
-            warnings = left_out;
-        }
-        let mut plan = image::plan(source, &options)?;
-        plan.warnings.splice(0..0, warnings);
-        has_fat = plan.has_fat();
-        Ok(plan)
-    })?;
-    patterns.report_unmatched();
-    if matches!(args.fs, Fs::Btrfs) {
-        args.btrfs.report_without_effect();
-    }
-    let of_fat = [
-        ("--esp-fat", args.esp_fat.is_some()),
-        ("--esp-sector-size", args.esp_sector_size.is_some()),
-    ];
-    for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
-        print_error(&format!("{option} has no effect, because the image has no ESP"));
-    }
-    Ok(())
+    })
 }

@@ -32,7 +32,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
@@ -96,7 +95,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         return code.into();
     }
     let result = match &command {
-        Command::Mkimage(arguments) => mkimage::run(arguments, None).map(done),
+        Command::Mkimage(arguments) => mkimage::run(arguments).map(done),
         Command::Mkfs(arguments) => mkfs::run(arguments).map(done),
         Command::Normalize(arguments) => normalize::run(arguments),
         Command::Stage(arguments) => stage::run(arguments),
@@ -153,11 +152,6 @@ fn one_line(error: &clap::Error) -> String {
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let facts: Vec<&str> = facts.filter(|line| !line.is_empty()).collect();
     format!("{}; see --help", facts.join(" ").trim_start_matches("error: "))
-}
-
-/// Returns the SHA-256 of `bytes` in hexadecimal digits.
-fn sha256_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Maximum size of a text file named by an option, in bytes: far larger than hand-written files,

@@ -8,28 +8,15 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::arguments::{self, Normalize};
-use super::{print, print_error, print_json, sha256_of, text_of, values};
-use crate::disk::ValueOrigin;
+use super::{print, print_error, print_json, text_of, values};
 use crate::disk::source::epoch;
+use crate::disk::{BuildInput, Selection, ValueOrigin};
 use crate::error::Result;
 use crate::name::Escaped;
 use crate::normalize::{
     Finding, Fired, FiredRecord, Profile, Report, Rule, Rules, check, findings, remaining_secrets,
 };
-use crate::report::Warning;
-use crate::tree::Tree;
-use crate::tree::dir::{self, DirOptions};
-
-/// The rules to apply to a tree.
-#[derive(Debug, Default)]
-pub(super) struct NormalizeRules {
-    pub(super) profile: Option<Profile>,
-    pub(super) rules: Rules,
-    /// SHA-256 of the file that rules were added from.
-    pub(super) digest: Option<String>,
-    /// Warning that no profile fits the tree.
-    pub(super) warning: Option<Warning>,
-}
+use crate::tree::Directory;
 
 /// The arguments about rules, parsed as far as possible without a tree. A file is only read once,
 /// because it may be a pipe.
@@ -64,18 +51,17 @@ impl<'a> RequestedRules<'a> {
         Ok(requested)
     }
 
-    /// Resolves the rules for a tree.
-    pub(super) fn of(&self, tree: &Tree) -> Result<NormalizeRules> {
-        let is_auto = self.args.normalize == AUTO;
-        let profile = if is_auto { Profile::of(tree)? } else { self.profile };
-        let warning = (is_auto && profile.is_none()).then(|| Warning {
-            path: Vec::new(),
-            message: "no profile matches the tree, so only the rules about secrets apply to it; \
-                      choose a profile with --normalize, or none"
-                .into(),
-        });
-        let digest = self.file.as_ref().map(|(_, text)| sha256_of(text.as_bytes()));
-        Ok(NormalizeRules { profile, rules: self.rules(profile)?, digest, warning })
+    /// Adds the rules to an input.
+    pub(super) fn apply(&self, input: BuildInput) -> Result<BuildInput> {
+        let (input, profile) = match &*self.args.normalize {
+            AUTO => {
+                let input = input.normalized()?;
+                let profile = input.rules.profile();
+                (input, profile)
+            }
+            _ => (input, self.profile),
+        };
+        Ok(BuildInput { rules: self.rules(profile)?, ..input })
     }
 
     /// Returns the rules of a profile together with those of the file.
@@ -166,20 +152,17 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     let given = values::epoch(args.source_date_epoch.as_deref())?;
     let requested = RequestedRules::read(&args.normalize_args)?;
     let threads = values::threads(None)?;
-    let (tree, warnings) = dir::read(path, &DirOptions { threads, ..DirOptions::default() })?;
+    let input = BuildInput::read(&Directory::new(path), Selection::default(), threads)?;
+    let BuildInput { tree, rules, warnings, .. } = requested.apply(input)?;
     warnings.iter().for_each(|warning| print_error(warning));
-    let normalize_args = requested.of(&tree)?;
-    normalize_args.warning.iter().for_each(|warning| print_error(warning));
     let (epoch, origin) = epoch(&tree, given)?;
-    let report = check(&tree, &normalize_args.rules, epoch)?;
-    remaining_secrets(&tree, &normalize_args.rules, epoch)?
-        .iter()
-        .for_each(|warning| print_error(warning));
-    let suspicious = findings(&tree, &normalize_args.rules, epoch)?;
+    let report = check(&tree, &rules, epoch)?;
+    remaining_secrets(&tree, &rules, epoch)?.iter().for_each(|warning| print_error(warning));
+    let suspicious = findings(&tree, &rules, epoch)?;
     let fires = !report.fired.is_empty();
     if args.json {
         print_json(&CheckRecord {
-            profile: normalize_args.profile,
+            profile: rules.profile(),
             source_date_epoch: epoch.seconds,
             source_date_epoch_from: match origin {
                 ValueOrigin::Given => "given",
@@ -211,7 +194,7 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
                 add(&mut text, format_args!("    and {more} more, which --json lists"));
             }
         }
-        let profile = normalize_args.profile.map_or("none", Profile::name);
+        let profile = rules.profile().map_or("none", Profile::name);
         add(
             &mut text,
             format_args!(

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::print_error;
 use crate::error::{Error, Result};
 use crate::glob::Globs;
+use crate::tree::PathFilter;
 
 /// The patterns of one option. Clones share the record of matches.
 #[derive(Debug, Clone)]
@@ -24,13 +25,15 @@ impl Patterns {
         Ok(Self { option, globs, patterns: patterns.iter().map(unmatched).collect() })
     }
 
-    /// Returns the patterns as they were given.
-    pub(super) fn given(&self) -> Vec<String> {
-        self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect()
+    /// Returns a filter of the paths that match; `None` if no patterns were given.
+    pub(super) fn filter(&self) -> Option<PathFilter> {
+        let given: Vec<_> = self.patterns.iter().map(|(pattern, _)| pattern.clone()).collect();
+        let patterns = self.clone();
+        (!given.is_empty()).then(|| PathFilter::new(given, move |path| patterns.matches(path)))
     }
 
     /// Returns whether any of the patterns matches a path without a leading slash.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
+    fn matches(&self, path: &[u8]) -> bool {
         let mut numbers = Vec::new();
         self.globs.matching(path, &mut numbers);
         for &number in &numbers {
@@ -62,7 +65,8 @@ mod tests {
     fn patterns_that_match_nothing_are_known() {
         let given = ["/etc/*", "var", "**/x"].map(str::to_owned);
         let patterns = Patterns::new("--exclude", &given).unwrap();
-        assert_eq!(patterns.given(), given);
+        assert_eq!(patterns.filter().unwrap().patterns(), given);
+        assert!(Patterns::new("--exclude", &[]).unwrap().filter().is_none());
         assert_eq!(patterns.unmatched().collect::<Vec<_>>(), given);
         let shared = patterns.clone();
         assert!(shared.matches(b"etc/x") && !shared.matches(b"usr"));

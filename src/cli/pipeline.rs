@@ -1,6 +1,7 @@
 //! Pipeline from a directory to an image, shared by all subcommands that build images.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -11,75 +12,120 @@ use super::{
     arguments, format, is_inside, is_same, print, print_error, print_json_lines, progress, spool,
     summary, values,
 };
-use crate::disk::{BuildInput, Manifest, Plan};
+use crate::disk::{BuildInput, Manifest, Plan, Selection};
 use crate::error::{Error, Result};
+use crate::format::Holds;
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Output, emit, publish};
 use crate::name::{Escaped, HostPath};
-use crate::normalize::Profile;
 use crate::report::Warning;
 use crate::seed::Seed;
-use crate::tree::Tree;
-use crate::tree::dir::{self, DirOptions};
+use crate::time::Timestamp;
+use crate::tree::dir::DirOptions;
 use crate::tree::host_xattrs::HostXattrs;
+use crate::tree::{Directory, Source, Tree};
 
-/// Step that runs before the tree is read.
-pub(super) type First<'a> = &'a dyn Fn() -> Result<()>;
-
-/// Inputs and outputs of a build.
+/// Inputs and outputs of a build, as they were requested.
 #[derive(Clone, Copy)]
-pub(super) struct Pipeline<'a> {
+pub(super) struct PipelineArgs<'a> {
     pub(super) tree: &'a Path,
     /// A second tree, for another partition.
     pub(super) beside: Option<&'a Path>,
     pub(super) out: &'a Path,
     pub(super) source: &'a arguments::SourceArgs,
     pub(super) output_args: &'a arguments::OutputArgs,
-    /// Whether the tree is written to a btrfs.
-    pub(super) btrfs: bool,
+    /// Target architecture, if the command has such an option.
+    pub(super) architecture: Option<&'a arguments::Architecture>,
     /// How to normalize the tree, if it is normalized.
     pub(super) normalize_args: Option<&'a arguments::NormalizeArgs>,
-    /// Creates the tree if necessary, after all other arguments were checked.
-    pub(super) first: Option<First<'a>>,
 }
 
-impl Pipeline<'_> {
-    /// Reads the tree, plans an image of it and writes the image.
-    pub(super) fn run(
-        &self,
-        architecture: Option<Architecture>,
-        plan: impl FnOnce(BuildInput) -> Result<Plan>,
-    ) -> Result<()> {
-        let args = self.source;
-        let threads = values::threads(args.threads.as_deref())?;
-        let seed = args.seed.as_deref().map(|text| values::uuid("--seed", text)).transpose()?;
-        let seed = seed.map(Seed);
-        let epoch = values::epoch(args.source_date_epoch.as_deref())?;
-        let exclude = Patterns::new("--exclude", &args.exclude)?;
-        let (image, manifest) = self.destinations()?;
-        let requested = self.normalize_args.map(RequestedRules::read).transpose()?;
-        self.first.map_or(Ok(()), |first| first())?;
+/// A build whose arguments have been checked: what remains is to read the tree, to plan an image of
+/// it, and to write and report the image.
+pub(super) struct Pipeline<'a> {
+    args: PipelineArgs<'a>,
+    threads: NonZero<usize>,
+    seed: Option<Seed>,
+    epoch: Option<Timestamp>,
+    architecture: Option<Architecture>,
+    exclude: Patterns,
+    host_xattrs: HostXattrs,
+    requested: Option<RequestedRules<'a>>,
+    image: Destination,
+    manifest: Option<Destination>,
+}
 
-        let excluded = |path: &[u8]| exclude.matches(path);
-        let host_xattrs = self.host_xattrs();
-        let options =
-            DirOptions { threads, exclude: Some(&excluded), host_xattrs: host_xattrs.clone() };
-        let (tree, warnings) = dir::read(self.tree, &options)?;
-        let normalize_args =
-            requested.map(|requested| requested.of(&tree)).transpose()?.unwrap_or_default();
-        let rules = normalize_args.rules;
-        let spool = Some(spool());
-        let source = BuildInput { tree, seed, epoch, architecture, threads, spool, rules };
-        let mut plan = plan(source)?;
-        plan.warnings.splice(0..0, warnings.into_iter().chain(normalize_args.warning));
-        plan.parameters.normalize = normalize_args.profile.map(Profile::name);
-        plan.parameters.rules = normalize_args.digest;
-        plan.parameters.exclude.clone_from(&args.exclude);
-        plan.parameters.drop_xattr.clone_from(&args.drop_xattr);
-        plan.parameters.keep_xattr.clone_from(&args.keep_xattr);
+impl<'a> Pipeline<'a> {
+    /// Checks the arguments of a build of file systems that can store `holds`.
+    pub(super) fn new(args: PipelineArgs<'a>, holds: Holds) -> Result<Self> {
+        let source = args.source;
+        let seed = source.seed.as_deref().map(|text| values::uuid("--seed", text)).transpose()?;
+        let threads = values::threads(source.threads.as_deref())?;
+        let epoch = values::epoch(source.source_date_epoch.as_deref())?;
+        let architecture = args.architecture.map(values::architecture).transpose()?.flatten();
+        let exclude = Patterns::new("--exclude", &source.exclude)?;
+        let (image, manifest) = args.destinations()?;
+        let requested = args.normalize_args.map(RequestedRules::read).transpose()?;
+        Ok(Self {
+            args,
+            threads,
+            seed: seed.map(Seed),
+            epoch,
+            architecture,
+            exclude,
+            host_xattrs: host_xattrs(source, holds),
+            requested,
+            image,
+            manifest,
+        })
+    }
+
+    /// Reads the second tree, if there is one.
+    pub(super) fn read_beside(
+        &self,
+        parameter: &'static str,
+    ) -> Result<Option<(Tree, Vec<Warning>)>> {
+        let PipelineArgs { tree, beside, .. } = self.args;
+        let Some(path) = beside else { return Ok(None) };
+        // Trees that can't be opened are reported when they are read.
+        let is_inside =
+            |inner: &Path, outer| is_inside::is_inside(outer, &inner.join("x")) == Ok(true);
+        if is_inside(path, tree) || is_inside(tree, path) {
+            return Err(Error::parameter(
+                parameter,
+                format!("one of {} and {} is inside the other", HostPath(path), HostPath(tree)),
+                "give a separate directory, or use --esp-from for one in the tree",
+            ));
+        }
+        let (threads, host_xattrs) = (self.threads, self.host_xattrs.clone());
+        let options = DirOptions { threads, host_xattrs, ..DirOptions::default() };
+        Directory::new(path).read(&options).map(Some)
+    }
+
+    /// Reads the tree, plans an image of it, and writes and reports the image.
+    pub(super) fn run(self, plan: impl FnOnce(BuildInput) -> Result<Plan>) -> Result<()> {
+        let input = self.read()?;
+        let plan = plan(input)?;
+        self.print_warnings(&plan);
+        self.write(&plan)
+    }
+
+    fn read(&self) -> Result<BuildInput> {
+        let selection =
+            Selection { exclude: self.exclude.filter(), host_xattrs: self.host_xattrs.clone() };
+        let input = BuildInput::read(&Directory::new(self.args.tree), selection, self.threads)?;
+        let input = match &self.requested {
+            Some(requested) => requested.apply(input)?,
+            None => input,
+        };
+        let Self { seed, epoch, architecture, .. } = *self;
+        Ok(BuildInput { seed, epoch, architecture, spool: Some(spool()), ..input })
+    }
+
+    fn print_warnings(&self, plan: &Plan) {
         plan.warnings.iter().for_each(|warning| print_error(warning));
-        exclude.report_unmatched();
-        for (pattern, is_kept) in host_xattrs.unmatched() {
+        self.exclude.report_unmatched();
+        for (pattern, is_kept) in self.host_xattrs.unmatched() {
             let option = if is_kept { "--keep-xattr" } else { "--drop-xattr" };
             print_error(&format!(
                 "{option}: no extended attribute matches \"{}\"",
@@ -89,10 +135,13 @@ impl Pipeline<'_> {
         normalize::lines(&plan.normalization, plan.resolved.epoch.1)
             .iter()
             .for_each(|line| print_error(line));
+    }
 
+    fn write(self, plan: &Plan) -> Result<()> {
+        let Self { args, threads, image, manifest, .. } = self;
         // Hashing takes longer than everything else, so only the hashes that are requested are
         // computed.
-        let wanted = self.output_args.json || manifest.is_some();
+        let wanted = args.output_args.json || manifest.is_some();
         let digests = if wanted { plan.ranges() } else { Vec::new() };
         let bar = progress::bar(plan.layout.size());
         let tick = |bytes| bar.iter().for_each(|bar| bar.inc(bytes));
@@ -103,36 +152,12 @@ impl Pipeline<'_> {
         let digests = emitted?;
         output.flush()?;
         // The report comes first: a caller that sees a failure must not find an image.
-        let manifest = self.report(&plan, &digests, manifest)?;
+        let manifest = args.report(plan, &digests, manifest)?;
         publish([output].into_iter().chain(manifest))
     }
+}
 
-    /// Reads the second tree, if there is one.
-    pub(super) fn read_beside(
-        &self,
-        parameter: &'static str,
-    ) -> Result<Option<(Tree, Vec<Warning>)>> {
-        let Some(path) = self.beside else { return Ok(None) };
-        // Trees that can't be opened are reported when they are read.
-        let is_inside =
-            |inner: &Path, outer| is_inside::is_inside(outer, &inner.join("x")) == Ok(true);
-        if is_inside(path, self.tree) || is_inside(self.tree, path) {
-            return Err(Error::parameter(
-                parameter,
-                format!(
-                    "one of {} and {} is inside the other",
-                    HostPath(path),
-                    HostPath(self.tree)
-                ),
-                "give a separate directory, or use --esp-from for one in the tree",
-            ));
-        }
-        let threads = values::threads(self.source.threads.as_deref())?;
-        let host_xattrs = self.host_xattrs();
-        let options = DirOptions { threads, host_xattrs, ..DirOptions::default() };
-        dir::read(path, &options).map(Some)
-    }
-
+impl PipelineArgs<'_> {
     /// Returns the destinations of the image and the manifest, after checking whatever can be
     /// checked in advance.
     fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
@@ -182,14 +207,6 @@ impl Pipeline<'_> {
         Ok(destination)
     }
 
-    fn host_xattrs(&self) -> HostXattrs {
-        let arguments::SourceArgs { drop_xattr, keep_xattr, .. } = self.source;
-        let start = HostXattrs::default();
-        let start = if self.btrfs { start.for_btrfs() } else { start };
-        let dropped = drop_xattr.iter().fold(start, |all, one| all.leave_out(one.as_str()));
-        keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
-    }
-
     /// Prints a report on the image and writes the manifest, which has no name yet.
     fn report(
         &self,
@@ -211,6 +228,18 @@ impl Pipeline<'_> {
         }
         Ok(manifest)
     }
+}
+
+/// Returns the selection of extended attributes for file systems that can store `holds`.
+fn host_xattrs(source: &arguments::SourceArgs, holds: Holds) -> HostXattrs {
+    let arguments::SourceArgs { drop_xattr, keep_xattr, .. } = source;
+    let start = HostXattrs::default();
+    let start = match holds.contains(Holds::COMPRESSION_PROPERTY) {
+        true => start.for_btrfs(),
+        false => start,
+    };
+    let dropped = drop_xattr.iter().fold(start, |all, one| all.leave_out(one.as_str()));
+    keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
 }
 
 fn is_stdout(path: &Path) -> bool {

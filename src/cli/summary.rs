@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::disk::{FileSystem, ImageKind, Plan, ValueOrigin};
+use crate::disk::{ImageKind, Plan, ValueOrigin};
+use crate::format::FileSystem;
 use crate::name::HostPath;
 use crate::size::{GIB, KIB, MIB};
 
@@ -64,8 +65,10 @@ fn describe(file_system: &FileSystem) -> String {
         "" => String::new(),
         label => format!(" {label:?}"),
     };
-    let variant = file_system.variant.map_or(String::new(), |variant| format!(" ({variant})"));
-    format!("{}{variant} {}{label}", file_system.format.name(), file_system.id())
+    let FileSystem { format, id, .. } = file_system;
+    let variant = file_system.variant.as_ref();
+    let variant = variant.map_or(String::new(), |variant| format!(" ({variant})"));
+    format!("{format}{variant} {id}{label}")
 }
 
 /// Formats a size in the largest unit that divides it.

@@ -4,10 +4,10 @@ use std::num::NonZero;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Ext4Profile, Fs, RootFsArgs};
-use crate::disk::{self, EPOCHS, Swapfile};
+use super::arguments::{self, Fs};
+use crate::disk::{EPOCHS, Swapfile};
 use crate::error::{Error, Result};
-use crate::ext4::Profile;
+use crate::ext4::{Ext4, Profile};
 use crate::gpt::{Architecture, SectorSize};
 use crate::size::{self, Headroom};
 use crate::time::Timestamp;
@@ -54,7 +54,7 @@ pub(super) fn headroom(text: &str) -> Result<Headroom> {
 }
 
 /// Rejects headroom together with a fixed size, which determines the free space.
-pub(super) fn headroom_or_size(headroom: Option<&str>, size: Option<u64>) -> Result<()> {
+pub(super) fn headroom_or_size(headroom: Option<Headroom>, size: Option<u64>) -> Result<()> {
     match (headroom, size) {
         (Some(_), Some(_)) => Err(Error::parameter(
             "--headroom",
@@ -140,29 +140,21 @@ fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
     }
 }
 
-pub(super) fn ext4(args: &arguments::Ext4Args, room: &RootFsArgs) -> Result<disk::Ext4> {
+pub(super) fn ext4(args: &arguments::Ext4Args) -> Result<Ext4> {
     let block_size = args.ext4_block_size.as_deref().map(block_size).transpose()?;
-    if args.grow_to.is_some() && matches!(args.ext4_profile, Some(Ext4Profile::Ro)) {
+    if args.grow_to.is_some() && args.ext4_profile == Some(Profile::Ro) {
         return Err(Error::parameter(
             "--grow-to",
             "the ext4 profile ro reserves nothing for growth",
             "omit it, or use another profile",
         ));
     }
-    let default = disk::Ext4::default();
-    Ok(disk::Ext4 {
-        profile: match args.ext4_profile {
-            None | Some(Ext4Profile::Default) => Profile::Default,
-            Some(Ext4Profile::Modern) => Profile::Modern,
-            Some(Ext4Profile::Boot) => Profile::Boot,
-            Some(Ext4Profile::Ro) => Profile::Ro,
-        },
+    let default = Ext4::default();
+    Ok(Ext4 {
+        profile: args.ext4_profile.unwrap_or_default(),
         block_size: block_size.unwrap_or(default.block_size),
-        label: room.label.clone(),
-        headroom: room.headroom.as_deref().map(headroom).transpose()?,
         grow_to: args.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
         inodes: args.inodes.as_deref().map(inodes).transpose()?,
-        swapfile: room.swapfile.as_deref().map(swapfile).transpose()?,
     })
 }
 

@@ -5,19 +5,21 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::esp::{self, EspDirectory, mount_points};
-use super::file_system::{PlannedFs, Vfat};
 use super::image_options::Options;
 use super::partition::{ALIGNMENT, Identity};
 use super::subtree::{empty_tree, is_at_or_below};
 use crate::error::{Error, Result};
-use crate::fat::{self, LeaveOut, Variant};
+use crate::fat::{self, Variant, Vfat};
+use crate::format::{Format, FsInputs, LeaveOut, PlannedFs, PreparedFs};
 use crate::gpt::{Architecture, PartitionType};
 use crate::name::Escaped;
 use crate::report::Warning;
-use crate::size::round_up;
+use crate::size::{Headroom, round_up};
 use crate::time::Timestamp;
-use crate::tree::{InodeId, Kind, Tree};
+use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// Directory that holds the content of XBOOTLDR.
 const BOOT: &[u8] = b"boot";
@@ -87,7 +89,7 @@ pub(super) fn divide(
 fn without_links(tree: Tree, path: &[u8]) -> Result<(Tree, Vec<Warning>)> {
     let Some(directory) = tree.directory(path) else { return Ok((tree, Vec::new())) };
     let leave_out = LeaveOut { locate: &|target| Some(target.to_vec()), all: false };
-    leave_out.apply(tree, directory)
+    Vfat::default().leave_out(tree, directory, &leave_out)
 }
 
 /// Returns a warning if a requested partition has no content.
@@ -192,33 +194,61 @@ impl BootPartition {
         }
     }
 
-    fn vfat(&self, options: &Options) -> Vfat {
-        let sector_size = options.esp_sector_size.unwrap_or(options.sector_size).bytes();
-        Vfat { sector_size, label: Some(self.label.to_owned()), variant: options.esp_fat }
-    }
-
     /// Returns the size of the partition in bytes.
     pub(super) fn size(&self, epoch: Timestamp, options: &Options) -> Result<u64> {
-        match self.asked {
-            Some(size) => Ok(round_up(size, ALIGNMENT)),
-            None => esp::size(&self.tree, &self.vfat(options), epoch),
+        if let Some(size) = self.asked {
+            return Ok(round_up(size, ALIGNMENT));
         }
+        let file_system = self.file_system(options.esp_fat, Uuid::nil(), epoch, options)?;
+        let (variant, sector_size) = (options.esp_fat, sector_size(options));
+        Ok(esp::size(file_system.minimal_size()?, variant.is_some(), sector_size))
     }
 
-    pub(super) fn plan(
+    /// Returns the file system for the partition's final size.
+    pub(super) fn prepare(
         &self,
         identity: &Identity,
         epoch: Timestamp,
-        start: u64,
-        size: u64,
         options: &Options,
-    ) -> Result<PlannedFs> {
-        let variant = options.esp_fat.unwrap_or(Variant::Fat32);
-        let vfat = Vfat { variant: Some(variant), ..self.vfat(options) };
-        let planned = vfat.plan(&self.tree, identity.file_system, epoch, start, Some(size));
-        planned.map_err(|error| match error {
+    ) -> Result<Arc<dyn PreparedFs>> {
+        let variant = Some(options.esp_fat.unwrap_or(Variant::Fat32));
+        let inner = self.file_system(variant, identity.file_system, epoch, options)?;
+        Ok(Arc::new(BootFs { inner, label: identity.label.clone(), parameter: self.parameter }))
+    }
+
+    fn file_system(
+        &self,
+        variant: Option<Variant>,
+        uuid: Uuid,
+        epoch: Timestamp,
+        options: &Options,
+    ) -> Result<Box<dyn PreparedFs>> {
+        let inputs = FsInputs::new(Arc::clone(&self.tree), HoleScan::default(), uuid);
+        let label = Some(self.label.to_owned());
+        let sector_size = sector_size(options);
+        let vfat = Vfat { variant, ..Vfat::default() };
+        vfat.prepare(FsInputs { label, epoch, sector_size, ..inputs })
+    }
+}
+
+/// Returns the sector size of the boot partitions' file systems, in bytes.
+fn sector_size(options: &Options) -> u32 {
+    options.esp_sector_size.unwrap_or(options.sector_size).bytes()
+}
+
+/// File system of a boot partition, whose errors name the parameter that sets its size.
+struct BootFs {
+    inner: Box<dyn PreparedFs>,
+    /// Label of the partition.
+    label: String,
+    parameter: &'static str,
+}
+
+impl PreparedFs for BootFs {
+    fn plan(&self, size: u64, start: u64) -> Result<PlannedFs> {
+        self.inner.plan(size, start).map_err(|error| match error {
             Error::TooSmall { rule, remedy, .. } => {
-                let what = format!("the size of {} ({})", identity.label, self.parameter);
+                let what = format!("the size of {} ({})", self.label, self.parameter);
                 Error::TooSmall { what, rule, remedy }
             }
             Error::Parameter { parameter: fat::SIZE, rule, remedy } => Error::Parameter {
@@ -228,5 +258,9 @@ impl BootPartition {
             },
             error => error,
         })
+    }
+
+    fn plan_smallest(&self, headroom: Option<Headroom>) -> Result<PlannedFs> {
+        self.inner.plan_smallest(headroom)
     }
 }

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::place::{SizeRange, SpaceRequest};
 use crate::gpt::{Attributes, PartitionType};
 
 /// Definition of a partition.
@@ -49,6 +50,26 @@ pub struct SizePolicy {
 
 /// Largest weight.
 pub const WEIGHT_MAX: u32 = 1_000_000;
+
+impl SizePolicy {
+    /// Returns the policy of a partition of exactly `size` bytes.
+    #[must_use]
+    pub fn exactly(size: u64) -> Self {
+        Self { size_min: Some(size), size_max: Some(size), ..Self::default() }
+    }
+
+    /// Returns the space requested for a partition that needs at least `min` bytes, whatever
+    /// `size_min` is.
+    pub(crate) fn request(&self, grain: u64, min: u64) -> SpaceRequest {
+        let max = self.size_max.map_or(u64::MAX, |max| max / grain * grain);
+        SpaceRequest {
+            size: SizeRange { min, max: max.max(min) },
+            padding: SizeRange { min: self.padding_min, max: self.padding_max.unwrap_or(u64::MAX) },
+            weight: self.weight,
+            padding_weight: self.padding_weight,
+        }
+    }
+}
 
 impl Default for SizePolicy {
     fn default() -> Self {

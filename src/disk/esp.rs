@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::file_system::Vfat;
 use super::subtree::{empty_tree, is_at_or_below};
 use crate::error::{Error, Result};
 use crate::name::Escaped;
@@ -191,16 +190,16 @@ fn least(sector_size: u32) -> u64 {
     round_up(65 * KIB * u64::from(sector_size), MIB)
 }
 
-/// Returns the default size of an ESP, in bytes.
+/// Returns the default size of an ESP, in bytes, for content that takes at least `content` bytes.
 ///
 /// That is twice the size of its content, because an update writes the new kernel before it removes
 /// the old one, and an ESP can't grow later. Unless a variant is requested, the size is that of a
 /// FAT32.
-pub(super) fn size(tree: &Arc<Tree>, vfat: &Vfat, epoch: Timestamp) -> Result<u64> {
-    let content = vfat.minimal_size(tree, epoch)?;
-    let least = if vfat.variant.is_some() { 0 } else { least(vfat.sector_size) };
-    Ok(round_up(content.saturating_mul(2), MIB).max(least))
+pub(super) fn size(content: u64, is_variant_given: bool, sector_size: u32) -> u64 {
+    let least = if is_variant_given { 0 } else { least(sector_size) };
+    round_up(content.saturating_mul(2), MIB).max(least)
 }
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -2,24 +2,24 @@
 //! system partition, if there is content for it; an XBOOTLDR partition, if requested; and the root
 //! file system.
 
-use super::boot::{self, Divided};
-use super::definition::Definition;
+use std::sync::Arc;
+
+use super::assembly::{Assembly, Composed};
+use super::boot::{self, BootPartition, Divided};
+use super::content::Content;
+use super::definition::{Definition, SizePolicy};
 pub use super::esp::EspSource;
-use super::file_system::PlannedFs;
 pub use super::image_options::Options;
-use super::parameters::Parameters;
-use super::partition::{ALIGNMENT, Disk, Identity, Partition, identify};
-use super::place::{Candidate, Place, Presence, SizeRange, SpaceRequest, place};
+use super::partition::{ALIGNMENT, Identity, identify};
 use super::plan::{ImageKind, Plan};
-use super::root::Planner;
-use super::source::BuildInput;
-use super::{esp, source};
-use crate::btrfs::PrepassOptions;
+use super::request::Request;
+use super::source::{self, BuildInput};
+use super::{esp, swap};
 use crate::error::{Error, Result};
-use crate::gpt::{Geometry, PartitionType};
-use crate::layout::Layout;
-use crate::name::Escaped;
+use crate::format::{FsInputs, Holds, PreparedFs};
+use crate::gpt::{Architecture, PartitionType};
 use crate::size::round_up;
+use crate::time::Timestamp;
 use crate::tree::{HoleScanOptions, scan_holes};
 
 /// Size of a BIOS boot partition, in bytes. GRUB's core image takes a tenth of it.
@@ -38,9 +38,60 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 /// - the architecture can't be detected from the tree,
 /// - the epoch is out of range,
 /// - the size is not a multiple of the sector size,
-/// - sectors of the ESP are smaller than those of the disk, or
+/// - sectors of the ESP are smaller than those of the disk,
+/// - the root's format can't store a root file system, or
 /// - no mount point is free for the content of the ESP.
-pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
+pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
+    check(options)?;
+    let request = Request::image(&input, options);
+    let esp = esp::mount(&mut input.tree, &options.esp, options.has_xbootldr())?;
+    let (mut resolved, normalization, mut warnings) = source::resolve_inputs(&mut input)?;
+    let architecture = source::architecture(&input.tree, input.architecture)?;
+    resolved.architecture = Some(architecture);
+    let epoch = resolved.epoch.0;
+
+    let divided = boot::divide(input.tree, esp, architecture.0, epoch, options)?;
+    let Divided { root, boot, esp_from, mount_points, warnings: of_boot } = divided;
+    if let Some(swapfile) = &options.swapfile {
+        swapfile.check_reachable(&mount_points)?;
+    }
+    warnings.extend(of_boot);
+    resolved.esp_from = esp_from;
+    let wanted = HoleScanOptions { threads: input.threads, digest: input.seed.is_none() };
+    let mut scans = vec![scan_holes(&root, &wanted)?];
+    if wanted.digest {
+        for partition in &boot {
+            scans.push(scan_holes(&partition.tree, &wanted)?);
+        }
+    }
+    let seed = source::seed(input.seed, &scans);
+    resolved.seed = Some(seed);
+
+    let list = PartitionList { boot: &boot, architecture: architecture.0, options };
+    let definitions = list.definitions(epoch)?;
+    let identities = identify(seed.0, &definitions);
+    let identity = identities.last().expect("the root is the last partition");
+    let inputs = FsInputs {
+        label: Some(identity.label.clone()),
+        epoch,
+        sector_size: options.sector_size.bytes(),
+        threads: input.threads,
+        spool: input.spool.as_deref(),
+        ..FsInputs::new(root, scans.swap_remove(0), identity.file_system)
+    };
+    let inputs = swap::add(options.swapfile.as_ref(), &*options.root, inputs)?;
+    let root: Arc<dyn PreparedFs> = options.root.prepare(inputs)?.into();
+    let codecs = root.codecs();
+    let assembly = list.assembly(definitions, identities, root, epoch)?;
+    let Composed { disk, layout, warnings: of_disk } =
+        assembly.compose(options.size, seed.0.disk())?;
+    warnings.extend(of_disk);
+    let product = ImageKind::Disk(disk);
+    Ok(Plan { layout, product, request, resolved, normalization, codecs, warnings })
+}
+
+/// Rejects options that contradict each other.
+fn check(options: &Options) -> Result<()> {
     if let Some(sectors) = options.esp_sector_size
         && sectors.bytes() < options.sector_size.bytes()
     {
@@ -51,162 +102,68 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
             format!("give {of_disk}, or omit it"),
         ));
     }
-    let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
-    let esp = esp::mount(&mut tree, &options.esp, options.has_xbootldr())?;
-    let (mut resolved, normalization, mut warnings) =
-        source::resolve_inputs(&mut tree, epoch, &rules)?;
-    let architecture = source::architecture(&tree, architecture)?;
-    resolved.architecture = Some(architecture);
-    let epoch = resolved.epoch.0;
-
-    let divided = boot::divide(tree, esp, architecture.0, epoch, options)?;
-    let Divided { root, boot, esp_from, mount_points, warnings: of_boot } = divided;
-    if let Some(swapfile) = options.root.swapfile() {
-        swapfile.check_reachable(&mount_points)?;
+    if !options.root.holds().contains(Holds::UNIX) {
+        return Err(Error::parameter(
+            "root",
+            format!("{} can't store a root file system", options.root.name()),
+            "use another format",
+        ));
     }
-    warnings.extend(of_boot);
-    let wanted = HoleScanOptions { threads, digest: seed.is_none() };
-    let mut scans = vec![scan_holes(&root, &wanted)?];
-    if wanted.digest {
-        for partition in &boot {
-            scans.push(scan_holes(&partition.tree, &wanted)?);
+    Ok(())
+}
+
+/// The built-in list of partitions, in disk order.
+struct PartitionList<'a> {
+    boot: &'a [BootPartition],
+    architecture: Architecture,
+    options: &'a Options,
+}
+
+impl PartitionList<'_> {
+    /// Returns the definitions of all partitions; the root takes the remaining space.
+    fn definitions(&self, epoch: Timestamp) -> Result<Vec<Definition>> {
+        let Self { boot, architecture, options } = *self;
+        let mut definitions = Vec::new();
+        if options.bios_boot {
+            let size = SizePolicy::exactly(BIOS_BOOT);
+            definitions.push(Definition { size, ..Definition::new(PartitionType::BiosBoot) });
         }
+        for partition in boot {
+            let size = SizePolicy::exactly(partition.size(epoch, options)?);
+            definitions.push(Definition { size, ..Definition::new(partition.partition_type) });
+        }
+        let size = SizePolicy { size_min: Some(ALIGNMENT), ..SizePolicy::default() };
+        let partition_type = PartitionType::root(architecture);
+        let label = options.label.clone();
+        definitions.push(Definition { label, size, ..Definition::new(partition_type) });
+        Ok(definitions)
     }
-    let seed = source::seed(seed, &scans);
-    let facts = scans.swap_remove(0);
-    resolved.seed = Some(seed);
 
-    let definition = Definition {
-        label: options.root.label().cloned(),
-        ..Definition::new(PartitionType::root(architecture.0))
-    };
-    let before = options.bios_boot.then_some(PartitionType::BiosBoot).into_iter();
-    let before = before.chain(boot.iter().map(|partition| partition.partition_type));
-    let definitions: Vec<_> = before.map(Definition::new).chain([definition]).collect();
-    let identities = identify(seed.0, &definitions);
-
-    let reading = PrepassOptions { threads, spool: spool.as_deref() };
-    let identity = identities.last().expect("the root is the last partition");
-    let (uuid, label) = (identity.file_system, identity.label.clone());
-    let planner = options.root.prepare(root, facts, uuid, label, epoch, &reading)?;
-    let mut sizes = Vec::new();
-    sizes.extend(options.bios_boot.then_some(BIOS_BOOT));
-    for partition in &boot {
-        sizes.push(partition.size(epoch, options)?);
-    }
-    let placed = match options.size {
-        Some(total) => Placed::within(total, &identities, &sizes, &planner, options)?,
-        None => Placed::smallest(&identities, &sizes, &planner, options)?,
-    };
-    let Placed { size, places, root } = placed;
-
-    let mut partitions = Vec::new();
-    let mut contents = Vec::new();
-    let (mut boot, mut root) = (boot.iter(), Some(root));
-    for (identity, Place { start, size, .. }) in identities.into_iter().zip(places) {
-        let content = match identity.partition_type {
-            PartitionType::BiosBoot => None,
-            PartitionType::Esp | PartitionType::Xbootldr => {
-                let partition = boot.next().expect("each has its identity, in the same order");
-                Some(partition.plan(&identity, epoch, start, size, options)?)
+    /// Combines the definitions with their contents.
+    fn assembly(
+        &self,
+        mut definitions: Vec<Definition>,
+        identities: Vec<Identity>,
+        root: Arc<dyn PreparedFs>,
+        epoch: Timestamp,
+    ) -> Result<Assembly> {
+        let Self { boot, options, .. } = *self;
+        let mut contents = Vec::new();
+        contents.extend(options.bios_boot.then_some(Content::Nothing));
+        for (partition, identity) in boot.iter().zip(&identities[contents.len()..]) {
+            contents.push(Content::FileSystem(partition.prepare(identity, epoch, options)?));
+        }
+        contents.push(match options.size {
+            Some(_) => Content::FileSystem(root),
+            None => {
+                let planned = root.plan_smallest(options.headroom)?;
+                let size = round_up(planned.file_system.size, ALIGNMENT);
+                let definition = definitions.last_mut().expect("the root is the last partition");
+                definition.size = SizePolicy::exactly(size);
+                Content::Planned(planned)
             }
-            _ => root.take(),
-        };
-        let (mut layout, mut file_system) = (Layout::new(size), None);
-        if let Some(content) = content {
-            layout = content.layout;
-            file_system = Some(content.file_system);
-            warnings.extend(content.warnings);
-        }
-        partitions.push(Partition { identity, start, size, file_system });
-        contents.push(layout);
+        });
+        let sector_size = options.sector_size;
+        Ok(Assembly::new(&definitions, identities, contents, ALIGNMENT, sector_size))
     }
-    let sector_size = options.sector_size;
-    let mut parameters = Parameters::of_image(options);
-    parameters.compressed_by(planner.codecs());
-    parameters.esp_from = esp_from.map(|path| Escaped(&path).to_string());
-    let disk = Disk { uuid: seed.0.disk(), sector_size, size, partitions };
-    Ok(Plan {
-        layout: disk.compose(contents)?,
-        parameters,
-        product: ImageKind::Disk(disk),
-        resolved,
-        normalization,
-        warnings,
-    })
-}
-
-/// Places of the partitions, and the root file system planned for its place.
-struct Placed {
-    /// Size of the disk in bytes.
-    size: u64,
-    places: Vec<Place>,
-    root: PlannedFs,
-}
-
-impl Placed {
-    /// Places the partitions on a disk of `size` bytes, where the root gets the remaining space.
-    fn within(
-        size: u64,
-        identities: &[Identity],
-        sizes: &[u64],
-        planner: &Planner,
-        options: &Options,
-    ) -> Result<Self> {
-        let any = SizeRange { min: ALIGNMENT, max: u64::MAX };
-        let places = place_all(size, identities, sizes, any, options);
-        let available = places.as_ref().map_or(0, |places| places[sizes.len()].size);
-        let root = planner.plan(Some(available), None).or_else(|error| {
-            // The missing space is missing in the image, so report the size that the image needs.
-            let Error::TooSmall { what, rule, .. } = error else { return Err(error) };
-            let least = around(sizes) + round_up(planner.minimal_size()?, ALIGNMENT);
-            let remedy = format!("an image of at least {least} bytes holds the tree");
-            Err(Error::TooSmall { what, rule, remedy })
-        })?;
-        let places = places.expect("a file system takes more than nothing");
-        Ok(Self { size, places, root })
-    }
-
-    /// Places the partitions on the smallest disk that holds the root.
-    fn smallest(
-        identities: &[Identity],
-        sizes: &[u64],
-        planner: &Planner,
-        options: &Options,
-    ) -> Result<Self> {
-        let root = planner.plan(None, options.root.headroom())?;
-        let available = round_up(root.file_system.size, ALIGNMENT);
-        let size = around(sizes) + available;
-        let places = place_all(size, identities, sizes, SizeRange::exactly(available), options);
-        Ok(Self { size, places: places.expect("the disk was made for them"), root })
-    }
-}
-
-/// Returns the bytes of a disk that the root can't use: partitions of the given sizes, the
-/// partition tables and the free space next to them.
-fn around(sizes: &[u64]) -> u64 {
-    ALIGNMENT + sizes.iter().sum::<u64>() + ALIGNMENT
-}
-
-/// Places partitions of the given sizes, then the root.
-fn place_all(
-    size: u64,
-    identities: &[Identity],
-    sizes: &[u64],
-    root: SizeRange,
-    options: &Options,
-) -> Option<Vec<Place>> {
-    let demands = sizes.iter().map(|&size| SizeRange::exactly(size)).chain([root]);
-    let candidate = |(identity, size): (&Identity, SizeRange)| Candidate {
-        partition_type: identity.partition_type.guid(),
-        request: SpaceRequest { size, weight: 1, ..SpaceRequest::none() },
-        priority: 0,
-        presence: Presence::New,
-        group: None,
-        merge: None,
-    };
-    let candidates: Vec<_> = identities.iter().zip(demands).map(candidate).collect();
-    let end = size.saturating_sub(Geometry::tail(options.sector_size));
-    let placed = place(ALIGNMENT..end.max(ALIGNMENT), ALIGNMENT, &candidates).ok()?;
-    placed.places.into_iter().collect()
 }

@@ -1,15 +1,29 @@
 //! Options for a disk image of a tree.
 
+use std::sync::Arc;
+
 use super::esp::EspSource;
-use super::root::RootFs;
+use super::swap::Swapfile;
+use crate::ext4::Ext4;
 use crate::fat::Variant;
+use crate::format::Format;
 use crate::gpt::SectorSize;
+use crate::size::Headroom;
 
 /// Options for a disk image of a tree.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
-    /// Root file system.
-    pub root: RootFs,
+    /// Format of the root file system.
+    pub root: Arc<dyn Format>,
+    /// Label of the root file system and its partition. `None` for the name of the partition's
+    /// type.
+    pub label: Option<String>,
+    /// Free space to leave in the root file system if the size is not fixed. `None` for the default
+    /// of the format.
+    pub headroom: Option<Headroom>,
+    /// Swap file to add to the root file system.
+    pub swapfile: Option<Swapfile>,
     /// Size of the whole image in bytes; the root gets what the other partitions leave. `None` for
     /// the smallest size that leaves the root's headroom.
     pub size: Option<u64>,
@@ -32,6 +46,26 @@ pub struct Options {
     pub xbootldr_size: Option<u64>,
     /// Whether there is a BIOS boot partition: 1 MiB for a boot loader to be installed in.
     pub bios_boot: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            root: Arc::new(Ext4::default()),
+            label: None,
+            headroom: None,
+            swapfile: None,
+            size: None,
+            sector_size: SectorSize::default(),
+            esp: EspSource::default(),
+            esp_size: None,
+            esp_fat: None,
+            esp_sector_size: None,
+            xbootldr: false,
+            xbootldr_size: None,
+            bios_boot: false,
+        }
+    }
 }
 
 impl Options {

@@ -5,12 +5,11 @@
 
 use serde::Serialize;
 
-use super::file_system::FileSystem;
-use super::parameters::Parameters;
-pub use super::parameters::{BtrfsParameters, SubvolumeRecord, SwapfileRecord};
+pub use super::parameters::{DiskParameters, Parameters, SwapfileRecord};
 use super::partition::Partition;
 use super::plan::{ImageKind, Plan};
 use super::source::{ResolvedInputs, ValueOrigin};
+use crate::format::FileSystem;
 use crate::layout::Digest;
 use crate::name::Escaped;
 use crate::normalize::FiredRecord;
@@ -115,7 +114,7 @@ pub struct FileSystemRecord {
     /// Name by which `mount` knows the format.
     #[serde(rename = "type")]
     pub format: &'static str,
-    /// FAT variant: `FAT12`, `FAT16` or `FAT32`. `None` for other formats.
+    /// Variant of the format, such as `FAT32`. `None` if it has only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// Id in the form that `blkid` shows.
@@ -166,7 +165,7 @@ impl Manifest {
         Self {
             detfs: env!("CARGO_PKG_VERSION"),
             layout_version: LAYOUT_VERSION,
-            parameters: Resolved::new(plan.parameters.clone(), &plan.resolved),
+            parameters: Resolved::new(Parameters::new(plan), &plan.resolved),
             size: plan.layout.size(),
             sha256: whole.to_string(),
             partition_table,
@@ -198,9 +197,9 @@ impl PartitionRecord {
 impl From<&FileSystem> for FileSystemRecord {
     fn from(file_system: &FileSystem) -> Self {
         Self {
-            format: file_system.format.name(),
-            variant: file_system.variant.map(|variant| variant.to_string()),
-            uuid: file_system.id(),
+            format: file_system.format,
+            variant: file_system.variant.clone(),
+            uuid: file_system.id.clone(),
             label: file_system.label.clone(),
             size: file_system.size,
         }

@@ -5,12 +5,12 @@
 //! of partitions, and [`single`] a file system without a partition table.
 
 mod architecture;
+pub(crate) mod assembly;
+mod blocks;
 mod boot;
-pub(crate) mod btrfs;
-mod codecs;
+pub(crate) mod content;
 mod definition;
 mod esp;
-pub(crate) mod file_system;
 pub mod image;
 mod image_options;
 pub mod manifest;
@@ -18,22 +18,18 @@ mod parameters;
 mod partition;
 pub mod place;
 mod plan;
-pub(crate) mod root;
+mod request;
 pub mod single;
 mod single_options;
 pub(crate) mod source;
 mod subtree;
-mod subvolume;
-pub(crate) mod swap;
+mod swap;
 
-pub use btrfs::{Btrfs, PathFilter};
+pub use blocks::Blocks;
 pub use definition::{Definition, SizePolicy, WEIGHT_MAX};
-pub use file_system::{Ext4, FileSystem, Format, Vfat};
 pub use manifest::{LAYOUT_VERSION, Manifest};
-pub use parameters::Parameters;
 pub use partition::{ALIGNMENT, Disk, Identity, Partition, identify};
 pub use plan::{ImageKind, Plan};
-pub use root::RootFs;
-pub use source::{BuildInput, EPOCHS, ResolvedInputs, ValueOrigin};
-pub use subvolume::Subvolume;
+pub use request::{ImageRequest, Request};
+pub use source::{BuildInput, EPOCHS, ResolvedInputs, Selection, ValueOrigin};
 pub use swap::Swapfile;

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::definition::Definition;
-use super::file_system::FileSystem;
 use crate::error::Result;
+use crate::format::FileSystem;
 use crate::gpt::{self, Attributes, Geometry, PartitionType, SectorSize, Table};
 use crate::layout::Layout;
 use crate::seed::{self, Seed};

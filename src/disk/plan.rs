@@ -1,29 +1,34 @@
 //! Planned images.
 
+use std::collections::BTreeMap;
 use std::iter::once;
 use std::ops::Range;
 
-use super::file_system::{FileSystem, Format};
-use super::parameters::Parameters;
 use super::partition::Disk;
+use super::request::Request;
 use super::source::ResolvedInputs;
+use crate::format::FileSystem;
 use crate::layout::Layout;
 use crate::normalize::Report;
 use crate::report::Warning;
 
 /// A planned image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// Layout of the image's bytes.
     pub layout: Layout,
     /// Description of the image.
     pub product: ImageKind,
+    /// Everything that was asked of the image.
+    pub request: Request,
     /// Values that the ids and times of the image are derived from.
     pub resolved: ResolvedInputs,
     /// Normalization rules that fired.
     pub normalization: Report,
-    /// Requested parameters.
-    pub parameters: Parameters,
+    /// Programs that compressed content, with their versions: other versions produce other bytes.
+    /// Empty if nothing was to be compressed.
+    pub codecs: BTreeMap<&'static str, &'static str>,
     /// Warnings about parts of the tree that were changed or left out.
     pub warnings: Vec<Warning>,
 }
@@ -43,7 +48,7 @@ impl Plan {
     pub fn has_fat(&self) -> bool {
         let ImageKind::Disk(disk) = &self.product else { return false };
         let mut file_systems = disk.partitions.iter().filter_map(|part| part.file_system.as_ref());
-        file_systems.any(|file_system| file_system.format == Format::Vfat)
+        file_systems.any(|file_system| file_system.format == "vfat")
     }
 
     /// Returns the ranges of the image, in bytes, whose hashes a [`Manifest`](super::Manifest)

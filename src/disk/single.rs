@@ -2,55 +2,47 @@
 
 use std::sync::Arc;
 
-use super::file_system::PlannedFs;
-use super::parameters::Parameters;
-use super::partition::ALIGNMENT;
 use super::plan::{ImageKind, Plan};
-pub use super::single_options::{FileSystem, Options};
+use super::request::Request;
+pub use super::single_options::Options;
 use super::source::BuildInput;
 use super::{source, swap};
-use crate::btrfs::PrepassOptions;
 use crate::error::{Error, Result};
-use crate::fat::LeaveOut;
+use crate::format::{FsInputs, Holds, LeaveOut, PlannedFs};
 use crate::gpt::PartitionType;
 use crate::seed;
-use crate::size::round_up;
 use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 
 /// Plans a file system of the whole tree.
 ///
 /// # Errors
 /// Those of the file system, and [`Error::Parameter`] if the epoch is out of range.
-pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
-    let BuildInput { mut tree, seed, epoch, architecture, threads, spool, rules } = source;
-    let (mut resolved, normalization, mut warnings) =
-        source::resolve_inputs(&mut tree, epoch, &rules)?;
+pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
+    let request = Request::single(&input, options);
+    let (mut resolved, normalization, mut warnings) = source::resolve_inputs(&mut input)?;
+    let BuildInput { tree, seed, architecture, threads, spool, .. } = input;
     let epoch = resolved.epoch.0;
-    let mut left_out = Vec::new();
-    if let FileSystem::Vfat { .. } = &options.file_system {
-        let leave_out = LeaveOut { locate: &|_| None, all: false };
-        (tree, left_out) = leave_out.apply(tree, InodeId::ROOT)?;
-    }
+    let format = &options.format;
+    let leave_out = LeaveOut { locate: &|_| None, all: false };
+    let (tree, left_out) = format.leave_out(tree, InodeId::ROOT, &leave_out)?;
     let tree = Arc::new(tree);
 
-    let partition_type = match &options.file_system {
-        FileSystem::Vfat { .. } => PartitionType::Esp,
-        FileSystem::Ext4(_) | FileSystem::Btrfs(_) => {
-            match source::architecture(&tree, architecture) {
-                Ok(architecture) => {
-                    resolved.architecture = Some(architecture);
-                    PartitionType::root(architecture.0)
-                }
-                Err(Error::Parameter { .. }) => PartitionType::LinuxGeneric,
-                Err(error) => return Err(error),
+    let partition_type = if format.holds().contains(Holds::UNIX) {
+        match source::architecture(&tree, architecture) {
+            Ok(architecture) => {
+                resolved.architecture = Some(architecture);
+                PartitionType::root(architecture.0)
             }
+            Err(Error::Parameter { .. }) => PartitionType::LinuxGeneric,
+            Err(error) => return Err(error),
         }
+    } else {
+        PartitionType::Esp
     };
-    // Content is read only where that is necessary: to derive a seed, and to find holes for ext4
-    // and btrfs.
+    // Content is read only where that is necessary: to derive a seed, and to find holes.
     let digest = seed.is_none() && options.uuid.is_none();
-    let scan = match options.file_system {
-        FileSystem::Vfat { .. } if !digest => HoleScan::default(),
+    let scan = match format.holds().contains(Holds::HOLES) {
+        false if !digest => HoleScan::default(),
         _ => scan_holes(&tree, &HoleScanOptions { threads, digest })?,
     };
     let scans = [scan];
@@ -62,41 +54,27 @@ pub fn plan(source: BuildInput, options: &Options) -> Result<Plan> {
             seed::file_system(seed.0.partition(partition_type.guid(), 0))
         }
     };
-    let mut parameters = Parameters::of_file_system(options);
-    let content = match &options.file_system {
-        FileSystem::Ext4(ext4) => {
-            let [scan] = scans;
-            let swapfile = ext4.swapfile.as_ref();
-            let (tree, scan) = swap::added(swapfile, tree, scan, uuid, epoch)?;
-            ext4.plan(&tree, &scan, uuid, epoch, options.size)?
-        }
-        FileSystem::Btrfs(btrfs) => {
-            let [scan] = scans;
-            let reading = PrepassOptions { threads, spool: spool.as_deref() };
-            let prepared = btrfs.prepare(&tree, scan, uuid, epoch, &reading)?;
-            parameters.compressed_by(prepared.codecs());
-            prepared.plan(options.size, btrfs.headroom)?
-        }
-        FileSystem::Vfat { vfat, headroom } => {
-            let size = match (options.size, headroom) {
-                (None, Some(headroom)) => {
-                    let content = vfat.minimal_size(&tree, epoch)?;
-                    let size = content.saturating_add(headroom.bytes(content));
-                    Some(round_up(size, ALIGNMENT))
-                }
-                (size, _) => size,
-            };
-            vfat.plan(&tree, uuid, epoch, 0, size)?
-        }
+    let [scan] = scans;
+    let inputs = FsInputs {
+        label: options.label.clone(),
+        epoch,
+        threads,
+        spool: spool.as_deref(),
+        ..FsInputs::new(tree, scan, uuid)
     };
-    let PlannedFs { layout, file_system, warnings: of_content } = content;
+    let prepared = format.prepare(swap::add(options.swapfile.as_ref(), &**format, inputs)?)?;
+    let PlannedFs { layout, file_system, warnings: of_content } = match options.size {
+        Some(size) => prepared.plan(size, 0)?,
+        None => prepared.plan_smallest(options.headroom)?,
+    };
     warnings.extend(left_out.into_iter().chain(of_content));
     Ok(Plan {
         layout: layout.seal(),
         product: ImageKind::FileSystem(file_system),
+        request,
         resolved,
+        codecs: prepared.codecs(),
         normalization,
-        parameters,
         warnings,
     })
 }

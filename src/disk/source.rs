@@ -2,27 +2,47 @@
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::architecture;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
-use crate::normalize::{self, Report, Rules};
+use crate::normalize::{self, Profile, Report, Rules};
 use crate::report::Warning;
 use crate::seed::Seed;
 use crate::time::Timestamp;
-use crate::tree::{HoleScan, Tree};
+use crate::tree::dir::DirOptions;
+use crate::tree::host_xattrs::HostXattrs;
+use crate::tree::{Directory, HoleScan, PathFilter, Source, Tree};
 
 /// Seconds that an epoch may have: those of an ext4 timestamp, 1901-12-13 to 2446-05-10.
 pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 
 /// A tree and the inputs for an image of it.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use detfs::BuildInput;
+///
+/// # fn main() -> detfs::Result<()> {
+/// // What `detfs mkimage` reads, with the rules that it applies.
+/// let input = BuildInput::from_dir(Path::new("rootfs"))?.normalized()?;
+/// # drop(input);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BuildInput {
     /// Source tree.
     pub tree: Tree,
+    /// Parts of the source that were selected for the tree.
+    pub selection: Selection,
+    /// Warnings about parts of the source that are not in the tree.
+    pub warnings: Vec<Warning>,
     /// Seed for all UUIDs. `None` to derive it from the tree.
     pub seed: Option<Seed>,
     /// Latest time of anything in the image, and the time of everything that has no time in the
@@ -49,7 +69,8 @@ pub enum ValueOrigin {
 }
 
 /// Values that all ids and times of an image are derived from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ResolvedInputs {
     /// Seed, if any id was derived from it.
     pub seed: Option<(Seed, ValueOrigin)>,
@@ -59,14 +80,29 @@ pub struct ResolvedInputs {
     pub clamped: usize,
     /// Target architecture, if the image depends on it.
     pub architecture: Option<(Architecture, ValueOrigin)>,
+    /// Directory of the tree that the content of the ESP comes from.
+    pub esp_from: Option<Vec<u8>>,
+}
+
+/// Parts of a source that are selected for a tree.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Selection {
+    /// Paths to leave out; a directory is left out with everything below it.
+    pub exclude: Option<PathFilter>,
+    /// Extended attributes to leave out.
+    pub host_xattrs: HostXattrs,
 }
 
 impl BuildInput {
-    /// Creates an input from a tree, with the seed, epoch and architecture derived from it.
+    /// Creates an input from a tree, with the seed, epoch and architecture derived from it, and
+    /// without normalization rules.
     #[must_use]
     pub fn new(tree: Tree) -> Self {
         Self {
             tree,
+            selection: Selection::default(),
+            warnings: Vec::new(),
             seed: None,
             epoch: None,
             architecture: None,
@@ -74,6 +110,49 @@ impl BuildInput {
             spool: None,
             rules: Rules::none(),
         }
+    }
+
+    /// Reads the tree of a directory, as [`BuildInput::read`] does with one thread and without
+    /// leaving anything out that belongs to the tree.
+    ///
+    /// # Errors
+    /// Those of [`BuildInput::read`].
+    pub fn from_dir(directory: &Path) -> Result<Self> {
+        Self::read(&Directory::new(directory), Selection::default(), NonZero::<usize>::MIN)
+    }
+
+    /// Reads the selected parts of a source, with a number of threads that the image does not
+    /// depend on.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`].
+    pub fn read(
+        source: &dyn Source,
+        selection: Selection,
+        threads: NonZero<usize>,
+    ) -> Result<Self> {
+        let exclude = selection.exclude.as_ref().map(|filter| |path: &[u8]| filter.matches(path));
+        let options = DirOptions {
+            threads,
+            exclude: exclude.as_ref().map(|exclude| exclude as _),
+            host_xattrs: selection.host_xattrs.clone(),
+        };
+        let (tree, warnings) = source.read(&options)?;
+        Ok(Self { selection, warnings, threads, ..Self::new(tree) })
+    }
+
+    /// Adds the rules that `detfs mkimage` normalizes a tree by: those for every tree, and those of
+    /// the profile that matches the tree. If no profile does, there is a warning.
+    ///
+    /// # Errors
+    /// [`Error::Source`] and [`Error::Changed`] if `os-release` can't be read.
+    pub fn normalized(mut self) -> Result<Self> {
+        let profile = Profile::of(&self.tree)?;
+        if profile.is_none() {
+            self.warnings.push(Profile::missing());
+        }
+        self.rules = Rules::builtin(profile);
+        Ok(self)
     }
 }
 
@@ -94,21 +173,21 @@ pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp,
 pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<ResolvedInputs> {
     let epoch = epoch(tree, given)?;
     let clamped = tree.clamp_times(epoch.0);
-    Ok(ResolvedInputs { seed: None, epoch, clamped, architecture: None })
+    Ok(ResolvedInputs { seed: None, epoch, clamped, architecture: None, esp_from: None })
 }
 
 /// Resolves the epoch, normalizes the tree and clamps its timestamps to the epoch.
 ///
-/// The warnings are about secrets that stay in the tree.
+/// The warnings are those about the source, and about secrets that stay in the tree.
 pub(super) fn resolve_inputs(
-    tree: &mut Tree,
-    given: Option<Timestamp>,
-    rules: &Rules,
+    input: &mut BuildInput,
 ) -> Result<(ResolvedInputs, Report, Vec<Warning>)> {
+    let BuildInput { tree, rules, warnings, .. } = input;
+    let mut warnings = std::mem::take(warnings);
     // The epoch is derived from the tree before normalization, because rules use it.
-    let (epoch, origin) = epoch(tree, given)?;
+    let (epoch, origin) = epoch(tree, input.epoch)?;
     let report = normalize::normalize(tree, rules, epoch)?;
-    let warnings = normalize::remaining_secrets(tree, rules, epoch)?;
+    warnings.extend(normalize::remaining_secrets(tree, rules, epoch)?);
     let resolved = clamp(tree, Some(epoch))?;
     Ok((ResolvedInputs { epoch: (epoch, origin), ..resolved }, report, warnings))
 }

@@ -7,8 +7,8 @@ use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use super::subtree::is_at_or_below;
-use super::subvolume::Subvolume;
 use crate::error::{Error, Result};
+use crate::format::{Format, FsInputs, Holds, truncate};
 use crate::layout::Layout;
 use crate::name;
 use crate::seed;
@@ -97,20 +97,27 @@ pub struct Swapfile {
     pub size: u64,
 }
 
-/// Adds the swap file, if one is requested, to a tree and its scan.
+/// Adds the swap file, if one is requested, to the inputs of a file system.
 ///
 /// # Errors
 /// [`Error::Parameter`] if the size or the path is not valid for a swap file.
-pub(super) fn added(
+pub(super) fn add<'a>(
     swapfile: Option<&Swapfile>,
-    tree: Arc<Tree>,
-    scan: HoleScan,
-    file_system: Uuid,
-    epoch: Timestamp,
-) -> Result<(Arc<Tree>, HoleScan)> {
-    let Some(swapfile) = swapfile else { return Ok((tree, scan)) };
-    let (tree, scan) = swapfile.add(&tree, scan, file_system, epoch)?;
-    Ok((Arc::new(tree), scan))
+    format: &dyn Format,
+    inputs: FsInputs<'a>,
+) -> Result<FsInputs<'a>> {
+    let Some(swapfile) = swapfile else { return Ok(inputs) };
+    if !format.holds().contains(Holds::SWAPFILES) {
+        return refuse(format!("{} can't store a swap file", format.name()), "use another format");
+    }
+    let FsInputs { tree, scan, uuid, epoch, .. } = inputs;
+    let (tree, scan, file) = swapfile.add(&tree, scan, uuid, epoch)?;
+    Ok(FsInputs { tree: Arc::new(tree), scan, swapfile: Some(file), ..inputs })
+}
+
+/// Returns the label of swap space in a partition with the name `partition`.
+pub(super) fn label_for(partition: &str) -> &str {
+    truncate(partition, 15)
 }
 
 fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
@@ -130,26 +137,13 @@ impl Swapfile {
         }
     }
 
-    /// Rejects a swap file in a subvolume where it could not be used.
-    pub(super) fn check_writable(&self, subvolumes: &[Subvolume]) -> Result<()> {
-        let path = normal(&self.path);
-        let holding = subvolumes.iter().filter(|one| is_at_or_below(&path, &normal(&one.path)));
-        match holding.max_by_key(|one| normal(&one.path).len()) {
-            Some(subvolume) if subvolume.read_only => refuse(
-                format!("the subvolume {} is read-only", name::Escaped(&subvolume.path)),
-                "give a path in another subvolume, or make this one writable",
-            ),
-            _ => Ok(()),
-        }
-    }
-
     fn add(
         &self,
         tree: &Tree,
         scan: HoleScan,
         file_system: Uuid,
         epoch: Timestamp,
-    ) -> Result<(Tree, HoleScan)> {
+    ) -> Result<(Tree, HoleScan, InodeId)> {
         let last_page = self.last_page()?;
         let (directory, name) = self.place(tree)?;
         let path = normal(&self.path);
@@ -159,7 +153,7 @@ impl Swapfile {
         let head: Arc<[u8]> = header.as_bytes().into();
         let (tree, file) = tree.with_file(directory, name, metadata, head, self.size)?;
         let scan = scan.with_swap_file(&tree, file)?;
-        Ok((tree, scan))
+        Ok((tree, scan, file))
     }
 
     fn last_page(&self) -> Result<u32> {
@@ -279,7 +273,7 @@ mod tests {
         for (path, expected) in
             [("/swap/file", "swap/file"), ("swap//file", "swap/file"), ("file", "file")]
         {
-            let (tree, scan) = add(path).unwrap();
+            let (tree, scan, _) = add(path).unwrap();
             let id = tree.find(expected.as_bytes()).unwrap();
             assert!(scan.swap_files().iter().eq([&id]));
             let inode = tree.inode(id);

@@ -78,6 +78,20 @@ impl GeometryParams {
         (blocks - self.first_data_block()).div_ceil(self.blocks_per_group())
     }
 
+    /// Returns the maximum of [`Self::super_blocks`]: they must leave enough space in the group for
+    /// bitmaps and tables.
+    pub(super) fn super_blocks_max(&self) -> u64 {
+        self.blocks_per_group() / 4 * 3
+    }
+
+    /// Returns an upper bound of the size of a file system in bytes, whose descriptors all fit in
+    /// the first group.
+    pub(super) fn size_max(block_size: u64) -> u64 {
+        let params = Self { block_size, groups: 1, inodes_per_group: 0, reserved_gdt_blocks: 0 };
+        let descs_per_block = block_size / u64::from(DESC_SIZE);
+        (params.super_blocks_max() - 1) * descs_per_block * params.group_bytes()
+    }
+
     /// Returns the number of superblock, descriptor and reserved descriptor blocks at the start of
     /// a group.
     pub(super) fn super_blocks(&self, group: u64) -> u64 {

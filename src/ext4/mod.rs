@@ -10,6 +10,7 @@ mod dir;
 mod dir_entry;
 mod dirhash;
 mod extent;
+mod format;
 mod geometry;
 mod htree;
 mod inode;
@@ -27,6 +28,7 @@ mod xattr;
 
 use uuid::Uuid;
 
+pub use format::Ext4;
 pub(crate) use plan::minimal_size;
 pub use plan::plan;
 pub use profile::Profile;

@@ -4,19 +4,31 @@ use super::spec::{Compat, Incompat, RoCompat};
 
 /// A frozen set of features and policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Profile {
     /// The features of Debian 12's mke2fs, readable by GRUB 2.06, Linux 4 and e2fsprogs 1.43.
     #[default]
     Default,
-    /// The features of mke2fs 1.47.4: `default` with an orphan file and a separate checksum seed.
+    /// The features of mke2fs 1.47.4: an orphan file and a separate checksum seed more than default.
     Modern,
-    /// For a file system that a boot loader reads: `default` with every block of a file mapped.
+    /// For a file system that a boot loader reads: as default, but no file has holes.
     Boot,
     /// For a file system that is never written to: no journal, no reserve for growth, an exact fit.
     Ro,
 }
 
 impl Profile {
+    /// Returns the name of the profile.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Modern => "modern",
+            Self::Boot => "boot",
+            Self::Ro => "ro",
+        }
+    }
+
     /// Returns whether the file system is to be written to, with a journal, a reserve for growth
     /// and `lost+found`.
     pub(super) fn writable(self) -> bool {

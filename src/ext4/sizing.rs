@@ -282,10 +282,9 @@ impl Sizing<'_> {
     }
 
     fn check(&self, params: &GeometryParams) -> Result<()> {
-        // The superblock and descriptors must leave enough space in the group for bitmaps and
-        // tables.
-        let most = params.blocks_per_group() / 4 * 3;
-        if params.super_blocks(0) > most || params.groups >= u64::from(u32::MAX) {
+        if params.super_blocks(0) > params.super_blocks_max()
+            || params.groups >= u64::from(u32::MAX)
+        {
             return Err(Error::parameter(
                 "--size",
                 format!(

@@ -151,6 +151,16 @@ impl GeometryParams {
         self.smallest_with(*counts.start()).max(reasonable)..=largest(self)
     }
 
+    /// Returns the largest size of a volume of a variant, or of any variant.
+    pub(super) fn size_max(variant: Option<Variant>, sector_size: u64) -> u64 {
+        let variant = variant.unwrap_or(Variant::Fat32);
+        let all =
+            CLUSTER_SIZES.into_iter().filter(|&size| size >= sector_size).map(|cluster_size| {
+                Self { variant, sector_size, cluster_size, root_entries: ROOT_ENTRIES }.sizes()
+            });
+        all.filter(|sizes| !sizes.is_empty()).map(|sizes| *sizes.end()).max().unwrap_or(0)
+    }
+
     /// Returns the volume of a size, if it is one of [`Self::sizes`].
     pub(super) fn at(&self, size: u64) -> Option<Geometry> {
         self.sizes().contains(&size).then(|| self.unbounded(size))

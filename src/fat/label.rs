@@ -26,9 +26,36 @@ pub(super) fn encode(label: &str) -> Result<[u8; 11]> {
     Ok(bytes)
 }
 
+/// Converts the name of a partition to a label of at most 11 uppercase characters, with `_` for
+/// characters that FAT does not allow, and without spaces at either end.
+pub(super) fn from_partition(name: &str) -> String {
+    let letter = |c: char| match c {
+        _ if !c.is_ascii() || c.is_ascii_control() => '_',
+        '*' | '?' | '.' | ',' | ';' | ':' | '/' | '\\' | '|' | '+' | '=' | '<' | '>' | '['
+        | ']' | '"' => '_',
+        _ => c.to_ascii_uppercase(),
+    };
+    let label: String = name.chars().take(11).map(letter).collect();
+    label.trim_matches(' ').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_partitions_are_converted() {
+        for (label, expected) in [
+            ("esp", "ESP"),
+            ("root-x86-64", "ROOT-X86-64"),
+            ("a*b?c.d\u{7f}", "A_B_C_D_"),
+            ("größer als elf", "GR__ER ALS"),
+            (" a ", "A"),
+            ("\\/\"[]", "_____"),
+        ] {
+            assert_eq!(from_partition(label), expected);
+        }
+    }
 
     #[test]
     fn labels_are_judged() {

@@ -4,68 +4,68 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
+use crate::format::LeaveOut;
 use crate::name::Escaped;
 use crate::report::Warning;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Selects the unsupported nodes to omit. All others cause an error when the volume is planned.
-pub(crate) struct LeaveOut<'a> {
-    /// Returns the path in the tree of the absolute target of a symlink; `None` if it is elsewhere.
-    pub(crate) locate: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
-    /// Whether to omit all unsupported nodes, not only symlinks to files on the volume.
-    pub(crate) all: bool,
+/// Returns the tree without symlinks below the directory `volume` whose targets are below it too,
+/// or without all nodes that FAT can't store, and a warning for each. All others cause an error when
+/// the volume is planned.
+pub(super) fn leave_out(
+    tree: Tree,
+    volume: InodeId,
+    leave_out: &LeaveOut<'_>,
+) -> Result<(Tree, Vec<Warning>)> {
+    let (mut names, mut warnings) = (BTreeSet::new(), Vec::new());
+    let within = within(&tree, volume);
+    for (id, inode) in tree.iter() {
+        if inode.kind != Kind::Directory || !within[id.index()] {
+            continue;
+        }
+        for (position, entry) in tree.entry_range(id).zip(tree.entries(id)) {
+            let node = entry.inode();
+            let target = match tree.inode(node).kind {
+                Kind::Directory | Kind::File { .. } => continue,
+                Kind::Symlink => target(&tree, id, node, leave_out),
+                _ => None,
+            };
+            let message = match target.filter(|target| within[target.index()]) {
+                Some(target) => {
+                    let target = tree.path(target);
+                    format!(
+                        "symlink is left out, because FAT has no symlinks; its target /{} is kept",
+                        Escaped(&target)
+                    )
+                }
+                None if leave_out.all => "left out, because FAT can't store it".to_owned(),
+                None => continue,
+            };
+            names.insert(position);
+            warnings.push(Warning { path: tree.path_in(id, tree.name(entry)), message });
+        }
+    }
+    let tree = if names.is_empty() { tree } else { tree.without_entries(&names)? };
+    Ok((tree, warnings))
 }
 
-impl LeaveOut<'_> {
-    /// Returns the tree without such nodes below the directory `volume`, which becomes a volume,
-    /// and a warning for each.
-    pub(crate) fn apply(&self, tree: Tree, volume: InodeId) -> Result<(Tree, Vec<Warning>)> {
-        let (mut names, mut warnings) = (BTreeSet::new(), Vec::new());
-        let within = within(&tree, volume);
-        for (id, inode) in tree.iter() {
-            if inode.kind != Kind::Directory || !within[id.index()] {
-                continue;
-            }
-            for (position, entry) in tree.entry_range(id).zip(tree.entries(id)) {
-                let node = entry.inode();
-                let target = match tree.inode(node).kind {
-                    Kind::Directory | Kind::File { .. } => continue,
-                    Kind::Symlink => self.target(&tree, id, node),
-                    _ => None,
-                };
-                let message = match target.filter(|target| within[target.index()]) {
-                    Some(target) => {
-                        let target = tree.path(target);
-                        format!(
-                            "symlink is left out, because FAT has no symlinks; its target /{} is \
-                             kept",
-                            Escaped(&target)
-                        )
-                    }
-                    None if self.all => "left out, because FAT can't store it".to_owned(),
-                    None => continue,
-                };
-                names.insert(position);
-                warnings.push(Warning { path: tree.path_in(id, tree.name(entry)), message });
-            }
+/// Returns the file or directory that a symlink in `directory` leads to, if it is in the tree.
+fn target(
+    tree: &Tree,
+    directory: InodeId,
+    link: InodeId,
+    leave_out: &LeaveOut<'_>,
+) -> Option<InodeId> {
+    let target = tree.target(link);
+    let path = match target.strip_prefix(b"/") {
+        Some(_) => (leave_out.locate)(target)?,
+        None => {
+            let path = tree.path_in(directory, target);
+            stays_inside(&path).then_some(path)?
         }
-        let tree = if names.is_empty() { tree } else { tree.without_entries(&names)? };
-        Ok((tree, warnings))
-    }
-
-    /// Returns the file or directory that a symlink in `directory` leads to, if it is in the tree.
-    fn target(&self, tree: &Tree, directory: InodeId, link: InodeId) -> Option<InodeId> {
-        let target = tree.target(link);
-        let path = match target.strip_prefix(b"/") {
-            Some(_) => (self.locate)(target)?,
-            None => {
-                let path = tree.path_in(directory, target);
-                stays_inside(&path).then_some(path)?
-            }
-        };
-        let found = tree.resolve(&path)?;
-        matches!(tree.inode(found).kind, Kind::File { .. } | Kind::Directory).then_some(found)
-    }
+    };
+    let found = tree.resolve(&path)?;
+    matches!(tree.inode(found).kind, Kind::File { .. } | Kind::Directory).then_some(found)
 }
 
 /// Returns whether no prefix of a relative path leads above its starting point.
@@ -139,9 +139,9 @@ mod tests {
             ),
         ] {
             let volume = tree.find(b"boot").unwrap();
-            let leave_out = LeaveOut { locate: &|target| Some(target.to_vec()), all };
+            let options = LeaveOut { locate: &|target| Some(target.to_vec()), all };
             let before = tree.subtree(InodeId::ROOT).unwrap();
-            let (after, warnings) = leave_out.apply(before, volume).unwrap();
+            let (after, warnings) = leave_out(before, volume, &options).unwrap();
             let mut paths: Vec<_> =
                 warnings.iter().map(|one| Escaped(&one.path).to_string()).collect();
             paths.sort();

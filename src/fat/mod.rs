@@ -15,6 +15,7 @@
 
 mod boot;
 mod directory_plan;
+mod format;
 mod geometry;
 mod label;
 mod links;
@@ -29,7 +30,7 @@ mod warnings;
 
 use std::sync::Arc;
 
-pub(crate) use links::LeaveOut;
+pub use format::Vfat;
 pub use variant::Variant;
 pub(crate) use variant_selection::SIZE;
 

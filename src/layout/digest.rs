@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::block::Block;
 use super::sink::zero_slices;
+use crate::hex::hex;
 
 /// A SHA-256 digest. Its text form is lower-case hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::report::Warning;
 use crate::tree::{Kind, Tree};
 
 /// Number of bytes of an `os-release` that are read.
@@ -61,6 +62,18 @@ impl Profile {
             .into_iter()
             .any(|path| tree.find(path).is_some());
         Ok(known.or(has_systemd.then_some(Self::Systemd)))
+    }
+}
+
+impl Profile {
+    /// Returns the warning about a tree that no profile matches.
+    pub(crate) fn missing() -> Warning {
+        Warning {
+            path: Vec::new(),
+            message: "no profile matches the tree, so only the rules about secrets apply to it; \
+                      choose a profile with --normalize, or none"
+                .into(),
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
+use sha2::{Digest, Sha256};
 
 use super::rule::RuleFile;
 use super::{Action, Profile, Rule};
 use crate::error::{Error, Result};
 use crate::glob::Globs;
+use crate::hex::hex;
 
 static BUILTIN: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let text = include_str!("builtin.toml");
@@ -30,6 +32,8 @@ pub struct Rules {
     rules: Vec<Rule>,
     /// Profile whose built-in rules the set is based on.
     profile: Option<Profile>,
+    /// SHA-256 of the file that rules were added from, in hexadecimal digits.
+    file_digest: Option<String>,
     /// Names of rules that a file disabled.
     disabled: Vec<String>,
     anywhere: Patterns,
@@ -83,6 +87,19 @@ impl Rules {
     pub fn builtin(profile: Option<Profile>) -> Self {
         let belongs = |rule: &Rule| rule.profiles.is_empty() || rule.is_of(profile);
         Self { profile, ..Self::selected(|rule| rule.enabled && belongs(rule)) }
+    }
+
+    /// Returns the profile whose rules the set has.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        self.profile
+    }
+
+    /// Returns the SHA-256 of the file that rules were added from, in hexadecimal digits. `None` if
+    /// there is no such file.
+    #[must_use]
+    pub fn file_digest(&self) -> Option<&str> {
+        self.file_digest.as_deref()
     }
 
     fn selected(keep: impl Fn(&Rule) -> bool) -> Self {
@@ -167,7 +184,8 @@ impl Rules {
         let disabled = [&*self.disabled, &disable].concat();
         let rules =
             Self::new(rules).map_err(|error| fail(error, "escape literal characters with \\"))?;
-        Ok(Self { profile: self.profile, disabled, ..rules })
+        let file_digest = Some(hex(&Sha256::digest(text)));
+        Ok(Self { profile: self.profile, file_digest, disabled, ..rules })
     }
 
     fn new(rules: Vec<Rule>) -> Result<Self, String> {
@@ -223,8 +241,6 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use sha2::{Digest, Sha256};
 
     use super::*;
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::content::Content;
 use super::context::Context;
 use super::image::Image;
 use super::outcome::{PartitionResult, Placed};
 use super::{Verity, el_torito, split};
+use crate::disk::assembly::{Assembly, ContentPlace, PlannedPartition};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
 use crate::layout::{self, Discard, Layout, OffsetSink, Output, Sink, emit, publish};
@@ -23,7 +23,7 @@ use crate::verity::{HashTree, LeafHashes, Parameters};
 pub(super) struct ImageWriter<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) seed: Seed,
-    pub(super) contents: &'a [Content],
+    pub(super) assembly: &'a mut Assembly,
     pub(super) rows: &'a mut [Placed],
 }
 
@@ -124,7 +124,7 @@ impl ImageWriter<'_> {
     }
 
     /// Plans the content of all new partitions, or only of those whose hash tree is minimized.
-    fn plan(&self, only_minimized: bool) -> Result<Vec<PlannedContent>> {
+    fn plan(&mut self, only_minimized: bool) -> Result<Vec<PlannedContent>> {
         let context = self.context;
         let mut all = Vec::new();
         for (number, placed) in self.rows.iter().enumerate() {
@@ -135,7 +135,8 @@ impl ImageWriter<'_> {
             }
             let &Placed { at, content_size, .. } = placed;
             let size = placed.row.size;
-            let hash = context.sibling(at, Verity::Hash).filter(|_| self.contents[at].is_some());
+            let hash =
+                context.sibling(at, Verity::Hash).filter(|_| self.assembly.contents[at].is_some());
             let hash = hash.filter(|&hash| {
                 partition.verity() == Verity::Data && context.partitions[hash].is_new()
             });
@@ -144,22 +145,19 @@ impl ImageWriter<'_> {
             if only_minimized && !minimized {
                 continue;
             }
-            let content = content_size.filter(|_| minimized).unwrap_or(size);
-            let (inner, warnings) = self.contents[at].plan(content, placed.row.offset)?;
-            warnings.iter().for_each(|warning| (context.report)(warning));
-            let mut layout = Layout::new(size);
-            layout.add_layout(0, inner);
-            let leaf_hashes = match hash {
+            let filled = content_size.filter(|_| minimized).unwrap_or(size);
+            let hash_tree = match hash {
                 Some(hash) => {
-                    let parameters = context.verity(hash, content, self.seed);
+                    let parameters = context.verity(hash, filled, self.seed);
                     self.check_hash_size(hash, &parameters)?;
-                    let protected = 0..parameters.data_size;
-                    let leaf_hashes = Arc::new(LeafHashes::new(parameters)?);
-                    layout.observe(protected, Arc::clone(&leaf_hashes) as _);
-                    Some(leaf_hashes)
+                    Some(parameters)
                 }
                 None => None,
             };
+            let place = ContentPlace { start: placed.row.offset, size, filled };
+            let planned = self.assembly.plan(at, place, hash_tree)?;
+            let PlannedPartition { layout, warnings, leaf_hashes, .. } = planned;
+            warnings.iter().for_each(|warning| (context.report)(warning));
             all.push(PlannedContent { row: number, layout: layout.seal(), leaf_hashes });
         }
         Ok(all)

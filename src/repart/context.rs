@@ -1,17 +1,21 @@
 //! The inputs of a run, and what each partition needs of them.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use super::content::{self, Content, FsInputs};
+use super::content;
 use super::outcome::Report;
 use super::partition::{self, Partition};
 use super::populate::{PopulateRequest, Populated, Validate, populate};
 use super::size_limits::{SizeRules, verity_hash_size};
-use super::{Definition, Format, Minimize, Options, TreePath, Verity};
+use super::{Definition, Minimize, Options, PartitionFormat, TreePath, Verity};
+use crate::disk::content::Content;
 use crate::disk::place::{Candidate, Extent, Merge, Presence, SpaceRequest};
 use crate::disk::{Identity, source};
 use crate::error::{Error, Result};
-use crate::gpt::{PartitionType, Role, SectorSize};
+use crate::format::{FsInputs, Holds, PartitionSettings};
+use crate::gpt::{PartitionType, Role};
 use crate::normalize::{self, Rules};
 use crate::place::real;
 use crate::seed::Seed;
@@ -64,18 +68,18 @@ impl Context<'_> {
         digest: bool,
     ) -> Result<Option<SourceTree>> {
         let partition = &self.partitions[at];
-        let formatted =
-            matches!(definition.format, Some(Format::Ext4 | Format::Btrfs | Format::Vfat));
+        let Some(format) = definition.file_system() else { return Ok(None) };
         // The content of a deferred partition only matters if its size depends on the content.
         let wanted = partition.is_new()
             || partition.existing.is_none() && definition.minimize != Minimize::Off;
-        if !formatted || !wanted || definition.blocks.is_some() {
+        if !wanted || definition.blocks.is_some() {
             return Ok(None);
         }
         let validate = definition.add_validate_fs.then(|| self.validate(at, identities));
         let image = self.options.image.as_deref().map(real).transpose();
         let populated = populate(&PopulateRequest {
             definition,
+            format: &**format,
             copy_source: self.options.copy_source(),
             image: image.map_err(|error| Error::output("cannot find the image", error))?,
             empty_dirs: &self.mount_points_in(at),
@@ -86,9 +90,9 @@ impl Context<'_> {
             vfat_leaves_out: self.options.vfat_leaves_out,
         })?;
         let wanted = HoleScanOptions { threads: self.options.threads, digest };
-        let scan = match definition.format {
-            Some(Format::Vfat) if !digest => HoleScan::default(),
-            _ => scan_holes(&populated.tree, &wanted)?,
+        let scan = match digest || format.holds().contains(Holds::HOLES) {
+            true => scan_holes(&populated.tree, &wanted)?,
+            false => HoleScan::default(),
         };
         Ok(Some(SourceTree { populated, scan }))
     }
@@ -169,32 +173,38 @@ impl Context<'_> {
             return Ok(copied);
         }
         let identity = &ids[at];
-        if definition.format == Some(Format::Swap) {
-            return Ok(Content::swap(identity));
+        if matches!(definition.format, Some(PartitionFormat::Swap)) {
+            return Ok(Content::swap(identity.file_system, &identity.label));
         }
+        let Some(format) = definition.file_system() else { return Ok(Content::Nothing) };
         let Some(SourceTree { populated, scan }) = self.source(at, definition, ids, false)? else {
             return Ok(Content::Nothing);
         };
-        populated.warnings.iter().for_each(|warning| (self.report)(warning));
+        let Populated { mut tree, warnings, subvolumes } = populated;
+        warnings.iter().for_each(|warning| (self.report)(warning));
         let epoch = self.options.epoch.unwrap_or_default();
-        let secrets = normalize::remaining_secrets(&populated.tree, &Rules::none(), epoch)?;
+        let secrets = normalize::remaining_secrets(&tree, &Rules::none(), epoch)?;
         secrets.iter().for_each(|warning| (self.report)(warning));
-        let inputs = FsInputs {
-            tree: populated.tree,
-            scan,
-            subvolumes: populated.subvolumes,
-            identity,
-            sector_size: self.file_system_sector_size(definition),
+        let epoch = source::clamp(&mut tree, self.options.epoch)?.epoch.0;
+        let settings = PartitionSettings {
+            subvolumes,
+            default_subvolume: definition.default_subvolume.as_deref(),
+            compression: definition.compression.as_deref(),
+            compression_level: definition.compression_level.as_deref(),
         };
-        Content::of(definition, inputs, self.options)
-    }
-
-    fn file_system_sector_size(&self, definition: &Definition) -> u32 {
-        let given = match definition.format {
-            Some(Format::Vfat) => self.options.vfat_sector_size.map(SectorSize::bytes),
-            _ => None,
-        };
-        given.unwrap_or_else(|| self.size_rules.file_system_sector_size(definition))
+        let format = format.for_partition(&settings).map_err(|error| match error {
+            Error::Parameter { rule, remedy, .. } => definition.fault(rule, remedy),
+            error => error,
+        })?;
+        let prepared = format.prepare(FsInputs {
+            label: format.label_for(&identity.label),
+            epoch,
+            sector_size: self.size_rules.file_system_sector_size(definition),
+            threads: self.options.threads,
+            spool: Some(&self.options.spool),
+            ..FsInputs::new(Arc::new(tree), scan, identity.file_system)
+        })?;
+        Ok(Content::FileSystem(prepared.into()))
     }
 
     /// Returns the content sizes in bytes, for partitions whose size depends on the content.
@@ -203,7 +213,7 @@ impl Context<'_> {
         for (partition, content) in self.partitions.iter().zip(contents) {
             let definition = partition.definition.as_ref();
             let minimize = definition.map_or(Minimize::Off, |one| one.minimize);
-            let size = content.minimal(minimize)?;
+            let size = content::size(content, minimize)?;
             let least = match (definition, minimize) {
                 (None, _) | (_, Minimize::Off) => 0,
                 (Some(one), Minimize::Best) => self.size_rules.size_min(one),
@@ -244,7 +254,7 @@ impl Context<'_> {
         let definition = self.partitions[hash].definition.as_ref();
         let sector_size = || {
             let definition = definition.expect("a hash partition is defined");
-            self.file_system_sector_size(definition)
+            self.size_rules.file_system_sector_size(definition)
         };
         let given = |of: fn(&Definition) -> Option<u32>| definition.and_then(of);
         let data_block_size = given(|one| one.verity_data_block_size).unwrap_or_else(sector_size);

@@ -6,12 +6,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::blocks::Blocks;
 use super::config::type_of;
 use super::image::device_sector_size;
 use super::outcome::Report;
 use super::{Definition, Filter};
-use crate::disk::{self, SizePolicy};
+use crate::disk::{self, Blocks, SizePolicy};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Partition, ReadGpt, Table, TableState};
 use crate::name::HostPath;

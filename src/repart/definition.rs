@@ -1,10 +1,11 @@
 //! A partition definition from a repart.d file.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::blocks::Blocks;
-use crate::disk;
+use crate::disk::{self, Blocks};
 use crate::error::Error;
+use crate::format::Format;
 
 /// A path in a tree, as [`Tree::path`](crate::tree::Tree::path) returns it: without a leading
 /// slash, `.`, `..`, or empty names; empty for the root.
@@ -23,7 +24,7 @@ pub struct Definition {
     /// from `Flags=`, `NoAuto=`, `ReadOnly=`, `GrowFileSystem=`, `Verity=` and `Format=`.
     pub partition: disk::Definition,
     /// `Format=`, or the default for the type and the content; `None` for no file system.
-    pub format: Option<Format>,
+    pub format: Option<PartitionFormat>,
     /// `CopyFiles=`, in order.
     pub copy_files: Vec<CopyFiles>,
     /// `ExcludeFiles=`: paths in the source. The flag is whether only the content of the
@@ -132,6 +133,12 @@ impl Definition {
         both
     }
 
+    /// Returns the format of the file system, if it has one that can be written.
+    #[must_use]
+    pub fn file_system(&self) -> Option<&Arc<dyn Format>> {
+        self.format.as_ref()?.file_system()
+    }
+
     /// Returns an error about the definition as a whole.
     pub(super) fn fault(&self, rule: impl Into<String>, remedy: impl Into<String>) -> Error {
         let file = self.file.clone().unwrap_or_else(|| "definition".into());
@@ -140,14 +147,10 @@ impl Definition {
 }
 
 /// The format of a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Format {
-    /// ext4.
-    Ext4,
-    /// btrfs.
-    Btrfs,
-    /// FAT32.
-    Vfat,
+#[derive(Debug, Clone)]
+pub enum PartitionFormat {
+    /// A file system.
+    FileSystem(Arc<dyn Format>),
     /// Swap space.
     Swap,
     /// Deliberately no file system: a partition that is kept free for later.
@@ -156,17 +159,24 @@ pub enum Format {
     Other(String),
 }
 
-impl Format {
+impl PartitionFormat {
     /// Returns the name, as in `Format=`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Ext4 => "ext4",
-            Self::Btrfs => "btrfs",
-            Self::Vfat => "vfat",
+            Self::FileSystem(format) => format.name(),
             Self::Swap => "swap",
             Self::Empty => "empty",
             Self::Other(name) => name,
+        }
+    }
+
+    /// Returns the format of the file system, if it can be written.
+    #[must_use]
+    pub fn file_system(&self) -> Option<&Arc<dyn Format>> {
+        match self {
+            Self::FileSystem(format) => Some(format),
+            Self::Swap | Self::Empty | Self::Other(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Generates an fstab from `MountPoint=`.
 
 use super::partition::Partition;
-use super::{Definition, Format, MountPoint};
+use super::{Definition, MountPoint, PartitionFormat};
 use crate::disk::Identity;
 use crate::gpt::{PartitionType, Role};
 
@@ -23,7 +23,7 @@ pub(super) fn text(partitions: &[Partition], identities: &[Identity]) -> Option<
 
 fn line(definition: &Definition, identity: &Identity, point: &MountPoint) -> Option<String> {
     let format = match definition.format.as_ref()? {
-        Format::Empty => return None,
+        PartitionFormat::Empty => return None,
         format => format.name(),
     };
     let uuid = identity.file_system;

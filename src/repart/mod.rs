@@ -1,7 +1,6 @@
 //! Creates partitions from repart.d definitions as systemd-repart does, offline.
 
 mod apply;
-mod blocks;
 pub mod config;
 mod content;
 mod context;
@@ -14,7 +13,6 @@ mod format_type;
 mod fstab;
 mod generate;
 mod image;
-mod label;
 mod machine_id;
 mod options;
 mod outcome;
@@ -25,13 +23,13 @@ mod run;
 pub mod size_limits;
 mod split;
 
+pub use crate::disk::Blocks;
 pub use crate::size::format_bytes;
-pub use blocks::Blocks;
 pub use copy_from::definitions as copy_from;
 pub use ddi::Ddi;
 pub use definition::{
-    CopyFiles, Definition, EncryptedVolume, Format, Minimize, MountPoint, Subvolume, Symlink,
-    TreePath, Verity,
+    CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, PartitionFormat, Subvolume,
+    Symlink, TreePath, Verity,
 };
 pub use format_type::type_name;
 pub use machine_id::machine_id;

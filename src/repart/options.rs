@@ -4,7 +4,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use super::el_torito;
-use crate::ext4::Profile;
 use crate::gpt::{PartitionType, SectorSize};
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -82,7 +81,7 @@ pub struct Deferred {
 impl Deferred {
     pub(super) fn takes(&self, definition: &super::Definition) -> bool {
         is_among(&self.types, definition.partition.partition_type)
-            || self.empty && definition.format == Some(super::Format::Empty)
+            || self.empty && matches!(definition.format, Some(super::PartitionFormat::Empty))
             || self.factory_reset && definition.factory_reset
     }
 }
@@ -133,11 +132,6 @@ pub struct Options {
     pub crypttab: Option<PathBuf>,
     /// The boot catalog to write.
     pub el_torito: Option<el_torito::ElTorito>,
-    /// Feature profile of ext4 file systems.
-    pub ext4: Profile,
-    /// Sector size of FAT file systems, in bytes, which overrides all other settings; `None` for no
-    /// override.
-    pub vfat_sector_size: Option<SectorSize>,
     /// Upper limit for the timestamps of copied files, and the timestamp of everything that is
     /// created; `None` for the newest timestamp among the copied files.
     pub epoch: Option<Timestamp>,
@@ -178,8 +172,6 @@ impl Options {
             fstab: None,
             crypttab: None,
             el_torito: None,
-            ext4: Profile::Modern,
-            vfat_sector_size: None,
             epoch: None,
             discard: true,
             sync: true,

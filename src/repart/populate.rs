@@ -12,10 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::root_path::{beneath, join, resolve, resolve_directory, split, strip};
-use super::{CopyFiles, Definition, Format, Subvolume, TreePath};
-use crate::disk;
+use super::{CopyFiles, Definition, Subvolume, TreePath};
 use crate::error::{Error, Result};
-use crate::fat::LeaveOut;
+use crate::format::{self, Format, Holds, LeaveOut};
 use crate::name::Escaped;
 use crate::place;
 use crate::report::Warning;
@@ -37,6 +36,8 @@ pub(super) struct Validate {
 /// The inputs that a tree is populated from.
 pub(super) struct PopulateRequest<'a> {
     pub(super) definition: &'a Definition,
+    /// The format of the file system.
+    pub(super) format: &'a dyn Format,
     /// The root that files are copied from.
     pub(super) copy_source: &'a Path,
     /// The path of the new or existing image, without symlinks: the image must not contain itself.
@@ -57,7 +58,7 @@ pub(super) struct PopulateRequest<'a> {
 pub(super) struct Populated {
     pub(super) tree: Tree,
     pub(super) warnings: Vec<Warning>,
-    pub(super) subvolumes: Vec<disk::Subvolume>,
+    pub(super) subvolumes: Vec<format::Subvolume>,
 }
 
 /// Populates the tree of a partition.
@@ -92,15 +93,13 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
     }
     let Populator { merge, mut warnings, .. } = work;
     let mut tree = merge.finish(request.epoch)?;
-    if definition.format == Some(Format::Vfat) {
-        let left_out = request.leave_out(tree)?;
-        tree = left_out.0;
-        warnings.extend(left_out.1);
-    }
-    let mut subvolumes: Vec<disk::Subvolume> = Vec::new();
-    let wanted = match definition.format {
-        Some(Format::Btrfs) => &*definition.subvolumes,
-        _ => &[],
+    let left_out = request.leave_out(tree)?;
+    tree = left_out.0;
+    warnings.extend(left_out.1);
+    let mut subvolumes: Vec<format::Subvolume> = Vec::new();
+    let wanted = match request.format.holds().contains(Holds::SUBVOLUMES) {
+        true => &*definition.subvolumes,
+        false => &[],
     };
     for subvolume in wanted {
         let Subvolume { path, read_only, nodatacow, .. } = subvolume;
@@ -115,7 +114,7 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
             }
             // Merged definitions may both name it.
             Some(true) if subvolumes.iter().any(|other| other.path == *path) => {}
-            Some(true) => subvolumes.push(disk::Subvolume {
+            Some(true) => subvolumes.push(format::Subvolume {
                 path: path.clone(),
                 read_only: *read_only,
                 nodatacow: *nodatacow,
@@ -291,10 +290,10 @@ impl Populator<'_> {
         source: &[u8],
         exclude: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<(Tree, Vec<Warning>)> {
-        let PopulateRequest { definition, copy_source, threads, .. } = self.request;
-        let host_xattrs = match definition.format {
-            Some(Format::Btrfs) => HostXattrs::default().for_btrfs(),
-            _ => HostXattrs::default(),
+        let PopulateRequest { format, copy_source, threads, .. } = self.request;
+        let host_xattrs = match format.holds().contains(Holds::COMPRESSION_PROPERTY) {
+            true => HostXattrs::default().for_btrfs(),
+            false => HostXattrs::default(),
         };
         let options = DirOptions { threads: *threads, exclude: Some(exclude), host_xattrs };
         let (tree, mut warnings) = dir::read(&beneath(copy_source, source), &options)?;
@@ -373,7 +372,8 @@ impl PopulateRequest<'_> {
             let lines = &self.definition.copy_files;
             lines.iter().find_map(|line| Some(join(&line.target, strip(target, &line.source)?)))
         };
-        LeaveOut { locate: &locate, all: self.vfat_leaves_out }.apply(tree, InodeId::ROOT)
+        let leave_out = LeaveOut { locate: &locate, all: self.vfat_leaves_out };
+        self.format.leave_out(tree, InodeId::ROOT, &leave_out)
     }
 
     fn is_root(&self) -> bool {

@@ -7,9 +7,11 @@ use super::outcome::{Activity, Outcome, PartitionResult, Placed, Report};
 use super::partition::{self, Partition};
 use super::size_limits::SizeRules;
 use super::{
-    Definition, Format, Options, Size, Verity, config, cross_checks, format_bytes, generate,
+    Definition, Options, PartitionFormat, Size, Verity, config, cross_checks, format_bytes,
+    generate,
 };
 use crate::disk::Identity;
+use crate::disk::assembly::Assembly;
 use crate::disk::place::{self, Place};
 use crate::error::Result;
 use crate::size::round_up;
@@ -88,10 +90,11 @@ pub fn prepare(
             report(&format_args!("{name}: the UUID {regular} is in use, so it has {uuid}"));
         }
     }
-    let mut contents = context.contents(&identities)?;
+    let contents = context.contents(&identities)?;
     let sizes = context.sizes(&contents)?;
     let candidates = context.candidates(&sizes);
-    let least = place::minimal_size(grain, sector_size, &candidates);
+    let mut assembly = Assembly { identities, candidates, contents, grain, sector_size };
+    let least = assembly.minimal_size();
 
     // Without an image, the size is the only result.
     if options.size == Size::Auto || image.is_none() {
@@ -103,13 +106,12 @@ pub fn prepare(
     };
     image.resize(options.size, least, report)?;
 
-    let placed = place::place(image.usable()?, grain, &candidates);
-    let placed = placed.map_err(|no_space| {
+    let placed = assembly.place(image.usable()?).map_err(|no_space| {
         no_space.error(&partitions[no_space.candidate].name(), round_up(least, 4096))
     })?;
     report_left_out(&context, &placed);
     for at in (0..partitions.len()).filter(|&at| placed.merged[at]) {
-        contents[at] = context.merged(at, &identities)?;
+        assembly.contents[at] = context.merged(at, &assembly.identities)?;
     }
     let mut remaining = partitions.clone();
     for &at in &placed.left_alone {
@@ -121,7 +123,7 @@ pub fn prepare(
     let mut rows = Vec::new();
     for &at in &placed.order {
         if let Some(place) = placed.places[at] {
-            let row = partition_result(&partitions[at], &identities[at], place);
+            let row = partition_result(&partitions[at], &assembly.identities[at], place);
             rows.push(Placed { at, row, content_size: sizes[at] });
         }
     }
@@ -132,7 +134,7 @@ pub fn prepare(
         (false, _) => report(&"No changes."),
         (true, false) => {}
     }
-    let job = ImageWriter { context: &context, seed, contents: &contents, rows: &mut rows };
+    let job = ImageWriter { context: &context, seed, assembly: &mut assembly, rows: &mut rows };
     let completion = Some(job.run(image, write && !options.dry_run)?);
     let outcome = Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) };
     Ok(PreparedRun { outcome, completion })
@@ -171,7 +173,7 @@ fn refuse(partition: &Partition) -> Result<()> {
         ));
     }
     match &definition.format {
-        Some(Format::Other(name)) => Err(definition.fault(
+        Some(PartitionFormat::Other(name)) => Err(definition.fault(
             format!("Format={name} is not supported"),
             format!(
                 "use ext4, btrfs, vfat, swap or empty; without a change of definitions, with \

@@ -1,6 +1,6 @@
 //! Size limits of partitions, from their definitions and their content.
 
-use super::{Definition, Format, Verity};
+use super::{Definition, PartitionFormat, Verity};
 use crate::disk::SizePolicy;
 use crate::disk::place::{SizeRange, SpaceRequest};
 use crate::gpt::{PartitionType, Role, SectorSize};
@@ -88,17 +88,12 @@ impl SizeRules {
     }
 
     fn bounded(&self, definition: &Definition, policy: &SizePolicy, content: u64) -> SpaceRequest {
-        let size = if is_signature(definition.partition.partition_type) {
-            SizeRange::exactly(SIGNATURE)
-        } else {
-            let min = self.defined(definition, policy).max(content);
-            let max = policy.size_max.map_or(u64::MAX, |max| max / self.grain * self.grain);
-            SizeRange { min, max: max.max(min) }
-        };
-        let padding =
-            SizeRange { min: policy.padding_min, max: policy.padding_max.unwrap_or(u64::MAX) };
-        let &SizePolicy { weight, padding_weight, .. } = policy;
-        SpaceRequest { size, padding, weight, padding_weight }
+        let min = self.defined(definition, policy).max(content);
+        let request = policy.request(self.grain, min);
+        match is_signature(definition.partition.partition_type) {
+            true => SpaceRequest { size: SizeRange::exactly(SIGNATURE), ..request },
+            false => request,
+        }
     }
 
     /// Returns the minimum size that a definition gives a partition, whatever its content.
@@ -133,14 +128,10 @@ impl SizeRules {
             PartitionType::Esp | PartitionType::Xbootldr
         );
         match &definition.format {
-            Some(Format::Ext4) => 32 * MIB,
-            Some(Format::Btrfs) => 256 * MIB,
-            // FAT32 needs 65,525 clusters.
-            Some(Format::Vfat) if is_boot && self.file_system_sector_size(definition) >= 4096 => {
-                260 * MIB
-            }
-            Some(Format::Vfat) if is_boot => 100 * MIB,
-            Some(Format::Other(name)) if name == "xfs" => 300 * MIB,
+            Some(PartitionFormat::FileSystem(format)) => format
+                .partition_min(is_boot, self.file_system_sector_size(definition))
+                .unwrap_or(self.grain),
+            Some(PartitionFormat::Other(name)) if name == "xfs" => 300 * MIB,
             _ => self.grain,
         }
     }
@@ -151,7 +142,7 @@ fn is_signature(partition_type: PartitionType) -> bool {
 }
 
 fn is_read_only(definition: &Definition) -> bool {
-    matches!(&definition.format, Some(Format::Other(name)) if name == "erofs" || name == "squashfs")
+    matches!(&definition.format, Some(PartitionFormat::Other(name)) if name == "erofs" || name == "squashfs")
 }
 
 /// Returns the size of the hash tree for at most `data` bytes, in bytes, including its superblock:
@@ -174,13 +165,18 @@ pub fn verity_hash_size(data: u64, data_block_size: u32, hash_block_size: u32) -
 mod tests {
     use super::*;
     use crate::disk;
+    use crate::formats::Formats;
     use crate::gpt::Architecture;
 
     const METRICS: SizeRules =
         SizeRules { grain: 4096, sector_size: SectorSize::B512, wanted_sector_size: None };
 
-    fn definition(partition_type: PartitionType, format: Option<Format>) -> Definition {
+    fn definition(partition_type: PartitionType, format: Option<PartitionFormat>) -> Definition {
         Definition { format, ..Definition::new(disk::Definition::new(partition_type)) }
+    }
+
+    fn formatted(name: &str) -> Option<PartitionFormat> {
+        Formats::default().find(name).cloned().map(PartitionFormat::FileSystem)
     }
 
     fn sized(min: Option<u64>, max: Option<u64>) -> Definition {
@@ -190,8 +186,8 @@ mod tests {
         definition
     }
 
-    fn other(name: &str) -> Option<Format> {
-        Some(Format::Other(name.into()))
+    fn other(name: &str) -> Option<PartitionFormat> {
+        Some(PartitionFormat::Other(name.into()))
     }
 
     #[test]
@@ -200,18 +196,18 @@ mod tests {
         let root = T::root(Architecture::X86_64);
         for (kind, format, expected) in [
             (T::Home, None, 10 * MIB),
-            (root, Some(Format::Ext4), 32 * MIB),
-            (root, Some(Format::Btrfs), 256 * MIB),
+            (root, formatted("ext4"), 32 * MIB),
+            (root, formatted("btrfs"), 256 * MIB),
             (root, other("xfs"), 300 * MIB),
             (root, other("f2fs"), 10 * MIB),
             (root, other("erofs"), 4096),
             (root, other("squashfs"), 4096),
-            (root, Some(Format::Vfat), 10 * MIB),
-            (T::Swap, Some(Format::Swap), 10 * MIB),
-            (T::Esp, Some(Format::Vfat), 260 * MIB),
-            (T::Xbootldr, Some(Format::Vfat), 260 * MIB),
+            (root, formatted("vfat"), 10 * MIB),
+            (T::Swap, Some(PartitionFormat::Swap), 10 * MIB),
+            (T::Esp, formatted("vfat"), 260 * MIB),
+            (T::Xbootldr, formatted("vfat"), 260 * MIB),
             (T::Esp, None, 10 * MIB),
-            (T::Esp, Some(Format::Ext4), 32 * MIB),
+            (T::Esp, formatted("ext4"), 32 * MIB),
         ] {
             let definition = definition(kind, format);
             let SpaceRequest { size, padding, .. } = METRICS.request(&definition, None);
@@ -234,14 +230,14 @@ mod tests {
                 SizeRules { grain, ..METRICS }.request(&sized(min, max), None).size;
             assert_eq!((min, max), expected);
         }
-        let mut small = definition(PartitionType::Home, Some(Format::Ext4));
+        let mut small = definition(PartitionType::Home, formatted("ext4"));
         small.partition.size.size_max = Some(20 * MIB);
         assert_eq!(METRICS.request(&small, None).size, SizeRange::exactly(32 * MIB));
     }
 
     #[test]
     fn content_goes_before_the_least_size_of_a_file_system() {
-        let mut ext4 = definition(PartitionType::Home, Some(Format::Ext4));
+        let mut ext4 = definition(PartitionType::Home, formatted("ext4"));
         assert_eq!(METRICS.request(&ext4, Some(12 * MIB + 1)).size.min, 12 * MIB + 4096);
         assert_eq!(METRICS.request(&ext4, Some(MIB)).size.min, 10 * MIB);
         assert_eq!(METRICS.existing(&ext4).size.min, 10 * MIB);
@@ -267,7 +263,7 @@ mod tests {
 
     #[test]
     fn sectors_of_file_systems_are_of_4096_bytes_unless_asked() {
-        let mut esp = definition(PartitionType::Esp, Some(Format::Vfat));
+        let mut esp = definition(PartitionType::Esp, formatted("vfat"));
         let b4096 = SectorSize::B4096;
         let b512 = Some(SectorSize::B512);
         for (defined, wanted, disk, expected, least) in [

@@ -8,10 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::blocks::Blocks;
 use super::image::exists;
 use super::outcome::PartitionResult;
 use super::{Definition, Options, type_name};
+use crate::disk::Blocks;
 use crate::error::{Error, Result};
 use crate::layout::{self, Destination, Output, emit};
 use crate::name::HostPath;

@@ -13,6 +13,7 @@ use super::options::Options;
 use super::sandbox::{Done, Output, inside, no_setpriv, outside, run};
 use super::scratch::{Scratch, has_no_locks};
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use crate::name::HostPath;
 use crate::place::{is_absence, real};
 
@@ -344,7 +345,7 @@ fn sha256(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Hasher(&mut hash)));
     read.map_err(|error| Error::output(format!("cannot read {}", HostPath(path)), error))?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 struct Hasher<'a>(&'a mut Sha256);

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::name::Escaped;
+
 /// Attributes that only the host's file system, kernel or server adds, each with its description. A
 /// `*` at the end of a name matches anything.
 pub const HOST_ONLY: &[(&str, &str)] = &[
@@ -146,6 +148,14 @@ impl HostXattrs {
             rule.matched.as_ref().is_some_and(|matched| !matched.load(Ordering::Relaxed))
         });
         unmatched.map(|rule| (&*rule.pattern, rule.reason.is_none()))
+    }
+
+    /// Returns the patterns of [`Self::keep`] if `is_kept` is set, else those of
+    /// [`Self::leave_out`].
+    pub(crate) fn patterns(&self, is_kept: bool) -> Vec<String> {
+        let requested = self.rules.iter().filter(|rule| rule.matched.is_some());
+        let patterns = requested.filter(|rule| rule.reason.is_none() == is_kept);
+        patterns.map(|rule| Escaped(&rule.pattern).to_string()).collect()
     }
 
     /// Returns the reason why an attribute is left out, or `None` if it is kept.

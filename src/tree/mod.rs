@@ -10,8 +10,10 @@ pub mod dir;
 mod edit;
 pub mod host_xattrs;
 mod merge;
+mod path_filter;
 mod resolve;
 mod scan;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +28,9 @@ pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
 pub(crate) use edit::Replacement;
 pub(crate) use merge::{NameTaken, TreeMerge};
+pub use path_filter::PathFilter;
 pub use scan::{GRANULE, HoleScan, HoleScanOptions, SCAN_MIN_SIZE, WINDOW, scan_holes};
+pub use source::{Directory, Source};
 
 use crate::error::Result;
 use crate::time::Timestamp;

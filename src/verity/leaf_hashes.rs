@@ -172,8 +172,8 @@ mod tests {
             observe(&leaf_hashes, &data);
             for threads in [1, 3] {
                 let tree = leaf_hashes.finish(NonZero::new(threads).unwrap());
-                let hex: String = tree.root_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                assert_eq!(hex, expected, "{data_block_size} {hash_block_size}");
+                let root_hash = crate::hex::hex(&tree.root_hash);
+                assert_eq!(root_hash, expected, "{data_block_size} {hash_block_size}");
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::hex::hex;
 use crate::repart::{Activity, PartitionResult, Verity, format_bytes};
 
 /// Separator between the old and the new size.
@@ -36,7 +37,7 @@ pub(super) fn node(image: &Path, number: u32) -> String {
 /// Returns the root hash in hexadecimal digits, or `TBD` if it is not known.
 pub(super) fn root_hash(row: &PartitionResult) -> String {
     match row.root_hash {
-        Some(hash) => hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Some(hash) => hex(&hash),
         None => "TBD".to_owned(),
     }
 }

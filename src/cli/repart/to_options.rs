@@ -7,6 +7,9 @@ use super::environment::Environment;
 use super::json::Json;
 use crate::cli::values::{threads, uuid};
 use crate::error::{Error, Result};
+use crate::ext4::{Ext4, Profile};
+use crate::fat::Vfat;
+use crate::formats::Formats;
 use crate::gpt::{Architecture, PartitionType, SectorSize};
 use crate::name::HostPath;
 use crate::repart::config::values::{self, boolean};
@@ -132,6 +135,12 @@ pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Contex
         native: native()?,
         architecture: architecture.transpose()?,
         host: host(),
+        formats: Formats::default()
+            .with(Ext4 { profile: environment.ext4.unwrap_or(Profile::Modern), ..Ext4::default() })
+            .with(Vfat {
+                sector_size: environment.vfat_sector_size.map(SectorSize::bytes),
+                ..Vfat::default()
+            }),
         overrides: Overrides {
             all: environment.format.clone(),
             designators: environment.formats.clone(),
@@ -354,8 +363,6 @@ pub(super) fn options(
         fstab: generated(args)?,
         crypttab: path(args.generate_crypttab.as_ref()).cloned(),
         el_torito: el_torito(args)?,
-        ext4: environment.ext4.unwrap_or(crate::ext4::Profile::Modern),
-        vfat_sector_size: environment.vfat_sector_size,
         epoch: environment.epoch,
         discard: flag("--discard", args.discard.as_deref(), true)?,
         sync: !environment.no_sync,

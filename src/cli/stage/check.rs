@@ -13,6 +13,7 @@ use super::pacman::options;
 use crate::cli::arguments::{PackagesArgs, StageCheck};
 use crate::cli::normalize::RequestedRules;
 use crate::cli::{print, print_error, print_json, spool, values};
+use crate::disk::BuildInput;
 use crate::error::{Error, Result};
 use crate::interrupt::{register, remove_directory, spawn, uninterrupted};
 use crate::name::{Escaped, HostPath};
@@ -69,14 +70,15 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
 
     let threads = values::threads(None)?;
     let read = |path: &Path| dir::read(path, &DirOptions { threads, ..DirOptions::default() });
-    let ((mut one, _), (two, _)) = (read(&one)?, read(&two)?);
-    let normalize_args = requested.of(&one)?;
-    normalize_args.warning.iter().for_each(|warning| print_error(warning));
+    let ((one, _), (two, _)) = (read(&one)?, read(&two)?);
+    let BuildInput { tree: mut one, rules, warnings, .. } =
+        requested.apply(BuildInput::new(one))?;
+    warnings.iter().for_each(|warning| print_error(warning));
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
-    let found = compare(&one, &two, &normalize_args.rules, epoch)?;
+    let found = compare(&one, &two, &rules, epoch)?;
     report(&found, args.json)?;
     // A tree that can't be normalized is an error, whatever the differences.
-    normalize(&mut one, &normalize_args.rules, epoch)?;
+    normalize(&mut one, &rules, epoch)?;
     let is_open = found.iter().any(|difference| difference.covered_by.is_empty());
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

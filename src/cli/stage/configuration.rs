@@ -5,9 +5,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{sha256_of, text_of};
+use sha2::{Digest, Sha256};
+
+use crate::cli::text_of;
 use crate::error::{Error, Result};
 use crate::glob::Globs;
+use crate::hex::hex;
 use crate::name::HostPath;
 use crate::place::is_absence;
 
@@ -20,7 +23,7 @@ pub(super) fn digest(path: &Path) -> Result<String> {
     }
     let mut lines = String::new();
     decisive(path, INCLUDES, &mut lines)?;
-    Ok(sha256_of(lines.as_bytes()))
+    Ok(hex(&Sha256::digest(lines)))
 }
 
 const REMEDY: &str = "give readable files";

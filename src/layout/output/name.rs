@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 use crate::interrupt::{Registration, register};
 
 /// The final name of a file.
@@ -166,7 +167,7 @@ impl Pending {
     /// Returns a temporary name that is short, ASCII and the same for all runs with this output.
     fn temporary_name(&self) -> OsString {
         let digest = Sha256::digest(self.name.as_encoded_bytes());
-        let digits: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(&digest[..8]);
         format!(".detfs-{digits}").into()
     }
 

@@ -1,11 +1,14 @@
 //! Checks that the settings of a definition are consistent, and resolves its defaults.
 
+use std::sync::Arc;
+
 use super::context::Context;
 use super::draft::Draft;
 use super::location::Location;
 use crate::error::{Error, Result};
+use crate::format::Holds;
 use crate::gpt::{Attributes, PartitionType, Role};
-use crate::repart::{Definition, Format, Minimize, Verity};
+use crate::repart::{Definition, Minimize, PartitionFormat, Verity};
 use crate::report::Warning;
 
 /// Resolves all definitions that the filter selects.
@@ -40,24 +43,26 @@ fn resolve(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> 
         || !one.make_symlinks.is_empty();
     let filled = populated || draft.add_validate_fs == Some(true);
     one.format = match format {
-        Some(name) => Some(by_name(&name)),
+        Some(name) => Some(by_name(&name, context)),
         None if partition_type == PartitionType::Swap && one.copy_blocks.is_none() => {
-            Some(Format::Swap)
+            Some(PartitionFormat::Swap)
         }
         None if filled || one.encrypt.is_some() && one.copy_blocks.is_none() => {
             match partition_type {
-                PartitionType::Esp | PartitionType::Xbootldr => Some(Format::Vfat),
-                _ => Some(Format::Ext4),
+                PartitionType::Esp | PartitionType::Xbootldr => Some(by_name("vfat", context)),
+                _ => Some(by_name("ext4", context)),
             }
         }
         None => None,
     };
-    one.add_validate_fs = draft
-        .add_validate_fs
-        .unwrap_or(!matches!(one.format, None | Some(Format::Vfat | Format::Swap | Format::Empty)));
+    one.add_validate_fs = draft.add_validate_fs.unwrap_or(match &one.format {
+        Some(PartitionFormat::FileSystem(format)) => format.holds().contains(Holds::UNIX),
+        Some(PartitionFormat::Other(_)) => true,
+        None | Some(PartitionFormat::Swap | PartitionFormat::Empty) => false,
+    });
     check_content(one, populated)?;
     check_sizes(one)?;
-    if one.format == Some(Format::Empty) && one.partition.label.is_none() {
+    if is_empty(one) && one.partition.label.is_none() {
         one.partition.label = Some("_empty".to_owned());
     }
     let attributes = attributes(&draft, context, at, warnings);
@@ -88,15 +93,17 @@ pub(in crate::repart) fn designator(partition_type: PartitionType) -> Option<&'s
     })
 }
 
-fn by_name(name: &str) -> Format {
-    match name {
-        "ext4" => Format::Ext4,
-        "btrfs" => Format::Btrfs,
-        "vfat" => Format::Vfat,
-        "swap" => Format::Swap,
-        "empty" => Format::Empty,
-        other => Format::Other(other.to_owned()),
+fn by_name(name: &str, context: &Context) -> PartitionFormat {
+    match (name, context.formats.find(name)) {
+        ("swap", _) => PartitionFormat::Swap,
+        ("empty", _) => PartitionFormat::Empty,
+        (_, Some(format)) => PartitionFormat::FileSystem(Arc::clone(format)),
+        (other, None) => PartitionFormat::Other(other.to_owned()),
     }
+}
+
+fn is_empty(definition: &Definition) -> bool {
+    matches!(definition.format, Some(PartitionFormat::Empty))
 }
 
 type SettingError<'a> = &'a dyn Fn(&str, &str) -> Error;
@@ -110,15 +117,14 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
             "remove CopyBlocks=, or all of the others",
         ));
     }
-    if one.format == Some(Format::Empty) && populated {
+    if is_empty(one) && populated {
         return Err(fault(
             "a partition that is kept empty holds no files",
             "leave CopyFiles= and the like out, or give another Format=",
         ));
     }
-    let read_only =
-        matches!(&one.format, Some(Format::Other(name)) if name == "erofs" || name == "squashfs");
-    if one.format == Some(Format::Swap) && populated {
+    let read_only = matches!(&one.format, Some(PartitionFormat::Other(name)) if name == "erofs" || name == "squashfs");
+    if matches!(one.format, Some(PartitionFormat::Swap)) && populated {
         return Err(fault("swap space holds no files", "leave CopyFiles= and the like out"));
     }
     if read_only
@@ -197,7 +203,7 @@ fn attributes(
     let Draft { definition, flags, no_auto, read_only, grow, .. } = draft;
     let partition_type = definition.partition.partition_type;
     let supported = Supported::by(partition_type);
-    let no_auto = no_auto.or((definition.format == Some(Format::Empty)).then_some(true));
+    let no_auto = no_auto.or(is_empty(definition).then_some(true));
     let of_verity = matches!(definition.verity, Verity::Data | Verity::Signature);
     let read_only = read_only.or((supported.hash || of_verity).then_some(true));
     let writable = read_only != Some(true);

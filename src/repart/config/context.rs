@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::types;
+use crate::formats::Formats;
 use crate::gpt::{Architecture, PartitionType};
 use crate::repart::Filter;
 
@@ -19,6 +20,8 @@ pub struct Context {
     pub architecture: Option<Architecture>,
     /// The values of host specifiers.
     pub host: HostInfo,
+    /// The file system formats that `Format=` can name.
+    pub formats: Formats,
     /// Formats that override those in the files.
     pub overrides: Overrides,
     /// The definitions to read.

@@ -125,6 +125,7 @@ mod tests {
             native: Architecture::X86_64,
             architecture: None,
             host: HostInfo { name: Some("a.b.c".into()), ..HostInfo::default() },
+            formats: crate::formats::Formats::default(),
             overrides: Overrides::default(),
             filter: Filter::All,
             compat: Compat::default(),

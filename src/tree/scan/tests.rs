@@ -197,7 +197,7 @@ fn the_digest_is_the_one_that_is_described() {
     let digest = digest_of(metadata(), content, b"to", Node::CharDevice(1, 3), |builder, file| {
         builder.link(TreeBuilder::ROOT, b"other", file).unwrap();
     });
-    let shown: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let shown = crate::hex::hex(&digest);
     assert_eq!(shown, "c6254a67efe987bf7289f9ab26084e855b249ed3f05d684167b0d3fa85380953");
 }
 

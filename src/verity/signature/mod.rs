@@ -18,13 +18,10 @@ pub use joined::{Joined, Origin};
 pub use key::PrivateKey;
 
 use crate::error::{Error, Result};
+use crate::hex::hex;
 
 /// Size of a signature partition, in bytes.
 pub const PARTITION_SIZE: u64 = 16 << 10;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A signature of a root hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

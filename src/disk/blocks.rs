@@ -22,17 +22,17 @@ pub struct Blocks {
 
 impl Blocks {
     /// Creates a range of a file, in bytes.
-    pub(super) fn range(file: Arc<File>, range: Range<u64>, path: &Path) -> Self {
+    pub(crate) fn range(file: Arc<File>, range: Range<u64>, path: &Path) -> Self {
         Self { file, range, path: path.as_os_str().as_encoded_bytes().to_vec() }
     }
 
     /// Returns the length of the range in bytes.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.range.end - self.range.start
     }
 
     /// Returns a layout of `size` bytes with the range at its start. Holes of the file stay holes.
-    pub(super) fn layout(&self, size: u64) -> Result<Layout> {
+    pub(crate) fn layout(&self, size: u64) -> Result<Layout> {
         let mut layout = Layout::new(size);
         let Range { start, end } = self.range;
         let fail = |error: Errno| Error::source(self.path.clone(), "cannot list its holes", error);

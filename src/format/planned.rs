@@ -1,0 +1,43 @@
+//! Planned file systems.
+
+use uuid::Uuid;
+
+use crate::layout::Layout;
+use crate::report::Warning;
+
+/// A file system in an image.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FileSystem {
+    /// Name by which `mount` knows the format.
+    pub format: &'static str,
+    /// Variant of the format, such as `FAT32`. `None` if it has only one.
+    pub variant: Option<String>,
+    /// UUID that all ids of the file system are derived from.
+    pub uuid: Uuid,
+    /// Id in the form that `blkid` shows.
+    pub id: String,
+    /// Label; may be empty.
+    pub label: String,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl FileSystem {
+    /// Creates the description of a file system whose id is its UUID.
+    #[must_use]
+    pub fn new(format: &'static str, uuid: Uuid, label: String, size: u64) -> Self {
+        Self { format, variant: None, uuid, id: uuid.to_string(), label, size }
+    }
+}
+
+/// A planned file system.
+#[derive(Debug)]
+pub struct PlannedFs {
+    /// Layout of its bytes.
+    pub layout: Layout,
+    /// Description of the file system.
+    pub file_system: FileSystem,
+    /// Warnings about parts of the tree that were changed or left out.
+    pub warnings: Vec<Warning>,
+}
