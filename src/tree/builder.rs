@@ -56,6 +56,8 @@ pub struct TreeBuilder {
     supplied: UserContent,
     sources: Vec<Option<Arc<dyn ContentSource>>>,
     prefix: Vec<u8>,
+    /// Directories that were added by path, each with whether it was only implied.
+    pub(super) directories: BTreeMap<Vec<u8>, (NodeId, bool)>,
 }
 
 impl fmt::Debug for TreeBuilder {
@@ -84,6 +86,7 @@ impl TreeBuilder {
             supplied: UserContent::default(),
             sources: vec![None],
             prefix: Vec::new(),
+            directories: BTreeMap::new(),
         };
         builder.inode(root, Node::Directory, &|| Vec::new())?;
         Ok(builder)
@@ -157,6 +160,21 @@ impl TreeBuilder {
         let at = self.store(name).map_err(|()| too_large(name.to_vec()))?;
         let len = u8::try_from(name.len()).expect("names are at most 255 bytes");
         self.names.push(Name { parent: parent.0, at, inode: node.0, len });
+        Ok(())
+    }
+
+    /// Returns the metadata of the root directory, without its extended attributes.
+    pub(super) fn root_metadata(&self) -> Metadata {
+        let Inode { mtime, uid, gid, mode, flags, .. } = self.inodes[0];
+        Metadata { mtime, uid, gid, mode, flags, xattrs: Vec::new() }
+    }
+
+    /// Replaces the metadata of a directory.
+    pub(super) fn set_metadata(&mut self, id: NodeId, metadata: Metadata) -> Result<()> {
+        self.inode(metadata, Node::Directory, &|| Vec::new())?;
+        let new = self.inodes.pop().expect("one was added");
+        let inode = &mut self.inodes[id.0 as usize];
+        *inode = Inode { links: inode.links, ..new };
         Ok(())
     }
 
