@@ -84,8 +84,7 @@ impl Format for Btrfs {
 
     fn limits(&self, sector_size: u32) -> Result<SizeLimits> {
         let min = empty_size(self, sector_size)?;
-        // The kernel's offsets are signed.
-        let max = round_down(i64::MAX.unsigned_abs(), SECTOR);
+        let max = round_down(u64::MAX, SECTOR);
         Ok(SizeLimits { min, max, multiple: SECTOR })
     }
 

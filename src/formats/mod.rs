@@ -1,5 +1,10 @@
 //! The registry of file system formats.
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
+
 use std::io;
 use std::sync::Arc;
 
