@@ -1,6 +1,6 @@
 //! The error type of the library.
 //!
-//! Every error names its subject (a path in the tree, a parameter, an output), the rule that was
+//! Every error names its subject (a path in the tree, an option, an output), the rule that was
 //! broken and, where there is one, the remedy. Paths are bytes and are shown escaped.
 
 use std::io;
@@ -16,10 +16,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A parameter is invalid, or conflicts with another one.
-    #[error("{parameter}: {rule}; {remedy}")]
+    #[error("{field}: {rule}; {remedy}")]
     Parameter {
-        /// The parameter as the caller knows it, such as `--seed`.
-        parameter: &'static str,
+        /// The option, as a dotted name: `ext4.block_size`, `label`. The texts name other options
+        /// in the same way, in backticks.
+        field: &'static str,
         /// The problem, with the value.
         rule: String,
         /// A valid alternative.
@@ -160,11 +161,11 @@ fn output_remedy(error: &io::Error) -> &'static str {
 impl Error {
     /// Creates an [`Error::Parameter`].
     pub fn parameter(
-        parameter: &'static str,
+        field: &'static str,
         rule: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self::Parameter { parameter, rule: rule.into(), remedy: remedy.into() }
+        Self::Parameter { field, rule: rule.into(), remedy: remedy.into() }
     }
 
     /// Creates an [`Error::Unrepresentable`].

@@ -122,7 +122,7 @@ fn an_existing_file_needs_force() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out");
     let expected = format!(
-        "the output: {} exists; use another name, or `--force` to replace it",
+        "output: {} exists; use another name, or `output.force` to replace it",
         path.display()
     );
     let refused = |result: detfs::Result<()>| {

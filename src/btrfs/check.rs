@@ -8,34 +8,37 @@ use crate::name::Escaped;
 use crate::tree::{FileFlags, InodeId, Kind, Tree};
 
 pub(super) fn check(tree: &Tree, options: &Options) -> Result<()> {
-    let refuse =
-        |parameter, rule: String, remedy: &str| Err(Error::parameter(parameter, rule, remedy));
+    let refuse = |field, rule: String, remedy: &str| Err(Error::parameter(field, rule, remedy));
     let node_size = options.node_size;
     if !node_size.is_power_of_two() || !(4096..=65536).contains(&node_size) {
         let rule = format!("node size {node_size} is not supported");
-        return refuse("--btrfs-node-size", rule, "use 4096, 8192, 16384, 32768 or 65536");
+        return refuse("btrfs.node_size", rule, "use 4096, 8192, 16384, 32768 or 65536");
     }
     let available = most_inline(node_size);
     let most = available.min(SECTOR - 1);
     if u64::from(options.max_inline) > most {
         let rule = format!("nodes of {node_size} bytes hold inline files of at most {most} bytes");
-        return refuse("--btrfs-max-inline", rule, "use a smaller limit, or larger nodes");
+        return refuse("btrfs.max_inline", rule, "use a smaller limit, or larger nodes");
     }
     if options.label.len() >= LABEL_SIZE || options.label.iter().any(|byte| b"\0\n".contains(byte))
     {
         let rule = "a btrfs label is at most 255 bytes, without NUL and line feed";
-        return refuse("--label", rule.into(), "use another label");
+        return refuse("label", rule.into(), "use another label");
     }
     if options.epoch.nanoseconds >= 1_000_000_000 {
         let rule = "nanoseconds are not below 10^9";
-        return refuse("--source-date-epoch", rule.into(), "use a whole number of seconds");
+        return refuse("epoch", rule.into(), "use a whole number of seconds");
     }
     if let Some(directory) = options.default_subvolume
         && directory != InodeId::ROOT
         && !options.subvolumes.iter().any(|subvolume| subvolume.directory == directory)
     {
         let rule = format!("{} is not a subvolume", Escaped(&tree.path(directory)));
-        return refuse("--default-subvolume", rule, "create the subvolume with --subvolume");
+        return refuse(
+            "btrfs.default_subvolume",
+            rule,
+            "create the subvolume with `btrfs.subvolumes`",
+        );
     }
     for (id, inode) in tree.iter() {
         let refuse =
@@ -55,7 +58,7 @@ pub(super) fn check(tree: &Tree, options: &Options) -> Result<()> {
                 let len = tree.target(id).len();
                 let most = available.min(SECTOR - 1);
                 let rule = format!("symlink target is {len} bytes, btrfs allows {most}");
-                return refuse(rule, "shorten it, or use larger nodes (--btrfs-node-size)");
+                return refuse(rule, "shorten it, or use larger nodes (`btrfs.node_size`)");
             }
             // btrfs check reports such a link as damaged.
             Kind::Symlink if inode.flags.intersects(FileFlags::IMMUTABLE | FileFlags::APPEND) => {

@@ -146,7 +146,7 @@ impl Format for Btrfs {
         let label = label.unwrap_or_default();
         let subvolumes = self.subvolumes.iter().map(|requested| {
             Ok(SubvolumeOptions {
-                directory: find(&tree, "--subvolume", &requested.path)?,
+                directory: find(&tree, "btrfs.subvolumes", &requested.path)?,
                 read_only: requested.read_only,
                 nodatacow: requested.nodatacow,
             })
@@ -170,7 +170,7 @@ impl Format for Btrfs {
             dedup: self.dedup,
             subvolumes: subvolumes.collect::<Result<_>>()?,
             default_subvolume: default_subvolume
-                .map(|path| find(&tree, "--default-subvolume", path))
+                .map(|path| find(&tree, "btrfs.default_subvolume", path))
                 .transpose()?,
             copy_links: self.copy_links,
             preallocated: scan.swap_files().clone(),
@@ -186,10 +186,10 @@ impl Format for Btrfs {
     }
 }
 
-fn find(tree: &Tree, parameter: &'static str, path: &[u8]) -> Result<InodeId> {
+fn find(tree: &Tree, field: &'static str, path: &[u8]) -> Result<InodeId> {
     tree.find(path).ok_or_else(|| {
         Error::parameter(
-            parameter,
+            field,
             format!("the tree has no directory {}", Escaped(path)),
             "make the directory in the tree, or correct the path",
         )
@@ -204,7 +204,7 @@ fn check_writable(tree: &Tree, swapfile: InodeId, options: &Options) -> Result<(
         match at {
             Some(subvolume) if subvolume.read_only => {
                 return Err(Error::parameter(
-                    "--swapfile",
+                    "swapfile",
                     format!("the subvolume {} is read-only", Escaped(&tree.path(directory))),
                     "give a path in another subvolume, or make this one writable",
                 ));

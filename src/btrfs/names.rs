@@ -92,7 +92,7 @@ fn by_hash(tree: &Tree, max_item_size: usize) -> Result<Vec<u32>> {
                 return Err(Error::unrepresentable(
                     tree.path_in(directory, name(&group[0])),
                     format!("{} names in the directory have the same hash", group.len()),
-                    "rename some of them, or use larger nodes (--btrfs-node-size)",
+                    "rename some of them, or use larger nodes (`btrfs.node_size`)",
                 ));
             }
         }
@@ -149,7 +149,7 @@ fn xattr_items(
                 name.len() + value.len(),
                 available.unwrap_or(0),
             );
-            return Err((rule, "shorten or remove it, or use larger nodes (--btrfs-node-size)"));
+            return Err((rule, "shorten or remove it, or use larger nodes (`btrfs.node_size`)"));
         }
         let head = DirItem {
             location: Key::new(0, 0, 0).into(),

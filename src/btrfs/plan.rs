@@ -241,7 +241,7 @@ impl Planner<'_> {
             }
             if !superblock::fits(ids, &chunks) {
                 return Err(Error::parameter(
-                    "--btrfs-node-size",
+                    "btrfs.node_size",
                     "the system chunks do not fit in the superblock",
                     "use larger nodes",
                 ));

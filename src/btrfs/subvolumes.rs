@@ -144,7 +144,7 @@ impl Subvolumes {
                 subvolume(other),
                 subvolume(first),
             ),
-            "use --copy-links for a copy with shared extents, or put both in one subvolume",
+            "use `btrfs.copy_links` for a copy with shared extents, or put both in one subvolume",
         )
     }
 
@@ -282,7 +282,7 @@ fn in_order(tree: &Tree, asked: &[SubvolumeOptions]) -> Result<Vec<SubvolumeOpti
     asked.sort_by_key(|subvolume| subvolume.directory);
     let refuse = |subvolume: &SubvolumeOptions, rule: &str, remedy: &str| {
         let path = tree.path(subvolume.directory);
-        Err(Error::parameter("--subvolume", format!("{} {rule}", Escaped(&path)), remedy))
+        Err(Error::parameter("btrfs.subvolumes", format!("{} {rule}", Escaped(&path)), remedy))
     };
     for subvolume in &asked {
         if subvolume.directory == InodeId::ROOT {

@@ -111,10 +111,7 @@ fn compression(text: &str) -> Result<Option<Compression>> {
     if text == "none" {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|error| match error {
-        Error::Parameter { rule, remedy, .. } => Error::parameter("--compress", rule, remedy),
-        error => error,
-    })
+    text.parse().map(Some)
 }
 
 /// Parses a subvolume. Flags are taken from the end, so that the path may contain colons.
@@ -135,6 +132,7 @@ fn subvolume(text: &str) -> Subvolume {
 mod tests {
     use super::super::values;
     use super::*;
+    use crate::cli::fields::FLAGS;
     use crate::disk::Swapfile;
 
     #[test]
@@ -198,7 +196,7 @@ mod tests {
             ("--swapfile", values::swapfile("/swapfile:much").map(drop)),
         ] {
             let error = result.unwrap_err();
-            assert!(error.to_string().starts_with(&format!("{parameter}: ")), "{error}");
+            assert!(FLAGS.error(&error).starts_with(&format!("{parameter}: ")), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
     }

@@ -7,6 +7,7 @@ mod arguments;
 mod btrfs;
 mod build_file;
 mod fakeroot;
+mod fields;
 mod format;
 mod is_inside;
 mod mkfs;
@@ -38,6 +39,7 @@ use crate::interrupt::uninterrupted;
 use crate::name::HostPath;
 use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
+use fields::{FLAGS, Flags};
 use terminal::{print, print_error, print_json, print_json_lines};
 
 /// Runs the program with its arguments, its own name first, and returns the exit code: 0 for
@@ -70,7 +72,8 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
             return match error.print() {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    fail(&Error::output("cannot write to standard output", error), print_error);
+                    let error = Error::output("cannot write to standard output", error);
+                    fail(&error, &FLAGS, print_error);
                     4.into()
                 }
             };
@@ -79,7 +82,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     let stages = match stages(&command) {
         Ok(stages) => stages,
         Err(error) => {
-            print_error(&error);
+            print_error(&FLAGS.error(&error));
             return if is_repart { 1 } else { error.exit_code() }.into();
         }
     };
@@ -105,7 +108,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            fail(&error, print_error);
+            fail(&error, &FLAGS, print_error);
             error.exit_code().into()
         }
     }
@@ -133,11 +136,11 @@ fn stages(command: &Command) -> Result<bool> {
 
 /// Prints the reason of a failure, unless the program is interrupted. If its output is a closed
 /// pipe, the program ends by SIGPIPE, as other programs do.
-fn fail(error: &Error, print: fn(&dyn Display)) {
+fn fail(error: &Error, flags: &Flags, print: fn(&dyn Display)) {
     if matches!(error, Error::Output { source, .. } if source.kind() == ErrorKind::BrokenPipe) {
         signals::end_by_closed_pipe();
     }
-    uninterrupted(|| print(error));
+    uninterrupted(|| print(&flags.error(error)));
 }
 
 fn done((): ()) -> ExitCode {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::fields::FLAGS;
 use super::normalize::{self, RequestedRules};
 use super::patterns::Patterns;
 use super::{
@@ -123,7 +124,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn print_warnings(&self, plan: &Plan) {
-        plan.warnings.iter().for_each(|warning| print_error(warning));
+        plan.warnings.iter().for_each(|warning| print_error(&FLAGS.text(&warning.to_string())));
         self.exclude.report_unmatched();
         for (pattern, is_kept) in self.host_xattrs.unmatched() {
             let option = if is_kept { "--keep-xattr" } else { "--drop-xattr" };

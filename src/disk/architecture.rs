@@ -48,7 +48,7 @@ pub(super) fn detect(tree: &Tree) -> Result<Architecture> {
         }
     }
     Err(Error::parameter(
-        "--architecture",
+        "architecture",
         "the tree has no program to detect the architecture from",
         "give the architecture, for example x86-64 or arm64",
     ))
@@ -199,7 +199,7 @@ mod tests {
     fn a_tree_without_programs_is_asked_about() {
         let tree = TreeBuilder::new(Metadata::default()).unwrap().finish().unwrap();
         let error = detect(&tree).unwrap_err();
-        assert!(error.to_string().starts_with("--architecture: "), "{error}");
+        assert!(error.to_string().starts_with("architecture: "), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
 }

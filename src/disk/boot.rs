@@ -12,7 +12,7 @@ use super::image_options::Options;
 use super::partition::{ALIGNMENT, Identity};
 use super::subtree::{empty_tree, is_at_or_below};
 use crate::error::{Error, Result};
-use crate::fat::{self, Variant, Vfat};
+use crate::fat::{Variant, Vfat};
 use crate::format::{Format, FsInputs, LeaveOut, PlannedFs, PreparedFs};
 use crate::gpt::{Architecture, PartitionType};
 use crate::name::Escaped;
@@ -106,8 +106,8 @@ fn left_in_root(tree: &Tree, esp: &EspDirectory, has_xbootldr: bool) -> Vec<Warn
     let warning = |place: &[u8]| {
         let name = Escaped(place);
         let way = match place == BOOT {
-            true => format!("--xbootldr for a partition of its own, or --esp-from {name}"),
-            false => format!("--esp-from {name} for it"),
+            true => format!("`image.xbootldr` for a partition of its own, or `esp.from` {name}"),
+            false => format!("`esp.from` {name} for it"),
         };
         let held = match &esp.from {
             Some(from) => Escaped(from).to_string(),
@@ -140,7 +140,7 @@ fn without_esp(tree: &Tree, has_xbootldr: bool) -> Option<Warning> {
     };
     let message = format!(
         "{what}, but the image has no EFI system partition to boot it from; add a boot loader \
-         under efi or boot/efi, or give --esp-from or --esp-tree"
+         under efi or boot/efi, or give `esp.from` or `esp.tree`"
     );
     Some(Warning { path, message })
 }
@@ -170,7 +170,7 @@ pub(super) struct BootPartition {
     label: &'static str,
     /// Requested size in bytes.
     asked: Option<u64>,
-    parameter: &'static str,
+    field: &'static str,
 }
 
 impl BootPartition {
@@ -180,7 +180,7 @@ impl BootPartition {
             tree: Arc::new(tree),
             label: "ESP",
             asked: options.esp_size,
-            parameter: "--esp-size",
+            field: "esp.size",
         }
     }
 
@@ -190,7 +190,7 @@ impl BootPartition {
             tree: Arc::new(tree),
             label: "XBOOTLDR",
             asked: options.xbootldr_size,
-            parameter: "--xbootldr-size",
+            field: "image.xbootldr_size",
         }
     }
 
@@ -213,7 +213,7 @@ impl BootPartition {
     ) -> Result<Arc<dyn PreparedFs>> {
         let variant = Some(options.esp_fat.unwrap_or(Variant::Fat32));
         let inner = self.file_system(variant, identity.file_system, epoch, options)?;
-        Ok(Arc::new(BootFs { inner, label: identity.label.clone(), parameter: self.parameter }))
+        Ok(Arc::new(BootFs { inner, label: identity.label.clone(), field: self.field }))
     }
 
     fn file_system(
@@ -241,20 +241,20 @@ struct BootFs {
     inner: Box<dyn PreparedFs>,
     /// Label of the partition.
     label: String,
-    parameter: &'static str,
+    field: &'static str,
 }
 
 impl PreparedFs for BootFs {
     fn plan(&self, size: u64, start: u64) -> Result<PlannedFs> {
         self.inner.plan(size, start).map_err(|error| match error {
             Error::TooSmall { rule, remedy, .. } => {
-                let what = format!("the size of {} ({})", self.label, self.parameter);
+                let what = format!("the size of {} ({})", self.label, self.field);
                 Error::TooSmall { what, rule, remedy }
             }
-            Error::Parameter { parameter: fat::SIZE, rule, remedy } => Error::Parameter {
-                parameter: self.parameter,
+            Error::Parameter { field: "size", rule, remedy } => Error::Parameter {
+                field: self.field,
                 rule,
-                remedy: format!("{remedy} with --esp-fat"),
+                remedy: format!("{remedy} with `esp.fat`"),
             },
             error => error,
         })

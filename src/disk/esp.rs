@@ -66,11 +66,11 @@ pub(super) fn mount(
             let content = tree.subtree(directory)?;
             *tree = tree.with_empty_dirs(&[directory])?;
             let places = mount_points(has_xbootldr).filter(|&place| !is_at_or_below(&path, place));
-            let mounted = mount_at(tree, &content, "--esp-from", places)?;
+            let mounted = mount_at(tree, &content, "esp.from", places)?;
             Ok(Some(EspDirectory { from: Some(path.clone()), ..mounted }))
         }
         EspSource::Tree(content) => {
-            mount_at(tree, content, "--esp-tree", mount_points(has_xbootldr)).map(Some)
+            mount_at(tree, content, "esp.tree", mount_points(has_xbootldr)).map(Some)
         }
     }
 }
@@ -88,18 +88,18 @@ fn named(tree: &Tree, path: &[u8], has_xbootldr: bool) -> Result<InodeId> {
         }
         Some(id) if has_xbootldr && tree.path(id) == b"boot" => (
             "boot is the content of the XBOOTLDR partition".into(),
-            "give another directory, or leave out --xbootldr",
+            "give another directory, or leave out `image.xbootldr`",
         ),
         Some(id) => return Ok(id),
     };
-    Err(Error::parameter("--esp-from", rule, remedy))
+    Err(Error::parameter("esp.from", rule, remedy))
 }
 
 /// Adds content to the tree at the first of some mount points that holds no files.
 fn mount_at(
     tree: &mut Tree,
     content: &Tree,
-    parameter: &'static str,
+    field: &'static str,
     places: impl Iterator<Item = &'static [u8]>,
 ) -> Result<EspDirectory> {
     let [default, ..] = MOUNT_POINTS;
@@ -112,9 +112,9 @@ fn mount_at(
         None if tree.find(default).is_none() => (default, true),
         None => {
             return Err(Error::parameter(
-                parameter,
+                field,
                 "the tree has files at every mount point of an ESP",
-                "exclude them, for example with --exclude '/efi/*'",
+                "exclude them, for example with `tree.exclude` '/efi/*'",
             ));
         }
     };
@@ -299,12 +299,12 @@ mod tests {
         let beside = EspSource::Tree(Arc::new(tree(&["EFI/x+"])));
         let named = |path: &str| EspSource::Directory(path.into());
         for (source, has_xbootldr, parameter) in [
-            (named("nowhere"), false, "--esp-from"),
-            (named("link"), false, "--esp-from"),
-            (named("file"), false, "--esp-from"),
-            (named("/"), false, "--esp-from"),
-            (named("boot"), true, "--esp-from"),
-            (beside, false, "--esp-tree"),
+            (named("nowhere"), false, "esp.from"),
+            (named("link"), false, "esp.from"),
+            (named("file"), false, "esp.from"),
+            (named("/"), false, "esp.from"),
+            (named("boot"), true, "esp.from"),
+            (beside, false, "esp.tree"),
         ] {
             let error = mount(&mut tree(&given), &source, has_xbootldr).unwrap_err();
             assert!(error.to_string().starts_with(&format!("{parameter}: ")), "{error}");

@@ -97,7 +97,7 @@ fn check(options: &Options) -> Result<()> {
     {
         let (of_esp, of_disk) = (sectors.bytes(), options.sector_size.bytes());
         return Err(Error::parameter(
-            "--esp-sector-size",
+            "esp.sector_size",
             format!("{of_esp} bytes are less than the disk's sector size of {of_disk} bytes"),
             format!("give {of_disk}, or omit it"),
         ));

@@ -161,7 +161,7 @@ pub(crate) fn epoch(tree: &Tree, given: Option<Timestamp>) -> Result<(Timestamp,
     match given {
         Some(epoch) if EPOCHS.contains(&epoch.seconds) => Ok((epoch, ValueOrigin::Given)),
         Some(epoch) => Err(Error::parameter(
-            "--source-date-epoch",
+            "epoch",
             format!("{} is out of range", epoch.seconds),
             format!("give a value from {} to {}", EPOCHS.start(), EPOCHS.end()),
         )),

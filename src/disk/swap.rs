@@ -78,7 +78,7 @@ pub(crate) fn partition(size: u64, uuid: Uuid, label: &str) -> Result<Layout> {
         }
         None => {
             let rule = format!("swap space can't be {size} bytes");
-            return Err(Error::parameter("swap", rule, "use at most 16T"));
+            return Err(Error::parameter("size", rule, "use at most 16T"));
         }
     };
     let header = Header::new(uuid, label, last_page);
@@ -121,7 +121,7 @@ pub(super) fn label_for(partition: &str) -> &str {
 }
 
 fn refuse<T>(rule: String, remedy: &str) -> Result<T> {
-    Err(Error::parameter("--swapfile", rule, remedy))
+    Err(Error::parameter("swapfile", rule, remedy))
 }
 
 impl Swapfile {
@@ -297,7 +297,7 @@ mod tests {
             ("swap/..", "swap/..: `.` and `..` can't be names"),
         ] {
             let error = add(path).unwrap_err();
-            assert!(error.to_string().starts_with(&format!("--swapfile: {rule}; ")), "{error}");
+            assert!(error.to_string().starts_with(&format!("swapfile: {rule}; ")), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
     }

@@ -16,28 +16,28 @@ use crate::tree::{FileFlags, Kind, Tree};
 pub(super) fn check_options(options: &Options) -> Result<()> {
     if !matches!(options.block_size, 1024 | 2048 | 4096) {
         return Err(Error::parameter(
-            "--ext4-block-size",
+            "ext4.block_size",
             format!("block size {} is not supported", options.block_size),
             "use 1024, 2048 or 4096",
         ));
     }
     if options.label.len() > 16 || options.label.contains(&0) {
         return Err(Error::parameter(
-            "--label",
+            "label",
             "an ext4 label is at most 16 bytes, without NUL",
             "use a shorter label",
         ));
     }
     if options.epoch.nanoseconds >= 1_000_000_000 {
         return Err(Error::parameter(
-            "--source-date-epoch",
+            "epoch",
             "nanoseconds are not below 10^9",
             "use a whole number of seconds",
         ));
     }
     if options.epoch < TIME_MIN || options.epoch > TIME_MAX {
         return Err(Error::parameter(
-            "--source-date-epoch",
+            "epoch",
             format!("time {} is outside the range of ext4", options.epoch.seconds),
             format!("use {} to {}", TIME_MIN.seconds, TIME_MAX.seconds),
         ));

@@ -111,7 +111,7 @@ impl Prepared {
             && to < size
         {
             return Err(Error::parameter(
-                "--grow-to",
+                "ext4.grow_to",
                 format!("{to} bytes are less than the file system's own {size} bytes"),
                 "give a larger size, or omit it",
             ));

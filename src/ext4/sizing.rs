@@ -43,7 +43,7 @@ impl Sizing<'_> {
             && inodes < self.inodes
         {
             return Err(Error::parameter(
-                "--inodes",
+                "ext4.inodes",
                 format!("{inodes} inodes requested, the tree takes {}", self.inodes),
                 format!("request at least {}, or leave out the option", self.inodes),
             ));
@@ -286,7 +286,7 @@ impl Sizing<'_> {
             || params.groups >= u64::from(u32::MAX)
         {
             return Err(Error::parameter(
-                "--size",
+                "size",
                 format!(
                     "with blocks of {} bytes, the descriptors of {} groups do not fit in a group",
                     params.block_size, params.groups

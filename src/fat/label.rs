@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 pub(super) fn encode(label: &str) -> Result<[u8; 11]> {
     let fail = |rule: String| {
         let remedy = "use 1 to 11 characters: ASCII letters, digits, spaces or $%'-_@~`!(){}^#&";
-        Err(Error::parameter("FAT label", rule, remedy))
+        Err(Error::parameter("label", rule, remedy))
     };
     if label.is_empty() || label.len() > 11 {
         return fail(format!("{label:?} is {} bytes, FAT allows 11", label.len()));

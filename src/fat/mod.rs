@@ -32,7 +32,6 @@ use std::sync::Arc;
 
 pub use format::Vfat;
 pub use variant::Variant;
-pub(crate) use variant_selection::SIZE;
 
 use boot::Identity;
 use directory_plan::DirectoryPlan;
@@ -83,7 +82,7 @@ pub struct Plan {
 pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     if options.epoch.nanoseconds >= 1_000_000_000 {
         return Err(Error::parameter(
-            "--source-date-epoch",
+            "epoch",
             "nanoseconds are not below 10^9",
             "use a whole number of seconds",
         ));
@@ -140,7 +139,7 @@ fn sector_size(options: &Options) -> Result<u64> {
     match options.sector_size {
         size @ (512 | 1024 | 2048 | 4096) => Ok(u64::from(size)),
         size => Err(Error::parameter(
-            "FAT sector size",
+            "sector_size",
             format!("sector size {size} is not supported"),
             "use 512, 1024, 2048 or 4096",
         )),

@@ -14,9 +14,6 @@ use crate::error::{Error, Result};
 use crate::size::round_up;
 use crate::tree::{InodeId, Tree};
 
-/// Name of the parameter [`Options::size`](super::Options::size) in errors.
-pub(crate) const SIZE: &str = "FAT size";
-
 /// The constraints of the selection.
 #[derive(Debug)]
 pub(super) struct VariantSelection<'a> {
@@ -105,7 +102,7 @@ impl VariantSelection<'_> {
     pub(super) fn at(&self, size: u64) -> Result<Geometry> {
         if !size.is_multiple_of(UNIT) {
             return Err(Error::parameter(
-                SIZE,
+                "size",
                 format!("{size} bytes is not a multiple of {UNIT}"),
                 format!("use {} bytes", round_up(size, UNIT)),
             ));
@@ -125,7 +122,7 @@ impl VariantSelection<'_> {
         if !(smallest..=largest).contains(&size) {
             let counts = variant.cluster_counts();
             return Err(Error::parameter(
-                SIZE,
+                "size",
                 format!(
                     "{size} bytes is not a valid size for {variant}, which has {} to {} clusters",
                     counts.start(),

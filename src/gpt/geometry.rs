@@ -25,7 +25,7 @@ impl SectorSize {
         match bytes {
             512 | 1024 | 2048 | 4096 => Ok(Self(bytes)),
             _ => Err(Error::parameter(
-                "--sector-size",
+                "sector_size",
                 format!("sector size {bytes} is not supported"),
                 "use 512 or 4096",
             )),
@@ -108,14 +108,14 @@ impl Geometry {
         let sector = u64::from(sector_size.bytes());
         if !size.is_multiple_of(sector) {
             return Err(Error::parameter(
-                "--size",
+                "size",
                 format!("{size} bytes is not a multiple of the sector size, {sector}"),
                 "round the size up",
             ));
         }
         if !(1..=ENTRIES_MAX).contains(&entries) {
             return Err(Error::parameter(
-                "partition table",
+                "gpt",
                 format!("{entries} entries are not supported"),
                 format!("use {ENTRIES}; up to {ENTRIES_MAX} are supported"),
             ));
@@ -126,7 +126,7 @@ impl Geometry {
         let least = 2 + 1 + 1 + 2 * entry_sectors;
         if sectors < least {
             return Err(Error::parameter(
-                "--size",
+                "size",
                 format!("{size} bytes is too small for a partition table"),
                 format!("use at least {} bytes", least * sector),
             ));
@@ -145,7 +145,7 @@ impl Geometry {
         let most = Lba(self.backup_entries().0 - 1);
         if first < least || first > last || last > most {
             return Err(Error::parameter(
-                "partition table",
+                "gpt",
                 format!("partitions can't use the sectors {} to {}", first.0, last.0),
                 format!("use sectors from {} to {}", least.0, most.0),
             ));

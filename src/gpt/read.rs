@@ -96,7 +96,7 @@ enum TableCopy {
 
 fn damaged(rule: impl Into<String>) -> Error {
     Error::parameter(
-        "partition table",
+        "gpt",
         format!("the GPT is damaged: {}", rule.into()),
         "repair it, or let it be replaced",
     )

@@ -226,7 +226,7 @@ fn check_ids(partitions: &[&Partition]) -> Result<()> {
 }
 
 fn fault(rule: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::parameter("partition table", rule, remedy)
+    Error::parameter("gpt", rule, remedy)
 }
 
 #[cfg(test)]

@@ -322,7 +322,7 @@ impl FromStr for Architecture {
             None => {
                 let names: Vec<_> = Self::all().map(Self::name).collect();
                 Err(Error::parameter(
-                    "--architecture",
+                    "architecture",
                     format!("unknown architecture {text:?}"),
                     format!("use one of {}", names.join(", ")),
                 ))

@@ -82,7 +82,7 @@ impl Conflict {
     fn remedy(self) -> &'static str {
         match self {
             Self::Linked => "make it a separate file",
-            Self::TooLarge => "leave it out (--exclude)",
+            Self::TooLarge => "leave it out (`tree.exclude`)",
         }
     }
 }

@@ -99,7 +99,7 @@ impl FromStr for Profile {
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| {
             Error::parameter(
-                "--normalize",
+                "normalize",
                 format!("{text:?} is not a profile"),
                 "give auto, none, arch, debian or systemd",
             )

@@ -260,7 +260,7 @@ impl RuleFile {
             file: path.to_owned(),
             line: at.map_or(0, |at| line(text, at)),
             rule,
-            remedy: "see `detfs normalize --list` for examples".into(),
+            remedy: "see `normalize.rules` for examples".into(),
         };
         let file: File = toml::from_str(text)
             .map_err(|error| fail(error.span().map(|span| span.start), error.message().into()))?;

@@ -154,7 +154,7 @@ impl Rules {
             if !BUILTIN.iter().chain(&self.rules).chain(&added).any(|rule| rule.name == *name) {
                 return Err(fail(
                     format!("unknown rule {name:?}"),
-                    "see `detfs normalize --list` for the names of rules",
+                    "see `normalize.rules` for the names of rules",
                 ));
             }
         }

@@ -212,8 +212,8 @@ impl ImageWriter<'_> {
         match unsigned.filter(|_| options.signer.is_none() && options.joined.is_empty()) {
             Some(definition) => Err(definition.fault(
                 "no key to sign the root hash with",
-                "give --private-key= and --certificate=, or defer the partition with \
-                 --defer-partitions=",
+                "give `signature.key` and `signature.certificate`, or defer the partition \
+                 with `repart.deferred`",
             )),
             None => Ok(()),
         }
@@ -244,7 +244,7 @@ impl ImageWriter<'_> {
                     let definition = partition.definition.as_ref().expect("it is new");
                     return Err(definition.fault(
                         "the signature of its root hash is missing",
-                        "give --private-key= and --certificate=, or --join-signature=",
+                        "give `signature.key` and `signature.certificate`, or `signature.joined`",
                     ));
                 }
             };

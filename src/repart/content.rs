@@ -45,8 +45,8 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
     let kind = metadata.file_type();
     if (kind.is_block_device() || kind.is_char_device()) && options.root.is_some() {
         return refuse(
-            "is a device, and --root= is given",
-            "copy it to a file, or leave --root= out",
+            "is a device, and `repart.root` is given",
+            "copy it to a file, or leave `repart.root` out",
         );
     }
     if kind.is_char_device() && (major(metadata.rdev()), minor(metadata.rdev())) == ZERO {

@@ -25,7 +25,7 @@ pub fn definitions(path: &Path, filter: &Filter, report: Report<'_>) -> Result<V
     let fail = |error| Error::source(bytes, "cannot open", error);
     let refuse = |rule: &str| {
         let rule = format!("{}: {rule}", HostPath(path));
-        Err(Error::parameter("--copy-from", rule, "give an image with a GPT"))
+        Err(Error::parameter("repart.copy_from", rule, "give an image with a GPT"))
     };
     let mut file = File::open(path).map_err(fail)?;
     let kind = file.metadata().map_err(fail)?.file_type();

@@ -1,4 +1,4 @@
-//! Definitions for `--make-ddi=`: a file system with the directories of the image type, its hash
+//! Definitions of DDIs: a file system with the directories of the image type, its hash
 //! tree, and the signature of the root hash.
 
 /// Type of a discoverable disk image.

@@ -15,8 +15,8 @@ pub type TreePath = Vec<u8>;
 /// in: specifiers are expanded, and defaults that depend on other settings are resolved.
 #[derive(Debug, Clone)]
 pub struct Definition {
-    /// The path of the file: the directory as it was given, and the name. With `--copy-from`, the
-    /// path of the source image; `None` if the definition comes from neither.
+    /// The path of the file: the directory as it was given, and the name. The path of the source
+    /// image for a partition that is copied from one; `None` if the definition comes from neither.
     pub file: Option<PathBuf>,
     /// The drop-ins that were read after the file.
     pub drop_ins: Vec<PathBuf>,

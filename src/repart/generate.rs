@@ -33,7 +33,7 @@ pub(super) fn write(
 ) -> Result<()> {
     let source = options.copy_source();
     if let Some(generated) = &options.fstab {
-        let target = Target { option: "--generate-fstab", root: source, path: &generated.path };
+        let target = Target { field: "repart.fstab", root: source, path: &generated.path };
         match fstab::text(partitions, identities) {
             Some(section) => target.write(&section, generated.append, options)?,
             None => report(&format_args!(
@@ -43,7 +43,7 @@ pub(super) fn write(
         }
     }
     if let Some(path) = &options.crypttab {
-        let target = Target { option: "--generate-crypttab", root: source, path };
+        let target = Target { field: "repart.crypttab", root: source, path };
         match crypttab(partitions, identities) {
             Some(text) => target.write(&text, Append::No, options)?,
             None => report(&format_args!(
@@ -77,7 +77,7 @@ fn crypttab(partitions: &[Partition], identities: &[Identity]) -> Option<String>
 
 /// A file to generate.
 struct Target<'a> {
-    option: &'static str,
+    field: &'static str,
     root: &'a Path,
     path: &'a Path,
 }
@@ -90,7 +90,7 @@ impl Target<'_> {
         let place = self.place()?;
         let Some(directory) = place.parent() else {
             return Err(Error::parameter(
-                self.option,
+                self.field,
                 "not the path of a file",
                 "give the path of a file",
             ));
@@ -105,9 +105,9 @@ impl Target<'_> {
             (Some(there), Append::Auto) => fstab::merge(text, there),
             (Some(_), Append::No) => {
                 return Err(Error::parameter(
-                    self.option,
+                    self.field,
                     format!("{} already exists in the tree", HostPath(self.path)),
-                    "remove it, or see --append-fstab=",
+                    "remove it, or see `repart.fstab.append`",
                 ));
             }
         };
@@ -132,7 +132,7 @@ impl Target<'_> {
         let path = self.path.as_os_str().as_bytes();
         let fail = || {
             Error::parameter(
-                self.option,
+                self.field,
                 format!("the tree has no directory for {}", HostPath(self.path)),
                 "create it",
             )

@@ -46,7 +46,7 @@ impl Image {
             return match options.empty {
                 Empty::Refuse | Empty::Allow => Ok(None),
                 Empty::Require | Empty::Force | Empty::Create => Err(Error::parameter(
-                    "--empty=",
+                    "repart.empty",
                     "no image to apply it to",
                     "give the path of the image",
                 )),
@@ -62,16 +62,16 @@ impl Image {
     fn new(path: &Path, options: &Options) -> Result<Self> {
         if options.size == Size::Keep {
             return Err(Error::parameter(
-                "--empty=create",
+                "repart.empty",
                 "the new image has no size",
-                "give --size=, a number of bytes or auto",
+                "give `repart.size`, a number of bytes or auto",
             ));
         }
         if exists(path)? {
             return Err(Error::parameter(
-                "--empty=create",
+                "repart.empty",
                 format!("{} exists", HostPath(path)),
-                "remove it, or use --empty=force to replace its content",
+                "remove it, or use `repart.empty=force` to replace its content",
             ));
         }
         Ok(Self {
@@ -94,7 +94,7 @@ impl Image {
         let device = kind.is_block_device();
         if !device && !kind.is_file() {
             return Err(Error::parameter(
-                "IMAGE",
+                "repart.image",
                 format!("{} is neither a file nor a block device", HostPath(path)),
                 "give the path of an image",
             ));
@@ -106,21 +106,24 @@ impl Image {
         let table = match (label, options.empty) {
             (_, Empty::Force) => None,
             (TableState::None, Empty::Refuse) => {
-                return Err(other("it has no partition table", "create one with --empty=allow"));
+                return Err(other(
+                    "it has no partition table",
+                    "create one with `repart.empty=allow`",
+                ));
             }
             (TableState::None, _) => None,
             (_, Empty::Require) => {
                 return Err(other(
                     "it already has a partition table",
-                    "replace it with --empty=force",
+                    "replace it with `repart.empty=force`",
                 ));
             }
             (TableState::Other(kind), _) => {
                 let rule = format!("its partition table is of another kind, {kind}");
-                return Err(other(&rule, "replace it with --empty=force"));
+                return Err(other(&rule, "replace it with `repart.empty=force`"));
             }
             (TableState::Damaged(error), _) => {
-                return Err(other(&error.to_string(), "or replace it with --empty=force"));
+                return Err(other(&error.to_string(), "or replace it with `repart.empty=force`"));
             }
             (TableState::Contradictory(error), _) => return Err(error),
             (TableState::Gpt(gpt), _) => {
@@ -147,7 +150,7 @@ impl Image {
                 let rounded = round_up(bytes, UNIT);
                 if rounded != bytes {
                     report(&format_args!(
-                        "--size= is rounded up from {bytes} to {rounded}, a multiple of {UNIT}"
+                        "`repart.size` is rounded up from {bytes} to {rounded}, a multiple of {UNIT}"
                     ));
                 }
                 self.grow(rounded, report)

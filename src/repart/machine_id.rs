@@ -21,7 +21,7 @@ pub fn machine_id(root: &Path) -> Result<Option<Uuid>> {
             Ok(id.parse().ok().filter(|id: &Uuid| !id.is_nil()))
         }
         _ => Err(Error::parameter(
-            "--root",
+            "repart.root",
             "its etc/machine-id holds no machine id",
             "write 32 hexadecimal digits to it, or empty it",
         )),

@@ -9,7 +9,7 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::verity::signature;
 
-/// How to treat an image depending on what it contains (`--empty=`).
+/// How to treat an image depending on what it contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Empty {
     /// The image must have a GPT.

@@ -48,7 +48,7 @@ pub struct PartitionResult {
     pub verity: Verity,
     /// The root hash, if this run computed it or used it for a signature.
     pub root_hash: Option<[u8; 32]>,
-    /// The separate file for the partition with `--split`.
+    /// The separate file for the partition with [`Options::split`](super::Options::split).
     pub split: Option<PathBuf>,
 }
 

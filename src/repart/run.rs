@@ -130,7 +130,7 @@ pub fn prepare(
     let changed = rows.iter().any(|placed| placed.row.activity != Activity::Unchanged);
     let write = changed || !image.has_table();
     match (write, options.dry_run) {
-        (true, true) => report(&"Refusing to repartition, please re-run with --dry-run=no."),
+        (true, true) => report(&"Refusing to repartition, please re-run with `repart.dry_run=no`."),
         (false, _) => report(&"No changes."),
         (true, false) => {}
     }

@@ -26,7 +26,7 @@ pub struct SizeRules {
     pub grain: u64,
     /// Sector size of the disk.
     pub sector_size: SectorSize,
-    /// Sector size requested with `--sector-size`, which file systems follow.
+    /// Requested sector size of the disk, which file systems follow.
     pub wanted_sector_size: Option<SectorSize>,
 }
 

@@ -1,4 +1,4 @@
-//! Separate files for partitions (`--split`).
+//! Separate files for partitions (`Options::split`).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -74,7 +74,7 @@ pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
         }
         if exists(path)? {
             return Err(Error::parameter(
-                "--split",
+                "repart.split",
                 format!("{} exists", HostPath(path)),
                 "remove it, or build under another name",
             ));
@@ -96,7 +96,7 @@ pub(super) fn text_size(image: &File, start: u64, size: u64) -> Result<u64> {
     let last = bytes.iter().rposition(|&byte| byte != 0);
     last.map(|last| last as u64 + 1).ok_or_else(|| {
         Error::parameter(
-            "--split",
+            "repart.split",
             "a signature partition is empty",
             "sign the root hash first, or give it SplitName=-",
         )

@@ -64,14 +64,11 @@ impl Lock {
     /// # Errors
     /// [`Error::Definition`] if the text is not a lock file of this version.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let fail = |line: u32, rule: String| {
-            Error::Definition {
+        let fail = |line: u32, rule: String| Error::Definition {
             file: path.to_owned(),
             line,
             rule,
-            remedy: "remove it and recreate the lock (detfs build --update, detfs stage pacman without --locked)"
-                .into(),
-        }
+            remedy: "remove it and recreate the lock without `stage.locked`".into(),
         };
         let lock: Self = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
@@ -85,7 +82,13 @@ impl Lock {
         if let Some(twice) = lock.packages.iter().find(|package| !names.insert(&package.name)) {
             return Err(fail(0, format!("{} is listed twice", twice.name)));
         }
-        lock.options.check().map_err(|error| fail(0, error.to_string()))?;
+        lock.options.check().map_err(|error| match error {
+            // The keys of the file have the names of the fields.
+            Error::Parameter { field, rule, .. } => {
+                fail(0, format!("{}: {rule}", field.trim_start_matches("stage.")))
+            }
+            error => error,
+        })?;
         Ok(lock)
     }
 

@@ -37,47 +37,58 @@ impl Options {
     /// # Errors
     /// [`Error::Parameter`] for an invalid name or address.
     pub fn check(&self) -> Result<()> {
-        let fail = |parameter, text: &str, rule: &str, remedy: &str| {
-            Err(Error::parameter(parameter, format!("{text:?} {rule}"), remedy))
+        let fail = |field, text: &str, rule: &str, remedy: &str| {
+            Err(Error::parameter(field, format!("{text:?} {rule}"), remedy))
         };
         let is_word = |text: &str| {
             let is_other = |c: char| c.is_whitespace() || c.is_control() || "[]".contains(c);
             !text.is_empty() && !text.starts_with('-') && !text.contains(is_other)
         };
         let architecture = self.architecture.as_slice();
-        for (parameter, names) in [
-            ("--package", &*self.packages),
-            ("--repo", &self.repositories),
-            ("--architecture", architecture),
+        for (field, names) in [
+            ("stage.packages", &*self.packages),
+            ("stage.repositories", &self.repositories),
+            ("stage.architecture", architecture),
         ] {
             if let Some(name) = names.iter().find(|name| !is_word(name)) {
-                return fail(parameter, name, "is not a name", "give a name in one word");
+                return fail(field, name, "is not a name", "give a name in one word");
             }
         }
         let is_none =
             |name: &&String| matches!(&***name, "options" | "local") || name.contains('/');
         if let Some(name) = self.repositories.iter().find(is_none) {
-            return fail("--repo", name, "can't be the name of a repository", "give another one");
+            return fail(
+                "stage.repositories",
+                name,
+                "can't be the name of a repository",
+                "give another one",
+            );
         }
         let is_whole =
             self.mirror.is_some() && !self.repositories.is_empty() && self.architecture.is_some();
         if self.packages.is_empty() || !is_whole && self.configuration.is_none() {
             return Err(Error::parameter(
-                "--package, --mirror, --repo, --architecture",
-                "one of them is missing",
-                "give all of them, or --pacman-conf",
+                "stage.packages",
+                "one of `stage.packages`, `stage.mirror`, `stage.repositories` and `stage.architecture` \
+                 is missing",
+                "give all of them, or `stage.configuration`",
             ));
         }
         let names: BTreeSet<_> = self.repositories.iter().collect();
         if names.len() < self.repositories.len() {
             let text = self.repositories.join(", ");
-            return fail("--repo", &text, "has a repository twice", "name each repository once");
+            return fail(
+                "stage.repositories",
+                &text,
+                "has a repository twice",
+                "name each repository once",
+            );
         }
         if let Some(url) = &self.mirror
             && (!url.contains("://") || url.contains(|c: char| c.is_whitespace() || c.is_control()))
         {
             let remedy = "give a URL that starts with https://, http:// or file://";
-            return fail("--mirror", url, "is not a URL", remedy);
+            return fail("stage.mirror", url, "is not a URL", remedy);
         }
         Ok(())
     }

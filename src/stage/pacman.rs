@@ -63,7 +63,7 @@ impl Staging<'_> {
             }
             Ok(_) => {
                 return Err(Error::parameter(
-                    "OUT",
+                    "output",
                     format!("{} exists", HostPath(out)),
                     "remove it, or give another name",
                 ));
@@ -74,7 +74,7 @@ impl Staging<'_> {
         let work = scratch.directory("work", 0o700)?;
         if mtime(&work)? < options.source_date_epoch {
             return Err(Error::parameter(
-                "--source-date-epoch",
+                "epoch",
                 "it is in the future, and so later than the times of installed files",
                 "give a time in the past",
             ));
@@ -82,7 +82,7 @@ impl Staging<'_> {
         let cache = match cache {
             Some(cache) if is_within(cache, out)? => {
                 return Err(Error::parameter(
-                    "--cache",
+                    "stage.cache",
                     "it is inside the tree",
                     "give another directory",
                 ));
@@ -195,7 +195,7 @@ fn can_be_cached(cache: &Path, packages: &[Package]) -> Result<()> {
     let is_complete = packages.iter().all(|package| cache.join(&package.file).exists());
     match access(cache, Access::WRITE_OK) {
         Err(error) if !is_complete => Err(Error::parameter(
-            "--cache",
+            "stage.cache",
             format!("{} can't be written: {error}", HostPath(cache)),
             "give a writable directory, or one that has all packages",
         )),
@@ -220,11 +220,9 @@ fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {
     Err(Error::Differs {
         what: "the lock".into(),
         rule: differences.join(", "),
-        remedy:
-            "build from a mirror that still has the locked packages, for example with --snapshot \
-                     of their day, or recreate the lock (detfs build --update, detfs stage pacman \
-                     without --locked)"
-                .into(),
+        remedy: "build from a mirror that still has the locked packages, such as an archive \
+             of their day (`stage.mirror`), or recreate the lock without `stage.locked`"
+            .into(),
     })
 }
 
@@ -392,13 +390,16 @@ fn remedy(errors: &str) -> &'static str {
         // The file does not match its signature, so no key would help.
         (
             &["\" is invalid"],
-            "the package or its signature was modified: remove it from the --cache, or fetch it \
-             from another --mirror",
+            "the package or its signature was modified: remove it from `stage.cache`, or fetch it \
+             from another `stage.mirror`",
         ),
-        (&["target not found"], "check the name of the package and the repositories (--repo)"),
+        (
+            &["target not found"],
+            "check the name of the package and the repositories (`stage.repositories`)",
+        ),
         (
             &["unable to satisfy dependency", "could not satisfy dependencies"],
-            "add the repository that has the dependency (--repo)",
+            "add the repository that has the dependency (`stage.repositories`)",
         ),
         (
             &[
@@ -410,11 +411,11 @@ fn remedy(errors: &str) -> &'static str {
                 "GPGME",
             ],
             "fetch the keys (pacman-key --init, pacman-key --populate archlinux), or give a \
-             --pacman-conf with the GPGDir and SigLevel that the packages are signed for",
+             `stage.configuration` with the GPGDir and SigLevel that the packages are signed for",
         ),
         (
             &["invalid or corrupted", "checksum"],
-            "remove the package from the --cache, or fetch it from another --mirror",
+            "remove the package from `stage.cache`, or fetch it from another `stage.mirror`",
         ),
         (
             &[
@@ -424,7 +425,7 @@ fn remedy(errors: &str) -> &'static str {
                 "failed to retrieve",
                 "Could not resolve host",
             ],
-            "check the network and the --mirror, or the day of the --snapshot",
+            "check the network, and the address or the day of `stage.mirror`",
         ),
     ];
     let known = REMEDIES.iter().find(|(texts, _)| texts.iter().any(|text| errors.contains(text)));
@@ -464,12 +465,12 @@ mod tests {
     #[test]
     fn failures_have_remedies() {
         for (errors, part) in [
-            ("error: target not found: nothing\n", "--repo"),
+            ("error: target not found: nothing\n", "`stage.repositories`"),
             (
                 "error: a: signature from \"x\" is unknown trust\nerror: failed to commit transaction (invalid or corrupted package (PGP signature))\n",
                 "pacman-key",
             ),
-            ("error: failed retrieving file 'core.db' from h : x\n", "--mirror"),
+            ("error: failed retrieving file 'core.db' from h : x\n", "`stage.mirror`"),
             ("error: something\n", "above"),
         ] {
             assert!(remedy(errors).contains(part), "{errors}");

@@ -37,7 +37,7 @@ impl Scratch {
     }
 
     fn make(path: &Path, purpose: &str) -> Result<Self> {
-        let fail = |rule: String, remedy: &str| Err(Error::parameter("OUT", rule, remedy));
+        let fail = |rule: String, remedy: &str| Err(Error::parameter("output", rule, remedy));
         let Some(name) = path.file_name() else {
             return fail(format!("{} has no name", HostPath(path)), "give the name of a directory");
         };

@@ -45,18 +45,18 @@ impl Parameters {
     /// the single block below the root hash. A single data block has no tree: its hash is the root
     /// hash.
     pub(super) fn levels(&self) -> Result<Vec<u64>> {
-        for (parameter, size) in [
-            ("VerityDataBlockSizeBytes=", self.data_block_size),
-            ("VerityHashBlockSizeBytes=", self.hash_block_size),
+        for (field, size) in [
+            ("verity.data_block_size", self.data_block_size),
+            ("verity.hash_block_size", self.hash_block_size),
         ] {
             if !size.is_power_of_two() || !BLOCK_SIZES.contains(&size) {
                 let rule = format!("block size {size} is not supported");
-                return Err(Error::parameter(parameter, rule, "use 512, 1024, 2048 or 4096"));
+                return Err(Error::parameter(field, rule, "use 512, 1024, 2048 or 4096"));
             }
         }
         if self.data_size == 0 || !self.data_size.is_multiple_of(self.data_block_size.into()) {
             return Err(Error::parameter(
-                "Verity=data",
+                "verity.data_size",
                 format!("{} bytes is not a whole number of blocks", self.data_size),
                 format!("protect a multiple of {} bytes", self.data_block_size),
             ));
@@ -130,12 +130,12 @@ mod tests {
     #[test]
     fn sizes_that_do_not_go_are_refused() {
         for (data_size, data, hash, rule) in [
-            (0, 4096, 4096, "Verity=data: 0 bytes is not a whole number of blocks; "),
-            (4608, 4096, 512, "Verity=data: 4608 bytes is not a whole number of blocks; "),
-            (8192, 256, 4096, "VerityDataBlockSizeBytes=: block size 256 is not supported; "),
-            (8192, 4096, 8192, "VerityHashBlockSizeBytes=: block size 8192 is not supported; "),
-            (6144, 1536, 4096, "VerityDataBlockSizeBytes=: block size 1536 is not supported; "),
-            (8192, 4096, 0, "VerityHashBlockSizeBytes=: block size 0 is not supported; "),
+            (0, 4096, 4096, "verity.data_size: 0 bytes is not a whole number of blocks; "),
+            (4608, 4096, 512, "verity.data_size: 4608 bytes is not a whole number of blocks; "),
+            (8192, 256, 4096, "verity.data_block_size: block size 256 is not supported; "),
+            (8192, 4096, 8192, "verity.hash_block_size: block size 8192 is not supported; "),
+            (6144, 1536, 4096, "verity.data_block_size: block size 1536 is not supported; "),
+            (8192, 4096, 0, "verity.hash_block_size: block size 0 is not supported; "),
         ] {
             let error = parameters(data_size, data, hash).hash_size().unwrap_err();
             assert!(error.to_string().starts_with(rule), "{error}");

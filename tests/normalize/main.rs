@@ -326,7 +326,7 @@ fn large_files_are_not_read() {
     let order = rules("verb = \"order\"\nby = \"line\"");
     assert_eq!(paths(&check(&tree, &order, epoch()).unwrap(), "r"), ["a"]);
     let error = normalize(&mut tree, &order, epoch()).unwrap_err().to_string();
-    assert!(error.contains("hold 268435456 bytes") && error.contains("--exclude"), "{error}");
+    assert!(error.contains("hold 268435456 bytes") && error.contains("`tree.exclude`"), "{error}");
     let report = normalize(&mut tree, &rules("verb = \"truncate\""), epoch()).unwrap();
     assert_eq!(paths(&report, "r"), ["a"]);
 }

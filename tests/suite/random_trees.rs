@@ -61,7 +61,7 @@ fn write(grown: &Grown, options: &Options, image: &Path) -> Option<u64> {
     let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
     let layout = match plan(&grown.tree, &scan, options) {
         Ok(plan) => plan.layout.seal(),
-        Err(Error::TooSmall { .. } | Error::Parameter { parameter: "--inodes", .. }) => {
+        Err(Error::TooSmall { .. } | Error::Parameter { field: "ext4.inodes", .. }) => {
             return None;
         }
         Err(error) => panic!("{error}"),

@@ -72,7 +72,7 @@ impl Compression {
         };
         match self.level() {
             Some(level) if !levels.contains(&level) => Err(Error::parameter(
-                "the compression",
+                "btrfs.compression",
                 format!("{} has no level {level}", self.name()),
                 format!("use a level from {} to {}", levels.start(), levels.end()),
             )),
@@ -97,7 +97,7 @@ impl FromStr for Compression {
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
             Error::parameter(
-                "the compression",
+                "btrfs.compression",
                 format!("unknown compression `{text}`"),
                 "use zstd, zlib or lzo, the first two with an optional level as in `zstd:9`",
             )

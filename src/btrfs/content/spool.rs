@@ -35,7 +35,7 @@ impl Spool {
     fn new_by(directory: Option<&Path>, make: fn(&Path) -> Result<File, Errno>) -> Result<Self> {
         let Some(path) = directory else {
             return Err(Error::parameter(
-                "the directory for temporary files",
+                "spool",
                 "not set, but compression needs it",
                 "name a directory with enough free space, or do not compress",
             ));

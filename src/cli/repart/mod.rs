@@ -2,12 +2,14 @@
 
 mod arguments;
 mod environment;
+mod fields;
 mod format_row;
 mod json;
 mod table;
 mod to_options;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub(super) use arguments::Repart;
 use environment::Environment;
+use fields::FLAGS;
 use json::Json;
 
 use super::fail;
@@ -49,7 +52,7 @@ pub(super) fn run(args: &Repart) -> ExitCode {
     match try_run(args) {
         Ok(code) => code,
         Err(error) => {
-            fail(&error, print_notice);
+            fail(&error, &FLAGS, print_notice);
             match error {
                 Error::Label { .. } => 77.into(),
                 _ => 1.into(),
@@ -90,6 +93,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
         }
     };
     warnings.iter().for_each(|warning| print_notice(warning));
+    let report = |line: &dyn Display| print_notice(&FLAGS.text(&line.to_string()));
     let mut all = Vec::new();
     // Partitions of the last image come first, as in systemd-repart.
     for image in args.copy_from.iter().rev() {
@@ -102,7 +106,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
                 "copy from another image",
             ));
         }
-        all.extend(repart::copy_from(image, &context.filter, &|line| print_notice(line))?);
+        all.extend(repart::copy_from(image, &context.filter, &report)?);
     }
     let within = |path: &mut PathBuf| {
         // Files found in a root are reported relative to the root, as in systemd-repart.
@@ -117,7 +121,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
         all.push(definition);
     }
 
-    let prepared = repart::prepare(all, &options, &|line| print_notice(line))?;
+    let prepared = repart::prepare(all, &options, &report)?;
     let Outcome { rows } = prepared.outcome();
     // The result is printed first: a caller that sees a failure must not find a new image.
     if let (Some(rows), Some(image)) = (rows, &options.image) {

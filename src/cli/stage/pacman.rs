@@ -231,6 +231,7 @@ fn date(text: &str) -> Result<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::fields::FLAGS;
 
     fn args() -> PackagesArgs {
         PackagesArgs {
@@ -290,7 +291,7 @@ mod tests {
             ("--pacman-conf", PackagesArgs { pacman_conf: Some("/dev/null".into()), ..args() }),
         ] {
             let error = options(&args).unwrap_err();
-            assert!(error.to_string().starts_with(parameter), "{error}");
+            assert!(FLAGS.error(&error).starts_with(parameter), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
     }

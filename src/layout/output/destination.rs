@@ -89,7 +89,7 @@ impl Destination {
         let found = fs::symlink_metadata(path);
         if found.as_ref().is_ok_and(fs::Metadata::is_symlink) && is_of_the_system(path) {
             return Err(Error::parameter(
-                "OUT",
+                "output",
                 format!("{} is a name that the system uses for another file", text(path)),
                 "give the file's own name, or - for the standard output",
             ));

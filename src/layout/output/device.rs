@@ -46,9 +46,9 @@ fn occupied(path: &Path, device: &File, size: u64, kinds: BTreeSet<&str>) -> Err
     let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
     let model = model(device).map(|model| format!(", {model}")).unwrap_or_default();
     Error::parameter(
-        "the output",
+        "output",
         format!("{} ({}{model}) contains data: {kinds}", text(path), format_bytes(size)),
-        "use another device, or `--force` to overwrite it",
+        "use another device, or `output.force` to overwrite it",
     )
 }
 

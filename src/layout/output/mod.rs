@@ -184,9 +184,9 @@ fn text(path: &Path) -> String {
 
 fn exists(path: &Path) -> Error {
     Error::parameter(
-        "the output",
+        "output",
         format!("{} exists", text(path)),
-        "use another name, or `--force` to replace it",
+        "use another name, or `output.force` to replace it",
     )
 }
 

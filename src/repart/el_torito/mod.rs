@@ -66,7 +66,7 @@ fn padded<const LEN: usize>(text: &str) -> [u8; LEN] {
 }
 
 fn refuse(rule: impl Into<String>, remedy: &str) -> Error {
-    Error::parameter("--el-torito", rule, remedy)
+    Error::parameter("el_torito", rule, remedy)
 }
 
 impl ElTorito {
@@ -76,9 +76,9 @@ impl ElTorito {
     /// [`Error::Parameter`] for a system or volume identifier of more than 32 characters, a
     /// publisher identifier of more than 128, and characters that ISO 9660 does not allow.
     pub fn new(system: &str, volume: &str, publisher: &str) -> Result<Self> {
-        check("--el-torito-system", system, 32)?;
-        check("--el-torito-volume", volume, 32)?;
-        check("--el-torito-publisher", publisher, 128)?;
+        check("el_torito.system", system, 32)?;
+        check("el_torito.volume", volume, 32)?;
+        check("el_torito.publisher", publisher, 128)?;
         let [system, volume, publisher] = [system, volume, publisher].map(str::to_owned);
         Ok(Self { system, volume, publisher })
     }
@@ -116,7 +116,7 @@ impl ElTorito {
         if !(EARLIEST..END).contains(&epoch) {
             return Err(refuse(
                 format!("ISO 9660 can't store the time {} seconds after 1970", epoch.seconds),
-                "give a SOURCE_DATE_EPOCH before the year 2156",
+                "use a time before the year 2156",
             ));
         }
         let mut blocks = Blocks::new_zeroed();

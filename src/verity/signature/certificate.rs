@@ -31,7 +31,7 @@ impl Certificate {
     /// [`Error::Parameter`] if the file contains no certificate or a damaged one.
     pub fn from_pem(file: &[u8]) -> Result<Self> {
         let refuse = |rule: String| {
-            Error::parameter("--certificate", rule, "use an X.509 certificate in PEM")
+            Error::parameter("signature.certificate", rule, "use an X.509 certificate in PEM")
         };
         let block = pem::blocks(file)
             .find(|block| matches!(block.label, "CERTIFICATE" | "X509 CERTIFICATE"))

@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding};
 
 use crate::error::{Error, Result};
 
-/// The argument of `--join-signature`: `HASH:PATH` or `HASH:base64:SIGNATURE`.
+/// A signature to join: `HASH:PATH` or `HASH:base64:SIGNATURE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
     /// The signed root hash.
@@ -39,7 +39,7 @@ impl std::str::FromStr for Joined {
         let refuse = |rule: String| {
             let remedy = "write the root hash in hex, `:`, and a path or `base64:` and a \
                           signature";
-            Error::parameter("--join-signature", rule, remedy)
+            Error::parameter("signature.joined", rule, remedy)
         };
         let (hash, signature) =
             text.split_once(':').ok_or_else(|| refuse(format!("{text:?} has no `:`")))?;
@@ -86,7 +86,7 @@ mod tests {
             (format!("{hex}:base64:A*ID"), "signature: "),
         ] {
             let error = text.parse::<Joined>().unwrap_err().to_string();
-            assert!(error.starts_with("--join-signature: ") && error.contains(rule), "{error}");
+            assert!(error.starts_with("signature.joined: ") && error.contains(rule), "{error}");
         }
     }
 }

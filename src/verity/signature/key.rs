@@ -33,7 +33,7 @@ impl fmt::Debug for PrivateKey {
 }
 
 fn refuse(rule: impl Into<String>, remedy: &str) -> Error {
-    Error::parameter("--private-key", rule, remedy)
+    Error::parameter("signature.key", rule, remedy)
 }
 
 const REMEDY: &str = "use an RSA, P-256 or P-384 key in PEM";

@@ -40,7 +40,7 @@ impl Signature {
     pub fn sign(root_hash: [u8; 32], key: &PrivateKey, certificate: &Certificate) -> Result<Self> {
         if key.public_key() != certificate.public_key() {
             return Err(Error::parameter(
-                "--private-key",
+                "signature.key",
                 "key does not match the certificate",
                 "use the key and certificate of the same pair",
             ));

@@ -92,8 +92,9 @@ pub(super) fn encode(
 /// Checks that bytes are signed data of the required form, with `certificate` as a signer.
 pub(super) fn check(pkcs7: &[u8], certificate: &Certificate) -> Result<()> {
     let refuse = |rule: String| {
-        let remedy = "use a detached PKCS#7 signature in DER, made with the key of --certificate";
-        Error::parameter("--join-signature", rule, remedy)
+        let remedy =
+            "use a detached PKCS#7 signature in DER, made with the key of `signature.certificate`";
+        Error::parameter("signature.joined", rule, remedy)
     };
     let damaged = |error| refuse(format!("cannot be decoded: {error}"));
     let info = ContentInfo::from_der(pkcs7).map_err(damaged)?;

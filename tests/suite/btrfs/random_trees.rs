@@ -63,7 +63,7 @@ fn write(grown: &Grown, options: &Options, image: &Path) -> Result<(), Without> 
     let layout = match planned {
         Ok(plan) => plan.layout.seal(),
         Err(Error::TooSmall { .. }) => return Err(Without::Room),
-        Err(Error::Unrepresentable { remedy, .. }) if remedy.contains("--copy-links") => {
+        Err(Error::Unrepresentable { remedy, .. }) if remedy.contains("`btrfs.copy_links`") => {
             return Err(Without::Subvolumes);
         }
         Err(error) => panic!("{error}"),

@@ -143,14 +143,14 @@ fn what_can_not_sign_is_refused() {
     ] {
         let error = files.sign(key, "crt").expect_err(key);
         let text = error.to_string();
-        assert!(text.starts_with(&format!("--private-key: {rule}")), "{key}: {text}");
+        assert!(text.starts_with(&format!("signature.key: {rule}")), "{key}: {text}");
         assert_eq!(error.exit_code(), 2);
     }
     for (certificate, rule) in
         [("rsa", "file contains no certificate; "), ("empty", "file contains no certificate; ")]
     {
         let error = Certificate::from_pem(&files.read(certificate)).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("--certificate: {rule}")), "{error}");
+        assert!(error.starts_with(&format!("signature.certificate: {rule}")), "{error}");
     }
     let damaged = String::from_utf8(files.read("crt")).unwrap();
     for (from, to, rule) in
@@ -158,7 +158,7 @@ fn what_can_not_sign_is_refused() {
     {
         let damaged = damaged.replacen(from, to, 1);
         let error = Certificate::from_pem(damaged.as_bytes()).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("--certificate: {rule}")), "{error}");
+        assert!(error.starts_with(&format!("signature.certificate: {rule}")), "{error}");
     }
 }
 
@@ -199,6 +199,6 @@ fn signatures_that_others_made_are_joined() {
     ] {
         let error = Signature::join(ROOT_HASH, files.read(name), &certificate).expect_err(name);
         let text = error.to_string();
-        assert!(text.starts_with(&format!("--join-signature: {rule}")), "{name}: {text}");
+        assert!(text.starts_with(&format!("signature.joined: {rule}")), "{name}: {text}");
     }
 }

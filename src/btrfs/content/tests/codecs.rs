@@ -332,7 +332,7 @@ fn compression_from_text() {
         ("", "unknown compression ``; use"),
     ] {
         let error = text.parse::<Compression>().unwrap_err().to_string();
-        assert!(error.starts_with(&format!("the compression: {rule}")), "{error}");
+        assert!(error.starts_with(&format!("btrfs.compression: {rule}")), "{error}");
     }
     assert_eq!(ALL.map(Compression::number), [1, 1, 1, 1, 2, 3, 3, 3, 3]);
 }

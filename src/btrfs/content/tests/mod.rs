@@ -340,9 +340,9 @@ fn what_can_not_be_is_refused() {
         encode(&tree, &HoleScan::default(), &policy, &options).unwrap_err().to_string()
     };
     for (compression, spool, message) in [
-        (Compression::Zstd { level: 16 }, None, "the compression: zstd has no level 16; use"),
-        (Compression::Zlib { level: 0 }, None, "the compression: zlib has no level 0; use"),
-        (ZSTD, None, "the directory for temporary files: not set"),
+        (Compression::Zstd { level: 16 }, None, "btrfs.compression: zstd has no level 16; use"),
+        (Compression::Zlib { level: 0 }, None, "btrfs.compression: zlib has no level 0; use"),
+        (ZSTD, None, "spool: not set"),
         (ZSTD, Some("/nonexistent"), "cannot create a temporary file in /nonexistent: "),
     ] {
         let error = refused(compression, spool.map(Path::new));
