@@ -68,15 +68,17 @@ pub enum Error {
         /// How to avoid the error.
         remedy: String,
     },
-    /// The tree does not fit the requested size.
-    #[error("{what}: {rule}; {remedy}")]
+    /// The requested size is too small for the content.
+    #[error("{what}: {available} bytes is too small{}; use at least {needed} bytes", more(detail))]
     TooSmall {
-        /// The file system or partition, such as `ext4`.
+        /// The file system, image or device, such as `ext4`.
         what: String,
-        /// The shortfall, in the units of the file system.
-        rule: String,
-        /// A sufficient size.
-        remedy: String,
+        /// The shortage in the units of the file system, or its cause; may be empty.
+        detail: String,
+        /// The smallest sufficient size, in bytes.
+        needed: u64,
+        /// The size, in bytes.
+        available: u64,
     },
     /// A source could not be read.
     #[error("{}: {operation}: {source}; {}", Escaped(path), source_remedy(source))]
@@ -109,10 +111,12 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A result differs from its specification.
-    #[error("it differs from {what}: {rule}; {remedy}")]
+    #[error("{what} differs from {specification}: {rule}; {remedy}")]
     Differs {
-        /// The specification.
-        what: String,
+        /// The result, such as `the list of packages`.
+        what: &'static str,
+        /// The specification, such as `the lock`.
+        specification: &'static str,
         /// All differences.
         rule: String,
         /// How to resolve them.
@@ -132,6 +136,14 @@ fn line_number(line: u32) -> String {
     match line {
         0 => " ".into(),
         line => format!("{line}: "),
+    }
+}
+
+/// Formats the detail of a size that is too small.
+pub(crate) fn more(detail: &str) -> String {
+    match detail {
+        "" => String::new(),
+        detail => format!(" ({detail})"),
     }
 }
 

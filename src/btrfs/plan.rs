@@ -288,8 +288,9 @@ impl Planner<'_> {
             if size < end {
                 return Err(Error::TooSmall {
                     what: "btrfs".into(),
-                    rule: format!("the tree takes {end} bytes, the size is {size}"),
-                    remedy: format!("use at least {end} bytes"),
+                    detail: String::new(),
+                    needed: end,
+                    available: size,
                 });
             }
             return Ok(size / SECTOR * SECTOR);

@@ -130,7 +130,7 @@ impl Assembly {
         let end = size.saturating_sub(Geometry::tail(sector_size));
         let places = match self.place(grain..end.max(grain)) {
             Ok(placed) => placed.places,
-            Err(no_space) => return Err(self.no_space(no_space)),
+            Err(no_space) => return Err(self.no_space(no_space, size)),
         };
         let (mut partitions, mut contents, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for at in 0..self.contents.len() {
@@ -143,7 +143,7 @@ impl Assembly {
             let planned =
                 match (self.plan(at, ContentPlace { start, size, filled: size }, None), prepared) {
                     (Err(error), Some(prepared)) => {
-                        return Err(self.too_small(at, &*prepared, error));
+                        return Err(self.too_small(at, &*prepared, error, size));
                     }
                     (planned, _) => planned?,
                 };
@@ -156,33 +156,44 @@ impl Assembly {
         Ok(Composed { layout: disk.compose(contents)?, disk, warnings })
     }
 
-    /// Returns the error for partitions that do not fit.
-    fn no_space(&mut self, no_space: NoSpace) -> Error {
+    /// Returns the error for partitions that do not fit on a disk of `size` bytes.
+    fn no_space(&mut self, no_space: NoSpace, size: u64) -> Error {
         let at = no_space.candidate;
         if let Content::FileSystem(prepared) = &self.contents[at] {
             let prepared = Arc::clone(prepared);
             if let Err(error) = prepared.plan(0, 0) {
-                return self.too_small(at, &*prepared, error);
+                return self.too_small(at, &*prepared, error, size);
             }
         }
-        no_space.error(&self.identities[at].label, round_up(self.minimal_size(), self.grain))
+        let needed = round_up(self.minimal_size(), self.grain);
+        no_space.error(&self.identities[at].label, size, needed)
     }
 
     /// Returns the error for a file system that does not fit: if its partition takes the remaining
-    /// space, the missing space is missing on the disk.
-    fn too_small(&mut self, at: usize, prepared: &dyn PreparedFs, error: Error) -> Error {
+    /// space of a disk of `size` bytes, the missing space is missing on the disk.
+    fn too_small(
+        &mut self,
+        at: usize,
+        prepared: &dyn PreparedFs,
+        error: Error,
+        size: u64,
+    ) -> Error {
         let SizeRange { min, max } = self.candidates[at].request.size;
-        let (what, rule) = match error {
-            Error::TooSmall { what, rule, .. } if min != max => (what, rule),
+        let (what, needed, available) = match error {
+            Error::TooSmall { what, needed, available, .. } if min != max => {
+                (what, needed, available)
+            }
             error => return error,
         };
-        let needed = match prepared.minimal_size() {
-            Ok(size) => round_up(size, self.grain),
+        let detail = format!("{what} takes {needed} bytes, {available} are left for it");
+        match prepared.minimal_size() {
+            Ok(size) => {
+                let min = round_up(size, self.grain);
+                self.candidates[at].request.size = SizeRange { min, max };
+            }
             Err(error) => return error,
-        };
-        self.candidates[at].request.size = SizeRange { min: needed, max };
-        let least = round_up(self.minimal_size(), self.grain);
-        let remedy = format!("an image of at least {least} bytes holds the tree");
-        Error::TooSmall { what, rule, remedy }
+        }
+        let needed = round_up(self.minimal_size(), self.grain);
+        Error::TooSmall { what: "image".to_owned(), detail, needed, available: size }
     }
 }

@@ -236,7 +236,7 @@ fn sector_size(options: &Options) -> u32 {
     options.esp_sector_size.unwrap_or(options.sector_size).bytes()
 }
 
-/// File system of a boot partition, whose errors name the parameter that sets its size.
+/// File system of a boot partition, whose errors name the field that sets its size.
 struct BootFs {
     inner: Box<dyn PreparedFs>,
     /// Label of the partition.
@@ -247,9 +247,9 @@ struct BootFs {
 impl PreparedFs for BootFs {
     fn plan(&self, size: u64, start: u64) -> Result<PlannedFs> {
         self.inner.plan(size, start).map_err(|error| match error {
-            Error::TooSmall { rule, remedy, .. } => {
-                let what = format!("the size of {} ({})", self.label, self.field);
-                Error::TooSmall { what, rule, remedy }
+            Error::TooSmall { detail, needed, available, .. } => {
+                let what = format!("the size of {} (`{}`)", self.label, self.field);
+                Error::TooSmall { what, detail, needed, available }
             }
             Error::Parameter { field: "size", rule, remedy } => Error::Parameter {
                 field: self.field,

@@ -72,8 +72,9 @@ pub(crate) fn partition(size: u64, uuid: Uuid, label: &str) -> Result<Layout> {
         None if size < PAGE * PAGES_MIN => {
             return Err(Error::TooSmall {
                 what: "swap".into(),
-                rule: format!("size is {size} bytes"),
-                remedy: "use at least 40K".into(),
+                detail: String::new(),
+                needed: PAGE * PAGES_MIN,
+                available: size,
             });
         }
         None => {

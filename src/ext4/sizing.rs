@@ -10,7 +10,7 @@ use super::journal::{JOURNALED_FROM, SpecialFiles, journal_blocks, orphan_blocks
 use super::placement::{Placement, SpaceRequest};
 use super::spec::{DESC_SIZE, INODE_SIZE};
 use crate::error::{Error, Result};
-use crate::size::{Headroom, MIB, round_down, round_up};
+use crate::size::{Headroom, round_down, round_up};
 
 /// A writable file system has at least one inode per this many bytes.
 const BYTES_PER_INODE: u64 = 16 << 10;
@@ -326,15 +326,12 @@ impl Sizing<'_> {
             .unwrap_or((smallest.saturating_sub(bytes)).div_ceil(self.request.block_size));
         Error::TooSmall {
             what: "ext4".into(),
-            rule: format!(
-                "a file system of {bytes} bytes is too small by {missing_blocks} blocks of {} bytes and \
-                 {missing_inodes} inodes",
+            detail: format!(
+                "{missing_blocks} blocks of {} bytes and {missing_inodes} inodes are missing",
                 self.request.block_size
             ),
-            remedy: format!(
-                "use at least {smallest} bytes ({} MiB), or leave out the size",
-                smallest.div_ceil(MIB)
-            ),
+            needed: smallest,
+            available: bytes,
         }
     }
 }

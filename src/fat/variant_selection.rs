@@ -88,14 +88,17 @@ impl VariantSelection<'_> {
 
     /// Returns the smallest size that holds the tree.
     pub(super) fn minimal(&self) -> Result<u64> {
-        self.smallest(0).ok_or_else(|| {
-            let variant = self.variant.unwrap_or(Variant::Fat32);
-            Error::unrepresentable(
-                self.tree.path(InodeId::ROOT),
-                format!("the tree does not fit on the largest {variant}"),
-                "leave something out, or use another variant or file system",
-            )
-        })
+        self.smallest(0).ok_or_else(|| self.too_large())
+    }
+
+    /// Returns the error for a tree that no size is large enough for.
+    fn too_large(&self) -> Error {
+        let variant = self.variant.unwrap_or(Variant::Fat32);
+        Error::unrepresentable(
+            self.tree.path(InodeId::ROOT),
+            format!("the tree does not fit on the largest {variant}"),
+            "leave something out, or use another variant or file system",
+        )
     }
 
     /// Returns the volume of a size.
@@ -143,26 +146,24 @@ impl VariantSelection<'_> {
 
     /// Returns the error for a size that is too small; `volume` is the best volume of that size.
     fn too_small(&self, size: u64, volume: Option<Geometry>) -> Error {
-        let better = self.smallest(size);
-        let rule = match volume {
+        let Some(needed) = self.smallest(size) else { return self.too_large() };
+        let detail = match volume {
             Some(Geometry { params, clusters, .. }) => {
                 let (need, unit) = (self.need(&params), params.cluster_size);
                 let short = need - clusters;
                 format!(
-                    "the tree takes {need} clusters of {unit} bytes, {size} bytes hold \
-                     {clusters}: {short} clusters ({} bytes) are missing",
+                    "the tree takes {need} clusters of {unit} bytes: {short} clusters, {} bytes, \
+                     are missing",
                     short * unit
                 )
             }
-            None => format!("{size} bytes is too small for a FAT file system with this tree"),
+            None => String::new(),
         };
         Error::TooSmall {
             what: self.variant.map_or_else(|| "FAT".to_owned(), |variant| variant.to_string()),
-            rule,
-            remedy: match better {
-                Some(better) => format!("use at least {better} bytes"),
-                None => "leave something out, or use another variant".to_owned(),
-            },
+            detail,
+            needed,
+            available: size,
         }
     }
 }

@@ -168,9 +168,10 @@ impl ImageWriter<'_> {
         let needed = parameters.hash_size()?;
         match self.rows.iter().find(|placed| placed.at == hash) {
             Some(Placed { row, .. }) if row.size < needed => Err(Error::TooSmall {
-                what: row.identity.label.clone(),
-                rule: format!("the hash tree takes {needed} bytes of {}", row.size),
-                remedy: format!("set its SizeMinBytes= to {needed}, or Minimize=best"),
+                what: "hash tree".to_owned(),
+                detail: String::new(),
+                needed,
+                available: row.size,
             }),
             _ => Ok(()),
         }

@@ -215,6 +215,11 @@ impl Image {
         }
     }
 
+    /// Returns the size of the image, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     pub(super) fn sector_size(&self) -> SectorSize {
         self.sector_size
     }

@@ -107,7 +107,8 @@ pub fn prepare(
     image.resize(options.size, least, report)?;
 
     let placed = assembly.place(image.usable()?).map_err(|no_space| {
-        no_space.error(&partitions[no_space.candidate].name(), round_up(least, 4096))
+        let name = partitions[no_space.candidate].name();
+        no_space.error(&name, image.size(), round_up(least, 4096))
     })?;
     report_left_out(&context, &placed);
     for at in (0..partitions.len()).filter(|&at| placed.merged[at]) {

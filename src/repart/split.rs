@@ -67,9 +67,9 @@ pub(super) fn check<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<()> {
     for path in paths {
         if seen.contains(&path) {
             return Err(Error::parameter(
-                "SplitName=",
+                "repart.split",
                 format!("two partitions would be written to {}", HostPath(path)),
-                "use different names, or `-` for no file",
+                "use different names in SplitName=, or `-` for no file",
             ));
         }
         if exists(path)? {

@@ -218,7 +218,8 @@ fn agree(locked: Option<&Lock>, packages: &[Package]) -> Result<()> {
         return Ok(());
     }
     Err(Error::Differs {
-        what: "the lock".into(),
+        what: "the list of packages",
+        specification: "the lock",
         rule: differences.join(", "),
         remedy: "build from a mirror that still has the locked packages, such as an archive \
              of their day (`stage.mirror`), or recreate the lock without `stage.locked`"

@@ -135,7 +135,8 @@ fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     }
     if configuration != locked.configuration {
         return Err(Error::Differs {
-            what: "the lock".into(),
+            what: "the pacman.conf",
+            specification: "the lock",
             rule: "the settings of --pacman-conf differ".into(),
             remedy: "give a pacman.conf with the same settings, or recreate the lock (detfs build \
                  --update, detfs stage pacman without --locked)"
@@ -145,7 +146,8 @@ fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     match &*differing {
         [] => Ok(Options { mirror: mirror.or(locked.mirror.clone()), ..locked.clone() }),
         differing => Err(Error::Differs {
-            what: "the lock".into(),
+            what: "the command line",
+            specification: "the lock",
             rule: format!("{} has another value", differing.join(", ")),
             remedy: "omit these options, or recreate the lock (detfs build --update, detfs stage \
                      pacman without --locked)"

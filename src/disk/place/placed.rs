@@ -45,14 +45,16 @@ pub struct NoSpace {
 impl NoSpace {
     /// Returns the error for a candidate called `name`.
     ///
-    /// `minimal_size` is the [size of a disk](super::minimal_size) that holds all candidates.
+    /// `disk_size` is the size of the disk in bytes, and `minimal_size` the [size of a
+    /// disk](super::minimal_size) that holds all candidates.
     #[must_use]
-    pub fn error(&self, name: &str, minimal_size: u64) -> Error {
+    pub fn error(&self, name: &str, disk_size: u64, minimal_size: u64) -> Error {
         let Self { needed, largest, .. } = self;
         Error::TooSmall {
-            what: format!("partition {name}"),
-            rule: format!("{needed} bytes are needed, but only {largest} are free"),
-            remedy: format!("a disk of {minimal_size} bytes holds all partitions"),
+            what: "disk".to_owned(),
+            detail: format!("partition {name} takes {needed} bytes, only {largest} are free"),
+            needed: minimal_size,
+            available: disk_size,
         }
     }
 }

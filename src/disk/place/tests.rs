@@ -174,7 +174,7 @@ fn what_does_not_fit_is_told() {
     assert_eq!(no_space, expected);
     let minimal = minimal_size(4096, SectorSize::B512, &candidates);
     assert_eq!(minimal, 151 * MIB + 16384 + 512);
-    let error = no_space.error("30-srv.conf", minimal).to_string();
+    let error = no_space.error("30-srv.conf", 120 * MIB, minimal).to_string();
     assert!(error.contains("30-srv.conf") && error.contains("52428800"), "{error}");
     let extent = Extent { slot: 0, start: MIB, size: MIB };
     let tight = Candidate { presence: Presence::Existing(extent), ..new(3 * MIB, u64::MAX) };
@@ -254,7 +254,7 @@ proptest! {
         match place(span.clone(), grain, &candidates) {
             Err(no_space) => {
                 prop_assert!(no_space.needed > no_space.largest);
-                prop_assert!(!no_space.error("it", minimal).to_string().is_empty());
+                prop_assert!(!no_space.error("it", 0, minimal).to_string().is_empty());
             }
             Ok(placed) => {
                 let mut from = span.start;

@@ -137,9 +137,10 @@ impl Destination {
             Place::Stream(file) => (file, Kind::Stream),
             Place::Device { size: room, .. } if room < size => {
                 return Err(Error::TooSmall {
-                    what: text(&path),
-                    rule: format!("device has {room} bytes, image takes {size}"),
-                    remedy: format!("use a device of at least {size} bytes"),
+                    what: format!("device {}", text(&path)),
+                    detail: String::new(),
+                    needed: size,
+                    available: room,
                 });
             }
             Place::Device { file, .. } => {

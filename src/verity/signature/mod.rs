@@ -80,7 +80,7 @@ impl Signature {
     /// [`PARTITION_SIZE`].
     ///
     /// # Errors
-    /// [`Error::TooSmall`] if the certificate is too large for the partition.
+    /// [`Error::Parameter`] if the certificate is too large for the partition.
     pub fn json(&self) -> Result<String> {
         let [root_hash, fingerprint] = [self.root_hash, self.fingerprint].map(|hash| hex(&hash));
         let signature = Base64::encode_string(&self.pkcs7);
@@ -88,14 +88,14 @@ impl Signature {
             r#"{{"rootHash":"{root_hash}","certificateFingerprint":"{fingerprint}","signature":"{signature}"}}"#
         );
         if json.len() as u64 > PARTITION_SIZE {
-            return Err(Error::TooSmall {
-                what: "Verity=signature".to_owned(),
-                rule: format!(
-                    "signature is {} bytes, its partition is {PARTITION_SIZE}",
+            return Err(Error::parameter(
+                "signature.certificate",
+                format!(
+                    "the signature is {} bytes, its partition holds {PARTITION_SIZE}",
                     json.len()
                 ),
-                remedy: "use a smaller certificate".to_owned(),
-            });
+                "use a smaller certificate",
+            ));
         }
         Ok(json)
     }

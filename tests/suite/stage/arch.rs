@@ -157,7 +157,10 @@ fn trees_are_made_of_locks() {
         let output = locked(&three, &[]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("it differs from the lock: ") && said.contains(what), "{said}");
+        assert!(
+            said.contains("the list of packages differs from the lock: ") && said.contains(what),
+            "{said}"
+        );
         assert!(!said.contains("installing app"), "{said}");
         assert!(!three.exists());
     }
