@@ -69,7 +69,10 @@ pub enum Error {
         remedy: String,
     },
     /// The requested size is too small for the content.
-    #[error("{what}: {available} bytes is too small{}; use at least {needed} bytes", more(detail))]
+    #[error(
+        "{what}: {available} bytes is too small{}; use at least {needed} bytes",
+        in_parentheses(detail)
+    )]
     TooSmall {
         /// The file system, image or device, such as `ext4`.
         what: String,
@@ -139,8 +142,8 @@ fn line_number(line: u32) -> String {
     }
 }
 
-/// Formats the detail of a size that is too small.
-pub(crate) fn more(detail: &str) -> String {
+/// Returns the detail of an error in parentheses, after a space; nothing for an empty detail.
+pub(crate) fn in_parentheses(detail: &str) -> String {
     match detail {
         "" => String::new(),
         detail => format!(" ({detail})"),

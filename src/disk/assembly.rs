@@ -135,20 +135,24 @@ impl Assembly {
         let (mut partitions, mut contents, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for at in 0..self.contents.len() {
             // No partition of a new disk has a priority by which it could be left out.
-            let Some(place::Place { start, size, .. }) = places[at] else { continue };
+            let Some(place) = places[at] else { continue };
+            let (start, part_size) = (place.start, place.size);
             let prepared = match &self.contents[at] {
                 Content::FileSystem(prepared) => Some(Arc::clone(prepared)),
                 _ => None,
             };
-            let planned =
-                match (self.plan(at, ContentPlace { start, size, filled: size }, None), prepared) {
-                    (Err(error), Some(prepared)) => {
-                        return Err(self.too_small(at, &*prepared, error, size));
-                    }
-                    (planned, _) => planned?,
-                };
+            let planned = match (
+                self.plan(at, ContentPlace { start, size: part_size, filled: part_size }, None),
+                prepared,
+            ) {
+                (Err(error), Some(prepared)) => {
+                    return Err(self.too_small(at, &*prepared, error, size));
+                }
+                (planned, _) => planned?,
+            };
             let identity = self.identities[at].clone();
-            partitions.push(Partition { identity, start, size, file_system: planned.file_system });
+            let file_system = planned.file_system;
+            partitions.push(Partition { identity, start, size: part_size, file_system });
             contents.push(planned.layout);
             warnings.extend(planned.warnings);
         }

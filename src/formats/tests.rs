@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::num::NonZero;
-use std::path::Path;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use super::Formats;
 use super::toy::{MAGIC, Toy};
 use crate::disk::{self, BuildInput, ImageKind, Plan, image, single};
-use crate::format::{Format, FsInputs};
+use crate::format::FsInputs;
 use crate::gpt::{Architecture, PartitionType};
 use crate::layout::{Layout, WriteAtSink, emit};
 use crate::repart::{self, CopyFiles, PartitionFormat};

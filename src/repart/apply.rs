@@ -149,13 +149,15 @@ impl ImageWriter<'_> {
             let hash_tree = match hash {
                 Some(hash) => {
                     let parameters = context.verity(hash, filled, self.seed);
-                    self.check_hash_size(hash, &parameters)?;
+                    let checked = self.check_hash_size(hash, &parameters);
+                    checked.map_err(|error| context.partitions[hash].locate(error))?;
                     Some(parameters)
                 }
                 None => None,
             };
             let place = ContentPlace { start: placed.row.offset, size, filled };
-            let planned = self.assembly.plan(at, place, hash_tree)?;
+            let planned = self.assembly.plan(at, place, hash_tree);
+            let planned = planned.map_err(|error| partition.locate(error))?;
             let PlannedPartition { layout, warnings, leaf_hashes, .. } = planned;
             warnings.iter().for_each(|warning| (context.report)(warning));
             all.push(PlannedContent { row: number, layout: layout.seal(), leaf_hashes });
@@ -212,6 +214,7 @@ impl ImageWriter<'_> {
         let unsigned = new.find_map(|partition| partition.definition.as_ref());
         match unsigned.filter(|_| options.signer.is_none() && options.joined.is_empty()) {
             Some(definition) => Err(definition.fault(
+                &["Verity"],
                 "no key to sign the root hash with",
                 "give `signature.key` and `signature.certificate`, or defer the partition \
                  with `repart.deferred`",
@@ -244,6 +247,7 @@ impl ImageWriter<'_> {
                 (None, None) => {
                     let definition = partition.definition.as_ref().expect("it is new");
                     return Err(definition.fault(
+                        &["Verity"],
                         "the signature of its root hash is missing",
                         "give `signature.key` and `signature.certificate`, or `signature.joined`",
                     ));

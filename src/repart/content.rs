@@ -39,7 +39,11 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
     let (mut file, path) = root_path::open(root, path)?;
     let fail = |error| Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error);
     let refuse = |rule: &str, remedy: &str| {
-        Err(definition.fault(format!("CopyBlocks={} {rule}", HostPath(&path)), remedy))
+        Err(definition.fault(
+            &["CopyBlocks"],
+            format!("CopyBlocks={} {rule}", HostPath(&path)),
+            remedy,
+        ))
     };
     let metadata = file.metadata().map_err(fail)?;
     let kind = metadata.file_type();
@@ -64,6 +68,7 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
     let size = file.seek(io::SeekFrom::End(0)).map_err(fail)?;
     if size == 0 || !size.is_multiple_of(512) {
         return Err(definition.fault(
+            &["CopyBlocks"],
             format!("CopyBlocks={} has {size} bytes", HostPath(&path)),
             "give a non-empty file whose size is a multiple of 512 bytes",
         ));

@@ -192,10 +192,8 @@ impl Context<'_> {
             compression: definition.compression.as_deref(),
             compression_level: definition.compression_level.as_deref(),
         };
-        let format = format.for_partition(&settings).map_err(|error| match error {
-            Error::Parameter { rule, remedy, .. } => definition.fault(rule, remedy),
-            error => error,
-        })?;
+        let locate = |error| definition.locate(error);
+        let format = format.for_partition(&settings).map_err(locate)?;
         let prepared = format.prepare(FsInputs {
             label: format.label_for(&identity.label),
             epoch,
@@ -203,8 +201,8 @@ impl Context<'_> {
             threads: self.options.threads,
             spool: Some(&self.options.spool),
             ..FsInputs::new(Arc::new(tree), scan, identity.file_system)
-        })?;
-        Ok(Content::FileSystem(prepared.into()))
+        });
+        Ok(Content::FileSystem(prepared.map_err(locate)?.into()))
     }
 
     /// Returns the content sizes in bytes, for partitions whose size depends on the content.
@@ -213,7 +211,7 @@ impl Context<'_> {
         for (partition, content) in self.partitions.iter().zip(contents) {
             let definition = partition.definition.as_ref();
             let minimize = definition.map_or(Minimize::Off, |one| one.minimize);
-            let size = content::size(content, minimize)?;
+            let size = content::size(content, minimize).map_err(|error| partition.locate(error))?;
             let least = match (definition, minimize) {
                 (None, _) | (_, Minimize::Off) => 0,
                 (Some(one), Minimize::Best) => self.size_rules.size_min(one),
@@ -230,7 +228,9 @@ impl Context<'_> {
                 && let Some(size) = sizes[data]
             {
                 // The size of the hash tree does not depend on the seed.
-                sizes[at] = Some(self.verity(at, size, Seed(Uuid::nil())).hash_size()?);
+                let parameters = self.verity(at, size, Seed(Uuid::nil()));
+                let size = parameters.hash_size().map_err(|error| partition.locate(error))?;
+                sizes[at] = Some(size);
             }
         }
         Ok(sizes)

@@ -26,6 +26,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
         for (part, name) in [(Verity::Data, "data"), (Verity::Hash, "hash")] {
             if siblings(part).len() != 1 {
                 return Err(one.fault(
+                    &["VerityMatchKey"],
                     format!(
                         "not exactly one partition has Verity={name} with VerityMatchKey={key}"
                     ),
@@ -35,6 +36,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
         }
         if siblings(Verity::Signature).len() > 1 {
             return Err(one.fault(
+                &["VerityMatchKey"],
                 format!("two signature partitions have VerityMatchKey={key}"),
                 "define at most one",
             ));
@@ -44,6 +46,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
             let fixed = data.minimize != Minimize::Off || data.copy_blocks.is_some();
             if !fixed || data.encrypt.is_some() {
                 return Err(one.fault(
+                    &["Minimize"],
                     "a hash tree is minimized, and the size of its data is not fixed",
                     "minimize the data too, or give a SizeMinBytes= for the hash tree",
                 ));
@@ -51,6 +54,7 @@ fn check_verity(definitions: &[Definition]) -> Result<()> {
         }
         if one.partition.size.priority != data.partition.size.priority {
             return Err(one.fault(
+                &["Priority", "VerityMatchKey"],
                 format!("the partitions with VerityMatchKey={key} differ in Priority="),
                 "give them the same Priority=",
             ));
@@ -67,7 +71,11 @@ fn check_supplements(definitions: &[Definition]) -> Result<()> {
     for (at, one) in definitions.iter().enumerate() {
         let Some(wanted) = &one.supplement_for else { continue };
         let fault = |rule: &str| {
-            one.fault(format!("SupplementFor={wanted}: {rule}"), "name another definition")
+            one.fault(
+                &["SupplementFor"],
+                format!("SupplementFor={wanted}: {rule}"),
+                "name another definition",
+            )
         };
         if one.copy_blocks.is_some() || one.encrypt.is_some() || one.verity != Verity::Off {
             return Err(fault("a supplement has no CopyBlocks=, Encrypt= or Verity="));

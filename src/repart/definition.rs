@@ -1,11 +1,13 @@
 //! A partition definition from a repart.d file.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{self, Blocks};
-use crate::error::Error;
+use crate::error::{Error, in_parentheses};
 use crate::format::Format;
+use crate::size::round_up;
 
 /// A path in a tree, as [`Tree::path`](crate::tree::Tree::path) returns it: without a leading
 /// slash, `.`, `..`, or empty names; empty for the root.
@@ -20,6 +22,8 @@ pub struct Definition {
     pub file: Option<PathBuf>,
     /// The drop-ins that were read after the file.
     pub drop_ins: Vec<PathBuf>,
+    /// The line of each setting, by its name; the last one for a setting that is repeated.
+    pub lines: BTreeMap<String, SettingLine>,
     /// `Type=`, `Label=`, `UUID=`, sizes, weights and `Priority=`; and the attributes that follow
     /// from `Flags=`, `NoAuto=`, `ReadOnly=`, `GrowFileSystem=`, `Verity=` and `Format=`.
     pub partition: disk::Definition,
@@ -88,6 +92,7 @@ impl Definition {
         Self {
             file: None,
             drop_ins: Vec::new(),
+            lines: BTreeMap::new(),
             partition,
             format: None,
             copy_files: Vec::new(),
@@ -139,11 +144,86 @@ impl Definition {
         self.format.as_ref()?.file_system()
     }
 
-    /// Returns an error about the definition as a whole.
-    pub(super) fn fault(&self, rule: impl Into<String>, remedy: impl Into<String>) -> Error {
-        let file = self.file.clone().unwrap_or_else(|| "definition".into());
-        Error::Definition { file, line: 0, rule: rule.into(), remedy: remedy.into() }
+    /// Returns an error about the first of `settings` that the definition has, or about the
+    /// definition as a whole if it has none of them.
+    pub(super) fn fault(
+        &self,
+        settings: &[&str],
+        rule: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Error {
+        let (file, line) = self.location(settings);
+        Error::Definition { file: file.into(), line, rule: rule.into(), remedy: remedy.into() }
     }
+
+    /// Returns the file and line of the first of `settings` that the definition has. The line is 0
+    /// if it has none of them.
+    pub(super) fn location(&self, settings: &[&str]) -> (&Path, u32) {
+        let at = settings.iter().find_map(|setting| self.lines.get(*setting));
+        let file = match at.and_then(|at| at.drop_in) {
+            Some(drop_in) => self.drop_ins.get(drop_in),
+            None => self.file.as_ref(),
+        };
+        (file.map_or(Path::new("definition"), PathBuf::as_path), at.map_or(0, |at| at.line))
+    }
+
+    /// Returns an error that occurred while the partition was planned as an error about the setting
+    /// that it results from. Errors that do not result from the definition stay as they are.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Parameter { field, rule, remedy } => {
+                let settings = settings_of(field);
+                let given = settings.iter().find(|setting| self.lines.contains_key(**setting));
+                let rule = match given {
+                    Some(setting) => format!("{setting}=: {rule}"),
+                    None => rule,
+                };
+                self.fault(settings, rule, remedy)
+            }
+            Error::TooSmall { what, detail, needed, available } => {
+                let rule =
+                    format!("{what}: {available} bytes is too small{}", in_parentheses(&detail));
+                let needed = round_up(needed, 4096);
+                let remedy = match self.partition.size.size_max {
+                    Some(size_max) if size_max < needed => {
+                        format!("use SizeMinBytes={needed}, and SizeMaxBytes= of no less")
+                    }
+                    _ => format!("use SizeMinBytes={needed}"),
+                };
+                self.fault(SIZES, rule, remedy)
+            }
+            error => error,
+        }
+    }
+}
+
+/// Settings that limit the size of a partition.
+const SIZES: &[&str] = &["SizeMaxBytes", "SizeMinBytes"];
+
+/// Returns the settings that determine an option of a file system or hash tree, whatever the
+/// format.
+fn settings_of(field: &str) -> &'static [&'static str] {
+    match field.rsplit('.').next().unwrap_or(field) {
+        "label" => &["Label"],
+        "size" => SIZES,
+        "sector_size" => &["FileSystemSectorSize"],
+        "compression" => &["CompressionLevel", "Compression"],
+        "default_subvolume" => &["DefaultSubvolume"],
+        "subvolumes" => &["Subvolumes"],
+        "data_block_size" => &["VerityDataBlockSizeBytes"],
+        "data_size" => &["Verity"],
+        "hash_block_size" => &["VerityHashBlockSizeBytes"],
+        _ => &[],
+    }
+}
+
+/// The location of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingLine {
+    /// The index of the drop-in with the setting; `None` for the definition file itself.
+    pub drop_in: Option<usize>,
+    /// The line in that file, from 1.
+    pub line: u32,
 }
 
 /// The format of a partition.
@@ -260,4 +340,58 @@ pub struct EncryptedVolume {
     pub key_file: Option<String>,
     /// The options.
     pub options: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpt::PartitionType;
+
+    fn definition() -> Definition {
+        let at = |drop_in, line| SettingLine { drop_in, line };
+        let lines = [
+            ("Label", at(None, 3)),
+            ("Compression", at(None, 4)),
+            ("CompressionLevel", at(Some(0), 2)),
+            ("SizeMinBytes", at(Some(1), 5)),
+        ];
+        Definition {
+            file: Some("10-root.conf".into()),
+            drop_ins: vec!["a.conf".into(), "b.conf".into()],
+            lines: lines.map(|(setting, line)| (setting.to_owned(), line)).into(),
+            ..Definition::new(disk::Definition::new(PartitionType::Srv))
+        }
+    }
+
+    #[test]
+    fn errors_of_planning_are_located() {
+        for (field, expected) in [
+            ("label", "10-root.conf:3: Label=: a; b"),
+            ("btrfs.compression", "a.conf:2: CompressionLevel=: a; b"),
+            ("size", "b.conf:5: SizeMinBytes=: a; b"),
+            ("btrfs.subvolumes", "10-root.conf: a; b"),
+            ("ext4.inodes", "10-root.conf: a; b"),
+        ] {
+            let error = Error::parameter(field, "a", "b");
+            assert_eq!(definition().locate(error).to_string(), expected);
+        }
+        let other = definition().locate(Error::unrepresentable(*b"path", "a", "b"));
+        assert_eq!(other.to_string(), "path: a; b");
+    }
+
+    #[test]
+    fn a_size_that_is_too_small_is_that_of_the_definition() {
+        let error = |size_max| {
+            let mut definition = definition();
+            definition.partition.size.size_max = size_max;
+            let (what, detail) = ("ext4".to_owned(), "5 inodes are missing".to_owned());
+            let error = Error::TooSmall { what, detail, needed: 8193, available: 8192 };
+            definition.locate(error).to_string()
+        };
+        let start = "b.conf:5: ext4: 8192 bytes is too small (5 inodes are missing); \
+                     use SizeMinBytes=12288";
+        assert_eq!(error(None), start);
+        assert_eq!(error(Some(12288)), start);
+        assert_eq!(error(Some(8192)), format!("{start}, and SizeMaxBytes= of no less"));
+    }
 }

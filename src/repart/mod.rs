@@ -28,8 +28,8 @@ pub use crate::size::format_bytes;
 pub use copy_from::definitions as copy_from;
 pub use ddi::Ddi;
 pub use definition::{
-    CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, PartitionFormat, Subvolume,
-    Symlink, TreePath, Verity,
+    CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, PartitionFormat, SettingLine,
+    Subvolume, Symlink, TreePath, Verity,
 };
 pub use format_type::type_name;
 pub use machine_id::machine_id;

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::config::type_of;
 use super::{Definition, Options, Verity};
 use crate::disk::{self, Identity, identify};
+use crate::error::Error;
 use crate::gpt::{self, PartitionType};
 use crate::name::HostPath;
 use crate::seed::Seed;
@@ -42,6 +43,15 @@ impl Partition {
         match self.definition.as_ref().and_then(|definition| definition.file.as_ref()) {
             Some(file) => HostPath(file).to_string(),
             None => self.partition_type().name(),
+        }
+    }
+
+    /// Returns an error that occurred while the partition was planned, [located](
+    /// Definition::locate) in its definition.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match &self.definition {
+            Some(definition) => definition.locate(error),
+            None => error,
         }
     }
 

@@ -190,6 +190,7 @@ impl Populator<'_> {
             _ if kind.is_dir() => self.directory(line, &source),
             Some((directory, name)) if kind.is_file() => self.file(line, directory, name),
             _ => Err(definition.fault(
+                &[],
                 format!("CopyFiles=/{} is neither a directory nor a file", Escaped(&line.source)),
                 "copy the directory that it is in",
             )),
@@ -247,6 +248,7 @@ impl Populator<'_> {
         let (definition, target) = (self.request.definition, Escaped(&line.target));
         let Some((directory, new_name)) = split(&line.target) else {
             return Err(definition.fault(
+                &[],
                 format!("CopyFiles=/{} is a file and can't be the root", Escaped(&line.source)),
                 "give its path in the file system",
             ));
@@ -260,6 +262,7 @@ impl Populator<'_> {
         match self.merge.file(directory, new_name, &tree, file) {
             Ok(()) if !taken => Ok(()),
             Ok(()) | Err(NameTaken) => Err(definition.fault(
+                &[],
                 format!("CopyFiles= copies two files to /{target}"),
                 "copy one of them elsewhere",
             )),
@@ -280,6 +283,7 @@ impl Populator<'_> {
 
     fn holds_itself(&self, line: &CopyFiles) -> Error {
         self.request.definition.fault(
+            &[],
             format!("the image is inside the source of CopyFiles=/{}", Escaped(&line.source)),
             "write it elsewhere, or leave it out with ExcludeFiles=",
         )
@@ -320,7 +324,7 @@ impl Populator<'_> {
     fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
         let definition = self.request.definition;
         let fault = |rule: &str, remedy: &str| {
-            definition.fault(format!("MakeSymlinks=/{}: {rule}", Escaped(path)), remedy)
+            definition.fault(&[], format!("MakeSymlinks=/{}: {rule}", Escaped(path)), remedy)
         };
         let directory = match split(path) {
             Some((directory, _)) => self.merge.find(directory)?,

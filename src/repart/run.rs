@@ -162,19 +162,23 @@ fn refuse(partition: &Partition) -> Result<()> {
     };
     if let Some(encrypt) = &definition.encrypt {
         return Err(definition.fault(
+            &["Encrypt"],
             format!("Encrypt={encrypt} is not supported"),
             "leave the definition out, and put it into /usr/lib/repart.d of the image: \
              systemd-repart makes and encrypts that partition on first boot",
         ));
     }
     if let Some(online) = definition.online {
+        let setting = online.split('=').next().unwrap_or(online);
         return Err(definition.fault(
+            &[setting],
             format!("{online} needs a running system"),
             "leave it out of the definitions of an image",
         ));
     }
     match &definition.format {
         Some(PartitionFormat::Other(name)) => Err(definition.fault(
+            &["Format"],
             format!("Format={name} is not supported"),
             format!(
                 "use ext4, btrfs, vfat, swap or empty; without a change of definitions, with \
@@ -197,6 +201,7 @@ fn refuse_lone_trees(partitions: &[Partition]) -> Result<()> {
     let lone = trees.find(|tree| is_there(tree.match_key()));
     match lone.and_then(|tree| tree.definition.as_ref()) {
         Some(definition) => Err(definition.fault(
+            &["Verity"],
             "the image already has the data of this hash tree, but not the tree",
             "delete the data partition too, so that both are created",
         )),

@@ -65,7 +65,7 @@ fn resolve(mut draft: Draft, context: &Context, warnings: &mut Vec<Warning>) -> 
     if is_empty(one) && one.partition.label.is_none() {
         one.partition.label = Some("_empty".to_owned());
     }
-    let attributes = attributes(&draft, context, at, warnings);
+    let attributes = attributes(&draft, context, warnings);
     draft.definition.partition.attributes = Some(attributes);
     Ok(draft.definition)
 }
@@ -106,43 +106,50 @@ fn is_empty(definition: &Definition) -> bool {
     matches!(definition.format, Some(PartitionFormat::Empty))
 }
 
-type SettingError<'a> = &'a dyn Fn(&str, &str) -> Error;
+/// Settings that put files into a file system.
+const FILES: &[&str] = &["CopyFiles", "MakeDirectories", "MakeSymlinks"];
+
+type SettingError<'a> = &'a dyn Fn(&[&str], &str, &str) -> Error;
 
 fn check_content(one: &Definition, populated: bool) -> Result<()> {
-    let fault: SettingError<'_> = &|rule, remedy| one.fault(rule, remedy);
+    let fault: SettingError<'_> = &|settings, rule, remedy| one.fault(settings, rule, remedy);
     let copied = one.copy_blocks.is_some();
     if copied && (populated || one.format.is_some()) {
         return Err(fault(
+            &["CopyBlocks"],
             "CopyBlocks= conflicts with Format=, CopyFiles=, MakeDirectories= and MakeSymlinks=",
             "remove CopyBlocks=, or all of the others",
         ));
     }
     if is_empty(one) && populated {
         return Err(fault(
+            FILES,
             "a partition that is kept empty holds no files",
             "leave CopyFiles= and the like out, or give another Format=",
         ));
     }
     let read_only = matches!(&one.format, Some(PartitionFormat::Other(name)) if name == "erofs" || name == "squashfs");
     if matches!(one.format, Some(PartitionFormat::Swap)) && populated {
-        return Err(fault("swap space holds no files", "leave CopyFiles= and the like out"));
+        return Err(fault(FILES, "swap space holds no files", "leave CopyFiles= and the like out"));
     }
     if read_only
         && one.copy_files.is_empty()
         && one.make_directories.is_empty()
         && one.make_symlinks.is_empty()
     {
-        return Err(fault("a read-only file system needs content", "give CopyFiles="));
+        return Err(fault(&["Format"], "a read-only file system needs content", "give CopyFiles="));
     }
     if matches!(one.verity, Verity::Hash | Verity::Signature) {
         if populated || one.format.is_some() || copied {
             return Err(fault(
+                &[&["Format", "CopyBlocks"], FILES].concat(),
                 "a partition for a hash tree or signature has no content of its own",
                 "leave Format=, CopyFiles= and the like out",
             ));
         }
         if one.encrypt.is_some() {
             return Err(fault(
+                &["Encrypt"],
                 "a partition for a hash tree or signature can't be encrypted",
                 "leave Encrypt= out",
             ));
@@ -150,6 +157,7 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
     }
     if one.minimize != Minimize::Off && one.format.is_none() && one.verity != Verity::Hash {
         return Err(fault(
+            &["Minimize"],
             "Minimize= needs Format= or Verity=hash",
             "set one of them, or leave Minimize= out",
         ));
@@ -157,14 +165,20 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
     if let Some(default) = &one.default_subvolume
         && !one.subvolumes.iter().any(|subvolume| subvolume.path == *default)
     {
-        return Err(fault("DefaultSubvolume= is not in Subvolumes=", "add it to Subvolumes="));
+        return Err(fault(
+            &["DefaultSubvolume"],
+            "DefaultSubvolume= is not in Subvolumes=",
+            "add it to Subvolumes=",
+        ));
     }
     match (one.verity, &one.verity_match_key) {
         (Verity::Off, Some(_)) => Err(fault(
+            &["VerityMatchKey"],
             "VerityMatchKey= is given without Verity=",
             "give Verity=, or leave the key out",
         )),
         (Verity::Data | Verity::Hash | Verity::Signature, None) => Err(fault(
+            &["Verity"],
             "Verity= is given without VerityMatchKey=",
             "give the partitions of one hash tree the same key",
         )),
@@ -176,6 +190,7 @@ fn check_sizes(one: &Definition) -> Result<()> {
     let policy = &one.partition.size;
     if one.verity == Verity::Signature && (policy.size_min.is_some() || policy.size_max.is_some()) {
         return Err(one.fault(
+            &["SizeMinBytes", "SizeMaxBytes"],
             "the size of a signature partition can't be set",
             "leave SizeMinBytes= and SizeMaxBytes= out",
         ));
@@ -185,21 +200,24 @@ fn check_sizes(one: &Definition) -> Result<()> {
         _ => false,
     };
     if above(policy.size_min, policy.size_max) {
-        return Err(one.fault("SizeMinBytes= is larger than SizeMaxBytes=", "swap them"));
+        return Err(one.fault(
+            &["SizeMinBytes"],
+            "SizeMinBytes= is larger than SizeMaxBytes=",
+            "swap them",
+        ));
     }
     if above(Some(policy.padding_min), policy.padding_max) {
-        return Err(one.fault("PaddingMinBytes= is larger than PaddingMaxBytes=", "swap them"));
+        return Err(one.fault(
+            &["PaddingMinBytes"],
+            "PaddingMinBytes= is larger than PaddingMaxBytes=",
+            "swap them",
+        ));
     }
     Ok(())
 }
 
 /// Returns the attributes of the table entry.
-fn attributes(
-    draft: &Draft,
-    context: &Context,
-    at: Location<'_>,
-    warnings: &mut Vec<Warning>,
-) -> Attributes {
+fn attributes(draft: &Draft, context: &Context, warnings: &mut Vec<Warning>) -> Attributes {
     let Draft { definition, flags, no_auto, read_only, grow, .. } = draft;
     let partition_type = definition.partition.partition_type;
     let supported = Supported::by(partition_type);
@@ -220,6 +238,8 @@ fn attributes(
             }
         } else if given {
             let name_of = partition_type.name();
+            let (file, line) = definition.location(&[name]);
+            let at = Location { file, line };
             warnings.push(at.warning(format!("{name}= has no effect on {name_of}; ignored")));
         }
     };

@@ -16,8 +16,8 @@ use super::{ini, specifiers, values};
 use crate::error::Result;
 use crate::name::Escaped;
 use crate::repart::{
-    CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, Subvolume, Symlink, TreePath,
-    Verity,
+    CopyFiles, Definition, EncryptedVolume, Minimize, MountPoint, SettingLine, Subvolume, Symlink,
+    TreePath, Verity,
 };
 use crate::report::Warning;
 
@@ -30,11 +30,14 @@ pub(super) fn take(
     warnings: &mut Vec<Warning>,
 ) -> Result<()> {
     let at = Location { file, line: 0 };
+    let drop_in = (file != draft.file).then_some(draft.definition.drop_ins.len());
     for ini::Assignment { line, key, value } in ini::assignments(text, at, warnings) {
         let at = Location { file, line };
         let mut setting = Setting { draft, key: &key, value: &value, at, context, warnings };
         match setting.take() {
-            Ok(()) => {}
+            Ok(()) => {
+                draft.definition.lines.insert(key, SettingLine { drop_in, line });
+            }
             Err(Refusal::Ignored(rule)) => {
                 warnings.push(at.warning(format!("{key}={value}: {rule}; ignored")));
             }

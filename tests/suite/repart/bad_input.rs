@@ -58,7 +58,7 @@ fn definitions_that_are_wrong() {
     for (settings, words) in [
         ("Label=x", &["10-part.conf: Type= is missing", "give the type of the partition"][..]),
         ("Type=nonsense", &["10-part.conf:2: unknown partition type \"nonsense\""]),
-        ("Type=srv; Format=empty; CopyFiles=/usr", &["10-part.conf: ", "kept empty"]),
+        ("Type=srv; Format=empty; CopyFiles=/usr", &["10-part.conf:4: ", "kept empty"]),
         ("Type=srv; CopyFiles=/a:/b::c", &["10-part.conf:3: CopyFiles=", "three parts"]),
         ("Type=srv; FileSystemSectorSize=1000", &["10-part.conf:3: FileSystemSectorSize=1000"]),
         ("Type=srv; SupplementFor=x; CopyBlocks=/blocks", &["a supplement has no CopyBlocks="]),
@@ -66,20 +66,27 @@ fn definitions_that_are_wrong() {
         ("Type=srv; PaddingMaxBytes=-1", &["10-part.conf:3: PaddingMaxBytes=-1"]),
         (
             "Type=srv; SizeMinBytes=2M; SizeMaxBytes=1M",
-            &["SizeMinBytes= is larger than SizeMaxBytes="],
+            &["10-part.conf:3: SizeMinBytes= is larger than SizeMaxBytes="],
         ),
         ("Type=srv; PaddingMinBytes=2M; PaddingMaxBytes=1M", &["PaddingMinBytes= is larger than"]),
         ("Type=srv; CopyBlocks=/blocks; Format=ext4", &["CopyBlocks= conflicts with"]),
         ("Type=srv; CopyBlocks=/blocks; CopyFiles=/usr", &["CopyBlocks= conflicts with"]),
-        ("Type=swap; CopyFiles=/usr", &["10-part.conf: ", "swap"]),
-        ("Type=srv; Verity=data", &["10-part.conf: ", "VerityMatchKey="]),
+        ("Type=swap; CopyFiles=/usr", &["10-part.conf:3: ", "swap"]),
+        ("Type=srv; Verity=data", &["10-part.conf:3: ", "VerityMatchKey="]),
         ("Type=srv; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks", &["Verity=hash", "x"]),
-        ("Type=srv; Minimize=best", &["10-part.conf: ", "Minimize="]),
+        ("Type=srv; Minimize=best", &["10-part.conf:3: ", "Minimize="]),
         ("Type=srv; Format=btrfs; Subvolumes=/a; DefaultSubvolume=/b", &["DefaultSubvolume="]),
         ("Type=srv; SupplementFor=nothing", &["SupplementFor=nothing", "no such definition"]),
         ("Type=srv; SupplementFor=10-part", &["SupplementFor=10-part", "itself"]),
-        ("Type=srv; Format=erofs; CopyFiles=/usr", &["Format=erofs is not supported", "use ext4"]),
+        (
+            "Type=srv; Format=erofs; CopyFiles=/usr",
+            &["10-part.conf:3: Format=erofs is not supported", "use ext4"],
+        ),
         ("Type=srv; Format=squashfs; CopyFiles=/usr", &["Format=squashfs is not supported"]),
+        (
+            "Type=srv; Format=btrfs; CopyFiles=/usr; Compression=zstd; CompressionLevel=99",
+            &["10-part.conf:6: CompressionLevel=: zstd has no level 99", "1 to 15"],
+        ),
         ("Type=srv; Format=xfs", &["SYSTEMD_REPART_OVERRIDE_FSTYPE_SRV=ext4 in the environment"]),
         ("Type=root; Format=xfs", &["SYSTEMD_REPART_OVERRIDE_FSTYPE_ROOT=ext4"]),
         ("Type=linux-generic; Format=xfs", &["SYSTEMD_REPART_OVERRIDE_FSTYPE=ext4"]),
@@ -88,7 +95,10 @@ fn definitions_that_are_wrong() {
             &["Encrypt=key-file is not supported", "first boot"],
         ),
         ("Type=srv; Format=ext4; MakeSymlinks=/a:", &["10-part.conf:4: MakeSymlinks=/a:", "empty"]),
-        ("Type=srv; Format=ext4; Integrity=inline", &["Integrity= needs a running system"]),
+        (
+            "Type=srv; Format=ext4; Integrity=inline",
+            &["10-part.conf:4: Integrity= needs a running system"],
+        ),
         ("Type=root-verity-sig; Verity=signature; VerityMatchKey=x; SizeMinBytes=1M", &["Size"]),
     ] {
         fixture.define(&[&format!("10-part {settings}")]);
@@ -102,10 +112,10 @@ fn definitions_that_are_wrong() {
         ]);
     };
     verity("Minimize=best");
-    refused(&fixture, &CREATE, 1, &["30-more.conf: ", "Verity=data", "VerityMatchKey=y"]);
+    refused(&fixture, &CREATE, 1, &["30-more.conf:4: ", "Verity=data", "VerityMatchKey=y"]);
     verity("Priority=3");
     let only = ["--empty=create", "--size=auto", "--include-partitions=usr,usr-verity-sig"];
-    refused(&fixture, &only, 1, &["10-data.conf: ", "Verity=hash", "VerityMatchKey=x"]);
+    refused(&fixture, &only, 1, &["10-data.conf:4: ", "Verity=hash", "VerityMatchKey=x"]);
 }
 
 #[test]
@@ -265,17 +275,28 @@ fn tables_that_are_damaged() {
 fn sizes_that_do_not_fit() {
     let fixture = Fixture::new(&format!("{TREE}; head -c 4000000 /dev/urandom >usr/large"));
     fixture.define(&["10-part Type=srv; SizeMinBytes=10M", "20-part Type=home; SizeMinBytes=30M"]);
-    let words = ["20-part.conf", "31457280", "disk of 43012096 bytes holds all"];
+    let words = ["20-part.conf", "31457280", "use at least 43012096 bytes"];
     refused(&fixture, &["--empty=create", "--size=20M"], 1, &words);
     let content = "10-part Type=srv; Format=vfat; CopyFiles=/usr; SizeMinBytes=1M; SizeMaxBytes=1M";
     fixture.define(&[content]);
-    refused(&fixture, &CREATE, 1, &["bytes"]);
+    let too_small = "FAT: 1048576 bytes is too small (the tree takes ";
+    let words = [too_small, "use SizeMinBytes=", "and SizeMaxBytes= of no less"];
+    refused(&fixture, &CREATE, 1, &[&["10-part.conf:6: "], &words[..]].concat());
+    // The line is that of the drop-in that has the last word.
+    fixture.side.write("repart.d/10-part.conf.d/size.conf", "[Partition]\n\nSizeMaxBytes=1M\n");
+    refused(&fixture, &CREATE, 1, &[&["10-part.conf.d/size.conf:3: "], &words[..]].concat());
+    fs::remove_dir_all(fixture.side.path("repart.d/10-part.conf.d")).unwrap();
     fixture.define(&[
         "10-part Type=usr; Verity=data; VerityMatchKey=x; CopyBlocks=/usr/large; SizeMinBytes=8M",
         "20-part Type=usr-verity; Verity=hash; VerityMatchKey=x; SizeMaxBytes=8K",
     ]);
     shell("truncate -s 4M $1", &[&fixture.side.path("tree/usr/large")]);
-    refused(&fixture, &CREATE, 1, &["the hash tree takes", "SizeMinBytes="]);
+    refused(
+        &fixture,
+        &CREATE,
+        1,
+        &["20-part.conf:5: hash tree: 8192 bytes is too small", "SizeMinBytes="],
+    );
 }
 
 #[test]
