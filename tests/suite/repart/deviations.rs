@@ -1,4 +1,4 @@
-//! Intentional differences from systemd-repart, each of which is described in DESIGN.md.
+//! Intentional differences from systemd-repart, each of which is listed in docs/deviations.md.
 //!
 //! systemd-repart is tested as well, so that a difference that no longer exists is noticed.
 
