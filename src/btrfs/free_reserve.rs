@@ -21,7 +21,7 @@ pub(super) struct FreeReserve {
 }
 
 impl FreeReserve {
-    /// Divides `room` free bytes of a device; returns `None` for less than 4 MiB.
+    /// Divides `available` free bytes of a device; returns `None` for less than 4 MiB.
     ///
     /// Metadata takes a quarter, limited to a tenth of the device and to 128 MiB per copy. Each
     /// copy has at least 16 MiB, as far as three quarters of the bytes suffice for that. With less
