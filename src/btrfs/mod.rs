@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 pub use checksum::Checksum;
-pub use content::{Compression, Contents, codecs};
+pub use content::{Compression, Contents};
 pub use format::Btrfs;
 pub use plan::plan;
 pub use prepass::{PrepassOptions, prepass};

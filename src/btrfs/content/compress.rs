@@ -1,14 +1,11 @@
 //! Compression of extents, in the formats that the kernel reads.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use zlib_rs::{DeflateConfig, ReturnCode, compress_bound, compress_slice};
-use zstd_safe::{CCtx, CParameter};
-
 use super::limits::COMPRESSED;
-use super::lzo::Lzo;
+use super::lzo;
+use crate::codec::{Codec, Encoder, Lzo, Zlib, Zstd};
 use crate::error::{Error, Result};
 
 /// Compression algorithm and level.
@@ -31,6 +28,9 @@ pub enum Compression {
 /// Default level of the kernel, for both zlib and Zstandard.
 const DEFAULT_LEVEL: u8 = 3;
 
+/// Highest level of the kernel's btrfs; that of zlib is lower.
+const MAX_LEVEL: u8 = 15;
+
 impl Compression {
     /// Returns its number in `btrfs_file_extent_item.compression`.
     pub(crate) fn number(self) -> u8 {
@@ -41,14 +41,18 @@ impl Compression {
         }
     }
 
+    fn codec(self) -> &'static dyn Codec {
+        match self {
+            Self::Zlib { .. } => &Zlib,
+            Self::Lzo => &Lzo,
+            Self::Zstd { .. } => &Zstd,
+        }
+    }
+
     /// Returns its name without the level, as in the property `btrfs.compression`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Zlib { .. } => "zlib",
-            Self::Lzo => "lzo",
-            Self::Zstd { .. } => "zstd",
-        }
+        self.codec().name()
     }
 
     /// Returns its level, if it has one.
@@ -65,18 +69,16 @@ impl Compression {
     /// # Errors
     /// [`Error::Parameter`] if the algorithm has no such level.
     pub fn check(self) -> Result<()> {
-        let levels: RangeInclusive<u8> = match self {
-            Self::Zlib { .. } => 1..=9,
-            Self::Zstd { .. } => 1..=15,
-            Self::Lzo => return Ok(()),
-        };
-        match self.level() {
-            Some(level) if !levels.contains(&level) => Err(Error::parameter(
+        let Some(level) = self.level() else { return Ok(()) };
+        let levels = self.codec().levels();
+        let (min, max) = (*levels.start(), MAX_LEVEL.min(*levels.end()));
+        match (min..=max).contains(&level) {
+            true => Ok(()),
+            false => Err(Error::parameter(
                 "btrfs.compression",
                 format!("{} has no level {level}", self.name()),
-                format!("use a level from {} to {}", levels.start(), levels.end()),
+                format!("use a level from {min} to {max}"),
             )),
-            _ => Ok(()),
         }
     }
 }
@@ -125,68 +127,33 @@ impl FromStr for Compression {
     }
 }
 
-/// Returns the compressors and their versions.
-///
-/// Other compressors produce other bytes from the same content.
-#[must_use]
-pub fn codecs() -> [(&'static str, &'static str); 3] {
-    [
-        ("zlib", "zlib-rs 0.6.8"),
-        ("lzo", "lzokay 2.0.1"),
-        // The linked version may differ from the pinned one.
-        ("zstd", zstd_safe::version_string()),
-    ]
-}
-
-/// Compressors; each thread has its own.
+/// Encoders of extents; each thread has its own.
 ///
 /// The output does not depend on earlier calls.
-pub(super) struct Codecs {
-    lzo: Option<Lzo>,
-    zstd: Option<CCtx<'static>>,
-    /// Output buffer, which starts with the compressed bytes of the last call.
-    output: Vec<u8>,
+#[derive(Default)]
+pub(super) struct ExtentEncoders {
+    encoders: Vec<(Compression, Encoder)>,
+    /// Output of LZO.
+    container: Vec<u8>,
 }
 
-/// Maximum number of bytes that are compressed at once.
-#[expect(clippy::cast_possible_truncation, reason = "it is small")]
-const RAW: usize = COMPRESSED as usize;
-
-/// Size of the output buffer, which exceeds the compressed size of any extent.
-const ROOM: usize = RAW * 5 / 4;
-// The output of zlib depends on the size of the buffer if that is below the bound.
-const _: () = assert!(compress_bound(RAW) <= ROOM);
-
-impl Default for Codecs {
-    fn default() -> Self {
-        Self { lzo: None, zstd: None, output: vec![0; ROOM] }
-    }
-}
-
-impl Codecs {
+impl ExtentEncoders {
     /// Compresses at most [`COMPRESSED`] bytes.
     pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> &[u8] {
         debug_assert!(raw.len() as u64 <= COMPRESSED, "that is what an extent may hold");
-        let len = match compression {
-            Compression::Zlib { level } => zlib(level, raw, &mut self.output),
-            Compression::Lzo => self.lzo.get_or_insert_default().compress(raw, &mut self.output),
-            Compression::Zstd { level } => self.zstd(level, raw),
-        };
-        &self.output[..len]
+        let known = self.encoders.iter().position(|&(known, _)| known == compression);
+        let at = known.unwrap_or_else(|| {
+            let encoder = Encoder::new(compression.codec(), compression.level().unwrap_or(0));
+            self.encoders.push((compression, encoder));
+            self.encoders.len() - 1
+        });
+        let (_, encoder) = &mut self.encoders[at];
+        match compression {
+            Compression::Zlib { .. } | Compression::Zstd { .. } => encoder.encode(raw),
+            Compression::Lzo => {
+                lzo::compress(encoder, raw, &mut self.container);
+                &self.container
+            }
+        }
     }
-
-    fn zstd(&mut self, level: u8, raw: &[u8]) -> usize {
-        let context = self.zstd.get_or_insert_with(CCtx::create);
-        let level = CParameter::CompressionLevel(level.into());
-        context.set_parameter(level).expect("the level was checked");
-        // All input is passed at once, so the frame contains its size, and the window is no larger.
-        context.compress2(&mut self.output[..], raw).expect("the output is large enough")
-    }
-}
-
-/// Compresses in one call: the output of several calls depends on where the input is split.
-fn zlib(level: u8, raw: &[u8], output: &mut [u8]) -> usize {
-    let (compressed, code) = compress_slice(output, raw, DeflateConfig::new(level.into()));
-    assert!(code == ReturnCode::Ok, "the output is large enough");
-    compressed.len()
 }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use sha2::{Digest, Sha256};
 
-use super::compress::Codecs;
+use super::compress::ExtentEncoders;
 use super::contents::Encoding;
 use super::limits::{COMPRESSED, SECTOR};
 use super::options::{ContentOptions, DataPolicy};
@@ -67,7 +67,7 @@ struct Encoder<'a> {
     dedup: bool,
     max_inline: u64,
     buffer: Vec<u8>,
-    codecs: Codecs,
+    encoders: ExtentEncoders,
     spool: Option<Appender<'a>>,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Encoder<'a> {
             dedup: options.dedup,
             max_inline: options.max_inline.into(),
             buffer: vec![0; length(COMPRESSED)],
-            codecs: Codecs::default(),
+            encoders: ExtentEncoders::default(),
             spool: spool.map(Appender::new),
         }
     }
@@ -149,7 +149,7 @@ impl<'a> Encoder<'a> {
         let mut encoding = Encoding::Plain;
         let mut inlined = fits;
         if let Some(compression) = compression {
-            let compressed = self.codecs.compress(compression, raw);
+            let compressed = self.encoders.compress(compression, raw);
             let short = compressed.len();
             inlined = fits || inline && short as u64 <= self.max_inline;
             let saves = match inlined {

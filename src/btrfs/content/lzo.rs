@@ -1,42 +1,31 @@
 //! The LZO container: every sector is compressed by itself.
 
-use lzokay::compress::{Dict, compress_no_alloc};
-
 use super::limits::SECTOR;
+use crate::codec::Encoder;
 
-/// LZO compressor.
-pub(super) struct Lzo(Box<Dict>);
+/// Size of a length, in bytes.
+const LENGTH: usize = 4;
 
-impl Default for Lzo {
-    fn default() -> Self {
-        Self(Dict::new())
-    }
-}
-
-impl Lzo {
-    /// Writes the compressed form of `raw` to the start of `output` and returns its length.
-    ///
-    /// The total length comes first, then the compressed length and the LZO1X data of each sector.
-    /// Lengths are four bytes and never cross the end of a sector.
-    pub(super) fn compress(&mut self, raw: &[u8], output: &mut [u8]) -> usize {
-        let mut at = 4usize;
-        for sector in raw.chunks(SECTOR) {
-            let end = at.next_multiple_of(SECTOR);
-            if end - at < 4 {
-                output[at..end].fill(0);
-                at = end;
-            }
-            let data = at + 4;
-            let len = compress_no_alloc(sector, &mut output[data..], &mut self.0)
-                .expect("the output is large enough");
-            output[at..data].copy_from_slice(&word(len));
-            at = data + len;
+/// Replaces `output` with the compressed form of `raw`.
+///
+/// The total length comes first, then the compressed length and the LZO1X data of each sector.
+/// Lengths never cross the end of a sector.
+pub(super) fn compress(lzo1x: &mut Encoder, raw: &[u8], output: &mut Vec<u8>) {
+    output.clear();
+    output.extend([0; LENGTH]);
+    for sector in raw.chunks(SECTOR) {
+        let end = output.len().next_multiple_of(SECTOR);
+        if end - output.len() < LENGTH {
+            output.resize(end, 0);
         }
-        output[..4].copy_from_slice(&word(at));
-        at
+        let data = lzo1x.encode(sector);
+        output.extend(length(data.len()));
+        output.extend_from_slice(data);
     }
+    let total = length(output.len());
+    output[..LENGTH].copy_from_slice(&total);
 }
 
-fn word(len: usize) -> [u8; 4] {
+fn length(len: usize) -> [u8; LENGTH] {
     u32::try_from(len).expect("an extent is at most 128 KiB").to_le_bytes()
 }

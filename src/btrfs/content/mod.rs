@@ -17,7 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use compress::{Compression, codecs};
+pub use compress::Compression;
 pub use contents::Contents;
 pub(crate) use contents::{Encoding, ExtentCandidate, Inline};
 pub(crate) use options::{ContentOptions, DataPolicy};

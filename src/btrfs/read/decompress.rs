@@ -1,16 +1,12 @@
 //! Decompression of extents.
 
-use zlib_rs::{InflateConfig, ReturnCode, decompress_slice};
-use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
+use crate::codec::{Codec, Lzo, Zlib, Zstd};
 
 /// Maximum size of a compressed extent, both on disk and decompressed, in bytes.
 pub(super) const MOST: usize = 128 << 10;
 
 /// Size of a sector, which LZO compresses by itself, in bytes.
 const SECTOR: usize = 4096;
-
-/// Base-2 logarithm of the largest window that the kernel decompresses, 128 KiB.
-const WINDOW_LOG_MAX: u32 = 17;
 
 /// Decompresses an extent of at most `len` bytes.
 ///
@@ -21,22 +17,13 @@ pub(super) fn decompress(compression: u8, data: &[u8], len: usize) -> Option<Vec
     if data.len() > MOST || len > MOST {
         return None;
     }
-    let output = match compression {
-        1 => zlib(data, len)?,
-        2 => lzo(data)?,
-        3 => zstd(data, len)?,
-        _ => return None,
-    };
-    (output.len() <= len).then_some(output)
-}
-
-fn zlib(data: &[u8], len: usize) -> Option<Vec<u8>> {
-    // One extra byte of space reveals a stream that is longer than `len`.
-    let mut output = vec![0; len + 1];
-    let (decompressed, code) = decompress_slice(&mut output, data, InflateConfig::default());
-    let len = decompressed.len();
-    output.truncate(len);
-    (code == ReturnCode::Ok).then_some(output)
+    match compression {
+        1 => Zlib.decode(data, len),
+        2 => lzo(data).filter(|output| output.len() <= len),
+        // The kernel has no larger window than the decoder.
+        3 => Zstd.decode(data, len),
+        _ => None,
+    }
 }
 
 /// Decompresses the LZO container.
@@ -57,32 +44,9 @@ fn lzo(data: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let end = at.checked_add(4)?.checked_add(word(at)?)?;
-        let mut sector = [0; SECTOR];
-        let size = lzokay::decompress::decompress(data.get(at + 4..end)?, &mut sector).ok()?;
-        output.extend_from_slice(sector.get(..size)?);
+        output.extend(Lzo.decode(data.get(at + 4..end)?, SECTOR)?);
         at = end;
     }
-    Some(output)
-}
-
-/// Decompresses a single frame.
-fn zstd(data: &[u8], len: usize) -> Option<Vec<u8>> {
-    let mut context = DCtx::try_create()?;
-    context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).ok()?;
-    let mut output = vec![0; len];
-    let mut to = OutBuffer::around(&mut output[..]);
-    let mut from = InBuffer::around(data);
-    loop {
-        let (read, written) = (from.pos(), to.pos());
-        if context.decompress_stream(&mut to, &mut from).ok()? == 0 {
-            break;
-        }
-        if (from.pos(), to.pos()) == (read, written) {
-            return None;
-        }
-    }
-    let written = to.pos();
-    output.truncate(written);
     Some(output)
 }
 

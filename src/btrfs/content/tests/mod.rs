@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::compress::Codecs;
+use super::compress::ExtentEncoders;
 use super::*;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::{HoleScanOptions, Metadata, Node, TreeBuilder, scan_holes};
@@ -111,7 +111,7 @@ fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec
     let scan = scan_holes(&tree, &HoleScanOptions::default()).unwrap();
     let policy = |id: InodeId| rule(u32::try_from(id.index()).unwrap() - 1);
     let contents = encode(&tree, &scan, &policy, options).unwrap();
-    let mut codecs = Codecs::default();
+    let mut codecs = ExtentEncoders::default();
     let mut form = |encoding, raw: &[u8]| match encoding {
         Encoding::Plain => "plain".to_owned(),
         Encoding::Compressed { at, len, compression } => {

@@ -1,0 +1,29 @@
+//! Compression codecs.
+//!
+//! The bytes of an encoder decide bytes of images, so encoders are part of the layout version: their
+//! versions are pinned, and every buffer is encoded in one call.
+
+mod interface;
+mod lzo;
+#[cfg(test)]
+mod tests;
+mod zlib;
+mod zstd;
+
+use std::collections::BTreeMap;
+
+pub(crate) use interface::{Codec, Encoder};
+pub(crate) use lzo::Lzo;
+pub(crate) use zlib::Zlib;
+pub(crate) use zstd::Zstd;
+
+/// All codecs.
+const ALL: [&dyn Codec; 3] = [&Zlib, &Lzo, &Zstd];
+
+/// Versions of the encoders, keyed by the names of the codecs.
+pub(crate) type Versions = BTreeMap<&'static str, &'static str>;
+
+/// Returns the versions of all encoders.
+pub(crate) fn versions() -> Versions {
+    ALL.iter().map(|codec| (codec.name(), codec.version())).collect()
+}
