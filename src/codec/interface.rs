@@ -11,6 +11,11 @@ pub(crate) trait Codec: Sync {
     /// Returns the program and version whose bytes belong to the layout version.
     fn version(&self) -> &'static str;
 
+    /// Returns the version that is linked, which is another one if the build replaced the program.
+    fn linked_version(&self) -> &'static str {
+        self.version()
+    }
+
     /// Returns the levels; only 0 if the format has none.
     fn levels(&self) -> RangeInclusive<u8>;
 
@@ -46,8 +51,8 @@ impl fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// Creates an encoder; the level is one of the codec's.
-    pub(crate) fn new(codec: &'static dyn Codec, level: u8) -> Self {
+    /// Creates an encoder whose bytes are not verified.
+    pub(super) fn new(codec: &'static dyn Codec, level: u8) -> Self {
         debug_assert!(codec.levels().contains(&level), "levels are checked before");
         Self { codec, encode: codec.encoder(level), output: Vec::new() }
     }

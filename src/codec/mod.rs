@@ -1,12 +1,16 @@
 //! Compression codecs.
 //!
-//! The bytes of an encoder decide bytes of images, so encoders are part of the layout version: their
-//! versions are pinned, and every buffer is encoded in one call.
+//! The bytes of an encoder decide bytes of images, so encoders are part of the layout version.
+//! Their versions are pinned, every buffer is encoded in one call, and the bytes of frozen test
+//! vectors are checked before an encoder is first used.
 
 mod interface;
 mod lzo;
+mod sample;
 #[cfg(test)]
 mod tests;
+mod vectors;
+mod verify;
 mod zlib;
 mod zstd;
 
@@ -14,6 +18,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use interface::{Codec, Encoder};
 pub(crate) use lzo::Lzo;
+pub(crate) use verify::{encoder, verify};
 pub(crate) use zlib::Zlib;
 pub(crate) use zstd::Zstd;
 

@@ -22,6 +22,10 @@ impl Codec for Zstd {
         "1.5.7"
     }
 
+    fn linked_version(&self) -> &'static str {
+        zstd_safe::version_string()
+    }
+
     fn levels(&self) -> RangeInclusive<u8> {
         1..=22
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::limits::COMPRESSED;
 use super::lzo;
-use crate::codec::{Codec, Encoder, Lzo, Zlib, Zstd};
+use crate::codec::{self, Codec, Encoder, Lzo, Zlib, Zstd};
 use crate::error::{Error, Result};
 
 /// Compression algorithm and level.
@@ -62,6 +62,15 @@ impl Compression {
             Self::Zlib { level } | Self::Zstd { level } => Some(level),
             Self::Lzo => None,
         }
+    }
+
+    fn encoder(self) -> Result<Encoder> {
+        codec::encoder(self.codec(), self.level().unwrap_or(0))
+    }
+
+    /// Checks that this build's encoder writes the bytes of the layout version.
+    pub(super) fn verify(self) -> Result<()> {
+        codec::verify(self.codec(), self.level().unwrap_or(0))
     }
 
     /// Checks the level.
@@ -139,21 +148,20 @@ pub(super) struct ExtentEncoders {
 
 impl ExtentEncoders {
     /// Compresses at most [`COMPRESSED`] bytes.
-    pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> &[u8] {
+    pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> Result<&[u8]> {
         debug_assert!(raw.len() as u64 <= COMPRESSED, "that is what an extent may hold");
         let known = self.encoders.iter().position(|&(known, _)| known == compression);
-        let at = known.unwrap_or_else(|| {
-            let encoder = Encoder::new(compression.codec(), compression.level().unwrap_or(0));
-            self.encoders.push((compression, encoder));
-            self.encoders.len() - 1
-        });
+        let at = known.unwrap_or(self.encoders.len());
+        if known.is_none() {
+            self.encoders.push((compression, compression.encoder()?));
+        }
         let (_, encoder) = &mut self.encoders[at];
-        match compression {
+        Ok(match compression {
             Compression::Zlib { .. } | Compression::Zstd { .. } => encoder.encode(raw),
             Compression::Lzo => {
                 lzo::compress(encoder, raw, &mut self.container);
                 &self.container
             }
-        }
+        })
     }
 }

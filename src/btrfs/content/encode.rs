@@ -149,7 +149,7 @@ impl<'a> Encoder<'a> {
         let mut encoding = Encoding::Plain;
         let mut inlined = fits;
         if let Some(compression) = compression {
-            let compressed = self.encoders.compress(compression, raw);
+            let compressed = self.encoders.compress(compression, raw)?;
             let short = compressed.len();
             inlined = fits || inline && short as u64 <= self.max_inline;
             let saves = match inlined {

@@ -36,7 +36,7 @@ use ranges::FileRanges;
 /// # Errors
 /// [`Error::Source`] or [`Error::Changed`] for the first file, in tree order, that can't be read or
 /// has changed; [`Error::Output`] if the spool can't be written; [`Error::Parameter`] for an
-/// invalid compression level or a missing spool directory.
+/// invalid compression level, an encoder of other bytes or a missing spool directory.
 ///
 /// [`Error::Source`]: crate::Error::Source
 /// [`Error::Changed`]: crate::Error::Changed
@@ -49,9 +49,9 @@ pub(crate) fn encode(
     options: &ContentOptions<'_>,
 ) -> Result<Contents> {
     let parts = FileRanges::of(tree, scan, policy, options)?;
-    let spool = match parts.compressed {
-        true => Some(Arc::new(Spool::new(options.spool)?)),
-        false => None,
+    let spool = match parts.compressions.is_empty() {
+        true => None,
+        false => Some(Arc::new(Spool::new(options.spool)?)),
     };
     let batches = encode::encode_all(tree, &parts, policy, options, spool.as_deref())?;
     let mut contents = assemble(tree, &parts, batches);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::slice;
 
+use super::compress::Compression;
 use super::limits::COMPRESSED;
 use super::options::{ContentOptions, DataPolicy};
 use crate::error::{Error, Result};
@@ -30,8 +31,8 @@ pub(super) struct FileRanges {
     pub(super) list: Vec<FileRange>,
     /// Positions in `list`.
     pub(super) batches: Vec<Range<usize>>,
-    /// Whether any range is to be compressed.
-    pub(super) compressed: bool,
+    /// Compressions of the ranges, each once.
+    pub(super) compressions: Vec<Compression>,
 }
 
 impl FileRanges {
@@ -45,9 +46,12 @@ impl FileRanges {
         for (file, inode) in tree.iter() {
             let Kind::File { size: size @ 1.., .. } = inode.kind else { continue };
             let policy = policy(file);
-            if let Some(compression) = policy.compression {
+            if let Some(compression) = policy.compression
+                && !parts.compressions.contains(&compression)
+            {
                 compression.check()?;
-                parts.compressed = true;
+                compression.verify()?;
+                parts.compressions.push(compression);
             }
             let cut = policy.compression.is_some() || options.dedup;
             let whole = 0..size;

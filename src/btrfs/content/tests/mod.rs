@@ -117,7 +117,7 @@ fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec
         Encoding::Compressed { at, len, compression } => {
             let mut compressed = vec![0; usize::try_from(len).unwrap()];
             contents.spool().unwrap().read_at(at, &mut compressed).unwrap();
-            assert!(codecs.compress(compression, raw) == compressed);
+            assert!(codecs.compress(compression, raw).unwrap() == compressed);
             compression.to_string()
         }
     };
