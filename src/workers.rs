@@ -3,9 +3,10 @@
 //! A limit on processes must not cause a failure. Work is therefore done by the calling thread and
 //! by any helpers that could be started, and never depends on their number.
 
+use std::iter::Enumerate;
 use std::num::NonZero;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, scope};
 
@@ -46,33 +47,31 @@ pub(crate) fn for_each<T: Send>(
     });
 }
 
-/// Numbers that threads take in ascending order until none are left or work on one fails.
+/// Items that threads take in order, with their numbers, until none are left or work on one fails.
 ///
-/// All numbers before a failed one have been taken by then, so the first failure is always found,
+/// All items before a failed one have been taken by then, so the first failure is always found,
 /// whichever thread encounters it.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    next: AtomicUsize,
-    len: usize,
+pub(crate) struct Queue<I> {
+    items: Mutex<Enumerate<I>>,
     has_failed: AtomicBool,
     failure: Mutex<Option<(usize, Error)>>,
 }
 
-impl Queue {
-    /// Creates a queue of the numbers below `len`.
-    pub(crate) fn new(len: usize) -> Self {
-        let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { next, len, has_failed, failure: Mutex::new(None) }
+impl<I: Iterator> Queue<I> {
+    pub(crate) fn new(items: impl IntoIterator<IntoIter = I>) -> Self {
+        let items = Mutex::new(items.into_iter().enumerate());
+        Self { items, has_failed: AtomicBool::new(false), failure: Mutex::new(None) }
     }
 
-    pub(crate) fn next(&self) -> Option<usize> {
+    pub(crate) fn next(&self) -> Option<(usize, I::Item)> {
         if self.has_failed.load(Ordering::Relaxed) {
             return None;
         }
-        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < self.len)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
-    /// Records that work on a number failed.
+    /// Records that work on the item of a number failed.
     pub(crate) fn fail(&self, number: usize, error: Error) {
         self.has_failed.store(true, Ordering::Relaxed);
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,11 +129,11 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_the_one_with_the_lowest_number() {
-        let queue = Queue::new(100);
+        let queue = Queue::new(0..100);
         let all = Barrier::new(3);
         share(THREE, || {
             // All three have taken a number before one fails.
-            let number = queue.next().unwrap();
+            let (number, _) = queue.next().unwrap();
             all.wait();
             queue.fail(
                 number,
@@ -145,8 +144,9 @@ mod tests {
         let error = queue.finish().unwrap_err().to_string();
         assert!(error.contains("0: cannot read"), "{error}");
 
-        let queue = Queue::new(2);
-        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(0), Some(1), None]);
+        let queue = Queue::new(["a", "b"]);
+        let taken = [queue.next(), queue.next(), queue.next()];
+        assert_eq!(taken, [Some((0, "a")), Some((1, "b")), None]);
         queue.finish().unwrap();
     }
 }

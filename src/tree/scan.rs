@@ -198,12 +198,11 @@ fn scan_segments(
     sums: Option<&Vec<AtomicU32>>,
     threads: NonZero<usize>,
 ) -> Result<SegmentScan> {
-    let queue = Queue::new(segments.len());
+    let queue = Queue::new(segments);
     let work = || {
         let mut examiner = SegmentScanner::new(sums.is_some());
         let mut found = SegmentScan::default();
-        while let Some(index) = queue.next() {
-            let segment = segments[index];
+        while let Some((index, &segment)) = queue.next() {
             let size = size_of(tree, segment.file);
             match examiner.scan(tree, segment.file, segment.range(size)) {
                 Ok(part) => {

@@ -37,12 +37,12 @@ pub(super) fn encode_all(
     options: &ContentOptions<'_>,
     spool: Option<&Spool>,
 ) -> Result<Vec<EncodedBatch>> {
-    let queue = Queue::new(parts.batches.len());
+    let queue = Queue::new(&parts.batches);
     let work = || {
         let mut encoder = Encoder::new(tree, policy, options, spool);
         let mut done = Vec::new();
-        while let Some(index) = queue.next() {
-            match encoder.batch(&parts.list[parts.batches[index].clone()]) {
+        while let Some((index, batch)) = queue.next() {
+            match encoder.batch(&parts.list[batch.clone()]) {
                 Ok(examined) => done.push((index, examined)),
                 Err(error) => queue.fail(index, error),
             }
