@@ -1,13 +1,13 @@
 //! btrfs as a format of file systems: paths in the options are resolved to inodes of the tree.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::spec::SECTOR;
 use super::{
     Checksum, Compat, Compression, Contents, Metadata, Options, Plan, PrepassOptions,
-    SubvolumeOptions, codecs, plan, prepass,
+    SubvolumeOptions, plan, prepass,
 };
+use crate::codec::{self, Versions};
 use crate::error::{Error, Result};
 use crate::format::{
     FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs, PreparedFs,
@@ -235,10 +235,10 @@ impl PreparedFs for Prepared {
         self.plan_with(None, headroom)
     }
 
-    fn codecs(&self) -> BTreeMap<&'static str, &'static str> {
+    fn codecs(&self) -> Versions {
         match self.contents.spool() {
-            Some(_) => codecs().into(),
-            None => BTreeMap::new(),
+            Some(_) => codec::versions(),
+            None => Versions::new(),
         }
     }
 }

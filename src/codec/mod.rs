@@ -1,4 +1,4 @@
-//! Compression codecs.
+//! Compression codecs, and a parallel pass that encodes files.
 //!
 //! The bytes of an encoder decide bytes of images, so encoders are part of the layout version.
 //! Their versions are pinned, every buffer is encoded in one call, and the bytes of frozen test
@@ -6,7 +6,9 @@
 
 mod interface;
 mod lzo;
+mod prepass;
 mod sample;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -18,6 +20,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use interface::{Codec, Encoder};
 pub(crate) use lzo::Lzo;
+pub(crate) use prepass::{Piece, PieceEncoder, encode_pieces};
+pub(crate) use spool::{Appender, Spool};
 pub(crate) use verify::{encoder, verify};
 pub(crate) use zlib::Zlib;
 pub(crate) use zstd::Zstd;
@@ -26,7 +30,7 @@ pub(crate) use zstd::Zstd;
 const ALL: [&dyn Codec; 3] = [&Zlib, &Lzo, &Zstd];
 
 /// Versions of the encoders, keyed by the names of the codecs.
-pub(crate) type Versions = BTreeMap<&'static str, &'static str>;
+pub type Versions = BTreeMap<&'static str, &'static str>;
 
 /// Returns the versions of all encoders.
 pub(crate) fn versions() -> Versions {

@@ -1,7 +1,5 @@
 //! Requested parameters, as the manifest records them.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::esp::EspSource;
@@ -9,6 +7,7 @@ use super::plan::Plan;
 use super::request::{ImageRequest, Request};
 use super::swap::Swapfile;
 use super::{image_options, single_options};
+use crate::codec::Versions;
 use crate::format::{self, Format};
 use crate::gpt::SectorSize;
 use crate::name::Escaped;
@@ -32,7 +31,7 @@ pub struct Parameters {
     pub format: format::Parameters,
     /// Programs that compressed content, with their versions: other versions produce other bytes.
     /// Empty if nothing was to be compressed.
-    pub codecs: BTreeMap<&'static str, &'static str>,
+    pub codecs: Versions,
     /// Swap file that was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swapfile: Option<SwapfileRecord>,

@@ -1,12 +1,12 @@
 //! Planned images.
 
-use std::collections::BTreeMap;
 use std::iter::once;
 use std::ops::Range;
 
 use super::partition::Disk;
 use super::request::Request;
 use super::source::ResolvedInputs;
+use crate::codec::Versions;
 use crate::format::FileSystem;
 use crate::layout::Layout;
 use crate::normalize::Report;
@@ -28,7 +28,7 @@ pub struct Plan {
     pub normalization: Report,
     /// Programs that compressed content, with their versions: other versions produce other bytes.
     /// Empty if nothing was to be compressed.
-    pub codecs: BTreeMap<&'static str, &'static str>,
+    pub codecs: Versions,
     /// Warnings about parts of the tree that were changed or left out.
     pub warnings: Vec<Warning>,
 }

@@ -12,7 +12,6 @@ mod limits;
 mod parameter;
 mod planned;
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
@@ -27,6 +26,7 @@ pub(crate) use limits::empty_size;
 pub use parameter::{Parameters, Value};
 pub use planned::{FileSystem, PlannedFs};
 
+use crate::codec::Versions;
 use crate::error::{Error, Result};
 use crate::probe;
 use crate::report::Warning;
@@ -159,7 +159,7 @@ pub trait PreparedFs: Send + Sync {
     }
 
     /// Returns the compressors of the content, with their versions.
-    fn codecs(&self) -> BTreeMap<&'static str, &'static str> {
-        BTreeMap::new()
+    fn codecs(&self) -> Versions {
+        Versions::new()
     }
 }

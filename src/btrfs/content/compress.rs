@@ -149,7 +149,7 @@ pub(super) struct ExtentEncoders {
 impl ExtentEncoders {
     /// Compresses at most [`COMPRESSED`] bytes.
     pub(super) fn compress(&mut self, compression: Compression, raw: &[u8]) -> Result<&[u8]> {
-        debug_assert!(raw.len() as u64 <= COMPRESSED, "that is what an extent may hold");
+        debug_assert!(raw.len() <= COMPRESSED as usize, "that is what an extent may hold");
         let known = self.encoders.iter().position(|&(known, _)| known == compression);
         let at = known.unwrap_or(self.encoders.len());
         if known.is_none() {

@@ -4,4 +4,4 @@
 pub(super) const SECTOR: usize = 4096;
 
 /// Maximum number of bytes of a file that are compressed into one extent.
-pub(super) const COMPRESSED: u64 = 128 << 10;
+pub(super) const COMPRESSED: u32 = 128 << 10;

@@ -10,7 +10,6 @@ mod limits;
 mod lzo;
 mod options;
 mod ranges;
-mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +20,11 @@ pub use compress::Compression;
 pub use contents::Contents;
 pub(crate) use contents::{Encoding, ExtentCandidate, Inline};
 pub(crate) use options::{ContentOptions, DataPolicy};
-pub(crate) use spool::Spool;
 
+use crate::codec::{Spool, encode_pieces};
 use crate::error::Result;
 use crate::tree::{HoleScan, InodeId, Tree};
-use encode::EncodedBatch;
+use encode::{EncodedRange, RangeEncoder};
 use ranges::FileRanges;
 
 /// Reads the content of a tree as far as needed.
@@ -53,8 +52,9 @@ pub(crate) fn encode(
         true => None,
         false => Some(Arc::new(Spool::new(options.spool)?)),
     };
-    let batches = encode::encode_all(tree, &parts, policy, options, spool.as_deref())?;
-    let mut contents = assemble(tree, &parts, batches);
+    let encoder = || RangeEncoder::new(policy, options, spool.as_deref());
+    let encoded = encode_pieces(tree, parts.encoded(), options.threads, encoder)?;
+    let mut contents = assemble(tree, &parts, encoded);
     if spool.is_some() {
         let in_vain = |&file: &InodeId| {
             let candidates = contents.candidates(file);
@@ -69,7 +69,11 @@ pub(crate) fn encode(
 }
 
 /// Combines the results for all file ranges, in their order.
-fn assemble(tree: &Tree, parts: &FileRanges, batches: Vec<EncodedBatch>) -> Contents {
+fn assemble(
+    tree: &Tree,
+    parts: &FileRanges,
+    mut encoded: impl Iterator<Item = EncodedRange>,
+) -> Contents {
     let mut contents = Contents {
         candidates: Vec::new(),
         first: Vec::with_capacity(tree.inodes().len() + 1),
@@ -78,33 +82,28 @@ fn assemble(tree: &Tree, parts: &FileRanges, batches: Vec<EncodedBatch>) -> Cont
         incompressible: Vec::new(),
     };
     let mut seen: BTreeMap<[u8; 32], u32> = BTreeMap::new();
-    let mut files = parts.list.iter();
-    for batch in batches {
-        let mut identities = batch.identities.into_iter();
-        for outcome in batch.outcomes {
-            let part = files.next().expect("every part has an outcome");
-            let number =
-                u32::try_from(contents.candidates.len()).expect("parts are counted by u32");
-            contents.first.resize(part.file.index() + 1, number);
-            if outcome.inline {
-                contents.inline.push((part.file, Inline { encoding: outcome.encoding }));
-                continue;
+    for part in &parts.list {
+        let number = u32::try_from(contents.candidates.len()).expect("parts are counted by u32");
+        contents.first.resize(part.file.index() + 1, number);
+        let EncodedRange { encoding, inline, identity } = match part.encoded {
+            true => encoded.next().expect("every encoded range has a result"),
+            false => {
+                EncodedRange { encoding: Encoding::Plain, inline: part.inline, identity: None }
             }
-            let same_as = match identities.next() {
-                Some(identity) => *seen.entry(identity).or_insert(number),
-                None => number,
-            };
-            let encoding = match contents.candidates.get(same_as as usize) {
-                Some(same) => same.encoding,
-                None => outcome.encoding,
-            };
-            contents.candidates.push(ExtentCandidate {
-                from: part.from,
-                len: part.len,
-                encoding,
-                same_as,
-            });
+        };
+        if inline {
+            contents.inline.push((part.file, Inline { encoding }));
+            continue;
         }
+        let same_as = identity.map_or(number, |identity| *seen.entry(*identity).or_insert(number));
+        let encoding =
+            contents.candidates.get(same_as as usize).map_or(encoding, |same| same.encoding);
+        contents.candidates.push(ExtentCandidate {
+            from: part.from,
+            len: part.len,
+            encoding,
+            same_as,
+        });
     }
     let count = u32::try_from(contents.candidates.len()).expect("parts are counted by u32");
     contents.first.resize(tree.inodes().len() + 1, count);

@@ -21,6 +21,13 @@ pub(crate) struct DataPolicy {
     pub(crate) inline: bool,
 }
 
+impl DataPolicy {
+    /// Returns whether `len` bytes, possibly compressed, are stored in a leaf.
+    pub(super) fn fits_inline(&self, len: u64, max_inline: u32) -> bool {
+        self.inline && len <= u64::from(max_inline)
+    }
+}
+
 /// Options of [`encode()`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ContentOptions<'a> {

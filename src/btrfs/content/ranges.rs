@@ -1,4 +1,4 @@
-//! Splits the content of a tree into ranges, and groups the ranges into batches for threads.
+//! Splits the content of a tree into ranges.
 
 use std::ops::Range;
 use std::slice;
@@ -6,16 +6,9 @@ use std::slice;
 use super::compress::Compression;
 use super::limits::COMPRESSED;
 use super::options::{ContentOptions, DataPolicy};
+use crate::codec::Piece;
 use crate::error::{Error, Result};
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
-
-/// Cost after which a batch ends, in bytes: low enough that threads finish together when
-/// compression is slow, high enough that reopening files costs nothing. A multiple of
-/// [`COMPRESSED`].
-const BATCH: u64 = 2 << 20;
-
-/// Cost of a range in addition to its bytes, in bytes.
-const OPENING: u64 = 16 << 10;
 
 /// A range of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +16,16 @@ pub(super) struct FileRange {
     pub(super) file: InodeId,
     pub(super) from: u64,
     pub(super) len: u64,
+    /// Whether it is stored in a leaf, unless it is encoded.
+    pub(super) inline: bool,
+    /// Whether it is encoded: compressed, or compared with other ranges.
+    pub(super) encoded: bool,
 }
 
 /// All ranges, in tree order.
 #[derive(Debug, Default)]
 pub(super) struct FileRanges {
     pub(super) list: Vec<FileRange>,
-    /// Positions in `list`.
-    pub(super) batches: Vec<Range<usize>>,
     /// Compressions of the ranges, each once.
     pub(super) compressions: Vec<Compression>,
 }
@@ -53,11 +48,10 @@ impl FileRanges {
                 compression.verify()?;
                 parts.compressions.push(compression);
             }
-            let cut = policy.compression.is_some() || options.dedup;
             let whole = 0..size;
             let data = scan.data(file).filter(|_| policy.holes);
             for range in data.unwrap_or(slice::from_ref(&whole)) {
-                parts.range(file, range, cut);
+                parts.push(file, range, &policy, options);
             }
         }
         if u32::try_from(parts.list.len()).is_err() {
@@ -68,31 +62,36 @@ impl FileRanges {
                 "leave out content, compression or deduplication",
             ));
         }
-        parts.batch();
         Ok(parts)
     }
 
-    fn range(&mut self, file: InodeId, range: &Range<u64>, cut: bool) {
-        let most = if cut { COMPRESSED } else { u64::MAX };
-        let mut from = range.start;
-        while from < range.end {
-            let len = most.min(range.end - from);
-            self.list.push(FileRange { file, from, len });
-            from += len;
+    fn push(
+        &mut self,
+        file: InodeId,
+        range: &Range<u64>,
+        policy: &DataPolicy,
+        options: &ContentOptions<'_>,
+    ) {
+        let new = |from, len| {
+            let inline = policy.fits_inline(len, options.max_inline);
+            let encoded = policy.compression.is_some() || options.dedup && !inline;
+            FileRange { file, from, len, inline, encoded }
+        };
+        if policy.compression.is_none() && !options.dedup {
+            self.list.push(new(range.start, range.end - range.start));
+            return;
         }
+        let pieces = Piece::split(file, range, COMPRESSED);
+        self.list.extend(pieces.map(|piece| new(piece.from, piece.len.into())));
     }
 
-    fn batch(&mut self) {
-        let (mut start, mut cost) = (0, 0);
-        for (position, part) in self.list.iter().enumerate() {
-            cost += part.len.min(BATCH) + OPENING;
-            if cost >= BATCH {
-                self.batches.push(start..position + 1);
-                (start, cost) = (position + 1, 0);
-            }
-        }
-        if start < self.list.len() {
-            self.batches.push(start..self.list.len());
-        }
+    /// Returns the ranges that are encoded.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = Piece> + Clone + Send {
+        self.list.iter().filter(|range| range.encoded).map(
+            |&FileRange { file, from, len, .. }| {
+                let len = u32::try_from(len).expect("ranges that are encoded were split");
+                Piece { file, len, from }
+            },
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! Unnamed file that holds compressed content between the prepass and the writing of the image.
+//! Unnamed file that holds encoded content between the prepass and the writing of the image.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use crate::name::Escaped;
 /// Unit in which space is reserved and written, in bytes.
 const CHUNK: usize = 1 << 20;
 
-/// Compressed content.
+/// Encoded content.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
@@ -28,7 +28,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// Creates a spool in a directory.
-    pub(super) fn new(directory: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(directory: Option<&Path>) -> Result<Self> {
         Self::new_by(directory, unnamed)
     }
 
@@ -47,7 +47,7 @@ impl Spool {
         Ok(Self { file, end: AtomicU64::new(0), directory })
     }
 
-    /// Reads the content of an [`Encoding::Compressed`](super::Encoding), or a part of it.
+    /// Reads appended bytes.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.file.read_exact_at(buffer, offset).map_err(|error| self.fail("read", error))
     }
@@ -58,7 +58,7 @@ impl Spool {
 }
 
 /// Writer that appends to a spool; each thread has one.
-pub(super) struct Appender<'a> {
+pub(crate) struct Appender<'a> {
     spool: &'a Spool,
     buffer: Vec<u8>,
     /// Offset of the buffer in the file.
@@ -68,12 +68,12 @@ pub(super) struct Appender<'a> {
 }
 
 impl<'a> Appender<'a> {
-    pub(super) fn new(spool: &'a Spool) -> Self {
+    pub(crate) fn new(spool: &'a Spool) -> Self {
         Self { spool, buffer: Vec::new(), start: 0, taken: 0 }
     }
 
     /// Appends bytes and returns the offset at which they can be read after a flush.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
         if self.buffer.len() + bytes.len() > self.taken {
             self.flush()?;
             // The rest of the previous reservation stays a hole.
@@ -86,7 +86,7 @@ impl<'a> Appender<'a> {
     }
 
     /// Writes the buffered bytes.
-    pub(super) fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         let written = self.spool.file.write_all_at(&self.buffer, self.start);
         self.buffer.clear();
         self.taken = 0;
