@@ -41,7 +41,7 @@
 pub mod btrfs;
 #[cfg(feature = "cli")]
 pub mod cli;
-mod codec;
+pub mod codec;
 pub mod disk;
 pub mod error;
 pub mod ext4;

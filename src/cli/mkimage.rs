@@ -48,7 +48,7 @@ impl<'a> MkimageJob<'a> {
         };
         let pipeline = Pipeline::new(pipeline_args, holds)?;
         let mut warnings = Vec::new();
-        if let Some((esp, left_out)) = pipeline.read_beside("--esp-tree")? {
+        if let Some((esp, left_out)) = pipeline.read_beside()? {
             options.esp = EspSource::Tree(Arc::new(esp));
             warnings = left_out;
         }

@@ -65,6 +65,7 @@ impl<'a> Pipeline<'a> {
         let epoch = values::epoch(source.source_date_epoch.as_deref())?;
         let architecture = args.architecture.map(values::architecture).transpose()?.flatten();
         let exclude = Patterns::new("--exclude", &source.exclude)?;
+        args.check_beside()?;
         let (image, manifest) = args.destinations()?;
         let requested = args.normalize_args.map(RequestedRules::read).transpose()?;
         Ok(Self {
@@ -82,22 +83,8 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Reads the second tree, if there is one.
-    pub(super) fn read_beside(
-        &self,
-        parameter: &'static str,
-    ) -> Result<Option<(Tree, Vec<Warning>)>> {
-        let PipelineArgs { tree, beside, .. } = self.args;
-        let Some(path) = beside else { return Ok(None) };
-        // Trees that can't be opened are reported when they are read.
-        let is_inside =
-            |inner: &Path, outer| is_inside::is_inside(outer, &inner.join("x")) == Ok(true);
-        if is_inside(path, tree) || is_inside(tree, path) {
-            return Err(Error::parameter(
-                parameter,
-                format!("one of {} and {} is inside the other", HostPath(path), HostPath(tree)),
-                "give a separate directory, or use --esp-from for one in the tree",
-            ));
-        }
+    pub(super) fn read_beside(&self) -> Result<Option<(Tree, Vec<Warning>)>> {
+        let Some(path) = self.args.beside else { return Ok(None) };
         let (threads, host_xattrs) = (self.threads, self.host_xattrs.clone());
         let options = DirOptions { threads, host_xattrs, ..DirOptions::default() };
         Directory::new(path).read(&options).map(Some)
@@ -159,6 +146,22 @@ impl<'a> Pipeline<'a> {
 }
 
 impl PipelineArgs<'_> {
+    /// Rejects a second tree that is inside the first, or the other way round.
+    fn check_beside(&self) -> Result<()> {
+        let Self { tree, beside: Some(path), .. } = self else { return Ok(()) };
+        // Trees that can't be opened are reported when they are read.
+        let is_inside =
+            |inner: &Path, outer| is_inside::is_inside(outer, &inner.join("x")) == Ok(true);
+        if is_inside(path, tree) || is_inside(tree, path) {
+            return Err(Error::parameter(
+                "esp.tree",
+                format!("one of {} and {} is inside the other", HostPath(path), HostPath(tree)),
+                "give a separate directory, or use `esp.from` for one in the tree",
+            ));
+        }
+        Ok(())
+    }
+
     /// Returns the destinations of the image and the manifest, after checking whatever can be
     /// checked in advance.
     fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
