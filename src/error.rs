@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::name::{Escaped, HostPath};
+use crate::progress::Phase;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -125,6 +126,12 @@ pub enum Error {
         /// How to resolve them.
         remedy: String,
     },
+    /// An [observer](crate::progress::Observer) has cancelled the build.
+    #[error("cancelled during the phase {phase}; run it again for a whole image")]
+    Cancelled {
+        /// The phase.
+        phase: Phase,
+    },
     /// The image could not be written.
     #[error("{operation}: {source}; {}", output_remedy(source))]
     Output {
@@ -220,7 +227,8 @@ impl Error {
             Self::Source { .. }
             | Self::Changed { .. }
             | Self::Output { .. }
-            | Self::Tool { .. } => 4,
+            | Self::Tool { .. }
+            | Self::Cancelled { .. } => 4,
             Self::Differs { .. } => 1,
         }
     }

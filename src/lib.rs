@@ -57,6 +57,7 @@ pub mod name;
 pub mod normalize;
 mod place;
 pub mod probe;
+pub mod progress;
 pub mod repart;
 pub mod report;
 pub mod seed;

@@ -142,7 +142,8 @@ impl Format for Btrfs {
     }
 
     fn prepare(&self, inputs: FsInputs<'_>) -> Result<Box<dyn PreparedFs>> {
-        let FsInputs { tree, scan, uuid, label, epoch, swapfile, threads, spool, .. } = inputs;
+        let FsInputs { tree, scan, uuid, label, epoch, swapfile, .. } = inputs;
+        let FsInputs { threads, spool, observer, .. } = inputs;
         let label = label.unwrap_or_default();
         let subvolumes = self.subvolumes.iter().map(|requested| {
             Ok(SubvolumeOptions {
@@ -181,7 +182,8 @@ impl Format for Btrfs {
         if let Some(swapfile) = swapfile {
             check_writable(&tree, swapfile, &options)?;
         }
-        let contents = prepass(&tree, &scan, &options, &PrepassOptions { threads, spool })?;
+        let contents =
+            prepass(&tree, &scan, &options, &PrepassOptions { threads, spool, observer })?;
         Ok(Box::new(Prepared { tree, contents: Arc::new(contents), options, label }))
     }
 }

@@ -1,5 +1,6 @@
 //! Pass over content between the scan and the plan.
 
+use std::fmt;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,15 +12,27 @@ use super::inode::{Property, property};
 use super::spec::SECTOR;
 use super::subvolumes::Subvolumes;
 use crate::error::Result;
+use crate::progress::Observer;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// Options of [`prepass`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct PrepassOptions<'a> {
     /// Number of threads that read. The image does not depend on it.
     pub threads: NonZero<usize>,
     /// Directory for compressed content until it is written; required if anything is compressed.
     pub spool: Option<&'a Path>,
+    /// Observer of the progress, in bytes of content.
+    pub observer: Option<&'a dyn Observer>,
+}
+
+impl fmt::Debug for PrepassOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrepassOptions")
+            .field("threads", &self.threads)
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Compresses content and finds duplicates, as far as `options` request it.
@@ -49,6 +62,7 @@ pub fn prepass(
         dedup: options.dedup,
         max_inline: options.max_inline,
         spool: reading.spool,
+        observer: reading.observer,
     };
     content::encode(tree, scan, &policy, &options)
 }

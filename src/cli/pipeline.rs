@@ -9,9 +9,10 @@ use rustix::io::Errno;
 use super::fields::FLAGS;
 use super::normalize::{self, RequestedRules};
 use super::patterns::Patterns;
+use super::progress::Bar;
 use super::{
-    arguments, format, is_inside, is_same, print, print_error, print_json_lines, progress, spool,
-    summary, values,
+    arguments, format, is_inside, is_same, print, print_error, print_json_lines, spool, summary,
+    values,
 };
 use crate::disk::{BuildInput, Manifest, Plan, Selection};
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ use crate::format::Holds;
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Digest, Options, Output, emit, publish};
 use crate::name::{Escaped, HostPath};
+use crate::progress::Observer;
 use crate::report::Warning;
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -92,10 +94,14 @@ impl<'a> Pipeline<'a> {
 
     /// Reads the tree, plans an image of it, and writes and reports the image.
     pub(super) fn run(self, plan: impl FnOnce(BuildInput) -> Result<Plan>) -> Result<()> {
-        let input = self.read()?;
-        let plan = plan(input)?;
+        let bar = Bar::new();
+        let mut input = self.read()?;
+        input.observer = bar.clone().map(|bar| bar as _);
+        let plan = plan(input);
+        bar.iter().for_each(|bar| bar.clear());
+        let plan = plan?;
         self.print_warnings(&plan);
-        self.write(&plan)
+        self.write(&plan, bar.as_deref())
     }
 
     fn read(&self) -> Result<BuildInput> {
@@ -125,18 +131,17 @@ impl<'a> Pipeline<'a> {
             .for_each(|line| print_error(line));
     }
 
-    fn write(self, plan: &Plan) -> Result<()> {
+    fn write(self, plan: &Plan, bar: Option<&Bar>) -> Result<()> {
         let Self { args, threads, image, manifest, .. } = self;
         // Hashing takes longer than everything else, so only the hashes that are requested are
         // computed.
         let wanted = args.output_args.json || manifest.is_some();
         let digests = if wanted { plan.ranges() } else { Vec::new() };
-        let bar = progress::bar(plan.layout.size());
-        let tick = |bytes| bar.iter().for_each(|bar| bar.inc(bytes));
-        let options = Options { progress: Some(&tick), digests: &digests, ..Options::new(threads) };
+        let observer = bar.map(|bar| bar as &dyn Observer);
+        let options = Options { observer, digests: &digests, ..Options::new(threads) };
         let output = image.create(plan.layout.size())?;
         let emitted = emit(&plan.layout, &output, &options);
-        bar.iter().for_each(|bar| bar.finish_and_clear());
+        bar.iter().for_each(|bar| bar.clear());
         let digests = emitted?;
         output.flush()?;
         // The report comes first: a caller that sees a failure must not find an image.

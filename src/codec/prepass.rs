@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::progress::{Meter, Observer, Phase};
 use crate::tree::{InodeId, Tree};
 use crate::workers::{Queue, share};
 
@@ -66,15 +67,20 @@ pub(crate) fn encode_pieces<E: PieceEncoder>(
     tree: &Tree,
     pieces: impl Iterator<Item = Piece> + Clone + Send,
     threads: NonZero<usize>,
+    observer: Option<&dyn Observer>,
     encoder: impl Fn() -> E + Sync,
 ) -> Result<impl Iterator<Item = E::Output>> {
     let count = Batches(pieces.clone()).count();
+    let total = pieces.clone().map(|piece| u64::from(piece.len)).sum();
+    let meter = Meter::new(observer, Phase::Encode, total);
     let queue = Queue::new(Batches(pieces));
     let work = || {
         let (mut encoder, mut buffer) = (encoder(), Vec::new());
         let mut done = Vec::new();
         while let Some((number, batch)) = queue.next() {
-            match encode_batch(tree, &batch, &mut encoder, &mut buffer) {
+            let encoded = encode_batch(tree, &batch, &mut encoder, &mut buffer);
+            let bytes = batch.iter().map(|piece| u64::from(piece.len)).sum();
+            match encoded.and_then(|outputs| meter.add(bytes).map(|()| outputs)) {
                 Ok(outputs) => done.push((number, outputs)),
                 Err(error) => queue.fail(number, error),
             }
@@ -197,12 +203,12 @@ mod tests {
         let spool = Spool::new(Some(directory.path())).unwrap();
         for threads in [1, 3] {
             let mut pieces = Piece::split(file(), &(10..1_600_000), 10_000);
-            let results =
-                encode_pieces(&tree, pieces.clone(), NonZero::new(threads).unwrap(), || Spooling {
-                    encoder: encoder(&Zstd, 3).unwrap(),
-                    spool: Appender::new(&spool),
-                })
-                .unwrap();
+            let threads = NonZero::new(threads).unwrap();
+            let results = encode_pieces(&tree, pieces.clone(), threads, None, || Spooling {
+                encoder: encoder(&Zstd, 3).unwrap(),
+                spool: Appender::new(&spool),
+            })
+            .unwrap();
             for (piece, at, len) in results {
                 assert_eq!(Some(piece), pieces.next());
                 let mut encoded = vec![0; len];

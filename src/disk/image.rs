@@ -57,7 +57,9 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     }
     warnings.extend(of_boot);
     resolved.esp_from = esp_from;
-    let wanted = HoleScanOptions { threads: input.threads, digest: input.seed.is_none() };
+    let observer = input.observer.as_deref();
+    let digest = input.seed.is_none();
+    let wanted = HoleScanOptions { threads: input.threads, digest, observer };
     let mut scans = vec![scan_holes(&root, &wanted)?];
     if wanted.digest {
         for partition in &boot {
@@ -77,6 +79,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         sector_size: options.sector_size.bytes(),
         threads: input.threads,
         spool: input.spool.as_deref(),
+        observer,
         ..FsInputs::new(root, scans.swap_remove(0), identity.file_system)
     };
     let inputs = swap::add(options.swapfile.as_ref(), &*options.root, inputs)?;

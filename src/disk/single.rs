@@ -20,7 +20,8 @@ use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let request = Request::single(&input, options);
     let (mut resolved, normalization, mut warnings) = source::resolve_inputs(&mut input)?;
-    let BuildInput { tree, seed, architecture, threads, spool, .. } = input;
+    let BuildInput { tree, seed, architecture, threads, spool, observer, .. } = input;
+    let observer = observer.as_deref();
     let epoch = resolved.epoch.0;
     let format = &options.format;
     let leave_out = LeaveOut { locate: &|_| None, all: false };
@@ -43,7 +44,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let digest = seed.is_none() && options.uuid.is_none();
     let scan = match format.holds().contains(Holds::HOLES) {
         false if !digest => HoleScan::default(),
-        _ => scan_holes(&tree, &HoleScanOptions { threads, digest })?,
+        _ => scan_holes(&tree, &HoleScanOptions { threads, digest, observer })?,
     };
     let scans = [scan];
     let uuid = match options.uuid {
@@ -60,6 +61,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         epoch,
         threads,
         spool: spool.as_deref(),
+        observer,
         ..FsInputs::new(tree, scan, uuid)
     };
     let prepared = format.prepare(swap::add(options.swapfile.as_ref(), &**format, inputs)?)?;

@@ -1,8 +1,10 @@
 //! Inputs of an image: a tree, and the seed, epoch and architecture, which may be derived from it.
 
+use std::fmt;
 use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -10,6 +12,7 @@ use super::architecture;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::normalize::{self, Profile, Report, Rules};
+use crate::progress::Observer;
 use crate::report::Warning;
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -34,7 +37,6 @@ pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct BuildInput {
     /// Source tree.
@@ -57,6 +59,18 @@ pub struct BuildInput {
     pub spool: Option<PathBuf>,
     /// Rules that normalize the tree first.
     pub rules: Rules,
+    /// Observer of the progress.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl fmt::Debug for BuildInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuildInput")
+            .field("tree", &self.tree)
+            .field("seed", &self.seed)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Origin of a value.
@@ -109,6 +123,7 @@ impl BuildInput {
             threads: NonZero::<usize>::MIN,
             spool: None,
             rules: Rules::none(),
+            observer: None,
         }
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::progress::Observer;
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, InodeId, Tree};
 
 /// Inputs that the file systems of all formats have in common.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct FsInputs<'a> {
     /// Tree to store.
@@ -32,9 +32,20 @@ pub struct FsInputs<'a> {
     pub threads: NonZero<usize>,
     /// Directory for compressed content until it is written; required if anything is compressed.
     pub spool: Option<&'a Path>,
+    /// Observer of the progress.
+    pub observer: Option<&'a dyn Observer>,
 }
 
-impl<'a> FsInputs<'a> {
+impl fmt::Debug for FsInputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FsInputs")
+            .field("uuid", &self.uuid)
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FsInputs<'_> {
     /// Creates the inputs for a tree and its scan, with the defaults of everything else.
     #[must_use]
     pub fn new(tree: Arc<Tree>, scan: HoleScan, uuid: Uuid) -> Self {
@@ -48,6 +59,7 @@ impl<'a> FsInputs<'a> {
             swapfile: None,
             threads: NonZero::<usize>::MIN,
             spool: None,
+            observer: None,
         }
     }
 }

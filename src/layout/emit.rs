@@ -11,13 +11,15 @@ use super::work::{LARGE, WorkItems};
 use super::write_buffer::{WriteBuffer, cannot_write};
 use super::{Layout, ordered};
 use crate::error::Result;
+use crate::progress::{Meter, Phase};
 use crate::workers::{Queue, share};
 
 /// Writes an image and returns the requested digests, in the order of the request.
 ///
 /// # Errors
 /// [`Error::Source`] and [`Error::Changed`] for content that can't be read or has changed since the
-/// tree was listed, [`Error::Output`] for a sink that fails. Of several errors, the one with the
+/// tree was listed, [`Error::Output`] for a sink that fails, [`Error::Cancelled`] if the observer
+/// asks for it. Of several errors, the one with the
 /// lowest offset in the image is returned.
 ///
 /// # Panics
@@ -26,12 +28,14 @@ use crate::workers::{Queue, share};
 /// [`Error::Source`]: crate::Error::Source
 /// [`Error::Changed`]: crate::Error::Changed
 /// [`Error::Output`]: crate::Error::Output
+/// [`Error::Cancelled`]: crate::Error::Cancelled
 pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<Vec<Digest>> {
     if sink.in_order() || !options.digests.is_empty() {
         return ordered::emit(layout, sink, options);
     }
+    let meter = Meter::new(options.observer, Phase::Write, layout.size());
     for items in WorkItems::new(layout, LARGE) {
-        emit_part(layout, items, sink, options)?;
+        emit_part(layout, items, sink, options, &meter)?;
     }
     Ok(Vec::new())
 }
@@ -41,6 +45,7 @@ fn emit_part(
     items: WorkItems<'_>,
     sink: &dyn Sink,
     options: &Options<'_>,
+    meter: &Meter<'_>,
 ) -> Result<()> {
     let queue = Queue::new(items);
     share(options.threads, || {
@@ -50,9 +55,8 @@ fn emit_part(
                 true => sink.zeros(item.range.start, item.len()).map_err(cannot_write(sink)),
                 false => buffer.item(&item),
             };
-            match result {
-                Ok(()) => options.done(item.len()),
-                Err(error) => queue.fail(number, error),
+            if let Err(error) = result.and_then(|()| meter.add(item.len())) {
+                queue.fail(number, error);
             }
         }
     });

@@ -5,15 +5,15 @@ use std::num::NonZero;
 use std::ops::Range;
 
 use crate::error::Error;
+use crate::progress::Observer;
 
 /// Options for writing an image.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// Number of threads that produce the bytes; the bytes don't depend on it.
     pub threads: NonZero<usize>,
-    /// Called from each of these threads with the number of bytes of the image, zeros included,
-    /// that the thread has just completed.
-    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+    /// Observer of the progress, in bytes of the image.
+    pub observer: Option<&'a dyn Observer>,
     /// Ranges of the image, in bytes, to compute digests of. They may overlap.
     pub digests: &'a [Range<u64>],
 }
@@ -28,16 +28,10 @@ impl fmt::Debug for Options<'_> {
 }
 
 impl Options<'_> {
-    /// Returns options for writing with `threads` threads, without progress or digests.
+    /// Returns options for writing with `threads` threads, without an observer or digests.
     #[must_use]
     pub fn new(threads: NonZero<usize>) -> Self {
-        Self { threads, progress: None, digests: &[] }
-    }
-
-    pub(super) fn done(&self, bytes: u64) {
-        if let Some(progress) = self.progress {
-            progress(bytes);
-        }
+        Self { threads, observer: None, digests: &[] }
     }
 }
 

@@ -25,6 +25,7 @@ use super::sink::Sink;
 use super::work::{WRITE_SIZE, WorkItem, WorkItems};
 use super::write_buffer::{WriteBuffer, cannot_write};
 use crate::error::Result;
+use crate::progress::{Meter, Phase};
 use crate::workers::share;
 
 /// Number of blocks per thread that may be rendered before the first of them is consumed.
@@ -169,7 +170,7 @@ impl<'a> State<'a> {
 struct Line<'a> {
     layout: &'a Layout,
     sink: &'a dyn Sink,
-    options: &'a Options<'a>,
+    meter: Meter<'a>,
     state: Mutex<State<'a>>,
     /// Notified after each step.
     done: Condvar,
@@ -208,7 +209,8 @@ pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> R
         failure: None,
         is_abandoned: false,
     };
-    let line = Line { layout, sink, options, state: Mutex::new(state), done: Condvar::new() };
+    let meter = Meter::new(options.observer, Phase::Write, layout.size());
+    let line = Line { layout, sink, meter, state: Mutex::new(state), done: Condvar::new() };
     share(options.threads, || line.work());
 
     let state = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -278,9 +280,7 @@ impl<'a> Line<'a> {
                 .map_err(cannot_write(sink))
                 .map(|()| Block::Zeros(item.range.clone())),
         };
-        if made.is_ok() {
-            self.options.done(item.len());
-        }
+        let made = made.and_then(|block| self.meter.add(item.len()).map(|()| block));
         let mut state = self.state();
         state.making -= 1;
         match made {

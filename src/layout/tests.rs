@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::work::{LARGE, WRITE_SIZE, WorkItems};
 use super::*;
 use crate::error::{Error, Result};
+use crate::progress::{Phase, Progress};
 use crate::size::MIB;
 use crate::tree::{
     ContentId, ContentReader, ContentSource, InodeId, Metadata, Node, Tree, TreeBuilder,
@@ -283,11 +284,13 @@ fn check(layout: &Layout, bytes: &[u8], ranges: &[Range<u64>]) {
     for (number, hashed) in [(1, true), (2, false), (3, true), (8, false)] {
         let how = format!("{number} threads, digests: {hashed}");
         let done = AtomicU64::new(0);
-        let progress = |bytes| {
-            done.fetch_add(bytes, Ordering::Relaxed);
+        let observer = |progress: Progress| {
+            assert_eq!((progress.phase, progress.total), (Phase::Write, size));
+            done.fetch_max(progress.done, Ordering::Relaxed);
+            ControlFlow::Continue(())
         };
         let digests = if hashed { ranges } else { &[] };
-        let options = Options { progress: Some(&progress), digests, ..threads(number) };
+        let options = Options { observer: Some(&observer), digests, ..threads(number) };
         let emit = |sink: &dyn Sink| {
             let digests = emit(layout, sink, &options).unwrap();
             assert_eq!(digests, if hashed { &expected[..] } else { &[] }, "{how}");
@@ -682,4 +685,26 @@ fn other_file_systems_copy() {
     emit(&layout, &output, &threads(2)).unwrap();
     output.finish().unwrap();
     same(&std::fs::read(&path).unwrap(), &bytes, "xfs");
+}
+
+#[test]
+fn an_observer_can_cancel() {
+    let mut layout = Layout::new(8 * MIB);
+    for number in 0..8 {
+        layout.push_bytes(number * MIB, vec![1; 4096]);
+    }
+    let layout = layout.seal();
+    let calls = AtomicU64::new(0);
+    let observer = |_: Progress| match calls.fetch_add(1, Ordering::Relaxed) {
+        2 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let whole = 0..layout.size();
+    for digests in [&[][..], std::slice::from_ref(&whole)] {
+        calls.store(0, Ordering::Relaxed);
+        let options = Options { observer: Some(&observer), digests, ..threads(1) };
+        let error = emit(&layout, &Discard, &options).unwrap_err();
+        assert!(matches!(error, Error::Cancelled { phase: Phase::Write }), "{error}");
+        assert_eq!(calls.load(Ordering::Relaxed), 3);
+    }
 }

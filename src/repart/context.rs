@@ -89,7 +89,8 @@ impl Context<'_> {
             excludes_by_inode: self.options.excludes_by_inode,
             vfat_leaves_out: self.options.vfat_leaves_out,
         })?;
-        let wanted = HoleScanOptions { threads: self.options.threads, digest };
+        let wanted =
+            HoleScanOptions { threads: self.options.threads, digest, ..HoleScanOptions::default() };
         let scan = match digest || format.holds().contains(Holds::HOLES) {
             true => scan_holes(&populated.tree, &wanted)?,
             false => HoleScan::default(),

@@ -17,12 +17,14 @@ mod tests;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{InodeId, Kind, Tree};
 use crate::error::Result;
+use crate::progress::{Meter, Observer, Phase};
 use crate::workers::{Queue, share};
 use segment::SegmentScanner;
 pub use window::{GRANULE, SCAN_MIN_SIZE, WINDOW};
@@ -35,17 +37,28 @@ const SEGMENT: u64 = 16 << 20;
 const SEGMENTS: u64 = 1024;
 
 /// Options for scanning content.
-#[derive(Debug, Clone, Copy)]
-pub struct HoleScanOptions {
+#[derive(Clone, Copy)]
+pub struct HoleScanOptions<'a> {
     /// Number of threads that read. It does not affect the result.
     pub threads: NonZero<usize>,
     /// Whether to compute [`HoleScan::digest`], which requires reading all content.
     pub digest: bool,
+    /// Observer of the progress, in bytes of content.
+    pub observer: Option<&'a dyn Observer>,
 }
 
-impl Default for HoleScanOptions {
+impl Default for HoleScanOptions<'_> {
     fn default() -> Self {
-        Self { threads: NonZero::<usize>::MIN, digest: false }
+        Self { threads: NonZero::<usize>::MIN, digest: false, observer: None }
+    }
+}
+
+impl fmt::Debug for HoleScanOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HoleScanOptions")
+            .field("threads", &self.threads)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,12 +164,12 @@ fn segments(tree: &Tree, shortest: u64) -> Vec<Segment> {
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) or [`Error::Changed`](crate::Error::Changed) for the
-/// first file, in tree order, that can't be read or was changed.
-pub fn scan_holes(tree: &Tree, options: &HoleScanOptions) -> Result<HoleScan> {
+/// first file, in tree order, that can't be read or was changed, and
+/// [`Error::Cancelled`](crate::Error::Cancelled) if the observer asks for it.
+pub fn scan_holes(tree: &Tree, options: &HoleScanOptions<'_>) -> Result<HoleScan> {
     let segments = segments(tree, if options.digest { 0 } else { SCAN_MIN_SIZE });
     let sums = options.digest.then(|| segments.iter().map(|_| AtomicU32::new(0)).collect());
-    let SegmentScan { holed, swap } =
-        scan_segments(tree, &segments, sums.as_ref(), options.threads)?;
+    let SegmentScan { holed, swap } = scan_segments(tree, &segments, sums.as_ref(), options)?;
 
     let mut scan = HoleScan { swap, ..HoleScan::default() };
     let mut holed = holed.into_iter().peekable();
@@ -196,15 +209,22 @@ fn scan_segments(
     tree: &Tree,
     segments: &[Segment],
     sums: Option<&Vec<AtomicU32>>,
-    threads: NonZero<usize>,
+    options: &HoleScanOptions<'_>,
 ) -> Result<SegmentScan> {
+    let lens = segments.iter().map(|segment| {
+        let Range { start, end } = segment.range(size_of(tree, segment.file));
+        end - start
+    });
+    let meter = Meter::new(options.observer, Phase::Scan, lens.sum());
     let queue = Queue::new(segments);
     let work = || {
-        let mut examiner = SegmentScanner::new(sums.is_some());
+        let mut scanner = SegmentScanner::new(sums.is_some());
         let mut found = SegmentScan::default();
         while let Some((index, &segment)) = queue.next() {
             let size = size_of(tree, segment.file);
-            match examiner.scan(tree, segment.file, segment.range(size)) {
+            let range = segment.range(size);
+            let scanned = scanner.scan(tree, segment.file, range.clone());
+            match scanned.and_then(|part| meter.add(range.end - range.start).map(|()| part)) {
                 Ok(part) => {
                     if let Some(sums) = sums {
                         sums[index].store(part.sum, Ordering::Relaxed);
@@ -222,7 +242,7 @@ fn scan_segments(
         found
     };
     let mut found = SegmentScan::default();
-    for SegmentScan { holed, swap } in share(threads, work) {
+    for SegmentScan { holed, swap } in share(options.threads, work) {
         found.holed.extend(holed);
         found.swap.extend(swap);
     }

@@ -53,7 +53,7 @@ pub(crate) fn encode(
         false => Some(Arc::new(Spool::new(options.spool)?)),
     };
     let encoder = || RangeEncoder::new(policy, options, spool.as_deref());
-    let encoded = encode_pieces(tree, parts.encoded(), options.threads, encoder)?;
+    let encoded = encode_pieces(tree, parts.encoded(), options.threads, options.observer, encoder)?;
     let mut contents = assemble(tree, &parts, encoded);
     if spool.is_some() {
         let in_vain = |&file: &InodeId| {

@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::Path;
 
 use super::compress::Compression;
+use crate::progress::Observer;
 
 /// Treatment of the content of one file.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +30,7 @@ impl DataPolicy {
 }
 
 /// Options of [`encode()`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct ContentOptions<'a> {
     /// Number of threads that read. Only the offsets in the spool depend on it.
     pub(crate) threads: NonZero<usize>,
@@ -37,6 +38,8 @@ pub(crate) struct ContentOptions<'a> {
     pub(crate) dedup: bool,
     /// Maximum size of content stored in a leaf, in bytes.
     pub(crate) max_inline: u32,
+    /// Observer of the progress.
+    pub(crate) observer: Option<&'a dyn Observer>,
     /// Directory for the spool, an unnamed file; required if anything is compressed.
     pub(crate) spool: Option<&'a Path>,
 }

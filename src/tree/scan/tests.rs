@@ -12,8 +12,8 @@ use crate::tree::{FileFlags, Metadata, Node, NodeId, TreeBuilder, Xattr};
 const K: u64 = 1 << 10;
 const M: u64 = 1 << 20;
 
-fn options(threads: usize, digest: bool) -> HoleScanOptions {
-    HoleScanOptions { threads: NonZero::new(threads).unwrap(), digest }
+fn options(threads: usize, digest: bool) -> HoleScanOptions<'static> {
+    HoleScanOptions { threads: NonZero::new(threads).unwrap(), digest, observer: None }
 }
 
 /// Returns `size` bytes, which have the value 1 in the ranges `ones` and 0 elsewhere.

@@ -172,7 +172,8 @@ pub(super) fn write(change: impl FnOnce(&mut Options)) -> Vec<u8> {
     let mut options = options(&tree);
     change(&mut options);
     let threads = NonZero::<usize>::MIN;
-    let scan = scan_holes(&tree, &HoleScanOptions { threads, digest: false }).unwrap();
+    let scan =
+        scan_holes(&tree, &HoleScanOptions { threads, ..HoleScanOptions::default() }).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let reading = PrepassOptions { threads, spool: Some(scratch.path()) };
     let contents: Arc<Contents> = Arc::new(prepass(&tree, &scan, &options, &reading).unwrap());
