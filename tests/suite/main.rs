@@ -1,5 +1,5 @@
-//! Images that the program builds, or the library from trees that exist in no directory, checked
-//! with independent tools and with the kernel.
+//! Integration tests: the command line, and images that the program builds, or the library from
+//! trees that exist in no directory, checked with independent tools and with the kernel.
 //!
 //! The tests create devices, mount file systems and build as another user, so they run as root.
 //! `tests/run` installs the tools that they need. A missing tool is a failure and never a skip.
@@ -11,6 +11,7 @@
 mod bad_input;
 mod boot;
 mod btrfs;
+mod cli;
 mod depth;
 mod determinism;
 mod detfs;
@@ -18,8 +19,11 @@ mod documents;
 mod esp;
 mod ext4;
 mod fakeroot;
+mod fat;
 mod golden;
+mod gpt;
 mod images;
+mod mkimage;
 mod mounts;
 mod normalize;
 mod oracle;

@@ -16,33 +16,38 @@ pub fn fsck_fat(image: &Path) -> Verdict {
     let clean = said.ok
         && said.stderr.is_empty()
         && matches!(lines[..], [version, summary]
-            if version.starts_with("fsck.fat ") && is_summary(summary));
+            if version.starts_with("fsck.fat 4.") && is_summary(summary, image));
     if clean { Ok(()) } else { oracle_error(format!("fsck.fat: {}", said.all())) }
 }
 
-/// `NAME: 2 files, 2/129022 clusters`
-fn is_summary(line: &str) -> bool {
-    let Some((_, counts)) = line.rsplit_once(": ") else { return false };
+/// `IMAGE: 2 files, 2/129022 clusters`
+fn is_summary(line: &str, image: &Path) -> bool {
+    let Some(counts) = line.strip_prefix(&format!("{}: ", image.display())) else { return false };
     counts.replace(|c: char| c.is_ascii_digit(), "") == " files, / clusters"
 }
 
-/// Extracts all files of a FAT file system into an empty directory.
-pub fn extract_fat(image: &Path, to: &Path) -> Verdict {
-    let listing = run("mdir", ["-b".as_ref(), "-i".as_ref(), image.as_os_str(), "::/".as_ref()]);
-    if !listing.ok || !listing.stderr.is_empty() {
-        return oracle_error(format!("mdir: {}", listing.all()));
+/// Runs a program of mtools on an image and returns what it prints.
+pub fn mtools(
+    image: &Path,
+    tool: &str,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Verdict<String> {
+    let mut all = vec![OsStr::new("-i").to_owned(), image.into()];
+    all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+    let said = run(tool, all);
+    if said.ok && said.stderr.is_empty() {
+        Ok(said.stdout)
+    } else {
+        oracle_error(format!("{tool}: {}", said.all()))
     }
-    if listing.stdout.is_empty() {
+}
+
+/// Extracts all files of a FAT file system into an empty directory, with their times.
+pub fn extract_fat(image: &Path, to: &Path) -> Verdict {
+    if mtools(image, "mdir", ["-b", "::/"])?.is_empty() {
         return Ok(()); // mcopy calls an empty directory an error
     }
-    let args: [&OsStr; 5] =
-        ["-sQnp".as_ref(), "-i".as_ref(), image.as_os_str(), "::/*".as_ref(), to.as_os_str()];
-    let said = run("mcopy", args);
-    if said.ok && said.stderr.is_empty() {
-        Ok(())
-    } else {
-        oracle_error(format!("mcopy: {}", said.all()))
-    }
+    mtools(image, "mcopy", ["-sQmnp".as_ref(), "::/*".as_ref(), to.as_os_str()]).map(drop)
 }
 
 #[cfg(test)]

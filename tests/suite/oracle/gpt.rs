@@ -35,46 +35,65 @@ impl Partition {
 /// Runs a partition tool on an image, through a loop device unless sectors are 512 bytes.
 ///
 /// The tools assume 512-byte sectors for files.
-fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&OsStr) -> T) -> T {
+fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&Path) -> T) -> T {
     if sector_size == 512 {
-        check_image(image.as_os_str())
+        check_image(image)
     } else {
         let device = LoopDevice::attach(image, &["--sector-size", &sector_size.to_string()]);
-        check_image(device.path().as_os_str())
+        check_image(device.path())
     }
 }
 
 /// Warning of sgdisk about tables by libfdisk, whose first usable block is at 1 MiB.
 const GAP: &str = "Warning: There is a gap between the main partition table";
 
-/// Verifies the partition table with sgdisk and sfdisk.
-///
-/// If the backup header is broken, both still exit with status 0 and sgdisk still prints "No
-/// problems found", so sgdisk's output before that line is checked too.
+/// Verifies the partition table of an image with sgdisk and sfdisk, and accepts a gap after the
+/// primary table.
 pub fn gpt(image: &Path, sector_size: u64) -> Verdict {
     on_disk(image, sector_size, |disk| {
-        let said = run("sgdisk", [OsStr::new("--verify"), disk]);
-        let text = said.stdout.trim_start();
-        let text = match text.split_once("\n\n") {
-            Some((first, rest)) if first.starts_with(GAP) => rest,
-            _ => text,
-        };
-        let clean = said.ok && said.stderr.is_empty() && text.starts_with("No problems found. ");
-        if !clean {
-            return oracle_error(format!("sgdisk: {}", said.all()));
-        }
-        let said = run("sfdisk", [OsStr::new("--verify"), disk]);
-        if said.ok && said.stderr.is_empty() && said.stdout.contains("\nNo errors detected.\n") {
-            Ok(())
-        } else {
-            oracle_error(format!("sfdisk: {}", said.all()))
-        }
+        sgdisk_except(disk, Some(GAP))?;
+        sfdisk(disk)
     })
+}
+
+/// Verifies the partition table of an image or a device with sgdisk.
+pub fn sgdisk(disk: &Path) -> Verdict {
+    sgdisk_except(disk, None)
+}
+
+/// Verifies a partition table with sgdisk, and ignores a first paragraph that starts with `known`.
+///
+/// If the backup header is broken, sgdisk still exits with status 0 and prints "No problems found",
+/// so the output before that line is checked too.
+fn sgdisk_except(disk: &Path, known: Option<&str>) -> Verdict {
+    let said = run("sgdisk", [OsStr::new("--verify"), disk.as_os_str()]);
+    let text = said.stdout.trim_start();
+    let text = match (text.split_once("\n\n"), known) {
+        (Some((first, rest)), Some(known)) if first.starts_with(known) => rest,
+        _ => text,
+    };
+    if said.ok && said.stderr.is_empty() && text.starts_with("No problems found. ") {
+        Ok(())
+    } else {
+        oracle_error(format!("sgdisk: {}", said.all()))
+    }
+}
+
+/// Verifies the partition table of an image or a device with sfdisk, whose exit status is 0 even if
+/// the backup header is broken.
+pub fn sfdisk(disk: &Path) -> Verdict {
+    let said = run("sfdisk", [OsStr::new("--verify"), disk.as_os_str()]);
+    if said.ok && said.stderr.is_empty() && said.stdout.contains("\nNo errors detected.\n") {
+        Ok(())
+    } else {
+        oracle_error(format!("sfdisk: {}", said.all()))
+    }
 }
 
 /// Returns the partitions in the order of the table.
 pub fn partitions(image: &Path, sector_size: u64) -> Verdict<Vec<Partition>> {
-    let said = on_disk(image, sector_size, |disk| run("sfdisk", [OsStr::new("--json"), disk]));
+    let said =
+        on_disk(image, sector_size, |disk| run("sfdisk", [OsStr::new("--json"), disk.as_os_str()]));
     if !said.ok {
         return oracle_error(format!("sfdisk: {}", said.all()));
     }

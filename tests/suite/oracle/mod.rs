@@ -5,6 +5,7 @@
 //! negative tests can expect them. An oracle that can't run at all panics instead, which can't be
 //! mistaken for either result.
 
+mod blkid;
 pub mod btrfs;
 mod compare;
 mod ext4;
@@ -22,10 +23,11 @@ pub mod verity;
 use std::fmt;
 use std::path::Path;
 
+pub use blkid::blkid;
 pub use compare::{Comparison, read_xattrs};
 pub use ext4::e2fsck;
-pub use fat::{extract_fat, fsck_fat};
-pub use gpt::{Partition, extract, gpt, partitions};
+pub use fat::{extract_fat, fsck_fat, mtools};
+pub use gpt::{Partition, extract, gpt, partitions, sfdisk, sgdisk};
 pub use grub::{grub_cmp, grub_ls};
 pub use kernel_log::KernelLog;
 pub use mount::{LoopDevice, Mounted, fingerprint, mount_ext4};

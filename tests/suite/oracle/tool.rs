@@ -30,6 +30,7 @@ impl Said {
 pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
     let mut command = Command::new(program);
     command.args(args).env("PATH", PATH).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+    command.env("MTOOLSRC", "/dev/null");
     // e2fsck uses this as the current time, so that it accepts images whose epoch is in the future.
     command.env("E2FSCK_TIME", "4294967295");
     let Output { status, stdout, stderr } = match command.output() {

@@ -195,7 +195,7 @@ fn images_that_are_wrong() {
         &fixture,
         &wet("--empty=allow"),
         1,
-        &["10-part.conf", "4194304", "disk of 5263360 bytes"],
+        &["10-part.conf", "4194304", "use at least 5263360 bytes"],
     );
     make("truncate -s 16K $1");
     refused(&fixture, &wet("--empty=allow"), 1, &[]);
@@ -295,7 +295,7 @@ fn sizes_that_do_not_fit() {
         &fixture,
         &CREATE,
         1,
-        &["20-part.conf:5: hash tree: 8192 bytes is too small", "SizeMinBytes="],
+        &["20-part.conf:5: hash tree: 4096 bytes is too small", "SizeMinBytes="],
     );
 }
 

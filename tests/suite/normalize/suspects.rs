@@ -4,7 +4,7 @@ use std::path::Path;
 
 use detfs::normalize::{Rules, findings};
 
-use crate::make_tree::{EPOCH, Put, make_tree};
+use super::make_tree::{EPOCH, Put, make_tree};
 
 const OLD: i64 = EPOCH - 50;
 const NEW: i64 = EPOCH + 50;

@@ -1,19 +1,19 @@
 //! Test cases for each built-in rule: two trees that differ only in what the rule normalizes.
 
-use crate::make_tree::Put;
+use super::make_tree::Put;
 
-pub(crate) struct Case {
-    pub(crate) rule: &'static str,
+pub struct Case {
+    pub rule: &'static str,
     /// Nodes of both trees.
-    pub(crate) both: &'static [Put],
-    pub(crate) one: &'static [Put],
-    pub(crate) other: &'static [Put],
+    pub both: &'static [Put],
+    pub one: &'static [Put],
+    pub other: &'static [Put],
     /// Paths on which the rule fires in the tree with `one`.
-    pub(crate) fires: &'static [&'static str],
+    pub fires: &'static [&'static str],
     /// Paths that the rule refuses in the tree with `one`.
-    pub(crate) refused: &'static [&'static str],
+    pub refused: &'static [&'static str],
     /// Nodes that the rule must not change.
-    pub(crate) spared: &'static [Put],
+    pub spared: &'static [Put],
 }
 
 /// Files that both trees have, with different content.
@@ -52,8 +52,7 @@ const OTHER_ID: &[u8] = b"fedcba9876543210fedcba9876543210\n";
 const UNIT: &[u8] = b"[Service]\n";
 
 /// Beginning of a PEM private key, by which keys are recognized.
-pub(crate) const KEY: &[u8] =
-    b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEB\n";
+pub const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEB\n";
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUAQEBAQEBAQEBAQEBAQEB\n-----END CERTIFICATE-----\n";
 const CERTIFICATE_AND_KEY: &[u8] =
     b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUAQEBAQEBAQEBAQEBAQEB\n-----END CERTIFICATE-----\n\
@@ -78,7 +77,7 @@ const fn pyc(time: [u8; 4]) -> [u8; 20] {
 const PYC: [u8; 20] = pyc([0x00, 0xd2, 0x49, 0x6b]);
 const OTHER_PYC: [u8; 20] = pyc([0x00, 0xb3, 0x3f, 0x71]);
 
-pub(crate) const CASES: &[Case] = &[
+pub const CASES: &[Case] = &[
     text(
         "pacman-install-date",
         &[("var/lib/pacman/local/x-1/desc", b"%NAME%\nx\n\n%INSTALLDATE%\n1800000000\n", 5)],

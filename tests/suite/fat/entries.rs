@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use detfs::Error;
 use detfs::fat::{Options, Variant};
+use detfs::size::{GIB, MIB};
 
-use crate::image::Image;
-use crate::oracle::{check, expected, extracted, mtool, text, warnings};
-use crate::sample::{Sample, options, refusal, sized};
-use crate::{GIB, MIB};
+use super::image::{Image, expected, extracted};
+use super::sample::{Sample, options, refusal, sized};
+use crate::oracle::{fsck_fat, mtools};
 
 #[test]
 fn the_largest_files_are_readable() {
@@ -17,19 +17,19 @@ fn the_largest_files_are_readable() {
         sample.huge("LARGE", size);
         sample.file("after", b"after");
         let image = Image::new(sample, &options());
-        assert_eq!(mtool(&image, "mtype", &["::/after"]).unwrap(), b"after");
-        let listing = text(&mtool(&image, "mdir", &["::/LARGE"]).unwrap());
+        assert_eq!(mtools(&image.path, "mtype", ["::/after"]).unwrap(), "after");
+        let listing = mtools(&image.path, "mdir", ["::/LARGE"]).unwrap();
         let digits: String = listing.chars().filter(|c| *c != ' ').collect();
         assert!(digits.contains(&format!("LARGE{size}")), "{listing}");
         image
     };
     let image = with(4 * GIB - 4096);
-    check(&image);
+    image.check();
     assert_eq!(image.plan.warnings, []);
     // fsck.fat 4.2 multiplies in 32 bits and finds no clusters here, although all of them exist.
     for size in [4 * GIB - 4095, 4 * GIB - 1] {
         let image = with(size);
-        let error_text = warnings(&image).unwrap();
+        let error_text = fsck_fat(&image.path).unwrap_err().0;
         assert_eq!(error_text.matches("\n/").count(), 2, "{error_text}");
         assert!(error_text.contains("cluster chain length is 0 bytes"), "{error_text}");
         assert_eq!(image.plan.warnings[0].path, b"LARGE");
@@ -62,8 +62,8 @@ fn a_directory_has_65536_slots() {
     };
     let (sample, names) = full(65_536);
     let image = Image::new(sample, &options());
-    check(&image);
-    let listed = text(&mtool(&image, "mdir", &["-b", "::/d"]).unwrap());
+    image.check();
+    let listed = mtools(&image.path, "mdir", ["-b", "::/d"]).unwrap();
     assert_eq!(listed.lines().count(), names);
     let error = refusal(&full(65_537).0.tree(), &options());
     let Error::Unrepresentable { path, rule, .. } = &error else { panic!("{error}") };
@@ -85,8 +85,8 @@ fn the_root_directory_grows() {
             let (sample, names) = full(used);
             let image = Image::new(sample, &Options { label: label.clone(), ..sized(size) });
             assert_eq!(image.u16(17), entries);
-            check(&image);
-            let listed = text(&mtool(&image, "mdir", &["-b", "::/"]).unwrap());
+            image.check();
+            let listed = mtools(&image.path, "mdir", ["-b", "::/"]).unwrap();
             assert_eq!(listed.lines().count(), names);
         }
     }
@@ -95,7 +95,7 @@ fn the_root_directory_grows() {
     for (used, variant) in [(65_408, Variant::Fat12), (65_409, Variant::Fat32)] {
         let image = Image::new(full(used).0, &options());
         assert_eq!(image.plan.variant, variant);
-        check(&image);
+        image.check();
     }
     let tree = full(65_409).0.tree();
     let error = refusal(&tree, &sized(16 * MIB));
@@ -114,7 +114,7 @@ fn directories_nest_a_hundred_deep() {
     sample.file(&(path.join("/") + "/File at the bottom"), b"deep");
     let expected = expected(&sample);
     let image = Image::new(sample, &options());
-    check(&image);
+    image.check();
     assert_eq!(extracted(&image), expected);
 }
 
@@ -124,7 +124,7 @@ fn an_empty_tree_is_a_volume() {
         for variant in [Variant::Fat12, Variant::Fat16, Variant::Fat32] {
             let options = Options { label: label.clone(), variant: Some(variant), ..options() };
             let image = Image::new(Sample::new(), &options);
-            check(&image);
+            image.check();
             assert_eq!(extracted(&image), BTreeMap::new());
         }
     }

@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::sync::Arc;
 
 use detfs::fat::Options;
 use detfs::time::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Xattr};
 
-use crate::image::Image;
-use crate::oracle::{check, expected, extracted, run, text};
-use crate::sample::{Sample, metadata, options, pattern, refusal};
+use super::image::{Image, expected, extracted};
+use super::sample::{Sample, metadata, options, pattern, refusal};
+use crate::oracle::shell;
 
 #[test]
 fn times_are_utc() {
@@ -31,15 +30,13 @@ fn times_are_utc() {
         sample.file_with(name, Metadata { mtime, ..metadata() }, b"");
     }
     let image = Image::new(sample, &options());
-    check(&image);
+    image.check();
     assert_eq!(image.plan.warnings.len(), 1);
     let message = &image.plan.warnings[0].message;
     assert!(message.starts_with("3 times"), "{message}"); // 2107-12-31 23:59:59 is 1 s too late
     // mdir shows the stored time, whatever the time zone.
     for zone in ["UTC", "America/New_York", "Asia/Kolkata"] {
-        let mut command = Command::new("mdir");
-        let output = run(command.args(["-i", image.path.to_str().unwrap(), "::/"]).env("TZ", zone));
-        let listing = text(&output.stdout);
+        let listing = shell(&format!("TZ={zone} mdir -i $1 ::/"), &[&image.path]);
         for (name, _, shown, _) in cases {
             let line = listing.lines().find(|line| line.starts_with(&format!("{name} ")));
             assert!(line.is_some_and(|line| line.contains(shown)), "{name} {shown}\n{listing}");
@@ -81,7 +78,7 @@ fn what_is_lost_is_told_once() {
     sample.file_with("flag", Metadata { flags: FileFlags::IMMUTABLE, ..metadata() }, b"");
     let wanted = expected(&sample);
     let image = Image::new(sample, &options());
-    check(&image);
+    image.check();
     assert_eq!(extracted(&image), wanted);
     let told: Vec<_> = image.plan.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(

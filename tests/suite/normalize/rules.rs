@@ -1,22 +1,18 @@
 //! Tests of every built-in rule: with the rule, differing trees become the same and nothing else
 //! changes.
-#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
-
-mod cases;
-mod make_tree;
-mod suspects;
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
-use cases::{CASES, Case};
 use detfs::Timestamp;
 use detfs::normalize::{Profile, Report, Rules, check, normalize};
 use detfs::tree::{HoleScanOptions, Metadata, Node, Tree, TreeBuilder, scan_holes};
 use globset::GlobBuilder;
-use make_tree::{EPOCH, Put, make_tree};
+
+use super::cases::{CASES, Case};
+use super::make_tree::{EPOCH, Put, make_tree};
 
 fn digest(tree: &Tree) -> [u8; 32] {
     let options = HoleScanOptions { threads: NonZero::<usize>::MIN, digest: true };

@@ -1,14 +1,10 @@
-//! Outputs as users encounter them: full disks, killed programs, devices and pipes. Mounts and loop
-//! devices need root.
-
-#![expect(clippy::unwrap_used, reason = "a failure is a panic here")]
-#![expect(clippy::disallowed_methods, reason = "paths of tests are plain")]
+//! What `emit` writes to full disks, devices and pipes, and leaves behind if it is killed.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::num::NonZero;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -16,6 +12,11 @@ use std::time::Duration;
 
 use detfs::layout::{Destination, Layout, Options, Render, emit};
 use detfs::size::{KIB, MIB};
+
+use crate::oracle::{LoopDevice, Mounted, shell};
+
+/// Environment variable that the tests set for their helpers, which do nothing without it.
+const HELPER: &str = "EMIT_HELPER";
 
 struct Fives;
 
@@ -43,53 +44,9 @@ fn write(layout: &Layout, path: &Path, force: bool) -> detfs::Result<()> {
     output.finish()
 }
 
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Returns the names in a directory, including hidden ones.
 fn list(directory: &Path) -> String {
-    run(Command::new("ls").arg("-A").arg(directory))
-}
-
-/// A mounted file system; unmounted when dropped.
-struct Mounted(tempfile::TempDir);
-
-impl Mounted {
-    fn tmpfs(options: &str) -> Self {
-        let point = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        run(mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(point.path()));
-        Self(point)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg(self.path()));
-    }
-}
-
-/// An attached loop device; detached when dropped.
-struct Loop(PathBuf);
-
-impl Loop {
-    fn new(file: &Path) -> Self {
-        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(file));
-        Self(device.trim_end().into())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        run(Command::new("losetup").arg("-d").arg(&self.0));
-    }
+    shell("ls -A $1", &[directory])
 }
 
 #[test]
@@ -181,7 +138,7 @@ fn an_abandoned_output_leaves_nothing() {
 #[test]
 fn a_full_disk_leaves_nothing() {
     let (layout, _) = image();
-    let mounted = Mounted::tmpfs("size=512k");
+    let mounted = Mounted::new("tmpfs", "size=512k", None).unwrap();
     let path = mounted.path().join("out");
     let error = write(&layout, &path, false).unwrap_err();
     let expected = format!(
@@ -192,10 +149,21 @@ fn a_full_disk_leaves_nothing() {
     assert_eq!(list(mounted.path()), "");
 }
 
+/// Returns a command that runs a test of this file alone, in another process.
+fn helper(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("outputs::emit::{test}"), "--ignored", "--nocapture"]);
+    command.env(HELPER, "");
+    command
+}
+
 /// Helper of [`a_killed_program_leaves_nothing`], which runs it as another process and kills it.
 #[test]
 #[ignore = "run by another test"]
 fn write_forever() {
+    if std::env::var_os(HELPER).is_none() {
+        return;
+    }
     struct Forever;
     impl Render for Forever {
         fn render(&self, offset: u64, _: &mut [u8]) -> detfs::Result<()> {
@@ -215,8 +183,7 @@ fn write_forever() {
 fn a_killed_program_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("out"), "old").unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "write_forever", "--ignored"])
+    let mut child = helper("write_forever")
         .current_dir(directory.path())
         .stdout(Stdio::null())
         .spawn()
@@ -237,15 +204,15 @@ fn a_block_device_keeps_no_old_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");
     fs::write(&store, vec![0xee; 4 << 20]).unwrap();
-    let device = Loop::new(&store);
+    let device = LoopDevice::attach(&store, &[]);
     // An output that is a symlink to a device refers to the device.
     let link = directory.path().join("link");
-    symlink(&device.0, &link).unwrap();
+    symlink(device.path(), &link).unwrap();
     write(&layout, &link, false).unwrap();
 
-    assert!(fs::metadata(&device.0).unwrap().file_type().is_block_device());
+    assert!(fs::metadata(device.path()).unwrap().file_type().is_block_device());
     let mut written = Vec::new();
-    File::open(&device.0).unwrap().read_to_end(&mut written).unwrap();
+    File::open(device.path()).unwrap().read_to_end(&mut written).unwrap();
     assert_eq!(written.len(), 4 << 20);
     assert!(written[..3 << 20] == bytes, "old bytes are left");
     assert!(written[3 << 20..].iter().all(|&byte| byte == 0xee), "more than the image is written");
@@ -257,24 +224,22 @@ fn a_block_device_may_be_too_small_or_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");
     fs::write(&store, vec![0xee; 1 << 20]).unwrap();
-    let device = Loop::new(&store);
-    let error = write(&layout, &device.0, true).unwrap_err();
+    let device = LoopDevice::attach(&store, &[]);
+    let error = write(&layout, device.path(), true).unwrap_err();
     let expected = format!(
-        "{}: device has 1048576 bytes, image takes 3145728; use a device of at least 3145728 \
-         bytes",
-        device.0.display()
+        "device {}: 1048576 bytes is too small; use at least 3145728 bytes",
+        device.path().display()
     );
     assert_eq!((error.to_string(), error.exit_code()), (expected, 3));
     assert!(fs::read(&store).unwrap().iter().all(|&byte| byte == 0xee));
 
-    run(Command::new("mkfs.ext4").arg("-q").arg(&device.0));
-    let point = tempfile::tempdir().unwrap();
-    run(Command::new("mount").arg(&device.0).arg(point.path()));
-    let mounted = Mounted(point);
-    let error = Destination::new(&device.0, true).unwrap_err();
+    shell("mkfs.ext4 -q $1", &[device.path()]);
+    let path = device.path().to_owned();
+    let mounted = Mounted::on("ext4", "defaults", Some(device)).unwrap();
+    let error = Destination::new(&path, true).unwrap_err();
     let busy = "Device or resource busy (os error 16); \
                 wait until no other process uses it";
-    assert_eq!(error.to_string(), format!("cannot write {}: {busy}", device.0.display()));
+    assert_eq!(error.to_string(), format!("cannot write {}: {busy}", path.display()));
     drop(mounted);
 }
 
@@ -282,6 +247,9 @@ fn a_block_device_may_be_too_small_or_in_use() {
 #[test]
 #[ignore = "run by another test"]
 fn write_to_standard_output() {
+    if std::env::var_os(HELPER).is_none() {
+        return;
+    }
     write(&image().0, Path::new("-"), false).unwrap();
 }
 
@@ -290,7 +258,7 @@ fn a_stream_gets_all_bytes() {
     let (layout, bytes) = image();
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("pipe");
-    run(Command::new("mkfifo").arg(&pipe));
+    shell("mkfifo $1", &[&pipe]);
     let got = thread::scope(|scope| {
         let reader = scope.spawn(|| fs::read(&pipe).unwrap());
         write(&layout, &pipe, false).unwrap();
@@ -299,11 +267,7 @@ fn a_stream_gets_all_bytes() {
     assert!(got == bytes, "the pipe differs");
 
     // The test harness prints a few lines before and after the image.
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "write_to_standard_output", "--ignored", "--nocapture"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = helper("write_to_standard_output").stdout(Stdio::piped()).spawn().unwrap();
     let mut got = Vec::new();
     child.stdout.take().unwrap().read_to_end(&mut got).unwrap();
     assert!(child.wait().unwrap().success());

@@ -2,11 +2,10 @@
 
 use detfs::Error;
 use detfs::fat::{Options, Variant, minimal_size, plan};
+use detfs::size::{GIB, KIB, MIB};
 
-use crate::image::Image;
-use crate::oracle::check;
-use crate::sample::{Sample, options, pattern, refusal, sized};
-use crate::{GIB, KIB, MIB};
+use super::image::Image;
+use super::sample::{Sample, options, pattern, refusal, sized};
 
 /// Returns the smallest and the largest size that an error about the size of a variant suggests.
 fn offered(error: &Error) -> (u64, u64) {
@@ -30,7 +29,7 @@ fn forced_variants_are_valid_or_refused() {
                 let away = |boundary: u64| clusters.abs_diff(boundary) >= 16;
                 assert!(away(4085) && away(65_525) && clusters < 0x0fff_fff1, "{clusters}");
                 if size <= 4 * GIB {
-                    check(&image);
+                    image.check();
                 }
             }
             for size in [smallest - 4096, largest + 4096] {
@@ -81,7 +80,7 @@ fn variant_and_cluster_size_follow_the_size() {
         assert_eq!(root % 4096, 0);
         assert_eq!((root + image.u16(17) * 32) % cluster_size.max(4096), 0);
         if size <= 4 * GIB {
-            check(&image);
+            image.check();
         }
     }
     for (bad, sector_size) in [
@@ -109,10 +108,10 @@ fn clusters_are_smaller_if_the_tree_fits_only_then() {
     };
     let image = Image::new(sample(), &sized(MIB));
     assert_eq!(image.read(13, 1), [1]); // there are only 240 clusters of 4 KiB
-    check(&image);
+    image.check();
     let image = Image::new(sample(), &sized(8 * MIB));
     assert_eq!(image.read(13, 1), [2]); // clusters of 2 KiB would suffice for the tree
-    check(&image);
+    image.check();
 }
 
 #[test]

@@ -6,18 +6,18 @@ use detfs::Timestamp;
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
 /// Latest time in every image: 2023-11-14, day 19675.
-pub(crate) const EPOCH: i64 = 1_700_000_000;
+pub const EPOCH: i64 = 1_700_000_000;
 
 /// A path, its content or symlink target, and its modification time in seconds. The path of a
 /// directory ends in a slash, and that of a symlink in `@`.
-pub(crate) type Put = (&'static str, &'static [u8], i64);
+pub type Put = (&'static str, &'static [u8], i64);
 
 fn at(seconds: i64) -> Metadata {
     Metadata { mode: 0o755, mtime: Timestamp::from_seconds(seconds), ..Metadata::default() }
 }
 
 /// Returns a tree of these nodes. Other directories in their paths have the time 0.
-pub(crate) fn make_tree(parts: &[&[Put]]) -> Tree {
+pub fn make_tree(parts: &[&[Put]]) -> Tree {
     let puts: Vec<&Put> = parts.iter().copied().flatten().collect();
     let mut builder = TreeBuilder::new(at(0)).unwrap();
     let mut directories: Vec<(String, NodeId)> = vec![(String::new(), TreeBuilder::ROOT)];

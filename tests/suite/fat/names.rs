@@ -2,12 +2,12 @@
 
 use detfs::Error;
 use detfs::fat::Options;
+use detfs::size::{GIB, MIB};
 use detfs::tree::Node;
 
-use crate::image::Image;
-use crate::oracle::{check, expected, extracted, mtool, text};
-use crate::sample::{Sample, metadata, options, refusal, sized};
-use crate::{GIB, MIB};
+use super::image::{Image, expected, extracted};
+use super::sample::{Sample, metadata, options, refusal, sized};
+use crate::oracle::mtools;
 
 #[test]
 fn names_come_out_as_they_went_in() {
@@ -43,7 +43,7 @@ fn names_come_out_as_they_went_in() {
     sample.file(&"l".repeat(255), b"255 units");
     let expected = expected(&sample);
     let image = Image::new(sample, &sized(MIB));
-    check(&image);
+    image.check();
     assert_eq!(extracted(&image), expected);
 }
 
@@ -83,7 +83,7 @@ fn characters_beyond_the_first_plane_are_surrogates() {
         sample.file(name, b"");
     }
     let image = Image::new(sample, &sized(MIB));
-    check(&image);
+    image.check();
     let mut sorted = names.to_vec();
     sorted.sort();
     assert_eq!(long_names(&root_slots(&image)), sorted);
@@ -125,8 +125,8 @@ fn a_thousand_names_that_are_alike() {
     }
     let expected = expected(&sample);
     let image = Image::new(sample, &sized(8 * MIB));
-    check(&image);
-    let listing = text(&mtool(&image, "mdir", &["::/same beginning"]).unwrap());
+    image.check();
+    let listing = mtools(&image.path, "mdir", ["::/same beginning"]).unwrap();
     assert!(listing.contains("SAMEBE~1 TEX"), "{listing}");
     assert!(listing.contains("SAM~1000 TEX"), "{listing}");
     assert_eq!(extracted(&image), expected);
@@ -177,7 +177,7 @@ fn what_fat_cannot_hold_is_an_error_with_its_path() {
             // different.
             let mut sample = Sample::new();
             make(&mut sample);
-            check(&Image::new(sample, &options()));
+            Image::new(sample, &options()).check();
             continue;
         }
         let (path, rule) = with(&make);

@@ -1,11 +1,10 @@
 //! Tests of the boot sector and of FSInfo.
 
 use detfs::fat::{Options, Variant};
+use detfs::size::MIB;
 
-use crate::MIB;
-use crate::image::Image;
-use crate::oracle::{check, text};
-use crate::sample::{Sample, options, sized, small};
+use super::image::Image;
+use super::sample::{Sample, options, sized, small};
 
 /// Every field, computed by hand from the specification.
 #[test]
@@ -41,13 +40,13 @@ fn boot_sectors_are_golden() {
         ),
     ] {
         let image = Image::new(small(), &options);
-        check(&image);
+        image.check();
         let sector = image.read(0, 512);
         let code = if image.plan.variant == Variant::Fat32 { 90 } else { 62 };
         let hex: String = sector[..code - 19].iter().map(|byte| format!("{byte:02x}")).collect();
         let (numbers, names) = golden.split_at(golden.find("cdab3412").unwrap() + 8);
         assert_eq!(hex, numbers.replace(' ', ""), "{options:?}");
-        assert_eq!(text(&sector[code - 19..code]), names[1..]);
+        assert_eq!(sector[code - 19..code], names.as_bytes()[1..]);
         assert_eq!(sector[code..code + 5], [0xcd, 0x18, 0xf4, 0xeb, 0xfd]);
         assert!(sector[code + 5..510].iter().all(|&byte| byte == 0));
         assert_eq!(sector[510..], [0x55, 0xaa]);
@@ -66,7 +65,7 @@ fn fs_info_is_exact() {
     for sector_size in [512, 4096] {
         let options = Options { variant: Some(Variant::Fat32), sector_size, ..options() };
         let image = Image::new(small(), &options);
-        check(&image);
+        image.check();
         let (_, clusters) = image.as_read();
         let (count, first) = image.used(clusters);
         let info = u64::from(sector_size);
@@ -79,7 +78,7 @@ fn fs_info_is_exact() {
         sample.huge("data", (clusters - 1) * info);
         let image =
             Image::new(sample, &Options { size: Some(image.plan.layout.size()), ..options });
-        check(&image);
+        image.check();
         assert_eq!(image.as_read().1, clusters);
         assert_eq!(image.used(clusters), (clusters, 0));
         assert_eq!(image.u32(info + 488), 0);

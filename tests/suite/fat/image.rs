@@ -1,7 +1,7 @@
 //! Images in sparse files.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use std::sync::Arc;
 use detfs::fat::{Options, Plan, Variant, plan};
 use detfs::layout::{Fill, Layout};
 
-use crate::sample::Sample;
+use super::sample::Sample;
+use crate::oracle::{extract_fat, fsck_fat};
 
-pub(crate) struct Image {
-    pub(crate) path: PathBuf,
-    pub(crate) directory: tempfile::TempDir,
-    pub(crate) plan: Plan,
+pub struct Image {
+    pub path: PathBuf,
+    pub directory: tempfile::TempDir,
+    pub plan: Plan,
 }
 
 /// Writes an image to a sparse file.
@@ -22,30 +23,63 @@ fn emit(layout: &Layout, content: &BTreeMap<String, Arc<Vec<u8>>>, path: &Path) 
     let file = File::create(path).unwrap();
     file.set_len(layout.size()).unwrap();
     for region in layout.regions() {
-        let (from, len) = (region.from, usize::try_from(region.len).unwrap());
+        let [from, len] = [region.from, region.len].map(|n| usize::try_from(n).unwrap());
         match region.fill {
             Fill::Bytes(number) => {
-                file.write_all_at(&layout.bytes_of(number)[from as usize..][..len], region.offset)
-                    .unwrap();
+                file.write_all_at(&layout.bytes_of(number)[from..][..len], region.offset).unwrap();
             }
             Fill::Render(number) => {
                 let mut bytes = vec![0; len];
-                layout.render_of(number).render(from, &mut bytes).unwrap();
+                layout.render_of(number).render(region.from, &mut bytes).unwrap();
                 file.write_all_at(&bytes, region.offset).unwrap();
             }
             Fill::Content { tree, inode } => {
                 let path = String::from_utf8(layout.tree_of(tree).path(inode)).unwrap();
                 // Files without content in the sample consist of zeros.
                 if let Some(bytes) = content.get(&path) {
-                    file.write_all_at(&bytes[from as usize..][..len], region.offset).unwrap();
+                    file.write_all_at(&bytes[from..][..len], region.offset).unwrap();
                 }
             }
         }
     }
 }
 
+/// Returns all paths below a directory, and the content of files.
+fn listing(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![(root.to_owned(), String::new())];
+    while let Some((directory, prefix)) = pending.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap();
+            let path = prefix.clone() + entry.file_name().to_str().unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                pending.push((entry.path(), format!("{path}/")));
+                found.insert(path, None);
+            } else {
+                found.insert(path, Some(fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// Returns the files that mtools copies from an image to `out` in its directory.
+pub fn extracted(image: &Image) -> BTreeMap<String, Option<Vec<u8>>> {
+    let out = image.directory.path().join("out");
+    fs::create_dir(&out).unwrap();
+    extract_fat(&image.path, &out).unwrap();
+    listing(&out)
+}
+
+/// Returns the expected paths and content.
+pub fn expected(sample: &Sample) -> BTreeMap<String, Option<Vec<u8>>> {
+    let files = sample.content.iter().map(|(path, bytes)| (path.clone(), Some(bytes.to_vec())));
+    let directories = sample.directories.keys().filter(|path| !path.is_empty());
+    files.chain(directories.map(|path| (path.clone(), None))).collect()
+}
+
 impl Image {
-    pub(crate) fn new(sample: Sample, options: &Options) -> Self {
+    pub fn new(sample: Sample, options: &Options) -> Self {
         let (tree, content) = sample.finish();
         let mut plan = plan(&tree, options).unwrap();
         plan.layout = plan.layout.seal();
@@ -55,28 +89,35 @@ impl Image {
         Self { path, directory, plan }
     }
 
-    pub(crate) fn read(&self, offset: u64, len: usize) -> Vec<u8> {
+    /// Checks the image with fsck.fat, and that readers see the planned variant.
+    pub fn check(&self) {
+        fsck_fat(&self.path).unwrap();
+        let (variant, clusters) = self.as_read();
+        assert_eq!(variant, self.plan.variant, "{clusters} clusters");
+    }
+
+    pub fn read(&self, offset: u64, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         File::open(&self.path).unwrap().read_exact_at(&mut bytes, offset).unwrap();
         bytes
     }
 
-    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
+    pub fn write(&self, offset: u64, bytes: &[u8]) {
         let file = File::options().write(true).open(&self.path).unwrap();
         file.write_all_at(bytes, offset).unwrap();
     }
 
-    pub(crate) fn u16(&self, offset: u64) -> u64 {
+    pub fn u16(&self, offset: u64) -> u64 {
         u64::from(u16::from_le_bytes(self.read(offset, 2).try_into().unwrap()))
     }
 
-    pub(crate) fn u32(&self, offset: u64) -> u64 {
+    pub fn u32(&self, offset: u64) -> u64 {
         u64::from(u32::from_le_bytes(self.read(offset, 4).try_into().unwrap()))
     }
 
     /// Returns the variant and the number of clusters as a reader determines them by Microsoft's
     /// specification.
-    pub(crate) fn as_read(&self) -> (Variant, u64) {
+    pub fn as_read(&self) -> (Variant, u64) {
         let either = |short, long| if short == 0 { long } else { short };
         let sector = self.u16(11);
         let fat = either(self.u16(22), self.u32(36));
@@ -94,7 +135,7 @@ impl Image {
     }
 
     /// Returns the number of used clusters in the first FAT of a FAT32, and the first free cluster.
-    pub(crate) fn used(&self, clusters: u64) -> (u64, u64) {
+    pub fn used(&self, clusters: u64) -> (u64, u64) {
         let len = usize::try_from(4 * (clusters + 2)).unwrap();
         let fat = self.read(self.u16(14) * self.u16(11), len);
         let free = |entry: &[u8]| entry == [0; 4];

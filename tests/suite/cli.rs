@@ -1,17 +1,12 @@
 //! The command line: invalid arguments are refused, and no files are left over.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use assert_cmd::Command;
 use tempfile::TempDir;
 
-fn detfs() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
-    command.env_remove("SOURCE_DATE_EPOCH");
-    command
-}
+use crate::detfs::detfs;
 
 /// A directory with a tree and a directory for images.
 struct Scratch(TempDir);
@@ -36,9 +31,16 @@ impl Scratch {
         names
     }
 
+    /// Returns a command that runs the program in the scratch directory.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = detfs(arguments);
+        command.current_dir(self.0.path());
+        command
+    }
+
     /// Runs the program in the scratch directory, and returns the exit code and standard error.
     fn run(&self, arguments: &[&str]) -> (i32, String) {
-        let output = detfs().current_dir(self.0.path()).args(arguments).output().unwrap();
+        let output = self.command(arguments).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
@@ -58,8 +60,7 @@ impl Scratch {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may list a directory")]
-fn walk(path: &std::path::Path) -> Vec<String> {
+fn walk(path: &Path) -> Vec<String> {
     let names = fs::read_dir(path).unwrap();
     names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -320,10 +321,8 @@ fn compressed_bytes_need_a_place() {
     let scratch = Scratch::new();
     fs::write(scratch.path("tree/etc/large"), vec![b'x'; 100_000]).unwrap();
     let run = |directory: &str, options: &[&str]| {
-        let mut command = detfs();
-        let command = command.current_dir(scratch.0.path()).env("TMPDIR", directory);
         let arguments = [&["mkfs", "btrfs", "tree", "out/fs", "--force"], options].concat();
-        let output = command.args(arguments).output().unwrap();
+        let output = scratch.command(&arguments).env("TMPDIR", directory).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, stderr) = run("nowhere", &["--compress=zstd"]);
@@ -340,9 +339,7 @@ fn compressed_bytes_need_a_place() {
 fn the_epoch_of_the_environment_is_judged_too() {
     let scratch = Scratch::new();
     for value in ["", "tomorrow", "99999999999999"] {
-        let mut command = detfs();
-        let command = command.current_dir(scratch.0.path()).env("SOURCE_DATE_EPOCH", value);
-        let output = command.args(IMAGE).output().unwrap();
+        let output = scratch.command(&IMAGE).env("SOURCE_DATE_EPOCH", value).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(stderr.starts_with("detfs: SOURCE_DATE_EPOCH: "), "{stderr}");
@@ -413,7 +410,7 @@ fn a_tree_that_is_none_is_refused() {
 #[test]
 fn help_names_every_option() {
     let help = |arguments: &[&str]| {
-        let output = detfs().args(arguments).output().unwrap();
+        let output = detfs(arguments).output().unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };

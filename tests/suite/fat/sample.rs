@@ -9,21 +9,21 @@ use detfs::time::Timestamp;
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
 /// Modification time of test files: 2023-11-14 22:13:21.5 UTC.
-pub(crate) const MTIME: Timestamp = Timestamp { seconds: 1_700_000_001, nanoseconds: 500_000_000 };
+pub const MTIME: Timestamp = Timestamp { seconds: 1_700_000_001, nanoseconds: 500_000_000 };
 
-pub(crate) fn metadata() -> Metadata {
+pub fn metadata() -> Metadata {
     Metadata { mode: 0o755, mtime: MTIME, ..Metadata::default() }
 }
 
 /// A tree under construction, and the content of its files by path.
-pub(crate) struct Sample {
-    pub(crate) builder: TreeBuilder,
-    pub(crate) directories: BTreeMap<String, NodeId>,
-    pub(crate) content: BTreeMap<String, Arc<Vec<u8>>>,
+pub struct Sample {
+    pub builder: TreeBuilder,
+    pub directories: BTreeMap<String, NodeId>,
+    pub content: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
 impl Sample {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let directories = BTreeMap::from([(String::new(), TreeBuilder::ROOT)]);
         let builder = TreeBuilder::new(metadata()).unwrap();
         Self { builder, directories, content: BTreeMap::new() }
@@ -38,18 +38,18 @@ impl Sample {
         (self.directories[parent], name)
     }
 
-    pub(crate) fn directory(&mut self, path: &str) -> NodeId {
+    pub fn directory(&mut self, path: &str) -> NodeId {
         let node = self.node(path, metadata(), Node::Directory);
         self.directories.insert(path.to_owned(), node);
         node
     }
 
-    pub(crate) fn node(&mut self, path: &str, metadata: Metadata, node: Node) -> NodeId {
+    pub fn node(&mut self, path: &str, metadata: Metadata, node: Node) -> NodeId {
         let (parent, name) = self.place(path);
         self.builder.add(parent, name.as_bytes(), metadata, node).unwrap()
     }
 
-    pub(crate) fn file_with(&mut self, path: &str, metadata: Metadata, bytes: &[u8]) -> NodeId {
+    pub fn file_with(&mut self, path: &str, metadata: Metadata, bytes: &[u8]) -> NodeId {
         let bytes = Arc::new(bytes.to_vec());
         self.content.insert(path.to_owned(), Arc::clone(&bytes));
         let size = bytes.len() as u64;
@@ -57,26 +57,26 @@ impl Sample {
         self.node(path, metadata, Node::File { size, content })
     }
 
-    pub(crate) fn file(&mut self, path: &str, bytes: &[u8]) -> NodeId {
+    pub fn file(&mut self, path: &str, bytes: &[u8]) -> NodeId {
         self.file_with(path, metadata(), bytes)
     }
 
     /// Adds a file of `size` bytes whose content is never read.
-    pub(crate) fn huge(&mut self, path: &str, size: u64) {
+    pub fn huge(&mut self, path: &str, size: u64) {
         let content = self.builder.content(Arc::new(Vec::new())).unwrap();
         self.node(path, metadata(), Node::File { size, content });
     }
 
-    pub(crate) fn finish(self) -> (Arc<Tree>, BTreeMap<String, Arc<Vec<u8>>>) {
+    pub fn finish(self) -> (Arc<Tree>, BTreeMap<String, Arc<Vec<u8>>>) {
         (Arc::new(self.builder.finish().unwrap()), self.content)
     }
 
-    pub(crate) fn tree(self) -> Arc<Tree> {
+    pub fn tree(self) -> Arc<Tree> {
         self.finish().0
     }
 }
 
-pub(crate) fn options() -> Options {
+pub fn options() -> Options {
     Options {
         size: None,
         sector_size: 512,
@@ -88,16 +88,16 @@ pub(crate) fn options() -> Options {
     }
 }
 
-pub(crate) fn sized(size: u64) -> Options {
+pub fn sized(size: u64) -> Options {
     Options { size: Some(size), ..options() }
 }
 
 /// Returns bytes that depend on their position.
-pub(crate) fn pattern(len: usize, salt: usize) -> Vec<u8> {
+pub fn pattern(len: usize, salt: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from((at / 7 + at * 31 + salt) % 251).unwrap()).collect()
 }
 
-pub(crate) fn small() -> Sample {
+pub fn small() -> Sample {
     let mut sample = Sample::new();
     sample.file("EFI/BOOT/BOOTX64.EFI", &pattern(100_000, 1));
     sample.file("EFI/Linux/some-kernel-6.1.0.efi", &pattern(70_000, 2));
@@ -108,7 +108,7 @@ pub(crate) fn small() -> Sample {
     sample
 }
 
-pub(crate) fn refusal(tree: &Arc<Tree>, options: &Options) -> Error {
+pub fn refusal(tree: &Arc<Tree>, options: &Options) -> Error {
     match plan(tree, options) {
         Ok(plan) => panic!("planned as {}", plan.variant),
         Err(error) => error,

@@ -1,15 +1,15 @@
 //! Whole images that the program builds, checked with independent tools.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-const SEED: &str = "11111111-2222-3333-4444-555555555555";
+use crate::detfs::{SEED, detfs, succeed};
+use crate::oracle::{blkid, sha256};
 
 /// A directory with a small tree that has a program and no ESP.
 struct Scratch(TempDir);
@@ -33,13 +33,15 @@ impl Scratch {
         self.0.path().join(name)
     }
 
+    /// Returns a command that runs the program in the scratch directory.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = detfs(arguments);
+        command.current_dir(self.0.path());
+        command
+    }
+
     fn detfs(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
-        let command = command.current_dir(self.0.path()).env_remove("SOURCE_DATE_EPOCH");
-        let output = command.args(arguments).output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {stderr}");
-        output
+        succeed(&mut self.command(arguments))
     }
 
     /// Returns the JSON that `--json` prints about an image of the tree.
@@ -49,11 +51,6 @@ impl Scratch {
     }
 }
 
-fn sha256sum(path: &Path) -> String {
-    let output = Command::new("sha256sum").arg(path).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
-}
-
 #[test]
 fn the_manifest_is_true() {
     let scratch = Scratch::new();
@@ -61,7 +58,7 @@ fn the_manifest_is_true() {
     let file: Value = serde_json::from_slice(&fs::read(scratch.path("a.json")).unwrap()).unwrap();
     assert_eq!(file, json);
     let image = scratch.path("a.raw");
-    assert_eq!(json["sha256"], sha256sum(&image));
+    assert_eq!(json["sha256"], sha256(&image));
     assert_eq!(json["size"], fs::metadata(&image).unwrap().len());
     assert_eq!(json["layout_version"], 1);
     assert_eq!(json["parameters"]["architecture"], "arm64");
@@ -76,11 +73,8 @@ fn the_manifest_is_true() {
     let mut bytes = vec![0; usize::try_from(size).unwrap()];
     fs::File::open(&image).unwrap().read_exact_at(&mut bytes, start).unwrap();
     fs::write(scratch.path("root.raw"), bytes).unwrap();
-    assert_eq!(root["sha256"], sha256sum(&scratch.path("root.raw")));
-    let mut blkid = Command::new("blkid");
-    let blkid = blkid.args(["-p", "-s", "UUID", "-o", "value"]).arg(scratch.path("root.raw"));
-    let blkid = blkid.output().unwrap();
-    assert_eq!(root["file_system"]["uuid"], String::from_utf8(blkid.stdout).unwrap().trim());
+    assert_eq!(root["sha256"], sha256(&scratch.path("root.raw")));
+    assert_eq!(root["file_system"]["uuid"], *blkid(&scratch.path("root.raw"))["UUID"]);
 }
 
 #[test]
@@ -138,9 +132,8 @@ fn a_fixed_size_is_that_of_the_image() {
     assert_eq!(json["partition_table"]["partitions"][0]["size"], 62 << 20);
 
     let refused = |size: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
-        let command = command.current_dir(scratch.0.path()).args(["mkimage", "tree", "b.raw"]);
-        let output = command.args(["--seed", SEED, "--size", size]).output().unwrap();
+        let arguments = ["mkimage", "tree", "b.raw", "--seed", SEED, "--size", size];
+        let output = scratch.command(&arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{size}");
         assert!(!scratch.path("b.raw").exists());
         String::from_utf8(output.stderr).unwrap()
@@ -242,11 +235,9 @@ fn a_btrfs_is_described() {
 fn a_btrfs_that_is_too_large_is_refused() {
     let scratch = Scratch::new();
     let run = |size: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_detfs"));
-        let command = command.current_dir(scratch.0.path());
-        let command = command.args(["mkimage", "tree", "b.raw", "--fs=btrfs", "--seed", SEED]);
+        let arguments = ["mkimage", "tree", "b.raw", "--fs=btrfs", "--seed", SEED];
         let options = ["--size", size, "--force", "--normalize=none"];
-        let output = command.args(options).output().unwrap();
+        let output = scratch.command(&[&arguments[..], &options].concat()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, message) = run("4M");

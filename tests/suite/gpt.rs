@@ -2,12 +2,10 @@
 //!
 //! Tables with 4096-byte sectors are checked on a loop device with such sectors, since sgdisk and
 //! sfdisk ask the device for its sector size.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
 use detfs::gpt::{
     self, Architecture, Attributes, Geometry, Partition, PartitionType, SectorSize, Table,
@@ -17,35 +15,8 @@ use detfs::seed::Seed;
 use detfs::size::{GIB, MIB};
 use tempfile::TempDir;
 
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output();
-    output.unwrap_or_else(|error| panic!("{program}: {error}"))
-}
-
-/// Returns everything that a program prints, or an error if it fails.
-fn text(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = run(program, arguments);
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    if output.status.success() { Ok(text) } else { Err(text) }
-}
-
-/// A loop device on a file; detached when dropped.
-struct Loop(String);
-
-impl Loop {
-    fn attach(file: &Path, sector_size: SectorSize) -> Self {
-        let sector_size = sector_size.bytes().to_string();
-        let file = file.to_str().unwrap();
-        let device = text("losetup", &["-f", "--show", "-b", &sector_size, file]);
-        Self(device.unwrap().trim().to_owned())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        text("losetup", &["-d", &self.0]).unwrap();
-    }
-}
+use crate::detfs::SEED;
+use crate::oracle::{LoopDevice, sfdisk, sgdisk, shell};
 
 /// An image in its own directory.
 struct Image {
@@ -78,41 +49,21 @@ impl Image {
         self.file().write_all_at(&[byte[0] ^ 1], offset).unwrap();
     }
 
-    fn device(&self) -> Loop {
-        Loop::attach(&self.path, self.sector_size)
+    fn device(&self) -> LoopDevice {
+        let sector_size = self.sector_size.bytes().to_string();
+        LoopDevice::attach(&self.path, &["--sector-size", &sector_size])
     }
-}
-
-/// Checks that sgdisk reports neither errors nor warnings.
-fn sgdisk(device: &Loop) -> Result<(), String> {
-    let text = text("sgdisk", &["-v", &device.0])?;
-    let error_text =
-        ["Caution", "Warning", "Problem", "problems!", "damaged", "corrupt", "invalid"]
-            .into_iter()
-            .find(|word| text.contains(word));
-    match error_text {
-        None if text.contains("No problems found.") => Ok(()),
-        _ => Err(text),
-    }
-}
-
-/// Checks that sfdisk reports no errors.
-fn sfdisk(device: &Loop) -> Result<(), String> {
-    let text = text("sfdisk", &["--verify", &device.0])?;
-    let clean = text.contains("No errors detected.") && !text.contains("corrupt");
-    if clean { Ok(()) } else { Err(text) }
 }
 
 /// Returns the table as sfdisk reads it.
-fn dump(device: &Loop) -> serde_json::Value {
-    let output = run("sfdisk", &["--json", &device.0]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+fn dump(device: &LoopDevice) -> serde_json::Value {
+    let json = shell("sfdisk --json $1", &[device.path()]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     json["partitiontable"].clone()
 }
 
 fn seed() -> Seed {
-    Seed("11111111-2222-3333-4444-555555555555".parse().unwrap())
+    Seed(SEED.parse().unwrap())
 }
 
 fn table(sector_size: SectorSize) -> Table {
@@ -159,9 +110,9 @@ fn judges_find_nothing_wrong() {
         for table in [table(sector_size), empty, full, odd] {
             let image = Image::write(&table);
             let device = image.device();
-            assert_eq!(sgdisk(&device), Ok(()));
-            assert_eq!(sfdisk(&device), Ok(()));
-            let listing = text("fdisk", &["-l", &device.0]).unwrap();
+            sgdisk(device.path()).unwrap();
+            sfdisk(device.path()).unwrap();
+            let listing = shell("fdisk -l $1 2>&1", &[device.path()]);
             assert!(listing.contains("Disklabel type: gpt"), "{listing}");
             assert!(!listing.contains("corrupt"), "{listing}");
         }
@@ -178,8 +129,8 @@ fn judges_complain_of_a_flipped_bit() {
             let image = Image::write(&table(sector_size));
             image.flip(offset);
             let device = image.device();
-            assert!(sgdisk(&device).is_err(), "sgdisk, byte {offset}");
-            assert!(sfdisk(&device).is_err(), "sfdisk, byte {offset}");
+            assert!(sgdisk(device.path()).is_err(), "sgdisk, byte {offset}");
+            assert!(sfdisk(device.path()).is_err(), "sfdisk, byte {offset}");
         }
     }
 }
@@ -213,14 +164,14 @@ fn judges_read_what_was_written() {
         }
 
         // libblkid, which udev uses, has its own parser. It counts in units of 512 bytes.
-        let columns = ["--raw", "-g", "-o", "UUID,START,SECTORS", &device.0];
+        let columns = shell("partx --raw -g -o UUID,START,SECTORS $1 2>&1", &[device.path()]);
         let expected: String = table
             .partitions
             .iter()
             .flatten()
             .map(|p| format!("{} {} {}\n", p.uuid, p.start / 512, p.size / 512))
             .collect();
-        assert_eq!(text("partx", &columns).unwrap(), expected);
+        assert_eq!(columns, expected);
     }
 }
 
@@ -237,12 +188,11 @@ fn the_backup_replaces_a_lost_primary() {
         let before = primary(&image);
         image.file().write_all_at(&vec![0; sector], sector as u64).unwrap();
         let device = image.device();
-        assert!(sgdisk(&device).is_err());
+        assert!(sgdisk(device.path()).is_err());
         // sgdisk writes both tables again even if the new disk GUID is the present one.
-        let id = seed().disk().to_string();
-        text("sgdisk", &["-U", &id, &device.0]).unwrap();
-        text("sync", &[]).unwrap();
-        assert_eq!(sgdisk(&device), Ok(()));
+        let script = format!("sgdisk -U {} $1; sync", seed().disk());
+        shell(&script, &[device.path()]);
+        sgdisk(device.path()).unwrap();
         drop(device);
         assert!(primary(&image) == before, "sgdisk makes the primary that we made");
     }
@@ -257,15 +207,15 @@ fn disks_beyond_2_tib() {
     let geometry = Geometry::new(size, SectorSize::B512).unwrap();
     let image = Image::write(&Table { geometry, ..table });
     let device = image.device();
-    assert_eq!(sgdisk(&device), Ok(()));
-    assert_eq!(sfdisk(&device), Ok(()));
+    sgdisk(device.path()).unwrap();
+    sfdisk(device.path()).unwrap();
     assert_eq!(dump(&device)["partitions"][2]["size"], (size - 99 * MIB) / 512);
 }
 
 /// Every architecture-specific Linux type that sfdisk knows exists in detfs under the same name.
 #[test]
 fn types_are_those_of_sfdisk() {
-    let listing = text("sfdisk", &["--label", "gpt", "-T"]).unwrap();
+    let listing = shell("sfdisk --label gpt -T", &[]);
     let mut known = 0;
     for line in listing.lines() {
         let Some((guid, name)) = line.split_once("  Linux ") else { continue };

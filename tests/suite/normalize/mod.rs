@@ -1,0 +1,7 @@
+//! Normalization: the built-in rules, the findings that no rule covers, and `detfs normalize`.
+
+mod cases;
+mod command;
+mod make_tree;
+mod rules;
+mod suspects;
