@@ -58,6 +58,7 @@ pub mod normalize;
 mod place;
 pub mod probe;
 pub mod progress;
+mod record;
 pub mod repart;
 pub mod report;
 pub mod seed;

@@ -5,7 +5,8 @@
 
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::record::records;
 
 pub(super) const MAGIC: [u8; 8] = *b"_BHRfS_M";
 
@@ -171,38 +172,22 @@ pub(super) const HEADER_FLAGS: u64 = 1 | 1 << 56;
 /// `flags` of the superblock: written.
 pub(super) const SUPER_FLAGS: u64 = 1;
 
-macro_rules! records {
-    ($($(#[$doc:meta])* $name:ident ($size:literal) { $($field:ident: $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(
-            Debug, Clone, Copy, PartialEq, Eq,
-            FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
-        )]
-        #[repr(C)]
-        pub(super) struct $name {
-            $(pub(super) $field: $type,)*
-        }
-
-        const _: () = assert!(size_of::<$name>() == $size);
-    )*};
-}
-
 records! {
     /// `struct btrfs_disk_key`
-    DiskKey (17) {
+    pub(super) struct DiskKey("btrfs_disk_key", 17) {
         objectid: U64,
         item_type: u8,
         offset: U64,
     }
 
     /// `struct btrfs_timespec`
-    Timespec (12) {
+    pub(super) struct Timespec("btrfs_timespec", 12) {
         sec: U64,
         nsec: U32,
     }
 
     /// `struct btrfs_header`: the start of every tree block.
-    Header (101) {
+    pub(super) struct Header("btrfs_header", 101) {
         csum: [u8; 32],
         fsid: [u8; 16],
         bytenr: U64,
@@ -215,21 +200,21 @@ records! {
     }
 
     /// `struct btrfs_item`: the head of an item in a leaf.
-    ItemHead (25) {
+    pub(super) struct ItemHead("btrfs_item", 25) {
         key: DiskKey,
         offset: U32,
         size: U32,
     }
 
     /// `struct btrfs_key_ptr`: a node's pointer to a child.
-    KeyPtr (33) {
+    pub(super) struct KeyPtr("btrfs_key_ptr", 33) {
         key: DiskKey,
         blockptr: U64,
         generation: U64,
     }
 
     /// `struct btrfs_dev_item`
-    DevItem (98) {
+    pub(super) struct DevItem("btrfs_dev_item", 98) {
         devid: U64,
         total_bytes: U64,
         bytes_used: U64,
@@ -247,7 +232,7 @@ records! {
     }
 
     /// `struct btrfs_chunk` without its stripes.
-    Chunk (48) {
+    pub(super) struct Chunk("btrfs_chunk", 48) {
         length: U64,
         owner: U64,
         stripe_len: U64,
@@ -260,14 +245,14 @@ records! {
     }
 
     /// `struct btrfs_stripe`
-    Stripe (32) {
+    pub(super) struct Stripe("btrfs_stripe", 32) {
         devid: U64,
         offset: U64,
         dev_uuid: [u8; 16],
     }
 
     /// `struct btrfs_root_backup`
-    RootBackup (168) {
+    pub(super) struct RootBackup("btrfs_root_backup", 168) {
         tree_root: U64,
         tree_root_gen: U64,
         chunk_root: U64,
@@ -294,7 +279,7 @@ records! {
     }
 
     /// `struct btrfs_super_block`
-    SuperBlock (4096) {
+    pub(super) struct SuperBlock("btrfs_super_block", 4096) {
         csum: [u8; 32],
         fsid: [u8; 16],
         bytenr: U64,
@@ -335,7 +320,7 @@ records! {
     }
 
     /// `struct btrfs_inode_item`
-    InodeItem (160) {
+    pub(super) struct InodeItem("btrfs_inode_item", 160) {
         generation: U64,
         transid: U64,
         size: U64,
@@ -356,7 +341,7 @@ records! {
     }
 
     /// `struct btrfs_root_item`
-    RootItem (439) {
+    pub(super) struct RootItem("btrfs_root_item", 439) {
         inode: InodeItem,
         generation: U64,
         root_dirid: U64,
@@ -385,27 +370,27 @@ records! {
     }
 
     /// `struct btrfs_root_ref` without the name.
-    RootRef (18) {
+    pub(super) struct RootRef("btrfs_root_ref", 18) {
         dirid: U64,
         sequence: U64,
         name_len: U16,
     }
 
     /// `struct btrfs_inode_ref` without the name.
-    InodeRef (10) {
+    pub(super) struct InodeRef("btrfs_inode_ref", 10) {
         index: U64,
         name_len: U16,
     }
 
     /// `struct btrfs_inode_extref` without the name.
-    InodeExtref (18) {
+    pub(super) struct InodeExtref("btrfs_inode_extref", 18) {
         parent_objectid: U64,
         index: U64,
         name_len: U16,
     }
 
     /// `struct btrfs_dir_item` without the name and the data of an extended attribute.
-    DirItem (30) {
+    pub(super) struct DirItem("btrfs_dir_item", 30) {
         location: DiskKey,
         transid: U64,
         data_len: U16,
@@ -414,7 +399,7 @@ records! {
     }
 
     /// The part of `struct btrfs_file_extent_item` that inline extents also have.
-    FileExtentHead (21) {
+    pub(super) struct FileExtentHead("btrfs_file_extent_item", 21) {
         generation: U64,
         ram_bytes: U64,
         compression: u8,
@@ -424,7 +409,7 @@ records! {
     }
 
     /// `struct btrfs_file_extent_item`
-    FileExtentItem (53) {
+    pub(super) struct FileExtentItem("btrfs_file_extent_item", 53) {
         head: FileExtentHead,
         disk_bytenr: U64,
         disk_num_bytes: U64,
@@ -433,20 +418,20 @@ records! {
     }
 
     /// `struct btrfs_extent_item`
-    ExtentItem (24) {
+    pub(super) struct ExtentItem("btrfs_extent_item", 24) {
         refs: U64,
         generation: U64,
         flags: U64,
     }
 
     /// `struct btrfs_extent_inline_ref`
-    ExtentInlineRef (9) {
+    pub(super) struct ExtentInlineRef("btrfs_extent_inline_ref", 9) {
         ref_type: u8,
         offset: U64,
     }
 
     /// `struct btrfs_extent_data_ref`
-    ExtentDataRef (28) {
+    pub(super) struct ExtentDataRef("btrfs_extent_data_ref", 28) {
         root: U64,
         objectid: U64,
         offset: U64,
@@ -454,14 +439,14 @@ records! {
     }
 
     /// `struct btrfs_block_group_item`
-    BlockGroupItem (24) {
+    pub(super) struct BlockGroupItem("btrfs_block_group_item", 24) {
         used: U64,
         chunk_objectid: U64,
         flags: U64,
     }
 
     /// `struct btrfs_dev_extent`
-    DevExtent (48) {
+    pub(super) struct DevExtent("btrfs_dev_extent", 48) {
         chunk_tree: U64,
         chunk_objectid: U64,
         chunk_offset: U64,
@@ -470,12 +455,12 @@ records! {
     }
 
     /// `struct btrfs_dev_stats_item`
-    DevStatsItem (40) {
+    pub(super) struct DevStatsItem("btrfs_dev_stats_item", 40) {
         values: [U64; 5],
     }
 
     /// `struct btrfs_free_space_info`
-    FreeSpaceInfo (8) {
+    pub(super) struct FreeSpaceInfo("btrfs_free_space_info", 8) {
         extent_count: U32,
         flags: U32,
     }

@@ -3,9 +3,11 @@
 //! Specification: "ext4 Data Structures and Algorithms" in the Linux kernel's documentation.
 
 use bitflags::bitflags;
+use zerocopy::FromZeros;
 use zerocopy::byteorder::big_endian::U32 as Be32;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::record::records;
 
 bitflags! {
     /// `s_feature_compat`
@@ -86,185 +88,182 @@ pub(super) const EXTRA_ISIZE: u16 = 32;
 /// Maximum link count; directories beyond it store 1.
 pub(super) const LINK_MAX: u32 = 65_000;
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct SuperBlock {
-    pub(super) s_inodes_count: U32,
-    pub(super) s_blocks_count_lo: U32,
-    pub(super) s_r_blocks_count_lo: U32,
-    pub(super) s_free_blocks_count_lo: U32,
-    pub(super) s_free_inodes_count: U32,
-    pub(super) s_first_data_block: U32,
-    pub(super) s_log_block_size: U32,
-    pub(super) s_log_cluster_size: U32,
-    pub(super) s_blocks_per_group: U32,
-    pub(super) s_clusters_per_group: U32,
-    pub(super) s_inodes_per_group: U32,
-    pub(super) s_mtime: U32,
-    pub(super) s_wtime: U32,
-    pub(super) s_mnt_count: U16,
-    pub(super) s_max_mnt_count: U16,
-    pub(super) s_magic: U16,
-    pub(super) s_state: U16,
-    pub(super) s_errors: U16,
-    pub(super) s_minor_rev_level: U16,
-    pub(super) s_lastcheck: U32,
-    pub(super) s_checkinterval: U32,
-    pub(super) s_creator_os: U32,
-    pub(super) s_rev_level: U32,
-    pub(super) s_def_resuid: U16,
-    pub(super) s_def_resgid: U16,
-    pub(super) s_first_ino: U32,
-    pub(super) s_inode_size: U16,
-    pub(super) s_block_group_nr: U16,
-    pub(super) s_feature_compat: U32,
-    pub(super) s_feature_incompat: U32,
-    pub(super) s_feature_ro_compat: U32,
-    pub(super) s_uuid: [u8; 16],
-    pub(super) s_volume_name: [u8; 16],
-    pub(super) s_last_mounted: [u8; 64],
-    pub(super) s_algorithm_usage_bitmap: U32,
-    pub(super) s_prealloc_blocks: u8,
-    pub(super) s_prealloc_dir_blocks: u8,
-    pub(super) s_reserved_gdt_blocks: U16,
-    pub(super) s_journal_uuid: [u8; 16],
-    pub(super) s_journal_inum: U32,
-    pub(super) s_journal_dev: U32,
-    pub(super) s_last_orphan: U32,
-    pub(super) s_hash_seed: [u8; 16],
-    pub(super) s_def_hash_version: u8,
-    pub(super) s_jnl_backup_type: u8,
-    pub(super) s_desc_size: U16,
-    pub(super) s_default_mount_opts: U32,
-    pub(super) s_first_meta_bg: U32,
-    pub(super) s_mkfs_time: U32,
-    /// `s_jnl_blocks[0..15]`
-    pub(super) s_jnl_block: [u8; 60],
-    /// `s_jnl_blocks[15]`
-    pub(super) s_jnl_size_high: U32,
-    /// `s_jnl_blocks[16]`
-    pub(super) s_jnl_size_lo: U32,
-    pub(super) s_blocks_count_hi: U32,
-    pub(super) s_r_blocks_count_hi: U32,
-    pub(super) s_free_blocks_count_hi: U32,
-    pub(super) s_min_extra_isize: U16,
-    pub(super) s_want_extra_isize: U16,
-    pub(super) s_flags: U32,
-    pub(super) s_raid_stride: U16,
-    pub(super) s_mmp_interval: U16,
-    pub(super) s_mmp_block: U64,
-    pub(super) s_raid_stripe_width: U32,
-    pub(super) s_log_groups_per_flex: u8,
-    pub(super) s_checksum_type: u8,
-    pub(super) s_encryption_level: u8,
-    pub(super) s_reserved_pad: u8,
-    pub(super) s_kbytes_written: U64,
-    pub(super) s_snapshot_inum: U32,
-    pub(super) s_snapshot_id: U32,
-    pub(super) s_snapshot_r_blocks_count: U64,
-    pub(super) s_snapshot_list: U32,
-    pub(super) s_error_count: U32,
-    /// From `s_first_error_time` to `s_last_error_func`.
-    pub(super) s_errors_seen: [u8; 104],
-    pub(super) s_mount_opts: [u8; 64],
-    pub(super) s_usr_quota_inum: U32,
-    pub(super) s_grp_quota_inum: U32,
-    pub(super) s_overhead_clusters: U32,
-    pub(super) s_backup_bgs: [U32; 2],
-    pub(super) s_encrypt_algos: [u8; 4],
-    pub(super) s_encrypt_pw_salt: [u8; 16],
-    pub(super) s_lpf_ino: U32,
-    pub(super) s_prj_quota_inum: U32,
-    pub(super) s_checksum_seed: U32,
-    pub(super) s_wtime_hi: u8,
-    pub(super) s_mtime_hi: u8,
-    pub(super) s_mkfs_time_hi: u8,
-    pub(super) s_lastcheck_hi: u8,
-    pub(super) s_first_error_time_hi: u8,
-    pub(super) s_last_error_time_hi: u8,
-    pub(super) s_first_error_errcode: u8,
-    pub(super) s_last_error_errcode: u8,
-    pub(super) s_encoding: U16,
-    pub(super) s_encoding_flags: U16,
-    pub(super) s_orphan_file_inum: U32,
-    pub(super) s_reserved: [U32; 94],
-    pub(super) s_checksum: U32,
+records! {
+    pub(super) struct SuperBlock("ext4_super_block", 1024) {
+        s_inodes_count: U32,
+        s_blocks_count_lo: U32,
+        s_r_blocks_count_lo: U32,
+        s_free_blocks_count_lo: U32,
+        s_free_inodes_count: U32,
+        s_first_data_block: U32,
+        s_log_block_size: U32,
+        s_log_cluster_size: U32,
+        s_blocks_per_group: U32,
+        s_clusters_per_group: U32,
+        s_inodes_per_group: U32,
+        s_mtime: U32,
+        s_wtime: U32,
+        s_mnt_count: U16,
+        s_max_mnt_count: U16,
+        s_magic: U16,
+        s_state: U16,
+        s_errors: U16,
+        s_minor_rev_level: U16,
+        s_lastcheck: U32,
+        s_checkinterval: U32,
+        s_creator_os: U32,
+        s_rev_level: U32,
+        s_def_resuid: U16,
+        s_def_resgid: U16,
+        s_first_ino: U32,
+        s_inode_size: U16,
+        s_block_group_nr: U16,
+        s_feature_compat: U32,
+        s_feature_incompat: U32,
+        s_feature_ro_compat: U32,
+        s_uuid: [u8; 16],
+        s_volume_name: [u8; 16],
+        s_last_mounted: [u8; 64],
+        s_algorithm_usage_bitmap: U32,
+        s_prealloc_blocks: u8,
+        s_prealloc_dir_blocks: u8,
+        s_reserved_gdt_blocks: U16,
+        s_journal_uuid: [u8; 16],
+        s_journal_inum: U32,
+        s_journal_dev: U32,
+        s_last_orphan: U32,
+        s_hash_seed: [u8; 16],
+        s_def_hash_version: u8,
+        s_jnl_backup_type: u8,
+        s_desc_size: U16,
+        s_default_mount_opts: U32,
+        s_first_meta_bg: U32,
+        s_mkfs_time: U32,
+        /// `s_jnl_blocks[0..15]`
+        s_jnl_block: [u8; 60],
+        /// `s_jnl_blocks[15]`
+        s_jnl_size_high: U32,
+        /// `s_jnl_blocks[16]`
+        s_jnl_size_lo: U32,
+        s_blocks_count_hi: U32,
+        s_r_blocks_count_hi: U32,
+        s_free_blocks_count_hi: U32,
+        s_min_extra_isize: U16,
+        s_want_extra_isize: U16,
+        s_flags: U32,
+        s_raid_stride: U16,
+        s_mmp_interval: U16,
+        s_mmp_block: U64,
+        s_raid_stripe_width: U32,
+        s_log_groups_per_flex: u8,
+        s_checksum_type: u8,
+        s_encryption_level: u8,
+        s_reserved_pad: u8,
+        s_kbytes_written: U64,
+        s_snapshot_inum: U32,
+        s_snapshot_id: U32,
+        s_snapshot_r_blocks_count: U64,
+        s_snapshot_list: U32,
+        s_error_count: U32,
+        /// From `s_first_error_time` to `s_last_error_func`.
+        s_errors_seen: [u8; 104],
+        s_mount_opts: [u8; 64],
+        s_usr_quota_inum: U32,
+        s_grp_quota_inum: U32,
+        s_overhead_clusters: U32,
+        s_backup_bgs: [U32; 2],
+        s_encrypt_algos: [u8; 4],
+        s_encrypt_pw_salt: [u8; 16],
+        s_lpf_ino: U32,
+        s_prj_quota_inum: U32,
+        s_checksum_seed: U32,
+        s_wtime_hi: u8,
+        s_mtime_hi: u8,
+        s_mkfs_time_hi: u8,
+        s_lastcheck_hi: u8,
+        s_first_error_time_hi: u8,
+        s_last_error_time_hi: u8,
+        s_first_error_errcode: u8,
+        s_last_error_errcode: u8,
+        s_encoding: U16,
+        s_encoding_flags: U16,
+        s_orphan_file_inum: U32,
+        s_reserved: [U32; 94],
+        s_checksum: U32,
+    }
 }
-const _: () = assert!(size_of::<SuperBlock>() == 1024);
+
 const _: () = assert!(std::mem::offset_of!(SuperBlock, s_uuid) == 0x68);
 const _: () = assert!(std::mem::offset_of!(SuperBlock, s_hash_seed) == 0xEC);
 const _: () = assert!(std::mem::offset_of!(SuperBlock, s_blocks_count_hi) == 0x150);
 const _: () = assert!(std::mem::offset_of!(SuperBlock, s_mount_opts) == 0x200);
 const _: () = assert!(std::mem::offset_of!(SuperBlock, s_checksum_seed) == 0x270);
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct GroupDesc {
-    pub(super) bg_block_bitmap_lo: U32,
-    pub(super) bg_inode_bitmap_lo: U32,
-    pub(super) bg_inode_table_lo: U32,
-    pub(super) bg_free_blocks_count_lo: U16,
-    pub(super) bg_free_inodes_count_lo: U16,
-    pub(super) bg_used_dirs_count_lo: U16,
-    pub(super) bg_flags: U16,
-    pub(super) bg_exclude_bitmap_lo: U32,
-    pub(super) bg_block_bitmap_csum_lo: U16,
-    pub(super) bg_inode_bitmap_csum_lo: U16,
-    pub(super) bg_itable_unused_lo: U16,
-    pub(super) bg_checksum: U16,
-    pub(super) bg_block_bitmap_hi: U32,
-    pub(super) bg_inode_bitmap_hi: U32,
-    pub(super) bg_inode_table_hi: U32,
-    pub(super) bg_free_blocks_count_hi: U16,
-    pub(super) bg_free_inodes_count_hi: U16,
-    pub(super) bg_used_dirs_count_hi: U16,
-    pub(super) bg_itable_unused_hi: U16,
-    pub(super) bg_exclude_bitmap_hi: U32,
-    pub(super) bg_block_bitmap_csum_hi: U16,
-    pub(super) bg_inode_bitmap_csum_hi: U16,
-    pub(super) bg_reserved: U32,
-}
-const _: () = assert!(size_of::<GroupDesc>() == DESC_SIZE as usize);
+records! {
+    pub(super) struct GroupDesc("ext4_group_desc", DESC_SIZE as usize) {
+        bg_block_bitmap_lo: U32,
+        bg_inode_bitmap_lo: U32,
+        bg_inode_table_lo: U32,
+        bg_free_blocks_count_lo: U16,
+        bg_free_inodes_count_lo: U16,
+        bg_used_dirs_count_lo: U16,
+        bg_flags: U16,
+        bg_exclude_bitmap_lo: U32,
+        bg_block_bitmap_csum_lo: U16,
+        bg_inode_bitmap_csum_lo: U16,
+        bg_itable_unused_lo: U16,
+        bg_checksum: U16,
+        bg_block_bitmap_hi: U32,
+        bg_inode_bitmap_hi: U32,
+        bg_inode_table_hi: U32,
+        bg_free_blocks_count_hi: U16,
+        bg_free_inodes_count_hi: U16,
+        bg_used_dirs_count_hi: U16,
+        bg_itable_unused_hi: U16,
+        bg_exclude_bitmap_hi: U32,
+        bg_block_bitmap_csum_hi: U16,
+        bg_inode_bitmap_csum_hi: U16,
+        bg_reserved: U32,
+    }
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct InodeRecord {
-    pub(super) i_mode: U16,
-    pub(super) i_uid: U16,
-    pub(super) i_size_lo: U32,
-    pub(super) i_atime: U32,
-    pub(super) i_ctime: U32,
-    pub(super) i_mtime: U32,
-    pub(super) i_dtime: U32,
-    pub(super) i_gid: U16,
-    pub(super) i_links_count: U16,
-    pub(super) i_blocks_lo: U32,
-    pub(super) i_flags: U32,
-    pub(super) l_i_version: U32,
-    pub(super) i_block: [u8; 60],
-    pub(super) i_generation: U32,
-    pub(super) i_file_acl_lo: U32,
-    pub(super) i_size_high: U32,
-    pub(super) i_obso_faddr: U32,
-    pub(super) l_i_blocks_high: U16,
-    pub(super) l_i_file_acl_high: U16,
-    pub(super) l_i_uid_high: U16,
-    pub(super) l_i_gid_high: U16,
-    pub(super) l_i_checksum_lo: U16,
-    pub(super) l_i_reserved: U16,
-    pub(super) i_extra_isize: U16,
-    pub(super) i_checksum_hi: U16,
-    pub(super) i_ctime_extra: U32,
-    pub(super) i_mtime_extra: U32,
-    pub(super) i_atime_extra: U32,
-    pub(super) i_crtime: U32,
-    pub(super) i_crtime_extra: U32,
-    pub(super) i_version_hi: U32,
-    pub(super) i_projid: U32,
-    /// Extended attributes in the inode.
-    pub(super) xattrs: [u8; IN_INODE_XATTRS],
+    pub(super) struct InodeRecord("ext4_inode", INODE_SIZE as usize) {
+        i_mode: U16,
+        i_uid: U16,
+        i_size_lo: U32,
+        i_atime: U32,
+        i_ctime: U32,
+        i_mtime: U32,
+        i_dtime: U32,
+        i_gid: U16,
+        i_links_count: U16,
+        i_blocks_lo: U32,
+        i_flags: U32,
+        l_i_version: U32,
+        i_block: [u8; 60],
+        i_generation: U32,
+        i_file_acl_lo: U32,
+        i_size_high: U32,
+        i_obso_faddr: U32,
+        l_i_blocks_high: U16,
+        l_i_file_acl_high: U16,
+        l_i_uid_high: U16,
+        l_i_gid_high: U16,
+        l_i_checksum_lo: U16,
+        l_i_reserved: U16,
+        i_extra_isize: U16,
+        i_checksum_hi: U16,
+        i_ctime_extra: U32,
+        i_mtime_extra: U32,
+        i_atime_extra: U32,
+        i_crtime: U32,
+        i_crtime_extra: U32,
+        i_version_hi: U32,
+        i_projid: U32,
+        /// Extended attributes in the inode.
+        xattrs: [u8; IN_INODE_XATTRS],
+    }
 }
-const _: () = assert!(size_of::<InodeRecord>() == INODE_SIZE as usize);
+
 const _: () = assert!(std::mem::offset_of!(InodeRecord, i_extra_isize) == 128);
 /// Space in the inode for extended attributes, in bytes.
 pub(super) const IN_INODE_XATTRS: usize = INODE_SIZE as usize - 128 - EXTRA_ISIZE as usize;
@@ -280,39 +279,32 @@ pub(super) const S_IFSOCK: u16 = 0o140_000;
 pub(super) const EXT_MAGIC: u16 = 0xF30A;
 /// Maximum number of blocks of an initialized extent.
 pub(super) const EXTENT_LEN_MAX: u64 = 32_768;
-
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct ExtentHeader {
-    pub(super) eh_magic: U16,
-    pub(super) eh_entries: U16,
-    pub(super) eh_max: U16,
-    pub(super) eh_depth: U16,
-    pub(super) eh_generation: U32,
-}
-
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct ExtentRecord {
-    pub(super) ee_block: U32,
-    pub(super) ee_len: U16,
-    pub(super) ee_start_hi: U16,
-    pub(super) ee_start_lo: U32,
-}
-
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct ExtentIdx {
-    pub(super) ei_block: U32,
-    pub(super) ei_leaf_lo: U32,
-    pub(super) ei_leaf_hi: U16,
-    pub(super) ei_unused: U16,
-}
 /// Size of header, extent and index records alike.
 pub(super) const EXTENT_RECORD: usize = 12;
-const _: () = assert!(size_of::<ExtentHeader>() == EXTENT_RECORD);
-const _: () = assert!(size_of::<ExtentRecord>() == EXTENT_RECORD);
-const _: () = assert!(size_of::<ExtentIdx>() == EXTENT_RECORD);
+
+records! {
+    pub(super) struct ExtentHeader("ext4_extent_header", EXTENT_RECORD) {
+        eh_magic: U16,
+        eh_entries: U16,
+        eh_max: U16,
+        eh_depth: U16,
+        eh_generation: U32,
+    }
+
+    pub(super) struct ExtentRecord("ext4_extent", EXTENT_RECORD) {
+        ee_block: U32,
+        ee_len: U16,
+        ee_start_hi: U16,
+        ee_start_lo: U32,
+    }
+
+    pub(super) struct ExtentIdx("ext4_extent_idx", EXTENT_RECORD) {
+        ei_block: U32,
+        ei_leaf_lo: U32,
+        ei_leaf_hi: U16,
+        ei_unused: U16,
+    }
+}
 
 pub(super) const FT_REG_FILE: u8 = 1;
 pub(super) const FT_DIR: u8 = 2;
@@ -323,29 +315,29 @@ pub(super) const FT_SOCK: u8 = 6;
 pub(super) const FT_SYMLINK: u8 = 7;
 const FT_DIR_CSUM: u8 = 0xDE;
 
-/// The fixed part of `ext4_dir_entry_2`, before the name.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct DirEntry {
-    pub(super) inode: U32,
-    pub(super) rec_len: U16,
-    pub(super) name_len: u8,
-    pub(super) file_type: u8,
+records! {
+    /// The fixed part of `ext4_dir_entry_2`, before the name.
+    pub(super) struct DirEntry("ext4_dir_entry_2", 8) {
+        inode: U32,
+        rec_len: U16,
+        name_len: u8,
+        file_type: u8,
+    }
 }
-pub(super) const DIR_ENTRY: usize = size_of::<DirEntry>();
-const _: () = assert!(DIR_ENTRY == 8);
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct DirEntryTail {
-    pub(super) det_reserved_zero1: U32,
-    pub(super) det_rec_len: U16,
-    pub(super) det_reserved_zero2: u8,
-    pub(super) det_reserved_ft: u8,
-    pub(super) det_checksum: U32,
+pub(super) const DIR_ENTRY: usize = size_of::<DirEntry>();
+
+records! {
+    pub(super) struct DirEntryTail("ext4_dir_entry_tail", 12) {
+        det_reserved_zero1: U32,
+        det_rec_len: U16,
+        det_reserved_zero2: u8,
+        det_reserved_ft: u8,
+        det_checksum: U32,
+    }
 }
+
 pub(super) const DIR_TAIL: usize = size_of::<DirEntryTail>();
-const _: () = assert!(DIR_TAIL == 12);
 
 impl DirEntryTail {
     pub(super) fn new(checksum: u32) -> Self {
@@ -358,101 +350,92 @@ impl DirEntryTail {
     }
 }
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct DxRootInfo {
-    pub(super) reserved_zero: U32,
-    pub(super) hash_version: u8,
-    pub(super) info_length: u8,
-    pub(super) indirect_levels: u8,
-    pub(super) unused_flags: u8,
-}
-const _: () = assert!(size_of::<DxRootInfo>() == 8);
+records! {
+    pub(super) struct DxRootInfo("dx_root_info", 8) {
+        reserved_zero: U32,
+        hash_version: u8,
+        info_length: u8,
+        indirect_levels: u8,
+        unused_flags: u8,
+    }
 
-/// `dx_countlimit`, which takes the place of the first entry's hash.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct DxCountLimit {
-    pub(super) limit: U16,
-    pub(super) count: U16,
+    /// `dx_countlimit`, which takes the place of the first entry's hash.
+    pub(super) struct DxCountLimit("dx_countlimit", 4) {
+        limit: U16,
+        count: U16,
+    }
+
+    pub(super) struct DxEntry("dx_entry", 8) {
+        hash: U32,
+        block: U32,
+    }
 }
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct DxEntry {
-    pub(super) hash: U32,
-    pub(super) block: U32,
-}
 pub(super) const DX_ENTRY: usize = size_of::<DxEntry>();
-const _: () = assert!(DX_ENTRY == 8);
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct DxTail {
-    pub(super) dt_reserved: U32,
-    pub(super) dt_checksum: U32,
+records! {
+    pub(super) struct DxTail("dx_tail", 8) {
+        dt_reserved: U32,
+        dt_checksum: U32,
+    }
 }
+
 pub(super) const DX_TAIL: usize = size_of::<DxTail>();
 
 pub(super) const XATTR_MAGIC: u32 = 0xEA02_0000;
 /// Maximum number of inodes that share a block of extended attributes.
 pub(super) const XATTR_REFCOUNT_MAX: u32 = 1024;
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct XattrHeader {
-    pub(super) h_magic: U32,
-    pub(super) h_refcount: U32,
-    pub(super) h_blocks: U32,
-    pub(super) h_hash: U32,
-    pub(super) h_checksum: U32,
-    pub(super) h_reserved: [U32; 3],
-}
-const _: () = assert!(size_of::<XattrHeader>() == 32);
+records! {
+    pub(super) struct XattrHeader("ext4_xattr_header", 32) {
+        h_magic: U32,
+        h_refcount: U32,
+        h_blocks: U32,
+        h_hash: U32,
+        h_checksum: U32,
+        h_reserved: [U32; 3],
+    }
 
-/// The fixed part of `ext4_xattr_entry`, before the name.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct XattrEntry {
-    pub(super) e_name_len: u8,
-    pub(super) e_name_index: u8,
-    pub(super) e_value_offs: U16,
-    pub(super) e_value_inum: U32,
-    pub(super) e_value_size: U32,
-    pub(super) e_hash: U32,
-}
-const _: () = assert!(size_of::<XattrEntry>() == 16);
+    /// The fixed part of `ext4_xattr_entry`, before the name.
+    pub(super) struct XattrEntry("ext4_xattr_entry", 16) {
+        e_name_len: u8,
+        e_name_index: u8,
+        e_value_offs: U16,
+        e_value_inum: U32,
+        e_value_size: U32,
+        e_hash: U32,
+    }
 
-/// The journal's superblock, version 2.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct JournalSuperBlock {
-    pub(super) h_magic: Be32,
-    pub(super) h_blocktype: Be32,
-    pub(super) h_sequence: Be32,
-    pub(super) s_blocksize: Be32,
-    pub(super) s_maxlen: Be32,
-    pub(super) s_first: Be32,
-    pub(super) s_sequence: Be32,
-    pub(super) s_start: Be32,
-    pub(super) s_errno: Be32,
-    pub(super) s_feature_compat: Be32,
-    pub(super) s_feature_incompat: Be32,
-    pub(super) s_feature_ro_compat: Be32,
-    pub(super) s_uuid: [u8; 16],
-    pub(super) s_nr_users: Be32,
-    /// From `s_dynsuper` to `s_users`.
-    pub(super) s_rest: [u8; 956],
+    /// The journal's superblock, version 2.
+    pub(super) struct JournalSuperBlock("journal_superblock_s", 1024) {
+        h_magic: Be32,
+        h_blocktype: Be32,
+        h_sequence: Be32,
+        s_blocksize: Be32,
+        s_maxlen: Be32,
+        s_first: Be32,
+        s_sequence: Be32,
+        s_start: Be32,
+        s_errno: Be32,
+        s_feature_compat: Be32,
+        s_feature_incompat: Be32,
+        s_feature_ro_compat: Be32,
+        s_uuid: [u8; 16],
+        s_nr_users: Be32,
+        /// From `s_dynsuper` to `s_users`.
+        s_rest: [u8; 956],
+    }
 }
-const _: () = assert!(size_of::<JournalSuperBlock>() == 1024);
+
 pub(super) const JBD2_MAGIC: u32 = 0xC03B_3998;
 pub(super) const JBD2_SUPERBLOCK_V2: u32 = 4;
 
-/// The tail of every block of the orphan file.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct OrphanBlockTail {
-    pub(super) ob_magic: U32,
-    pub(super) ob_checksum: U32,
+records! {
+    /// The tail of every block of the orphan file.
+    pub(super) struct OrphanBlockTail("ext4_orphan_block_tail", 8) {
+        ob_magic: U32,
+        ob_checksum: U32,
+    }
 }
+
 pub(super) const ORPHAN_BLOCK_MAGIC: u32 = 0x0b10_ca04;

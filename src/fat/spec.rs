@@ -3,7 +3,8 @@
 #![expect(non_snake_case, reason = "fields are named as the specification names them")]
 
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::record::records;
 
 /// Media byte of a fixed disk; also the low byte of the first FAT entry.
 pub(super) const MEDIA_FIXED: u8 = 0xf8;
@@ -38,122 +39,99 @@ pub(super) const LAST_LONG_ENTRY: u8 = 0x40;
 /// Number of UTF-16 code units in one slot of a long name.
 pub(super) const LONG_UNITS: usize = 13;
 
-/// The part of the boot sector that is common to all variants.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Bpb {
-    pub BS_jmpBoot: [u8; 3],
-    pub BS_OEMName: [u8; 8],
-    pub BPB_BytsPerSec: U16,
-    pub BPB_SecPerClus: u8,
-    pub BPB_RsvdSecCnt: U16,
-    pub BPB_NumFATs: u8,
-    pub BPB_RootEntCnt: U16,
-    pub BPB_TotSec16: U16,
-    pub BPB_Media: u8,
-    pub BPB_FATSz16: U16,
-    pub BPB_SecPerTrk: U16,
-    pub BPB_NumHeads: U16,
-    pub BPB_HiddSec: U32,
-    pub BPB_TotSec32: U32,
-}
+records! {
+    /// The part of the boot sector that is common to all variants.
+    pub(super) struct Bpb("boot_sector", 36) {
+        BS_jmpBoot: [u8; 3],
+        BS_OEMName: [u8; 8],
+        BPB_BytsPerSec: U16,
+        BPB_SecPerClus: u8,
+        BPB_RsvdSecCnt: U16,
+        BPB_NumFATs: u8,
+        BPB_RootEntCnt: U16,
+        BPB_TotSec16: U16,
+        BPB_Media: u8,
+        BPB_FATSz16: U16,
+        BPB_SecPerTrk: U16,
+        BPB_NumHeads: U16,
+        BPB_HiddSec: U32,
+        BPB_TotSec32: U32,
+    }
 
-/// The fields of FAT32 after the common part.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Bpb32 {
-    pub BPB_FATSz32: U32,
-    pub BPB_ExtFlags: U16,
-    pub BPB_FSVer: U16,
-    pub BPB_RootClus: U32,
-    pub BPB_FSInfo: U16,
-    pub BPB_BkBootSec: U16,
-    pub BPB_Reserved: [u8; 12],
-}
+    /// The fields of FAT32 after the common part.
+    pub(super) struct Bpb32("boot_sector", 28) {
+        BPB_FATSz32: U32,
+        BPB_ExtFlags: U16,
+        BPB_FSVer: U16,
+        BPB_RootClus: U32,
+        BPB_FSInfo: U16,
+        BPB_BkBootSec: U16,
+        BPB_Reserved: [u8; 12],
+    }
 
-/// The last parameters; `BS_Reserved1` holds the dirty bits.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Extension {
-    pub BS_DrvNum: u8,
-    pub BS_Reserved1: u8,
-    pub BS_BootSig: u8,
-    pub BS_VolID: U32,
-    pub BS_VolLab: [u8; 11],
-    pub BS_FilSysType: [u8; 8],
-}
+    /// The last parameters; `BS_Reserved1` holds the dirty bits.
+    pub(super) struct Extension("boot_sector", 26) {
+        BS_DrvNum: u8,
+        BS_Reserved1: u8,
+        BS_BootSig: u8,
+        BS_VolID: U32,
+        BS_VolLab: [u8; 11],
+        BS_FilSysType: [u8; 8],
+    }
 
-/// The boot sector of FAT12 and FAT16; larger sectors are padded with zeros.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct BootSector16 {
-    pub bpb: Bpb,
-    pub extension: Extension,
-    pub BS_BootCode: [u8; 448],
-    pub BS_Sig: [u8; 2],
-}
+    /// The boot sector of FAT12 and FAT16; larger sectors are padded with zeros.
+    pub(super) struct BootSector16("boot_sector", 512) {
+        bpb: Bpb,
+        extension: Extension,
+        BS_BootCode: [u8; 448],
+        BS_Sig: [u8; 2],
+    }
 
-/// The boot sector of FAT32; larger sectors are padded with zeros.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct BootSector32 {
-    pub bpb: Bpb,
-    pub bpb32: Bpb32,
-    pub extension: Extension,
-    pub BS_BootCode32: [u8; 420],
-    pub BS_Sig: [u8; 2],
-}
+    /// The boot sector of FAT32; larger sectors are padded with zeros.
+    pub(super) struct BootSector32("boot_sector", 512) {
+        bpb: Bpb,
+        bpb32: Bpb32,
+        extension: Extension,
+        BS_BootCode32: [u8; 420],
+        BS_Sig: [u8; 2],
+    }
 
-/// The FSInfo sector of FAT32; larger sectors are padded with zeros.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct FsInfo {
-    pub FSI_LeadSig: U32,
-    pub FSI_Reserved1: [u8; 480],
-    pub FSI_StrucSig: U32,
-    pub FSI_Free_Count: U32,
-    pub FSI_Nxt_Free: U32,
-    pub FSI_Reserved2: [u8; 12],
-    pub FSI_TrailSig: U32,
-}
+    /// The FSInfo sector of FAT32; larger sectors are padded with zeros.
+    pub(super) struct FsInfo("fs_info", 512) {
+        FSI_LeadSig: U32,
+        FSI_Reserved1: [u8; 480],
+        FSI_StrucSig: U32,
+        FSI_Free_Count: U32,
+        FSI_Nxt_Free: U32,
+        FSI_Reserved2: [u8; 12],
+        FSI_TrailSig: U32,
+    }
 
-/// A directory slot with a short name.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct ShortSlot {
-    pub DIR_Name: [u8; 11],
-    pub DIR_Attr: u8,
-    pub DIR_NTRes: u8,
-    pub DIR_CrtTimeTenth: u8,
-    pub DIR_CrtTime: U16,
-    pub DIR_CrtDate: U16,
-    pub DIR_LstAccDate: U16,
-    pub DIR_FstClusHI: U16,
-    pub DIR_WrtTime: U16,
-    pub DIR_WrtDate: U16,
-    pub DIR_FstClusLO: U16,
-    pub DIR_FileSize: U32,
-}
+    /// A directory slot with a short name.
+    pub(super) struct ShortSlot("directory_entry", SLOT) {
+        DIR_Name: [u8; 11],
+        DIR_Attr: u8,
+        DIR_NTRes: u8,
+        DIR_CrtTimeTenth: u8,
+        DIR_CrtTime: U16,
+        DIR_CrtDate: U16,
+        DIR_LstAccDate: U16,
+        DIR_FstClusHI: U16,
+        DIR_WrtTime: U16,
+        DIR_WrtDate: U16,
+        DIR_FstClusLO: U16,
+        DIR_FileSize: U32,
+    }
 
-/// A directory slot with a part of a long name.
-#[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct LongSlot {
-    pub LDIR_Ord: u8,
-    pub LDIR_Name1: [U16; 5],
-    pub LDIR_Attr: u8,
-    pub LDIR_Type: u8,
-    pub LDIR_Chksum: u8,
-    pub LDIR_Name2: [U16; 6],
-    pub LDIR_FstClusLO: U16,
-    pub LDIR_Name3: [U16; 2],
+    /// A directory slot with a part of a long name.
+    pub(super) struct LongSlot("long_directory_entry", SLOT) {
+        LDIR_Ord: u8,
+        LDIR_Name1: [U16; 5],
+        LDIR_Attr: u8,
+        LDIR_Type: u8,
+        LDIR_Chksum: u8,
+        LDIR_Name2: [U16; 6],
+        LDIR_FstClusLO: U16,
+        LDIR_Name3: [U16; 2],
+    }
 }
-
-const _: () = assert!(size_of::<Bpb>() == 36);
-const _: () = assert!(size_of::<Bpb32>() == 28);
-const _: () = assert!(size_of::<Extension>() == 26);
-const _: () = assert!(size_of::<BootSector16>() == 512);
-const _: () = assert!(size_of::<BootSector32>() == 512);
-const _: () = assert!(size_of::<FsInfo>() == 512);
-const _: () = assert!(size_of::<ShortSlot>() == SLOT);
-const _: () = assert!(size_of::<LongSlot>() == SLOT);

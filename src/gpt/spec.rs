@@ -3,7 +3,8 @@
 //! Fields are named as the specification names them.
 
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::record::records;
 
 /// OS type of a protective partition.
 pub const OS_TYPE_GPT_PROTECTIVE: u8 = 0xEE;
@@ -24,93 +25,83 @@ pub const HEADER_SIZE: u32 = 92;
 /// Length of a partition name, in UTF-16 code units.
 pub const NAME_UNITS: usize = 36;
 
-/// A partition record of a master boot record.
-#[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct MbrPartitionRecord {
-    /// 0x80 for a legacy bootable partition.
-    pub boot_indicator: u8,
-    /// Cylinder, head and sector of the first block.
-    pub starting_chs: [u8; 3],
-    /// Partition type.
-    pub os_type: u8,
-    /// Cylinder, head and sector of the last block.
-    pub ending_chs: [u8; 3],
-    /// First block.
-    pub starting_lba: U32,
-    /// Number of blocks.
-    pub size_in_lba: U32,
-}
+records! {
+    /// A partition record of a master boot record.
+    #[derive(Default)]
+    pub struct MbrPartitionRecord("mbr_partition_record", 16) {
+        /// 0x80 for a legacy bootable partition.
+        boot_indicator: u8,
+        /// Cylinder, head and sector of the first block.
+        starting_chs: [u8; 3],
+        /// Partition type.
+        os_type: u8,
+        /// Cylinder, head and sector of the last block.
+        ending_chs: [u8; 3],
+        /// First block.
+        starting_lba: U32,
+        /// Number of blocks.
+        size_in_lba: U32,
+    }
 
-/// The master boot record: the first 512 bytes, whatever the block size.
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct MasterBootRecord {
-    /// Code that a BIOS executes.
-    pub boot_code: [u8; 440],
-    /// Unused under a GUID partition table.
-    pub unique_mbr_disk_signature: U32,
-    /// Unused.
-    pub unknown: U16,
-    /// Partition records.
-    pub partition_record: [MbrPartitionRecord; 4],
-    /// [`MBR_SIGNATURE`].
-    pub signature: U16,
-}
+    /// The master boot record: the first 512 bytes, whatever the block size.
+    pub struct MasterBootRecord("master_boot_record", 512) {
+        /// Code that a BIOS executes.
+        boot_code: [u8; 440],
+        /// Unused under a GUID partition table.
+        unique_mbr_disk_signature: U32,
+        /// Unused.
+        unknown: U16,
+        /// Partition records.
+        partition_record: [MbrPartitionRecord; 4],
+        /// [`MBR_SIGNATURE`].
+        signature: U16,
+    }
 
-/// The header of a table.
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Header {
-    /// [`HEADER_SIGNATURE`].
-    pub signature: [u8; 8],
-    /// [`REVISION`].
-    pub revision: U32,
-    /// Number of bytes covered by the checksum: 92.
-    pub header_size: U32,
-    /// CRC-32 of the header with this field set to zero.
-    pub header_crc32: U32,
-    /// Zero.
-    pub reserved: U32,
-    /// Block of this header.
-    pub my_lba: U64,
-    /// Block of the other header.
-    pub alternate_lba: U64,
-    /// First block that a partition may use.
-    pub first_usable_lba: U64,
-    /// Last block that a partition may use.
-    pub last_usable_lba: U64,
-    /// GUID of the disk, in mixed-endian byte order.
-    pub disk_guid: [u8; 16],
-    /// First block of the entries.
-    pub partition_entry_lba: U64,
-    /// [`ENTRIES`].
-    pub number_of_partition_entries: U32,
-    /// Size of an entry: 128 bytes.
-    pub size_of_partition_entry: U32,
-    /// CRC-32 of all entries.
-    pub partition_entry_array_crc32: U32,
-}
+    /// The header of a table.
+    pub struct Header("gpt_header", HEADER_SIZE as usize) {
+        /// [`HEADER_SIGNATURE`].
+        signature: [u8; 8],
+        /// [`REVISION`].
+        revision: U32,
+        /// Number of bytes covered by the checksum: 92.
+        header_size: U32,
+        /// CRC-32 of the header with this field set to zero.
+        header_crc32: U32,
+        /// Zero.
+        reserved: U32,
+        /// Block of this header.
+        my_lba: U64,
+        /// Block of the other header.
+        alternate_lba: U64,
+        /// First block that a partition may use.
+        first_usable_lba: U64,
+        /// Last block that a partition may use.
+        last_usable_lba: U64,
+        /// GUID of the disk, in mixed-endian byte order.
+        disk_guid: [u8; 16],
+        /// First block of the entries.
+        partition_entry_lba: U64,
+        /// [`ENTRIES`].
+        number_of_partition_entries: U32,
+        /// Size of an entry: 128 bytes.
+        size_of_partition_entry: U32,
+        /// CRC-32 of all entries.
+        partition_entry_array_crc32: U32,
+    }
 
-/// A partition entry.
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct PartitionEntry {
-    /// Type GUID, in mixed-endian byte order; all zeros for an unused entry.
-    pub partition_type_guid: [u8; 16],
-    /// GUID of the partition, in mixed-endian byte order.
-    pub unique_partition_guid: [u8; 16],
-    /// First block.
-    pub starting_lba: U64,
-    /// Last block.
-    pub ending_lba: U64,
-    /// Attribute bits.
-    pub attributes: U64,
-    /// Name in UTF-16, padded with zeros.
-    pub partition_name: [U16; NAME_UNITS],
+    /// A partition entry.
+    pub struct PartitionEntry("gpt_partition_entry", ENTRY_SIZE as usize) {
+        /// Type GUID, in mixed-endian byte order; all zeros for an unused entry.
+        partition_type_guid: [u8; 16],
+        /// GUID of the partition, in mixed-endian byte order.
+        unique_partition_guid: [u8; 16],
+        /// First block.
+        starting_lba: U64,
+        /// Last block.
+        ending_lba: U64,
+        /// Attribute bits.
+        attributes: U64,
+        /// Name in UTF-16, padded with zeros.
+        partition_name: [U16; NAME_UNITS],
+    }
 }
-
-const _: () = assert!(size_of::<MbrPartitionRecord>() == 16);
-const _: () = assert!(size_of::<MasterBootRecord>() == 512);
-const _: () = assert!(size_of::<Header>() == HEADER_SIZE as usize);
-const _: () = assert!(size_of::<PartitionEntry>() == ENTRY_SIZE as usize);

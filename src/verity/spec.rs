@@ -2,7 +2,8 @@
 //! documentation.
 
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use crate::record::records;
 
 /// Superblock field `signature`.
 pub(super) const SIGNATURE: [u8; 8] = *b"verity\0\0";
@@ -11,22 +12,20 @@ pub(super) const HASH_TYPE_NORMAL: u32 = 1;
 /// Size of a SHA-256 digest, in bytes. No other algorithm is supported.
 pub(super) const DIGEST: usize = 32;
 
-/// The superblock at the start of the first hash block, followed by zeros.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub(super) struct Superblock {
-    pub signature: [u8; 8],
-    pub version: U32,
-    pub hash_type: U32,
-    pub uuid: [u8; 16],
-    pub algorithm: [u8; 32],
-    pub data_block_size: U32,
-    pub hash_block_size: U32,
-    pub data_blocks: U64,
-    pub salt_size: U16,
-    pub _pad1: [u8; 6],
-    pub salt: [u8; 256],
-    pub _pad2: [u8; 168],
+records! {
+    /// The superblock at the start of the first hash block, followed by zeros.
+    pub(super) struct Superblock("verity_sb", 512) {
+        signature: [u8; 8],
+        version: U32,
+        hash_type: U32,
+        uuid: [u8; 16],
+        algorithm: [u8; 32],
+        data_block_size: U32,
+        hash_block_size: U32,
+        data_blocks: U64,
+        salt_size: U16,
+        _pad1: [u8; 6],
+        salt: [u8; 256],
+        _pad2: [u8; 168],
+    }
 }
-
-const _: () = assert!(size_of::<Superblock>() == 512);

@@ -1,7 +1,9 @@
 //! Blocks of ISO 9660 (ECMA-119) and El Torito 1.0 (with the platform of the UEFI specification)
 //! that a boot catalog needs. Fields are named as in the specifications.
 
-use zerocopy::{BigEndian, FromZeros, Immutable, IntoBytes, KnownLayout, LittleEndian, Unaligned};
+use zerocopy::{BigEndian, LittleEndian};
+
+use crate::record::records;
 
 type Le16 = zerocopy::U16<LittleEndian>;
 type Le32 = zerocopy::U32<LittleEndian>;
@@ -26,12 +28,12 @@ pub(super) const PLATFORM_EFI: u8 = 0xef;
 /// `boot_indicator` of a bootable entry.
 pub(super) const BOOTABLE: u8 = 0x88;
 
-/// A 16-bit number in both byte orders.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Both16 {
-    little: Le16,
-    big: zerocopy::U16<BigEndian>,
+records! {
+    /// A 16-bit number in both byte orders.
+    pub(super) struct Both16("both_byte_orders", 4) {
+        little: Le16,
+        big: zerocopy::U16<BigEndian>,
+    }
 }
 
 impl From<u16> for Both16 {
@@ -40,12 +42,12 @@ impl From<u16> for Both16 {
     }
 }
 
-/// A 32-bit number in both byte orders.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Both32 {
-    little: Le32,
-    big: zerocopy::U32<BigEndian>,
+records! {
+    /// A 32-bit number in both byte orders.
+    pub(super) struct Both32("both_byte_orders", 8) {
+        little: Le32,
+        big: zerocopy::U32<BigEndian>,
+    }
 }
 
 impl From<u32> for Both32 {
@@ -54,184 +56,151 @@ impl From<u32> for Both32 {
     }
 }
 
-/// "Recording Date and Time" of a directory record.
-#[derive(Debug, Clone, Copy, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct RecordingTime {
-    /// Years since 1900.
-    pub years: u8,
-    pub month: u8,
-    pub day: u8,
-    pub hour: u8,
-    pub minute: u8,
-    pub second: u8,
-    /// Offset from UTC, in quarters of an hour.
-    pub offset: u8,
-}
+records! {
+    /// "Recording Date and Time" of a directory record.
+    pub(super) struct RecordingTime("recording_date_and_time", 7) {
+        /// Years since 1900.
+        years: u8,
+        month: u8,
+        day: u8,
+        hour: u8,
+        minute: u8,
+        second: u8,
+        /// Offset from UTC, in quarters of an hour.
+        offset: u8,
+    }
 
-/// Date and time in a volume descriptor, in digits.
-#[derive(Debug, Clone, Copy, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct VolumeTime {
-    /// Year (4), month, day, hour, minute, second and hundredths (2 each).
-    pub digits: [u8; 16],
-    /// Offset from UTC, in quarters of an hour.
-    pub offset: u8,
-}
+    /// Date and time in a volume descriptor, in digits.
+    pub(super) struct VolumeTime("volume_date_and_time", 17) {
+        /// Year (4), month, day, hour, minute, second and hundredths (2 each).
+        digits: [u8; 16],
+        /// Offset from UTC, in quarters of an hour.
+        offset: u8,
+    }
 
-/// A directory record with a name of one byte.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct DirectoryRecord {
-    pub length: u8,
-    pub extended_attribute_record_length: u8,
-    pub location_of_extent: Both32,
-    pub data_length: Both32,
-    pub recording_date_and_time: RecordingTime,
-    pub file_flags: u8,
-    pub file_unit_size: u8,
-    pub interleave_gap_size: u8,
-    pub volume_sequence_number: Both16,
-    pub length_of_file_identifier: u8,
-    pub file_identifier: u8,
-}
+    /// A directory record with a name of one byte.
+    pub(super) struct DirectoryRecord("directory_record", 34) {
+        length: u8,
+        extended_attribute_record_length: u8,
+        location_of_extent: Both32,
+        data_length: Both32,
+        recording_date_and_time: RecordingTime,
+        file_flags: u8,
+        file_unit_size: u8,
+        interleave_gap_size: u8,
+        volume_sequence_number: Both16,
+        length_of_file_identifier: u8,
+        file_identifier: u8,
+    }
 
-/// The primary volume descriptor.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct PrimaryVolumeDescriptor {
-    pub volume_descriptor_type: u8,
-    pub standard_identifier: [u8; 5],
-    pub volume_descriptor_version: u8,
-    pub unused_1: u8,
-    pub system_identifier: [u8; 32],
-    pub volume_identifier: [u8; 32],
-    pub unused_2: [u8; 8],
-    pub volume_space_size: Both32,
-    pub unused_3: [u8; 32],
-    pub volume_set_size: Both16,
-    pub volume_sequence_number: Both16,
-    pub logical_block_size: Both16,
-    pub path_table_size: Both32,
-    pub location_of_type_l_path_table: [u8; 4],
-    pub location_of_optional_type_l_path_table: [u8; 4],
-    pub location_of_type_m_path_table: [u8; 4],
-    pub location_of_optional_type_m_path_table: [u8; 4],
-    pub root_directory_record: DirectoryRecord,
-    pub volume_set_identifier: [u8; 128],
-    pub publisher_identifier: [u8; 128],
-    pub data_preparer_identifier: [u8; 128],
-    pub application_identifier: [u8; 128],
-    pub copyright_file_identifier: [u8; 37],
-    pub abstract_file_identifier: [u8; 37],
-    pub bibliographic_file_identifier: [u8; 37],
-    pub volume_creation_date_and_time: VolumeTime,
-    pub volume_modification_date_and_time: VolumeTime,
-    pub volume_expiration_date_and_time: VolumeTime,
-    pub volume_effective_date_and_time: VolumeTime,
-    pub file_structure_version: u8,
-    pub reserved_1: u8,
-    pub application_use: [u8; 512],
-    pub reserved_2: [u8; 653],
-}
+    /// The primary volume descriptor.
+    pub(super) struct PrimaryVolumeDescriptor("primary_volume_descriptor", BLOCK) {
+        volume_descriptor_type: u8,
+        standard_identifier: [u8; 5],
+        volume_descriptor_version: u8,
+        unused_1: u8,
+        system_identifier: [u8; 32],
+        volume_identifier: [u8; 32],
+        unused_2: [u8; 8],
+        volume_space_size: Both32,
+        unused_3: [u8; 32],
+        volume_set_size: Both16,
+        volume_sequence_number: Both16,
+        logical_block_size: Both16,
+        path_table_size: Both32,
+        location_of_type_l_path_table: [u8; 4],
+        location_of_optional_type_l_path_table: [u8; 4],
+        location_of_type_m_path_table: [u8; 4],
+        location_of_optional_type_m_path_table: [u8; 4],
+        root_directory_record: DirectoryRecord,
+        volume_set_identifier: [u8; 128],
+        publisher_identifier: [u8; 128],
+        data_preparer_identifier: [u8; 128],
+        application_identifier: [u8; 128],
+        copyright_file_identifier: [u8; 37],
+        abstract_file_identifier: [u8; 37],
+        bibliographic_file_identifier: [u8; 37],
+        volume_creation_date_and_time: VolumeTime,
+        volume_modification_date_and_time: VolumeTime,
+        volume_expiration_date_and_time: VolumeTime,
+        volume_effective_date_and_time: VolumeTime,
+        file_structure_version: u8,
+        reserved_1: u8,
+        application_use: [u8; 512],
+        reserved_2: [u8; 653],
+    }
 
-/// The boot record volume descriptor, which points to the boot catalog.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct BootRecord {
-    pub volume_descriptor_type: u8,
-    pub standard_identifier: [u8; 5],
-    pub volume_descriptor_version: u8,
-    pub boot_system_identifier: [u8; 32],
-    pub boot_identifier: [u8; 32],
-    pub location_of_boot_catalog: Le32,
-    pub boot_system_use: [u8; 1973],
-}
+    /// The boot record volume descriptor, which points to the boot catalog.
+    pub(super) struct BootRecord("boot_record_volume_descriptor", BLOCK) {
+        volume_descriptor_type: u8,
+        standard_identifier: [u8; 5],
+        volume_descriptor_version: u8,
+        boot_system_identifier: [u8; 32],
+        boot_identifier: [u8; 32],
+        location_of_boot_catalog: Le32,
+        boot_system_use: [u8; 1973],
+    }
 
-/// The volume descriptor set terminator.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Terminator {
-    pub volume_descriptor_type: u8,
-    pub standard_identifier: [u8; 5],
-    pub volume_descriptor_version: u8,
-    pub reserved: [u8; 2041],
-}
+    /// The volume descriptor set terminator.
+    pub(super) struct Terminator("volume_descriptor_set_terminator", BLOCK) {
+        volume_descriptor_type: u8,
+        standard_identifier: [u8; 5],
+        volume_descriptor_version: u8,
+        reserved: [u8; 2041],
+    }
 
-/// The first entry of a boot catalog.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct ValidationEntry {
-    pub header_id: u8,
-    pub platform_id: u8,
-    pub reserved: Le16,
-    pub id_string: [u8; 24],
-    /// Checksum that makes the 16-bit words of the entry add up to 0.
-    pub checksum: Le16,
-    pub key: [u8; 2],
-}
+    /// The first entry of a boot catalog.
+    pub(super) struct ValidationEntry("validation_entry", 32) {
+        header_id: u8,
+        platform_id: u8,
+        reserved: Le16,
+        id_string: [u8; 24],
+        /// Checksum that makes the 16-bit words of the entry add up to 0.
+        checksum: Le16,
+        key: [u8; 2],
+    }
 
-/// The entry of the bootable partition.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct InitialEntry {
-    pub boot_indicator: u8,
-    pub boot_media_type: u8,
-    pub load_segment: Le16,
-    pub system_type: u8,
-    pub unused_1: u8,
-    pub sector_count: Le16,
-    pub load_rba: Le32,
-    pub unused_2: [u8; 20],
-}
+    /// The entry of the bootable partition.
+    pub(super) struct InitialEntry("initial_entry", 32) {
+        boot_indicator: u8,
+        boot_media_type: u8,
+        load_segment: Le16,
+        system_type: u8,
+        unused_1: u8,
+        sector_count: Le16,
+        load_rba: Le32,
+        unused_2: [u8; 20],
+    }
 
-/// A section header, which further entries follow.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct SectionHeader {
-    pub header_id: u8,
-    pub platform_id: u8,
-    pub number_of_entries: Le16,
-    pub id_string: [u8; 28],
-}
+    /// A section header, which further entries follow.
+    pub(super) struct SectionHeader("section_header_entry", 32) {
+        header_id: u8,
+        platform_id: u8,
+        number_of_entries: Le16,
+        id_string: [u8; 28],
+    }
 
-/// A boot catalog with one entry.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct BootCatalog {
-    pub validation: ValidationEntry,
-    pub initial: InitialEntry,
-    pub last: SectionHeader,
-    pub unused: [u8; BLOCK - 96],
-}
+    /// A boot catalog with one entry.
+    pub(super) struct BootCatalog("boot_catalog", BLOCK) {
+        validation: ValidationEntry,
+        initial: InitialEntry,
+        last: SectionHeader,
+        unused: [u8; BLOCK - 96],
+    }
 
-/// A directory that contains only itself and its parent, which is itself.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct RootDirectory {
-    pub own: DirectoryRecord,
-    pub parent: DirectoryRecord,
-    pub unused: [u8; BLOCK - 2 * size_of::<DirectoryRecord>()],
-}
+    /// A directory that contains only itself and its parent, which is itself.
+    pub(super) struct RootDirectory("root_directory", BLOCK) {
+        own: DirectoryRecord,
+        parent: DirectoryRecord,
+        unused: [u8; BLOCK - 2 * size_of::<DirectoryRecord>()],
+    }
 
-/// All blocks from [`OFFSET`](super::OFFSET) on.
-#[derive(Debug, FromZeros, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(super) struct Blocks {
-    pub primary: PrimaryVolumeDescriptor,
-    pub boot_record: BootRecord,
-    pub terminator: Terminator,
-    pub catalog: BootCatalog,
-    pub root: RootDirectory,
+    /// All blocks from [`OFFSET`](super::OFFSET) on.
+    pub(super) struct Blocks("blocks", 5 * BLOCK) {
+        primary: PrimaryVolumeDescriptor,
+        boot_record: BootRecord,
+        terminator: Terminator,
+        catalog: BootCatalog,
+        root: RootDirectory,
+    }
 }
-
-const _: () = assert!(size_of::<DirectoryRecord>() == 34);
-const _: () = assert!(size_of::<PrimaryVolumeDescriptor>() == BLOCK);
-const _: () = assert!(size_of::<BootRecord>() == BLOCK);
-const _: () = assert!(size_of::<Terminator>() == BLOCK);
-const _: () = assert!(size_of::<ValidationEntry>() == 32);
-const _: () = assert!(size_of::<InitialEntry>() == 32);
-const _: () = assert!(size_of::<SectionHeader>() == 32);
-const _: () = assert!(size_of::<BootCatalog>() == BLOCK);
-const _: () = assert!(size_of::<RootDirectory>() == BLOCK);
-const _: () = assert!(size_of::<Blocks>() == 5 * BLOCK);
