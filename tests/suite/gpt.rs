@@ -16,7 +16,7 @@ use detfs::size::{GIB, MIB};
 use tempfile::TempDir;
 
 use crate::detfs::SEED;
-use crate::oracle::{LoopDevice, sfdisk, sgdisk, shell};
+use crate::oracle::{LoopDevice, flip, sfdisk, sgdisk, shell};
 
 /// An image in its own directory.
 struct Image {
@@ -41,12 +41,6 @@ impl Image {
 
     fn file(&self) -> File {
         File::options().read(true).write(true).open(&self.path).unwrap()
-    }
-
-    fn flip(&self, offset: u64) {
-        let mut byte = [0];
-        self.file().read_exact_at(&mut byte, offset).unwrap();
-        self.file().write_all_at(&[byte[0] ^ 1], offset).unwrap();
     }
 
     fn device(&self) -> LoopDevice {
@@ -127,7 +121,7 @@ fn judges_complain_of_a_flipped_bit() {
         // The primary header, the primary entries, the backup entries and the backup header.
         for offset in [sector + 16, 2 * sector + 60, last - 16384 + 60, last + 16] {
             let image = Image::write(&table(sector_size));
-            image.flip(offset);
+            flip(&image.path, offset);
             let device = image.device();
             assert!(sgdisk(device.path()).is_err(), "sgdisk, byte {offset}");
             assert!(sfdisk(device.path()).is_err(), "sfdisk, byte {offset}");

@@ -11,7 +11,7 @@ use detfs::ext4::{Options, Profile};
 use super::PROFILES;
 use super::inspect::{block_of, debugfs, extents, inode_field, superblock_field};
 use super::sample::{Comb, Image, ROOT, Sample, metadata, options, with_xattr};
-use crate::oracle::{Mounted, e2fsck, mount_ext4, run, shell};
+use crate::oracle::{Mounted, e2fsck, flip, mount_ext4, run, shell};
 
 const BLOCK: u64 = 1024;
 /// Offset of the first group descriptor.
@@ -59,11 +59,6 @@ fn inode(image: &Image, path: &str) -> u64 {
     let (_, place) = text.split_once("located at block ").unwrap();
     let (block, offset) = place.trim().split_once(", offset 0x").unwrap();
     block.parse::<u64>().unwrap() * BLOCK + u64::from_str_radix(offset, 16).unwrap()
-}
-
-fn flip(image: &Image, offset: u64) {
-    let file = File::options().write(true).open(&image.path).unwrap();
-    file.write_all_at(&[image.read(offset, 1)[0] ^ 1], offset).unwrap();
 }
 
 /// Returns the offset of a block of the orphan file.
@@ -118,7 +113,7 @@ fn a_bit_elsewhere_is_seen() {
     assert_eq!(extents(&image.path, "/comb").depth, 2);
     for (what, place) in PLACES {
         let offset = place(&image);
-        flip(&image, offset);
+        flip(&image.path, offset);
         let said = run("e2fsck", [OsStr::new("-fn"), image.path.as_os_str()]);
         let error_text = said.all().to_lowercase();
         let words = ["checksum", "invalid journal", "orphan file"];
@@ -128,7 +123,7 @@ fn a_bit_elsewhere_is_seen() {
         // For descriptors, the kernel only warns unless the file system is mounted writable.
         let written = || Mounted::new("ext4", "rw", Some(&image.path));
         assert!(!matches!(read, Ok(Ok(()))) || written().is_err(), "unseen by the kernel: {what}");
-        flip(&image, offset);
+        flip(&image.path, offset);
         e2fsck(&image.path).unwrap_or_else(|error_text| panic!("{what} {offset}: {error_text:?}"));
     }
 }
@@ -141,7 +136,7 @@ fn bitmaps_have_checksums() {
         // bg_block_bitmap_csum_lo, bg_inode_bitmap_csum_lo, and the same _hi
         for (name, field) in [("block", 0x18), ("inode", 0x1A), ("block", 0x38), ("inode", 0x3A)] {
             let image = image(profile);
-            flip(&image, DESCRIPTOR + field);
+            flip(&image.path, DESCRIPTOR + field);
             mend_descriptor(&image);
             let said = run("e2fsck", [OsStr::new("-fn"), image.path.as_os_str()]);
             let error_text = format!("{name} bitmap does not match checksum");
@@ -173,7 +168,7 @@ fn mend_descriptor(image: &Image) {
 #[test]
 fn a_mended_descriptor_is_clean() {
     let image = image(Profile::Default);
-    flip(&image, DESCRIPTOR + 0x1E);
+    flip(&image.path, DESCRIPTOR + 0x1E);
     mend_descriptor(&image);
     image.check_with_oracles(walk).unwrap().unwrap();
 }

@@ -41,7 +41,7 @@ pub mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::tool::shell;
+    use super::super::tool::{flip, shell};
     use super::*;
 
     /// An ext4 file system with 4 KiB blocks, created by mke2fs, and its source tree.
@@ -69,17 +69,9 @@ pub mod tests {
             said.stdout.trim().parse().unwrap_or_else(|_| panic!("{request}: {}", said.all()))
         }
 
-        /// Inverts the lowest bit of the byte at `offset`.
         pub fn flip(&self, offset: u64) {
             flip(&self.image, offset);
         }
-    }
-
-    pub fn flip(image: &Path, offset: u64) {
-        let file = File::options().read(true).write(true).open(image).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, offset).unwrap();
-        file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
     }
 
     /// Inverts the lowest bit of the superblock's `s_free_blocks_count_lo` and updates the

@@ -58,7 +58,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::Comparison;
-    use super::super::ext4::tests::flip;
+    use super::super::tool::flip;
     use super::super::tool::shell;
     use super::*;
 

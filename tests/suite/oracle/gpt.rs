@@ -137,7 +137,7 @@ pub fn extract(image: &Path, partition: &Partition, to: &Path) {
 mod tests {
     use tempfile::TempDir;
 
-    use super::super::ext4::tests::flip;
+    use super::super::tool::flip;
     use super::super::tool::{require_root, sha256, shell};
     use super::*;
 

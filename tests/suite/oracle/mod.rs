@@ -33,7 +33,7 @@ pub use kernel_log::KernelLog;
 pub use mount::{LoopDevice, Mounted, fingerprint, mount_ext4};
 pub use sid::sid;
 pub use swap::swap_to;
-pub use tool::{require_root, run, sha256, shell};
+pub use tool::{flip, require_root, run, sha256, shell};
 
 /// The problems that an oracle found.
 pub struct OracleError(pub String);

@@ -37,7 +37,7 @@ pub fn verify(signature: &Path, content: &Path, certificate: &Path) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ext4::tests::flip;
+    use super::super::tool::flip;
     use super::super::tool::shell;
     use super::*;
 

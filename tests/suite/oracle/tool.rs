@@ -1,7 +1,9 @@
 //! Runs external programs in a fixed environment.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -62,6 +64,14 @@ pub fn sha256(file: &Path) -> String {
     let said = run("sha256sum", [OsStr::new("--"), file.as_os_str()]);
     assert!(said.ok, "{}", said.all());
     said.stdout.trim_start_matches('\\').split(' ').next().unwrap().to_owned()
+}
+
+/// Inverts the lowest bit of the byte at `offset`.
+pub fn flip(image: &Path, offset: u64) {
+    let file = File::options().read(true).write(true).open(image).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
 }
 
 /// Panics unless the test runs as root.

@@ -47,7 +47,7 @@ pub fn verify(data: &Path, hash: &Path, root_hash: &str) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ext4::tests::flip;
+    use super::super::tool::flip;
     use super::*;
 
     #[test]

@@ -50,7 +50,7 @@ fn is_summary(line: &str, image: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::flip;
     use super::super::tests::Sample;
     use super::*;
 

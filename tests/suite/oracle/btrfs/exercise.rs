@@ -115,7 +115,7 @@ pub fn grow(image: &Path, compare: impl Fn(&Path) -> Verdict) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::flip;
     use super::super::tests::Sample;
     use super::*;
 

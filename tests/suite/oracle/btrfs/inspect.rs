@@ -361,7 +361,7 @@ fn number_of_hex(text: &str) -> u64 {
 mod tests {
     use std::fs::File;
 
-    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::flip;
     use super::super::super::tool::shell;
     use super::super::tests::Sample;
     use super::*;

@@ -64,7 +64,7 @@ mod tests {
     use std::fs;
 
     use super::super::super::Comparison;
-    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::flip;
     use super::super::super::tool::shell;
     use super::super::tests::Sample;
     use super::*;

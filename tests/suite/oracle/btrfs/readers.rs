@@ -73,7 +73,7 @@ mod tests {
     use std::fs;
 
     use super::super::super::Comparison;
-    use super::super::super::ext4::tests::flip;
+    use super::super::super::tool::flip;
     use super::super::tests::Sample;
     use super::*;
 
