@@ -7,7 +7,6 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::name::{Escaped, HostPath};
-use crate::progress::Phase;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -127,11 +126,8 @@ pub enum Error {
         remedy: String,
     },
     /// An [observer](crate::progress::Observer) has cancelled the build.
-    #[error("cancelled during the phase {phase}; run it again for a whole image")]
-    Cancelled {
-        /// The phase.
-        phase: Phase,
-    },
+    #[error("the build was cancelled; start it again for an image")]
+    Cancelled,
     /// The image could not be written.
     #[error("{operation}: {source}; {}", output_remedy(source))]
     Output {
@@ -228,7 +224,7 @@ impl Error {
             | Self::Changed { .. }
             | Self::Output { .. }
             | Self::Tool { .. }
-            | Self::Cancelled { .. } => 4,
+            | Self::Cancelled => 4,
             Self::Differs { .. } => 1,
         }
     }

@@ -43,6 +43,8 @@ pub mod btrfs;
 pub mod cli;
 pub mod codec;
 pub mod disk;
+#[cfg(test)]
+mod dump;
 pub mod error;
 pub mod ext4;
 pub mod fat;

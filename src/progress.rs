@@ -93,7 +93,7 @@ impl<'a> Meter<'a> {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         match observer.observe(Progress { phase, done, total }) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled { phase }),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
         }
     }
 }

@@ -7,6 +7,8 @@ mod content;
 mod csum_tree;
 mod data;
 mod device;
+#[cfg(test)]
+pub(crate) mod dump;
 mod extent_tree;
 mod format;
 mod free_reserve;

@@ -9,6 +9,8 @@ mod csum;
 mod dir;
 mod dir_entry;
 mod dirhash;
+#[cfg(test)]
+pub(crate) mod dump;
 mod extent;
 mod format;
 mod geometry;

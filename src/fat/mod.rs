@@ -15,6 +15,8 @@
 
 mod boot;
 mod directory_plan;
+#[cfg(test)]
+pub(crate) mod dump;
 mod format;
 mod geometry;
 mod label;

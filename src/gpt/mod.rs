@@ -3,6 +3,8 @@
 //! [`plan`] creates the layout of a whole disk that contains only the tables. The caller adds the
 //! partitions to the layout. [`read()`] reads the table of an image.
 
+#[cfg(test)]
+pub(crate) mod dump;
 mod geometry;
 pub mod read;
 pub mod spec;

@@ -2,7 +2,6 @@
 //! changes.
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use super::cases::{CASES, Case};
 use super::make_tree::{EPOCH, Put, make_tree};
 
 fn digest(tree: &Tree) -> [u8; 32] {
-    let options = HoleScanOptions { threads: NonZero::<usize>::MIN, digest: true };
+    let options = HoleScanOptions { digest: true, ..HoleScanOptions::default() };
     scan_holes(tree, &options).unwrap().digest().unwrap()
 }
 

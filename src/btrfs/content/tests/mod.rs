@@ -59,6 +59,7 @@ fn options(threads: usize) -> ContentOptions<'static> {
         threads: NonZero::new(threads).unwrap(),
         dedup: false,
         max_inline: 2048,
+        observer: None,
         spool: None,
     }
 }

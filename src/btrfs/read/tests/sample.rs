@@ -175,7 +175,7 @@ pub(super) fn write(change: impl FnOnce(&mut Options)) -> Vec<u8> {
     let scan =
         scan_holes(&tree, &HoleScanOptions { threads, ..HoleScanOptions::default() }).unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let reading = PrepassOptions { threads, spool: Some(scratch.path()) };
+    let reading = PrepassOptions { threads, spool: Some(scratch.path()), observer: None };
     let contents: Arc<Contents> = Arc::new(prepass(&tree, &scan, &options, &reading).unwrap());
     let layout = plan(&tree, &contents, &options).unwrap().layout.seal();
     let memory = Memory(Mutex::new(vec![0; usize::try_from(layout.size()).unwrap()]));
