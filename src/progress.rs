@@ -90,7 +90,7 @@ impl<'a> Meter<'a> {
     /// [`Error::Cancelled`] if the observer asks for it.
     pub(crate) fn add(&self, bytes: u64) -> Result<()> {
         let &Self { observer: Some(observer), phase, total, .. } = self else { return Ok(()) };
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         match observer.observe(Progress { phase, done, total }) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),

@@ -71,8 +71,8 @@ pub(crate) fn encode_pieces<E: PieceEncoder>(
     encoder: impl Fn() -> E + Sync,
 ) -> Result<impl Iterator<Item = E::Output>> {
     let count = Batches(pieces.clone()).count();
-    let total = pieces.clone().map(|piece| u64::from(piece.len)).sum();
-    let meter = Meter::new(observer, Phase::Encode, total);
+    let lens = pieces.clone().map(|piece| u64::from(piece.len));
+    let meter = Meter::new(observer, Phase::Encode, lens.fold(0, u64::saturating_add));
     let queue = Queue::new(Batches(pieces));
     let work = || {
         let (mut encoder, mut buffer) = (encoder(), Vec::new());

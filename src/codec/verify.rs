@@ -54,7 +54,7 @@ fn verify_vector(
         return Ok(());
     }
     Err(Error::parameter(
-        "the compression",
+        "compression",
         format!(
             "the {name} encoder of this build (version {linked}) does not write the bytes of the \
              layout version, which are those of {pinned}"

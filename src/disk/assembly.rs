@@ -183,13 +183,14 @@ impl Assembly {
         size: u64,
     ) -> Error {
         let SizeRange { min, max } = self.candidates[at].request.size;
-        let (what, needed, available) = match error {
-            Error::TooSmall { what, needed, available, .. } if min != max => {
-                (what, needed, available)
+        let (root, detail) = match error {
+            Error::TooSmall { what, detail, needed, available } if min != max => {
+                let root = format!("{what} takes {needed} bytes, {available} are left for it");
+                (root, detail)
             }
             error => return error,
         };
-        let detail = format!("{what} takes {needed} bytes, {available} are left for it");
+        let detail = if detail.is_empty() { root } else { format!("{root}: {detail}") };
         match prepared.minimal_size() {
             Ok(size) => {
                 let min = round_up(size, self.grain);

@@ -9,9 +9,9 @@ pub enum Profile {
     /// The features of Debian 12's mke2fs, readable by GRUB 2.06, Linux 4 and e2fsprogs 1.43.
     #[default]
     Default,
-    /// The features of mke2fs 1.47.4: an orphan file and a separate checksum seed more than default.
+    /// The features of mke2fs 1.47.4, among them an orphan file and a checksum seed.
     Modern,
-    /// For a file system that a boot loader reads: as default, but no file has holes.
+    /// For a file system that a boot loader reads: like `default`, with every block mapped.
     Boot,
     /// For a file system that is never written to: no journal, no reserve for growth, an exact fit.
     Ro,

@@ -10,8 +10,9 @@ use crate::report::Warning;
 use crate::tree::{InodeId, Kind, Tree};
 
 /// Returns the tree without symlinks below the directory `volume` whose targets are below it too,
-/// or without all nodes that FAT can't store, and a warning for each. All others cause an error when
-/// the volume is planned.
+/// or without all nodes that FAT can't store, and a warning for each.
+///
+/// All others cause an error when the volume is planned.
 pub(super) fn leave_out(
     tree: Tree,
     volume: InodeId,

@@ -215,7 +215,7 @@ fn scan_segments(
         let Range { start, end } = segment.range(size_of(tree, segment.file));
         end - start
     });
-    let meter = Meter::new(options.observer, Phase::Scan, lens.sum());
+    let meter = Meter::new(options.observer, Phase::Scan, lens.fold(0, u64::saturating_add));
     let queue = Queue::new(segments);
     let work = || {
         let mut scanner = SegmentScanner::new(sums.is_some());

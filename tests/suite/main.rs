@@ -23,6 +23,7 @@ mod fat;
 mod golden;
 mod gpt;
 mod images;
+mod library;
 mod mkimage;
 mod mounts;
 mod normalize;

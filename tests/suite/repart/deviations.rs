@@ -263,7 +263,7 @@ fn a_hash_tree_is_whole() {
     let before = fs::read(&path).unwrap();
     let answer = fixture.run(&["--dry-run=no"], &[]);
     assert_eq!(answer.code, Some(1), "{}", answer.stderr);
-    let rule = "20-hash.conf: the image already has the data of this hash tree";
+    let rule = "20-hash.conf:3: the image already has the data of this hash tree";
     assert!(answer.stderr.contains(rule), "{}", answer.stderr);
     assert!(fs::read(&path).unwrap() == before);
 }
