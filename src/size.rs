@@ -74,8 +74,8 @@ impl Headroom {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Percent(percent) => {
-                let room = (u128::from(used) * u128::from(percent)).div_ceil(100);
-                u64::try_from(room).unwrap_or(u64::MAX)
+                let bytes = (u128::from(used) * u128::from(percent)).div_ceil(100);
+                u64::try_from(bytes).unwrap_or(u64::MAX)
             }
         }
     }

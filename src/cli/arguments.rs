@@ -52,7 +52,7 @@ pub(super) struct Mkimage {
     #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
     pub(super) size: String,
     #[command(flatten)]
-    pub(super) room: RootFsArgs,
+    pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
     pub(super) ext4: Ext4Args,
     #[command(flatten)]
@@ -261,7 +261,7 @@ pub(super) struct MkfsExt4 {
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten)]
-    pub(super) room: RootFsArgs,
+    pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
     pub(super) ext4: Ext4Args,
 }
@@ -274,7 +274,7 @@ pub(super) struct MkfsBtrfs {
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten)]
-    pub(super) room: RootFsArgs,
+    pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
 }

@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(args.normalize_args.rules.as_deref(), Some(Path::new("/r")));
         assert_eq!(args.source.exclude, ["a", "b"]);
         assert!(args.bios_boot && !args.btrfs.dedup);
-        assert_eq!(args.room.headroom.as_deref(), Some("5"));
+        assert_eq!(args.root_fs.headroom.as_deref(), Some("5"));
         for (text, part) in [
             ("colour = 1", "--colour"),
             ("fs = \"zfs\"", "zfs"),

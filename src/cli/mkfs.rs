@@ -16,12 +16,12 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
     let (common, architecture, options) = match &args.format {
         MkfsFormat::Ext4(args) => {
             let format = values::ext4(&args.ext4)?;
-            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.room)?)
+            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.root_fs)?)
         }
         MkfsFormat::Btrfs(args) => {
             let patterns = btrfs_patterns.insert(args.btrfs.patterns()?);
             let format = args.btrfs.to_format(patterns)?;
-            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.room)?)
+            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.root_fs)?)
         }
         MkfsFormat::Vfat(args) => {
             let sector_size = values::sector_size("--sector-size", &args.sector_size)?.bytes();

@@ -89,9 +89,9 @@ fn options(args: &Mkimage, root: Arc<dyn Format>) -> Result<image::Options> {
         esp_sector_size.map(|text| values::sector_size("--esp-sector-size", text));
     Ok(image::Options {
         root,
-        label: args.room.label.clone(),
-        headroom: args.room.headroom.as_deref().map(values::headroom).transpose()?,
-        swapfile: args.room.swapfile.as_deref().map(values::swapfile).transpose()?,
+        label: args.root_fs.label.clone(),
+        headroom: args.root_fs.headroom.as_deref().map(values::headroom).transpose()?,
+        swapfile: args.root_fs.swapfile.as_deref().map(values::swapfile).transpose()?,
         size: values::size(&args.size)?,
         sector_size: values::sector_size("--sector-size", &args.sector_size)?,
         esp: match &args.esp_from {

@@ -151,10 +151,10 @@ fn done((): ()) -> ExitCode {
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim);
-    let facts =
+    let lines =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let facts: Vec<&str> = facts.filter(|line| !line.is_empty()).collect();
-    format!("{}; see --help", facts.join(" ").trim_start_matches("error: "))
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    format!("{}; see --help", lines.join(" ").trim_start_matches("error: "))
 }
 
 /// Maximum size of a text file named by an option, in bytes: far larger than hand-written files,

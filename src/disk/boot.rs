@@ -93,10 +93,10 @@ fn without_links(tree: Tree, path: &[u8]) -> Result<(Tree, Vec<Warning>)> {
 }
 
 /// Returns a warning if a requested partition has no content.
-fn empty(content: &Tree, is_asked: bool, path: &[u8], name: &str) -> Option<Warning> {
+fn empty(content: &Tree, is_requested: bool, path: &[u8], name: &str) -> Option<Warning> {
     let is_empty = content.entries(InodeId::ROOT).is_empty();
     let message = format!("the tree has nothing there, so the {name} partition is empty");
-    (is_asked && is_empty).then(|| Warning { path: path.to_vec(), message })
+    (is_requested && is_empty).then(|| Warning { path: path.to_vec(), message })
 }
 
 /// Returns warnings about other directories that look like the content of an ESP.
@@ -169,7 +169,7 @@ pub(super) struct BootPartition {
     /// Label of the file system.
     label: &'static str,
     /// Requested size in bytes.
-    asked: Option<u64>,
+    requested: Option<u64>,
     field: &'static str,
 }
 
@@ -179,7 +179,7 @@ impl BootPartition {
             partition_type: PartitionType::Esp,
             tree: Arc::new(tree),
             label: "ESP",
-            asked: options.esp_size,
+            requested: options.esp_size,
             field: "esp.size",
         }
     }
@@ -189,14 +189,14 @@ impl BootPartition {
             partition_type: PartitionType::Xbootldr,
             tree: Arc::new(tree),
             label: "XBOOTLDR",
-            asked: options.xbootldr_size,
+            requested: options.xbootldr_size,
             field: "image.xbootldr_size",
         }
     }
 
     /// Returns the size of the partition in bytes.
     pub(super) fn size(&self, epoch: Timestamp, options: &Options) -> Result<u64> {
-        if let Some(size) = self.asked {
+        if let Some(size) = self.requested {
             return Ok(round_up(size, ALIGNMENT));
         }
         let file_system = self.file_system(options.esp_fat, Uuid::nil(), epoch, options)?;

@@ -342,14 +342,14 @@ impl<'a> Assembler<'a> {
             }
         }
         let descs = group_descs(allocation, self.inode_numbers.seed, &directories);
-        let facts = SuperblockInputs {
+        let inputs = SuperblockInputs {
             journal: records.get(&JOURNAL_INO),
             journal_blocks,
             orphan_ino: self.orphan_ino,
             large_dir: self.directories.need_large_dir(),
             seed: self.inode_numbers.seed,
         };
-        let sb = superblock(self.options, allocation, &facts);
+        let sb = superblock(self.options, allocation, &inputs);
         layout.push_bytes(SUPER_OFFSET, sb.as_bytes());
         let fill: Fill = layout.add_bytes(descs.as_bytes());
         let len = descs.as_bytes().len() as u64;

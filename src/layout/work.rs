@@ -123,8 +123,8 @@ impl<'a> Iterator for WorkItems<'a> {
             }
             end += gap;
             let Some(region) = next else { break };
-            let (rest, room) = (region.end() - end, start + WRITE_SIZE - end);
-            if rest <= room {
+            let (rest, free) = (region.end() - end, start + WRITE_SIZE - end);
+            if rest <= free {
                 end = region.end();
                 self.regions = &self.regions[1..];
                 continue;
@@ -132,8 +132,8 @@ impl<'a> Iterator for WorkItems<'a> {
             // A file is opened for every item that contains a part of it, so a small file is not
             // split, and a large one starts a new item.
             if !matches!(region.fill, Fill::Content { .. }) {
-                let cut = (end + room) / SECTOR * SECTOR;
-                end = if cut > start { cut.max(end) } else { end + room };
+                let cut = (end + free) / SECTOR * SECTOR;
+                end = if cut > start { cut.max(end) } else { end + free };
             } else if end == start {
                 end += rest.min(self.large);
                 if end == region.end() {

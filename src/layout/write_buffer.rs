@@ -135,9 +135,9 @@ impl<'a> WriteBuffer<'a> {
                 self.flush()?;
                 self.restart(self.start + self.filled as u64);
             }
-            let room = &mut self.buffer[self.filled..];
-            let take = small((len - done).min(room.len() as u64));
-            make(done, &mut room[..take])?;
+            let free = &mut self.buffer[self.filled..];
+            let take = small((len - done).min(free.len() as u64));
+            make(done, &mut free[..take])?;
             self.filled += take;
             done += take as u64;
         }

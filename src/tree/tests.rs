@@ -119,19 +119,19 @@ fn what_is_known_of_content_moves_with_the_files() {
     let before = builder.finish().unwrap();
     for (size, expected) in [(1 << 40, Some(&[0..1 << 14][..])), (1 << 14, None)] {
         let options = HoleScanOptions { digest: true, ..HoleScanOptions::default() };
-        let facts = scan_holes(&before, &options).unwrap();
-        let digest = facts.digest();
+        let scan = scan_holes(&before, &options).unwrap();
+        let digest = scan.digest();
         let head = vec![1; 5000].into();
         let (after, file) =
             before.with_file(InodeId::ROOT, b"b", Metadata::default(), head, size).unwrap();
-        let facts = facts.with_swap_file(&after, file).unwrap();
+        let scan = scan.with_swap_file(&after, file).unwrap();
         for (path, expected) in [
             (&b"a"[..], Some(&[1 << 15..(1 << 15) + (1 << 14)][..])),
             (b"b", expected),
             (b"c", Some(&[1 << 15..(1 << 15) + (1 << 14)])),
         ] {
-            assert_eq!(facts.data(after.find(path).unwrap()), expected, "{size} {path:?}");
+            assert_eq!(scan.data(after.find(path).unwrap()), expected, "{size} {path:?}");
         }
-        assert_eq!(facts.digest(), digest);
+        assert_eq!(scan.digest(), digest);
     }
 }

@@ -91,12 +91,12 @@ pub(super) fn share(fit: &Assignment<'_>, order: &[usize]) -> Vec<PartitionSpace
 fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, spaces: &mut [PartitionSpace]) {
     let grain = fit.grain();
     let is_member = |index: usize| area.after == Some(index) || fit.is_in(index, area);
-    let members: Vec<_> = order.iter().copied().filter(|&index| is_member(index)).collect();
+    let among: Vec<_> = order.iter().copied().filter(|&index| is_member(index)).collect();
     // The partition before the area may grow into the area, so its own bytes are distributed too.
     let own = area.after.and_then(|after| fit.extent(after)).map_or(0, |extent| {
         round_up(extent.start.saturating_add(extent.size), grain) - extent.start
     });
-    let mut shares: Vec<_> = members
+    let mut shares: Vec<_> = among
         .iter()
         .flat_map(|&of| {
             let SpaceRequest { size, padding, weight, padding_weight } = fit.request(of);
@@ -117,14 +117,14 @@ fn share_area(fit: &Assignment<'_>, order: &[usize], area: &Area, spaces: &mut [
         spaces[pair[0].of] = PartitionSpace { size: given(&pair[0]), padding: given(&pair[1]) };
     }
 
-    for &index in members.iter().filter(|&&index| !fit.is_fixed(index)) {
+    for &index in among.iter().filter(|&&index| !fit.is_fixed(index)) {
         let PartitionSpace { size, .. } = &mut spaces[index];
         let most = (size.saturating_add(rest.span) / grain * grain).max(*size);
         let grown = most.min(fit.request(index).size.max).max(*size);
         rest.charge(grown - *size);
         *size = grown;
     }
-    if let Some(&last) = members.last() {
+    if let Some(&last) = among.last() {
         let PartitionSpace { padding, .. } = &mut spaces[last];
         *padding = padding.saturating_add(rest.span / grain * grain);
     }

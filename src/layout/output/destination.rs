@@ -135,12 +135,12 @@ impl Destination {
         let Self { path, place, sync } = self;
         let (file, kind) = match place {
             Place::Stream(file) => (file, Kind::Stream),
-            Place::Device { size: room, .. } if room < size => {
+            Place::Device { size: available, .. } if available < size => {
                 return Err(Error::TooSmall {
                     what: format!("device {}", text(&path)),
                     detail: String::new(),
                     needed: size,
-                    available: room,
+                    available,
                 });
             }
             Place::Device { file, .. } => {

@@ -62,7 +62,7 @@ impl Setting<'_> {
         let value = self.value;
         let empty = value.is_empty();
         let definition = &mut self.draft.definition;
-        let room = &mut definition.partition.size;
+        let policy = &mut definition.partition.size;
         match self.key {
             "Type" => Ok(self.partition_type()?),
             "Label" => self.label(),
@@ -76,9 +76,9 @@ impl Setting<'_> {
                     put(&mut definition.partition.uuid, uuid.map(Some))
                 }
             },
-            "Priority" => put(&mut room.priority, integer(value)),
-            "Weight" => put(&mut room.weight, weight(value)),
-            "PaddingWeight" => put(&mut room.padding_weight, weight(value)),
+            "Priority" => put(&mut policy.priority, integer(value)),
+            "Weight" => put(&mut policy.weight, weight(value)),
+            "PaddingWeight" => put(&mut policy.padding_weight, weight(value)),
             "SizeMinBytes" => {
                 let size = self.size(true)?;
                 self.draft.definition.partition.size.size_min = Some(size);

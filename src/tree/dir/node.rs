@@ -173,10 +173,10 @@ impl<'a> NodeReader<'a> {
             FileType::RegularFile => Attributes::Direct(fd.as_fd()),
             _ => Attributes::ByName(format!("/proc/self/fd/{}", fd.as_raw_fd())),
         };
-        let mut facts = self.stat(&status, &attributes)?;
+        let mut stat = self.stat(&status, &attributes)?;
         if faked {
             // The flags are those of the file that stands in for the node.
-            facts.metadata.flags = FileFlags::empty();
+            stat.metadata.flags = FileFlags::empty();
         }
         let what = match kind {
             FileType::RegularFile => {
@@ -199,7 +199,7 @@ impl<'a> NodeReader<'a> {
                 return Err(NodeError::Refused("cannot determine its type", Errno::OPNOTSUPP));
             }
         };
-        Ok((facts, what, (status.stx_nlink > 1).then_some(identity(&status))))
+        Ok((stat, what, (status.stx_nlink > 1).then_some(identity(&status))))
     }
 
     fn stat(&mut self, status: &Statx, attributes: &Attributes<'_>) -> Result<NodeStat, NodeError> {

@@ -138,7 +138,7 @@ fn references_with_one_hash() {
 fn judged_content(source: &TempDir, offsets: &[u64]) -> Image {
     let image = Image::new(source.path(), &["--dedup"]);
     crate::oracle::btrfs::btrfs_check(&image.path).unwrap();
-    crate::oracle::btrfs::Facts::read(&image.path).unwrap().sound().unwrap();
+    crate::oracle::btrfs::DumpedTrees::read(&image.path).unwrap().sound().unwrap();
     image.mounted(|root| {
         let file = File::open(root.join("file")).unwrap();
         let mut bytes = vec![0; 65_536];

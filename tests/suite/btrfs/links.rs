@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::image::{Image, check_with_oracles, everything, mkfs_btrfs, tree};
 use super::inspect::items;
-use crate::oracle::btrfs::{Facts, session};
+use crate::oracle::btrfs::{DumpedTrees, session};
 use crate::oracle::{Mounted, grub_cmp, shell};
 
 /// Creates a file with `links` names, half of them in one directory and the rest in many.
@@ -45,7 +45,7 @@ fn the_most_links() {
     let host = linked(65_535);
     let first = host.path().join("first");
     let image = Image::new(host.path(), &[]);
-    Facts::read(&image.path).unwrap().sound().unwrap();
+    DumpedTrees::read(&image.path).unwrap().sound().unwrap();
     image.mounted(|root| everything().compare(host.path(), root)).unwrap();
     image.mounted(|root| assert_eq!(fs::metadata(root.join("first")).unwrap().nlink(), 65_535));
     let beyond = items(&image.path, "fs", "INODE_EXTREF");

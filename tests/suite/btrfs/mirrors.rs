@@ -5,7 +5,7 @@ use std::fs::File;
 use super::image::{Image, check_with_oracles, fill, mkfs_btrfs, tree};
 use crate::detfs::succeed;
 use crate::oracle::Comparison;
-use crate::oracle::btrfs::{Facts, first_boot, grow, superblocks};
+use crate::oracle::btrfs::{DumpedTrees, first_boot, grow, superblocks};
 
 const SECTOR: u64 = 4096;
 const MIRROR: u64 = 64 << 20;
@@ -46,8 +46,8 @@ fn metadata_around_64_mib() {
             let metadata = format!("--btrfs-metadata={metadata}");
             let headroom = format!("--headroom={headroom}");
             let image = check_with_oracles(source.path(), &[&metadata, &headroom]);
-            let facts = Facts::read(&image.path).unwrap();
-            around += facts
+            let dumped = DumpedTrees::read(&image.path).unwrap();
+            around += dumped
                 .dev_extents
                 .iter()
                 .filter(|(from, (_, len))| *from + len == MIRROR || **from == MIRROR + STRIPE)

@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
 use super::image::unique;
 use super::random_options::ArbitraryBtrfsOptions;
-use crate::oracle::btrfs::{Facts, btrfs_check, mount_btrfs_with};
+use crate::oracle::btrfs::{DumpedTrees, btrfs_check, mount_btrfs_with};
 use crate::oracle::{OracleError, Verdict};
 use crate::random_trees::arbitrary_tree::{ArbitraryTree, Grown, Validity};
 use crate::random_trees::mounted::{self, Kept};
@@ -107,7 +107,7 @@ fn check_image(draft: &Draft, image: &Path) -> Verdict<Counts> {
     counts.subvolumes = (!options.subvolumes.is_empty()).into();
     btrfs_check(image)?;
     if draft.summed < 32 {
-        Facts::read(image)?.sound()?;
+        DumpedTrees::read(image)?.sound()?;
     }
     mounted::shown(&mut grown.model);
     let nodatacow = options.subvolumes.iter().any(|subvolume| subvolume.nodatacow);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::image::{Image, check_with_oracles, fill, tree};
 use crate::bad_input::{UNREPRESENTABLE, check};
 use crate::detfs::{mkfs, succeed};
-use crate::oracle::btrfs::{Facts, btrfs_check, dump_tree, number, superblocks};
+use crate::oracle::btrfs::{DumpedTrees, btrfs_check, dump_tree, number, superblocks};
 use crate::oracle::{Mounted, sha256, shell};
 use crate::tree::{LATEST, debian, stressed};
 
@@ -194,8 +194,8 @@ fn an_exact_fit_is_tight() {
         for options in [&[][..], &["--compress=zstd"], &["--btrfs-compat=old", "--dedup"]] {
             let options = [&[metadata.as_str(), "--headroom=0"], options].concat();
             let image = check_with_oracles(stressed(500), &options);
-            let facts = Facts::read(&image.path).unwrap();
-            let used: u64 = facts
+            let dumped = DumpedTrees::read(&image.path).unwrap();
+            let used: u64 = dumped
                 .block_groups
                 .values()
                 .map(|group| match group.kind.starts_with("DATA") {

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use super::image::{Image, check_with_oracles, everything, fill, tree, unique};
 use super::inspect::{Place, extents};
 use crate::oracle::btrfs::{
-    Facts, btrfs_check, copied, exercise, mount_btrfs, mount_btrfs_with, restore, send, session,
+    DumpedTrees, btrfs_check, copied, exercise, mount_btrfs, mount_btrfs_with, restore, send,
+    session,
 };
 use crate::oracle::{Comparison, grub_cmp, run, shell};
 
@@ -173,7 +174,7 @@ fn a_default_one() {
     let options = [&OPTIONS[..], &["--default-subvolume=home"]].concat();
     let image = Image::new(source.path(), &options);
     btrfs_check(&image.path).unwrap();
-    Facts::read(&image.path).unwrap().sound().unwrap();
+    DumpedTrees::read(&image.path).unwrap().sound().unwrap();
     image.mounted(|root| everything().compare(&source.path().join("home"), root)).unwrap();
     let all = |root: &Path| {
         let said = shell("btrfs subvolume get-default $1", &[root]);
@@ -221,7 +222,7 @@ fn links_between_subvolumes_are_copied_when_asked_for() {
     );
     let image = Image::new(source.path(), &["--subvolume=a", "--subvolume=b", "--copy-links"]);
     btrfs_check(&image.path).unwrap();
-    Facts::read(&image.path).unwrap().sound().unwrap();
+    DumpedTrees::read(&image.path).unwrap().sound().unwrap();
     image.mounted(|root| {
         Comparison::names_and_content().compare(source.path(), root).unwrap();
         let links = |path: &str| {

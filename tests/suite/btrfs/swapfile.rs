@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::image::{Image, check_with_oracles, everything, tree};
 use super::inspect::{FileExtent, Place, extents, extents_of};
-use crate::oracle::btrfs::{Facts, btrfs_check, grow, swap_on};
+use crate::oracle::btrfs::{DumpedTrees, btrfs_check, grow, swap_on};
 use crate::oracle::{Comparison, run, shell};
 
 const MIB: u64 = 1 << 20;
@@ -26,7 +26,7 @@ fn it_can_be_swapped_to() {
     ] {
         let image = Image::new(source.path(), options);
         btrfs_check(&image.path).unwrap();
-        Facts::read(&image.path).unwrap().sound().unwrap();
+        DumpedTrees::read(&image.path).unwrap().sound().unwrap();
         image.mounted(|root| {
             let comparison = everything().without(path);
             comparison.compare(source.path(), root).unwrap();

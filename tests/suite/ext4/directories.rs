@@ -218,11 +218,11 @@ fn lost_and_found() {
             sample.file(&format!("lost-{number}"), "lost");
         }
         let image = Image::new(&sample.finish(), &Options { block_size, ..options() });
-        let facts = image.check_with_oracles(|root| {
+        let stat = image.check_with_oracles(|root| {
             let found = fs::symlink_metadata(root.join("lost+found")).unwrap();
             (found.mode(), found.uid(), found.gid(), found.size(), found.mtime(), found.ino())
         });
-        assert_eq!(facts.unwrap(), (0o40_700, 0, 0, 16 << 10, 1_700_000_000, 11));
+        assert_eq!(stat.unwrap(), (0o40_700, 0, 0, 16 << 10, 1_700_000_000, 11));
 
         let said = run("e2fsck", ["-fp".as_ref(), image.path.as_os_str()]);
         assert!(said.ok, "{}", said.all());

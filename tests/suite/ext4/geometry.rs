@@ -144,7 +144,7 @@ fn special_files_are_as_large_as_those_of_mke2fs() {
     const K: u64 = 1 << 10;
     const M: u64 = 1 << 20;
     let empty = Sample::new().finish();
-    let facts = |image: &Path| {
+    let described = |image: &Path| {
         let features = superblock_field(image, "Filesystem features");
         let features: Vec<String> = features.split(' ').map(str::to_owned).collect();
         let has = |name: &str| features.iter().any(|feature| feature == name);
@@ -189,11 +189,15 @@ fn special_files_are_as_large_as_those_of_mke2fs() {
             let lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
             let script = format!("mke2fs -q -F -t ext4 -b 1024 -O {changes} -E {lazy} $1 {blocks}");
             shell(&script, &[&theirs]);
-            assert_eq!(facts(&ours.path), facts(&theirs), "{blocks} blocks, {profile:?}");
+            assert_eq!(described(&ours.path), described(&theirs), "{blocks} blocks, {profile:?}");
         }
     }
     let small = Options { block_size: 1024, size: Some(2047 * 1024), ..options() };
-    assert_eq!(facts(&Image::new(&empty, &small).path).1, None, "mke2fs makes no journal either");
+    assert_eq!(
+        described(&Image::new(&empty, &small).path).1,
+        None,
+        "mke2fs makes no journal either"
+    );
 }
 
 /// Growing a file system does not resize the journal, so its size is that for the grown file

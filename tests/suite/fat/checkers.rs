@@ -95,13 +95,13 @@ fn blkid_tells_label_id_and_variant() {
             let options = Options { label: label.clone(), ..sized(size) };
             let image = Image::new(small(), &options);
             image.check();
-            let mut facts = blkid(&image.path);
+            let mut values = blkid(&image.path);
             let label = label.map(|_| "ESP\\ 1".to_owned()); // as blkid escapes it
-            assert_eq!(facts["TYPE"], "vfat");
-            assert_eq!(facts["VERSION"], version);
-            assert_eq!(facts["UUID"], "1234-ABCD");
-            assert_eq!(facts.remove("LABEL"), label);
-            assert_eq!(facts.remove("LABEL_FATBOOT"), label);
+            assert_eq!(values["TYPE"], "vfat");
+            assert_eq!(values["VERSION"], version);
+            assert_eq!(values["UUID"], "1234-ABCD");
+            assert_eq!(values.remove("LABEL"), label);
+            assert_eq!(values.remove("LABEL_FATBOOT"), label);
             image.write(510, &[0]);
             image.write(0, &[0; 100]);
             assert!(!blkid(&image.path).contains_key("TYPE"));

@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub use check::btrfs_check;
 pub use exercise::{exercise, first_boot, grow};
-pub use inspect::{Facts, behind, decimal, dump_tree, key, number, superblocks};
+pub use inspect::{DumpedTrees, behind, decimal, dump_tree, key, number, superblocks};
 pub use mount::{mount_btrfs, mount_btrfs_with, session};
 pub use readers::{find_root, recover, restore, send};
 pub use swap::swap_on;
@@ -26,7 +26,7 @@ use super::{Comparison, Verdict};
 /// Checks an image of the tree at `source` with every read-only oracle.
 pub fn check_image(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
     btrfs_check(image)?;
-    Facts::read(image)?.sound()?;
+    DumpedTrees::read(image)?.sound()?;
     mount_btrfs(image, |root| comparison.compare(source, root))?
 }
 
@@ -93,18 +93,18 @@ pub mod tests {
 
         /// Returns the device offset of a logical address in the first stripe of its chunk.
         pub fn physical(&self, logical: u64) -> u64 {
-            let facts = super::Facts::read(&self.image).unwrap();
-            let (start, chunk) = facts.chunks.range(..=logical).next_back().unwrap();
+            let dumped = super::DumpedTrees::read(&self.image).unwrap();
+            let (start, chunk) = dumped.chunks.range(..=logical).next_back().unwrap();
             chunk.stripes[0] + (logical - start)
         }
 
         /// Returns the device offset of the only data extent.
         pub fn data(&self) -> u64 {
-            let facts = super::Facts::read(&self.image).unwrap();
-            let data = facts.chunks.iter().find(|(_, chunk)| chunk.kind.starts_with("DATA"));
+            let dumped = super::DumpedTrees::read(&self.image).unwrap();
+            let data = dumped.chunks.iter().find(|(_, chunk)| chunk.kind.starts_with("DATA"));
             let (&start, chunk) = data.unwrap();
             let end = start + chunk.length;
-            let extent = facts.extents.range(start..end).find(|(_, len)| **len > 16_384);
+            let extent = dumped.extents.range(start..end).find(|(_, len)| **len > 16_384);
             self.physical(*extent.unwrap().0)
         }
 

@@ -120,9 +120,9 @@ fn assert_same_ext4(sides: &Sides, name: &str) {
     let compare =
         |theirs: &Path| mount_ext4(&ours, |mine| Comparison::exact().compare(theirs, mine));
     mount_ext4(&real, compare).unwrap().unwrap().unwrap();
-    for facts in ["blkid -po export $1 | grep -v '^DEVNAME'", "dumpe2fs -h $1 2>&1 | grep -i seed"]
+    for query in ["blkid -po export $1 | grep -v '^DEVNAME'", "dumpe2fs -h $1 2>&1 | grep -i seed"]
     {
-        assert_eq!(said(facts, &real), said(facts, &ours), "{name}");
+        assert_eq!(said(query, &real), said(query, &ours), "{name}");
     }
 }
 
@@ -130,7 +130,7 @@ fn assert_same_btrfs(sides: &Sides, name: &str) {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let images = sides.partition(name);
     // Two btrfs with the same UUID can't be mounted at the same time.
-    let facts = [0, 1].map(|side| {
+    let outputs = [0, 1].map(|side| {
         let mounted = Mounted::new("btrfs", "ro,subvolid=5", Some(&images[side])).unwrap();
         let copy = scratch.path().join(side.to_string());
         shell("cp -a \"$1\" \"$2\"", &[mounted.path(), &copy]);
@@ -139,8 +139,8 @@ fn assert_same_btrfs(sides: &Sides, name: &str) {
                     btrfs subvolume get-default $1 | sed 's/.* path//'";
         said(list, mounted.path())
     });
-    assert_eq!(facts[0], facts[1]);
-    assert!(facts[0].contains("user"), "{facts:?}");
+    assert_eq!(outputs[0], outputs[1]);
+    assert!(outputs[0].contains("user"), "{outputs:?}");
     let [theirs, mine] = ["0", "1"].map(|side| scratch.path().join(side));
     Comparison::exact().compare(&theirs, &mine).unwrap();
 }
@@ -157,8 +157,8 @@ fn assert_same_fat(sides: &Sides, name: &str) {
     Comparison::names_and_content().compare(&theirs, &mine).unwrap();
     // mmd gives all directories the same time.
     let times = "TZ=UTC mdir -/ -a -i $1 :: | grep -v 'bytes free\\|<DIR>'";
-    for facts in ["blkid -po export $1 | grep -v '^DEVNAME'", times] {
-        assert_eq!(said(facts, &real), said(facts, &ours));
+    for query in ["blkid -po export $1 | grep -v '^DEVNAME'", times] {
+        assert_eq!(said(query, &real), said(query, &ours));
     }
 }
 

@@ -98,8 +98,8 @@ fn the_root_directory_is_as_it_was() {
         fixture.make(&CREATE, &[]);
         let mounted =
             crate::oracle::Mounted::new(format, "ro", Some(&fixture.part("srv"))).unwrap();
-        let facts = shell("stat -c '%a %u %g %.2Y' $1", &[mounted.path()]);
-        assert_eq!(facts.trim(), "711 5 6 1600000000.25", "{format}");
+        let stat = shell("stat -c '%a %u %g %.2Y' $1", &[mounted.path()]);
+        assert_eq!(stat.trim(), "711 5 6 1600000000.25", "{format}");
     }
 }
 

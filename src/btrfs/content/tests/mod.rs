@@ -107,7 +107,7 @@ type Rule<'a> = &'a (dyn Fn(u32) -> DataPolicy + Sync);
 /// Encodes files, each with the policy for its number, and returns one line for each candidate.
 ///
 /// Also checks that the spool contains the compressed form.
-fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec<String> {
+fn described(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec<String> {
     let tree = tree(files);
     let scan = scan_holes(&tree, &HoleScanOptions::default()).unwrap();
     let policy = |id: InodeId| rule(u32::try_from(id.index()).unwrap() - 1);
@@ -122,24 +122,24 @@ fn facts(files: &[Vec<u8>], rule: Rule<'_>, options: &ContentOptions<'_>) -> Vec
             compression.to_string()
         }
     };
-    let (mut facts, mut count) = (Vec::new(), 0);
+    let (mut described, mut count) = (Vec::new(), 0);
     for (number, content) in (0..).zip(files) {
         if let Some(inline) = contents.inline(file(number)) {
-            facts.push(format!("{number}: inline {}", form(inline.encoding, content)));
+            described.push(format!("{number}: inline {}", form(inline.encoding, content)));
         }
         for candidate in contents.candidates(file(number)) {
             let at = |offset| usize::try_from(offset).unwrap();
             let raw = &content[at(candidate.from)..at(candidate.from + candidate.len)];
-            let mut fact = format!("{number}: {}+{} ", candidate.from, candidate.len);
-            fact += &form(candidate.encoding, raw);
+            let mut line = format!("{number}: {}+{} ", candidate.from, candidate.len);
+            line += &form(candidate.encoding, raw);
             if candidate.same_as != count {
-                fact += &format!(" as {}", candidate.same_as);
+                line += &format!(" as {}", candidate.same_as);
             }
-            facts.push(fact);
+            described.push(line);
             count += 1;
         }
     }
-    facts
+    described
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn what_is_compressed() {
             expected.extend(candidates.iter().map(name));
         }
         let options = ContentOptions { spool: Some(spool.path()), ..options(2) };
-        assert_eq!(facts(&files, &rule, &options), expected);
+        assert_eq!(described(&files, &rule, &options), expected);
     }
 }
 
@@ -242,14 +242,14 @@ fn equal_pieces() {
         "12: inline plain",
     ];
     let dedup = ContentOptions { dedup: true, spool: Some(spool.path()), ..options(3) };
-    assert_eq!(facts(&files, &rule, &dedup), expected);
+    assert_eq!(described(&files, &rule, &dedup), expected);
     let plain = |number| DataPolicy { compression: None, ..rule(number) };
-    let expected = expected.map(|fact| match fact {
+    let expected = expected.map(|line| match line {
         // Without compression, all but the one without checksums are equal.
-        "6: 0+8192 plain" | "7: 0+8192 zstd:1" => format!("{}: 0+8192 plain as 8", &fact[..1]),
-        _ => fact.replace("zstd:3", "plain"),
+        "6: 0+8192 plain" | "7: 0+8192 zstd:1" => format!("{}: 0+8192 plain as 8", &line[..1]),
+        _ => line.replace("zstd:3", "plain"),
     });
-    assert_eq!(facts(&files, &plain, &ContentOptions { spool: None, ..dedup }), expected);
+    assert_eq!(described(&files, &plain, &ContentOptions { spool: None, ..dedup }), expected);
 }
 
 #[test]
@@ -258,8 +258,8 @@ fn swap_files_share_nothing() {
         [words(256 * K, 1), words(256 * K, 1), [noise(128 * K, 1), noise(128 * K, 1)].concat()];
     let rule = |number| DataPolicy { shared: number == 0, ..PLAIN };
     let dedup = ContentOptions { dedup: true, ..options(2) };
-    let found = facts(&files, &rule, &dedup);
-    assert!(found.len() == 6 && found.iter().all(|fact| !fact.contains(" as ")), "{found:?}");
+    let found = described(&files, &rule, &dedup);
+    assert!(found.len() == 6 && found.iter().all(|line| !line.contains(" as ")), "{found:?}");
 }
 
 /// Many files of every kind, and some that several threads share.
@@ -279,7 +279,7 @@ fn threads_change_nothing() {
     for dedup in [false, true] {
         let made = [1, 2, 7].map(|threads| {
             let options = ContentOptions { dedup, spool: Some(spool.path()), ..options(threads) };
-            facts(&files, &rule, &options)
+            described(&files, &rule, &options)
         });
         assert_eq!(made[0], made[1]);
         assert_eq!(made[0], made[2]);

@@ -40,9 +40,9 @@ impl Reader<'_> {
     pub fn verify(&self, rules: Rules) -> Vec<Violation> {
         let mut report = Report::default();
         superblocks::check(self, &mut report);
-        let facts = Findings::collect(self, &mut report);
+        let findings = Findings::collect(self, &mut report);
         if report.0.is_empty() {
-            facts.compare(self, rules, &mut report);
+            findings.compare(self, rules, &mut report);
         }
         report.0
     }
@@ -63,8 +63,8 @@ struct Findings {
 impl Findings {
     fn collect(reader: &Reader<'_>, report: &mut Report) -> Self {
         let superblock = &reader.superblock;
-        let mut facts = Self::default();
-        let Self { trees, volumes, roots, extents, sums, free_space, files } = &mut facts;
+        let mut findings = Self::default();
+        let Self { trees, volumes, roots, extents, sums, free_space, files } = &mut findings;
         trees.walk(reader, superblock.chunk_root(), report, |place, data| {
             volumes.chunk_tree_item(place, data)
         });
@@ -99,7 +99,7 @@ impl Findings {
                 }
             }
         }
-        facts
+        findings
     }
 
     fn compare(mut self, reader: &Reader<'_>, rules: Rules, report: &mut Report) {

@@ -103,7 +103,7 @@ pub struct BlockGroup {
 ///
 /// Maps are keyed by address.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
+pub struct DumpedTrees {
     pub total_bytes: u64,
     pub bytes_used: u64,
     pub node_size: u64,
@@ -140,10 +140,10 @@ pub fn decimal(text: &str) -> u64 {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-impl Facts {
+impl DumpedTrees {
     pub fn read(image: &Path) -> Verdict<Self> {
         let superblock = &superblocks(image)?[0];
-        let mut facts = Self {
+        let mut dumped = Self {
             total_bytes: number(superblock, "total_bytes"),
             bytes_used: number(superblock, "bytes_used"),
             node_size: number(superblock, "nodesize"),
@@ -157,12 +157,12 @@ impl Facts {
         }
         if flags & FREE_SPACE_TREE != 0 {
             trees.push("10");
-            facts.free = Some(BTreeMap::new());
+            dumped.free = Some(BTreeMap::new());
         }
         for tree in trees {
-            facts.take(&dump_tree(image, tree)?)?;
+            dumped.take(&dump_tree(image, tree)?)?;
         }
-        Ok(facts)
+        Ok(dumped)
     }
 
     fn take(&mut self, text: &str) -> Verdict {
@@ -373,11 +373,11 @@ mod tests {
             // With more free space extents than this leaves, the kernel may switch to bitmaps,
             // which dump-tree does not show.
             sample.change("for n in $(seq 60); do echo $n >$1/$n; done; sync; rm $1/1 $1/second");
-            let facts = Facts::read(&sample.image).unwrap();
-            facts.chunks_are_dev_extents().unwrap();
-            facts.space_adds_up().unwrap();
-            assert!(facts.chunks.len() >= 3 && facts.extents.len() > 8, "{facts:?}");
-            assert!(facts.of_kind("SYSTEM").count() == 1);
+            let dumped = DumpedTrees::read(&sample.image).unwrap();
+            dumped.chunks_are_dev_extents().unwrap();
+            dumped.space_adds_up().unwrap();
+            assert!(dumped.chunks.len() >= 3 && dumped.extents.len() > 8, "{dumped:?}");
+            assert!(dumped.of_kind("SYSTEM").count() == 1);
         }
     }
 
@@ -404,56 +404,56 @@ mod tests {
 
     #[test]
     fn a_sum_that_is_wrong_is_found() {
-        type Change = fn(&mut Facts);
+        type Change = fn(&mut DumpedTrees);
         let sample = Sample::new();
         let changes: [(&str, Change); 14] = [
-            ("bytes_used", |facts| facts.bytes_used += 4096),
-            ("device's bytes_used", |facts| facts.device_used[1] += 4096),
-            ("a dev extent moved", |facts| {
-                let (at, extent) = facts.dev_extents.pop_last().unwrap();
-                facts.dev_extents.insert(at + STRIPE, extent);
+            ("bytes_used", |dumped| dumped.bytes_used += 4096),
+            ("device's bytes_used", |dumped| dumped.device_used[1] += 4096),
+            ("a dev extent moved", |dumped| {
+                let (at, extent) = dumped.dev_extents.pop_last().unwrap();
+                dumped.dev_extents.insert(at + STRIPE, extent);
             }),
-            ("a dev extent too many", |facts| {
-                facts.dev_extents.insert(400 << 20, (1 << 30, STRIPE));
+            ("a dev extent too many", |dumped| {
+                dumped.dev_extents.insert(400 << 20, (1 << 30, STRIPE));
             }),
-            ("a dev extent in the first MiB", |facts| {
-                let (start, extent) = facts.dev_extents.pop_first().unwrap();
-                facts.dev_extents.insert(0, extent);
-                let chunk = facts.chunks.get_mut(&extent.0).unwrap();
+            ("a dev extent in the first MiB", |dumped| {
+                let (start, extent) = dumped.dev_extents.pop_first().unwrap();
+                dumped.dev_extents.insert(0, extent);
+                let chunk = dumped.chunks.get_mut(&extent.0).unwrap();
                 chunk.stripes.iter_mut().filter(|at| **at == start).for_each(|at| *at = 0);
             }),
-            ("dev extents beyond the end", |facts| facts.total_bytes = 100 << 20),
-            ("a block group of another length", |facts| {
-                facts.block_groups.first_entry().unwrap().get_mut().length -= STRIPE;
+            ("dev extents beyond the end", |dumped| dumped.total_bytes = 100 << 20),
+            ("a block group of another length", |dumped| {
+                dumped.block_groups.first_entry().unwrap().get_mut().length -= STRIPE;
             }),
-            ("a block group too many", |facts| {
-                facts.block_groups.insert(1 << 40, BlockGroup::default());
+            ("a block group too many", |dumped| {
+                dumped.block_groups.insert(1 << 40, BlockGroup::default());
             }),
-            ("another use", |facts| {
-                facts.block_groups.first_entry().unwrap().get_mut().used += 4096;
-                facts.bytes_used += 4096;
+            ("another use", |dumped| {
+                dumped.block_groups.first_entry().unwrap().get_mut().used += 4096;
+                dumped.bytes_used += 4096;
             }),
-            ("an extent too many", |facts| {
-                facts.extents.insert(1 << 40, 4096);
+            ("an extent too many", |dumped| {
+                dumped.extents.insert(1 << 40, 4096);
             }),
-            ("an extent less", |facts| {
-                facts.extents.pop_last();
+            ("an extent less", |dumped| {
+                dumped.extents.pop_last();
             }),
-            ("free space too much", |facts| {
-                *facts.free.as_mut().unwrap().first_entry().unwrap().get_mut() += 4096;
+            ("free space too much", |dumped| {
+                *dumped.free.as_mut().unwrap().first_entry().unwrap().get_mut() += 4096;
             }),
-            ("free space too little", |facts| {
-                *facts.free.as_mut().unwrap().last_entry().unwrap().get_mut() -= 4096;
+            ("free space too little", |dumped| {
+                *dumped.free.as_mut().unwrap().last_entry().unwrap().get_mut() -= 4096;
             }),
-            ("free space of no block group", |facts| {
-                facts.free_infos.insert(1 << 40, (STRIPE, 0));
+            ("free space of no block group", |dumped| {
+                dumped.free_infos.insert(1 << 40, (STRIPE, 0));
             }),
         ];
-        let sound = Facts::read(&sample.image).unwrap();
+        let sound = DumpedTrees::read(&sample.image).unwrap();
         for (what, change) in changes {
-            let mut facts = sound.clone();
-            change(&mut facts);
-            let verdict = facts.chunks_are_dev_extents().and_then(|()| facts.space_adds_up());
+            let mut dumped = sound.clone();
+            change(&mut dumped);
+            let verdict = dumped.chunks_are_dev_extents().and_then(|()| dumped.space_adds_up());
             verdict.expect_err(what);
         }
     }
@@ -462,7 +462,7 @@ mod tests {
     fn a_stripe_on_a_mirror_is_found() {
         let with = |start, length| {
             let dev_extents = BTreeMap::from([(start, (start, length))]);
-            Facts { dev_extents, ..Facts::default() }.mirrors_are_spared()
+            DumpedTrees { dev_extents, ..DumpedTrees::default() }.mirrors_are_spared()
         };
         for mirror in [64 << 20, 256 << 30] {
             with(mirror - STRIPE, STRIPE).unwrap();
