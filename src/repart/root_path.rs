@@ -1,20 +1,17 @@
 //! Resolves paths within a root: symlinks are followed as they would be there, and never lead out
 //! of it.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
 use super::TreePath;
 use crate::error::{Error, Result};
-
-/// Maximum number of symlinks in the resolution of a path, as in Linux.
-const SYMLINKS_MAX: usize = 40;
+use crate::tree::path_walk::{Entry, names, walk};
 
 /// Returns the path in the root, without symlinks, that `path` resolves to; `None` if it does not
 /// exist.
@@ -22,39 +19,24 @@ const SYMLINKS_MAX: usize = 40;
 /// # Errors
 /// [`Error::Source`] if a component of the path can't be read.
 pub(super) fn resolve(root: &Path, path: &[u8]) -> Result<Option<TreePath>> {
-    let fail = |error: io::Error| Error::source(path, "cannot find it", error);
-    let mut rest: VecDeque<Vec<u8>> = names(path).collect();
-    let mut found: Vec<Vec<u8>> = Vec::new();
-    let mut symlinks = 0;
-    while let Some(name) = rest.pop_front() {
-        if name == b".." {
-            found.pop();
-            continue;
-        }
-        found.push(name);
-        let at = beneath(root, &found.join(&b'/'));
+    let found = walk(TreePath::new(), path, |directory, name| {
+        let path = join(directory, name);
+        let at = beneath(root, &path);
         let metadata = match at.symlink_metadata() {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fail(error)),
+            Err(error) => return Err(error),
         };
-        if !metadata.is_symlink() {
-            continue;
-        }
-        symlinks += 1;
-        if symlinks > SYMLINKS_MAX {
-            return Err(fail(rustix::io::Errno::LOOP.into()));
-        }
-        let target = at.read_link().map_err(fail)?;
-        let target = target.as_os_str().as_bytes();
-        match target.starts_with(b"/") {
-            true => found.clear(),
-            false => drop(found.pop()),
-        }
-        let target: Vec<_> = names(target).collect();
-        target.into_iter().rev().for_each(|name| rest.push_front(name));
-    }
-    Ok(Some(found.join(&b'/')))
+        let entry = if metadata.is_dir() {
+            Entry::Directory(path)
+        } else if metadata.is_symlink() {
+            Entry::Symlink(at.read_link()?.into_os_string().into_vec())
+        } else {
+            Entry::Other(path)
+        };
+        Ok(Some(entry))
+    });
+    found.map_err(|error: io::Error| Error::source(path, "cannot find it", error))
 }
 
 /// Resolves the directory of a path, but not the last name, which may be a symlink. Returns `None`
@@ -63,7 +45,7 @@ pub(super) fn resolve_directory(root: &Path, path: &[u8]) -> Result<Option<TreeP
     let mut names: Vec<_> = names(path).collect();
     let Some(last) = names.pop() else { return Ok(Some(TreePath::new())) };
     let directory = resolve(root, &names.join(&b'/'))?;
-    Ok(directory.map(|directory| join(&directory, &last)))
+    Ok(directory.map(|directory| join(&directory, last)))
 }
 
 /// Opens the file that `path` resolves to, and returns its path on the host.
@@ -121,11 +103,6 @@ pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
         None if path.is_empty() => None,
         None => Some((b"", path)),
     }
-}
-
-fn names(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let names = path.split(|&byte| byte == b'/');
-    names.filter(|name| !matches!(*name, b"" | b".")).map(Into::into)
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! A tree merged from parts of other trees.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::path_walk::{Entry as PathEntry, WalkError, walk};
 use super::{
     ContentId, ContentSource, Entry, InodeId, Kind, Metadata, Node, NodeId, Tree, TreeBuilder,
 };
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-
-/// Number of symlinks that may be followed to reach a node, as in Linux.
-const SYMLINKS_MAX: usize = 40;
 
 /// A node of a [`TreeMerge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,33 +59,26 @@ impl TreeMerge {
 
     /// Returns the node at `path`, following symlinks, or `None` if it does not exist.
     pub(crate) fn find(&self, path: &[u8]) -> Result<Option<MergeId>> {
-        let mut walk = PathWalk::new(path);
-        while let Some(name) = walk.next() {
-            let Some(child) = self.child(walk.at(), &name) else { return Ok(None) };
-            self.step(&mut walk, child, path)?;
-        }
-        Ok(Some(walk.at()))
+        walk(Self::ROOT, path, |&directory, name| Ok(self.entry(directory, name)))
+            .map_err(|error| unreachable_path(path, error))
     }
 
     /// Returns the directory at `path`, following symlinks.
     ///
     /// Missing directories are created with mode 0755.
     pub(crate) fn make_directory(&mut self, path: &[u8]) -> Result<MergeId> {
-        let mut walk = PathWalk::new(path);
-        while let Some(name) = walk.next() {
-            match self.child(walk.at(), &name) {
-                Some(child) => self.step(&mut walk, child, path)?,
-                None => {
-                    let what = MergedKind::empty();
-                    let made = MergedNode { metadata: made(0o755), timeless: true, what };
-                    let directory = self.put(walk.at(), &name, made);
-                    walk.directories.push(directory);
-                }
-            }
-        }
-        match self.made[walk.at().0].what {
-            MergedKind::Directory(_) => Ok(walk.at()),
-            MergedKind::Other(_) => Err(not_a_directory(path)),
+        let found = walk(Self::ROOT, path, |&directory, name| {
+            Ok(Some(self.entry(directory, name).unwrap_or_else(|| {
+                let what = MergedKind::empty();
+                let made = MergedNode { metadata: made(0o755), timeless: true, what };
+                PathEntry::Directory(self.put(directory, name, made))
+            })))
+        });
+        let found = found.map_err(|error| unreachable_path(path, error))?;
+        let node = found.expect("missing directories are created");
+        match self.made[node.0].what {
+            MergedKind::Directory(_) => Ok(node),
+            MergedKind::Other(_) => Err(unreachable_path(path, WalkError::NotADirectory)),
         }
     }
 
@@ -256,18 +247,14 @@ impl TreeMerge {
         }
     }
 
-    /// Moves on to the node that a name on the path refers to.
-    fn step(&self, walk: &mut PathWalk, child: MergeId, path: &[u8]) -> Result<()> {
-        match &self.made[child.0].what {
-            MergedKind::Other(Node::Symlink(target)) => walk.follow(target).map_err(|TooLong| {
-                Error::unrepresentable(path, "too many levels of symlinks", "give another path")
-            }),
-            MergedKind::Other(_) if !walk.rest.is_empty() => Err(not_a_directory(path)),
-            _ => {
-                walk.directories.push(child);
-                Ok(())
-            }
-        }
+    /// Returns what a name in a directory refers to, for a path walk.
+    fn entry(&self, directory: MergeId, name: &[u8]) -> Option<PathEntry<MergeId>> {
+        let child = self.child(directory, name)?;
+        Some(match &self.made[child.0].what {
+            MergedKind::Directory(_) => PathEntry::Directory(child),
+            MergedKind::Other(Node::Symlink(target)) => PathEntry::Symlink(target.clone()),
+            MergedKind::Other(_) => PathEntry::Other(child),
+        })
     }
 }
 
@@ -308,8 +295,12 @@ fn made(mode: u16) -> Metadata {
     Metadata { mode, ..Metadata::default() }
 }
 
-fn not_a_directory(path: &[u8]) -> Error {
-    Error::unrepresentable(path, "a component of the path is not a directory", "give another path")
+fn unreachable_path(path: &[u8], error: WalkError) -> Error {
+    let rule = match error {
+        WalkError::NotADirectory => "a component of the path is not a directory",
+        WalkError::TooManySymlinks => "too many levels of symlinks",
+    };
+    Error::unrepresentable(path, rule, "give another path")
 }
 
 fn clash(tree: &Tree, directory: InodeId, entry: &Entry, there: &str) -> Error {
@@ -318,59 +309,6 @@ fn clash(tree: &Tree, directory: InodeId, entry: &Entry, there: &str) -> Error {
         format!("the destination is {there}"),
         "copy one of the two elsewhere, or exclude it",
     )
-}
-
-/// State of a path walk.
-struct PathWalk {
-    /// Directories that were entered, starting with the root. The last one is the current
-    /// directory.
-    directories: Vec<MergeId>,
-    rest: VecDeque<Box<[u8]>>,
-    symlinks: usize,
-}
-
-struct TooLong;
-
-impl PathWalk {
-    fn new(path: &[u8]) -> Self {
-        let rest = names(path).collect();
-        Self { directories: vec![TreeMerge::ROOT], rest, symlinks: 0 }
-    }
-
-    fn at(&self) -> MergeId {
-        *self.directories.last().expect("the root stays")
-    }
-
-    /// Returns the next name.
-    fn next(&mut self) -> Option<Box<[u8]>> {
-        loop {
-            let name = self.rest.pop_front()?;
-            if &*name != b".." {
-                return Some(name);
-            }
-            if self.directories.len() > 1 {
-                self.directories.pop();
-            }
-        }
-    }
-
-    fn follow(&mut self, target: &[u8]) -> Result<(), TooLong> {
-        self.symlinks += 1;
-        if self.symlinks > SYMLINKS_MAX {
-            return Err(TooLong);
-        }
-        if target.starts_with(b"/") {
-            self.directories.truncate(1);
-        }
-        let target: Vec<_> = names(target).collect();
-        target.into_iter().rev().for_each(|name| self.rest.push_front(name));
-        Ok(())
-    }
-}
-
-fn names(path: &[u8]) -> impl Iterator<Item = Box<[u8]>> {
-    let names = path.split(|&byte| byte == b'/');
-    names.filter(|name| !matches!(*name, b"" | b".")).map(Into::into)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod edit;
 pub mod host_xattrs;
 mod merge;
 mod path_filter;
+pub(crate) mod path_walk;
 mod paths;
 mod resolve;
 mod scan;
