@@ -18,7 +18,7 @@ use super::items::{Item, Items};
 use super::key::Key;
 use super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr};
 use crate::error::Result;
-use crate::layout::Render;
+use crate::layout::{Render, render_blocks};
 
 const HEADER: usize = size_of::<Header>();
 const HEAD: usize = size_of::<ItemHead>();
@@ -212,25 +212,9 @@ impl<I: Items> PlacedTree<I> {
 
 impl<I: Items> Render for PlacedTree<I> {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let size = self.format.node_size;
-        let start = usize::try_from(offset).expect("metadata is addressable");
-        let (mut block, mut skip) = (start / size, start % size);
-        let mut rest = out;
-        let mut whole = Vec::new();
-        while !rest.is_empty() {
-            let take = rest.len().min(size - skip);
-            let (part, others) = rest.split_at_mut(take);
-            if take == size {
-                self.encode(block, part)?;
-            } else {
-                whole.clear();
-                whole.resize(size, 0);
-                self.encode(block, &mut whole)?;
-                part.copy_from_slice(&whole[skip..skip + take]);
-            }
-            (block, skip, rest) = (block + 1, 0, others);
-        }
-        Ok(())
+        render_blocks(self.format.node_size, offset, out, |block, out| {
+            self.encode(usize::try_from(block).expect("metadata is addressable"), out)
+        })
     }
 }
 

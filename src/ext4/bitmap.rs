@@ -3,10 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::blocks::render_blocks;
 use super::geometry::Geometry;
 use crate::error::Result;
-use crate::layout::Render;
+use crate::layout::{Render, render_blocks};
 
 /// The used blocks and inodes of a file system.
 ///
@@ -105,8 +104,8 @@ impl Render for BlockBitmaps {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(block_size(&self.0), offset, out, |group, out| {
             self.0.block_bitmap(group, out);
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -114,8 +113,8 @@ impl Render for InodeBitmaps {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(block_size(&self.0), offset, out, |group, out| {
             self.0.inode_bitmap(group, out);
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 

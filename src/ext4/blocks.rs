@@ -1,29 +1,4 @@
-//! Block-wise rendering of any part of a region.
-
-/// Fills `out` with the bytes from `offset` on of a sequence of blocks. `make` renders one block
-/// into a zeroed buffer.
-pub(super) fn render_blocks(
-    block_size: usize,
-    offset: u64,
-    mut out: &mut [u8],
-    make: impl Fn(u64, &mut [u8]),
-) {
-    let mut block = offset / block_size as u64;
-    let mut skip = usize::try_from(offset % block_size as u64).expect("less than a block");
-    while !out.is_empty() {
-        let len = out.len().min(block_size - skip);
-        let (part, rest) = out.split_at_mut(len);
-        if len == block_size {
-            make(block, part);
-        } else {
-            let mut whole = vec![0; block_size];
-            make(block, &mut whole);
-            part.copy_from_slice(&whole[skip..skip + len]);
-        }
-        (out, skip) = (rest, 0);
-        block += 1;
-    }
-}
+//! Sequences of blocks on disk.
 
 /// Location of a sequence of blocks on disk, as runs in ascending order.
 #[derive(Debug, Default)]
@@ -67,25 +42,6 @@ impl Runs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_part_is_the_same_bytes() {
-        let make = |block: u64, out: &mut [u8]| {
-            for (byte, at) in out.iter_mut().zip(0u64..) {
-                *byte = u8::try_from((block * 31 + at) % 251).unwrap();
-            }
-        };
-        let mut whole = vec![0; 5 * 64];
-        render_blocks(64, 0, &mut whole, make);
-        for start in 0..5 * 64 {
-            for len in [1, 63, 64, 65, 200] {
-                let len = len.min(5 * 64 - start);
-                let mut part = vec![0; len];
-                render_blocks(64, start as u64, &mut part, make);
-                assert_eq!(part, whole[start..start + len]);
-            }
-        }
-    }
 
     #[test]
     fn runs_find_their_blocks() {

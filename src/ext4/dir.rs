@@ -2,7 +2,6 @@
 
 use zerocopy::IntoBytes;
 
-use super::blocks::render_blocks;
 use super::csum::crc;
 use super::dir_entry::{record_len, write_entry};
 use super::dirhash::HashSeed;
@@ -10,7 +9,7 @@ use super::htree::Htree;
 use super::inode_numbers::{InodeNumbers, Name};
 use super::spec::{DIR_TAIL, DirEntryTail, FT_DIR, ROOT_INO};
 use crate::error::Result;
-use crate::layout::Render;
+use crate::layout::{Render, render_blocks};
 use crate::tree::{InodeId, Kind};
 
 use std::sync::Arc;
@@ -139,8 +138,10 @@ impl Directories {
 
 impl Render for Directories {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        render_blocks(self.block_size, offset, out, |block, out| self.make_block(block, out));
-        Ok(())
+        render_blocks(self.block_size, offset, out, |block, out| {
+            self.make_block(block, out);
+            Ok(())
+        })
     }
 }
 

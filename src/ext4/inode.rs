@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::blocks::{Runs, render_blocks};
+use super::blocks::Runs;
 use super::csum::{high_16, high_32, low_16, low_32};
 use super::dir::Directories;
 use super::extent::ExtentMap;
@@ -17,7 +17,7 @@ use super::spec::{
 };
 use super::xattr::XattrSet;
 use crate::error::Result;
-use crate::layout::Render;
+use crate::layout::{Render, render_blocks};
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, InodeId, Kind};
 
@@ -77,8 +77,8 @@ impl Render for XattrBlocks {
             let at = self.placement.xattrs.block(block);
             let seed = self.inode_numbers.seed;
             self.xattrs.sets[set as usize].encode_block(refcount, at, seed, out);
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -89,13 +89,15 @@ impl Render for Inodes {
             let mut record = match self.special.get(&ino) {
                 Some(record) => *record,
                 None if ino == super::spec::ROOT_INO => self.record(InodeId::ROOT),
-                None if ino < self.inode_numbers.first || ino > self.inode_numbers.last() => return,
+                None if ino < self.inode_numbers.first || ino > self.inode_numbers.last() => {
+                    return Ok(());
+                }
                 None => self.record(self.inode_numbers.id(ino)),
             };
             self.inode_numbers.seed.seal_inode(ino, &mut record);
             out.copy_from_slice(record.as_bytes());
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }
 

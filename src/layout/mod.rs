@@ -7,6 +7,7 @@ mod emit;
 mod options;
 mod ordered;
 mod output;
+mod render_blocks;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use digest::Digest;
 pub use emit::emit;
 pub use options::Options;
 pub use output::{Destination, Output, publish};
+pub(crate) use render_blocks::render_blocks;
 pub use sink::{Discard, OffsetSink, Sink, WriteAtSink};
 
 use crate::error::Result;
