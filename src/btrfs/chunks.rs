@@ -2,9 +2,11 @@
 //!
 //! Chunks are laid out consecutively, and no stripe overlaps the reserved range of a superblock.
 //! Superblocks are therefore in no block group, and can be neither allocated nor listed as free.
-//! Logical addresses are the physical addresses of the first stripe of a chunk.
+//! The logical address of a byte is its offset in the first stripe of its chunk on the device.
 
+use super::address::{DeviceOffset, LogicalAddr};
 use super::spec::{BlockGroupFlags, DEVICE_RANGE_RESERVED, STRIPE_LEN, SUPER_OFFSETS};
+use crate::layout::{Fill, Region};
 use crate::size::round_up;
 
 /// A chunk, which is also a block group. Its used space is at its start, without gaps.
@@ -12,8 +14,8 @@ use crate::size::round_up;
 pub(super) struct Chunk {
     /// Type and profile.
     pub(super) flags: BlockGroupFlags,
-    /// Logical address, which is also the offset of its first stripe on the device.
-    pub(super) start: u64,
+    /// Logical address of its first byte.
+    pub(super) start: LogicalAddr,
     /// Length in bytes, a multiple of [`STRIPE_LEN`].
     pub(super) len: u64,
     /// Number of bytes used.
@@ -22,10 +24,20 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// Returns the offsets of its stripes on the device.
-    pub(super) fn stripes(&self) -> impl Iterator<Item = u64> + use<> {
+    pub(super) fn stripes(&self) -> impl Iterator<Item = DeviceOffset> + use<> {
         let Self { flags, start, len, .. } = *self;
-        (0..copies(flags)).map(move |copy| start + copy * len)
+        (0..copies(flags)).map(move |copy| first_stripe(start) + copy * len)
     }
+}
+
+/// Returns the offset of a logical address in the first stripe of its chunk.
+pub(super) fn first_stripe(address: LogicalAddr) -> DeviceOffset {
+    DeviceOffset(address.0)
+}
+
+/// Returns the logical address of an offset in the first stripe of a chunk.
+pub(super) fn logical(offset: DeviceOffset) -> LogicalAddr {
+    LogicalAddr(offset.0)
 }
 
 /// Returns the number of stripes of a chunk.
@@ -36,16 +48,16 @@ pub(super) fn copies(flags: BlockGroupFlags) -> u64 {
 /// A device of unlimited size, allocated from its start.
 #[derive(Debug, Clone)]
 pub(super) struct Device {
-    end: u64,
+    end: DeviceOffset,
 }
 
 impl Device {
     pub(super) fn new() -> Self {
-        Self { end: DEVICE_RANGE_RESERVED }
+        Self { end: DeviceOffset(DEVICE_RANGE_RESERVED) }
     }
 
     /// Returns the end of all allocations.
-    pub(super) fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> DeviceOffset {
         self.end
     }
 
@@ -55,10 +67,10 @@ impl Device {
     pub(super) fn chunk(&mut self, flags: BlockGroupFlags, least: u64, most: u64) -> Chunk {
         loop {
             let next = SUPER_OFFSETS.into_iter().find(|&place| place + STRIPE_LEN > self.end);
-            let available = next.map_or(u64::MAX, |place| place.saturating_sub(self.end));
+            let available = next.map_or(u64::MAX, |place| place.0.saturating_sub(self.end.0));
             let len = (available / copies(flags) / STRIPE_LEN * STRIPE_LEN).min(most);
             if len >= least.max(STRIPE_LEN) {
-                let chunk = Chunk { flags, start: self.end, len, used: 0 };
+                let chunk = Chunk { flags, start: logical(self.end), len, used: 0 };
                 self.end += len * copies(flags);
                 return chunk;
             }
@@ -68,14 +80,14 @@ impl Device {
 
     /// Extends the last chunk by up to `more` bytes, a multiple of [`STRIPE_LEN`].
     pub(super) fn extend(&mut self, chunk: &mut Chunk, more: u64) {
-        self.end = chunk.start;
+        self.end = first_stripe(chunk.start);
         *chunk = Chunk { used: chunk.used, ..self.chunk(chunk.flags, 0, chunk.len + more) };
     }
 
     /// Frees the unused space of the last chunk.
     pub(super) fn trim(&mut self, chunk: &mut Chunk) {
         chunk.len = round_up(chunk.used, STRIPE_LEN);
-        self.end = chunk.start + chunk.len * copies(chunk.flags);
+        self.end = first_stripe(chunk.start) + chunk.len * copies(chunk.flags);
     }
 }
 
@@ -110,7 +122,7 @@ impl TreeBlockMap {
     }
 
     /// Returns the logical address of a block.
-    pub(super) fn address(&self, block: u64) -> u64 {
+    pub(super) fn address(&self, block: u64) -> LogicalAddr {
         let run = self.runs[self.run_of(block)];
         run.chunk.start + (block - run.first) * self.node_size
     }
@@ -119,19 +131,23 @@ impl TreeBlockMap {
         self.runs.partition_point(|run| run.first + run.blocks <= block)
     }
 
-    /// Returns the locations of consecutive blocks on the device.
-    ///
-    /// Each item is for one stripe of one chunk: the offset within these blocks, the offset on the
-    /// device, and the length, all in bytes.
-    pub(super) fn places(&self, first: u64, blocks: u64) -> impl Iterator<Item = (u64, u64, u64)> {
+    /// Returns the regions of a layout in which consecutive blocks are stored, filled from `fill`:
+    /// one for each stripe of each chunk.
+    pub(super) fn regions(
+        &self,
+        first: u64,
+        blocks: u64,
+        fill: Fill,
+    ) -> impl Iterator<Item = Region> {
         let end = first + blocks;
         let runs = self.runs[self.run_of(first)..].iter();
         runs.take_while(move |run| run.first < end).flat_map(move |run| {
-            let (from, to) = (first.max(run.first), end.min(run.first + run.blocks));
-            let (from, len) = (from, (to - from) * self.node_size);
-            let within = (from - run.first) * self.node_size;
-            let before = (from - first) * self.node_size;
-            run.chunk.stripes().map(move |stripe| (before, stripe + within, len))
+            let (start, to) = (first.max(run.first), end.min(run.first + run.blocks));
+            let len = (to - start) * self.node_size;
+            let within = (start - run.first) * self.node_size;
+            let from = (start - first) * self.node_size;
+            let stripes = run.chunk.stripes();
+            stripes.map(move |stripe| Region { offset: (stripe + within).0, len, from, fill })
         })
     }
 }
@@ -156,39 +172,42 @@ mod tests {
             (single, 256 * GIB - 64 * KIB, GIB, 256 * GIB - 64 * KIB, 64 * KIB),
             (single, 256 * GIB, GIB, 256 * GIB + 64 * KIB, GIB),
         ] {
-            let mut device = Device { end };
+            let mut device = Device { end: DeviceOffset(end) };
             let chunk = device.chunk(flags, 0, most);
-            assert_eq!(chunk, Chunk { flags, start, len, used: 0 });
-            assert_eq!(device.end(), start + copies(flags) * len);
+            assert_eq!(chunk, Chunk { flags, start: LogicalAddr(start), len, used: 0 });
+            assert_eq!(device.end(), DeviceOffset(start + copies(flags) * len));
         }
     }
 
     #[test]
     fn a_gap_that_is_too_short_is_passed_over() {
-        let mut device = Device { end: 64 * MIB - 128 * KIB };
+        let mut device = Device { end: DeviceOffset(64 * MIB - 128 * KIB) };
         let chunk = device.chunk(BlockGroupFlags::DATA, 132 * KIB, GIB);
-        assert_eq!(chunk.start, 64 * MIB + 64 * KIB);
-        let mut device = Device { end: 64 * MIB - 128 * KIB };
+        assert_eq!(chunk.start, LogicalAddr(64 * MIB + 64 * KIB));
+        let mut device = Device { end: DeviceOffset(64 * MIB - 128 * KIB) };
         let chunk = device.chunk(BlockGroupFlags::DATA, 128 * KIB, GIB);
-        assert_eq!(chunk.start, 64 * MIB - 128 * KIB);
+        assert_eq!(chunk.start, LogicalAddr(64 * MIB - 128 * KIB));
     }
 
     #[test]
     fn blocks_are_found_in_their_chunks() {
-        let chunk = |start, used, flags| Chunk { flags, start, len: 128 * KIB, used };
+        let chunk =
+            |start, used, flags| Chunk { flags, start: LogicalAddr(start), len: 128 * KIB, used };
         let dup = BlockGroupFlags::METADATA | BlockGroupFlags::DUP;
         let chunks = [chunk(MIB, 48 * KIB, dup), chunk(3 * MIB, 16 * KIB, BlockGroupFlags::SYSTEM)];
         let space = TreeBlockMap::new(16 << 10, chunks);
-        assert_eq!(space.address(0), MIB);
-        assert_eq!(space.address(2), MIB + 32 * KIB);
-        assert_eq!(space.address(3), 3 * MIB);
-        let places: Vec<_> = space.places(1, 3).collect();
+        assert_eq!(space.address(0), LogicalAddr(MIB));
+        assert_eq!(space.address(2), LogicalAddr(MIB + 32 * KIB));
+        assert_eq!(space.address(3), LogicalAddr(3 * MIB));
+        let regions = space.regions(1, 3, Fill::Render(0));
+        let regions: Vec<_> =
+            regions.map(|region| (region.from, region.offset, region.len)).collect();
         let expected = [
             (0, MIB + 16 * KIB, 32 * KIB),
             (0, MIB + 144 * KIB, 32 * KIB),
             (32 * KIB, 3 * MIB, 16 * KIB),
         ];
-        assert_eq!(places, expected);
-        assert_eq!(space.places(0, 1).count(), 2);
+        assert_eq!(regions, expected);
+        assert_eq!(space.regions(0, 1, Fill::Render(0)).count(), 2);
     }
 }

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::address::{DeviceOffset, LogicalAddr};
 use super::checksum::Checksum;
+use super::chunks::logical;
 use super::data::Extent;
 use super::items::{Item, Items};
 use super::key::Key;
@@ -17,13 +19,13 @@ use crate::layout::ByteObserver;
 /// Consecutive sectors with checksums.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    address: u64,
+    address: LogicalAddr,
     sectors: u64,
     /// Number of checksums before this run.
     first: u64,
 }
 
-/// Checksums of all data, by address in the image.
+/// Checksums of all data, by address.
 pub(super) struct Sums {
     runs: Vec<Run>,
     checksum: Checksum,
@@ -66,7 +68,8 @@ impl ByteObserver for Sums {
         let skipped = offset.next_multiple_of(SECTOR) - offset;
         let skipped = usize::try_from(skipped).expect("less than a sector");
         let Some(sectors) = bytes.get(skipped..) else { return };
-        let mut address = offset + skipped as u64;
+        // A chunk of data has one stripe.
+        let mut address = logical(DeviceOffset(offset + skipped as u64));
         let mut run =
             self.runs.partition_point(|run| run.address + run.sectors * SECTOR <= address);
         for sector in sectors.chunks(4096) {
@@ -138,7 +141,7 @@ impl Items for Csums {
             _ => Cursor { run: at.run, sectors: at.sectors + count },
         };
         let address = run.address + at.sectors * SECTOR;
-        let key = Key::new(objectid::EXTENT_CSUM, item_type::EXTENT_CSUM, address);
+        let key = Key::new(objectid::EXTENT_CSUM, item_type::EXTENT_CSUM, address.0);
         let size = usize::try_from(count).expect("an item fits in a leaf") * size;
         Some(Item { key, size, next })
     }
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     fn extent(address: u64, len: u32, summed: bool) -> Extent {
-        let (ram_len, compression) = (len, None);
+        let (address, ram_len, compression) = (LogicalAddr(address), len, None);
         Extent { address, len, ram_len, compression, prealloc: false, summed, refs: 0 }
     }
 

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::chunks::{Chunk, Device};
+use super::address::LogicalAddr;
+use super::chunks::{Chunk, Device, first_stripe};
 use super::content::{Compression, Contents, Encoding};
 use super::hash;
 use super::spec::{BlockGroupFlags, MAX_EXTENT_SIZE, SECTOR};
@@ -18,8 +19,7 @@ use crate::tree::{InodeId, Kind};
 /// An extent on the device.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
-    /// Logical address, in bytes.
-    pub(super) address: u64,
+    pub(super) address: LogicalAddr,
     /// Size on the device in bytes, a multiple of [`SECTOR`].
     pub(super) len: u32,
     /// Size of the uncompressed content in bytes, a multiple of [`SECTOR`].
@@ -201,7 +201,7 @@ impl Placer<'_> {
     /// Allocates up to `len` bytes, or exactly `len` bytes if `whole` is set.
     ///
     /// Returns the address and the length.
-    fn allocate(&mut self, len: u64, whole: bool) -> (u64, u64) {
+    fn allocate(&mut self, len: u64, whole: bool) -> (LogicalAddr, u64) {
         let least = if whole { len } else { SECTOR };
         loop {
             if let Some(chunk) = self.data.chunks.last_mut() {
@@ -237,7 +237,7 @@ impl Placer<'_> {
             let (address, len) = self.allocate(wanted, whole);
             let from = content.from + done;
             self.fill(Region {
-                offset: address,
+                offset: first_stripe(address).0,
                 len: len.min(content.len - done),
                 from,
                 fill: Fill::Content { tree: 0, inode: content.file },
@@ -310,7 +310,8 @@ impl Placer<'_> {
         let disk_len = round_up(len.into(), SECTOR);
         let (address, _) = self.allocate(disk_len, true);
         let fill = Fill::Render(0);
-        self.regions.push(Region { offset: address, len: len.into(), from: at, fill });
+        let offset = first_stripe(address).0;
+        self.regions.push(Region { offset, len: len.into(), from: at, fill });
         let extent = Extent {
             address,
             len: small(disk_len),

@@ -65,10 +65,10 @@ pub(super) fn chunk_item(ids: Ids, chunk: &Chunk) -> (Key, Vec<u8>) {
     let mut data = item.as_bytes().to_vec();
     for offset in stripes {
         let dev_uuid = *ids.device.as_bytes();
-        let stripe = Stripe { devid: U64::new(DEVID), offset: U64::new(offset), dev_uuid };
+        let stripe = Stripe { devid: U64::new(DEVID), offset: U64::new(offset.0), dev_uuid };
         data.extend_from_slice(stripe.as_bytes());
     }
-    (Key::new(objectid::FIRST_CHUNK_TREE, item_type::CHUNK_ITEM, chunk.start), data)
+    (Key::new(objectid::FIRST_CHUNK_TREE, item_type::CHUNK_ITEM, chunk.start.0), data)
 }
 
 /// Returns the items of the chunk tree.
@@ -93,12 +93,12 @@ pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> ItemList {
         let extent = DevExtent {
             chunk_tree: U64::new(objectid::CHUNK_TREE),
             chunk_objectid: U64::new(objectid::FIRST_CHUNK_TREE),
-            chunk_offset: U64::new(chunk.start),
+            chunk_offset: U64::new(chunk.start.0),
             length: U64::new(chunk.len),
             chunk_tree_uuid: *ids.chunk_tree.as_bytes(),
         };
         for stripe in chunk.stripes() {
-            items.push(Key::new(DEVID, item_type::DEV_EXTENT, stripe), extent.as_bytes());
+            items.push(Key::new(DEVID, item_type::DEV_EXTENT, stripe.0), extent.as_bytes());
         }
     }
     items.sorted()
@@ -108,7 +108,7 @@ pub(super) fn dev_items(ids: Ids, chunks: &[Chunk]) -> ItemList {
 pub(super) fn block_group_items(chunks: &[Chunk]) -> ItemList {
     let mut items = ItemList::default();
     for chunk in chunks {
-        let key = Key::new(chunk.start, item_type::BLOCK_GROUP_ITEM, chunk.len);
+        let key = Key::new(chunk.start.0, item_type::BLOCK_GROUP_ITEM, chunk.len);
         items.push(key, block_group_item(chunk).as_bytes());
     }
     items.sorted()
@@ -123,10 +123,11 @@ pub(super) fn free_space_items(chunks: &[Chunk]) -> ItemList {
         let free = chunk.len - chunk.used;
         let extent_count = U32::new(u32::from(free > 0));
         let info = FreeSpaceInfo { extent_count, flags: U32::new(0) };
-        let key = Key::new(chunk.start, item_type::FREE_SPACE_INFO, chunk.len);
+        let key = Key::new(chunk.start.0, item_type::FREE_SPACE_INFO, chunk.len);
         items.push(key, info.as_bytes());
         if free > 0 {
-            let key = Key::new(chunk.start + chunk.used, item_type::FREE_SPACE_EXTENT, free);
+            let start = chunk.start + chunk.used;
+            let key = Key::new(start.0, item_type::FREE_SPACE_EXTENT, free);
             items.push(key, Vec::new());
         }
     }

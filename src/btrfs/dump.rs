@@ -12,10 +12,10 @@ use crate::dump::{Dump, Readable, offset};
 
 /// Dumps a file system with checksums of four bytes.
 pub(crate) fn dump(dump: &mut Dump<'_>) {
-    let superblock: SuperBlock = dump.read(offset(SUPER_OFFSETS[0]));
+    let superblock: SuperBlock = dump.read(offset(SUPER_OFFSETS[0].0));
     let mut walk = Walk { node_size: offset(superblock.nodesize), chunks: Vec::new() };
-    for at in SUPER_OFFSETS.into_iter().filter(|&at| at < superblock.total_bytes.get()) {
-        let at = offset(at);
+    for at in SUPER_OFFSETS.into_iter().filter(|at| at.0 < superblock.total_bytes.get()) {
+        let at = offset(at.0);
         let mut array = at + std::mem::offset_of!(SuperBlock, sys_chunk_array);
         let end = array + offset(superblock.sys_chunk_array_size);
         while array < end {

@@ -109,11 +109,11 @@ impl ExtentItems {
         if at.within == 0 {
             let inline = self.data.refs(number).len().min(self.keyed_refs.most);
             let size = size_of::<ExtentItem>() + inline * INLINE_DATA_REF;
-            let key = Key::new(extent.address, item_type::EXTENT_ITEM, extent.len.into());
+            let key = Key::new(extent.address.0, item_type::EXTENT_ITEM, extent.len.into());
             return Some((key, size, next, ItemKind::Extent(number)));
         }
         let (offset, one) = &keyed_refs[at.within as usize - 1];
-        let key = Key::new(extent.address, item_type::EXTENT_DATA_REF, *offset);
+        let key = Key::new(extent.address.0, item_type::EXTENT_DATA_REF, *offset);
         Some((key, size_of::<ExtentDataRef>(), next, ItemKind::Ref(one)))
     }
 
@@ -132,14 +132,14 @@ impl ExtentItems {
         if level == tree.levels.len() as u64 {
             return None;
         }
-        let key = Key::new(self.space.address(at.block), item_type::METADATA_ITEM, level);
+        let key = Key::new(self.space.address(at.block).0, item_type::METADATA_ITEM, level);
         let size = size_of::<ExtentItem>() + size_of::<ExtentInlineRef>();
         Some((key, size, Cursor { block: at.block + 1, ..at }, ItemKind::Block(tree)))
     }
 
     fn of_group(&self, at: Cursor) -> Option<FoundItem<'_>> {
         let group = self.groups.get(at.group as usize)?;
-        let key = Key::new(group.start, item_type::BLOCK_GROUP_ITEM, group.len);
+        let key = Key::new(group.start.0, item_type::BLOCK_GROUP_ITEM, group.len);
         let next = Cursor { group: at.group + 1, ..at };
         Some((key, size_of::<BlockGroupItem>(), next, ItemKind::Group(group)))
     }

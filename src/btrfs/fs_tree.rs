@@ -180,7 +180,7 @@ impl FsItems {
         let kind = if extent.prealloc { extent_type::PREALLOC } else { extent_type::REG };
         FileExtentItem {
             head: head(extent.ram_len.into(), extent.compression, kind),
-            disk_bytenr: U64::new(extent.address),
+            disk_bytenr: U64::new(extent.address.0),
             disk_num_bytes: U64::new(extent.len.into()),
             offset: U64::new(part.offset.into()),
             num_bytes: U64::new(part.len.into()),

@@ -1,5 +1,6 @@
 //! btrfs: plans a file system from a tree, with every address assigned before a byte is written.
 
+mod address;
 mod check;
 mod checksum;
 mod chunks;

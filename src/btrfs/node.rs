@@ -12,6 +12,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use super::GENERATION;
+use super::address::LogicalAddr;
 use super::checksum::Checksum;
 use super::chunks::TreeBlockMap;
 use super::items::{Item, Items};
@@ -50,11 +51,11 @@ impl NodeFormat {
     }
 
     /// Fills in the header of a tree block and then its checksum.
-    fn seal(&self, address: u64, owner: u64, items: usize, level: usize, block: &mut [u8]) {
+    fn seal(&self, address: LogicalAddr, owner: u64, items: usize, level: usize, block: &mut [u8]) {
         let header = Header {
             csum: [0; 32],
             fsid: *self.fsid.as_bytes(),
-            bytenr: U64::new(address),
+            bytenr: U64::new(address.0),
             flags: U64::new(HEADER_FLAGS),
             chunk_tree_uuid: *self.chunk_tree_uuid.as_bytes(),
             generation: U64::new(GENERATION),
@@ -147,7 +148,7 @@ pub(super) struct PlacedTree<I: Items> {
 }
 
 impl<I: Items> PlacedTree<I> {
-    fn address(&self, block: usize) -> u64 {
+    fn address(&self, block: usize) -> LogicalAddr {
         self.space.address(self.first + block as u64)
     }
 
@@ -201,7 +202,7 @@ impl<I: Items> PlacedTree<I> {
         for (slot, child) in (first..first + count).enumerate() {
             let pointer = KeyPtr {
                 key: self.shape.leaves[child * leaves].first.into(),
-                blockptr: U64::new(self.address(below + child)),
+                blockptr: U64::new(self.address(below + child).0),
                 generation: U64::new(GENERATION),
             };
             out[HEADER + slot * POINTER..][..POINTER].copy_from_slice(pointer.as_bytes());
@@ -275,7 +276,12 @@ mod tests {
         let format = format(node_size);
         let shape = TreeShape::new(&Fake(sizes.clone()), &format);
         let used = shape.blocks() * node_size as u64;
-        let chunk = Chunk { flags: BlockGroupFlags::METADATA, start: 1 << 20, len: used, used };
+        let chunk = Chunk {
+            flags: BlockGroupFlags::METADATA,
+            start: LogicalAddr(1 << 20),
+            len: used,
+            used,
+        };
         PlacedTree {
             items: Fake(sizes),
             shape,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use zerocopy::IntoBytes;
 
 use super::check::check;
-use super::chunks::{Chunk, Device, TreeBlockMap};
+use super::chunks::{Chunk, Device, TreeBlockMap, first_stripe};
 use super::content::{Contents, Encoding};
 use super::csum_tree::{Csums, Sums};
 use super::data::Data;
@@ -95,6 +95,7 @@ struct SolvedTrees {
     space: Arc<TreeBlockMap>,
     trees: Arc<[TreeBlocks]>,
     extents: SizedTree<ExtentItems>,
+    /// Number of bytes of the device up to the end of its last chunk.
     end: u64,
 }
 
@@ -149,7 +150,8 @@ impl Planner<'_> {
         content.into_iter().for_each(|region| layout.push_region(region));
         let is_data = |chunk: &&Chunk| chunk.flags.contains(BlockGroupFlags::DATA);
         if let Some(last) = solved.chunks.iter().rfind(is_data) {
-            layout.observe(0..last.start + last.len, sums);
+            let end = first_stripe(last.start) + last.len;
+            layout.observe(0..end.0, sums);
         }
         Ok(self.layout(ids, &uuids, content_trees, solved, layout))
     }
@@ -246,7 +248,7 @@ impl Planner<'_> {
                     "use larger nodes",
                 ));
             }
-            return Ok(SolvedTrees { chunks, space, trees, extents, end: device.end() });
+            return Ok(SolvedTrees { chunks, space, trees, extents, end: device.end().0 });
         }
     }
 
@@ -368,7 +370,7 @@ impl Planner<'_> {
             label: &self.options.label,
         };
         for (offset, superblock) in inputs.superblocks() {
-            layout.push_bytes(offset, superblock.as_bytes());
+            layout.push_bytes(offset.0, superblock.as_bytes());
         }
         let mut writer =
             LayoutWriter { layout, format: &self.format, space: &space, trees: &trees };
@@ -441,8 +443,8 @@ impl LayoutWriter<'_> {
             first,
         };
         let fill = self.layout.add_render(Arc::new(tree));
-        for (from, offset, len) in self.space.places(first, count) {
-            self.layout.push_region(Region { offset, len, from, fill });
+        for region in self.space.regions(first, count, fill) {
+            self.layout.push_region(region);
         }
     }
 }

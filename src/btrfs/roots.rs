@@ -5,6 +5,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::GENERATION;
+use super::address::LogicalAddr;
 use super::hash;
 use super::inode::{S_IFDIR, made_directory, timespec};
 use super::items::ItemList;
@@ -20,8 +21,8 @@ use crate::time::Timestamp;
 /// Location of a tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Root {
-    /// Logical address of its root block.
-    pub(super) bytenr: u64,
+    /// Address of its root block.
+    pub(super) bytenr: LogicalAddr,
     pub(super) level: u8,
     /// Size of all its blocks, in bytes.
     pub(super) bytes_used: u64,
@@ -39,7 +40,7 @@ impl Root {
                 ..InodeItem::new_zeroed()
             },
             generation: U64::new(GENERATION),
-            bytenr: U64::new(self.bytenr),
+            bytenr: U64::new(self.bytenr.0),
             bytes_used: U64::new(self.bytes_used),
             refs: U32::new(1),
             level: self.level,

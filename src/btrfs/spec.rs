@@ -6,6 +6,7 @@
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
 
+use super::address::DeviceOffset;
 use crate::record::records;
 
 pub(super) const MAGIC: [u8; 8] = *b"_BHRfS_M";
@@ -16,8 +17,9 @@ pub(super) const SECTOR: u64 = 4096;
 /// Size of a superblock, and of the space reserved for each of its copies, in bytes.
 pub(super) const SUPER_INFO_SIZE: u64 = 4096;
 
-/// Offsets of the superblock and its mirrors, in bytes.
-pub(super) const SUPER_OFFSETS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
+/// Offsets of the superblock and its mirrors.
+pub(super) const SUPER_OFFSETS: [DeviceOffset; 3] =
+    [DeviceOffset(64 << 10), DeviceOffset(64 << 20), DeviceOffset(256 << 30)];
 
 /// Unit of stripes, and therefore of chunks, in bytes.
 pub(super) const STRIPE_LEN: u64 = 64 << 10;

@@ -4,6 +4,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::GENERATION;
+use super::address::DeviceOffset;
 use super::checksum::Checksum;
 use super::chunks::Chunk;
 use super::device::{Ids, chunk_item, dev_item};
@@ -52,17 +53,17 @@ impl SuperblockInputs<'_> {
     fn backup(&self) -> RootBackup {
         let generation = U64::new(GENERATION);
         RootBackup {
-            tree_root: U64::new(self.root.bytenr),
+            tree_root: U64::new(self.root.bytenr.0),
             tree_root_gen: generation,
-            chunk_root: U64::new(self.chunk_root.bytenr),
+            chunk_root: U64::new(self.chunk_root.bytenr.0),
             chunk_root_gen: generation,
-            extent_root: U64::new(self.extent_root.bytenr),
+            extent_root: U64::new(self.extent_root.bytenr.0),
             extent_root_gen: generation,
-            fs_root: U64::new(self.fs_root.bytenr),
+            fs_root: U64::new(self.fs_root.bytenr.0),
             fs_root_gen: generation,
-            dev_root: U64::new(self.dev_root.bytenr),
+            dev_root: U64::new(self.dev_root.bytenr.0),
             dev_root_gen: generation,
-            csum_root: U64::new(self.csum_root.bytenr),
+            csum_root: U64::new(self.csum_root.bytenr.0),
             csum_root_gen: generation,
             total_bytes: U64::new(self.total_bytes),
             bytes_used: U64::new(self.bytes_used()),
@@ -83,11 +84,11 @@ impl SuperblockInputs<'_> {
 
     /// Returns the superblock and its mirrors, as far as they are within the device, with their
     /// offsets.
-    pub(super) fn superblocks(&self) -> impl Iterator<Item = (u64, SuperBlock)> {
+    pub(super) fn superblocks(&self) -> impl Iterator<Item = (DeviceOffset, SuperBlock)> {
         let mut sb = self.superblock();
-        let there = |offset: &u64| *offset + SUPER_INFO_SIZE < self.total_bytes;
+        let there = |offset: &DeviceOffset| (*offset + SUPER_INFO_SIZE).0 < self.total_bytes;
         SUPER_OFFSETS.into_iter().filter(there).map(move |offset| {
-            sb.bytenr = U64::new(offset);
+            sb.bytenr = U64::new(offset.0);
             sb.csum = self.checksum.digest(&sb.as_bytes()[32..]);
             (offset, sb)
         })
@@ -104,8 +105,8 @@ impl SuperblockInputs<'_> {
             flags: U64::new(SUPER_FLAGS),
             magic: MAGIC,
             generation: U64::new(GENERATION),
-            root: U64::new(self.root.bytenr),
-            chunk_root: U64::new(self.chunk_root.bytenr),
+            root: U64::new(self.root.bytenr.0),
+            chunk_root: U64::new(self.chunk_root.bytenr.0),
             total_bytes: U64::new(self.total_bytes),
             bytes_used: U64::new(self.bytes_used()),
             root_dir_objectid: U64::new(objectid::ROOT_TREE_DIR),

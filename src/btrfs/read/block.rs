@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::address::LogicalAddr;
 use super::super::checksum::Checksum;
 use super::super::key::Key;
 use super::super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr, SECTOR};
@@ -11,7 +12,7 @@ use super::violation::{Result, Violation};
 /// Properties expected of a block, according to the pointer to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
-    pub(super) address: u64,
+    pub(super) address: LogicalAddr,
     pub(super) level: u8,
     /// Id of the tree that it belongs to.
     pub(super) owner: u64,
@@ -49,7 +50,7 @@ impl Leaf {
 #[derive(Debug)]
 pub(super) struct Pointer {
     pub(super) key: Key,
-    pub(super) address: u64,
+    pub(super) address: LogicalAddr,
     pub(super) generation: u64,
 }
 
@@ -105,7 +106,7 @@ impl Parsing<'_> {
         require(address.is_multiple_of(self.bytes.len() as u64), || {
             "address is not a multiple of nodesize".into()
         })?;
-        require(header.bytenr == address, || format!("bytenr is {}", header.bytenr))?;
+        require(header.bytenr == address.0, || format!("bytenr is {}", header.bytenr))?;
         require(header.fsid == self.common.fsid, || "different fsid".into())?;
         require(header.chunk_tree_uuid == self.common.chunk_tree_uuid, || {
             "chunk_tree_uuid is not that of the chunk tree".into()
@@ -187,8 +188,8 @@ fn node(body: &[u8], count: u32, generation: u64) -> Rule<Vec<Pointer>> {
         let item;
         (item, rest) = prefix::<KeyPtr>(rest)
             .ok_or_else(|| format!("nritems is {count}, more than fit in the block"))?;
-        let address = item.blockptr.get();
-        require(address != 0 && address.is_multiple_of(SECTOR), || {
+        let address = LogicalAddr(item.blockptr.get());
+        require(address.0 != 0 && address.is_multiple_of(SECTOR), || {
             format!("pointer {number} is to {address}")
         })?;
         require(item.generation.get() <= generation, || {

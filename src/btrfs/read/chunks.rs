@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::address::{DeviceOffset, LogicalAddr};
 use super::super::key::Key;
 use super::super::spec::{
     BlockGroupFlags, Chunk as ChunkItem, DiskKey, SECTOR, STRIPE_LEN, SYSTEM_CHUNK_ARRAY_SIZE,
@@ -15,17 +16,17 @@ use super::violation::{Result, Violation};
 /// A chunk, which is a range of logical addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chunk {
-    pub(super) start: u64,
+    pub(super) start: LogicalAddr,
     /// Length in bytes, not zero.
     pub(super) len: u64,
     pub(super) flags: BlockGroupFlags,
     /// Offset of each of its copies on the device.
-    pub(super) stripes: Vec<u64>,
+    pub(super) stripes: Vec<DeviceOffset>,
 }
 
 impl Chunk {
     /// Returns the first address after it.
-    pub(super) fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> LogicalAddr {
         self.start + self.len
     }
 
@@ -45,7 +46,7 @@ impl Chunk {
         })?;
         require(key.item_type == item_type::CHUNK_ITEM, &|| "not a chunk".into())?;
         let (item, rest) = prefix::<ChunkItem>(data).ok_or("too short for a chunk")?;
-        let (start, len) = (key.offset, item.length.get());
+        let (start, len) = (LogicalAddr(key.offset), item.length.get());
         let flags = BlockGroupFlags::from_bits_retain(item.chunk_type.get());
         let copies =
             copies(flags).ok_or_else(|| format!("type {:#x} is not supported", flags.bits()))?;
@@ -71,13 +72,13 @@ impl Chunk {
         for number in 0..copies {
             let stripe;
             (stripe, rest) = prefix::<Stripe>(rest).ok_or("too short for its stripes")?;
-            let offset = stripe.offset.get();
+            let offset = DeviceOffset(stripe.offset.get());
             let device = &superblock.dev_item;
             require(stripe.devid == device.devid && stripe.dev_uuid == device.uuid, &|| {
                 format!("stripe {number} is on a missing device")
             })?;
             require(offset.is_multiple_of(SECTOR), &|| format!("stripe {number} is not aligned"))?;
-            let end = offset.checked_add(len).filter(|&end| end <= superblock.total_bytes.get());
+            let end = offset.checked_add(len).filter(|end| end.0 <= superblock.total_bytes.get());
             require(end.is_some(), &|| format!("stripe {number} ends after the device"))?;
             stripes.push(offset);
         }
@@ -95,7 +96,7 @@ pub(super) fn copies(flags: BlockGroupFlags) -> Option<usize> {
 
 /// All chunks, or only those of the chunk tree. They do not overlap.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Chunks(BTreeMap<u64, Chunk>);
+pub(super) struct Chunks(BTreeMap<LogicalAddr, Chunk>);
 
 impl Chunks {
     /// Returns the chunks in the array of the superblock.
@@ -162,18 +163,22 @@ impl Chunks {
     }
 
     /// Returns the chunk that contains a range of logical addresses.
-    pub(super) fn find(&self, start: u64, len: u64) -> Option<&Chunk> {
+    pub(super) fn find(&self, start: LogicalAddr, len: u64) -> Option<&Chunk> {
         let (_, chunk) = self.0.range(..=start).next_back()?;
         let end = start.checked_add(len)?;
         (end <= chunk.end()).then_some(chunk)
     }
 
     /// Returns the offsets on the device of all copies of a range of logical addresses.
-    pub(super) fn physical(&self, start: u64, len: u64) -> Result<impl Iterator<Item = u64>> {
+    pub(super) fn physical(
+        &self,
+        start: LogicalAddr,
+        len: u64,
+    ) -> Result<impl Iterator<Item = DeviceOffset>> {
         let chunk = self.find(start, len).ok_or_else(|| {
             Violation::new(format_args!("logical address {start}"), "not in any chunk")
         })?;
         let within = start - chunk.start;
-        Ok(chunk.stripes.iter().map(move |stripe| stripe + within))
+        Ok(chunk.stripes.iter().map(move |&stripe| stripe + within))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::super::address::LogicalAddr;
 use super::super::spec::{FileExtentItem, extent_type, item_type};
 use super::decompress::{MOST, decompress};
 use super::items::{FileExtent, ItemPlace, file_extent};
@@ -82,12 +83,12 @@ impl Reader<'_> {
             return Ok(None);
         };
         let mut data = vec![0; compressed];
-        self.read_logical(item.disk_bytenr.get(), &mut data)?;
+        self.read_logical(LogicalAddr(item.disk_bytenr.get()), &mut data)?;
         Ok(decompress(item.head.compression, &data, len))
     }
 
     /// Reads from the first copy.
-    fn read_logical(&self, start: u64, buffer: &mut [u8]) -> Result<()> {
+    fn read_logical(&self, start: LogicalAddr, buffer: &mut [u8]) -> Result<()> {
         match self.chunks.physical(start, buffer.len() as u64)?.next() {
             Some(at) => self.device.read(at, buffer),
             None => Ok(()),
@@ -145,7 +146,8 @@ impl Content<'_> {
             Extent::Stored(item) => {
                 let within = item.offset.get().checked_add(within).ok_or_else(short)?;
                 if item.head.compression == 0 {
-                    let start = item.disk_bytenr.get().checked_add(within).ok_or_else(short)?;
+                    let start = LogicalAddr(item.disk_bytenr.get());
+                    let start = start.checked_add(within).ok_or_else(short)?;
                     return self.reader.read_logical(start, out);
                 }
                 let bytes = self.reader.decompressed(item)?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use positioned_io::ReadAt;
 
+use super::super::address::DeviceOffset;
 use super::violation::{Result, Violation};
 
 /// A range of a source.
@@ -31,14 +32,14 @@ impl<'a> Device<'a> {
     }
 
     /// Returns whether a range is within the device.
-    pub(super) fn has(&self, at: u64, len: u64) -> bool {
-        at.checked_add(len).is_some_and(|end| end <= self.size)
+    pub(super) fn has(&self, at: DeviceOffset, len: u64) -> bool {
+        at.checked_add(len).is_some_and(|end| end.0 <= self.size)
     }
 
     /// Fills a buffer with the bytes at an offset.
-    pub(super) fn read(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
+    pub(super) fn read(&self, at: DeviceOffset, buffer: &mut [u8]) -> Result<()> {
         let place = || format!("device, byte {at}");
-        let offset = self.start.checked_add(at).filter(|_| self.has(at, buffer.len() as u64));
+        let offset = self.start.checked_add(at.0).filter(|_| self.has(at, buffer.len() as u64));
         let Some(offset) = offset else {
             return Err(Violation::new(
                 place(),

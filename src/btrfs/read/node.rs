@@ -1,5 +1,6 @@
 //! Contents of subvolumes: inodes, names and extended attributes.
 
+use super::super::address::LogicalAddr;
 use super::super::key::Key;
 use super::super::spec::{InodeItem, RootItem, Timespec, item_type, objectid};
 use super::items::{ItemPlace, dir_entries, exact};
@@ -155,7 +156,7 @@ pub(super) fn root(id: u64, item: &RootItem) -> std::result::Result<Root, String
     if item.level > super::root::MAX_LEVEL {
         return Err(format!("level is {}", item.level));
     }
-    let (address, generation) = (item.bytenr.get(), item.generation.get());
+    let (address, generation) = (LogicalAddr(item.bytenr.get()), item.generation.get());
     Ok(Root { id, address, level: item.level, generation })
 }
 

@@ -1,5 +1,7 @@
 //! Roots of trees.
 
+use super::super::address::LogicalAddr;
+
 /// Maximum level of a root.
 pub(super) const MAX_LEVEL: u8 = 7;
 
@@ -8,7 +10,7 @@ pub(super) const MAX_LEVEL: u8 = 7;
 pub(super) struct Root {
     /// The `objectid` of the tree.
     pub(super) id: u64,
-    pub(super) address: u64,
+    pub(super) address: LogicalAddr,
     pub(super) level: u8,
     pub(super) generation: u64,
 }

@@ -2,6 +2,7 @@
 
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::super::address::{DeviceOffset, LogicalAddr};
 use super::super::checksum::Checksum;
 use super::super::spec::{
     CompatRo, Incompat, LABEL_SIZE, MAGIC, SECTOR, SUPER_FLAGS, SuperBlock, objectid,
@@ -20,7 +21,7 @@ pub(super) struct Super {
 
 impl Super {
     /// Reads the copy at an offset.
-    pub(super) fn read(device: &Device<'_>, at: u64) -> Result<Self> {
+    pub(super) fn read(device: &Device<'_>, at: DeviceOffset) -> Result<Self> {
         let place = || format!("superblock at {at}");
         let mut record = SuperBlock::new_box_zeroed().expect("a superblock is small");
         device.read(at, record.as_mut_bytes())?;
@@ -39,7 +40,7 @@ impl Super {
         if checksum.digest(summed).get(..size) != record.csum.get(..size) {
             return Err(Violation::new(place(), "wrong checksum"));
         }
-        if record.bytenr.get() != at {
+        if record.bytenr != at.0 {
             let rule = format!("bytenr is {}", record.bytenr);
             return Err(Violation::new(place(), rule));
         }
@@ -68,7 +69,7 @@ impl Super {
     pub(super) fn root_tree(&self) -> Root {
         Root {
             id: objectid::ROOT_TREE,
-            address: self.record.root.get(),
+            address: LogicalAddr(self.record.root.get()),
             level: self.record.root_level,
             generation: self.generation(),
         }
@@ -77,7 +78,7 @@ impl Super {
     pub(super) fn chunk_root(&self) -> Root {
         Root {
             id: objectid::CHUNK_TREE,
-            address: self.record.chunk_root.get(),
+            address: LogicalAddr(self.record.chunk_root.get()),
             level: self.record.chunk_root_level,
             generation: self.record.chunk_root_generation.get(),
         }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::super::address::LogicalAddr;
 use super::super::key::Key;
 use super::super::spec::Header;
 use super::block::{Block, Common, Expected, Leaf};
@@ -59,7 +60,7 @@ impl Iterator for Walk<'_> {
 
 impl Reader<'_> {
     /// Reads a block, including its header, without checks.
-    fn bytes(&self, address: u64) -> Result<Vec<u8>> {
+    fn bytes(&self, address: LogicalAddr) -> Result<Vec<u8>> {
         let size = self.superblock.node_size();
         let mut bytes = vec![0; size];
         if let Some(at) = self.chunks.physical(address, size as u64)?.next() {
@@ -69,7 +70,7 @@ impl Reader<'_> {
     }
 
     /// Returns the header of a block, unchecked.
-    pub(super) fn header(&self, address: u64) -> Result<Header> {
+    pub(super) fn header(&self, address: LogicalAddr) -> Result<Header> {
         let bytes = self.bytes(address)?;
         let header = prefix::<Header>(&bytes).map(|(header, _)| *header);
         header.ok_or_else(|| Violation::new(format_args!("block {address}"), "too short"))

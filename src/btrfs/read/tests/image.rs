@@ -137,7 +137,7 @@ impl Image {
 
     /// Changes one copy of the superblock, if it exists.
     pub(super) fn superblock_copy(&mut self, number: usize, change: &dyn Fn(&mut SuperBlock)) {
-        let at = usize::try_from(SUPER_OFFSETS[number]).unwrap();
+        let at = usize::try_from(SUPER_OFFSETS[number].0).unwrap();
         let Some(bytes) = self.bytes.get(at..at + size_of::<SuperBlock>()) else { return };
         let mut superblock = SuperBlock::read_from_bytes(bytes).unwrap();
         change(&mut superblock);
@@ -263,8 +263,8 @@ fn places(reader: &Reader<'_>, root: Root) -> Vec<Place> {
         Place {
             tree: root.id,
             level: visited.level,
-            address: visited.address,
-            copies: copies.map(|at| usize::try_from(at).unwrap()).collect(),
+            address: visited.address.0,
+            copies: copies.map(|at| usize::try_from(at.0).unwrap()).collect(),
         }
     });
     walk.collect()

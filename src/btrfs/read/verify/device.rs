@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::super::address::{DeviceOffset, LogicalAddr};
 use super::super::super::spec::{
     BlockGroupFlags, BlockGroupItem, CompatRo, DEVICE_RANGE_RESERVED, DevExtent, DevItem,
     DevStatsItem, SECTOR, STRIPE_LEN, SUPER_OFFSETS, item_type, objectid,
@@ -16,9 +17,10 @@ use super::report::{Report, Rules, unmatched};
 /// A device extent, and the chunk that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Stripe {
-    offset: u64,
+    offset: DeviceOffset,
     len: u64,
-    chunk: u64,
+    /// Address of the chunk.
+    chunk: LogicalAddr,
 }
 
 /// A block group.
@@ -35,12 +37,12 @@ pub(super) struct DeviceRecords {
     device: Option<DevItem>,
     /// In offset order, without overlap.
     stripes: Vec<Stripe>,
-    groups: BTreeMap<u64, BlockGroup>,
+    groups: BTreeMap<LogicalAddr, BlockGroup>,
 }
 
 impl DeviceRecords {
     /// Returns all block groups, by address.
-    pub(super) fn groups(&self) -> impl Iterator<Item = (u64, BlockGroup)> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = (LogicalAddr, BlockGroup)> {
         self.groups.iter().map(|(start, group)| (*start, *group))
     }
 
@@ -94,14 +96,16 @@ impl DeviceRecords {
         let (offset, len, chunk) = (place.key.offset, item.length.get(), item.chunk_offset.get());
         let aligned = [offset, len, chunk].iter().all(|value| value.is_multiple_of(SECTOR));
         place.require(aligned && len > 0, || "addresses are not aligned, or it is empty")?;
-        place.require(offset >= DEVICE_RANGE_RESERVED, || {
+        let (offset, chunk) = (DeviceOffset(offset), LogicalAddr(chunk));
+        place.require(offset.0 >= DEVICE_RANGE_RESERVED, || {
             format!("in the first {DEVICE_RANGE_RESERVED} bytes of the device")
         })?;
         let end = offset.checked_add(len);
-        place.require(end.is_some_and(|end| end <= superblock.record.total_bytes.get()), || {
-            format!("after the end of the device: length is {len}")
-        })?;
-        let before = self.stripes.last().map_or(0, |last| last.offset + last.len);
+        place
+            .require(end.is_some_and(|end| end.0 <= superblock.record.total_bytes.get()), || {
+                format!("after the end of the device: length is {len}")
+            })?;
+        let before = self.stripes.last().map_or(DeviceOffset(0), |last| last.offset + last.len);
         place.require(before <= offset, || "overlaps the previous one")?;
         self.stripes.push(Stripe { offset, len, chunk });
         Ok(())
@@ -132,7 +136,7 @@ impl DeviceRecords {
     fn group(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
         let item = exact::<BlockGroupItem>(data);
         let item = item.ok_or_else(|| place.breaks("not a block group"))?;
-        let (start, len) = (place.key.objectid, place.key.offset);
+        let (start, len) = (LogicalAddr(place.key.objectid), place.key.offset);
         let (used, flags) = (item.used.get(), item.flags.get());
         place.require(len > 0, || "empty")?;
         place.require(item.chunk_objectid == objectid::FIRST_CHUNK_TREE, || {

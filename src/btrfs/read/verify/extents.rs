@@ -1,5 +1,6 @@
 //! The extent tree: allocated space, and the references to it.
 
+use super::super::super::address::LogicalAddr;
 use super::super::super::hash;
 use super::super::super::key::Key;
 use super::super::super::spec::{
@@ -10,21 +11,15 @@ use super::super::reader::Reader;
 use super::super::root::MAX_LEVEL;
 use super::super::superblock::Super;
 use super::super::violation::{Result, Violation};
+use super::extent::Extent;
 use super::files::Use;
 use super::report::{Report, unmatched};
 use super::walk::{TreeBlock, Trees};
 
-/// A data extent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Data {
-    start: u64,
-    len: u64,
-}
-
 /// References from a file to a data extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct DataRef {
-    start: u64,
+    start: LogicalAddr,
     root: u64,
     ino: u64,
     offset: u64,
@@ -35,7 +30,7 @@ struct DataRef {
 #[derive(Debug, Default)]
 pub(super) struct Extents {
     tree_blocks: Vec<TreeBlock>,
-    data: Vec<Data>,
+    data: Vec<Extent>,
     data_refs: Vec<DataRef>,
     /// The last extent: its place, and the number of references that it declares; for data, also
     /// the number that was found.
@@ -71,7 +66,8 @@ impl Extents {
     }
 
     fn extent(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
-        let Key { objectid: start, item_type, offset } = place.key;
+        let Key { objectid, item_type, offset } = place.key;
+        let start = LogicalAddr(objectid);
         let (item, mut rest) =
             prefix::<ExtentItem>(data).ok_or_else(|| place.breaks("not an extent"))?;
         place.require(item.generation.get() <= superblock.generation(), || {
@@ -93,8 +89,9 @@ impl Extents {
         )?;
         place.require(start.checked_add(len).is_some(), || "end is not a valid address")?;
         let last = self.tree_blocks.last().map(|block| (block.address, superblock.node_size()));
-        let last = last.map_or(0, |(address, size)| address.saturating_add(size as u64));
-        let last = last.max(self.data.last().map_or(0, |data| data.start + data.len));
+        let last =
+            last.map_or(LogicalAddr(0), |(address, size)| address.saturating_add(size as u64));
+        let last = last.max(self.data.last().map_or(LogicalAddr(0), |data| data.start + data.len));
         place.require(last <= start, || "overlaps the previous one")?;
         let mut found = 0;
         let mut before: Option<(u8, u64)> = None;
@@ -129,7 +126,7 @@ impl Extents {
             before = Some((kind, order));
         }
         if is_data {
-            self.data.push(Data { start, len });
+            self.data.push(Extent { start, len });
         } else {
             place.require(found == 1, || "in more than one tree, or in no tree")?;
         }
@@ -169,14 +166,16 @@ impl Extents {
         place.require(offset.is_multiple_of(SECTOR), || {
             format!("the offset of a reference is {offset}")
         })?;
-        self.data_refs.push(DataRef { start: place.key.objectid, root, ino, offset, count });
+        let start = LogicalAddr(place.key.objectid);
+        self.data_refs.push(DataRef { start, root, ino, offset, count });
         Ok(hash::extent_data_ref(root, ino, offset))
     }
 
-    /// Returns the address and length of all allocated space, in ascending order.
-    pub(super) fn allocated(&self, node_size: u64) -> Vec<(u64, u64)> {
-        let blocks = self.tree_blocks.iter().map(|block| (block.address, node_size));
-        let mut all: Vec<_> = blocks.chain(self.data.iter().map(|d| (d.start, d.len))).collect();
+    /// Returns all allocated space, in ascending order.
+    pub(super) fn allocated(&self, node_size: u64) -> Vec<Extent> {
+        let extent = |block: &TreeBlock| Extent { start: block.address, len: node_size };
+        let blocks = self.tree_blocks.iter().map(extent);
+        let mut all: Vec<_> = blocks.chain(self.data.iter().copied()).collect();
         all.sort_unstable();
         all
     }
@@ -216,29 +215,21 @@ impl Extents {
     }
 
     fn compare_data(&self, reader: &Reader<'_>, uses: &[Use], report: &mut Report) {
-        let mut used: Vec<_> = uses
-            .iter()
-            .map(|one| {
-                let (start, len) = one.extent();
-                Data { start, len }
-            })
-            .collect();
+        let mut used: Vec<_> = uses.iter().map(Use::extent).collect();
         used.dedup();
         let (unlisted, unused) = unmatched(&used, &self.data);
         for (list, rule) in [
             (unlisted, "in a file, but without a matching EXTENT_ITEM in the extent tree"),
             (unused, "in the extent tree, but in no file"),
         ] {
-            for Data { start, len } in list {
-                let place = format_args!("extent of {len} bytes at {start}").to_string();
-                report.add(Violation::new(place, rule));
+            for extent in list {
+                report.add(Violation::new(extent, rule));
             }
         }
-        for Data { start, len } in &self.data {
-            let chunk = reader.chunks.find(*start, *len);
+        for extent in &self.data {
+            let chunk = reader.chunks.find(extent.start, extent.len);
             if !chunk.is_some_and(|chunk| chunk.flags.contains(BlockGroupFlags::DATA)) {
-                let place = format_args!("extent of {len} bytes at {start}").to_string();
-                report.add(Violation::new(place, "not in one chunk for data"));
+                report.add(Violation::new(extent, "not in one chunk for data"));
             }
         }
         for pair in uses.windows(2) {
@@ -255,7 +246,7 @@ impl Extents {
     fn compare_refs(&mut self, uses: &[Use], report: &mut Report) {
         let mut wanted: Vec<DataRef> = Vec::new();
         for one in uses {
-            let (start, _) = one.extent();
+            let start = one.extent().start;
             let (root, ino, offset) = (one.place.tree, one.place.key.objectid, one.origin());
             let next = DataRef { start, root, ino, offset, count: 1 };
             match wanted.last_mut() {

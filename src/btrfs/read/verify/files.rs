@@ -1,5 +1,6 @@
 //! Content of files, as inodes refer to it.
 
+use super::super::super::address::LogicalAddr;
 use super::super::super::spec::{
     FileExtentHead, FileExtentItem, Incompat, InodeFlags, InodeItem, MAX_EXTENT_SIZE, SECTOR,
     extent_type, file_type,
@@ -9,6 +10,7 @@ use super::super::items::{FileExtent, ItemPlace, file_extent};
 use super::super::reader::Reader;
 use super::super::superblock::Super;
 use super::super::violation::Result;
+use super::extent::Extent;
 use super::report::Report;
 use super::root_record::RootRecord;
 use crate::size::round_up;
@@ -24,9 +26,10 @@ pub(super) struct Use {
 }
 
 impl Use {
-    /// Returns the address and the length of the extent.
-    pub(super) fn extent(&self) -> (u64, u64) {
-        (self.item.disk_bytenr.get(), self.item.disk_num_bytes.get())
+    /// Returns the extent.
+    pub(super) fn extent(&self) -> Extent {
+        let start = LogicalAddr(self.item.disk_bytenr.get());
+        Extent { start, len: self.item.disk_num_bytes.get() }
     }
 
     /// Returns the file offset at which the extent would start, as in back references.

@@ -5,6 +5,7 @@
 //! previous item. If all of them are valid, references between trees are checked.
 
 mod device;
+mod extent;
 mod extents;
 mod files;
 mod names;

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
+use super::super::super::address::LogicalAddr;
+
 /// Ranges that neither overlap nor touch, in ascending order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Ranges(Vec<Range<u64>>);
+pub(super) struct Ranges(Vec<Range<LogicalAddr>>);
 
-impl FromIterator<Range<u64>> for Ranges {
-    fn from_iter<I: IntoIterator<Item = Range<u64>>>(ranges: I) -> Self {
+impl FromIterator<Range<LogicalAddr>> for Ranges {
+    fn from_iter<I: IntoIterator<Item = Range<LogicalAddr>>>(ranges: I) -> Self {
         let mut sorted: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         sorted.sort_by_key(|range| range.start);
-        let mut all: Vec<Range<u64>> = Vec::new();
+        let mut all: Vec<Range<LogicalAddr>> = Vec::new();
         for range in sorted {
             match all.last_mut() {
                 Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
@@ -22,19 +24,19 @@ impl FromIterator<Range<u64>> for Ranges {
 }
 
 impl Ranges {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Range<u64>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Range<LogicalAddr>> {
         self.0.iter()
     }
 
     /// Returns whether a range is entirely within one of these ranges.
-    pub(super) fn contain(&self, range: &Range<u64>) -> bool {
+    pub(super) fn contain(&self, range: &Range<LogicalAddr>) -> bool {
         let next = self.0.partition_point(|own| own.end <= range.start);
         range.is_empty()
             || self.0.get(next).is_some_and(|own| own.start <= range.start && range.end <= own.end)
     }
 
     /// Returns the first of these ranges that overlaps a range.
-    pub(super) fn overlap(&self, range: &Range<u64>) -> Option<&Range<u64>> {
+    pub(super) fn overlap(&self, range: &Range<LogicalAddr>) -> Option<&Range<LogicalAddr>> {
         let next = self.0.partition_point(|own| own.end <= range.start);
         self.0.get(next).filter(|own| own.start < range.end && !range.is_empty())
     }
@@ -44,10 +46,14 @@ impl Ranges {
 mod tests {
     use super::*;
 
+    fn addresses(range: Range<u64>) -> Range<LogicalAddr> {
+        LogicalAddr(range.start)..LogicalAddr(range.end)
+    }
+
     #[test]
     fn ranges_are_merged_and_looked_up() {
-        let ranges: Ranges = [8..9, 0..2, 2..3, 1..2, 5..5].into_iter().collect();
-        assert_eq!(ranges.0, [0..3, 8..9]);
+        let ranges: Ranges = [8..9, 0..2, 2..3, 1..2, 5..5].map(addresses).into_iter().collect();
+        assert_eq!(ranges.0, [0..3, 8..9].map(addresses));
         let cases = [
             (0..3, true, Some(0..3)),
             (1..2, true, Some(0..3)),
@@ -58,6 +64,7 @@ mod tests {
             (4..4, true, None),
         ];
         for (range, contained, overlapping) in cases {
+            let (range, overlapping) = (addresses(range), overlapping.map(addresses));
             assert_eq!(ranges.contain(&range), contained, "{range:?}");
             assert_eq!(ranges.overlap(&range), overlapping.as_ref(), "{range:?}");
         }

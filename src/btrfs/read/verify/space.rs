@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::super::address::LogicalAddr;
 use super::super::super::key::Key;
 use super::super::super::spec::{
     CompatRo, FreeSpaceInfo, SECTOR, STRIPE_LEN, SUPER_OFFSETS, item_type,
@@ -11,6 +12,7 @@ use super::super::items::{ItemPlace, exact};
 use super::super::reader::Reader;
 use super::super::violation::{Result, Violation};
 use super::device::{BlockGroup, DeviceRecords};
+use super::extent::Extent;
 use super::extents::Extents;
 use super::ranges::Ranges;
 use super::report::{Report, Rules};
@@ -25,19 +27,20 @@ struct GroupFreeSpace {
     len: u64,
     count: u32,
     bitmaps: bool,
-    /// Addresses and lengths, in ascending order.
-    free: Vec<(u64, u64)>,
+    /// In ascending order.
+    free: Vec<Extent>,
     /// End of the last item.
-    end: u64,
+    end: LogicalAddr,
 }
 
 /// Contents of the free space tree.
 #[derive(Debug, Default)]
-pub(super) struct FreeSpace(BTreeMap<u64, GroupFreeSpace>);
+pub(super) struct FreeSpace(BTreeMap<LogicalAddr, GroupFreeSpace>);
 
 impl FreeSpace {
     pub(super) fn item(&mut self, place: ItemPlace, data: &[u8]) -> Result<()> {
-        let Key { objectid: start, item_type, offset: len } = place.key;
+        let Key { objectid, item_type, offset: len } = place.key;
+        let start = LogicalAddr(objectid);
         if item_type == item_type::FREE_SPACE_INFO {
             let info = exact::<FreeSpaceInfo>(data);
             let info = info.ok_or_else(|| place.breaks("not about free space"))?;
@@ -50,18 +53,18 @@ impl FreeSpace {
         }
         let end = start.checked_add(len);
         let group = self.0.values_mut().next_back().filter(|group| {
-            let group_end = group.place.key.objectid.checked_add(group.len);
+            let group_end = LogicalAddr(group.place.key.objectid).checked_add(group.len);
             group.end <= start && end.is_some() && end <= group_end
         });
         let group = group.ok_or_else(|| place.breaks("in no block group, or overlaps"))?;
         let aligned = start.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR) && len > 0;
         place.require(aligned, || "not aligned, or empty")?;
-        group.end = end.unwrap_or(u64::MAX);
+        group.end = end.unwrap_or(LogicalAddr(u64::MAX));
         match item_type {
             item_type::FREE_SPACE_EXTENT => {
                 place.require(!group.bitmaps, || "its block group uses bitmaps")?;
                 place.require(data.is_empty(), || "has data")?;
-                group.free.push((start, len));
+                group.free.push(Extent { start, len });
                 Ok(())
             }
             item_type::FREE_SPACE_BITMAP => {
@@ -79,7 +82,7 @@ impl FreeSpace {
 }
 
 impl GroupFreeSpace {
-    fn bitmap(&mut self, start: u64, sectors: u64, data: &[u8]) {
+    fn bitmap(&mut self, start: LogicalAddr, sectors: u64, data: &[u8]) {
         let bits = data.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
         for (sector, free) in (0..sectors).zip(bits) {
             if !free {
@@ -87,8 +90,8 @@ impl GroupFreeSpace {
             }
             let at = start + sector * SECTOR;
             match self.free.last_mut() {
-                Some((last, len)) if *last + *len == at => *len += SECTOR,
-                _ => self.free.push((at, SECTOR)),
+                Some(last) if last.start + last.len == at => last.len += SECTOR,
+                _ => self.free.push(Extent { start: at, len: SECTOR }),
             }
         }
     }
@@ -107,8 +110,8 @@ pub(super) fn compare(
     let listed = reader.superblock.compat_ro().contains(CompatRo::FREE_SPACE_TREE);
     for (start, group) in volumes.groups() {
         let Some(chunk) = reader.chunks.find(start, group.len) else { continue };
-        let from = allocated.partition_point(|(at, _)| *at < start);
-        let to = allocated.partition_point(|(at, _)| *at < chunk.end());
+        let from = allocated.partition_point(|extent| extent.start < start);
+        let to = allocated.partition_point(|extent| extent.start < chunk.end());
         let used = allocated.get(from..to).unwrap_or_default();
         report.keep(check_used(start, group, chunk, used));
         if !listed {
@@ -133,9 +136,9 @@ pub(super) fn compare(
 /// Returns the places of superblocks as addresses of a chunk.
 fn superblocks(chunk: &Chunk) -> Ranges {
     let mut ranges = Vec::new();
-    for stripe in &chunk.stripes {
+    for &stripe in &chunk.stripes {
         for at in SUPER_OFFSETS {
-            let (from, to) = (at.max(*stripe), (at + STRIPE_LEN).min(stripe + chunk.len));
+            let (from, to) = (at.max(stripe), (at + STRIPE_LEN).min(stripe + chunk.len));
             if from < to {
                 ranges.push(chunk.start + (from - stripe)..chunk.start + (to - stripe));
             }
@@ -145,15 +148,14 @@ fn superblocks(chunk: &Chunk) -> Ranges {
 }
 
 /// Checks that the used space of a block group adds up, and that it contains no superblock.
-fn check_used(start: u64, group: BlockGroup, chunk: &Chunk, used: &[(u64, u64)]) -> Result<()> {
+fn check_used(start: LogicalAddr, group: BlockGroup, chunk: &Chunk, used: &[Extent]) -> Result<()> {
     let superblocks = superblocks(chunk);
-    for (at, len) in used {
-        if superblocks.overlap(&(*at..at.saturating_add(*len))).is_some() {
-            let place = format_args!("extent of {len} bytes at {at}").to_string();
-            return Err(Violation::new(place, "overlaps a copy of the superblock"));
+    for extent in used {
+        if superblocks.overlap(&extent.range()).is_some() {
+            return Err(Violation::new(extent, "overlaps a copy of the superblock"));
         }
     }
-    let sum: u64 = used.iter().map(|(_, len)| len).sum();
+    let sum: u64 = used.iter().map(|extent| extent.len).sum();
     if sum != group.used {
         let rule = format!("used is {}, and {sum} bytes are", group.used);
         return Err(Violation::new(format_args!("block group {start}"), rule));
@@ -166,9 +168,9 @@ fn check_used(start: u64, group: BlockGroup, chunk: &Chunk, used: &[(u64, u64)])
 /// Free space must be listed in as few ranges as possible. The kernel skips the places of
 /// superblocks in it, so these may be missing.
 fn check_free(
-    start: u64,
+    start: LogicalAddr,
     chunk: &Chunk,
-    used: &[(u64, u64)],
+    used: &[Extent],
     listed: &GroupFreeSpace,
 ) -> Result<()> {
     let breaks = |rule: String| Err(listed.place.breaks(rule));
@@ -181,7 +183,7 @@ fn check_free(
     all.extend(listed.free.iter().map(|range| (*range, true)));
     all.sort_unstable();
     let (mut end, mut after_free) = (start, false);
-    for ((at, len), free) in all {
+    for (Extent { start: at, len }, free) in all {
         if at < end {
             return breaks(format!("{at} is both used and free"));
         }
@@ -201,6 +203,7 @@ fn check_free(
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::super::address::DeviceOffset;
     use super::super::super::super::spec::BlockGroupFlags;
     use super::*;
 
@@ -210,7 +213,8 @@ mod tests {
     /// A chunk of 8 MiB at logical address 0.
     fn chunk(stripes: &[u64]) -> Chunk {
         let flags = BlockGroupFlags::METADATA;
-        Chunk { start: 0, len: 8 * MIB, flags, stripes: stripes.to_vec() }
+        let stripes = stripes.iter().copied().map(DeviceOffset).collect();
+        Chunk { start: LogicalAddr(0), len: 8 * MIB, flags, stripes }
     }
 
     #[test]
@@ -236,7 +240,8 @@ mod tests {
         ];
         for (stripes, at, right) in cases {
             let group = BlockGroup { len: 8 * MIB, used: SECTOR, flags: 0 };
-            let checked = check_used(0, group, &chunk(stripes), &[(at, SECTOR)]);
+            let used = Extent { start: LogicalAddr(at), len: SECTOR };
+            let checked = check_used(LogicalAddr(0), group, &chunk(stripes), &[used]);
             assert_eq!(checked.is_ok(), right, "{stripes:?} {at}");
         }
     }
@@ -257,8 +262,9 @@ mod tests {
             (MIB + SECTOR, 2 * SECTOR),
             (MIB + 15 * SECTOR, 2 * SECTOR),
             (MIB + 23 * SECTOR, SECTOR),
-        ];
-        assert_eq!(free_space.0[&MIB].free, expected);
+        ]
+        .map(|(start, len)| Extent { start: LogicalAddr(start), len });
+        assert_eq!(free_space.0[&LogicalAddr(MIB)].free, expected);
         let behind = Key::new(MIB + 24 * SECTOR, item_type::FREE_SPACE_BITMAP, 8 * SECTOR);
         free_space.item(item(behind), &[0]).unwrap_err();
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::super::address::LogicalAddr;
 use super::super::super::key::Key;
 use super::super::super::spec::{SECTOR, extent_type, item_type, objectid};
 use super::super::items::ItemPlace;
@@ -9,6 +10,7 @@ use super::super::reader::Reader;
 use super::super::root::Root;
 use super::super::superblock::Super;
 use super::super::violation::{Result, Violation};
+use super::extent::Extent;
 use super::files::Use;
 use super::ranges::Ranges;
 use super::report::Report;
@@ -20,14 +22,15 @@ const READ: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     /// In ascending order.
-    ranges: Vec<Range<u64>>,
+    ranges: Vec<Range<LogicalAddr>>,
 }
 
 impl Sums {
     pub(super) fn item(&mut self, superblock: &Super, place: ItemPlace, data: &[u8]) -> Result<()> {
-        let Key { objectid, item_type, offset: start } = place.key;
+        let Key { objectid, item_type, offset } = place.key;
         let belongs = objectid == objectid::EXTENT_CSUM && item_type == item_type::EXTENT_CSUM;
         place.require(belongs, || "item does not belong here")?;
+        let start = LogicalAddr(offset);
         place.require(start.is_multiple_of(SECTOR), || "not aligned")?;
         let size = superblock.checksum.size();
         place.require(!data.is_empty() && data.len().is_multiple_of(size), || {
@@ -36,7 +39,7 @@ impl Sums {
         let len = (data.len() / size) as u64 * SECTOR;
         let end =
             start.checked_add(len).ok_or_else(|| place.breaks("end is not a valid address"))?;
-        let before = self.ranges.last().map_or(0, |last| last.end);
+        let before = self.ranges.last().map_or(LogicalAddr(0), |last| last.end);
         place.require(before <= start, || "overlaps the previous one")?;
         self.ranges.push(start..end);
         Ok(())
@@ -49,12 +52,12 @@ impl Sums {
         let summed: Ranges = self.ranges.iter().cloned().collect();
         let mut with = Vec::new();
         for one in uses {
-            let (start, len) = one.extent();
-            let whole = start..start.saturating_add(len);
+            let extent = one.extent();
+            let whole = extent.range();
             let item = &one.item;
             let part = if item.head.compression == 0 {
-                let start = start.saturating_add(item.offset.get());
-                start..start.saturating_add(item.num_bytes.get())
+                let start = extent.start.saturating_add(item.offset.get());
+                Extent { start, len: item.num_bytes.get() }.range()
             } else {
                 whole.clone()
             };
@@ -85,7 +88,7 @@ impl Sums {
         for leaf in reader.leaves(root, Key::MIN..=Key::MAX) {
             let Some(leaf) = report.keep(leaf) else { continue };
             for (key, sums) in leaf.items() {
-                let mut start = key.offset;
+                let mut start = LogicalAddr(key.offset);
                 for sums in sums.chunks(READ * size) {
                     report.keep(check(reader, start, sums));
                     start = start.saturating_add((sums.len() / size) as u64 * SECTOR);
@@ -96,7 +99,7 @@ impl Sums {
 }
 
 /// Compares consecutive sectors with their checksums.
-fn check(reader: &Reader<'_>, start: u64, sums: &[u8]) -> Result<()> {
+fn check(reader: &Reader<'_>, start: LogicalAddr, sums: &[u8]) -> Result<()> {
     let checksum = reader.superblock.checksum;
     let sector = usize::try_from(SECTOR).unwrap_or(usize::MAX);
     let mut data = vec![0; sums.len() / checksum.size() * sector];

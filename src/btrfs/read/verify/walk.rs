@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::super::address::LogicalAddr;
 use super::super::super::key::Key;
 use super::super::super::spec::{BlockGroupFlags, objectid};
 use super::super::block::{Block, Expected};
@@ -14,7 +15,7 @@ use super::report::Report;
 /// A tree block that was visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TreeBlock {
-    pub(super) address: u64,
+    pub(super) address: LogicalAddr,
     pub(super) level: u8,
     pub(super) owner: u64,
     pub(super) generation: u64,
@@ -22,7 +23,7 @@ pub(super) struct TreeBlock {
 
 /// Blocks of the trees that were walked, by address.
 #[derive(Debug, Default)]
-pub(super) struct Trees(BTreeMap<u64, TreeBlock>);
+pub(super) struct Trees(BTreeMap<LogicalAddr, TreeBlock>);
 
 impl Trees {
     /// Returns all blocks, by address.
