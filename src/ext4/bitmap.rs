@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::block_no::BlockNo;
 use super::geometry::Geometry;
 use crate::error::Result;
 use crate::layout::{Render, render_blocks};
@@ -17,20 +18,20 @@ pub(super) struct AllocationMap {
     /// Number of blocks of the file system.
     pub(super) blocks: u64,
     /// All blocks before this one are used.
-    pub(super) used_end: u64,
+    pub(super) used_end: BlockNo,
     /// The highest inode number in use.
     pub(super) last_ino: u32,
 }
 
 impl AllocationMap {
     /// Returns the blocks of a group.
-    pub(super) fn group(&self, group: u64) -> Range<u64> {
+    pub(super) fn group(&self, group: u64) -> Range<BlockNo> {
         let start = self.geometry.params.group_start(group);
-        start..(start + self.geometry.params.blocks_per_group()).min(self.blocks)
+        start..(start + self.geometry.params.blocks_per_group()).min(BlockNo(self.blocks))
     }
 
     /// Returns the runs of used blocks of a group.
-    fn used(&self, group: u64) -> impl Iterator<Item = Range<u64>> {
+    fn used(&self, group: u64) -> impl Iterator<Item = Range<BlockNo>> {
         let all = self.group(group);
         let end = self.used_end.clamp(all.start, all.end);
         let packed = (end > all.start).then_some(all.start..end);

@@ -2,6 +2,7 @@
 
 use zerocopy::IntoBytes;
 
+use super::block_no::BlockNo;
 use super::spec::{GroupDesc, InodeRecord, SuperBlock};
 
 /// Continues a checksum with more bytes.
@@ -30,8 +31,8 @@ impl CsumSeed {
 
     /// Returns the seed for a block whose checksum covers its block number, to detect misplaced
     /// blocks.
-    pub(super) fn block(self, block: u64) -> u32 {
-        crc(self.0, &block.to_le_bytes())
+    pub(super) fn block(self, block: BlockNo) -> u32 {
+        crc(self.0, &block.0.to_le_bytes())
     }
 
     /// Sets the checksum of a group descriptor.

@@ -1,7 +1,10 @@
 //! The blocks of a file, and the extent tree that maps them on disk.
 
+use std::ops::Range;
+
 use zerocopy::IntoBytes;
 
+use super::block_no::BlockNo;
 use super::csum::{crc, low_16, low_32};
 use super::spec::{
     EXT_MAGIC, EXTENT_LEN_MAX, EXTENT_RECORD, ExtentHeader, ExtentIdx, ExtentRecord,
@@ -15,7 +18,7 @@ pub(super) struct Extent {
     /// Number of blocks, 1 to 32768.
     pub(super) len: u32,
     /// First block on disk.
-    pub(super) start: u64,
+    pub(super) start: BlockNo,
 }
 
 /// All extents of a file, and the blocks of its extent tree outside the inode.
@@ -23,11 +26,11 @@ pub(super) struct Extent {
 pub(super) struct ExtentMap {
     pub(super) extents: Vec<Extent>,
     /// The blocks of the tree, level by level from the leaves up, each level in file order.
-    pub(super) tree: Vec<u64>,
+    pub(super) tree: Vec<BlockNo>,
 }
 
 /// Encoded blocks of an extent tree, each with its block number.
-type TreeBlocks = Vec<(u64, Box<[u8]>)>;
+type TreeBlocks = Vec<(BlockNo, Box<[u8]>)>;
 
 /// Number of extents that fit in the inode.
 pub(super) const IN_INODE: usize = 4;
@@ -48,10 +51,12 @@ pub(super) fn tree_blocks(extents: usize, block_size: usize) -> usize {
 }
 
 impl ExtentMap {
-    /// Adds a run of blocks, split at the maximum length of an extent.
-    pub(super) fn add(&mut self, mut logical: u64, mut start: u64, mut len: u64) {
-        while len > 0 {
-            let piece = len.min(EXTENT_LEN_MAX);
+    /// Adds a run of blocks, split at the maximum length of an extent. `logical` is the first block
+    /// within the file.
+    pub(super) fn add(&mut self, mut logical: u64, blocks: Range<BlockNo>) {
+        let mut start = blocks.start;
+        while start < blocks.end {
+            let piece = (blocks.end - start).min(EXTENT_LEN_MAX);
             self.extents.push(Extent {
                 logical: u32::try_from(logical).expect("a file's size is checked before"),
                 len: low_32(piece),
@@ -59,7 +64,6 @@ impl ExtentMap {
             });
             logical += piece;
             start += piece;
-            len -= piece;
         }
     }
 
@@ -111,23 +115,23 @@ fn record(extent: &Extent) -> [u8; EXTENT_RECORD] {
         ee_block: extent.logical.into(),
         ee_len: low_16(extent.len).into(),
         ee_start_hi: start_high(extent.start),
-        ee_start_lo: low_32(extent.start).into(),
+        ee_start_lo: low_32(extent.start.0).into(),
     };
     zerocopy::transmute!(bytes)
 }
 
-fn index(logical: u32, block: u64) -> [u8; EXTENT_RECORD] {
+fn index(logical: u32, block: BlockNo) -> [u8; EXTENT_RECORD] {
     let bytes = ExtentIdx {
         ei_block: logical.into(),
-        ei_leaf_lo: low_32(block).into(),
+        ei_leaf_lo: low_32(block.0).into(),
         ei_leaf_hi: start_high(block),
         ei_unused: 0.into(),
     };
     zerocopy::transmute!(bytes)
 }
 
-fn start_high(block: u64) -> zerocopy::byteorder::little_endian::U16 {
-    u16::try_from(block >> 32).expect("block numbers have 48 bits").into()
+fn start_high(block: BlockNo) -> zerocopy::byteorder::little_endian::U16 {
+    u16::try_from(block.0 >> 32).expect("block numbers have 48 bits").into()
 }
 
 fn encode_node(records: &[(u32, [u8; EXTENT_RECORD])], depth: u16, max: usize, out: &mut [u8]) {
@@ -170,12 +174,12 @@ mod tests {
     #[test]
     fn long_runs_are_cut() {
         let mut mapping = ExtentMap::default();
-        mapping.add(0, 1000, 32_769);
+        mapping.add(0, BlockNo(1000)..BlockNo(33_769));
         assert_eq!(
             mapping.extents,
             [
-                Extent { logical: 0, len: 32_768, start: 1000 },
-                Extent { logical: 32_768, len: 1, start: 33_768 }
+                Extent { logical: 0, len: 32_768, start: BlockNo(1000) },
+                Extent { logical: 32_768, len: 1, start: BlockNo(33_768) }
             ]
         );
     }
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn the_root_is_as_the_kernel_reads_it() {
         let mut mapping = ExtentMap::default();
-        mapping.add(0, 0x1_0000_0002, 3);
+        mapping.add(0, BlockNo(0x1_0000_0002)..BlockNo(0x1_0000_0005));
         let (root, blocks) = mapping.encode(4096, 0);
         assert!(blocks.is_empty());
         assert_eq!(

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::block_no::BlockNo;
 use super::journal::SpecialFiles;
 use super::spec::{DESC_SIZE, INODE_SIZE};
 
@@ -14,12 +15,13 @@ use super::spec::{DESC_SIZE, INODE_SIZE};
 pub(super) const LOG_GROUPS_PER_FLEX: u8 = 4;
 const GROUPS_PER_FLEX: u64 = 1 << LOG_GROUPS_PER_FLEX;
 
-/// Block numbers of one group's own metadata.
+/// Location of one group's own metadata.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GroupPlace {
-    pub(super) block_bitmap: u64,
-    pub(super) inode_bitmap: u64,
-    pub(super) inode_table: u64,
+    pub(super) block_bitmap: BlockNo,
+    pub(super) inode_bitmap: BlockNo,
+    /// First block of the inode table.
+    pub(super) inode_table: BlockNo,
 }
 
 /// Parameters of a geometry.
@@ -38,8 +40,8 @@ pub(super) struct GeometryParams {
 
 impl GeometryParams {
     /// Returns `s_first_data_block`: with blocks of 1024 bytes, block 0 holds only the boot sector.
-    pub(super) fn first_data_block(&self) -> u64 {
-        u64::from(self.block_size == 1024)
+    pub(super) fn first_data_block(&self) -> BlockNo {
+        BlockNo(u64::from(self.block_size == 1024))
     }
 
     pub(super) fn blocks_per_group(&self) -> u64 {
@@ -69,13 +71,18 @@ impl GeometryParams {
         (self.groups * u64::from(DESC_SIZE)).div_ceil(self.block_size)
     }
 
-    pub(super) fn group_start(&self, group: u64) -> u64 {
+    pub(super) fn group_start(&self, group: u64) -> BlockNo {
         self.first_data_block() + group * self.blocks_per_group()
     }
 
     /// Returns the number of groups of a file system of `blocks` blocks.
     pub(super) fn groups_of(&self, blocks: u64) -> u64 {
-        (blocks - self.first_data_block()).div_ceil(self.blocks_per_group())
+        (blocks - self.first_data_block().0).div_ceil(self.blocks_per_group())
+    }
+
+    /// Returns the number of blocks of a file system of `groups` full groups.
+    pub(super) fn blocks_of(&self, groups: u64) -> u64 {
+        self.group_start(groups).0
     }
 
     /// Returns the maximum of [`Self::super_blocks`]: they must leave enough space in the group for
@@ -112,13 +119,13 @@ impl GeometryParams {
     /// - Growing beyond the reserved descriptor blocks moves what follows those. Bitmaps and tables
     ///   move to the first blocks that are not metadata, and the previous content of these blocks
     ///   moves elsewhere. That content is the journal, which can be moved and is long.
-    fn pinned_start(&self, special: SpecialFiles) -> u64 {
+    fn pinned_start(&self, special: SpecialFiles) -> BlockNo {
         // When shrinking removes groups, their descriptor blocks are kept as reserved ones, up to a
         // limit.
         let descs = (self.gdt_blocks() + self.reserved_gdt_blocks).min(1 + self.block_size / 4);
         let metadata = self.first_data_block() + 1 + descs + 2 + self.inode_table_blocks();
         // The next group starts with descriptors too.
-        let last = self.group_start(1) - special.pinned_blocks();
+        let last = BlockNo(self.group_start(1).0 - special.pinned_blocks());
         last.min(metadata + special.journal_blocks)
     }
 
@@ -157,16 +164,16 @@ pub(super) struct Geometry {
     /// The metadata of each group.
     pub(super) places: Vec<GroupPlace>,
     /// If there is an orphan file, the block of the resize inode, followed by the orphan file.
-    pub(super) pinned: Range<u64>,
+    pub(super) pinned: Range<BlockNo>,
     /// All blocks of the pinned files and the fixed metadata: sorted, disjoint, not adjacent.
-    pub(super) reserved: Vec<Range<u64>>,
+    pub(super) reserved: Vec<Range<BlockNo>>,
 }
 
 impl Geometry {
     pub(super) fn new(params: GeometryParams, special: SpecialFiles) -> Self {
         let mut superblocks = Vec::new();
-        if params.first_data_block() == 1 {
-            superblocks.push(0..1);
+        if params.first_data_block() > BlockNo(0) {
+            superblocks.push(BlockNo(0)..params.first_data_block());
         }
         for group in std::iter::once(0).chain(params.backups()) {
             let start = params.group_start(group);
@@ -175,8 +182,8 @@ impl Geometry {
 
         let mut places = Vec::with_capacity(usize::try_from(params.groups).unwrap_or_default());
         let mut reserved = superblocks.clone();
-        let mut pinned = 0..0;
-        let mut at = 0;
+        let mut pinned = Range::default();
+        let mut at = BlockNo(0);
         let mut first = 0;
         while first < params.groups {
             let flex = first - first % GROUPS_PER_FLEX;
@@ -184,7 +191,7 @@ impl Geometry {
             let end = if alone { 1 } else { flex + GROUPS_PER_FLEX };
             let members = end.min(params.groups) - first;
             at = at.max(params.group_start(flex));
-            let mut take = |from: u64, blocks: u64| {
+            let mut take = |from: BlockNo, blocks: u64| {
                 at = at.max(from);
                 // A table is never split: it is placed after a superblock copy in its way.
                 let next = superblocks.partition_point(|range| range.end <= at);
@@ -199,10 +206,10 @@ impl Geometry {
                 reserved.push(start..at);
                 start
             };
-            let bitmaps: Vec<u64> = (0..2 * members).map(|_| take(0, 1)).collect();
+            let bitmaps: Vec<_> = (0..2 * members).map(|_| take(BlockNo(0), 1)).collect();
             let (block_bitmaps, inode_bitmaps) = bitmaps.split_at(bitmaps.len() / 2);
             for (&block_bitmap, &inode_bitmap) in block_bitmaps.iter().zip(inode_bitmaps) {
-                let inode_table = take(0, params.inode_table_blocks());
+                let inode_table = take(BlockNo(0), params.inode_table_blocks());
                 places.push(GroupPlace { block_bitmap, inode_bitmap, inode_table });
             }
             if alone {
@@ -223,13 +230,16 @@ impl Geometry {
         Self { params, places, pinned, reserved }
     }
 
-    /// Returns the end of the last block of fixed metadata.
-    pub(super) fn end(&self) -> u64 {
-        self.reserved.last().map_or(0, |range| range.end)
+    /// Returns the first block after all fixed metadata.
+    pub(super) fn end(&self) -> BlockNo {
+        self.reserved.last().map_or(BlockNo(0), |range| range.end)
     }
 
     /// Returns the parts of the fixed metadata that lie within `blocks`.
-    pub(super) fn reserved_in(&self, blocks: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    pub(super) fn reserved_in(
+        &self,
+        blocks: Range<BlockNo>,
+    ) -> impl Iterator<Item = Range<BlockNo>> {
         let first = self.reserved.partition_point(|range| range.end <= blocks.start);
         self.reserved[first..]
             .iter()
@@ -269,8 +279,10 @@ mod tests {
                     let superblocks: u64 =
                         (0..groups).map(|group| params.super_blocks(group)).sum();
                     let tables = groups * (2 + params.inode_table_blocks());
-                    let all =
-                        params.first_data_block() + superblocks + tables + special.pinned_blocks();
+                    let all = params.first_data_block().0
+                        + superblocks
+                        + tables
+                        + special.pinned_blocks();
                     assert_eq!(total, all, "{params:?}");
                     for place in &geometry.places {
                         let table = place.inode_table..place.inode_table + 1;

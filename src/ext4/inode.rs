@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::blocks::Runs;
 use super::csum::{high_16, high_32, low_16, low_32};
 use super::dir::Directories;
 use super::extent::ExtentMap;
@@ -165,8 +164,8 @@ impl Inodes {
         record.i_generation = self.inode_numbers.generation(self.inode_numbers.ino(id)).into();
         if let Some(block) = self.xattrs.block(id) {
             let block = self.placement.xattrs.block(block);
-            record.i_file_acl_lo = low_32(block).into();
-            record.l_i_file_acl_high = low_16(high_32(block)).into();
+            record.i_file_acl_lo = low_32(block.0).into();
+            record.l_i_file_acl_high = low_16(high_32(block.0)).into();
             blocks += 1;
         }
         let in_inode = &self.xattrs.sets[inode.xattrs as usize].in_inode;
@@ -181,7 +180,7 @@ impl Inodes {
             Blocks::None => (ExtentMap::default().root(), 0),
             Blocks::One(start) => {
                 let mut mapping = ExtentMap::default();
-                mapping.add(0, start, size.div_ceil(self.block_size));
+                mapping.add(0, start..start + size.div_ceil(self.block_size));
                 (mapping.root(), mapping.blocks())
             }
             Blocks::Many(position, mapping) => (self.roots[position], mapping.blocks()),
@@ -248,16 +247,6 @@ fn device(major: u32, minor: u32, i_block: &mut [u8; 60]) {
     } else {
         let new = minor & 0xFF | major << 8 | (minor & !0xFF) << 12;
         words[1] = new.to_le_bytes();
-    }
-}
-
-impl Runs {
-    /// Returns the runs in bytes, for regions of a layout: offset in the sequence, offset on disk,
-    /// and length.
-    pub(super) fn bytes(&self, block_size: u64) -> impl Iterator<Item = (u64, u64, u64)> {
-        self.iter().map(move |run| {
-            (run.logical * block_size, run.start * block_size, run.len * block_size)
-        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::block_no::BlockNo;
 use super::csum::{CsumSeed, crc};
 use super::spec::{
     JBD2_MAGIC, JBD2_SUPERBLOCK_V2, JournalSuperBlock, ORPHAN_BLOCK_MAGIC, OrphanBlockTail,
@@ -68,7 +69,7 @@ pub(super) fn journal_superblock(blocks: u64, block_size: u64) -> Box<[u8]> {
 }
 
 /// Returns the tail of an empty block of the orphan file. `seed` is the checksum seed of its inode.
-pub(super) fn orphan_tail(seed: CsumSeed, block: u64, block_size: usize) -> OrphanBlockTail {
+pub(super) fn orphan_tail(seed: CsumSeed, block: BlockNo, block_size: usize) -> OrphanBlockTail {
     let entries = vec![0; block_size - size_of::<OrphanBlockTail>()];
     OrphanBlockTail {
         ob_magic: ORPHAN_BLOCK_MAGIC.into(),

@@ -3,6 +3,7 @@
 
 mod allocator;
 mod bitmap;
+mod block_no;
 mod blocks;
 mod check;
 mod csum;

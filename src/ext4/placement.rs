@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::allocator::BlockAllocator;
+use super::block_no::BlockNo;
 use super::blocks::Runs;
 use super::dir::Directories;
 use super::extent::{ExtentMap, IN_INODE, tree_blocks};
@@ -43,7 +44,7 @@ pub(super) enum Blocks<'a> {
     /// No blocks.
     None,
     /// One extent for the whole file, starting at this block.
-    One(u64),
+    One(BlockNo),
     /// Several extents, or one that does not cover the whole file: its index in
     /// [`Placement::mappings`].
     Many(usize, &'a ExtentMap),
@@ -58,15 +59,15 @@ pub(super) struct Placement {
     pub(super) mappings: Vec<ExtentMap>,
     pub(super) directories: Runs,
     pub(super) xattrs: Runs,
-    pub(super) resize: Option<u64>,
+    pub(super) resize: Option<BlockNo>,
     pub(super) journal: ExtentMap,
     pub(super) orphan: ExtentMap,
     pub(super) lost_found: ExtentMap,
     /// Number of blocks that depend on the tree alone: directories, attributes, content and extent
     /// trees.
     pub(super) tree_blocks: u64,
-    /// End of the last assigned block.
-    pub(super) end: u64,
+    /// The first block after all assigned ones.
+    pub(super) end: BlockNo,
 }
 
 const NONE: u64 = u64::MAX;
@@ -82,22 +83,22 @@ impl Placement {
         let mut space = ExtentAllocator {
             space: BlockAllocator::new(geometry),
             block_size: usize::try_from(request.block_size).expect("at most 4096"),
-            end: 0,
+            end: BlockNo(0),
         };
         let pinned = &geometry.pinned;
         if !pinned.is_empty() {
             placed.resize = Some(pinned.start);
-            placed.orphan.add(0, pinned.start + 1, special.orphan_blocks);
+            placed.orphan.add(0, pinned.start + 1..pinned.end);
         } else if request.resize_inode {
-            space.take(1, |start, _| placed.resize = Some(start));
+            space.take(1, |blocks| placed.resize = Some(blocks.start));
         }
-        placed.journal = space.mapping([(0, special.journal_blocks)], |_, _| {});
+        placed.journal = space.mapping([0..special.journal_blocks], |_| {});
 
         let mut count = 0;
         for position in 0..request.directories.len() {
             let dir = request.directories.get(position);
             let runs = &mut placed.directories;
-            let mapping = space.mapping([(0, dir.blocks)], |start, len| runs.add(start, len));
+            let mapping = space.mapping([0..dir.blocks], |blocks| runs.add(blocks));
             count += mapping.blocks();
             match dir.id {
                 Some(id) => placed.set(id, mapping),
@@ -105,7 +106,7 @@ impl Placement {
             }
         }
         let runs = &mut placed.xattrs;
-        space.take(request.xattr_blocks, |start, len| runs.add(start, len));
+        space.take(request.xattr_blocks, |blocks| runs.add(blocks));
         count += request.xattr_blocks;
 
         for (id, inode) in request.tree.iter() {
@@ -119,17 +120,16 @@ impl Placement {
             }
             if let Some(ranges) = request.data_ranges(id) {
                 let size = request.block_size;
-                let ranges = ranges.iter().map(|range| {
-                    (range.start / size, range.end.div_ceil(size) - range.start / size)
-                });
-                let mapping = space.mapping(ranges, |_, _| {});
+                let ranges =
+                    ranges.iter().map(|range| range.start / size..range.end.div_ceil(size));
+                let mapping = space.mapping(ranges, |_| {});
                 count += mapping.blocks();
                 placed.set_many(id, mapping);
             } else if let Some(start) = space.one_extent(blocks) {
                 count += blocks;
-                placed.map[id.index()] = start;
+                placed.map[id.index()] = start.0;
             } else {
-                let mapping = space.mapping([(0, blocks)], |_, _| {});
+                let mapping = space.mapping([0..blocks], |_| {});
                 count += mapping.blocks();
                 placed.set(id, mapping);
             }
@@ -139,9 +139,9 @@ impl Placement {
         placed
     }
 
-    /// Returns the end block if `headroom` more blocks were allocated after everything placed so
-    /// far.
-    pub(super) fn end_with(&self, headroom: u64, geometry: &Geometry) -> u64 {
+    /// Returns the first block after all assigned ones, if `headroom` more blocks were assigned
+    /// after them.
+    pub(super) fn end_with(&self, headroom: u64, geometry: &Geometry) -> BlockNo {
         let mut space = BlockAllocator::after(geometry, self.end);
         let mut end = self.end;
         space.take(headroom, |run| end = run.end);
@@ -150,7 +150,7 @@ impl Placement {
 
     fn set(&mut self, id: InodeId, mapping: ExtentMap) {
         match mapping.extents.as_slice() {
-            [whole] if mapping.tree.is_empty() => self.map[id.index()] = whole.start,
+            [whole] if mapping.tree.is_empty() => self.map[id.index()] = whole.start.0,
             _ => self.set_many(id, mapping),
         }
     }
@@ -167,7 +167,7 @@ impl Placement {
                 let position = usize::try_from(many & !MANY).expect("a position in a vector");
                 Blocks::Many(position, &self.mappings[position])
             }
-            start => Blocks::One(start),
+            start => Blocks::One(BlockNo(start)),
         }
     }
 }
@@ -175,43 +175,46 @@ impl Placement {
 struct ExtentAllocator<'a> {
     space: BlockAllocator<'a>,
     block_size: usize,
-    end: u64,
+    end: BlockNo,
 }
 
 impl ExtentAllocator<'_> {
-    fn take(&mut self, count: u64, mut run: impl FnMut(u64, u64)) {
+    fn take(&mut self, count: u64, mut run: impl FnMut(Range<BlockNo>)) {
         let end = &mut self.end;
         self.space.take(count, |blocks| {
             *end = blocks.end;
-            run(blocks.start, blocks.end - blocks.start);
+            run(blocks);
         });
     }
 
     /// Allocates `count` blocks if they can form a single extent.
-    fn one_extent(&mut self, count: u64) -> Option<u64> {
+    fn one_extent(&mut self, count: u64) -> Option<BlockNo> {
         let start = (count <= EXTENT_LEN_MAX).then(|| self.space.take_one_run(count))??;
         self.end = start + count;
         Some(start)
     }
 
-    /// Allocates blocks for runs of a file, each a first block and a length, followed by the blocks
-    /// of the extent tree.
+    /// Allocates blocks for ranges of blocks of a file, followed by the blocks of the extent tree.
     fn mapping(
         &mut self,
-        ranges: impl IntoIterator<Item = (u64, u64)>,
-        mut run: impl FnMut(u64, u64),
+        ranges: impl IntoIterator<Item = Range<u64>>,
+        mut run: impl FnMut(Range<BlockNo>),
     ) -> ExtentMap {
         let mut mapping = ExtentMap::default();
-        for (mut logical, len) in ranges {
-            self.take(len, |start, len| {
-                mapping.add(logical, start, len);
-                run(start, len);
-                logical += len;
+        for range in ranges {
+            let mut logical = range.start;
+            self.take(range.end - range.start, |blocks| {
+                mapping.add(logical, blocks.clone());
+                logical += blocks.end - blocks.start;
+                run(blocks);
             });
         }
         if mapping.extents.len() > IN_INODE {
             let tree = tree_blocks(mapping.extents.len(), self.block_size);
-            self.take(tree as u64, |start, len| mapping.tree.extend(start..start + len));
+            self.take(tree as u64, |blocks| {
+                let len = blocks.end - blocks.start;
+                mapping.tree.extend((0..len).map(|number| blocks.start + number));
+            });
         }
         mapping
     }

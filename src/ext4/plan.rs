@@ -7,6 +7,7 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 
 use super::bitmap::{AllocationMap, BlockBitmaps, InodeBitmaps};
+use super::block_no::BlockNo;
 use super::check::{check_options, representable, share_xattrs};
 use super::csum::CsumSeed;
 use super::dir::Directories;
@@ -140,8 +141,8 @@ impl<'a> Assembler<'a> {
         let placement = Arc::new(placement);
         let directories: Arc<Directories> = Arc::clone(&self.directories);
         let fill = layout.add_render(directories);
-        for (from, offset, len) in placement.directories.bytes(block_size) {
-            layout.push_region(Region { offset, len, from, fill });
+        for region in placement.directories.regions(block_size, fill) {
+            layout.push_region(region);
         }
         let fill = layout.add_render(Arc::new(XattrBlocks {
             inode_numbers: Arc::clone(&self.inode_numbers),
@@ -149,8 +150,8 @@ impl<'a> Assembler<'a> {
             placement: Arc::clone(&placement),
             block_size: usize::try_from(block_size).expect("at most 4096"),
         }));
-        for (from, offset, len) in placement.xattrs.bytes(block_size) {
-            layout.push_region(Region { offset, len, from, fill });
+        for region in placement.xattrs.regions(block_size, fill) {
+            layout.push_region(region);
         }
         let fill = layout.add_render(Arc::new(Inodes {
             inode_numbers: Arc::clone(&self.inode_numbers),
@@ -164,7 +165,7 @@ impl<'a> Assembler<'a> {
         let inode_size = u64::from(INODE_SIZE);
         for (group, place) in (0..).zip(&allocation.geometry.places) {
             layout.push_region(Region {
-                offset: place.inode_table * block_size,
+                offset: place.inode_table.offset(block_size),
                 len: allocation.used_inodes(group) * inode_size,
                 from: group * allocation.geometry.params.inodes_per_group * inode_size,
                 fill,
@@ -189,7 +190,7 @@ impl<'a> Assembler<'a> {
         let block_size = usize::try_from(self.block_size()).expect("at most 4096");
         let (root, blocks) = mapping.encode(block_size, seed);
         for (block, bytes) in blocks {
-            layout.push_bytes(block * self.block_size(), bytes);
+            layout.push_bytes(block.offset(self.block_size()), bytes);
         }
         root
     }
@@ -201,13 +202,13 @@ impl<'a> Assembler<'a> {
         let number = layout.add_tree(Arc::clone(tree));
         let block_size = self.block_size();
         for (id, inode) in tree.iter() {
-            let mut content = |range: Range<u64>, start: u64| {
+            let mut content = |range: Range<u64>, start: BlockNo| {
                 let data = self.scan.data(id).unwrap_or(std::slice::from_ref(&range));
                 let first = data.partition_point(|data| data.end <= range.start);
                 for data in data[first..].iter().take_while(|data| data.start < range.end) {
                     let from = data.start.max(range.start);
                     let len = data.end.min(range.end) - from;
-                    let at = start * block_size + (from - range.start);
+                    let at = start.offset(block_size) + (from - range.start);
                     layout.push_content(at, len, number, id, from);
                 }
             };
@@ -222,7 +223,7 @@ impl<'a> Assembler<'a> {
                 }
                 (Kind::Symlink, Blocks::One(start)) => {
                     debug_assert!(tree.target(id).len() > FAST_SYMLINK_MAX);
-                    layout.push_bytes(start * block_size, tree.target(id));
+                    layout.push_bytes(start.offset(block_size), tree.target(id));
                 }
                 _ => {}
             }
@@ -258,16 +259,18 @@ impl<'a> Assembler<'a> {
         if let Some(first) = placement.journal.extents.first() {
             let blocks: u64 =
                 placement.journal.extents.iter().map(|extent| u64::from(extent.len)).sum();
-            layout.push_bytes(first.start * block_size, journal_superblock(blocks, block_size));
+            let superblock = journal_superblock(blocks, block_size);
+            layout.push_bytes(first.start.offset(block_size), superblock);
             file(&placement.journal, JOURNAL_INO, S_IFREG | 0o600, 0, layout);
         }
         if let Some(ino) = self.orphan_ino {
             let seed = CsumSeed(self.inode_numbers.seed.inode(ino, 0));
             let size = usize::try_from(block_size).expect("at most 4096");
             for extent in &placement.orphan.extents {
-                for block in extent.start..extent.start + u64::from(extent.len) {
+                for number in 0..u64::from(extent.len) {
+                    let block = extent.start + number;
                     let tail = orphan_tail(seed, block, size);
-                    let offset = (block + 1) * block_size - tail.as_bytes().len() as u64;
+                    let offset = (block + 1).offset(block_size) - tail.as_bytes().len() as u64;
                     layout.push_bytes(offset, tail.as_bytes());
                 }
             }
@@ -286,7 +289,7 @@ impl<'a> Assembler<'a> {
     /// group 0, each of which lists its copies in the other groups.
     fn resize_inode(
         &self,
-        block: u64,
+        block: BlockNo,
         allocation: &AllocationMap,
         layout: &mut Layout,
     ) -> InodeRecord {
@@ -295,7 +298,7 @@ impl<'a> Assembler<'a> {
         let words = block_size / 4;
         let mut indirect = vec![0; usize::try_from(block_size).expect("at most 4096")];
         let (slots, _) = indirect.as_chunks_mut::<4>();
-        let low = |block: u64| u32::try_from(block).expect("within the first 2^32 blocks");
+        let low = |block: BlockNo| u32::try_from(block.0).expect("within the first 2^32 blocks");
         let backups: Vec<u64> = params.backups().collect();
         for number in 0..params.reserved_gdt_blocks {
             let within_group = 1 + params.gdt_blocks() + number;
@@ -306,9 +309,9 @@ impl<'a> Assembler<'a> {
                 .iter()
                 .flat_map(|&group| low(params.group_start(group) + within_group).to_le_bytes())
                 .collect();
-            layout.push_bytes(at * block_size, copies);
+            layout.push_bytes(at.offset(block_size), copies);
         }
-        layout.push_bytes(block * block_size, indirect);
+        layout.push_bytes(block.offset(block_size), indirect);
 
         let mut record = new_record(self.options.epoch);
         record.i_mode = (S_IFREG | 0o600).into();
@@ -356,10 +359,11 @@ impl<'a> Assembler<'a> {
         for group in std::iter::once(0).chain(params.backups()) {
             let start = params.group_start(group);
             if group > 0 {
-                layout.push_bytes(start * self.block_size(), backup(&sb, group).as_bytes());
+                let offset = start.offset(self.block_size());
+                layout.push_bytes(offset, backup(&sb, group).as_bytes());
             }
             layout.push_region(Region {
-                offset: (start + 1) * self.block_size(),
+                offset: (start + 1).offset(self.block_size()),
                 len,
                 from: 0,
                 fill,
@@ -373,9 +377,9 @@ impl<'a> Assembler<'a> {
         let inodes = layout.add_render(Arc::new(InodeBitmaps(Arc::clone(allocation))));
         for (group, place) in (0..).zip(&allocation.geometry.places) {
             let from = group * block_size;
-            let mut push = |block, fill| {
+            let mut push = |block: BlockNo, fill| {
                 layout.push_region(Region {
-                    offset: block * block_size,
+                    offset: block.offset(block_size),
                     len: block_size,
                     from,
                     fill,

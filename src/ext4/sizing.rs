@@ -207,7 +207,8 @@ impl Sizing<'_> {
             let least = placement
                 .end_with(available, &geometry)
                 .max(geometry.end())
-                .max(last_start + params.last_group_minimum());
+                .max(last_start + params.last_group_minimum())
+                .0;
             let blocks = match available {
                 0 => least,
                 _ => {
@@ -215,7 +216,7 @@ impl Sizing<'_> {
                     round_up(bytes, multiple.max(block_size)) / block_size
                 }
             };
-            let capacity = params.group_start(*groups);
+            let capacity = params.blocks_of(*groups);
             if blocks <= capacity {
                 return Ok(SizedLayout { geometry, blocks, placement, special });
             }
@@ -228,7 +229,7 @@ impl Sizing<'_> {
     fn of_size(&self, bytes: u64) -> Result<SizedLayout> {
         let blocks = bytes / self.request.block_size;
         let params = self.params(1, 0, 0);
-        if blocks <= params.first_data_block() {
+        if blocks <= params.first_data_block().0 {
             return Err(self.too_small(bytes, None));
         }
         let groups = params.groups_of(blocks);
@@ -261,10 +262,10 @@ impl Sizing<'_> {
     ) -> Result<std::result::Result<SizedLayout, Missing>> {
         let mut groups = self.params(1, 0, 0).groups_of(blocks);
         let mut params = self.params_for(groups, inodes(groups));
-        if blocks < params.group_start(groups - 1) + params.last_group_minimum() && groups > 1 {
+        if blocks < params.blocks_of(groups - 1) + params.last_group_minimum() && groups > 1 {
             // A last group that can't hold its own metadata is omitted.
             groups -= 1;
-            blocks = params.group_start(groups);
+            blocks = params.blocks_of(groups);
             params = self.params_for(groups, inodes(groups));
         }
         if self.options.inodes.unwrap_or(self.inodes) > self.most_inodes(groups) {
@@ -275,7 +276,7 @@ impl Sizing<'_> {
         let geometry = Geometry::new(params, special);
         let placement = Placement::new(&self.request, special, &geometry);
         let end = placement.end.max(geometry.end());
-        match end.saturating_sub(blocks) {
+        match end.0.saturating_sub(blocks) {
             0 => Ok(Ok(SizedLayout { geometry, blocks, placement, special })),
             missing => Ok(Err(Missing { blocks: Some(missing) })),
         }

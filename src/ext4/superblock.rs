@@ -6,6 +6,7 @@ use zerocopy::FromZeros;
 
 use super::Options;
 use super::bitmap::AllocationMap;
+use super::block_no::BlockNo;
 use super::csum::{CsumSeed, high_16, high_32, low_16, low_32, seal_super};
 use super::geometry::LOG_GROUPS_PER_FLEX;
 use super::profile::Profile;
@@ -49,12 +50,12 @@ pub(super) fn group_descs(
             let mut flags = GroupFlags::INODE_ZEROED;
             flags.set(GroupFlags::INODE_UNINIT, used_inodes == 0);
             let mut desc = GroupDesc {
-                bg_block_bitmap_lo: low_32(place.block_bitmap).into(),
-                bg_block_bitmap_hi: high_32(place.block_bitmap).into(),
-                bg_inode_bitmap_lo: low_32(place.inode_bitmap).into(),
-                bg_inode_bitmap_hi: high_32(place.inode_bitmap).into(),
-                bg_inode_table_lo: low_32(place.inode_table).into(),
-                bg_inode_table_hi: high_32(place.inode_table).into(),
+                bg_block_bitmap_lo: low_32(place.block_bitmap.0).into(),
+                bg_block_bitmap_hi: high_32(place.block_bitmap.0).into(),
+                bg_inode_bitmap_lo: low_32(place.inode_bitmap.0).into(),
+                bg_inode_bitmap_hi: high_32(place.inode_bitmap.0).into(),
+                bg_inode_table_lo: low_32(place.inode_table.0).into(),
+                bg_inode_table_hi: high_32(place.inode_table.0).into(),
                 bg_free_blocks_count_lo: low_16(free_blocks).into(),
                 bg_free_blocks_count_hi: high_16(free_blocks).into(),
                 bg_free_inodes_count_lo: low_16(free_inodes).into(),
@@ -96,7 +97,7 @@ pub(super) fn superblock(
     let profile = options.profile;
     let free_blocks: u64 = (0..params.groups).map(|group| allocation.free_blocks(group)).sum();
     let inodes = low_32(params.inodes_per_group * params.groups);
-    let len = |range: &Range<u64>| range.end - range.start;
+    let len = |range: &Range<BlockNo>| range.end - range.start;
     let reserved: u64 = allocation.geometry.reserved.iter().map(len).sum();
     let metadata = reserved - len(&allocation.geometry.pinned);
     // The field counts seconds from 1970 and has 40 bits.
@@ -112,7 +113,7 @@ pub(super) fn superblock(
         s_free_blocks_count_lo: low_32(free_blocks).into(),
         s_free_blocks_count_hi: high_32(free_blocks).into(),
         s_free_inodes_count: (inodes - allocation.last_ino).into(),
-        s_first_data_block: low_32(params.first_data_block()).into(),
+        s_first_data_block: low_32(params.first_data_block().0).into(),
         s_log_block_size: log_block_size.into(),
         s_log_cluster_size: log_block_size.into(),
         s_blocks_per_group: low_32(params.blocks_per_group()).into(),

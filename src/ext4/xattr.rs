@@ -4,6 +4,7 @@
 use zerocopy::byteorder::little_endian::U16;
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::block_no::BlockNo;
 use super::csum::{CsumSeed, crc};
 use super::spec::{IN_INODE_XATTRS, XATTR_MAGIC, XATTR_REFCOUNT_MAX, XattrEntry, XattrHeader};
 use crate::name::Escaped;
@@ -96,7 +97,13 @@ impl XattrSet {
     }
 
     /// Encodes the block of this set, which is stored at `block` and shared by `refcount` inodes.
-    pub(super) fn encode_block(&self, refcount: u32, block: u64, seed: CsumSeed, out: &mut [u8]) {
+    pub(super) fn encode_block(
+        &self,
+        refcount: u32,
+        block: BlockNo,
+        seed: CsumSeed,
+        out: &mut [u8],
+    ) {
         debug_assert!(refcount <= XATTR_REFCOUNT_MAX);
         write_entries(&self.in_block, &mut out[HEADER..], HEADER, Attribute::hash);
         let mut header = XattrHeader {
