@@ -3,10 +3,11 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
+use super::cluster_no::ClusterNo;
 use super::geometry::{FATS, Geometry};
 use super::spec::{
     BOOT_SIGNATURE, BootSector16, BootSector32, Bpb, Bpb32, EXTENDED_SIGNATURE, Extension,
-    FIRST_CLUSTER, FSINFO_SIGNATURES, FsInfo, MEDIA_FIXED, NO_HINT,
+    FSINFO_SIGNATURES, FsInfo, MEDIA_FIXED, NO_HINT,
 };
 use super::variant::Variant;
 
@@ -97,7 +98,7 @@ fn fs_info(geometry: &Geometry, used: u64) -> FsInfo {
         FSI_Free_Count: u32_of(free),
         FSI_Nxt_Free: match free {
             0 => U32::new(NO_HINT),
-            _ => u32_of(u64::from(FIRST_CLUSTER) + used),
+            _ => u32_of(u64::from(ClusterNo::FIRST.0) + used),
         },
         FSI_Reserved2: [0; 12],
         FSI_TrailSig: U32::new(trail),
@@ -122,7 +123,7 @@ pub(super) fn sectors(
         BPB_FATSz32: u32_of(geometry.fat / params.sector_size),
         BPB_ExtFlags: U16::ZERO,
         BPB_FSVer: U16::ZERO,
-        BPB_RootClus: U32::new(FIRST_CLUSTER),
+        BPB_RootClus: U32::new(ClusterNo::FIRST.0),
         BPB_FSInfo: U16::new(FSINFO_SECTOR),
         BPB_BkBootSec: U16::new(BACKUP_SECTOR),
         BPB_Reserved: [0; 12],

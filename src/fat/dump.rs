@@ -1,8 +1,9 @@
 //! Text dump of a FAT file system, for tests.
 
+use super::cluster_no::ClusterNo;
 use super::spec::{
-    ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME_ID, BootSector16, BootSector32, FIRST_CLUSTER,
-    FsInfo, LongSlot, SLOT, ShortSlot,
+    ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME_ID, BootSector16, BootSector32, FsInfo, LongSlot,
+    SLOT, ShortSlot,
 };
 use super::variant::Variant;
 use crate::dump::{Dump, offset};
@@ -93,11 +94,11 @@ impl Volume {
         };
         let next = move |cluster: &u32| self.next.get(offset(*cluster)).copied();
         std::iter::successors((first != 0).then_some(first), next)
-            .take_while(move |cluster| (FIRST_CLUSTER..end).contains(cluster))
+            .take_while(move |cluster| (ClusterNo::FIRST.0..end).contains(cluster))
     }
 
     fn at(&self, cluster: u32) -> usize {
-        self.data + offset(cluster - FIRST_CLUSTER) * self.cluster_size
+        self.data + offset(cluster - ClusterNo::FIRST.0) * self.cluster_size
     }
 
     fn directory(&self, dump: &mut Dump<'_>, first: u32) {

@@ -7,7 +7,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::spec::{FIRST_CLUSTER, SLOT};
+use super::cluster_no::ClusterNo;
+use super::spec::SLOT;
 use super::variant::Variant;
 use crate::size::round_up;
 
@@ -89,7 +90,7 @@ impl GeometryParams {
     }
 
     fn fat(&self, clusters: u64) -> u64 {
-        round_up(self.variant.fat_bytes(u64::from(FIRST_CLUSTER) + clusters), UNIT)
+        round_up(self.variant.fat_bytes(u64::from(ClusterNo::FIRST.0) + clusters), UNIT)
     }
 
     /// Returns the alignment of the start of the data area.
@@ -179,9 +180,9 @@ impl Geometry {
     }
 
     /// Returns the start of a cluster.
-    pub(super) fn cluster_offset(&self, cluster: u32) -> u64 {
+    pub(super) fn cluster_offset(&self, cluster: ClusterNo) -> u64 {
         let data = self.root_offset() + self.root;
-        data + u64::from(cluster - FIRST_CLUSTER) * self.params.cluster_size
+        data + u64::from(cluster - ClusterNo::FIRST) * self.params.cluster_size
     }
 }
 

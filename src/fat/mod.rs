@@ -14,6 +14,7 @@
 //!   correct.
 
 mod boot;
+mod cluster_no;
 mod directory_plan;
 #[cfg(test)]
 pub(crate) mod dump;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
+use super::cluster_no::ClusterNo;
 use super::directory_plan::DirectoryPlan;
 use super::geometry::{FATS, Geometry};
 use super::names;
-use super::spec::{ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, FIRST_CLUSTER, SLOT, ShortSlot};
+use super::spec::{ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_VOLUME_ID, SLOT, ShortSlot};
 use super::table::Table;
 use super::time::{self, DosTime};
 use super::variant::Variant;
@@ -25,19 +26,21 @@ pub(super) struct Label {
 
 /// Allocates clusters, one chain after the other.
 struct Allocator {
-    next: u32,
-    ends: Vec<u32>,
+    next: ClusterNo,
+    /// Last cluster of each chain.
+    ends: Vec<ClusterNo>,
 }
 
 impl Allocator {
-    /// Allocates a chain and returns its first cluster; 0, as required by FAT, for an empty chain.
-    fn chain(&mut self, clusters: u64) -> u32 {
+    /// Allocates a chain and returns its first cluster; [`ClusterNo::NONE`] for an empty chain.
+    fn chain(&mut self, clusters: u64) -> ClusterNo {
         if clusters == 0 {
-            return 0;
+            return ClusterNo::NONE;
         }
         let first = self.next;
-        self.next += u32::try_from(clusters).expect("the tree fits the volume");
-        self.ends.push(self.next - 1);
+        let clusters = u32::try_from(clusters).expect("the tree fits the volume");
+        self.next = first + clusters;
+        self.ends.push(first + (clusters - 1));
         first
     }
 }
@@ -49,10 +52,10 @@ pub(super) struct Placement<'a> {
     directory_plan: &'a DirectoryPlan,
     geometry: &'a Geometry,
     /// First cluster of each name in the directory plan.
-    names: Vec<u32>,
-    /// First cluster of each directory in the directory plan; 0 for the root, as in references to
-    /// it.
-    directories: Vec<u32>,
+    names: Vec<ClusterNo>,
+    /// First cluster of each directory in the directory plan; [`ClusterNo::NONE`] for the root, as
+    /// in references to it.
+    directories: Vec<ClusterNo>,
     /// Number of clusters in use.
     pub used: u64,
     table: Arc<Table>,
@@ -66,9 +69,9 @@ impl<'a> Placement<'a> {
         geometry: &'a Geometry,
     ) -> Self {
         let cluster_size = geometry.params.cluster_size;
-        let mut allocator = Allocator { next: FIRST_CLUSTER, ends: Vec::new() };
-        let mut names = vec![0; directory_plan.names.len()];
-        let mut directories = vec![0];
+        let mut allocator = Allocator { next: ClusterNo::FIRST, ends: Vec::new() };
+        let mut names = vec![ClusterNo::NONE; directory_plan.names.len()];
+        let mut directories = vec![ClusterNo::NONE];
         if geometry.params.variant == Variant::Fat32 {
             allocator.chain(directory_plan.root().clusters(cluster_size));
         }
@@ -91,7 +94,7 @@ impl<'a> Placement<'a> {
                 }
             };
         }
-        let used = u64::from(allocator.next - FIRST_CLUSTER);
+        let used = u64::from(allocator.next - ClusterNo::FIRST);
         let table = Arc::new(Table::new(geometry.params.variant, allocator.ends));
         Self { tree, directory_plan, geometry, names, directories, used, table }
     }
@@ -109,7 +112,7 @@ impl<'a> Placement<'a> {
         for (position, directory) in self.directory_plan.directories.iter().enumerate() {
             let offset = match self.directories[position] {
                 // The root has its own location on FAT12 and FAT16, and the first cluster on FAT32.
-                0 => self.geometry.root_offset(),
+                ClusterNo::NONE => self.geometry.root_offset(),
                 cluster => self.geometry.cluster_offset(cluster),
             };
             layout.push_bytes(offset, self.encode_directory(position, label));
@@ -142,7 +145,8 @@ impl<'a> Placement<'a> {
             }
         } else if let Some(Label { bytes, time }) = label {
             let time = time::encode(*time);
-            let slot = ShortEntry { name: *bytes, attr: ATTR_VOLUME_ID, time, cluster: 0 };
+            let slot =
+                ShortEntry { name: *bytes, attr: ATTR_VOLUME_ID, time, cluster: ClusterNo::NONE };
             out.extend_from_slice(slot.encode(0, 0).as_bytes());
         }
         for (entry, at) in self.tree.entries(directory.id).iter().zip(directory.names.clone()) {
@@ -169,7 +173,7 @@ struct ShortEntry {
     name: [u8; 11],
     attr: u8,
     time: DosTime,
-    cluster: u32,
+    cluster: ClusterNo,
 }
 
 impl ShortEntry {
@@ -184,10 +188,10 @@ impl ShortEntry {
             DIR_CrtTime: U16::new(time),
             DIR_CrtDate: U16::new(date),
             DIR_LstAccDate: U16::new(date),
-            DIR_FstClusHI: half(self.cluster >> 16),
+            DIR_FstClusHI: half(self.cluster.0 >> 16),
             DIR_WrtTime: U16::new(time),
             DIR_WrtDate: U16::new(date),
-            DIR_FstClusLO: half(self.cluster & 0xffff),
+            DIR_FstClusLO: half(self.cluster.0 & 0xffff),
             DIR_FileSize: U32::new(size),
         }
     }

@@ -17,8 +17,6 @@ pub(super) const FSINFO_SIGNATURES: [u32; 3] = [0x4161_5252, 0x6141_7272, 0xaa55
 /// `FSI_Nxt_Free` without a hint.
 pub(super) const NO_HINT: u32 = 0xffff_ffff;
 
-/// The first cluster of the data area.
-pub(super) const FIRST_CLUSTER: u32 = 2;
 /// Length of a directory slot, in bytes.
 pub(super) const SLOT: usize = 32;
 /// Maximum number of slots of a directory (2 MiB), because DOS counts them in 16 bits.

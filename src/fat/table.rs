@@ -4,7 +4,8 @@
 //! All chains are contiguous and follow each other, so their ends determine the table: each entry
 //! either points to the next cluster or ends a chain.
 
-use super::spec::{FIRST_CLUSTER, MEDIA_FIXED};
+use super::cluster_no::ClusterNo;
+use super::spec::MEDIA_FIXED;
 use super::variant::Variant;
 use crate::error::Result;
 use crate::layout::Render;
@@ -14,18 +15,18 @@ use crate::layout::Render;
 pub(super) struct Table {
     variant: Variant,
     /// Last cluster of each chain, in ascending order. The last of them is the last cluster in use.
-    ends: Box<[u32]>,
+    ends: Box<[ClusterNo]>,
 }
 
 impl Table {
-    pub(super) fn new(variant: Variant, ends: Vec<u32>) -> Self {
+    pub(super) fn new(variant: Variant, ends: Vec<ClusterNo>) -> Self {
         Self { variant, ends: ends.into() }
     }
 
     /// Returns the length of the table up to its last entry in use, in bytes.
     pub(super) fn len(&self) -> u64 {
-        let entries = self.ends.last().map_or(FIRST_CLUSTER, |last| last + 1);
-        self.variant.fat_bytes(u64::from(entries))
+        let next = self.ends.last().map_or(ClusterNo::FIRST, |&last| last + 1);
+        self.variant.fat_bytes(u64::from(next.0))
     }
 
     /// Returns the end-of-chain mark: all ones.
@@ -39,12 +40,12 @@ impl Table {
 
     /// Returns an infinite iterator over the entries from `from` on.
     fn entries(&self, from: u32) -> impl Iterator<Item = u32> {
-        let mut ends = &self.ends[self.ends.partition_point(|&end| end < from)..];
+        let mut ends = &self.ends[self.ends.partition_point(|end| end.0 < from)..];
         (from..).map(move |cluster| match ends.first() {
             // The second entry contains the marks of a clean volume: all ones too.
             _ if cluster == 0 => (self.end_mark() & !0xff) | u32::from(MEDIA_FIXED),
             _ if cluster == 1 => self.end_mark(),
-            Some(&end) if end == cluster => {
+            Some(end) if end.0 == cluster => {
                 ends = &ends[1..];
                 self.end_mark()
             }
@@ -96,7 +97,8 @@ mod tests {
     use super::*;
 
     fn render(variant: Variant, ends: &[u32]) -> Vec<u8> {
-        let table = Table::new(variant, ends.to_vec());
+        let ends = ends.iter().copied().map(ClusterNo).collect();
+        let table = Table::new(variant, ends);
         let mut out = vec![0; usize::try_from(table.len()).unwrap()];
         table.render(0, &mut out).unwrap();
         out
@@ -126,7 +128,7 @@ mod tests {
         for variant in [Variant::Fat12, Variant::Fat16, Variant::Fat32] {
             let ends = [2, 5, 6, 40, 41, 300];
             let whole = render(variant, &ends);
-            let table = Table::new(variant, ends.to_vec());
+            let table = Table::new(variant, ends.map(ClusterNo).to_vec());
             for from in 0..40 {
                 for len in 0..40 {
                     let mut out = vec![0; len];
