@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Options;
-use super::inode::{MAJOR_MAX, MINOR_MAX, TIME_MAX, TIME_MIN, Xattrs};
+use super::inode::{MAJOR_MAX, MINOR_MAX, SharedXattrs, TIME_MAX, TIME_MIN, Xattrs};
 use super::inode_numbers::LOST_FOUND;
 use super::spec::{LINK_MAX, XATTR_REFCOUNT_MAX};
 use super::xattr::XattrSet;
@@ -123,7 +123,7 @@ pub(super) fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
     let mut sets: Vec<Option<(XattrSet, u16)>> = Vec::new();
     sets.resize_with(tree.xattr_sets().len(), || None);
     let mut filling: BTreeMap<u32, u32> = BTreeMap::new(); // block of each set to add to
-    let (mut block_of, mut blocks) = (Vec::new(), Vec::new());
+    let (mut block_of, mut blocks) = (Vec::new(), Vec::<SharedXattrs>::new());
     for (id, inode) in tree.iter() {
         let set = &mut sets[inode.xattrs as usize];
         // An ACL must match the mode, so a set is converted again for another mode.
@@ -137,13 +137,13 @@ pub(super) fn share_xattrs(tree: &Tree, block_size: usize) -> Result<Xattrs> {
         }
         let next = u32::try_from(blocks.len()).expect("fewer than inodes");
         let block = filling.entry(inode.xattrs).or_insert(next);
-        if blocks.get(*block as usize).is_some_and(|(_, users)| *users == XATTR_REFCOUNT_MAX) {
+        if blocks.get(*block as usize).is_some_and(|block| block.refcount == XATTR_REFCOUNT_MAX) {
             *block = next;
         }
         if *block == next {
-            blocks.push((inode.xattrs, 0));
+            blocks.push(SharedXattrs { set: inode.xattrs, refcount: 0 });
         }
-        blocks[*block as usize].1 += 1;
+        blocks[*block as usize].refcount += 1;
         block_of.resize(tree.inodes().len(), 0);
         block_of[id.index()] = *block + 1;
     }

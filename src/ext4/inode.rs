@@ -49,8 +49,16 @@ pub(super) struct Xattrs {
     pub(super) sets: Vec<XattrSet>,
     /// For each inode, 1 plus the index of its block, or 0. Empty if no inode has a block.
     pub(super) block_of: Vec<u32>,
-    /// For each block, its set and the number of inodes that share it.
-    pub(super) blocks: Vec<(u32, u32)>,
+    pub(super) blocks: Vec<SharedXattrs>,
+}
+
+/// An extended attribute block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SharedXattrs {
+    /// Index of its set.
+    pub(super) set: u32,
+    /// Number of inodes that share it.
+    pub(super) refcount: u32,
 }
 
 impl Xattrs {
@@ -72,7 +80,7 @@ impl Render for XattrBlocks {
     fn render(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         render_blocks(self.block_size, offset, out, |block, out| {
             let position = usize::try_from(block).expect("a position in a vector");
-            let (set, refcount) = self.xattrs.blocks[position];
+            let SharedXattrs { set, refcount } = self.xattrs.blocks[position];
             let at = self.placement.xattrs.block(block);
             let seed = self.inode_numbers.seed;
             self.xattrs.sets[set as usize].encode_block(refcount, at, seed, out);
