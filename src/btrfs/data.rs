@@ -121,14 +121,15 @@ impl Data {
                 }
                 let content =
                     FileData { file: id, from: candidate.from, len: candidate.len, summed };
-                let (extent, start) = match candidate.encoding {
+                let placed = match candidate.encoding {
                     Encoding::Plain => placer.plain(&content, options.dedup),
                     Encoding::Compressed { at, len, compression } => {
-                        (placer.compressed(&content, at, len, compression), 0)
+                        let extent = placer.compressed(&content, at, len, compression);
+                        PlacedCandidate { extent, offset: 0 }
                     }
                 };
                 if options.dedup {
-                    placer.seen.insert(number, (extent, start));
+                    placer.seen.insert(number, placed);
                 }
             }
             if preallocated {
@@ -187,14 +188,23 @@ struct FileData {
     summed: bool,
 }
 
+/// Location of a candidate.
+#[derive(Debug, Clone, Copy)]
+struct PlacedCandidate {
+    /// Index of its extent.
+    extent: u32,
+    /// Offset in the uncompressed content of the extent, in bytes.
+    offset: u32,
+}
+
 struct Placer<'a> {
     device: &'a mut Device,
     data: Data,
     regions: Vec<Region>,
     /// Index of the first part of the file being placed.
     first_part: usize,
-    /// By candidate: its extent and the offset therein. Only used for deduplication.
-    seen: BTreeMap<u32, (u32, u32)>,
+    /// By candidate. Only used for deduplication.
+    seen: BTreeMap<u32, PlacedCandidate>,
 }
 
 impl Placer<'_> {
@@ -226,11 +236,11 @@ impl Placer<'_> {
         self.data.extents.push(extent);
     }
 
-    /// Places uncompressed content and returns its extent and the offset therein.
+    /// Places uncompressed content and returns the location of its start.
     ///
     /// If `whole` is set, the content is not divided, so that duplicates can refer to one extent.
-    fn plain(&mut self, content: &FileData, whole: bool) -> (u32, u32) {
-        let mut start = (0, 0);
+    fn plain(&mut self, content: &FileData, whole: bool) -> PlacedCandidate {
+        let mut start = PlacedCandidate { extent: 0, offset: 0 };
         let mut done = 0;
         while done < content.len {
             let wanted = round_up(content.len - done, SECTOR).min(MAX_EXTENT_SIZE);
@@ -256,7 +266,10 @@ impl Placer<'_> {
             }
             if done == 0 {
                 let last = self.data.extents.last().expect("extended or pushed above");
-                start = (number(self.data.extents.len() - 1), last.len - extent.len);
+                start = PlacedCandidate {
+                    extent: number(self.data.extents.len() - 1),
+                    offset: last.len - extent.len,
+                };
             }
             done += len;
         }
@@ -327,7 +340,7 @@ impl Placer<'_> {
 
     /// Refers to a candidate that is already placed.
     fn again(&mut self, candidate: u32, from: u64, len: u64) {
-        let (extent, offset) = self.seen[&candidate];
+        let PlacedCandidate { extent, offset } = self.seen[&candidate];
         let len = small(round_up(len, SECTOR));
         let plain = self.data.extents[extent as usize].compression.is_none();
         match self.data.parts[self.first_part..].last_mut() {
