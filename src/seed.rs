@@ -8,6 +8,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
+/// Version of the derivation of identifiers.
+pub const LAYOUT_VERSION: u32 = 1;
+
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes any key");
     for part in parts {

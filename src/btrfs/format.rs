@@ -82,6 +82,10 @@ impl Format for Btrfs {
         "btrfs"
     }
 
+    fn layout_version(&self) -> u32 {
+        1
+    }
+
     fn limits(&self, sector_size: u32) -> Result<SizeLimits> {
         let min = empty_size(self, sector_size)?;
         let max = round_down(u64::MAX, SECTOR);

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::layout_version::LayoutVersion;
 pub use super::parameters::{DiskParameters, Parameters, SwapfileRecord};
 use super::partition::Partition;
 use super::plan::{ImageKind, Plan};
@@ -14,17 +15,20 @@ use crate::layout::Digest;
 use crate::name::Escaped;
 use crate::normalize::FiredRecord;
 
-/// Version of the layout that this crate writes: the same tree, parameters and layout version
-/// result in the same bytes.
-pub const LAYOUT_VERSION: u32 = 1;
+/// Number of the schema: raised when a field is removed or changes its meaning.
+const SCHEMA: u32 = 1;
 
 /// Manifest of an image.
 #[derive(Debug, Serialize)]
 pub struct Manifest {
+    /// Number of the schema.
+    pub schema: u32,
     /// Version of this crate.
     pub detfs: &'static str,
-    /// [`LAYOUT_VERSION`].
-    pub layout_version: u32,
+    /// Name of the versions of the components.
+    pub layout_version: String,
+    /// Versions of the components that the image depends on.
+    pub components: LayoutVersion,
     /// Requested parameters, and the values derived from the tree.
     pub parameters: Resolved,
     /// Size of the image in bytes.
@@ -162,9 +166,12 @@ impl Manifest {
             path: Escaped(&warning.path).to_string(),
             message: warning.message.clone(),
         });
+        let components = LayoutVersion::of(plan);
         Self {
+            schema: SCHEMA,
             detfs: env!("CARGO_PKG_VERSION"),
-            layout_version: LAYOUT_VERSION,
+            layout_version: components.to_string(),
+            components,
             parameters: Resolved::new(Parameters::new(plan), &plan.resolved),
             size: plan.layout.size(),
             sha256: whole.to_string(),

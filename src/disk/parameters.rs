@@ -7,7 +7,6 @@ use super::plan::Plan;
 use super::request::{ImageRequest, Request};
 use super::swap::Swapfile;
 use super::{image_options, single_options};
-use crate::codec::Versions;
 use crate::format::{self, Format};
 use crate::gpt::SectorSize;
 use crate::name::Escaped;
@@ -29,9 +28,6 @@ pub struct Parameters {
     /// Options of the format.
     #[serde(flatten)]
     pub format: format::Parameters,
-    /// Programs that compressed content, with their versions: other versions produce other bytes.
-    /// Empty if nothing was to be compressed.
-    pub codecs: Versions,
     /// Swap file that was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swapfile: Option<SwapfileRecord>,
@@ -94,7 +90,8 @@ pub struct SwapfileRecord {
 impl Parameters {
     /// Creates the parameters of a planned image.
     pub(super) fn new(plan: &Plan) -> Self {
-        let Request { image, exclude, drop_xattr, keep_xattr, normalize, rules } = &plan.request;
+        let Request { image, exclude, drop_xattr, keep_xattr, normalize, rules, .. } =
+            &plan.request;
         let common = match image {
             ImageRequest::Disk(options) => {
                 let image_options::Options { root, size, headroom, label, swapfile, .. } = options;
@@ -119,7 +116,6 @@ impl Parameters {
             }),
             disk,
             format: common.format.parameters(),
-            codecs: plan.codecs.clone(),
             swapfile: common.swapfile.as_ref().map(SwapfileRecord::new),
             label: common.label.clone(),
             normalize: *normalize,

@@ -15,6 +15,8 @@ pub struct Request {
     pub drop_xattr: Vec<String>,
     /// Patterns of extended attributes that were kept.
     pub keep_xattr: Vec<String>,
+    /// Whether normalization rules were applied to the tree.
+    pub has_rules: bool,
     /// Normalization profile, if any.
     pub normalize: Option<&'static str>,
     /// SHA-256 of the file of additional rules, in hexadecimal digits.
@@ -47,6 +49,7 @@ impl Request {
             exclude: exclude.map_or_else(Vec::new, |filter| filter.patterns().to_vec()),
             drop_xattr: selection.host_xattrs.patterns(false),
             keep_xattr: selection.host_xattrs.patterns(true),
+            has_rules: !rules.is_empty(),
             normalize: rules.profile().map(crate::normalize::Profile::name),
             rules: rules.file_digest().map(str::to_owned),
         }

@@ -1,4 +1,4 @@
-//! Dumps of four small images of layout version 1, compared with those in `testdata/golden`.
+//! Dumps of four small images, compared with those in `testdata/golden`.
 
 use std::fmt::Write;
 use std::path::PathBuf;

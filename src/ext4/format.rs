@@ -48,6 +48,10 @@ impl Format for Ext4 {
         "ext4"
     }
 
+    fn layout_version(&self) -> u32 {
+        1
+    }
+
     fn limits(&self, sector_size: u32) -> Result<SizeLimits> {
         let min = empty_size(self, sector_size)?;
         let multiple = self.block_size.into();

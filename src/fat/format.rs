@@ -42,6 +42,10 @@ impl Format for Vfat {
         "vfat"
     }
 
+    fn layout_version(&self) -> u32 {
+        1
+    }
+
     fn limits(&self, sector_size: u32) -> Result<SizeLimits> {
         let min = empty_size(self, sector_size)?;
         let sector_size = self.sector_size.unwrap_or(sector_size);

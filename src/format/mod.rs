@@ -38,6 +38,10 @@ pub trait Format: Debug + Send + Sync {
     /// Returns the name by which `mount` and `blkid` know the format.
     fn name(&self) -> &'static str;
 
+    /// Returns the version of the bytes that this format writes: the same tree, options and version
+    /// give the same bytes.
+    fn layout_version(&self) -> u32;
+
     /// Returns whether an image or a device of `size` bytes has a file system of this format.
     ///
     /// By default, that is decided by libblkid's signature with the name of the format.

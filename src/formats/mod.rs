@@ -44,9 +44,14 @@ impl Formats {
         self.0.iter().find(|format| format.name() == name)
     }
 
+    /// Returns all formats.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Format> {
+        self.0.iter().map(|format| &**format)
+    }
+
     /// Returns the names of all formats.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|format| format.name())
+        self.iter().map(Format::name)
     }
 
     /// Returns the format of the file system on an image or a device of `size` bytes. `None` if it

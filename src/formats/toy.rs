@@ -21,6 +21,9 @@ impl Format for Toy {
     fn name(&self) -> &'static str {
         "toy"
     }
+    fn layout_version(&self) -> u32 {
+        1
+    }
     fn recognize(&self, image: &dyn ReadAt, size: u64) -> io::Result<bool> {
         let mut magic = [0; 4];
         Ok(size >= 4 * KIB && image.read_exact_at(0, &mut magic).map(|()| magic == *MAGIC)?)

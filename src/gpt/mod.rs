@@ -15,3 +15,6 @@ pub use geometry::{Geometry, Lba, SectorSize};
 pub use read::{ReadGpt, TableState, read};
 pub use table::{Attributes, Partition, Table, plan};
 pub use types::{Architecture, PartitionType, Role};
+
+/// Version of the bytes of partition tables, and of the placement of partitions.
+pub const LAYOUT_VERSION: u32 = 1;

@@ -33,6 +33,9 @@ use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::Tree;
 
+/// Version of the built-in rules and of the actions of rules.
+pub const LAYOUT_VERSION: u32 = 1;
+
 /// Reports what the rules would do to a tree in which nothing is later than `epoch`.
 ///
 /// # Errors

@@ -268,6 +268,21 @@ mod tests {
         }
     }
 
+    /// Reasons and references change no tree. The actions themselves are tested with every rule.
+    #[test]
+    fn builtin_rules_are_those_of_their_version() {
+        let mut hash = Sha256::new();
+        for rule in Rules::all() {
+            let (reason, reference, text) = (String::new(), String::new(), String::new());
+            hash.update(format!("{:?}\n", Rule { reason, reference, text, ..rule }));
+        }
+        assert_eq!(
+            (crate::normalize::LAYOUT_VERSION, &*hex(&hash.finalize())),
+            (1, "ef7ec08948044169e4e2e65ea3957af51ef04fe5ea712649b9af1fa4b2ef39de"),
+            "raise the version of the component `rules`, or take the change back"
+        );
+    }
+
     #[test]
     fn files_add_replace_and_switch() {
         let own = format!("{RULE}name = \"own\"\n");

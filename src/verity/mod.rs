@@ -15,3 +15,6 @@ mod tree;
 pub use leaf_hashes::LeafHashes;
 pub use parameters::Parameters;
 pub use tree::HashTree;
+
+/// Version of the bytes of hash trees and of signature partitions.
+pub const LAYOUT_VERSION: u32 = 1;

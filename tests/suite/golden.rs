@@ -1,5 +1,4 @@
-//! Golden hashes of layout version 1: a change of any byte of these images is a change of the
-//! layout.
+//! Golden hashes of images: a change of any byte of them is a change of the version of a component.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

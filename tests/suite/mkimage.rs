@@ -60,7 +60,12 @@ fn the_manifest_is_true() {
     let image = scratch.path("a.raw");
     assert_eq!(json["sha256"], sha256(&image));
     assert_eq!(json["size"], fs::metadata(&image).unwrap().len());
-    assert_eq!(json["layout_version"], 1);
+    assert_eq!(json["schema"], 1);
+    let expected = serde_json::json!({
+        "defaults": "1", "derivation": "1", "ext4": "1", "gpt": "1", "rules": "1",
+    });
+    assert_eq!(json["components"], expected);
+    assert!(json["layout_version"].as_str().unwrap().starts_with("draft-"), "{json}");
     assert_eq!(json["parameters"]["architecture"], "arm64");
     assert_eq!(json["parameters"]["seed_from"], "given");
 
@@ -208,14 +213,15 @@ fn a_btrfs_is_described() {
     ] {
         assert_eq!(parameters[name], expected, "{name}");
     }
-    assert!(parameters["codecs"]["zstd"].is_string(), "{parameters}");
+    assert!(json["components"]["zstd"].is_string(), "{json}");
     assert!(parameters.get("ext4_profile").is_none(), "{parameters}");
     let root = &json["partition_table"]["partitions"][0];
     assert_eq!(root["file_system"]["type"], "btrfs");
     assert_eq!(root["file_system"]["label"], "root-arm64");
 
     let plain = scratch.describe("b.raw", &["--fs=btrfs", "--seed", SEED]);
-    assert_eq!(plain["parameters"]["codecs"], serde_json::json!({}));
+    assert!(plain["components"].get("zstd").is_none(), "{plain}");
+    assert_ne!(plain["layout_version"], json["layout_version"]);
     assert_eq!(plain["parameters"]["btrfs_max_inline"], 2048);
     assert_eq!(
         plain["partition_table"]["partitions"][0]["uuid"], root["uuid"],
