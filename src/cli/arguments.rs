@@ -12,7 +12,7 @@ use crate::fat::Variant;
 
 /// Write disk images that are bit-for-bit reproducible, wherever and whenever they are built
 #[derive(Debug, Parser)]
-#[command(name = "detfs", version, max_term_width = 100)]
+#[command(name = "detfs", max_term_width = 100)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -26,6 +26,16 @@ pub(super) enum Command {
     Stage(Stage),
     Build(Build),
     Repart(Box<Repart>),
+    #[command(short_flag = 'V', long_flag = "version")]
+    Version(Version),
+}
+
+/// Print the version
+#[derive(Debug, Args)]
+pub(super) struct Version {
+    /// Print the layout version, too, with the components that it consists of
+    #[arg(short, long)]
+    pub(super) verbose: bool,
 }
 
 /// Make a disk image from a root tree: a GPT with an EFI system partition and a root file system

@@ -23,6 +23,7 @@ mod summary;
 mod terminal;
 mod userns;
 mod values;
+mod version;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -68,7 +69,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
                 print_error(&one_line(&error));
                 return if is_repart { 1.into() } else { 2.into() };
             }
-            // Help and version are not errors.
+            // Help is not an error.
             return match error.print() {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
@@ -104,6 +105,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Command::Stage(arguments) => stage::run(arguments),
         Command::Build(arguments) => build_file::run(arguments).map(done),
         Command::Repart(arguments) => return repart::run(arguments),
+        Command::Version(arguments) => version::run(arguments).map(done),
     };
     match result {
         Ok(code) => code,

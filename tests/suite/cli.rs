@@ -460,5 +460,25 @@ fn help_names_every_option() {
     assert!(help(&["mkfs", "ext4", "--help"]).contains("--uuid"));
     assert!(help(&["mkfs", "btrfs", "--help"]).contains("--uuid"));
     assert!(help(&["mkfs", "vfat", "--help"]).contains("--uuid"));
-    assert_eq!(help(&["--version"]), concat!("detfs ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn versions_are_printed() {
+    let version = |arguments: &[&str]| {
+        let output = detfs(arguments).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let line = concat!("detfs ", env!("CARGO_PKG_VERSION"), "\n");
+    for arguments in ["--version", "-V"] {
+        assert_eq!(version(&[arguments]), line);
+    }
+    for arguments in [["--version", "-v"], ["--version", "--verbose"], ["-V", "-v"]] {
+        let text = version(&arguments);
+        let components = text.strip_prefix(line).unwrap();
+        assert!(components.starts_with("layout draft-"), "{text}");
+        for component in ["ext4 1\n", "verity 1\n", "zstd 1.5.7\n"] {
+            assert!(components.contains(component), "{text}");
+        }
+    }
 }
