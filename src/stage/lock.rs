@@ -6,26 +6,41 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::options::Options;
+use crate::disk::LayoutVersion;
 use crate::error::{Error, Result};
 
-/// Version of the lock file format.
-const VERSION: u32 = 1;
+/// Number of the schema of lock files, which is raised too when a tree staged from a lock changes.
+const SCHEMA: u32 = 1;
 
 /// First line of a lock file.
 const HEADER: &str =
     "# What the tree is made of. Keep it with the sources; --locked builds from it.";
 
+/// Part of a lock file that every version of this crate can read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Header {
+    /// Number of the schema.
+    schema: u32,
+    /// Version of this crate.
+    detfs: String,
+    /// Name of the versions of the components.
+    layout_version: String,
+}
+
 /// Record of everything that a tree was built from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lock {
-    /// Version of the format.
-    version: u32,
+    #[serde(flatten)]
+    header: Header,
     /// Requested options.
     #[serde(flatten)]
     pub options: Options,
     /// Version of pacman, whose database is in the tree.
     pub pacman: String,
+    /// Versions of the components that decide the bytes of an image of the tree.
+    components: LayoutVersion,
     /// Installed packages, sorted by name.
     #[serde(rename = "package")]
     pub packages: Vec<Package>,
@@ -47,6 +62,24 @@ pub struct Package {
     pub sha256: String,
 }
 
+impl Header {
+    /// Returns the error for the lock of another version of this crate.
+    fn refusal(&self, path: &Path, current: &LayoutVersion) -> Error {
+        let Self { schema, detfs, layout_version } = self;
+        Error::Definition {
+            file: path.to_owned(),
+            line: 0,
+            rule: format!(
+                "this lock was made by detfs {detfs} (layout {layout_version}, schema {schema}), \
+                 and this is detfs {} (layout {current}, schema {SCHEMA})",
+                env!("CARGO_PKG_VERSION")
+            ),
+            remedy: "build it with that release, or recreate the lock without `stage.locked`"
+                .into(),
+        }
+    }
+}
+
 impl Lock {
     /// Creates the lock of a tree.
     ///
@@ -54,7 +87,13 @@ impl Lock {
     #[must_use]
     pub fn new(options: Options, pacman: String, mut packages: Vec<Package>) -> Self {
         packages.sort();
-        Self { version: VERSION, options, pacman, packages }
+        let components = LayoutVersion::current();
+        let header = Header {
+            schema: SCHEMA,
+            detfs: env!("CARGO_PKG_VERSION").to_owned(),
+            layout_version: components.to_string(),
+        };
+        Self { header, options, pacman, components, packages }
     }
 
     /// Parses the text of a lock file.
@@ -62,7 +101,8 @@ impl Lock {
     /// `path` is used in errors.
     ///
     /// # Errors
-    /// [`Error::Definition`] if the text is not a lock file of this version.
+    /// [`Error::Definition`] if the text is not a lock file, or if it was written by a version of
+    /// this crate that may build another tree or another image from it.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let fail = |line: u32, rule: String| Error::Definition {
             file: path.to_owned(),
@@ -70,14 +110,18 @@ impl Lock {
             rule,
             remedy: "remove it and recreate the lock without `stage.locked`".into(),
         };
-        let lock: Self = toml::from_str(text).map_err(|error| {
+        let invalid = |error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);
             let before = text.as_bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
             fail(u32::try_from(before + 1).unwrap_or(u32::MAX), error.message().into())
-        })?;
-        if lock.version != VERSION {
-            return Err(fail(0, format!("version is {}, not {VERSION}", lock.version)));
+        };
+        // The header comes first: the rest of another schema may have other keys.
+        let header: Header = toml::from_str(text).map_err(invalid)?;
+        let current = LayoutVersion::current();
+        if header.schema != SCHEMA || header.layout_version != current.to_string() {
+            return Err(header.refusal(path, &current));
         }
+        let lock: Self = toml::from_str(text).map_err(invalid)?;
         let mut names = BTreeSet::new();
         if let Some(twice) = lock.packages.iter().find(|package| !names.insert(&package.name)) {
             return Err(fail(0, format!("{} is listed twice", twice.name)));
@@ -177,9 +221,8 @@ mod tests {
         let path = Path::new("lock.toml");
         let text = lock().text();
         assert_eq!(Lock::parse(path, &text).unwrap(), lock());
-        assert!(Lock::is_one(&text) && !Lock::is_one("version = 1\n"));
+        assert!(Lock::is_one(&text) && !Lock::is_one("schema = 1\n"));
         for (from, to, what) in [
-            ("version = 1\n", "version = 2\n", "version is 2"),
             ("name = \"b\"", "name = \"a\"", "a is listed twice"),
             ("\"x86_64\"", "\"x86_64\\nSigLevel = Never\"", "is not a name"),
             ("https://mirror/", "https://mirror/ ", "is not a URL"),
@@ -190,6 +233,32 @@ mod tests {
             let error = Lock::parse(path, &text.replacen(from, to, 1)).unwrap_err();
             assert!(error.to_string().contains(what), "{error}");
         }
+    }
+
+    #[test]
+    fn locks_of_other_versions_are_refused() {
+        let text = lock().text();
+        let current = LayoutVersion::current().to_string();
+        for (from, to, made_by) in [
+            (
+                "schema = 1\n",
+                "schema = 2\nnew = 1\n",
+                format!("0.9.0 (layout {current}, schema 2)"),
+            ),
+            (&*current, "draft-00000000", "0.9.0 (layout draft-00000000, schema 1)".to_owned()),
+        ] {
+            let other = text.replace(from, to).replace(env!("CARGO_PKG_VERSION"), "0.9.0");
+            let error = Lock::parse(Path::new("lock.toml"), &other).unwrap_err().to_string();
+            let start = format!("lock.toml: this lock was made by detfs {made_by}, and this is ");
+            assert!(error.starts_with(&start), "{error}");
+            assert!(
+                error.contains("; build it with that release, or recreate the lock"),
+                "{error}"
+            );
+        }
+        // A release with the same components builds the same image.
+        let later = text.replace(env!("CARGO_PKG_VERSION"), "0.9.0");
+        assert_eq!(Lock::parse(Path::new("lock.toml"), &later).unwrap().packages, lock().packages);
     }
 
     #[test]
