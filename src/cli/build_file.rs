@@ -16,9 +16,13 @@ use super::{is_same, one_line, stage, text};
 use crate::error::{Error, Result};
 use crate::stage::Scratch;
 
+/// Number of the schema of configuration files.
+const SCHEMA: u32 = 1;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct BuildFile {
+    schema: Option<u32>,
     source_date_epoch: Option<Value>,
     seed: Option<Value>,
     stage: Option<Table>,
@@ -26,8 +30,11 @@ struct BuildFile {
 }
 
 pub(super) fn run(args: &Build) -> Result<()> {
-    let BuildFile { source_date_epoch, seed, stage, mut image } = read(&args.config)?;
+    let BuildFile { schema, source_date_epoch, seed, stage, mut image } = read(&args.config)?;
     let words = ArgumentList { config: &args.config };
+    if let Some(schema) = schema.filter(|&schema| schema != SCHEMA) {
+        return Err(words.fault(format!("schema {schema} is unknown, this release reads {SCHEMA}")));
+    }
     if args.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
         return Err(words.fault("--update: [stage] has no `lock` to replace".into()));
     }

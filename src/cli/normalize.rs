@@ -84,6 +84,16 @@ pub(super) fn run(args: &Normalize) -> Result<ExitCode> {
     }
 }
 
+/// Number of the schema of both records.
+const SCHEMA: u32 = 1;
+
+/// JSON record of a list of rules.
+#[derive(Serialize)]
+struct ListRecord<'a> {
+    schema: u32,
+    rules: Vec<RuleRecord<'a>>,
+}
+
 /// JSON record of a rule.
 #[derive(Serialize)]
 struct RuleRecord<'a> {
@@ -118,8 +128,7 @@ fn list(args: &Normalize) -> Result<ExitCode> {
         (_, profile) => requested.rules(profile)?.iter().cloned().collect(),
     };
     if args.json {
-        let records: Vec<RuleRecord<'_>> = rules.iter().map(Into::into).collect();
-        print_json(&records)?;
+        print_json(&ListRecord { schema: SCHEMA, rules: rules.iter().map(Into::into).collect() })?;
     } else {
         // The output is a file of rules, which can be edited and passed to --rules.
         let texts: Vec<_> = rules.iter().map(|rule| format!("{}\n", rule.text)).collect();
@@ -131,6 +140,7 @@ fn list(args: &Normalize) -> Result<ExitCode> {
 /// JSON record of a check.
 #[derive(Serialize)]
 struct CheckRecord<'a> {
+    schema: u32,
     profile: Option<Profile>,
     source_date_epoch: i64,
     /// Whether the epoch was given or is the newest time in the tree.
@@ -162,6 +172,7 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     let fires = !report.fired.is_empty();
     if args.json {
         print_json(&CheckRecord {
+            schema: SCHEMA,
             profile: rules.profile(),
             source_date_epoch: epoch.seconds,
             source_date_epoch_from: match origin {

@@ -229,10 +229,14 @@ enum By {
     InfoDir,
 }
 
+/// Number of the schema of rules files.
+const SCHEMA: u32 = 1;
+
 /// A rules file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
+    schema: Option<toml::Spanned<u32>>,
     #[serde(default)]
     enable: Vec<String>,
     #[serde(default)]
@@ -264,6 +268,13 @@ impl RuleFile {
         };
         let file: File = toml::from_str(text)
             .map_err(|error| fail(error.span().map(|span| span.start), error.message().into()))?;
+        if let Some(schema) = file.schema
+            && *schema.get_ref() != SCHEMA
+        {
+            let rule =
+                format!("schema {} is unknown, this release reads {SCHEMA}", schema.get_ref());
+            return Err(fail(Some(schema.span().start), rule));
+        }
         let mut rules: Vec<Rule> = Vec::new();
         let starts = file.rule.iter().map(|typed| typed.span().start);
         let ends: Vec<_> = starts.skip(1).chain([text.len()]).collect();
@@ -429,7 +440,8 @@ mod tests {
     #[test]
     fn rules_are_read() {
         let file = parse(
-            r#"disable = ["a"]
+            r#"schema = 1
+            disable = ["a"]
             [[rule]]
             name = "x"
             path = "var/<machine-id>/*"
@@ -500,5 +512,7 @@ mod tests {
             assert!(text.contains(what), "{rest}: {text}");
             assert_eq!(error.exit_code(), 2);
         }
+        let error = parse("# A\nschema = 2\n").unwrap_err().to_string();
+        assert!(error.starts_with("rules.toml:2: schema 2 is unknown, "), "{error}");
     }
 }

@@ -141,9 +141,19 @@ impl StageCommand<'_> {
     }
 }
 
+/// Number of the schema of the record.
+const SCHEMA: u32 = 1;
+
+/// JSON record of a comparison.
+#[derive(Serialize)]
+struct CheckRecord<'a> {
+    schema: u32,
+    differences: Vec<DifferenceRecord<'a>>,
+}
+
 /// JSON record of a difference.
 #[derive(Serialize)]
-struct Record<'a> {
+struct DifferenceRecord<'a> {
     path: String,
     what: &'a [&'static str],
     covered_by: &'a [String],
@@ -151,9 +161,9 @@ struct Record<'a> {
 }
 
 fn report(found: &[Difference], json: bool) -> Result<()> {
-    let records: Vec<_> = found
+    let differences: Vec<_> = found
         .iter()
-        .map(|Difference { path, what, covered_by, would_be_covered_by }| Record {
+        .map(|Difference { path, what, covered_by, would_be_covered_by }| DifferenceRecord {
             path: Escaped(path).to_string(),
             what,
             covered_by,
@@ -161,10 +171,10 @@ fn report(found: &[Difference], json: bool) -> Result<()> {
         })
         .collect();
     if json {
-        return print_json(&records);
+        return print_json(&CheckRecord { schema: SCHEMA, differences });
     }
     let mut text = String::new();
-    for Record { path, what, covered_by, would_be_covered_by } in &records {
+    for DifferenceRecord { path, what, covered_by, would_be_covered_by } in &differences {
         let by = match (covered_by, would_be_covered_by) {
             ([], []) => "NO RULE".into(),
             ([], off) => format!("NO RULE, but {} would, if enabled", off.join(", ")),

@@ -64,6 +64,7 @@ fn a_check_tells_all_and_changes_nothing() {
     let (code, json) = check(tree.path(), &["--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, json["profile"].as_str()), (Some(1), Some("arch")));
+    assert_eq!(json["schema"], 1);
     let fired = json["fired"].as_array().unwrap();
     let keys = fired.iter().find(|fired| fired["rule"] == "ssh-host-keys").unwrap();
     assert_eq!(keys["paths"].as_array().unwrap().len(), 9, "{keys}");
@@ -200,7 +201,10 @@ fn the_list_is_a_file_of_rules() {
         assert_eq!(list(&["--json", &rules]), list(&["--json"]));
         assert_eq!(list(&[&rules]), list(&[]));
         let record: Value = serde_json::from_slice(&list(&["--json"])).unwrap();
-        assert!(record.as_array().unwrap().len() > 30, "{record}");
+        assert!(
+            record["schema"] == 1 && record["rules"].as_array().unwrap().len() > 30,
+            "{record}"
+        );
     }
     let all = String::from_utf8(succeed(&mut detfs(["normalize", "--list"])).stdout).unwrap();
     assert!(all.contains("name = \"hostname\"") && all.contains("enabled = false"), "{all}");

@@ -221,9 +221,10 @@ fn two_stagings_are_compared() {
         let mut command = detfs(["stage", "check", "--json"]);
         command.env("TMPDIR", scratch.path()).args(source()).args(more);
         let output = command.output().unwrap();
-        let json = serde_json::from_slice::<Vec<serde_json::Value>>(&output.stdout);
-        let found = json.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        (output.status.code(), found)
+        let json = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+        let json = json.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(json["schema"], 1);
+        (output.status.code(), json["differences"].as_array().unwrap().clone())
     };
     let (code, found) = check(&[]);
     assert_eq!(code, Some(0), "{found:?}");
@@ -259,7 +260,8 @@ fn one_file_says_it_all() {
     let config = scratch.join("image.toml");
     let mirror = packages().display();
     let text = format!(
-        "seed = \"{SEED}\"\nsource-date-epoch = {EPOCH}\n[stage]\npackage = [\"app\", \"linux\"]\n\
+        "schema = 1\nseed = \"{SEED}\"\nsource-date-epoch = {EPOCH}\n[stage]\n\
+         package = [\"app\", \"linux\"]\n\
          mirror = \"file://{mirror}\"\nrepo = [\"core\"]\nlock = \"image.lock\"\n[image]\n\
          out = \"image.raw\"\nmanifest = \"image.json\"\narchitecture = \"x86-64\"\n"
     );
@@ -331,6 +333,7 @@ fn one_file_says_it_all() {
     succeed(crate::detfs::detfs([OsStr::new("build"), config.as_os_str()]).arg("--force"));
     assert_eq!(sha256(&scratch.join("image.raw")), hash);
     for (from, to, part) in [
+        ("schema = 1", "schema = 2", "schema 2 is unknown"),
         ("[stage]", "[stages]", "unknown field `stages`"),
         ("repo =", "repos =", "--repos"),
         ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` must come before"),
