@@ -5,16 +5,7 @@
 //! processes. A signal handler calls [`put_away`] and then terminates the program.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::Path;
-use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
-use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Held by code that must not be interrupted, and by the signal handler until the end.
 static GATE: Mutex<()> = Mutex::new(());
@@ -55,42 +46,6 @@ pub(crate) fn register(cleanup: impl FnOnce() + Send + 'static) -> Registration 
 pub(crate) fn uninterrupted<T>(action: impl FnOnce() -> T) -> T {
     let _gate = lock(&GATE);
     action()
-}
-
-/// Spawns a command. On an interrupt, it is sent `signal` and given some time to terminate. If the
-/// kernel is too old to do that safely, no cleanup is registered, and the command has to terminate
-/// by itself when its parent does.
-pub(crate) fn spawn(
-    command: &mut Command,
-    signal: Signal,
-) -> io::Result<(Child, Option<Registration>)> {
-    uninterrupted(|| {
-        let child = command.spawn()?;
-        let registration = register_child(&child, signal);
-        Ok((child, registration))
-    })
-}
-
-fn register_child(child: &Child, signal: Signal) -> Option<Registration> {
-    const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
-    let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    Some(register(move || {
-        // The process may have terminated already.
-        let _ = pidfd_send_signal(&handle, signal);
-        let _ = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&PATIENCE));
-    }))
-}
-
-/// Removes a directory that processes which were just killed may still be writing to.
-pub(crate) fn remove_directory(path: &Path) {
-    for _ in 0..50 {
-        match fs::remove_dir_all(path) {
-            Ok(()) => return,
-            Err(error) if error.kind() == ErrorKind::NotFound => return,
-            Err(_) => sleep(Duration::from_millis(20)),
-        }
-    }
 }
 
 /// Terminates child processes and removes unfinished files, the latest first.

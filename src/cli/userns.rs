@@ -9,9 +9,8 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::print_error;
-use crate::interrupt::spawn;
 use crate::name::HostPath;
-use crate::stage::ended_by;
+use crate::stage::{ended_by, spawn};
 
 /// Arguments of `unshare` for a namespace with all users and groups that /etc/subuid and
 /// /etc/subgid provide, and the current user as root.

@@ -6,6 +6,7 @@
 //! [`Lock`] records what went into the tree, so that the tree can be rebuilt from the same
 //! packages.
 
+mod child;
 mod compare;
 mod lock;
 mod options;
@@ -13,6 +14,8 @@ mod pacman;
 mod sandbox;
 mod scratch;
 
+#[cfg(feature = "cli")]
+pub(crate) use child::spawn;
 pub use compare::{Difference, compare};
 pub use lock::{Lock, Package};
 pub use options::Options;
@@ -20,4 +23,4 @@ pub use pacman::{Staged, Staging};
 #[cfg(feature = "cli")]
 pub(crate) use sandbox::ended_by;
 #[cfg(feature = "cli")]
-pub(crate) use scratch::Scratch;
+pub(crate) use scratch::{Scratch, remove_directory};

@@ -10,8 +10,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::Signal;
 
+use super::child::spawn;
 use crate::error::{Error, Result};
-use crate::interrupt::spawn;
 
 /// Search path for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -5,13 +5,15 @@ use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::removexattr;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use crate::error::{Error, Result};
-use crate::interrupt::{Registration, register, remove_directory, uninterrupted};
+use crate::interrupt::{Registration, register, uninterrupted};
 use crate::name::HostPath;
 
 /// A scratch directory. It is removed with its content when it is dropped; one left by an
@@ -178,6 +180,17 @@ impl Drop for Scratch {
         match fs::remove_dir_all(&self.content) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {}
             _ => drop(fs::remove_dir_all(&self.path)),
+        }
+    }
+}
+
+/// Removes a directory that processes which were just killed may still be writing to.
+pub(crate) fn remove_directory(path: &Path) {
+    for _ in 0..50 {
+        match fs::remove_dir_all(path) {
+            Ok(()) => return,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(_) => sleep(Duration::from_millis(20)),
         }
     }
 }

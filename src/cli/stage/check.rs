@@ -15,10 +15,10 @@ use crate::cli::normalize::RequestedRules;
 use crate::cli::{print, print_error, print_json, spool, values};
 use crate::disk::BuildInput;
 use crate::error::{Error, Result};
-use crate::interrupt::{register, remove_directory, spawn, uninterrupted};
+use crate::interrupt::{register, uninterrupted};
 use crate::name::{Escaped, HostPath};
 use crate::normalize::normalize;
-use crate::stage::{Difference, Options, compare, ended_by};
+use crate::stage::{Difference, Options, compare, ended_by, remove_directory, spawn};
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
 
