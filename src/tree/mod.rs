@@ -13,6 +13,7 @@ mod merge;
 mod path_filter;
 pub(crate) mod path_walk;
 mod paths;
+mod replace;
 mod resolve;
 mod scan;
 mod source;
@@ -28,9 +29,9 @@ use bitflags::bitflags;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
-pub(crate) use edit::Replacement;
 pub(crate) use merge::{NameTaken, TreeMerge};
 pub use path_filter::PathFilter;
+pub(crate) use replace::Replacement;
 pub use scan::{GRANULE, HoleScan, HoleScanOptions, SCAN_MIN_SIZE, WINDOW, scan_holes};
 pub use source::{Directory, Source};
 
