@@ -7,11 +7,11 @@ use super::{
     Checksum, Compat, Compression, Contents, Metadata, Options, Plan, PrepassOptions,
     SubvolumeOptions, plan, prepass,
 };
-use crate::codec::{self, Versions};
+use crate::codec;
 use crate::error::{Error, Result};
 use crate::format::{
-    FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs, PreparedFs,
-    SizeLimits, Subvolume, Value, empty_size,
+    CodecVersions, FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs,
+    PreparedFs, SizeLimits, Subvolume, Value, empty_size,
 };
 use crate::name::Escaped;
 use crate::size::{Headroom, MIB, round_down};
@@ -241,10 +241,10 @@ impl PreparedFs for Prepared {
         self.plan_with(None, headroom)
     }
 
-    fn codecs(&self) -> Versions {
+    fn codecs(&self) -> CodecVersions {
         match self.contents.spool() {
             Some(_) => codec::versions(),
-            None => Versions::new(),
+            None => CodecVersions::new(),
         }
     }
 }

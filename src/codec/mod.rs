@@ -16,8 +16,6 @@ mod verify;
 mod zlib;
 mod zstd;
 
-use std::collections::BTreeMap;
-
 pub(crate) use interface::{Codec, Encoder};
 pub(crate) use lzo::Lzo;
 pub(crate) use prepass::{Piece, PieceEncoder, encode_pieces};
@@ -26,13 +24,12 @@ pub(crate) use verify::{encoder, verify};
 pub(crate) use zlib::Zlib;
 pub(crate) use zstd::Zstd;
 
+use crate::format::CodecVersions;
+
 /// All codecs.
 const ALL: [&dyn Codec; 3] = [&Zlib, &Lzo, &Zstd];
 
-/// Versions of the encoders, keyed by the names of the codecs.
-pub type Versions = BTreeMap<&'static str, &'static str>;
-
 /// Returns the versions of all encoders.
-pub(crate) fn versions() -> Versions {
+pub(crate) fn versions() -> CodecVersions {
     ALL.iter().map(|codec| (codec.name(), codec.version())).collect()
 }

@@ -13,7 +13,7 @@ use super::source::{ResolvedInputs, ValueOrigin};
 use crate::format::FileSystem;
 use crate::layout::Digest;
 use crate::name::Escaped;
-use crate::normalize::FiredRecord;
+use crate::report::FiredRecord;
 
 /// Number of the schema: raised when a field is removed or changes its meaning.
 const SCHEMA: u32 = 1;

@@ -6,11 +6,9 @@ use std::ops::Range;
 use super::partition::Disk;
 use super::request::Request;
 use super::source::ResolvedInputs;
-use crate::codec::Versions;
-use crate::format::FileSystem;
+use crate::format::{CodecVersions, FileSystem};
 use crate::layout::Layout;
-use crate::normalize::Report;
-use crate::report::Warning;
+use crate::report::{Report, Warning};
 
 /// A planned image.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ pub struct Plan {
     pub normalization: Report,
     /// Programs that compressed content, with their versions: other versions produce other bytes.
     /// Empty if nothing was to be compressed.
-    pub codecs: Versions,
+    pub codecs: CodecVersions,
     /// Warnings about parts of the tree that were changed or left out.
     pub warnings: Vec<Warning>,
 }

@@ -12,6 +12,7 @@ mod limits;
 mod parameter;
 mod planned;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
@@ -26,12 +27,14 @@ pub(crate) use limits::empty_size;
 pub use parameter::{Parameters, Value};
 pub use planned::{FileSystem, PlannedFs};
 
-use crate::codec::Versions;
 use crate::error::{Error, Result};
 use crate::probe;
 use crate::report::Warning;
 use crate::size::Headroom;
 use crate::tree::{InodeId, Tree};
+
+/// Versions of the programs that compress content, keyed by the names of their codecs.
+pub type CodecVersions = BTreeMap<&'static str, &'static str>;
 
 /// A file system format with its options.
 pub trait Format: Debug + Send + Sync {
@@ -163,7 +166,7 @@ pub trait PreparedFs: Send + Sync {
     }
 
     /// Returns the compressors of the content, with their versions.
-    fn codecs(&self) -> Versions {
-        Versions::new()
+    fn codecs(&self) -> CodecVersions {
+        CodecVersions::new()
     }
 }

@@ -12,16 +12,15 @@ mod findings;
 mod order;
 mod packages;
 mod profile;
-mod report;
 mod rewrite;
 mod rule;
 mod rules;
 
 use std::collections::BTreeSet;
 
+pub use crate::report::{Fired, FiredRecord, Report};
 pub use findings::{Finding, findings};
 pub use profile::Profile;
-pub use report::{Fired, FiredRecord, Report};
 pub use rule::{Action, Order, Rewrite, Rule, Target};
 pub use rules::Rules;
 
@@ -71,7 +70,22 @@ pub(crate) fn remaining_secrets(
         return Ok(Vec::new());
     }
     let fired = check(tree, &watched, epoch)?.fired.into_iter();
-    Ok(fired.filter_map(Fired::into_warning).collect())
+    Ok(fired.filter_map(warning).collect())
+}
+
+/// Returns the warning about a disabled rule that would have fired.
+fn warning(fired: Fired) -> Option<Warning> {
+    let Fired { rule, verb, reason, paths, .. } = fired;
+    let mut paths = paths.into_iter();
+    let path = paths.next()?;
+    let others: Vec<_> = paths.map(|path| Escaped(&path).to_string()).collect();
+    let also = match &*others {
+        [] => String::new(),
+        others => format!(" (and {})", others.join(", ")),
+    };
+    let message =
+        format!("stays in the image{also}, although the rule {rule} would {verb} it: {reason}");
+    Some(Warning { path, message })
 }
 
 /// Applies the rules to a tree, ignoring what they refuse.
