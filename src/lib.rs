@@ -38,10 +38,17 @@
 //! the programs that [`stage`] runs. The only global state is the list of things to remove on an
 //! [`interrupt`]. Every [`Error`] names its subject, the rule that was broken, and a remedy.
 
+#![cfg_attr(
+    not(all(feature = "btrfs", feature = "repart", feature = "stage")),
+    expect(dead_code, reason = "some components are only used by `btrfs`, `repart` or `stage`")
+)]
+
+#[cfg(feature = "btrfs")]
 pub mod btrfs;
 #[cfg(feature = "cli")]
-pub mod cli;
-pub mod codec;
+mod cli;
+#[cfg(feature = "btrfs")]
+mod codec;
 pub mod disk;
 #[cfg(test)]
 mod dump;
@@ -50,27 +57,34 @@ pub mod ext4;
 pub mod fat;
 pub mod format;
 pub mod formats;
+#[cfg(feature = "normalize")]
 mod glob;
 pub mod gpt;
 mod hex;
 pub mod interrupt;
 pub mod layout;
 pub mod name;
+#[cfg(feature = "normalize")]
 pub mod normalize;
 mod place;
 pub mod probe;
 pub mod progress;
 mod record;
+#[cfg(feature = "repart")]
 pub mod repart;
 pub mod report;
 pub mod seed;
 pub mod size;
+#[cfg(feature = "stage")]
 pub mod stage;
 pub mod time;
 pub mod tree;
 pub mod verity;
 mod workers;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::run;
 pub use disk::{BuildInput, Manifest, image, single};
 pub use error::{Error, Result};
 pub use positioned_io::ReadAt;

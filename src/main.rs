@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    detfs::cli::run(std::env::args_os())
+    detfs::run(std::env::args_os())
 }

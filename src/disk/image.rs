@@ -12,9 +12,9 @@ pub use super::esp::EspSource;
 pub use super::image_options::Options;
 use super::partition::{ALIGNMENT, Identity, identify};
 use super::plan::{ImageKind, Plan};
-use super::request::Request;
+use super::request::{ImageRequest, Request};
 use super::source::{self, BuildInput};
-use super::{esp, swap};
+use super::{esp, normalization, swap};
 use crate::error::{Error, Result};
 use crate::format::{FsInputs, Holds, PreparedFs};
 use crate::gpt::{Architecture, PartitionType};
@@ -43,9 +43,11 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 /// - no mount point is free for the content of the ESP.
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     check(options)?;
-    let request = Request::image(&input, options);
     let esp = esp::mount(&mut input.tree, &options.esp, options.has_xbootldr())?;
-    let (mut resolved, normalization, mut warnings) = source::resolve_inputs(&mut input)?;
+    let (mut resolved, normalization, mut warnings) = normalization::resolve_inputs(&mut input)?;
+    let image = ImageRequest::Disk(options.clone());
+    let request = Request::new(&input.selection, &normalization, image);
+    let normalization = normalization.report;
     let architecture = source::architecture(&input.tree, input.architecture)?;
     resolved.architecture = Some(architecture);
     let epoch = resolved.epoch.0;

@@ -16,6 +16,7 @@ pub mod image;
 mod image_options;
 mod layout_version;
 pub mod manifest;
+mod normalization;
 mod parameters;
 mod partition;
 pub mod place;

@@ -1,6 +1,7 @@
 //! Requests: everything that a caller asked of an image.
 
-use super::source::BuildInput;
+use super::normalization::Normalization;
+use super::source::Selection;
 use super::{image_options, single_options};
 
 /// Everything that a caller asked of an image, for its manifest.
@@ -33,25 +34,20 @@ pub enum ImageRequest {
 }
 
 impl Request {
-    pub(super) fn image(input: &BuildInput, options: &image_options::Options) -> Self {
-        Self::new(input, ImageRequest::Disk(options.clone()))
-    }
-
-    pub(super) fn single(input: &BuildInput, options: &single_options::Options) -> Self {
-        Self::new(input, ImageRequest::FileSystem(options.clone()))
-    }
-
-    fn new(input: &BuildInput, image: ImageRequest) -> Self {
-        let BuildInput { selection, rules, .. } = input;
+    pub(super) fn new(
+        selection: &Selection,
+        normalization: &Normalization,
+        image: ImageRequest,
+    ) -> Self {
         let exclude = selection.exclude.as_ref();
         Self {
             image,
             exclude: exclude.map_or_else(Vec::new, |filter| filter.patterns().to_vec()),
             drop_xattr: selection.host_xattrs.patterns(false),
             keep_xattr: selection.host_xattrs.patterns(true),
-            has_rules: !rules.is_empty(),
-            normalize: rules.profile().map(crate::normalize::Profile::name),
-            rules: rules.file_digest().map(str::to_owned),
+            has_rules: normalization.has_rules,
+            normalize: normalization.profile,
+            rules: normalization.file_digest.clone(),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::plan::{ImageKind, Plan};
-use super::request::Request;
+use super::request::{ImageRequest, Request};
 pub use super::single_options::Options;
 use super::source::BuildInput;
-use super::{source, swap};
+use super::{normalization, source, swap};
 use crate::error::{Error, Result};
 use crate::format::{FsInputs, Holds, LeaveOut, PlannedFs};
 use crate::gpt::PartitionType;
@@ -18,8 +18,9 @@ use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 /// # Errors
 /// Those of the file system, and [`Error::Parameter`] if the epoch is out of range.
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
-    let request = Request::single(&input, options);
-    let (mut resolved, normalization, mut warnings) = source::resolve_inputs(&mut input)?;
+    let (mut resolved, normalization, mut warnings) = normalization::resolve_inputs(&mut input)?;
+    let image = ImageRequest::FileSystem(options.clone());
+    let request = Request::new(&input.selection, &normalization, image);
     let BuildInput { tree, seed, architecture, threads, spool, observer, .. } = input;
     let observer = observer.as_deref();
     let epoch = resolved.epoch.0;
@@ -76,7 +77,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         request,
         resolved,
         codecs: prepared.codecs(),
-        normalization,
+        normalization: normalization.report,
         warnings,
     })
 }

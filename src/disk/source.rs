@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use super::architecture;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
-use crate::normalize::{self, Profile, Report, Rules};
 use crate::progress::Observer;
 use crate::report::Warning;
 use crate::seed::Seed;
@@ -58,7 +57,8 @@ pub struct BuildInput {
     /// compressed. It does not affect the image.
     pub spool: Option<PathBuf>,
     /// Rules that normalize the tree first.
-    pub rules: Rules,
+    #[cfg(feature = "normalize")]
+    pub rules: crate::normalize::Rules,
     /// Observer of the progress.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -122,7 +122,8 @@ impl BuildInput {
             architecture: None,
             threads: NonZero::<usize>::MIN,
             spool: None,
-            rules: Rules::none(),
+            #[cfg(feature = "normalize")]
+            rules: crate::normalize::Rules::none(),
             observer: None,
         }
     }
@@ -155,20 +156,6 @@ impl BuildInput {
         let (tree, warnings) = source.read(&options)?;
         Ok(Self { selection, warnings, threads, ..Self::new(tree) })
     }
-
-    /// Adds the rules that `detfs mkimage` normalizes a tree by: those for every tree, and those of
-    /// the profile that matches the tree. If no profile does, there is a warning.
-    ///
-    /// # Errors
-    /// [`Error::Source`] and [`Error::Changed`] if `os-release` can't be read.
-    pub fn normalized(mut self) -> Result<Self> {
-        let profile = Profile::of(&self.tree)?;
-        if profile.is_none() {
-            self.warnings.push(Profile::missing());
-        }
-        self.rules = Rules::builtin(profile);
-        Ok(self)
-    }
 }
 
 /// Returns the given epoch, or the newest time of the tree.
@@ -189,22 +176,6 @@ pub(crate) fn clamp(tree: &mut Tree, given: Option<Timestamp>) -> Result<Resolve
     let epoch = epoch(tree, given)?;
     let clamped = tree.clamp_times(epoch.0);
     Ok(ResolvedInputs { seed: None, epoch, clamped, architecture: None, esp_from: None })
-}
-
-/// Resolves the epoch, normalizes the tree and clamps its timestamps to the epoch.
-///
-/// The warnings are those about the source, and about secrets that stay in the tree.
-pub(super) fn resolve_inputs(
-    input: &mut BuildInput,
-) -> Result<(ResolvedInputs, Report, Vec<Warning>)> {
-    let BuildInput { tree, rules, warnings, .. } = input;
-    let mut warnings = std::mem::take(warnings);
-    // The epoch is derived from the tree before normalization, because rules use it.
-    let (epoch, origin) = epoch(tree, input.epoch)?;
-    let report = normalize::normalize(tree, rules, epoch)?;
-    warnings.extend(normalize::remaining_secrets(tree, rules, epoch)?);
-    let resolved = clamp(tree, Some(epoch))?;
-    Ok((ResolvedInputs { epoch: (epoch, origin), ..resolved }, report, warnings))
 }
 
 /// Returns the given architecture, or the one detected from the tree.

@@ -1,5 +1,6 @@
 //! Text dumps of images: a line for each field of each record that is not zero.
 
+#[cfg(feature = "btrfs")]
 mod tests;
 
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! The registry of file system formats.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "repart"))]
 mod tests;
-#[cfg(test)]
+#[cfg(all(test, feature = "repart"))]
 mod toy;
 
 use std::io;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use positioned_io::ReadAt;
 
-use crate::btrfs::Btrfs;
 use crate::ext4::Ext4;
 use crate::fat::Vfat;
 use crate::format::Format;
@@ -22,7 +21,12 @@ pub struct Formats(Vec<Arc<dyn Format>>);
 impl Default for Formats {
     /// Returns all formats of this crate with their default options.
     fn default() -> Self {
-        Self(vec![Arc::new(Ext4::default()), Arc::new(Btrfs::default()), Arc::new(Vfat::default())])
+        Self(vec![
+            Arc::new(Ext4::default()),
+            #[cfg(feature = "btrfs")]
+            Arc::new(crate::btrfs::Btrfs::default()),
+            Arc::new(Vfat::default()),
+        ])
     }
 }
 

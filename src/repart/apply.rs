@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::context::Context;
 use super::image::Image;
 use super::outcome::{PartitionResult, Placed};
+use super::signing::Signed;
 use super::{Verity, el_torito, split};
 use crate::disk::assembly::{Assembly, ContentPlace, PlannedPartition};
 use crate::error::{Error, Result};
 use crate::gpt::{self, PartitionType};
 use crate::layout::{self, Discard, Layout, OffsetSink, Output, Sink, emit, publish};
 use crate::seed::Seed;
-use crate::verity::signature::Signature;
 use crate::verity::{HashTree, LeafHashes, Parameters};
 
 /// Writes the image and the separate files of partitions.
@@ -212,7 +212,7 @@ impl ImageWriter<'_> {
         let new = self.rows.iter().map(|placed| &partitions[placed.at]);
         let mut new = new.filter(|one| one.is_new() && one.verity() == Verity::Signature);
         let unsigned = new.find_map(|partition| partition.definition.as_ref());
-        match unsigned.filter(|_| options.signer.is_none() && options.joined.is_empty()) {
+        match unsigned.filter(|_| !options.can_sign()) {
             Some(definition) => Err(definition.fault(
                 &["Verity"],
                 "no key to sign the root hash with",
@@ -237,23 +237,16 @@ impl ImageWriter<'_> {
                 (self.context.report)(&format_args!("{name}: no root hash to sign"));
                 continue;
             };
-            let options = self.context.options;
-            let joined = options.joined.iter().find(|joined| joined.root_hash() == root_hash);
-            let signature = match (joined, &options.signer) {
-                (Some(joined), _) => joined.json()?,
-                (None, Some((key, certificate))) => {
-                    Signature::sign(root_hash, key, certificate)?.json()?
-                }
-                (None, None) => {
-                    let definition = partition.definition.as_ref().expect("it is new");
-                    return Err(definition.fault(
-                        &["Verity"],
-                        "the signature of its root hash is missing",
-                        "give `signature.key` and `signature.certificate`, or `signature.joined`",
-                    ));
-                }
+            let Some(Signed { json, is_joined }) = self.context.options.signature(root_hash)?
+            else {
+                let definition = partition.definition.as_ref().expect("it is new");
+                return Err(definition.fault(
+                    &["Verity"],
+                    "the signature of its root hash is missing",
+                    "give `signature.key` and `signature.certificate`, or `signature.joined`",
+                ));
             };
-            if joined.is_some() {
+            if is_joined {
                 // The root hash of an existing partition is reported with its joined signature.
                 let key = partition.match_key();
                 let parts = &self.context.partitions;
@@ -261,7 +254,7 @@ impl ImageWriter<'_> {
                 siblings.for_each(|placed| placed.row.root_hash = known);
             }
             self.rows[number].row.root_hash = known;
-            self.context.fill(output, &self.rows[number].row, signature.as_bytes())?;
+            self.context.fill(output, &self.rows[number].row, json.as_bytes())?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ mod partition;
 mod populate;
 mod root_path;
 mod run;
+mod signing;
 pub mod size_limits;
 mod split;
 

@@ -7,6 +7,7 @@ use super::el_torito;
 use crate::gpt::{PartitionType, SectorSize};
 use crate::seed::Seed;
 use crate::time::Timestamp;
+#[cfg(feature = "verity-sign")]
 use crate::verity::signature;
 
 /// How to treat an image depending on what it contains.
@@ -123,8 +124,10 @@ pub struct Options {
     /// Whether to write a separate file for each partition.
     pub split: bool,
     /// Key and certificate that root hashes are signed with.
+    #[cfg(feature = "verity-sign")]
     pub signer: Option<(signature::PrivateKey, signature::Certificate)>,
     /// Existing signatures of root hashes.
+    #[cfg(feature = "verity-sign")]
     pub joined: Vec<signature::Signature>,
     /// The fstab to generate.
     pub fstab: Option<Generated>,
@@ -167,7 +170,9 @@ impl Options {
             grain: None,
             deferred: Deferred::default(),
             split: false,
+            #[cfg(feature = "verity-sign")]
             signer: None,
+            #[cfg(feature = "verity-sign")]
             joined: Vec::new(),
             fstab: None,
             crypttab: None,

@@ -13,6 +13,7 @@ mod merge;
 mod path_filter;
 pub(crate) mod path_walk;
 mod paths;
+#[cfg(feature = "normalize")]
 mod replace;
 mod resolve;
 mod scan;
@@ -29,8 +30,10 @@ use bitflags::bitflags;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
+#[cfg(feature = "repart")]
 pub(crate) use merge::{NameTaken, TreeMerge};
 pub use path_filter::PathFilter;
+#[cfg(feature = "normalize")]
 pub(crate) use replace::Replacement;
 pub use scan::{GRANULE, HoleScan, HoleScanOptions, SCAN_MIN_SIZE, WINDOW, scan_holes};
 pub use source::{Directory, Source};

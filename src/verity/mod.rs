@@ -8,6 +8,7 @@
 mod hasher;
 mod leaf_hashes;
 mod parameters;
+#[cfg(feature = "verity-sign")]
 pub mod signature;
 mod spec;
 mod tree;
