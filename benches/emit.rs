@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use detfs::layout::{Destination, Discard, Layout, Options, Sink, emit};
-use detfs::size::MIB;
 use detfs::tree::{InodeId, Metadata, Node, Tree, TreeBuilder};
 use positioned_io::ReadAt;
+
+const MIB: u64 = 1 << 20;
 
 /// A file that is opened for each read, since a tree has more files than a process may open.
 struct Lazy(PathBuf);

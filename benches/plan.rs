@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use detfs::time::Timestamp;
+use detfs::Timestamp;
 use detfs::tree::{HoleScan, Metadata, Node, Tree, TreeBuilder, Xattr};
 use detfs::{ext4, fat};
 use uuid::Uuid;

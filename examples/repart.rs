@@ -4,9 +4,9 @@
 use std::error::Error;
 use std::thread::available_parallelism;
 
+use detfs::Formats;
 use detfs::Seed;
 use detfs::disk::{Definition as Partition, SizePolicy};
-use detfs::formats::Formats;
 use detfs::gpt::{Architecture, PartitionType};
 use detfs::repart::{CopyFiles, Definition, Minimize, Options, PartitionFormat, run};
 

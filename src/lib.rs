@@ -39,8 +39,8 @@
 //! [`interrupt`]. Every [`Error`] names its subject, the rule that was broken, and a remedy.
 
 #![cfg_attr(
-    not(all(feature = "btrfs", feature = "repart", feature = "stage")),
-    expect(dead_code, reason = "some components are only used by `btrfs`, `repart` or `stage`")
+    not(feature = "cli"),
+    expect(dead_code, reason = "some components are only used by features that are off")
 )]
 
 #[cfg(feature = "btrfs")]
@@ -52,18 +52,18 @@ mod codec;
 pub mod disk;
 #[cfg(test)]
 mod dump;
-pub mod error;
+mod error;
 pub mod ext4;
 pub mod fat;
 pub mod format;
-pub mod formats;
+mod formats;
 #[cfg(feature = "normalize")]
 mod glob;
 pub mod gpt;
 mod hex;
 pub mod interrupt;
 pub mod layout;
-pub mod name;
+mod name;
 #[cfg(feature = "normalize")]
 pub mod normalize;
 mod place;
@@ -73,21 +73,30 @@ mod record;
 #[cfg(feature = "repart")]
 pub mod repart;
 pub mod report;
-pub mod seed;
-pub mod size;
+mod seed;
+mod size;
 #[cfg(feature = "stage")]
 pub mod stage;
-pub mod time;
+mod time;
 pub mod tree;
 pub mod verity;
 mod workers;
 
+#[cfg(feature = "btrfs")]
+pub use btrfs::Btrfs;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::run;
 pub use disk::{BuildInput, Manifest, image, single};
 pub use error::{Error, Result};
+pub use ext4::Ext4;
+pub use fat::Vfat;
+pub use formats::Formats;
+pub use layout::{Destination, Sink, emit};
 pub use positioned_io::ReadAt;
+pub use report::Warning;
 pub use seed::Seed;
+pub use size::Headroom;
 pub use time::Timestamp;
+pub use tree::{Metadata, Node, Tree, TreeBuilder};
 pub use uuid::Uuid;

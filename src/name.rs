@@ -4,11 +4,11 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 /// Length of the longest name, in bytes.
-pub const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 255;
 
 /// Returns the reason why a name of a directory entry is invalid; `None` for a valid name.
 #[must_use]
-pub fn fault(name: &[u8]) -> Option<&'static str> {
+pub(crate) fn fault(name: &[u8]) -> Option<&'static str> {
     match name {
         b"" => Some("the name is empty"),
         b"." | b".." => Some("`.` and `..` can't be names"),
@@ -22,7 +22,7 @@ pub fn fault(name: &[u8]) -> Option<&'static str> {
 /// Formats a path on one line: printable UTF-8 unchanged, everything else as `\xNN`, and the root
 /// as `/`.
 #[derive(Debug, Clone, Copy)]
-pub struct Escaped<'a>(pub &'a [u8]);
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl Display for Escaped<'_> {
 /// Formats a path on this machine like [`Escaped`] does a path in a tree, except for an empty one,
 /// which becomes `""`.
 #[derive(Debug, Clone, Copy)]
-pub struct HostPath<'a>(pub &'a Path);
+pub(crate) struct HostPath<'a>(pub(crate) &'a Path);
 
 impl Display for HostPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl Display for HostPath<'_> {
 
 /// Formats text on one line, without control characters that a terminal would interpret.
 #[derive(Debug, Clone, Copy)]
-pub struct Printable<'a>(pub &'a str);
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

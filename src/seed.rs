@@ -9,7 +9,7 @@ use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
 /// Version of the derivation of identifiers.
-pub const LAYOUT_VERSION: u32 = 1;
+pub(crate) const LAYOUT_VERSION: u32 = 1;
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes any key");
@@ -69,39 +69,39 @@ impl Seed {
 
 /// Returns the UUID of the file system in the partition with this GUID.
 #[must_use]
-pub fn file_system(partition: Uuid) -> Uuid {
+pub(crate) fn file_system(partition: Uuid) -> Uuid {
     version_4(hmac(partition.as_bytes(), &[b"file-system-uuid"]))
 }
 
 /// Returns the UUID of the LUKS volume in the partition with this GUID.
 #[must_use]
-pub fn luks(partition: Uuid) -> Uuid {
+pub(crate) fn luks(partition: Uuid) -> Uuid {
     version_4(hmac(partition.as_bytes(), &[b"luks-uuid"]))
 }
 
 /// Returns the key that a file system's inode generations are derived from.
 #[must_use]
-pub fn generations(file_system: Uuid) -> [u8; 16] {
+pub(crate) fn generations(file_system: Uuid) -> [u8; 16] {
     first_16(hmac(file_system.as_bytes(), &[b"inode-generation"]))
 }
 
 /// Returns the UUID of a component of the btrfs with this UUID: `device`, `chunk-tree`,
 /// `top-level`, or `subvolume:` and a path.
 #[must_use]
-pub fn btrfs(file_system: Uuid, part: &[u8]) -> Uuid {
+pub(crate) fn btrfs(file_system: Uuid, part: &[u8]) -> Uuid {
     version_4(hmac(file_system.as_bytes(), &[b"btrfs-", part]))
 }
 
 /// Returns the UUID of the swap file with this path (without a leading slash) in the file system
 /// with this UUID.
 #[must_use]
-pub fn swap(file_system: Uuid, path: &[u8]) -> Uuid {
+pub(crate) fn swap(file_system: Uuid, path: &[u8]) -> Uuid {
     version_4(hmac(file_system.as_bytes(), &[b"swap-uuid", path]))
 }
 
 /// Returns the GUIDs of the data and the hash partition with this dm-verity root hash: its halves.
 #[must_use]
-pub fn verity_partitions(root_hash: [u8; 32]) -> (Uuid, Uuid) {
+pub(crate) fn verity_partitions(root_hash: [u8; 32]) -> (Uuid, Uuid) {
     let id = |half: &[u8]| Uuid::from_slice(half).expect("a half of 32 bytes");
     let (data, hash) = root_hash.split_at(16);
     (id(data), id(hash))
@@ -109,7 +109,7 @@ pub fn verity_partitions(root_hash: [u8; 32]) -> (Uuid, Uuid) {
 
 /// Returns the FAT volume id of the file system with this UUID.
 #[must_use]
-pub fn fat_volume_id(file_system: Uuid) -> u32 {
+pub(crate) fn fat_volume_id(file_system: Uuid) -> u32 {
     let (id, ..) = file_system.as_fields();
     id
 }

@@ -1,15 +1,15 @@
 //! Sizes in bytes and arithmetic on them.
 
 /// 1024 bytes.
-pub const KIB: u64 = 1 << 10;
+pub(crate) const KIB: u64 = 1 << 10;
 /// 1024 KiB.
-pub const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 /// 1024 MiB.
-pub const GIB: u64 = 1 << 30;
+pub(crate) const GIB: u64 = 1 << 30;
 
 /// Rounds `value` up to a multiple of `unit`, saturating at the last multiple that fits.
 #[must_use]
-pub const fn round_up(value: u64, unit: u64) -> u64 {
+pub(crate) const fn round_up(value: u64, unit: u64) -> u64 {
     match value.checked_next_multiple_of(unit) {
         Some(rounded) => rounded,
         None => u64::MAX / unit * unit,
@@ -18,7 +18,7 @@ pub const fn round_up(value: u64, unit: u64) -> u64 {
 
 /// Rounds `value` down to a multiple of `unit`.
 #[must_use]
-pub const fn round_down(value: u64, unit: u64) -> u64 {
+pub(crate) const fn round_down(value: u64, unit: u64) -> u64 {
     value / unit * unit
 }
 
@@ -27,7 +27,7 @@ pub const fn round_down(value: u64, unit: u64) -> u64 {
 ///
 /// Returns `None` for anything else and for a size that does not fit in 64 bits.
 #[must_use]
-pub fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at(digits);
     let unit = match suffix {
@@ -46,7 +46,7 @@ const UNITS: [(u32, char); 6] = [(60, 'E'), (50, 'P'), (40, 'T'), (30, 'G'), (20
 /// Formats a number of bytes in the largest unit that it reaches, truncated to one decimal, as
 /// systemd does.
 #[must_use]
-pub fn format_bytes(bytes: u64) -> String {
+pub(crate) fn format_bytes(bytes: u64) -> String {
     let Some((shift, unit)) = UNITS.into_iter().find(|&(shift, _)| bytes >> shift > 0) else {
         return format!("{bytes}B");
     };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use detfs::Result;
-use detfs::time::Timestamp;
+use detfs::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr};
 
 /// Restrictions on the trees that an arbitrary tree generates.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arbitrary::Arbitrary;
 use detfs::disk::WEIGHT_MAX;
-use detfs::formats::Formats;
+use detfs::Formats;
 use detfs::gpt::Architecture;
 use detfs::repart::config::{Compat, Context, HostInfo, Overrides, parse};
 use detfs::repart::{Definition, Filter, Verity};

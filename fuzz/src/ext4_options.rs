@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
+use detfs::Headroom;
+use detfs::Timestamp;
 use detfs::ext4::{Options, Profile};
-use detfs::size::{Headroom, KIB};
-use detfs::time::Timestamp;
 use detfs::tree::FileFlags;
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ impl ArbitraryExt4Options {
         }
         let size = match self.size {
             Size::Smallest => None,
-            Size::Fixed(kib) => Some(u64::from(kib) * KIB),
+            Size::Fixed(kib) => Some(u64::from(kib) << 10),
             Size::Groups(groups, more) => {
                 Some((u64::from(groups % 36) << 23).saturating_add_signed(i64::from(more) << 6))
             }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use detfs::name::Escaped;
 use ext4_view::{Ext4, FileType, Metadata};
 
 use crate::Verdict;
@@ -26,12 +25,12 @@ pub fn check(image: Vec<u8>, model: &[Expected]) -> Verdict {
         }
         if let What::Directory(names) = &model[position].what {
             view.directory(&path, names)
-                .map_err(|error_text| format!("{}: {error_text}", Escaped(&path)))?;
+                .map_err(|error_text| format!("{}: {error_text}", path.escape_ascii()))?;
             let below = names.iter().map(|(name, &child)| (child, join(&path, name)));
             pending.extend(below);
         } else {
             view.content(&path, &model[position])
-                .map_err(|error_text| format!("{}: {error_text}", Escaped(&path)))?;
+                .map_err(|error_text| format!("{}: {error_text}", path.escape_ascii()))?;
         }
     }
     Ok(())
@@ -62,7 +61,7 @@ impl View<'_> {
             let name = entry.file_name().as_ref().to_vec();
             if let Some(&child) = names.get(&name) {
                 fields(&metadata, &self.model[child])
-                    .map_err(|error_text| format!("{}: {error_text}", Escaped(&name)))?;
+                    .map_err(|error_text| format!("{}: {error_text}", name.escape_ascii()))?;
             }
             if !found.insert(name) {
                 return Err("a name is there twice".into());
@@ -76,7 +75,7 @@ impl View<'_> {
         for (name, &child) in names.iter().step_by(step) {
             let metadata = self.fs.symlink_metadata(&join(path, name)[..]).map_err(error_text)?;
             fields(&metadata, &self.model[child])
-                .map_err(|error_text| format!("{} looked up: {error_text}", Escaped(name)))?;
+                .map_err(|error_text| format!("{} looked up: {error_text}", name.escape_ascii()))?;
         }
         Ok(())
     }

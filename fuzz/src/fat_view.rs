@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
-use detfs::name::Escaped;
-use detfs::time::Timestamp;
+use detfs::Timestamp;
 use fatfs::{Dir, DirEntry, FileSystem, FsOptions};
 
 use crate::Verdict;
@@ -29,7 +28,7 @@ fn error_text(error: std::io::Error) -> String {
 
 fn directory(dir: &Dir<'_, Image>, position: usize, model: &[Expected], path: &[u8]) -> Verdict {
     let What::Directory(names) = &model[position].what else { unreachable!("it is a directory") };
-    let at = |error_text: String| format!("{}: {error_text}", Escaped(path));
+    let at = |error_text: String| format!("{}: {error_text}", path.escape_ascii());
     let mut found = BTreeMap::new();
     for entry in dir.iter() {
         let entry = entry.map_err(|error| at(error_text(error)))?;
@@ -45,7 +44,7 @@ fn directory(dir: &Dir<'_, Image>, position: usize, model: &[Expected], path: &[
     for (name, entry) in found {
         let child = names[&name];
         let path = [path, b"/", &name].concat();
-        let at = |error_text: String| format!("{}: {error_text}", Escaped(&path));
+        let at = |error_text: String| format!("{}: {error_text}", path.escape_ascii());
         node(&entry, &model[child]).map_err(at)?;
         if entry.is_dir() {
             directory(&entry.to_dir(), child, model, &path)?;

@@ -25,7 +25,7 @@ mod tests;
 
 use arbitrary::Arbitrary;
 use detfs::ext4::Profile;
-use detfs::size::Headroom;
+use detfs::Headroom;
 use detfs::tree::{HoleScanOptions, scan_holes};
 
 use arbitrary_tree::{ArbitraryTree, Validity};

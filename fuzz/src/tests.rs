@@ -3,8 +3,8 @@
 use arbitrary::{Arbitrary, Unstructured};
 use detfs::ext4;
 use detfs::fat;
-use detfs::size::Headroom;
-use detfs::time::Timestamp;
+use detfs::Headroom;
+use detfs::Timestamp;
 use detfs::tree::{HoleScan, HoleScanOptions, scan_holes};
 use uuid::Uuid;
 

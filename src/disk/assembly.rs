@@ -133,9 +133,9 @@ impl Assembly {
             Err(no_space) => return Err(self.no_space(no_space, size)),
         };
         let (mut partitions, mut contents, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-        for at in 0..self.contents.len() {
-            // No partition of a new disk has a priority by which it could be left out.
-            let Some(place) = places[at] else { continue };
+        // No partition of a new disk has a priority by which it could be left out.
+        for (at, place) in places.into_iter().enumerate() {
+            let Some(place) = place else { continue };
             let (start, part_size) = (place.start, place.size);
             let prepared = match &self.contents[at] {
                 Content::FileSystem(prepared) => Some(Arc::clone(prepared)),

@@ -24,7 +24,7 @@ pub(crate) enum Content {
     /// A file system that gets the size of the partition.
     FileSystem(Arc<dyn PreparedFs>),
     /// A file system whose size is fixed.
-    Planned(PlannedFs),
+    Planned(Box<PlannedFs>),
 }
 
 /// The planned content of a partition.
@@ -52,7 +52,7 @@ impl Content {
             Self::Blocks(blocks) => blocks.layout(size)?,
             Self::Swap { uuid, label } => swap::partition(size, uuid, &label)?,
             Self::FileSystem(prepared) => return Ok(prepared.plan(size, start)?.into()),
-            Self::Planned(planned) => return Ok(planned.into()),
+            Self::Planned(planned) => return Ok((*planned).into()),
         };
         Ok(PlannedContent { layout, file_system: None, warnings: Vec::new() })
     }

@@ -165,7 +165,7 @@ impl PartitionList<'_> {
                 let size = round_up(planned.file_system.size, ALIGNMENT);
                 let definition = definitions.last_mut().expect("the root is the last partition");
                 definition.size = SizePolicy::exactly(size);
-                Content::Planned(planned)
+                Content::Planned(planned.into())
             }
         });
         let sector_size = options.sector_size;

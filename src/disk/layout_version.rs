@@ -9,11 +9,10 @@ use sha2::{Digest, Sha256};
 use super::defaults;
 use super::plan::{ImageKind, Plan};
 use super::request::ImageRequest;
-use crate::codec::{self, Versions};
 use crate::fat::Vfat;
-use crate::format::Format;
+use crate::format::{CodecVersions, Format};
 use crate::formats::Formats;
-use crate::{gpt, normalize, seed, verity};
+use crate::{gpt, seed, verity};
 
 /// Versions of components, by their names.
 ///
@@ -31,10 +30,15 @@ impl LayoutVersion {
         let formats = formats.iter().map(|format| (format.name(), format.layout_version()));
         let others = [
             ("gpt", gpt::LAYOUT_VERSION),
-            ("rules", normalize::LAYOUT_VERSION),
+            #[cfg(feature = "normalize")]
+            ("rules", crate::normalize::LAYOUT_VERSION),
             ("verity", verity::LAYOUT_VERSION),
         ];
-        Self::new(formats.chain(others), &codec::versions())
+        #[cfg(feature = "btrfs")]
+        let codecs = crate::codec::versions();
+        #[cfg(not(feature = "btrfs"))]
+        let codecs = CodecVersions::new();
+        Self::new(formats.chain(others), &codecs)
     }
 
     /// Returns the versions of the components that a planned image depends on.
@@ -50,13 +54,14 @@ impl LayoutVersion {
         let is_disk = matches!(plan.product, ImageKind::Disk(_));
         let others = [
             is_disk.then_some(("gpt", gpt::LAYOUT_VERSION)),
-            plan.request.has_rules.then_some(("rules", normalize::LAYOUT_VERSION)),
+            #[cfg(feature = "normalize")]
+            plan.request.has_rules.then_some(("rules", crate::normalize::LAYOUT_VERSION)),
         ];
         Self::new(formats.chain(others.into_iter().flatten()), &plan.codecs)
     }
 
     /// Creates a set of these components and those that every image depends on.
-    fn new(components: impl Iterator<Item = (&'static str, u32)>, codecs: &Versions) -> Self {
+    fn new(components: impl Iterator<Item = (&'static str, u32)>, codecs: &CodecVersions) -> Self {
         let always = [("defaults", defaults::LAYOUT_VERSION), ("derivation", seed::LAYOUT_VERSION)];
         let components =
             components.chain(always).map(|(name, version)| (name, version.to_string()));
@@ -89,7 +94,7 @@ mod tests {
     #[test]
     fn a_name_stands_for_one_set() {
         let set = |components: &[(&'static str, u32)]| {
-            LayoutVersion::new(components.iter().copied(), &Versions::new()).to_string()
+            LayoutVersion::new(components.iter().copied(), &CodecVersions::new()).to_string()
         };
         // printf 'defaults 1\nderivation 1\next4 1\n' | sha256sum
         assert_eq!(set(&[("ext4", 1)]), "draft-565e1ade");

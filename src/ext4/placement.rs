@@ -1,5 +1,6 @@
 //! Assigns every block of the file system, in one ascending pass.
 
+use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -92,13 +93,13 @@ impl Placement {
         } else if request.resize_inode {
             space.take(1, |blocks| placed.resize = Some(blocks.start));
         }
-        placed.journal = space.mapping([0..special.journal_blocks], |_| {});
+        placed.journal = space.mapping(once(0..special.journal_blocks), |_| {});
 
         let mut count = 0;
         for position in 0..request.directories.len() {
             let dir = request.directories.get(position);
             let runs = &mut placed.directories;
-            let mapping = space.mapping([0..dir.blocks], |blocks| runs.add(blocks));
+            let mapping = space.mapping(once(0..dir.blocks), |blocks| runs.add(blocks));
             count += mapping.blocks();
             match dir.id {
                 Some(id) => placed.set(id, mapping),
@@ -129,7 +130,7 @@ impl Placement {
                 count += blocks;
                 placed.map[id.index()] = start.0;
             } else {
-                let mapping = space.mapping([0..blocks], |_| {});
+                let mapping = space.mapping(once(0..blocks), |_| {});
                 count += mapping.blocks();
                 placed.set(id, mapping);
             }

@@ -1,8 +1,10 @@
 //! The registry of file system formats.
 
-#[cfg(all(test, feature = "repart"))]
+#[cfg(test)]
+#[cfg(feature = "repart")]
 mod tests;
-#[cfg(all(test, feature = "repart"))]
+#[cfg(test)]
+#[cfg(feature = "repart")]
 mod toy;
 
 use std::io;

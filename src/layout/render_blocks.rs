@@ -4,7 +4,7 @@ use crate::error::Result;
 
 /// Fills `out` with the bytes from `offset` on of a sequence of blocks.
 ///
-/// `render` fills one block, whose number it gets. Like `out` at first, the block is all zeros.
+/// `render` fills the block of a given number, which is all zeros on entry, as `out` must be.
 ///
 /// # Errors
 /// The errors of `render`.

@@ -7,13 +7,13 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::outcome::Report;
-use super::{Empty, Options, Size, format_bytes};
+use super::{Empty, Options, Size};
 use crate::error::{Error, Result};
 use crate::gpt::{self, Geometry, ReadGpt, SectorSize, Table, TableState};
 use crate::layout::{Destination, Output, Sink};
 use crate::name::HostPath;
 use crate::seed::Seed;
-use crate::size::{MIB, round_down, round_up};
+use crate::size::{MIB, format_bytes, round_down, round_up};
 
 /// Unit that image sizes are rounded up to, in bytes.
 const UNIT: u64 = 4096;

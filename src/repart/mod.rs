@@ -25,7 +25,6 @@ pub mod size_limits;
 mod split;
 
 pub use crate::disk::Blocks;
-pub use crate::size::format_bytes;
 pub use copy_from::definitions as copy_from;
 pub use ddi::Ddi;
 pub use definition::{

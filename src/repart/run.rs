@@ -6,15 +6,12 @@ use super::image::Image;
 use super::outcome::{Activity, Outcome, PartitionResult, Placed, Report};
 use super::partition::{self, Partition};
 use super::size_limits::SizeRules;
-use super::{
-    Definition, Options, PartitionFormat, Size, Verity, config, cross_checks, format_bytes,
-    generate,
-};
+use super::{Definition, Options, PartitionFormat, Size, Verity, config, cross_checks, generate};
 use crate::disk::Identity;
 use crate::disk::assembly::Assembly;
 use crate::disk::place::{self, Place};
 use crate::error::Result;
-use crate::size::round_up;
+use crate::size::{format_bytes, round_up};
 
 /// Creates or extends an image.
 ///

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use crate::{GIB, MIB};
+use detfs::Seed;
 use detfs::gpt::{
     self, Architecture, Attributes, Geometry, Partition, PartitionType, SectorSize, Table,
 };
 use detfs::layout::Fill;
-use detfs::seed::Seed;
-use detfs::size::{GIB, MIB};
 use tempfile::TempDir;
 
 use crate::detfs::SEED;

@@ -12,10 +12,9 @@ use detfs::ext4::{Ext4, Profile};
 use detfs::fat::Vfat;
 use detfs::format::{Format, Subvolume};
 use detfs::layout::{Options, WriteAtSink, emit};
-use detfs::size::Headroom;
 use detfs::tree::host_xattrs::HostXattrs;
 use detfs::tree::{Directory, PathFilter};
-use detfs::{BuildInput, Manifest, Seed, Timestamp, image, single};
+use detfs::{BuildInput, Headroom, Manifest, Seed, Timestamp, image, single};
 use serde_json::Value;
 
 use crate::detfs::{SEED, detfs, succeed};

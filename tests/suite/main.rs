@@ -38,3 +38,10 @@ mod terminal;
 mod threads;
 mod tree;
 mod verity;
+
+/// 1024 bytes.
+const KIB: u64 = 1 << 10;
+/// 1024 KiB.
+const MIB: u64 = 1 << 20;
+/// 1024 MiB.
+const GIB: u64 = 1 << 30;

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use arbitrary::{Arbitrary, Unstructured};
-use detfs::error::Error;
+use detfs::Error;
 use detfs::ext4::{Options, plan};
 use detfs::layout::{Destination, emit};
 use detfs::tree::{FileFlags, HoleScanOptions, scan_holes};

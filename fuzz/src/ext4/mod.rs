@@ -11,7 +11,6 @@ mod xattr;
 
 use std::collections::BTreeMap;
 
-use detfs::name::Escaped;
 use detfs::tree::FileFlags;
 
 use crate::Verdict;
@@ -65,7 +64,7 @@ impl Checker<'_> {
         let mut pending = vec![(0, ROOT, Vec::new())];
         self.inode(0).map_err(|error_text| format!("/: {error_text}"))?;
         while let Some((position, parent, path)) = pending.pop() {
-            let at = |path: &[u8], error_text| format!("{}: {error_text}", Escaped(path));
+            let at = |path: &[u8], error_text| format!("{}: {error_text}", path.escape_ascii());
             let What::Directory(names) = &self.model[position].what else { continue };
             let number = self.numbers[position];
             let found = self.listing(number, parent).map_err(|error_text| at(&path, error_text))?;
@@ -115,7 +114,7 @@ impl Checker<'_> {
                     b"." | b".." => dots.push((name, ino, file_type)),
                     _ => {
                         if names.insert(name.to_vec(), (ino, file_type)).is_some() {
-                            return Err(format!("{} is there twice", Escaped(name)));
+                            return Err(format!("{} is there twice", name.escape_ascii()));
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! Records of ext4, read only according to the kernel's documentation. The offsets are independent
 //! of the records in the planner.
 
-use detfs::time::Timestamp;
+use detfs::Timestamp;
 
 use crate::Verdict;
 use crate::bytes::{slice, u16_at, u32_at};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::hex::hex;
-use crate::repart::{Activity, PartitionResult, Verity, format_bytes};
+use crate::repart::{Activity, PartitionResult, Verity};
+use crate::size::format_bytes;
 
 /// Separator between the old and the new size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::format_row;
 use crate::name::{HostPath, Printable};
-use crate::repart::{PartitionResult, format_bytes as size, type_name};
+use crate::repart::{PartitionResult, type_name};
+use crate::size::format_bytes as size;
 
 /// Alignment of the cells in a column.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use arbitrary::Arbitrary;
+use detfs::Headroom;
 use detfs::Uuid;
 use detfs::btrfs::{Checksum, Compat, Compression, Metadata, Options, SubvolumeOptions};
-use detfs::size::{Headroom, MIB};
+
+use crate::MIB;
 use detfs::tree::{InodeId, Kind, Tree};
 
 use crate::random_trees::arbitrary_tree::{Time, Validity};

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use arbitrary::{Arbitrary, Unstructured};
+use detfs::Error;
 use detfs::btrfs::{Options, PrepassOptions, plan, prepass};
-use detfs::error::Error;
 use detfs::layout::{Destination, emit};
 use detfs::tree::{HoleScanOptions, scan_holes};
 use proptest::prelude::*;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use detfs::Headroom;
 use detfs::ext4::{Options, Profile, plan};
-use detfs::size::Headroom;
 use detfs::tree::{HoleScan, Node, Tree};
 
 use super::inspect::{inode_field, superblock_field};

@@ -6,9 +6,9 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use detfs::Warning;
 use detfs::ext4::{Options, Plan, Profile, plan};
 use detfs::layout::{Destination, emit};
-use detfs::report::Warning;
 use detfs::tree::{
     ContentId, HoleScan, HoleScanOptions, Metadata, Node, NodeId, Tree, TreeBuilder, Xattr,
     scan_holes,

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use detfs::Headroom;
 use detfs::ReadAt;
 use detfs::ext4::Options;
-use detfs::size::Headroom;
 use detfs::tree::{Node, Tree};
 
 use super::sample::{Comb, Image, ROOT, Sample, Solid, metadata, options, write};

@@ -1,7 +1,7 @@
 //! Tests of the boot sector and of FSInfo.
 
+use crate::MIB;
 use detfs::fat::{Options, Variant};
-use detfs::size::MIB;
 
 use super::image::Image;
 use super::sample::{Sample, options, sized, small};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::MIB;
 use detfs::fat::{Options, Variant};
-use detfs::size::MIB;
 
 use super::image::{Image, expected, extracted};
 use super::sample::{pattern, sized, small};

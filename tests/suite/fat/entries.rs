@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::{GIB, MIB};
 use detfs::Error;
 use detfs::fat::{Options, Variant};
-use detfs::size::{GIB, MIB};
 
 use super::image::{Image, expected, extracted};
 use super::sample::{Sample, options, refusal, sized};

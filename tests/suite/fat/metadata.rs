@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use detfs::Timestamp;
 use detfs::fat::Options;
-use detfs::time::Timestamp;
 use detfs::tree::{FileFlags, Metadata, Xattr};
 
 use super::image::{Image, expected, extracted};

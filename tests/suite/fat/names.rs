@@ -1,8 +1,8 @@
 //! Tests of short and long names, and of everything that FAT can't store.
 
+use crate::{GIB, MIB};
 use detfs::Error;
 use detfs::fat::Options;
-use detfs::size::{GIB, MIB};
 use detfs::tree::Node;
 
 use super::image::{Image, expected, extracted};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use detfs::Error;
+use detfs::Timestamp;
 use detfs::fat::{Options, plan};
-use detfs::time::Timestamp;
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
 /// Modification time of test files: 2023-11-14 22:13:21.5 UTC.

@@ -1,8 +1,8 @@
 //! Tests of variants, cluster sizes and volume sizes.
 
+use crate::{GIB, KIB, MIB};
 use detfs::Error;
 use detfs::fat::{Options, Variant, minimal_size, plan};
-use detfs::size::{GIB, KIB, MIB};
 
 use super::image::Image;
 use super::sample::{Sample, options, pattern, refusal, sized};

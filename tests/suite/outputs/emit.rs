@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::{KIB, MIB};
 use detfs::layout::{Destination, Layout, Options, Render, emit};
-use detfs::size::{KIB, MIB};
 
 use crate::oracle::{LoopDevice, Mounted, shell};
 

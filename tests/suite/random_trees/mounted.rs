@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use detfs::time::Timestamp;
+use detfs::Timestamp;
 use detfs::tree::FileFlags;
 use rustix::buffer::spare_capacity;
 use rustix::fs::IFlags;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use detfs::Seed;
 use detfs::gpt::PartitionType;
-use detfs::seed::Seed;
 use serde_json::Value;
 
 use super::fixture::Fixture;
