@@ -8,9 +8,8 @@ use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use detfs::gpt::Architecture;
-use detfs::layout::{Options, Sink, emit};
-use detfs::tree::{Metadata, Node, TreeBuilder};
-use detfs::{BuildInput, ReadAt, Timestamp, image};
+use detfs::layout::Options;
+use detfs::{BuildInput, Metadata, Node, ReadAt, Sink, Timestamp, TreeBuilder, emit, image};
 
 /// A file whose content is computed while it is read.
 struct Squares;
@@ -45,13 +44,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = Metadata { mode: 0o755, mtime, ..Metadata::default() };
     let file = Metadata { mode: 0o644, mtime, ..Metadata::default() };
 
-    let mut tree = TreeBuilder::new(directory.clone())?;
-    let etc = tree.add(TreeBuilder::ROOT, b"etc", directory.clone(), Node::Directory)?;
-    let content = tree.content(Arc::new(b"example\n".to_vec()))?;
-    tree.add(etc, b"hostname", file.clone(), Node::File { size: 8, content })?;
-    let srv = tree.add(TreeBuilder::ROOT, b"srv", directory, Node::Directory)?;
+    let mut tree = TreeBuilder::new(directory)?;
+    tree.file("/etc/hostname", "example\n", file.clone())?;
     let content = tree.content(Arc::new(Squares))?;
-    tree.add(srv, b"squares", file, Node::File { size: 1 << 20, content })?;
+    tree.node("/srv/squares", Node::File { size: 1 << 20, content }, file)?;
 
     // The tree has no program from which the architecture could be detected.
     let mut input = BuildInput::new(tree.finish()?);

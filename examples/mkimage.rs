@@ -5,8 +5,8 @@ use std::error::Error;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use detfs::layout::{Destination, Options, emit};
-use detfs::{BuildInput, Seed, image};
+use detfs::layout::Options;
+use detfs::{BuildInput, Destination, Seed, emit, image};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);

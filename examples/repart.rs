@@ -4,11 +4,10 @@
 use std::error::Error;
 use std::thread::available_parallelism;
 
-use detfs::Formats;
-use detfs::Seed;
 use detfs::disk::{Definition as Partition, SizePolicy};
 use detfs::gpt::{Architecture, PartitionType};
 use detfs::repart::{CopyFiles, Definition, Minimize, Options, PartitionFormat, run};
+use detfs::{Formats, Seed};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);

@@ -5,16 +5,47 @@
 //! An image is made in three steps: a [`tree`] is read or built, an image of it is planned down to
 //! the last byte, and the [`layout`] of the plan is written.
 //!
+//! ```
+//! use std::num::NonZero;
+//!
+//! use detfs::gpt::Architecture;
+//! use detfs::layout::{Options, WriteAtSink};
+//! use detfs::{BuildInput, Metadata, TreeBuilder, emit, image};
+//!
+//! # fn main() -> detfs::Result<()> {
+//! let directory = Metadata { mode: 0o755, ..Metadata::default() };
+//! let file = Metadata { mode: 0o644, ..Metadata::default() };
+//! let mut tree = TreeBuilder::new(directory)?;
+//! tree.file("/etc/hostname", "example\n", file)?;
+//!
+//! let mut input = BuildInput::new(tree.finish()?);
+//! input.architecture = Some(Architecture::X86_64);
+//! let mut options = image::Options::default();
+//! options.size = Some(16 << 20);
+//! let plan = image::plan(input, &options)?;
+//!
+//! let disk = WriteAtSink::new(Vec::new());
+//! emit(&plan.layout, &disk, &Options::new(NonZero::<usize>::MIN))?;
+//! let disk = disk.into_inner();
+//! assert_eq!(disk.len(), 16 << 20);
+//! assert_eq!(disk[512..520], *b"EFI PART");
+//! assert_eq!(disk[(1 << 20) + 1080..][..2], [0x53, 0xef], "s_magic of the root's ext4");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! From a directory to a file, with a given seed instead of one that is derived from the content:
+//!
 //! ```no_run
 //! use std::num::NonZero;
 //! use std::path::Path;
 //!
-//! use detfs::layout::{Destination, Options, emit};
-//! use detfs::{BuildInput, Seed, image};
+//! use detfs::layout::Options;
+//! use detfs::{BuildInput, Destination, Seed, Uuid, emit, image};
 //!
 //! # fn main() -> detfs::Result<()> {
-//! let mut input = BuildInput::from_dir(Path::new("rootfs"))?.normalized()?;
-//! input.seed = Some(Seed(detfs::Uuid::from_u128(0x0123_4567_89ab_4cde_8f01_2345_6789_abcd)));
+//! let mut input = BuildInput::from_dir(Path::new("rootfs"))?;
+//! input.seed = Some(Seed(Uuid::from_u128(0x0123_4567_89ab_4cde_8f01_2345_6789_abcd)));
 //! let plan = image::plan(input, &image::Options::default())?;
 //! let output = Destination::new(Path::new("disk.raw"), false)?.create(plan.layout.size())?;
 //! emit(&plan.layout, &output, &Options::new(NonZero::<usize>::MIN))?;
@@ -30,13 +61,27 @@
 //! - [`image`] plans the disk that `detfs mkimage` creates, and [`single`] a file system without a
 //!   partition table. [`disk`] has the components of disks with other partitions.
 //! - [`normalize`] removes secrets and everything that differs between two installations of the
-//!   same packages, by the rules in a [`BuildInput`]; [`BuildInput::new`] has no rules.
+//!   same packages, by the rules that [`BuildInput::normalized`] adds.
 //! - [`stage`] creates a tree from packages, with the package manager of their distribution.
 //! - [`Manifest`] describes an image to other programs.
 //!
 //! The library reads no clock and no environment variables, and prints nothing except the output of
 //! the programs that [`stage`] runs. The only global state is the list of things to remove on an
 //! [`interrupt`]. Every [`Error`] names its subject, the rule that was broken, and a remedy.
+//!
+//! # Features
+//!
+//! All features are on by default. Without any of them, the crate writes ext4, FAT and GPT, depends
+//! on few other crates, and needs no C compiler.
+//!
+//! | Feature | Enables |
+//! |---|---|
+//! | `btrfs` | [`btrfs`], and the compression that it uses; it needs a C compiler for zstd |
+//! | `normalize` | [`normalize`], [`BuildInput::normalized`], warnings about secrets in a tree |
+//! | `repart` | [`repart`]; needs `normalize` to warn about secrets |
+//! | `stage` | [`stage`]; needs `normalize` to compare trees |
+//! | `verity-sign` | [`verity::signature`], and signature partitions in [`repart`] |
+//! | `cli` | the program, which needs all other features |
 
 #![cfg_attr(
     not(feature = "cli"),
