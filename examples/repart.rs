@@ -20,32 +20,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (source, target) = (source.into(), Vec::new());
         vec![CopyFiles { source, target, fsverity: false }]
     };
-    let room = SizePolicy {
-        size_min: Some(300 << 20),
-        size_max: Some(300 << 20),
-        ..SizePolicy::default()
-    };
     let formats = Formats::default();
     let format = |name| formats.find(name).cloned().map(PartitionFormat::FileSystem);
-    let esp = Definition {
-        format: format("vfat"),
-        copy_files: copied("boot"),
-        ..Definition::new(Partition { size: room, ..Partition::new(PartitionType::Esp) })
-    };
-    let root = PartitionType::root(Architecture::X86_64);
-    let root = Definition {
-        format: format("ext4"),
-        copy_files: copied(""),
-        minimize: Minimize::Guess,
-        add_validate_fs: true,
-        ..Definition::new(Partition::new(root))
-    };
 
-    let options = Options {
-        seed: Some(Seed(seed.parse()?)),
-        threads: available_parallelism()?,
-        ..Options::new(out.into(), rootfs.into())
-    };
+    let mut partition = Partition::new(PartitionType::Esp);
+    partition.size = SizePolicy::exactly(300 << 20);
+    let mut esp = Definition::new(partition);
+    esp.format = format("vfat");
+    esp.copy_files = copied("boot");
+
+    let mut root = Definition::new(Partition::new(PartitionType::root(Architecture::X86_64)));
+    root.format = format("ext4");
+    root.copy_files = copied("");
+    root.minimize = Minimize::Guess;
+    root.add_validate_fs = true;
+
+    let mut options = Options::new(out.into(), rootfs.into());
+    options.seed = Some(Seed(seed.parse()?));
+    options.threads = available_parallelism()?;
     let outcome = run(vec![esp, root], &options, &|line| println!("{line}"))?;
     for row in outcome.rows.unwrap_or_default() {
         println!("{} at {}, {} bytes", row.identity.label, row.offset, row.size);

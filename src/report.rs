@@ -24,6 +24,7 @@ impl fmt::Display for Warning {
 
 /// Report of the changes that normalization rules made or would make to a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Rules that fired, in order.
     pub fired: Vec<Fired>,
@@ -31,6 +32,7 @@ pub struct Report {
 
 /// A rule that fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fired {
     /// Name of the rule.
     pub rule: String,
@@ -57,6 +59,7 @@ impl Report {
 
 /// A rule that fired, as a record to be written as JSON.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct FiredRecord {
     /// Name of the rule.
     pub rule: String,

@@ -60,6 +60,7 @@ pub(crate) fn format_bytes(bytes: u64) -> String {
 
 /// Space to leave free in a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Headroom {
     /// At least this many bytes.
     Bytes(u64),

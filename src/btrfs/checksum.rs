@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 /// Checksum algorithm of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum Checksum {
     /// CRC-32C, 4 bytes. Every kernel supports it.
     #[default]

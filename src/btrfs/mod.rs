@@ -112,6 +112,7 @@ pub struct SubvolumeOptions {
 /// Number of copies of the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum Metadata {
     /// Two copies, for disks: one damaged block loses nothing.
     #[default]
@@ -134,6 +135,7 @@ impl Metadata {
 /// Kernels that can write to a file system. All kernels since 3.14 can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum Compat {
     /// Linux 6.1 and later: block groups have a tree of their own.
     #[default]
@@ -155,6 +157,7 @@ impl Compat {
 
 /// A planned file system.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// Layout of the image.
     pub layout: Layout,

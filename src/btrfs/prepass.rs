@@ -17,6 +17,7 @@ use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// Options of [`prepass`].
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct PrepassOptions<'a> {
     /// Number of threads that read. The image does not depend on it.
     pub threads: NonZero<usize>,
@@ -32,6 +33,14 @@ impl fmt::Debug for PrepassOptions<'_> {
             .field("threads", &self.threads)
             .field("spool", &self.spool)
             .finish_non_exhaustive()
+    }
+}
+
+impl PrepassOptions<'_> {
+    /// Returns options for reading with `threads` threads, without a spool or an observer.
+    #[must_use]
+    pub fn new(threads: NonZero<usize>) -> Self {
+        Self { threads, spool: None, observer: None }
     }
 }
 

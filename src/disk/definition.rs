@@ -7,6 +7,7 @@ use crate::gpt::{Attributes, PartitionType};
 
 /// Definition of a partition.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Definition {
     /// Partition type.
     pub partition_type: PartitionType,
@@ -31,6 +32,7 @@ impl Definition {
 
 /// Rules for the size of a partition and for the padding that stays free after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SizePolicy {
     /// Smallest size in bytes. `None` for the size that the content needs.
     pub size_min: Option<u64>,

@@ -11,6 +11,7 @@ use crate::tree::{InodeId, Kind, Tree};
 
 /// Source of the content of the ESP.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub enum EspSource {
     /// The first of `/efi`, `/boot/efi`, and `/boot` with a directory `EFI`, that holds files. If
     /// none of them holds files, the first that holds directories, if any.

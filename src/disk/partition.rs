@@ -14,6 +14,7 @@ pub const ALIGNMENT: u64 = crate::size::MIB;
 
 /// Type, ids and names of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Identity {
     /// Partition type.
     pub partition_type: PartitionType,
@@ -65,6 +66,7 @@ pub fn identify(seed: Seed, definitions: &[Definition]) -> Vec<Identity> {
 
 /// A partition with its place on the disk.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Partition {
     /// Type, ids and names.
     pub identity: Identity,
@@ -78,6 +80,7 @@ pub struct Partition {
 
 /// A disk with its partitions.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Disk {
     /// GUID of the disk.
     pub uuid: Uuid,

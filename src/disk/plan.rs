@@ -33,6 +33,7 @@ pub struct Plan {
 
 /// Kind of an image.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum ImageKind {
     /// A disk with partitions.
     Disk(Disk),

@@ -26,6 +26,7 @@ pub struct Request {
 
 /// Options of an image.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum ImageRequest {
     /// Those of a disk.
     Disk(image_options::Options),

@@ -75,6 +75,7 @@ impl fmt::Debug for BuildInput {
 
 /// Origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ValueOrigin {
     /// The caller gave the value.
     Given,

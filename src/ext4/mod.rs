@@ -73,6 +73,7 @@ pub struct Options {
 
 /// A planned file system.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The layout of the image.
     pub layout: Layout,

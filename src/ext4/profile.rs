@@ -5,6 +5,7 @@ use super::spec::{Compat, Incompat, RoCompat};
 /// A frozen set of features and policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum Profile {
     /// The features of Debian 12's mke2fs, readable by GRUB 2.06, Linux 4 and e2fsprogs 1.43.
     #[default]

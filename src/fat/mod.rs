@@ -68,6 +68,7 @@ pub struct Options {
 
 /// A planned FAT file system.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The layout of the image.
     pub layout: Layout,

@@ -10,6 +10,7 @@ pub struct Parameters(Vec<(&'static str, Value)>);
 /// Value of an option.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Value {
     /// Nothing was requested.
     None,

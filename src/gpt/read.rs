@@ -37,6 +37,7 @@ pub enum TableState {
 
 /// A GPT that was read from an image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ReadGpt {
     /// The table, for a disk of the current size of the image.
     pub table: Table,

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 /// A processor architecture with partition types of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Architecture {
     /// DEC Alpha.
     Alpha,
@@ -60,6 +61,7 @@ pub enum Architecture {
 
 /// The purpose of a partition for one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Role {
     /// The root file system.
     Root,
@@ -77,6 +79,7 @@ pub enum Role {
 
 /// The purpose of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum PartitionType {
     /// The EFI system partition.
     Esp,

@@ -9,6 +9,7 @@ use crate::progress::Observer;
 
 /// Options for writing an image.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Options<'a> {
     /// Number of threads that produce the bytes; the bytes don't depend on it.
     pub threads: NonZero<usize>,

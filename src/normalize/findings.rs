@@ -16,6 +16,7 @@ use crate::tree::{InodeId, Kind, Tree};
 
 /// A path to review.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Finding {
     /// Path in the tree.
     pub path: Vec<u8>,

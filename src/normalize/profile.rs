@@ -15,6 +15,7 @@ const HEAD: usize = 1 << 20;
 /// A family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Profile {
     /// Arch Linux and its derivatives.
     Arch,

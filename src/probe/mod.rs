@@ -16,6 +16,7 @@ use magics::{FIRST_PAGE, MAGICS, PAGES};
 
 /// A signature that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Signature {
     /// Offset of the magic number, in bytes from the start.
     pub offset: u64,

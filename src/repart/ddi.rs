@@ -3,6 +3,7 @@
 
 /// Type of a discoverable disk image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ddi {
     /// A system extension: `/usr` and `/opt`.
     Sysext,

@@ -16,6 +16,7 @@ pub type TreePath = Vec<u8>;
 /// A partition definition from a repart.d file. Settings are stored in the form that they are used
 /// in: specifiers are expanded, and defaults that depend on other settings are resolved.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Definition {
     /// The path of the file: the directory as it was given, and the name. The path of the source
     /// image for a partition that is copied from one; `None` if the definition comes from neither.
@@ -228,6 +229,7 @@ pub struct SettingLine {
 
 /// The format of a partition.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum PartitionFormat {
     /// A file system.
     FileSystem(Arc<dyn Format>),
@@ -298,6 +300,7 @@ pub struct Subvolume {
 
 /// `Minimize=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Minimize {
     /// The size does not follow from the content.
     #[default]
@@ -310,6 +313,7 @@ pub enum Minimize {
 
 /// `Verity=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Verity {
     /// The partition does not take part in dm-verity.
     #[default]

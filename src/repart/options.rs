@@ -12,6 +12,7 @@ use crate::verity::signature;
 
 /// How to treat an image depending on what it contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Empty {
     /// The image must have a GPT.
     #[default]
@@ -28,6 +29,7 @@ pub enum Empty {
 
 /// The requested size of the image. An image is never shrunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Size {
     /// The current size.
     #[default]
@@ -40,6 +42,7 @@ pub enum Size {
 
 /// Filter that selects definitions by partition type.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub enum Filter {
     /// All definitions.
     #[default]
@@ -70,6 +73,7 @@ fn is_among(types: &[PartitionType], partition_type: PartitionType) -> bool {
 
 /// Partitions that get space allocated, but neither content nor an entry in the table.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Deferred {
     /// Partitions with one of these types.
     pub types: Vec<PartitionType>,
@@ -98,6 +102,7 @@ pub struct Generated {
 
 /// How to create or extend an image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// The image: a file or block device. `None` to only compute the size that it would have.
     pub image: Option<PathBuf>,
@@ -196,6 +201,7 @@ impl Options {
 
 /// What to do with an existing fstab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Append {
     /// The file must not exist.
     #[default]

@@ -11,6 +11,7 @@ pub type Report<'a> = &'a dyn Fn(&dyn Display);
 
 /// What a run did to a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Activity {
     /// The partition was created.
     Create,
@@ -22,6 +23,7 @@ pub enum Activity {
 
 /// The state of a partition after a run, or after a dry run the state that it would have.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PartitionResult {
     /// Type, label, UUIDs and attributes. The partition UUID is nil if it derives from a root hash
     /// that is not known.
@@ -54,6 +56,7 @@ pub struct PartitionResult {
 
 /// The result of a run.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The partitions, in the order of the disk; `None` if the run had no image.
     pub rows: Option<Vec<PartitionResult>>,

@@ -9,6 +9,7 @@ use crate::tree::{InodeId, Kind, Tree};
 
 /// A path that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// Path in the trees.
     pub path: Vec<u8>,

@@ -35,6 +35,7 @@ pub struct Staging<'a> {
 
 /// A tree that was built.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Staged {
     /// Record of what went into the tree.
     pub lock: Lock,

@@ -50,6 +50,7 @@ pub type Exclude<'a> = dyn Fn(&[u8]) -> bool + Sync + 'a;
 
 /// Options for reading a directory.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct DirOptions<'a> {
     /// Number of threads that read. It does not affect the tree.
     pub threads: NonZero<usize>,

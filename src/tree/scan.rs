@@ -38,6 +38,7 @@ const SEGMENTS: u64 = 1024;
 
 /// Options for scanning content.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct HoleScanOptions<'a> {
     /// Number of threads that read. It does not affect the result.
     pub threads: NonZero<usize>,
@@ -64,6 +65,7 @@ impl fmt::Debug for HoleScanOptions<'_> {
 
 /// Result of scanning a tree's content. The default is that of a tree without holes.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct HoleScan {
     /// Data ranges of the files that have holes: sorted, disjoint, not adjacent, within the file.
     /// Starts are multiples of [`GRANULE`]; ends are too, or are the end of the file.

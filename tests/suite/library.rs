@@ -76,7 +76,8 @@ fn input(directory: &Path, is_normalized: bool, is_btrfs: bool) -> BuildInput {
 fn written(plan: &detfs::disk::Plan) -> (Vec<u8>, Value) {
     let sink = WriteAtSink::new(Vec::new());
     let ranges = plan.ranges();
-    let options = Options { digests: &ranges, ..Options::new(NonZero::<usize>::MIN) };
+    let mut options = Options::new(NonZero::<usize>::MIN);
+    options.digests = &ranges;
     let digests = emit(&plan.layout, &sink, &options).unwrap();
     let manifest = serde_json::to_value(Manifest::new(plan, &digests)).unwrap();
     (sink.into_inner(), manifest)

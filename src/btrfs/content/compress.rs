@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 
 /// Compression algorithm and level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// zlib. Every kernel and boot loader with btrfs support reads it.
     Zlib {

@@ -32,6 +32,7 @@ pub struct Placed {
 
 /// The required partitions do not all fit on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NoSpace {
     /// First candidate that does not fit.
     pub candidate: usize,

@@ -57,7 +57,8 @@ enum Without {
 fn write(grown: &Grown, options: &Options, image: &Path) -> Result<(), Without> {
     let scan = scan_holes(&grown.tree, &HoleScanOptions::default()).unwrap();
     let threads = NonZero::<usize>::MIN;
-    let reading = PrepassOptions { threads, spool: image.parent(), observer: None };
+    let mut reading = PrepassOptions::new(threads);
+    reading.spool = image.parent();
     let planned = prepass(&grown.tree, &scan, options, &reading)
         .and_then(|contents| plan(&grown.tree, &Arc::new(contents), options));
     let layout = match planned {

@@ -154,7 +154,7 @@ fn planned(tree: &Arc<Tree>, options: &Options) -> detfs::Result<Plan> {
 
 /// Writes an image to a path, and returns the warnings.
 pub fn write(tree: &Arc<Tree>, options: &Options, path: &Path) -> Vec<Warning> {
-    let Plan { layout, warnings } = planned(tree, options).unwrap();
+    let Plan { layout, warnings, .. } = planned(tree, options).unwrap();
     let layout = layout.seal();
     let output = Destination::new(path, false).unwrap().create(layout.size()).unwrap();
     let threads = NonZero::<usize>::MIN;

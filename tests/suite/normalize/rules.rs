@@ -14,7 +14,8 @@ use super::cases::{CASES, Case};
 use super::make_tree::{EPOCH, Put, make_tree};
 
 fn digest(tree: &Tree) -> [u8; 32] {
-    let options = HoleScanOptions { digest: true, ..HoleScanOptions::default() };
+    let mut options = HoleScanOptions::default();
+    options.digest = true;
     scan_holes(tree, &options).unwrap().digest().unwrap()
 }
 
