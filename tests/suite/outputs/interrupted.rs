@@ -240,8 +240,11 @@ fn deep_kills_at_random_moments() {
             let has_parts = outputs[2..].iter().any(|path| path.exists());
             assert!(!has_parts || new.exists(), "files of partitions without their image");
             outputs[1..].iter().for_each(|path| drop(fs::remove_file(path)));
+            // A run that is ended at once does not remove what a killed run has left.
             if round % 2 == 1 {
                 succeed(&mut repart(fixture.path(), &new));
+            } else if signal == Signal::KILL {
+                succeed(&mut build());
             }
         }
         outputs[1..].iter().for_each(|path| drop(fs::remove_file(path)));
