@@ -54,7 +54,20 @@ pub(crate) fn uninterrupted<T>(action: impl FnOnce() -> T) -> T {
 #[must_use]
 pub fn put_away() -> impl Sized {
     let gate = lock(&GATE);
+    clean_up();
+    gate
+}
+
+/// Does the same for a panic that aborts the program, unless it comes from an uninterrupted action
+/// or while there is one.
+#[cfg(feature = "cli")]
+pub(crate) fn put_away_after_panic() {
+    if let Ok(_gate) = GATE.try_lock() {
+        clean_up();
+    }
+}
+
+fn clean_up() {
     let cleanups = std::mem::take(&mut lock(&REGISTER).cleanups);
     cleanups.into_values().rev().for_each(|cleanup| cleanup());
-    gate
 }

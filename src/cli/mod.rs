@@ -48,6 +48,7 @@ use terminal::{print, print_error, print_json, print_json_lines};
 /// can't be represented, 4 for input and output errors.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     signals::watch();
+    signals::watch_panics();
     let code = dispatch(arguments.into_iter().collect());
     // If a signal is being handled, wait until it ends the program.
     uninterrupted(|| code)

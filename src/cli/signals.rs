@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::interrupt::put_away;
+use crate::interrupt::{put_away, put_away_after_panic};
 
 /// Starts handling SIGHUP, SIGINT and SIGTERM, except those that were ignored when the program was
 /// started, as by `nohup`. The program is still terminated by the signal, so that its parent sees
@@ -33,6 +33,18 @@ pub(super) fn watch() {
         // Nothing is ever sent. The call returns once the sender is dropped: when the handlers are
         // installed or the thread has given up.
         let _: Result<(), _> = watching.recv();
+    }
+}
+
+/// Has unfinished files removed if a panic aborts the program. If it unwinds instead, destructors
+/// do that.
+pub(super) fn watch_panics() {
+    if cfg!(panic = "abort") {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            report(panic);
+            put_away_after_panic();
+        }));
     }
 }
 
