@@ -16,8 +16,7 @@ use crate::{gpt, seed, verity};
 
 /// Versions of components, by their names.
 ///
-/// It is displayed as a name that two sets share only if they have the same components with the
-/// same versions.
+/// It is displayed as a short name that depends on all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct LayoutVersion(BTreeMap<String, String>);

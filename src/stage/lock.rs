@@ -122,6 +122,9 @@ impl Lock {
             return Err(header.refusal(path, &current));
         }
         let lock: Self = toml::from_str(text).map_err(invalid)?;
+        if lock.components != current {
+            return Err(lock.header.refusal(path, &current));
+        }
         let mut names = BTreeSet::new();
         if let Some(twice) = lock.packages.iter().find(|package| !names.insert(&package.name)) {
             return Err(fail(0, format!("{} is listed twice", twice.name)));

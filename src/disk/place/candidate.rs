@@ -26,7 +26,7 @@ impl SizeRange {
     }
 }
 
-/// Space that a partition takes, and the padding that it leaves free after it.
+/// Space that is requested for a partition, and for the padding that stays free after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpaceRequest {
     /// Size in bytes. An existing partition never shrinks, whatever this range is.

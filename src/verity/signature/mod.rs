@@ -51,7 +51,7 @@ impl Signature {
         Ok(Self { root_hash, fingerprint: certificate.fingerprint(), pkcs7 })
     }
 
-    /// Wraps a signature that was made elsewhere.
+    /// Wraps a PKCS#7 signature of a root hash that another program has made.
     ///
     /// The signature is not verified, which is left to those who trust the certificate. It is only
     /// checked to the extent that a wrong file is rejected.
