@@ -6,7 +6,9 @@ use std::thread::available_parallelism;
 
 use detfs::disk::{Definition as Partition, SizePolicy};
 use detfs::gpt::{Architecture, PartitionType};
-use detfs::repart::{CopyFiles, Definition, Minimize, Options, PartitionFormat, run};
+use detfs::repart::{
+    CopyFiles, Definition, Minimize, Options, PartitionFormat, PartitionResult, run,
+};
 use detfs::{Formats, Seed};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,8 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     options.seed = Some(Seed(seed.parse()?));
     options.threads = available_parallelism()?;
     let outcome = run(vec![esp, root], &options, &|line| println!("{line}"))?;
-    for row in outcome.rows.unwrap_or_default() {
-        println!("{} at {}, {} bytes", row.identity.label, row.offset, row.size);
+    for partition in outcome.partitions.unwrap_or_default() {
+        let PartitionResult { identity, offset, size, .. } = partition;
+        println!("{} at {offset}, {size} bytes", identity.label);
     }
     Ok(())
 }

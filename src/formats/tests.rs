@@ -71,7 +71,7 @@ fn every_program_accepts_a_new_format() {
     };
     let options = repart::Options::new(out.clone(), tree);
     let outcome = repart::run(vec![definition], &options, &|_| {}).unwrap();
-    check(&fs::read(out).unwrap(), outcome.rows.unwrap()[0].offset);
+    check(&fs::read(out).unwrap(), outcome.partitions.unwrap()[0].offset);
 }
 
 #[test]

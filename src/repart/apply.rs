@@ -24,13 +24,13 @@ pub(super) struct ImageWriter<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) seed: Seed,
     pub(super) assembly: &'a mut Assembly,
-    pub(super) rows: &'a mut [Placed],
+    pub(super) placed: &'a mut [Placed],
 }
 
 /// The planned content of a new partition.
 struct PlannedContent {
-    /// Index of the partition in the rows.
-    row: usize,
+    /// Index of the partition in the list of placed partitions.
+    number: usize,
     layout: Layout,
     /// Observer that hashes the content while it is written.
     leaf_hashes: Option<Arc<LeafHashes>>,
@@ -82,7 +82,7 @@ impl ImageWriter<'_> {
         self.splits(&path)?;
         let mut table = image.table(self.seed)?;
         let mut preview = table.clone();
-        self.rows.iter().for_each(|placed| self.set_partition(placed, &mut preview));
+        self.placed.iter().for_each(|placed| self.set_partition(placed, &mut preview));
         gpt::plan(&preview)?;
 
         let discard = self.context.options.discard;
@@ -100,7 +100,7 @@ impl ImageWriter<'_> {
         if let Some(catalog) = catalog {
             output.write(el_torito::OFFSET, &catalog).map_err(fail)?;
         }
-        for placed in &*self.rows {
+        for placed in &*self.placed {
             self.set_partition(placed, &mut table);
         }
         // The names can contain UUIDs that derive from root hashes.
@@ -112,10 +112,11 @@ impl ImageWriter<'_> {
     /// Returns the free ranges of the disk before the first partition and after each new partition:
     /// they may contain remains of deleted partitions.
     fn gaps(&self, usable: &Range<u64>) -> Vec<Range<u64>> {
-        let starts = || self.rows.iter().map(|placed| placed.row.offset).chain([usable.end]);
+        let starts = || self.placed.iter().map(|placed| placed.result.offset).chain([usable.end]);
         let is_made = |placed: &&Placed| self.context.partitions[placed.at].is_new();
-        let made = self.rows.iter().filter(is_made);
-        let ends = made.map(|Placed { row, .. }| row.offset + row.size).chain([usable.start]);
+        let made = self.placed.iter().filter(is_made);
+        let ends =
+            made.map(|Placed { result, .. }| result.offset + result.size).chain([usable.start]);
         ends.filter_map(|end| {
             let next = starts().filter(|&start| start >= end).min()?;
             (next > end).then_some(end..next)
@@ -127,14 +128,14 @@ impl ImageWriter<'_> {
     fn plan(&mut self, only_minimized: bool) -> Result<Vec<PlannedContent>> {
         let context = self.context;
         let mut all = Vec::new();
-        for (number, placed) in self.rows.iter().enumerate() {
+        for (number, placed) in self.placed.iter().enumerate() {
             let partition = &context.partitions[placed.at];
             if !partition.is_new() || matches!(partition.verity(), Verity::Hash | Verity::Signature)
             {
                 continue;
             }
             let &Placed { at, content_size, .. } = placed;
-            let size = placed.row.size;
+            let size = placed.result.size;
             let hash =
                 context.sibling(at, Verity::Hash).filter(|_| self.assembly.contents[at].is_some());
             let hash = hash.filter(|&hash| {
@@ -155,12 +156,12 @@ impl ImageWriter<'_> {
                 }
                 None => None,
             };
-            let place = ContentPlace { start: placed.row.offset, size, filled };
+            let place = ContentPlace { start: placed.result.offset, size, filled };
             let planned = self.assembly.plan(at, place, hash_tree);
             let planned = planned.map_err(|error| partition.locate(error))?;
             let PlannedPartition { layout, warnings, leaf_hashes, .. } = planned;
             warnings.iter().for_each(|warning| (context.report)(warning));
-            all.push(PlannedContent { row: number, layout: layout.seal(), leaf_hashes });
+            all.push(PlannedContent { number, layout: layout.seal(), leaf_hashes });
         }
         Ok(all)
     }
@@ -168,12 +169,12 @@ impl ImageWriter<'_> {
     /// Rejects a hash partition that is too small for its hash tree.
     fn check_hash_size(&self, hash: usize, parameters: &Parameters) -> Result<()> {
         let needed = parameters.hash_size()?;
-        match self.rows.iter().find(|placed| placed.at == hash) {
-            Some(Placed { row, .. }) if row.size < needed => Err(Error::TooSmall {
+        match self.placed.iter().find(|placed| placed.at == hash) {
+            Some(Placed { result, .. }) if result.size < needed => Err(Error::TooSmall {
                 what: "hash tree".to_owned(),
                 detail: String::new(),
                 needed,
-                available: row.size,
+                available: result.size,
             }),
             _ => Ok(()),
         }
@@ -181,26 +182,26 @@ impl ImageWriter<'_> {
 
     /// Writes the content of a partition, and the hash tree of that content.
     fn emit(&mut self, planned: PlannedContent, output: &dyn Sink) -> Result<()> {
-        let PlannedContent { row, layout, leaf_hashes } = planned;
+        let PlannedContent { number, layout, leaf_hashes } = planned;
         let threads = self.context.options.threads;
-        let (at, base) = (self.rows[row].at, self.rows[row].row.offset);
+        let (at, base) = (self.placed[number].at, self.placed[number].result.offset);
         emit(&layout, &OffsetSink { sink: output, base }, &layout::Options::new(threads))?;
         let Some(leaf_hashes) = leaf_hashes else { return Ok(()) };
         let HashTree { root_hash, bytes } = leaf_hashes.finish(threads);
         let key = self.context.partitions[at].match_key();
-        for placed in &mut *self.rows {
+        for placed in &mut *self.placed {
             let partition = &self.context.partitions[placed.at];
             if partition.match_key() != key {
                 continue;
             }
-            placed.row.root_hash = Some(root_hash);
-            if placed.row.identity.uuid.is_nil() {
+            placed.result.root_hash = Some(root_hash);
+            if placed.result.identity.uuid.is_nil() {
                 let (data, hash) = crate::seed::verity_partitions(root_hash);
                 let is_data = partition.verity() == Verity::Data;
-                placed.row.identity.uuid = if is_data { data } else { hash };
+                placed.result.identity.uuid = if is_data { data } else { hash };
             }
             if partition.verity() == Verity::Hash {
-                self.context.fill(output, &placed.row, &bytes)?;
+                self.context.fill(output, &placed.result, &bytes)?;
             }
         }
         Ok(())
@@ -209,7 +210,7 @@ impl ImageWriter<'_> {
     /// Rejects new signature partitions if there is neither a signer nor an existing signature.
     fn check_signatures(&self) -> Result<()> {
         let Context { partitions, options, .. } = self.context;
-        let new = self.rows.iter().map(|placed| &partitions[placed.at]);
+        let new = self.placed.iter().map(|placed| &partitions[placed.at]);
         let mut new = new.filter(|one| one.is_new() && one.verity() == Verity::Signature);
         let unsigned = new.find_map(|partition| partition.definition.as_ref());
         match unsigned.filter(|_| !options.can_sign()) {
@@ -225,13 +226,13 @@ impl ImageWriter<'_> {
 
     /// Writes the signatures of root hashes.
     fn sign(&mut self, output: &Output) -> Result<()> {
-        for number in 0..self.rows.len() {
-            let Placed { at, row, .. } = &self.rows[number];
+        for number in 0..self.placed.len() {
+            let Placed { at, result, .. } = &self.placed[number];
             let partition = &self.context.partitions[*at];
             if !partition.is_new() || partition.verity() != Verity::Signature {
                 continue;
             }
-            let known = row.root_hash.or_else(|| self.existing_root_hash(*at));
+            let known = result.root_hash.or_else(|| self.existing_root_hash(*at));
             let Some(root_hash) = known else {
                 let name = partition.name();
                 (self.context.report)(&format_args!("{name}: no root hash to sign"));
@@ -250,11 +251,12 @@ impl ImageWriter<'_> {
                 // The root hash of an existing partition is reported with its joined signature.
                 let key = partition.match_key();
                 let parts = &self.context.partitions;
-                let siblings = self.rows.iter_mut().filter(|row| parts[row.at].match_key() == key);
-                siblings.for_each(|placed| placed.row.root_hash = known);
+                let siblings =
+                    self.placed.iter_mut().filter(|one| parts[one.at].match_key() == key);
+                siblings.for_each(|placed| placed.result.root_hash = known);
             }
-            self.rows[number].row.root_hash = known;
-            self.context.fill(output, &self.rows[number].row, json.as_bytes())?;
+            self.placed[number].result.root_hash = known;
+            self.context.fill(output, &self.placed[number].result, json.as_bytes())?;
         }
         Ok(())
     }
@@ -274,10 +276,10 @@ impl ImageWriter<'_> {
     fn catalog(&self, image: &Image) -> Result<Option<Vec<u8>>> {
         let Context { options, .. } = self.context;
         let Some(el_torito) = &options.el_torito else { return Ok(None) };
-        let mut rows = self.rows.iter().map(|placed| &placed.row);
-        let esp = rows.find(|row| row.identity.partition_type == PartitionType::Esp);
+        let mut results = self.placed.iter().map(|placed| &placed.result);
+        let esp = results.find(|result| result.identity.partition_type == PartitionType::Esp);
         let epoch = options.epoch.unwrap_or_default();
-        el_torito.blocks(epoch, esp.map(|row| row.offset), &image.free()?).map(Some)
+        el_torito.blocks(epoch, esp.map(|result| result.offset), &image.free()?).map(Some)
     }
 
     /// Adds a new partition to the table, or updates the entry of an existing partition.
@@ -286,73 +288,76 @@ impl ImageWriter<'_> {
         if partition.deferred {
             return;
         }
-        let Placed { row, .. } = placed;
+        let Placed { result, .. } = placed;
         if let Some((_, there)) = &partition.existing {
             let mut entries = table.partitions.iter_mut().flatten();
             let entry = entries.find(|entry| entry.start == there.start);
             let entry = entry.expect("it was read from the table");
-            entry.size = row.size;
+            entry.size = result.size;
             if partition.managed().is_some() {
                 if entry.name.is_empty() {
-                    entry.name.clone_from(&row.identity.label);
+                    entry.name.clone_from(&result.identity.label);
                 }
                 if entry.uuid.is_nil() {
-                    entry.uuid = row.identity.uuid;
+                    entry.uuid = result.identity.uuid;
                 }
             }
             return;
         }
         let entry = gpt::Partition {
-            partition_type: row.identity.partition_type.guid(),
-            uuid: row.identity.uuid,
-            start: row.offset,
-            size: row.size,
-            attributes: row.identity.attributes,
-            name: row.identity.label.clone(),
+            partition_type: result.identity.partition_type.guid(),
+            uuid: result.identity.uuid,
+            start: result.offset,
+            size: result.size,
+            attributes: result.identity.attributes,
+            name: result.identity.label.clone(),
         };
-        let number = usize::try_from(row.number).expect("there are few partitions");
+        let number = usize::try_from(result.number).expect("there are few partitions");
         if table.partitions.len() <= number {
             table.partitions.resize(number + 1, None);
         }
         table.partitions[number] = Some(entry);
     }
 
-    /// Sets the paths of the separate files. Returns the indexes of the rows whose files are
+    /// Sets the paths of the separate files. Returns the indexes of the partitions whose files are
     /// written.
     fn splits(&mut self, image: &Path) -> Result<Vec<usize>> {
         if !self.context.options.split {
             return Ok(Vec::new());
         }
-        for placed in &mut *self.rows {
+        for placed in &mut *self.placed {
             let definition = self.context.partitions[placed.at].definition.as_ref();
-            placed.row.split = definition.and_then(|one| split::path(image, one, &placed.row));
+            placed.result.split =
+                definition.and_then(|one| split::path(image, one, &placed.result));
         }
-        let written: Vec<_> = (0..self.rows.len())
+        let written: Vec<_> = (0..self.placed.len())
             .filter(|&number| {
-                let Placed { at, row, .. } = &self.rows[number];
+                let Placed { at, result, .. } = &self.placed[number];
                 let partition = &self.context.partitions[*at];
-                row.split.is_some() && !partition.deferred
+                result.split.is_some() && !partition.deferred
             })
             .collect();
-        split::check(written.iter().filter_map(|&row| self.rows[row].row.split.as_deref()))?;
+        split::check(
+            written.iter().filter_map(|&number| self.placed[number].result.split.as_deref()),
+        )?;
         Ok(written)
     }
 
     /// Copies partitions of the image to separate files, which have no names yet.
-    fn split(&self, rows: &[usize], image: &File) -> Result<Vec<Output>> {
+    fn split(&self, numbers: &[usize], image: &File) -> Result<Vec<Output>> {
         let mut sizes = Vec::new();
-        for &number in rows {
-            let Placed { at, row, .. } = &self.rows[number];
+        for &number in numbers {
+            let Placed { at, result, .. } = &self.placed[number];
             sizes.push(match self.context.partitions[*at].verity() {
-                Verity::Signature => split::text_size(image, row.offset, row.size)?,
-                _ => row.size,
+                Verity::Signature => split::text_size(image, result.offset, result.size)?,
+                _ => result.size,
             });
         }
         let mut outputs = Vec::new();
-        for (&number, size) in rows.iter().zip(sizes) {
-            let row = &self.rows[number].row;
-            if let Some(path) = &row.split {
-                let range = row.offset..row.offset + size;
+        for (&number, size) in numbers.iter().zip(sizes) {
+            let result = &self.placed[number].result;
+            if let Some(path) = &result.split {
+                let range = result.offset..result.offset + size;
                 outputs.push(split::copy(image, range, path, self.context.options)?);
             }
         }
@@ -362,11 +367,12 @@ impl ImageWriter<'_> {
 
 impl Context<'_> {
     /// Writes `bytes` to a partition, and zeros after them.
-    fn fill(&self, output: &dyn Sink, row: &PartitionResult, bytes: &[u8]) -> Result<()> {
+    fn fill(&self, output: &dyn Sink, result: &PartitionResult, bytes: &[u8]) -> Result<()> {
         let len = bytes.len() as u64;
-        let sink = OffsetSink { sink: output, base: row.offset };
-        let written = sink.write(0, bytes).and_then(|()| sink.zeros(len, row.size - len));
-        written
-            .map_err(|error| Error::output(format!("cannot write {}", row.identity.label), error))
+        let sink = OffsetSink { sink: output, base: result.offset };
+        let written = sink.write(0, bytes).and_then(|()| sink.zeros(len, result.size - len));
+        written.map_err(|error| {
+            Error::output(format!("cannot write {}", result.identity.label), error)
+        })
     }
 }

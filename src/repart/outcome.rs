@@ -59,14 +59,14 @@ pub struct PartitionResult {
 #[non_exhaustive]
 pub struct Outcome {
     /// The partitions, in the order of the disk; `None` if the run had no image.
-    pub rows: Option<Vec<PartitionResult>>,
+    pub partitions: Option<Vec<PartitionResult>>,
 }
 
 /// A partition with its place on the disk.
 pub(super) struct Placed {
     /// Index of the partition in the list.
     pub(super) at: usize,
-    pub(super) row: PartitionResult,
+    pub(super) result: PartitionResult,
     /// The size of the content in bytes, if the size of the partition depends on it.
     pub(super) content_size: Option<u64>,
 }

@@ -118,23 +118,25 @@ pub fn prepare(
     }
     let context = Context { partitions: &remaining, ..context };
     let partitions = &remaining;
-    let mut rows = Vec::new();
+    let mut all_placed = Vec::new();
     for &at in &placed.order {
         if let Some(place) = placed.places[at] {
-            let row = partition_result(&partitions[at], &assembly.identities[at], place);
-            rows.push(Placed { at, row, content_size: sizes[at] });
+            let result = partition_result(&partitions[at], &assembly.identities[at], place);
+            all_placed.push(Placed { at, result, content_size: sizes[at] });
         }
     }
-    let changed = rows.iter().any(|placed| placed.row.activity != Activity::Unchanged);
+    let changed = all_placed.iter().any(|placed| placed.result.activity != Activity::Unchanged);
     let write = changed || !image.has_table();
     match (write, options.dry_run) {
         (true, true) => report(&"Refusing to repartition, please re-run with `repart.dry_run=no`."),
         (false, _) => report(&"No changes."),
         (true, false) => {}
     }
-    let job = ImageWriter { context: &context, seed, assembly: &mut assembly, rows: &mut rows };
+    let job =
+        ImageWriter { context: &context, seed, assembly: &mut assembly, placed: &mut all_placed };
     let completion = Some(job.run(image, write && !options.dry_run)?);
-    let outcome = Outcome { rows: Some(rows.into_iter().map(|placed| placed.row).collect()) };
+    let outcome =
+        Outcome { partitions: Some(all_placed.into_iter().map(|placed| placed.result).collect()) };
     Ok(PreparedRun { outcome, completion })
 }
 

@@ -23,10 +23,10 @@ use crate::name::HostPath;
 pub(super) fn path(
     image: &Path,
     definition: &Definition,
-    row: &PartitionResult,
+    result: &PartitionResult,
 ) -> Option<PathBuf> {
     let template = definition.split_name.as_deref()?;
-    let name = expand(template, row);
+    let name = expand(template, result);
     let image = image.as_os_str().as_bytes();
     let (stem, suffix) = match image.strip_suffix(b".raw") {
         Some(stem) => (stem, ".raw"),
@@ -38,8 +38,8 @@ pub(super) fn path(
 
 /// Expands `%t` to the name of the type, `%T` to its UUID, `%U` to the partition's UUID, and `%n`
 /// to its number.
-fn expand(template: &str, row: &PartitionResult) -> String {
-    let identity = &row.identity;
+fn expand(template: &str, result: &PartitionResult) -> String {
+    let identity = &result.identity;
     let mut text = String::new();
     let mut rest = template.chars();
     while let Some(next) = rest.next() {
@@ -51,7 +51,7 @@ fn expand(template: &str, row: &PartitionResult) -> String {
             Some('t') => text += &type_name(identity.partition_type),
             Some('T') => text += &identity.partition_type.guid().simple().to_string(),
             Some('U') => text += &identity.uuid.simple().to_string(),
-            Some('n') => text += &row.number.to_string(),
+            Some('n') => text += &result.number.to_string(),
             Some('%') => text.push('%'),
             // All other specifiers were expanded when the definition was read.
             Some(other) => text.extend(['%', other]),

@@ -122,15 +122,15 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
     }
 
     let prepared = repart::prepare(all, &options, &report)?;
-    let Outcome { rows } = prepared.outcome();
+    let Outcome { partitions } = prepared.outcome();
     // The result is printed first: a caller that sees a failure must not find a new image.
-    if let (Some(rows), Some(image)) = (rows, &options.image) {
+    if let (Some(partitions), Some(image)) = (partitions, &options.image) {
         let arrow = format_row::Arrow(if environment.ascii { "->" } else { "→" });
         if json != Json::Off {
             let sizes = environment.debug.then_some(arrow);
-            print_json_lines(&json::text(rows, image, json, sizes))?;
+            print_json_lines(&json::text(partitions, image, json, sizes))?;
         } else if pretty {
-            print(&table::text(rows, !args.no_legend, arrow))?;
+            print(&table::text(partitions, !args.no_legend, arrow))?;
         }
     }
     prepared.finish()?;
