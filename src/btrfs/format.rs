@@ -17,7 +17,8 @@ use crate::name::Escaped;
 use crate::size::{Headroom, MIB, round_down};
 use crate::tree::{InodeId, PathFilter, Tree};
 
-/// btrfs, with the options of a file system.
+/// The btrfs format for [`image`](crate::image) and [`single`](crate::single); its fields are the
+/// options of a file system.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Btrfs {

@@ -83,7 +83,7 @@ mod tests {
                 for _ in 0..2 {
                     let result = verify_vector(codec, linked, vector, &matches);
                     let expected = format!(
-                        "the compression: the {name} encoder of this build (version {linked}) \
+                        "compression: the {name} encoder of this build (version {linked}) \
                          does not write the bytes of the layout version, which are those of \
                          {pinned}; build detfs with its bundled {name} encoder, or use another \
                          compression"

@@ -101,6 +101,7 @@ impl Assembly {
         let content = std::mem::replace(&mut self.contents[at], Content::Nothing);
         let PlannedContent { mut layout, file_system, warnings } =
             content.plan(place.filled, place.start)?;
+        assert!(layout.size() <= place.size, "contents are planned for their place");
         if layout.size() != place.size {
             let inner = std::mem::replace(&mut layout, Layout::new(place.size));
             layout.add_layout(0, inner);
@@ -146,7 +147,7 @@ impl Assembly {
                 prepared,
             ) {
                 (Err(error), Some(prepared)) => {
-                    return Err(self.too_small(at, &*prepared, error, size));
+                    return Err(self.too_small(at, prepared, error, size));
                 }
                 (planned, _) => planned?,
             };
@@ -162,15 +163,26 @@ impl Assembly {
 
     /// Returns the error for partitions that do not fit on a disk of `size` bytes.
     fn no_space(&mut self, no_space: NoSpace, size: u64) -> Error {
-        let at = no_space.candidate;
-        if let Content::FileSystem(prepared) = &self.contents[at] {
-            let prepared = Arc::clone(prepared);
-            if let Err(error) = prepared.plan(0, 0) {
-                return self.too_small(at, &*prepared, error, size);
+        for at in 0..self.contents.len() {
+            if let Err(error) = self.require_content(at) {
+                return error;
             }
         }
         let needed = round_up(self.minimal_size(), self.grain);
-        no_space.error(&self.identities[at].label, size, needed)
+        no_space.error(&self.identities[no_space.candidate].label, size, needed)
+    }
+
+    /// Raises the minimum size of a partition that takes the remaining space to that of its file
+    /// system.
+    fn require_content(&mut self, at: usize) -> Result<()> {
+        let SizeRange { min, max } = self.candidates[at].request.size;
+        if let Content::FileSystem(prepared) = &self.contents[at]
+            && min != max
+        {
+            let min = round_up(prepared.minimal_size()?, self.grain);
+            self.candidates[at].request.size = SizeRange { min, max };
+        }
+        Ok(())
     }
 
     /// Returns the error for a file system that does not fit: if its partition takes the remaining
@@ -178,7 +190,7 @@ impl Assembly {
     fn too_small(
         &mut self,
         at: usize,
-        prepared: &dyn PreparedFs,
+        prepared: Arc<dyn PreparedFs>,
         error: Error,
         size: u64,
     ) -> Error {
@@ -191,12 +203,9 @@ impl Assembly {
             error => return error,
         };
         let detail = if detail.is_empty() { root } else { format!("{root}: {detail}") };
-        match prepared.minimal_size() {
-            Ok(size) => {
-                let min = round_up(size, self.grain);
-                self.candidates[at].request.size = SizeRange { min, max };
-            }
-            Err(error) => return error,
+        self.contents[at] = Content::FileSystem(prepared);
+        if let Err(error) = self.require_content(at) {
+            return error;
         }
         let needed = round_up(self.minimal_size(), self.grain);
         Error::TooSmall { what: "image".to_owned(), detail, needed, available: size }

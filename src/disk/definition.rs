@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::place::{SizeRange, SpaceRequest};
 use crate::gpt::{Attributes, PartitionType};
 
-/// Definition of a partition.
+/// A requested partition: type, name, ids and size, but no place.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Definition {
@@ -50,7 +50,7 @@ pub struct SizePolicy {
     pub priority: i32,
 }
 
-/// Largest weight.
+/// Largest [`SizePolicy::weight`] and [`SizePolicy::padding_weight`].
 pub const WEIGHT_MAX: u32 = 1_000_000;
 
 impl SizePolicy {

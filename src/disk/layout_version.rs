@@ -14,7 +14,7 @@ use crate::format::{CodecVersions, Format};
 use crate::formats::Formats;
 use crate::{gpt, seed, verity};
 
-/// Versions of components, by their names.
+/// Versions of the components that decide the bytes of an image, by their names.
 ///
 /// It is displayed as a short name that depends on all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -68,7 +68,7 @@ pub struct Resolved {
     pub architecture_from: Option<&'static str>,
     /// All other parameters.
     #[serde(flatten)]
-    pub asked: Parameters,
+    pub requested: Parameters,
 }
 
 /// A partition table.
@@ -214,7 +214,7 @@ impl From<&FileSystem> for FileSystemRecord {
 }
 
 impl Resolved {
-    fn new(asked: Parameters, resolved: &ResolvedInputs) -> Self {
+    fn new(requested: Parameters, resolved: &ResolvedInputs) -> Self {
         let from = |origin| match origin {
             ValueOrigin::Given => "given",
             ValueOrigin::Tree => "tree",
@@ -227,7 +227,7 @@ impl Resolved {
             clamped_times: resolved.clamped,
             architecture: resolved.architecture.map(|(architecture, _)| architecture.name()),
             architecture_from: resolved.architecture.map(|(_, origin)| from(origin)),
-            asked,
+            requested,
         }
     }
 }

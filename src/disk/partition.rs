@@ -92,7 +92,21 @@ pub struct Disk {
     pub partitions: Vec<Partition>,
 }
 
+impl Partition {
+    /// Creates a partition from its parts. `start` and `size` are in bytes.
+    #[must_use]
+    pub fn new(identity: Identity, start: u64, size: u64, file_system: Option<FileSystem>) -> Self {
+        Self { identity, start, size, file_system }
+    }
+}
+
 impl Disk {
+    /// Creates a disk of `size` bytes from its partitions, ordered by number.
+    #[must_use]
+    pub fn new(uuid: Uuid, sector_size: SectorSize, size: u64, partitions: Vec<Partition>) -> Self {
+        Self { uuid, sector_size, size, partitions }
+    }
+
     /// Combines the partition table and the contents of the partitions.
     ///
     /// # Errors

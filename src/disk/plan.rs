@@ -31,7 +31,7 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
 }
 
-/// Kind of an image.
+/// Content of an image: a disk with partitions, or one file system.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ImageKind {

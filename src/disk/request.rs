@@ -24,7 +24,7 @@ pub struct Request {
     pub rules: Option<String>,
 }
 
-/// Options of an image.
+/// Options that an image was planned with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ImageRequest {

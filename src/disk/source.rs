@@ -19,7 +19,8 @@ use crate::tree::dir::DirOptions;
 use crate::tree::host_xattrs::HostXattrs;
 use crate::tree::{Directory, HoleScan, PathFilter, Source, Tree};
 
-/// Seconds that an epoch may have: those of an ext4 timestamp, 1901-12-13 to 2446-05-10.
+/// Valid range of [`BuildInput::epoch`], in seconds: that of ext4 timestamps, 1901-12-13 to
+/// 2446-05-10.
 pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 
 /// A tree and the inputs for an image of it.
@@ -36,6 +37,7 @@ pub const EPOCHS: RangeInclusive<i64> = -(1 << 31)..=(1 << 34) - (1 << 31) - 1;
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BuildInput {
     /// Source tree.
@@ -73,7 +75,7 @@ impl fmt::Debug for BuildInput {
     }
 }
 
-/// Origin of a value.
+/// Whether the seed, the epoch or the architecture was given or derived from the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueOrigin {

@@ -12,7 +12,8 @@ use crate::format::{
 use crate::size::{Headroom, MIB};
 use crate::tree::{HoleScan, Tree};
 
-/// ext4, with the options of a file system.
+/// The ext4 format for [`image`](crate::image) and [`single`](crate::single); its fields are the
+/// options of a file system.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Ext4 {

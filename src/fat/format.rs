@@ -17,7 +17,8 @@ use crate::size::{Headroom, MIB, round_up};
 use crate::time::Timestamp;
 use crate::tree::{InodeId, Tree};
 
-/// FAT with long names, with the options of a file system.
+/// The FAT format for [`single`](crate::single), with long names; its fields are the options of a
+/// file system.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Vfat {
@@ -112,7 +113,8 @@ impl Prepared {
 
     fn plan_with(&self, size: Option<u64>, start: u64) -> Result<PlannedFs> {
         let Plan { layout, variant, warnings } = plan(&self.tree, &self.options(size, start))?;
-        let label = self.label.clone().unwrap_or_default();
+        // As it is stored.
+        let label = self.label.as_ref().map_or_else(String::new, |it| it.to_ascii_uppercase());
         let id = seed::fat_volume_id(self.uuid);
         let file_system = FileSystem {
             variant: Some(variant.to_string()),

@@ -64,7 +64,7 @@ impl FsInputs<'_> {
     }
 }
 
-/// Nodes that a file system does without if its format can't store them.
+/// Rule for the nodes to leave out of a file system whose format can't store them.
 pub struct LeaveOut<'a> {
     /// Returns the path in the tree of the absolute target of a symlink; `None` if it is elsewhere.
     pub locate: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,

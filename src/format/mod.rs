@@ -1,9 +1,14 @@
 //! File system formats: what each format implements, so that disks, partitions and programs can use
 //! all of them in the same way.
 //!
-//! A [`Format`] is a value: a file system format together with its options. It is the door to the
-//! code of the format, which lives in a folder of its own; [`Formats`](crate::formats::Formats) is
-//! the list of all of them.
+//! A [`Format`] is a value: a file system format together with its options, such as
+//! [`Ext4`](crate::Ext4). [`image`](crate::image) and [`single`](crate::single) take one, and
+//! definitions of partitions find one by its name in [`Formats`](crate::Formats).
+//!
+//! A caller can implement the trait for a format of its own. Of its functions, `prepare` is called
+//! once for each file system. Then [`PreparedFs::plan`] is called if the size is known, which it
+//! has to check, or else [`PreparedFs::plan_smallest`]; the file system can be smaller than its
+//! partition. A root file system needs [`Holds::UNIX`].
 
 mod holds;
 mod inputs;

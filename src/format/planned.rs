@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::layout::Layout;
 use crate::report::Warning;
 
-/// A file system in an image.
+/// Description of a planned file system: format, ids, label and size.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FileSystem {
@@ -31,10 +31,10 @@ impl FileSystem {
     }
 }
 
-/// A planned file system.
+/// A planned file system of any format.
 #[derive(Debug)]
 pub struct PlannedFs {
-    /// Layout of its bytes.
+    /// Layout of its bytes, no larger than the requested size. It need not be sealed.
     pub layout: Layout,
     /// Description of the file system.
     pub file_system: FileSystem,

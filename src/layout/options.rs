@@ -15,7 +15,8 @@ pub struct Options<'a> {
     pub threads: NonZero<usize>,
     /// Observer of the progress, in bytes of the image.
     pub observer: Option<&'a dyn Observer>,
-    /// Ranges of the image, in bytes, to compute digests of. They may overlap.
+    /// Ranges to compute digests of, in bytes, such as [`Plan::ranges`](crate::disk::Plan::ranges).
+    /// They may overlap, and must end within the image.
     pub digests: &'a [Range<u64>],
 }
 

@@ -11,7 +11,8 @@ use super::{ContentId, ContentSource, Entry, Inode, InodeId, Kind, Metadata, Tre
 use crate::error::{Error, Result};
 use crate::name;
 
-/// Kind of a new node.
+/// Kind of a new node, with the content of a file or the target of a symlink. [`Kind`] is that of a
+/// node in a tree.
 #[derive(Debug, Clone)]
 pub enum Node {
     /// A directory.
@@ -35,7 +36,7 @@ pub enum Node {
     BlockDevice(u32, u32),
 }
 
-/// A node of a [`TreeBuilder`].
+/// Handle of a node, valid only in the [`TreeBuilder`] that returned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeId(u32);
 

@@ -8,7 +8,8 @@ use super::{InodeId, Tree};
 
 type Matches = dyn Fn(&[u8]) -> bool + Send + Sync;
 
-/// A filter that selects paths. The paths have no leading slash.
+/// A filter that selects paths of a tree, to leave them out or to store them in another way. The
+/// paths have no leading slash.
 #[derive(Clone)]
 pub struct PathFilter {
     patterns: Vec<String>,

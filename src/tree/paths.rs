@@ -74,8 +74,7 @@ impl TreeBuilder {
         node: Node,
         metadata: Metadata,
     ) -> Result<NodeId> {
-        let names: Vec<_> =
-            path.as_ref().split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
+        let names = names(path.as_ref());
         let Some((name, parents)) = names.split_last() else {
             let remedy = "give the path of a node below the root";
             return Err(Error::unrepresentable(Vec::new(), "the root exists already", remedy));
@@ -87,20 +86,7 @@ impl TreeBuilder {
             }
             error => error,
         };
-        let mut parent = Self::ROOT;
-        for depth in 1..=parents.len() {
-            let directory = parents[..depth].join(&b'/');
-            parent = match self.directories.get(&directory) {
-                Some(&(id, _)) => id,
-                None => {
-                    let metadata = self.root_metadata();
-                    let id = self.add(parent, parents[depth - 1], metadata, Node::Directory);
-                    let id = id.map_err(fail)?;
-                    self.directories.insert(directory, (id, true));
-                    id
-                }
-            };
-        }
+        let parent = self.parent(parents).map_err(fail)?;
         if !matches!(node, Node::Directory) {
             return self.add(parent, name, metadata, node).map_err(fail);
         }
@@ -117,6 +103,45 @@ impl TreeBuilder {
         self.directories.insert(path, (id, false));
         Ok(id)
     }
+
+    /// Adds another name to a node (a hard link).
+    ///
+    /// # Errors
+    /// Those of [`TreeBuilder::link`], and those of [`TreeBuilder::node`] for the path.
+    pub fn hard_link(&mut self, path: impl AsRef<[u8]>, node: NodeId) -> Result<()> {
+        let names = names(path.as_ref());
+        match names.split_last() {
+            Some((name, parents)) => {
+                let parent = self.parent(parents)?;
+                self.link(parent, name, node)
+            }
+            // An empty name is refused.
+            None => self.link(Self::ROOT, b"", node),
+        }
+    }
+
+    /// Returns the directory with a path, which is added with its parents if it is not known.
+    fn parent(&mut self, names: &[&[u8]]) -> Result<NodeId> {
+        let mut parent = Self::ROOT;
+        for depth in 1..=names.len() {
+            let directory = names[..depth].join(&b'/');
+            parent = match self.directories.get(&directory) {
+                Some(&(id, _)) => id,
+                None => {
+                    let metadata = self.root_metadata();
+                    let id = self.add(parent, names[depth - 1], metadata, Node::Directory)?;
+                    self.directories.insert(directory, (id, true));
+                    id
+                }
+            };
+        }
+        Ok(parent)
+    }
+}
+
+/// Splits a path into its names.
+fn names(path: &[u8]) -> Vec<&[u8]> {
+    path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -135,6 +160,9 @@ mod tests {
         builder.file("/usr//bin/sh", "#!", metadata(0o755, 2)).unwrap();
         builder.directory("usr", metadata(0o700, 3)).unwrap();
         builder.symlink("bin", "usr/bin", metadata(0o777, 4)).unwrap();
+        let sh = builder.file("opt/sh", "#!", metadata(0o755, 2)).unwrap();
+        builder.hard_link("/opt/other/sh", sh).unwrap();
+        assert!(builder.hard_link("/", sh).is_err());
         builder.node("dev/null", Node::CharDevice(1, 3), metadata(0o666, 5)).unwrap();
         builder.directory("dev/shm/", metadata(0o1777, 6)).unwrap();
         let tree = builder.finish().unwrap();
@@ -151,6 +179,9 @@ mod tests {
             ("dev", 0o755, 1),
             ("dev/null", 0o666, 5),
             ("dev/shm", 0o1777, 6),
+            ("opt", 0o755, 1),
+            ("opt/other", 0o755, 1),
+            ("opt/other/sh", 0o755, 2),
             ("usr", 0o700, 3),
             ("usr/bin", 0o755, 1),
             ("usr/bin/sh", 0o755, 2),

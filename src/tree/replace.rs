@@ -1,4 +1,4 @@
-//! Other content and other times for the inodes of a tree. The source of the tree is never modified.
+//! Other content and other times for the inodes of a tree, whose source is never modified.
 
 use std::sync::Arc;
 

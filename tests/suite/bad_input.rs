@@ -244,6 +244,13 @@ fn a_size_too_small_for_the_tree() {
     let fixture = Fixture::new("head -c 20M /dev/urandom >large");
     fixture.refused(&mut fixture.mkimage(&["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
     fixture.refused(&mut fixture.mkfs("ext4", &["--size=8M"]), UNREPRESENTABLE, &["blocks"]);
+    // What is missing is missing in the image, whichever partition it is missing for.
+    let needed = format!("use at least {} bytes", 68 << 20);
+    for size in ["0", "1M", "40M", "67M"] {
+        let size = format!("--size={size}");
+        let options = ["--esp-size=40M", &size];
+        fixture.refused(&mut fixture.mkimage(&options), UNREPRESENTABLE, &[&needed]);
+    }
 }
 
 /// An error while the output is examined does not count as an absent output.
