@@ -34,6 +34,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("image.xbootldr_size", "--xbootldr-size"),
     ("label", "--label"),
     ("normalize", "--normalize"),
+    ("normalize.profile", "--normalize"),
     ("normalize.rules", "`detfs normalize --list`"),
     ("output", "the output"),
     ("output.force", "--force"),

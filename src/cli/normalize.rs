@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::arguments::{self, Normalize};
+use super::fields::FLAGS;
 use super::{print, print_error, print_json, text_of, values};
 use crate::disk::source::epoch;
 use crate::disk::{BuildInput, Selection, ValueOrigin};
@@ -164,7 +165,7 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     let threads = values::threads(None)?;
     let input = BuildInput::read(&Directory::new(path), Selection::default(), threads)?;
     let BuildInput { tree, rules, warnings, .. } = requested.apply(input)?;
-    warnings.iter().for_each(|warning| print_error(warning));
+    warnings.iter().for_each(|warning| print_error(&FLAGS.text(&warning.to_string())));
     let (epoch, origin) = epoch(&tree, given)?;
     let report = check(&tree, &rules, epoch)?;
     remaining_secrets(&tree, &rules, epoch)?.iter().for_each(|warning| print_error(warning));

@@ -72,7 +72,7 @@ impl Profile {
         Warning {
             path: Vec::new(),
             message: "no profile matches the tree, so only the rules about secrets apply to it; \
-                      choose a profile with --normalize, or none"
+                      choose a profile with `normalize.profile`, or none"
                 .into(),
         }
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::pacman::options;
 use crate::cli::arguments::{PackagesArgs, StageCheck};
+use crate::cli::fields::FLAGS;
 use crate::cli::normalize::RequestedRules;
 use crate::cli::{print, print_error, print_json, spool, values};
 use crate::disk::BuildInput;
@@ -73,7 +74,7 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     let ((one, _), (two, _)) = (read(&one)?, read(&two)?);
     let BuildInput { tree: mut one, rules, warnings, .. } =
         requested.apply(BuildInput::new(one))?;
-    warnings.iter().for_each(|warning| print_error(warning));
+    warnings.iter().for_each(|warning| print_error(&FLAGS.text(&warning.to_string())));
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
     let found = compare(&one, &two, &rules, epoch)?;
     report(&found, args.json)?;
