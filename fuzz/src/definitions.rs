@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use arbitrary::Arbitrary;
-use detfs::disk::WEIGHT_MAX;
 use detfs::Formats;
+use detfs::disk::WEIGHT_MAX;
 use detfs::gpt::Architecture;
 use detfs::repart::config::{Compat, Context, HostInfo, Overrides, parse};
 use detfs::repart::{Definition, Filter, Verity};

@@ -24,8 +24,8 @@ mod normal;
 mod tests;
 
 use arbitrary::Arbitrary;
-use detfs::ext4::Profile;
 use detfs::Headroom;
+use detfs::ext4::Profile;
 use detfs::tree::{HoleScanOptions, scan_holes};
 
 use arbitrary_tree::{ArbitraryTree, Validity};

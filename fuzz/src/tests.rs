@@ -1,10 +1,10 @@
 //! The oracles detect errors: an image passes, and fails after any of its bytes is changed.
 
 use arbitrary::{Arbitrary, Unstructured};
-use detfs::ext4;
-use detfs::fat;
 use detfs::Headroom;
 use detfs::Timestamp;
+use detfs::ext4;
+use detfs::fat;
 use detfs::tree::{HoleScan, HoleScanOptions, scan_holes};
 use uuid::Uuid;
 
