@@ -62,7 +62,7 @@ pub(crate) trait PieceEncoder {
 ///
 /// # Errors
 /// The error of the first piece, in order, that can't be encoded or whose file can't be read or has
-/// changed; if there is none, an error of [`PieceEncoder::finish`].
+/// changed; if all pieces are encoded, an error of [`PieceEncoder::finish`].
 pub(crate) fn encode_pieces<E: PieceEncoder>(
     tree: &Tree,
     pieces: impl Iterator<Item = Piece> + Clone + Send,

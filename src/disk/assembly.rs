@@ -117,9 +117,7 @@ impl Assembly {
         };
         Ok(PlannedPartition { layout, file_system, warnings, leaf_hashes })
     }
-}
 
-impl Assembly {
     /// Composes a new disk of `size` bytes, or of the smallest size that holds all partitions.
     ///
     /// # Errors

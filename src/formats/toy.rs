@@ -3,12 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use positioned_io::ReadAt;
-
 use crate::error::Result;
-use crate::format::{
-    FileSystem, Format, FsInputs, Holds, PartitionSettings, PlannedFs, PreparedFs, SizeLimits,
-};
+use crate::format::*;
 use crate::size::{Headroom, KIB, MIB};
 use crate::tree::{Kind, Tree};
 
@@ -24,7 +20,7 @@ impl Format for Toy {
     fn layout_version(&self) -> u32 {
         1
     }
-    fn recognize(&self, image: &dyn ReadAt, size: u64) -> io::Result<bool> {
+    fn recognize(&self, image: &dyn crate::ReadAt, size: u64) -> io::Result<bool> {
         let mut magic = [0; 4];
         Ok(size >= 4 * KIB && image.read_exact_at(0, &mut magic).map(|()| magic == *MAGIC)?)
     }
