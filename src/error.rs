@@ -177,7 +177,7 @@ fn output_remedy(error: &io::Error) -> &'static str {
 }
 
 impl Error {
-    /// Creates an [`Error::Parameter`].
+    /// Creates an [`Error::Parameter`]: the value of `field` breaks `rule`, and `remedy` helps.
     pub fn parameter(
         field: &'static str,
         rule: impl Into<String>,

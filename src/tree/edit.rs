@@ -53,10 +53,11 @@ impl Tree {
         self.rebuild(root, &BTreeSet::new(), None)
     }
 
-    /// Returns the tree with the given directories emptied.
+    /// Returns the tree without the entries of `directories`, which stay as empty directories.
     ///
     /// # Errors
-    /// None if the directories belong to this tree.
+    /// [`Error::Unrepresentable`](crate::Error::Unrepresentable) as for
+    /// [`TreeBuilder`](crate::tree::TreeBuilder), which can't happen for directories of this tree.
     pub fn with_empty_dirs(&self, directories: &[InodeId]) -> Result<Self> {
         let names = directories.iter().flat_map(|&directory| self.entry_range(directory));
         self.without_entries(&names.collect())

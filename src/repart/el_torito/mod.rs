@@ -17,9 +17,9 @@ use spec::{
     TYPE_PRIMARY, TYPE_TERMINATOR, VolumeTime,
 };
 
-/// Offset of the blocks in the image, in bytes.
+/// Offset of the ISO 9660 blocks that hold the boot catalog, in bytes from the start of the image.
 pub const OFFSET: u64 = 16 * BLOCK as u64;
-/// Size of the blocks, in bytes.
+/// Size of the ISO 9660 blocks that hold the boot catalog, in bytes.
 pub const SIZE: u64 = size_of::<Blocks>() as u64;
 
 /// Number of the block with the boot catalog.
