@@ -127,6 +127,11 @@ pub mod tree;
 pub mod verity;
 mod workers;
 
+/// Compiles the examples of the library's document.
+#[cfg(all(doctest, feature = "normalize"))]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryDocument;
+
 #[cfg(feature = "btrfs")]
 pub use btrfs::Btrfs;
 #[cfg(feature = "cli")]

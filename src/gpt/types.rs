@@ -359,7 +359,7 @@ impl PartitionType {
         plain.into_iter().chain(Architecture::all().flat_map(of))
     }
 
-    /// Returns the partition type with a GUID, or [`PartitionType::Other`] if it is not a known one.
+    /// Returns the partition type with a GUID, or [`PartitionType::Other`] if it is unknown.
     #[must_use]
     pub fn of(guid: Uuid) -> Self {
         Self::all().find(|known| known.guid() == guid).unwrap_or(Self::Other(guid))
