@@ -128,19 +128,20 @@ impl Subvolumes {
     }
 
     fn crosses(&self, id: InodeId, first: usize, other: usize) -> Error {
-        let names = &self.names[&id];
-        let name = names.iter().find(|name| self.subvolume_of(name.directory) == other);
-        let name = name.expect("it has a name in each of its subvolumes");
-        let path = |name: &Name| self.path(*name);
+        let path = |subvolume: usize| {
+            let mut names = self.names[&id].iter();
+            let name = names.find(|name| self.subvolume_of(name.directory) == subvolume);
+            self.path(*name.expect("it has a name in each of its subvolumes"))
+        };
         let subvolume = |number: usize| match number {
             0 => "the top level".to_owned(),
             _ => format!("subvolume {}", Escaped(&self.tree.path(self.all[number].root))),
         };
         Error::unrepresentable(
-            path(name),
+            path(other),
             format!(
                 "hard link to {} crosses from {} to {}",
-                Escaped(&self.tree.path(id)),
+                Escaped(&path(first)),
                 subvolume(other),
                 subvolume(first),
             ),

@@ -91,6 +91,11 @@ fn links_between_subvolumes() {
     check(&mut command, UNREPRESENTABLE, &["a/first", "b/second", "--copy-links"]);
     assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0);
     check_with_oracles(source.path(), &[]);
+    // The first of all names is not in the subvolume with the lowest number.
+    let first = tree("mkdir a; echo x >a/first; ln a/first z");
+    let mut command = mkfs_btrfs(first.path(), &out, &["--subvolume=a"]);
+    let words = ["a/first: hard link to z crosses from subvolume a to the top level"];
+    check(&mut command, UNREPRESENTABLE, &words);
     let both = tree("mkdir -p a/b a/c; echo x >a/b/first; ln a/b/first a/c/second");
     check_with_oracles(both.path(), &["--subvolume=a"]);
 }
