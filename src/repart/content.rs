@@ -11,7 +11,7 @@ use super::{Definition, Minimize, Options, root_path};
 use crate::disk::Blocks;
 use crate::disk::content::Content;
 use crate::error::{Error, Result};
-use crate::name::HostPath;
+use crate::name::{Escaped, HostPath};
 
 /// Major and minor number of `/dev/zero`.
 const ZERO: (u32, u32) = (1, 5);
@@ -36,7 +36,13 @@ pub(super) fn blocks(definition: &Definition, options: &Options) -> Result<Optio
         return Ok(definition.blocks.clone().map(Content::Blocks));
     };
     let root = options.root.as_deref().unwrap_or(Path::new("/"));
-    let (mut file, path) = root_path::open(root, path)?;
+    let (mut file, path) = root_path::open(root, path).map_err(|error| match error {
+        Error::Source { path, operation, source } if source.kind() == io::ErrorKind::NotFound => {
+            let rule = format!("CopyBlocks=/{}: {operation}: {source}", Escaped(&path));
+            definition.fault(&["CopyBlocks"], rule, "give the path of an existing image")
+        }
+        error => error,
+    })?;
     let fail = |error| Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error);
     let refuse = |rule: &str, remedy: &str| {
         Err(definition.fault(

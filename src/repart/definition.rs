@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::disk::{self, Blocks};
 use crate::error::{Error, in_parentheses};
 use crate::format::Format;
+use crate::name::Escaped;
 use crate::size::round_up;
 
 /// A path in a tree, as [`Tree::path`](crate::tree::Tree::path) returns it: without a leading
@@ -192,6 +193,18 @@ impl Definition {
                     _ => format!("use SizeMinBytes={needed}"),
                 };
                 self.fault(SIZES, rule, remedy)
+            }
+            error => error,
+        }
+    }
+
+    /// Returns an error about a path that `setting` adds to the file system as an error about the
+    /// setting. Errors of reading the source stay as they are.
+    pub(super) fn locate_path(&self, setting: &str, error: Error) -> Error {
+        match error {
+            Error::Unrepresentable { path, rule, remedy } => {
+                let rule = format!("{setting}=: /{}: {rule}", Escaped(&path));
+                self.fault(&[setting], rule, remedy)
             }
             error => error,
         }

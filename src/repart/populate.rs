@@ -75,14 +75,15 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
         has_root: false,
         hidden: request.hidden_inodes()?,
     };
+    let locate = |setting| move |error| definition.locate_path(setting, error);
     for line in &definition.copy_files {
-        work.copy(line)?;
+        work.copy(line).map_err(locate("CopyFiles"))?;
     }
     for path in &definition.make_directories {
-        work.merge.make_directory(path)?;
+        work.merge.make_directory(path).map_err(locate("MakeDirectories"))?;
     }
     for link in &definition.make_symlinks {
-        work.symlink(&link.path, &link.target)?;
+        work.symlink(&link.path, &link.target).map_err(locate("MakeSymlinks"))?;
     }
     if let Some(validate) = request.validate {
         let xattrs = &mut work.merge.metadata(TreeMerge::ROOT).xattrs;
@@ -190,7 +191,7 @@ impl Populator<'_> {
             _ if kind.is_dir() => self.directory(line, &source),
             Some((directory, name)) if kind.is_file() => self.file(line, directory, name),
             _ => Err(definition.fault(
-                &[],
+                &["CopyFiles"],
                 format!("CopyFiles=/{} is neither a directory nor a file", Escaped(&line.source)),
                 "copy the directory that it is in",
             )),
@@ -248,7 +249,7 @@ impl Populator<'_> {
         let (definition, target) = (self.request.definition, Escaped(&line.target));
         let Some((directory, new_name)) = split(&line.target) else {
             return Err(definition.fault(
-                &[],
+                &["CopyFiles"],
                 format!("CopyFiles=/{} is a file and can't be the root", Escaped(&line.source)),
                 "give its path in the file system",
             ));
@@ -262,7 +263,7 @@ impl Populator<'_> {
         match self.merge.file(directory, new_name, &tree, file) {
             Ok(()) if !taken => Ok(()),
             Ok(()) | Err(NameTaken) => Err(definition.fault(
-                &[],
+                &["CopyFiles"],
                 format!("CopyFiles= copies two files to /{target}"),
                 "copy one of them elsewhere",
             )),
@@ -283,7 +284,7 @@ impl Populator<'_> {
 
     fn holds_itself(&self, line: &CopyFiles) -> Error {
         self.request.definition.fault(
-            &[],
+            &["CopyFiles"],
             format!("the image is inside the source of CopyFiles=/{}", Escaped(&line.source)),
             "write it elsewhere, or leave it out with ExcludeFiles=",
         )
@@ -324,12 +325,17 @@ impl Populator<'_> {
     fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
         let definition = self.request.definition;
         let fault = |rule: &str, remedy: &str| {
-            definition.fault(&[], format!("MakeSymlinks=/{}: {rule}", Escaped(path)), remedy)
+            definition.fault(
+                &["MakeSymlinks"],
+                format!("MakeSymlinks=/{}: {rule}", Escaped(path)),
+                remedy,
+            )
         };
         let directory = match split(path) {
             Some((directory, _)) => self.merge.find(directory)?,
             None => None,
         };
+        let directory = directory.filter(|&found| self.merge.is_directory(found));
         let (Some(directory), Some((_, name))) = (directory, split(path)) else {
             return Err(fault("no such directory", "make it with MakeDirectories="));
         };

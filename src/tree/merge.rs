@@ -63,6 +63,11 @@ impl TreeMerge {
             .map_err(|error| unreachable_path(path, error))
     }
 
+    /// Returns whether a node is a directory.
+    pub(crate) fn is_directory(&self, node: MergeId) -> bool {
+        matches!(self.made[node.0].what, MergedKind::Directory(_))
+    }
+
     /// Returns the directory at `path`, following symlinks.
     ///
     /// Missing directories are created with mode 0755.
@@ -76,9 +81,9 @@ impl TreeMerge {
         });
         let found = found.map_err(|error| unreachable_path(path, error))?;
         let node = found.expect("missing directories are created");
-        match self.made[node.0].what {
-            MergedKind::Directory(_) => Ok(node),
-            MergedKind::Other(_) => Err(unreachable_path(path, WalkError::NotADirectory)),
+        match self.is_directory(node) {
+            true => Ok(node),
+            false => Err(unreachable_path(path, WalkError::NotADirectory)),
         }
     }
 

@@ -71,6 +71,19 @@ fn definitions_that_are_wrong() {
         ("Type=srv; PaddingMinBytes=2M; PaddingMaxBytes=1M", &["PaddingMinBytes= is larger than"]),
         ("Type=srv; CopyBlocks=/blocks; Format=ext4", &["CopyBlocks= conflicts with"]),
         ("Type=srv; CopyBlocks=/blocks; CopyFiles=/usr", &["CopyBlocks= conflicts with"]),
+        ("Type=srv; CopyBlocks=/none", &["10-part.conf:3: CopyBlocks=/none: cannot open: No such"]),
+        (
+            "Type=srv; Format=ext4; CopyFiles=/usr/file:/a; MakeSymlinks=/a/b:/c",
+            &["10-part.conf:5: MakeSymlinks=/a/b: no such directory"],
+        ),
+        (
+            "Type=srv; Format=ext4; CopyFiles=/usr/file:/a; MakeDirectories=/a/b",
+            &["10-part.conf:5: MakeDirectories=: /a/b: a component of the path is not a directory"],
+        ),
+        (
+            "Type=srv; Format=ext4; CopyFiles=/usr/file:/a; CopyFiles=/usr:/a",
+            &["10-part.conf:5: CopyFiles=: /a: a component of the path is not a directory"],
+        ),
         ("Type=swap; CopyFiles=/usr", &["10-part.conf:3: ", "swap"]),
         ("Type=srv; Verity=data", &["10-part.conf:3: ", "VerityMatchKey="]),
         ("Type=srv; Verity=data; VerityMatchKey=x; CopyBlocks=/blocks", &["Verity=hash", "x"]),
@@ -152,12 +165,12 @@ fn an_image_does_not_hold_itself() {
     let rule = "the image is inside the source of CopyFiles=/usr";
     for at in ["usr/new.raw", "usr/images/new.raw", "link/new.raw"] {
         fixture.define(&["10-part Type=srv; CopyFiles=/usr"]);
-        refused(&fixture, &[CREATE[0], CREATE[1], &image(at)], 1, &["10-part.conf: ", rule]);
+        refused(&fixture, &[CREATE[0], CREATE[1], &image(at)], 1, &["10-part.conf:3: ", rule]);
     }
     fixture.define(&["10-part Type=srv; CopyFiles=/usr/images/disk.raw:/file"]);
     shell("truncate -s 64M $1", &[&fixture.side.path("tree/usr/images/disk.raw")]);
     let there = ["--dry-run=no", "--empty=force", &image("link/disk.raw")];
-    refused(&fixture, &there, 1, &["10-part.conf: ", "CopyFiles=/usr/images/disk.raw"]);
+    refused(&fixture, &there, 1, &["10-part.conf:3: ", "CopyFiles=/usr/images/disk.raw"]);
     for settings in ["CopyFiles=/usr; ExcludeFiles=/usr/images/", "CopyFiles=/usr/file:/file"] {
         fixture.define(&[&format!("10-part Type=srv; {settings}")]);
         fixture.make(&there, &[]);
