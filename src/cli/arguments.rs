@@ -33,7 +33,8 @@ pub(super) enum Command {
 /// Print the version
 #[derive(Debug, Args)]
 pub(super) struct Version {
-    /// Print the layout version, too, with the components that it consists of
+    /// Print the target, the version of systemd-repart that `detfs repart` follows, and the layout
+    /// version with its components, too
     #[arg(short, long)]
     pub(super) verbose: bool,
 }

@@ -475,10 +475,13 @@ fn versions_are_printed() {
     }
     for arguments in [["--version", "-v"], ["--version", "--verbose"], ["-V", "-v"]] {
         let text = version(&arguments);
-        let components = text.strip_prefix(line).unwrap();
-        assert!(components.starts_with("layout draft-"), "{text}");
-        for component in ["ext4 1\n", "verity 1\n", "zstd 1.5.7\n"] {
-            assert!(components.contains(component), "{text}");
+        let lines: Vec<_> = text.strip_prefix(line).unwrap().lines().collect();
+        let target = format!("target {}-linux-", std::env::consts::ARCH);
+        assert!(lines[0].starts_with(&target), "{text}");
+        assert_eq!(lines[1], "systemd-repart 262");
+        assert!(lines[2].starts_with("layout draft-"), "{text}");
+        for component in ["ext4 1", "lzo lzokay 2.0.1", "verity 1", "zstd 1.5.7"] {
+            assert!(lines[3..].contains(&component), "{text}");
         }
     }
 }

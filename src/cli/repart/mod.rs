@@ -35,6 +35,9 @@ pub(super) fn is_called(arguments: &[OsString]) -> bool {
     name.is_some_and(|name| name == NAME)
 }
 
+/// The version of systemd whose systemd-repart is emulated.
+pub(super) const SYSTEMD_VERSION: &str = "262";
+
 /// The name under which the program only takes systemd-repart's arguments.
 const NAME: &str = "systemd-repart";
 
@@ -63,7 +66,8 @@ pub(super) fn run(args: &Repart) -> ExitCode {
 
 fn try_run(args: &Repart) -> Result<ExitCode> {
     if args.version {
-        print(to_options::VERSION)?;
+        // Callers parse the third word.
+        print(&format!("systemd {SYSTEMD_VERSION} ({SYSTEMD_VERSION})\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.unused.list_devices {

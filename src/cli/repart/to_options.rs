@@ -19,9 +19,6 @@ use crate::repart::{Append, Ddi, Deferred, Empty, Filter, Generated, Options, Si
 use crate::seed::Seed;
 use crate::verity::signature::{Certificate, Joined, Origin, PrivateKey, Signature};
 
-/// The version of systemd-repart that is emulated. Callers parse the third word.
-pub(super) const VERSION: &str = "systemd 262 (262)\n";
-
 /// Parses a boolean; returns `default` for a missing or empty value.
 pub(super) fn flag(parameter: &'static str, args: Option<&str>, default: bool) -> Result<bool> {
     let Some(text) = args.filter(|text| !text.is_empty()) else { return Ok(default) };
