@@ -5,7 +5,7 @@
 //! byte order.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 /// Version of the derivation of identifiers.
@@ -38,6 +38,16 @@ impl Seed {
     #[must_use]
     pub fn from_digest(digest: [u8; 32]) -> Self {
         Self(version_4(digest))
+    }
+
+    /// Creates a seed from any text, such as the name and version of a product.
+    ///
+    /// The seed is a version 8 UUID made from the first half of the SHA-256 of
+    /// `detfs-seed-string`, a zero byte and the text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        let digest = Sha256::new().chain_update(b"detfs-seed-string\0").chain_update(text);
+        Self(Builder::from_custom_bytes(first_16(digest.finalize().into())).into_uuid())
     }
 
     /// Returns the GUID of the disk's partition table.
@@ -182,6 +192,18 @@ mod tests {
         assert_eq!(luks(root).to_string(), "0c9a131b-ee7f-4a9a-8ce4-496554f02097");
         let esp = file_system("137c78ee-1d11-4547-ad3f-fa6b1a4ad97a".parse().unwrap());
         assert_eq!(fat_volume_id(esp), 0x877a_9082);
+    }
+
+    /// Computed with Python's hashlib.
+    #[test]
+    fn texts_have_seeds() {
+        for (text, expected) in [
+            ("example 1.0", "8de61a7d-ad08-8fc6-a253-08c7aac27e61"),
+            ("random", "421746d5-a992-891f-b90d-2b98c4eafeab"),
+            ("größer", "07c92d9f-2f45-8ab6-a449-e985754e9ff2"),
+        ] {
+            assert_eq!(Seed::from_text(text).0.to_string(), expected, "{text:?}");
+        }
     }
 
     fn hash(hex: &str) -> [u8; 32] {

@@ -23,13 +23,14 @@ pub(crate) const fn round_down(value: u64, unit: u64) -> u64 {
 }
 
 /// Parses a size: a number of bytes, or a number with the suffix K, M, G or T (powers of 1024).
-/// `KiB` and similar suffixes are accepted too.
+/// `KiB` and similar suffixes are accepted too. The number may have a fraction, as in `1.5G`, if
+/// the size is a whole number of bytes.
 ///
 /// Returns `None` for anything else and for a size that does not fit in 64 bits.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, suffix) = text.split_at(digits);
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
     let unit = match suffix {
         "" | "B" => 1,
         "K" | "KiB" => KIB,
@@ -38,7 +39,15 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         "T" | "TiB" => GIB << 10,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(unit)
+    let Some((whole, fraction)) = number.split_once('.') else {
+        return number.parse::<u64>().ok()?.checked_mul(unit);
+    };
+    let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    let scale = 10u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let product = u128::from(fraction.parse::<u64>().ok()?) * u128::from(unit);
+    let is_whole = product.is_multiple_of(scale.into());
+    let part = u64::try_from(product / u128::from(scale)).ok().filter(|_| is_whole)?;
+    whole.checked_add(part)
 }
 
 const UNITS: [(u32, char); 6] = [(60, 'E'), (50, 'P'), (40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
@@ -116,7 +125,18 @@ mod tests {
             ("", None),
             ("K", None),
             ("-1", None),
-            ("1.5G", None),
+            ("1.5G", Some(3 << 29)),
+            ("0.25KiB", Some(256)),
+            ("3.0", Some(3)),
+            ("16383.5T", Some(32_767 << 39)),
+            ("1.3K", None),
+            ("1.5", None),
+            ("1.", None),
+            (".5G", None),
+            ("1.5.5G", None),
+            ("1.+5G", None),
+            ("1.00000000000000000000G", None),
+            ("1GB", None),
             ("1k", None),
             ("16777216T", None),
         ] {

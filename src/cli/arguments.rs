@@ -132,8 +132,9 @@ pub(super) struct Normalize {
     pub(super) check: Option<PathBuf>,
     #[command(flatten)]
     pub(super) normalize_args: NormalizeArgs,
-    /// Latest timestamp in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "list")]
+    /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
+    /// $SOURCE_DATE_EPOCH, else the newest in the tree]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "list")]
     pub(super) source_date_epoch: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -217,7 +218,7 @@ pub(super) struct PackagesArgs {
     pub(super) architecture: Option<String>,
     /// SOURCE_DATE_EPOCH for the programs that packages run [default: $SOURCE_DATE_EPOCH, else the
     /// start of the day of the snapshot]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(super) source_date_epoch: Option<String>,
 }
 
@@ -225,7 +226,8 @@ pub(super) struct PackagesArgs {
 ///
 /// The file is TOML. The table [stage] holds long options of detfs stage pacman, and [image] holds
 /// long options of detfs mkimage. In [image], `out` is the image and, if there is no [stage],
-/// `tree` is the tree. The keys seed and source-date-epoch come before both tables. Options that
+/// `tree` is the tree. The keys seed, seed-string and
+/// source-date-epoch come before both tables. Options that
 /// can be repeated are arrays. Paths are relative to the file.
 ///
 /// If [stage] names a lock that exists and is not empty, or sets locked = true, the tree is made
@@ -238,6 +240,9 @@ pub(super) struct Build {
     /// Recreate the lock with the current packages
     #[arg(long)]
     pub(super) update: bool,
+    /// Latest timestamp in the image, if the file has no source-date-epoch
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(super) source_date_epoch: Option<String>,
     /// Replace existing files, and overwrite devices that contain data
     #[arg(long)]
     pub(super) force: bool,
@@ -331,8 +336,12 @@ pub(super) struct SourceArgs {
     /// Seed for all UUIDs [default: derived from the tree]
     #[arg(long, value_name = "UUID")]
     pub(super) seed: Option<String>,
-    /// Latest timestamp in the image [default: $SOURCE_DATE_EPOCH, else the newest in the tree]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    /// Seed for all UUIDs, as a text that is hashed
+    #[arg(long, value_name = "TEXT", conflicts_with = "seed")]
+    pub(super) seed_string: Option<String>,
+    /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
+    /// $SOURCE_DATE_EPOCH, else the newest in the tree]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(super) source_date_epoch: Option<String>,
     /// Exclude matching paths and everything below them; GLOB is relative to the root, and **
     /// crosses directories

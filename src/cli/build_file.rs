@@ -14,6 +14,7 @@ use super::arguments::{self, Arguments, Build, Command, StageCommand};
 use super::mkimage::MkimageJob;
 use super::{is_same, one_line, stage, text};
 use crate::error::{Error, Result};
+use crate::name::HostPath;
 use crate::stage::Scratch;
 
 /// Number of the schema of configuration files.
@@ -25,12 +26,14 @@ struct BuildFile {
     schema: Option<u32>,
     source_date_epoch: Option<Value>,
     seed: Option<Value>,
+    seed_string: Option<Value>,
     stage: Option<Table>,
     image: Table,
 }
 
 pub(super) fn run(args: &Build) -> Result<()> {
-    let BuildFile { schema, source_date_epoch, seed, stage, mut image } = read(&args.config)?;
+    let BuildFile { schema, source_date_epoch, seed, seed_string, stage, mut image } =
+        read(&args.config)?;
     let words = ArgumentList { config: &args.config };
     if let Some(schema) = schema.filter(|&schema| schema != SCHEMA) {
         return Err(words.fault(format!("schema {schema} is unknown, this release reads {SCHEMA}")));
@@ -40,10 +43,12 @@ pub(super) fn run(args: &Build) -> Result<()> {
     }
     let elsewhere = [
         ("seed", "must come before the tables"),
+        ("seed-string", "must come before the tables"),
         ("source-date-epoch", "must come before the tables"),
         ("force", "is an option of `detfs build`"),
         ("no-sync", "is an option of `detfs build`"),
         ("json", "is an option of `detfs build`"),
+        ("output", "is called `out`"),
     ];
     for table in [&image].into_iter().chain(&stage) {
         if let Some((key, place)) = elsewhere.iter().find(|(key, _)| table.contains_key(*key)) {
@@ -51,6 +56,17 @@ pub(super) fn run(args: &Build) -> Result<()> {
         }
     }
 
+    let source_date_epoch = match (&args.source_date_epoch, source_date_epoch) {
+        (Some(_), Some(_)) => {
+            return Err(Error::parameter(
+                "--source-date-epoch",
+                format!("{} sets `source-date-epoch` too", HostPath(&args.config)),
+                "omit one of them",
+            ));
+        }
+        (Some(text), None) => Some(text.clone().into()),
+        (None, value) => value,
+    };
     let out = image.remove("out").ok_or_else(|| words.fault("[image] has no `out`".into()))?;
     let out = words.path(&out)?;
     let tree = match (image.remove("tree"), &stage) {
@@ -91,6 +107,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
     };
     given(&mut image, "source-date-epoch", epoch);
     given(&mut image, "seed", seed);
+    given(&mut image, "seed-string", seed_string);
     given(&mut image, "force", Some(args.force.into()));
     given(&mut image, "no-sync", Some(args.no_sync.into()));
     given(&mut image, "json", Some(args.json.into()));
@@ -227,6 +244,8 @@ impl ArgumentList<'_> {
                 self.path(&Value::String(text.clone()))?.into_os_string()
             }
             Value::String(text) => text.into(),
+            // TOML has dates and times of its own.
+            Value::Datetime(time) if !is_path(&argument) => time.to_string().into(),
             Value::Integer(number) if !is_path(&argument) => number.to_string().into(),
             other => return Err(self.fault(format!("`{key}` can't be {}", other.type_str()))),
         };

@@ -21,6 +21,7 @@ mod signals;
 mod stage;
 mod summary;
 mod terminal;
+mod times;
 mod userns;
 mod values;
 mod version;

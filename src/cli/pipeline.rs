@@ -62,7 +62,7 @@ impl<'a> Pipeline<'a> {
     /// Checks the arguments of a build of file systems that can store `holds`.
     pub(super) fn new(args: PipelineArgs<'a>, holds: Holds) -> Result<Self> {
         let source = args.source;
-        let seed = source.seed.as_deref().map(|text| values::uuid("--seed", text)).transpose()?;
+        let seed = values::seed(source)?;
         let threads = values::threads(source.threads.as_deref())?;
         let epoch = values::epoch(source.source_date_epoch.as_deref())?;
         let architecture = args.architecture.map(values::architecture).transpose()?.flatten();
@@ -73,7 +73,7 @@ impl<'a> Pipeline<'a> {
         Ok(Self {
             args,
             threads,
-            seed: seed.map(Seed),
+            seed,
             epoch,
             architecture,
             exclude,

@@ -1,14 +1,18 @@
 //! Parses the values of command-line arguments.
 
 use std::num::NonZero;
+use std::sync::Once;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Fs};
+use super::arguments::{self, Fs, SourceArgs};
+use super::print_error;
+use super::times::{self, NotATime};
 use crate::disk::{EPOCHS, Swapfile};
 use crate::error::{Error, Result};
 use crate::ext4::{Ext4, Profile};
 use crate::gpt::{Architecture, SectorSize};
+use crate::seed::Seed;
 use crate::size::{self, Headroom};
 use crate::time::Timestamp;
 
@@ -22,14 +26,63 @@ pub(super) fn uuid(parameter: &'static str, text: &str) -> Result<Uuid> {
     })
 }
 
+/// Returns the seed, if one is given as a UUID or as a text.
+pub(super) fn seed(args: &SourceArgs) -> Result<Option<Seed>> {
+    match (&args.seed, &args.seed_string) {
+        (Some(text), _) => match text.parse::<Uuid>() {
+            Ok(uuid) if uuid.is_nil() => Err(Error::parameter(
+                "--seed",
+                "the nil UUID is the same for everybody",
+                "give another UUID, for example one printed by uuidgen",
+            )),
+            Ok(uuid) => Ok(Some(Seed(uuid))),
+            Err(_) => Err(Error::parameter(
+                "--seed",
+                format!("{text:?} is not a UUID"),
+                "give 32 hexadecimal digits, say 01234567-89ab-4cde-8f01-23456789abcd, or \
+                 --seed-string for a seed from any text",
+            )),
+        },
+        (None, Some(text)) if text.is_empty() => {
+            Err(Error::parameter("--seed-string", "the text is empty", "give a text, or omit it"))
+        }
+        (None, text) => Ok(text.as_deref().map(Seed::from_text)),
+    }
+}
+
 pub(super) fn bytes(parameter: &'static str, text: &str) -> Result<u64> {
     size::parse(text).ok_or_else(|| {
-        Error::parameter(
-            parameter,
-            format!("{text:?} is not a size"),
-            "give a number of bytes, or a number with the suffix K, M, G or T",
-        )
+        let (rule, remedy) = wrong_size(text);
+        Error::parameter(parameter, format!("{text:?} {rule}"), remedy)
     })
+}
+
+/// Returns the reason why a text is not a size, and a remedy.
+fn wrong_size(text: &str) -> (&'static str, String) {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let prefix = suffix.trim_start().get(..1).map(str::to_ascii_uppercase);
+    let prefix = prefix.filter(|prefix| "KMGT".contains(&**prefix));
+    let binary = prefix.as_ref().map(|prefix| format!("{number}{prefix}"));
+    let binary = binary.and_then(|typed| size::parse(&typed).map(|bytes| (typed, bytes)));
+    let general = "give a number of bytes, or a number with the suffix K, M, G or T";
+    match (&*suffix.trim_start().to_ascii_lowercase(), prefix, binary) {
+        ("kb" | "mb" | "gb" | "tb", _, Some((typed, bytes))) => (
+            "may be in powers of 1000 or of 1024",
+            format!("write {typed} for {bytes} bytes, or the number of bytes"),
+        ),
+        ("k" | "m" | "g" | "t" | "kib" | "mib" | "gib" | "tib", _, Some((typed, _))) => {
+            ("is not a size", format!("write {typed}"))
+        }
+        ("" | "k" | "m" | "g" | "t" | "kib" | "mib" | "gib" | "tib", ..)
+            if number.split('.').count() == 2
+                && !number.starts_with('.')
+                && !number.ends_with('.') =>
+        {
+            ("is not a whole number of bytes", "round it, or use a smaller unit".into())
+        }
+        _ => ("is not a size", general.into()),
+    }
 }
 
 /// Parses the value of `--size`: a size in bytes, or `None` for `auto`.
@@ -120,19 +173,52 @@ pub(super) fn threads(args: Option<&str>) -> Result<NonZero<usize>> {
 
 /// Returns the epoch from the command line or else from the environment.
 pub(super) fn epoch(args: Option<&str>) -> Result<Option<Timestamp>> {
-    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
-    if let Some(text) = args {
-        return seconds("--source-date-epoch", text).map(Some);
+    match args {
+        Some(text) => typed_epoch(text).map(Some),
+        None => epoch_of_environment(),
     }
-    #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
-    let variable = std::env::var_os(VARIABLE);
-    variable.map(|text| seconds(VARIABLE, &text.to_string_lossy())).transpose()
 }
 
-fn seconds(parameter: &'static str, text: &str) -> Result<Timestamp> {
+/// Parses the value of `--source-date-epoch`.
+pub(super) fn typed_epoch(text: &str) -> Result<Timestamp> {
+    const OPTION: &str = "--source-date-epoch";
+    match times::parse(text) {
+        Ok(seconds) => storable(OPTION, text, seconds),
+        Err(NotATime { rule, remedy }) => Err(Error::parameter(OPTION, rule, remedy)),
+    }
+}
+
+/// Parses `SOURCE_DATE_EPOCH`, which its specification limits to seconds. An empty variable is
+/// reported, once, as scripts export one by mistake.
+fn epoch_of_environment() -> Result<Option<Timestamp>> {
+    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+    static REPORTED: Once = Once::new();
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here alone")]
+    let variable = std::env::var_os(VARIABLE);
+    let Some(text) = variable.map(|text| text.to_string_lossy().into_owned()) else {
+        return Ok(None);
+    };
+    if text.is_empty() {
+        REPORTED.call_once(|| {
+            print_error(&format_args!("{VARIABLE} is empty, which is the same as unset"));
+        });
+        return Ok(None);
+    }
     match text.parse() {
-        Ok(seconds) if EPOCHS.contains(&seconds) => Ok(Timestamp::from_seconds(seconds)),
-        _ => Err(Error::parameter(
+        Ok(seconds) => storable(VARIABLE, &text, seconds).map(Some),
+        Err(_) => Err(Error::parameter(
+            VARIABLE,
+            format!("{text:?} is not a number of seconds"),
+            "set it to seconds since 1970, or give --source-date-epoch, which takes dates too",
+        )),
+    }
+}
+
+/// Returns the epoch after checking that all file systems can store it.
+fn storable(parameter: &'static str, text: &str, seconds: i64) -> Result<Timestamp> {
+    match EPOCHS.contains(&seconds) {
+        true => Ok(Timestamp::from_seconds(seconds)),
+        false => Err(Error::parameter(
             parameter,
             format!("{text:?} is not a time that can be stored"),
             format!("give seconds since 1970, from {} to {}", EPOCHS.start(), EPOCHS.end()),
@@ -218,6 +304,27 @@ mod tests {
     }
 
     #[test]
+    fn wrong_sizes_have_remedies() {
+        for (text, remedy) in [
+            ("10GB", "write 10G for 10737418240 bytes, or the number of bytes"),
+            ("64kB", "write 64K for 65536 bytes, or the number of bytes"),
+            ("1.5TB", "write 1.5T for 1649267441664 bytes, or the number of bytes"),
+            ("10g", "write 10G"),
+            ("10 GiB", "write 10G"),
+            ("64mib", "write 64M"),
+            ("1.3K", "round it, or use a smaller unit"),
+            ("1.5", "round it, or use a smaller unit"),
+            ("ten", "give a number of bytes, or a number with the suffix K, M, G or T"),
+            ("10P", "give a number of bytes, or a number with the suffix K, M, G or T"),
+            ("99999999T", "give a number of bytes, or a number with the suffix K, M, G or T"),
+            ("ä", "give a number of bytes, or a number with the suffix K, M, G or T"),
+        ] {
+            assert_eq!(wrong_size(text).1, remedy, "{text}");
+            assert!(bytes("--size", text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn other_values_are_refused_by_name() {
         for (parameter, result) in [
             ("--size", size("Auto").map(drop)),
@@ -238,7 +345,7 @@ mod tests {
             ("--inodes", inodes("-1").map(drop)),
             ("--inodes", inodes("4294967296").map(drop)),
             ("--inodes", inodes("64K").map(drop)),
-            ("--seed", uuid("--seed", "11111111-2222").map(drop)),
+            ("--uuid", uuid("--uuid", "11111111-2222").map(drop)),
         ] {
             let error = result.unwrap_err();
             assert!(error.to_string().starts_with(parameter), "{error}");

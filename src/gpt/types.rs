@@ -292,6 +292,29 @@ const ARCHITECTURES: [(Architecture, &str, [Uuid; ROLES.len()]); 21] = {
     ]
 };
 
+/// Names of architectures besides those of systemd.
+const ALIASES: [(&str, Architecture); 19] = [
+    ("aarch64", Architecture::Arm64),
+    ("amd64", Architecture::X86_64),
+    ("armhf", Architecture::Arm),
+    ("armv7l", Architecture::Arm),
+    ("armv8l", Architecture::Arm),
+    ("hppa", Architecture::Parisc),
+    ("i386", Architecture::X86),
+    ("i486", Architecture::X86),
+    ("i586", Architecture::X86),
+    ("i686", Architecture::X86),
+    ("loong64", Architecture::Loongarch64),
+    ("mips64el", Architecture::Mips64Le),
+    ("mipsel", Architecture::MipsLe),
+    ("powerpc", Architecture::Ppc),
+    ("powerpc64", Architecture::Ppc64),
+    ("powerpc64le", Architecture::Ppc64Le),
+    ("ppc64el", Architecture::Ppc64Le),
+    ("ppc64le", Architecture::Ppc64Le),
+    ("x86_64", Architecture::X86_64),
+];
+
 impl Architecture {
     /// Returns all architectures.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -319,8 +342,12 @@ impl fmt::Display for Architecture {
 impl FromStr for Architecture {
     type Err = Error;
 
+    /// Parses a name of systemd, such as `x86-64`, or of the kernel, of Debian or of LLVM, such as
+    /// `x86_64` and `amd64`.
     fn from_str(text: &str) -> Result<Self> {
-        match Self::all().find(|architecture| architecture.name() == text) {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == text);
+        let alias = alias.map(|&(_, architecture)| architecture);
+        match alias.or_else(|| Self::all().find(|architecture| architecture.name() == text)) {
             Some(architecture) => Ok(architecture),
             None => {
                 let names: Vec<_> = Self::all().map(Self::name).collect();
@@ -461,7 +488,11 @@ mod tests {
         for architecture in Architecture::all() {
             assert_eq!(architecture.name().parse::<Architecture>().unwrap(), architecture);
         }
-        let error = "x86_64".parse::<Architecture>().unwrap_err();
+        for (alias, architecture) in ALIASES {
+            assert_eq!(alias.parse::<Architecture>().unwrap(), architecture);
+            assert!(Architecture::all().all(|it| it.name() != alias), "{alias}");
+        }
+        let error = "x86_65".parse::<Architecture>().unwrap_err();
         assert!(error.to_string().contains("x86-64"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }

@@ -83,7 +83,13 @@ fn values_that_mean_nothing_are_refused() {
         ("--source-date-epoch", "-2147483649", "-2147483648"),
         ("--size", "big", "bytes"),
         ("--size", "100000000000000000000", "bytes"),
-        ("--grow-to", "1.5G", "bytes"),
+        ("--seed", "random", "--seed-string"),
+        ("--seed", "00000000-0000-0000-0000-000000000000", "nil"),
+        ("--seed-string", "", "empty"),
+        ("--source-date-epoch", "2026-11-30T12:00:00", "2026-11-30T12:00:00Z"),
+        ("--source-date-epoch", "2447-01-01", "15032385535"),
+        ("--grow-to", "1.3K", "whole number of bytes"),
+        ("--size", "1GB", "write 1G for 1073741824 bytes"),
         ("--headroom", "ten%", "%"),
         ("--sector-size", "520", "4096"),
         ("--esp-size", "-", "bytes"),
@@ -91,7 +97,7 @@ fn values_that_mean_nothing_are_refused() {
         ("--ext4-block-size", "512", "1024"),
         ("--threads", "0", "1 or more"),
         ("--exclude", "a[", "\\"),
-        ("--architecture", "x86_64", "x86-64"),
+        ("--architecture", "x86_65", "x86-64"),
     ] {
         let option = format!("{option}={value}");
         let arguments = ["mkimage", "tree", "out/disk.raw", &option];
@@ -338,11 +344,77 @@ fn compressed_bytes_need_a_place() {
 #[test]
 fn the_epoch_of_the_environment_is_judged_too() {
     let scratch = Scratch::new();
-    for value in ["", "tomorrow", "99999999999999"] {
+    for value in ["tomorrow", "2026-11-30", "@5", "99999999999999"] {
         let output = scratch.command(&IMAGE).env("SOURCE_DATE_EPOCH", value).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(stderr.starts_with("detfs: SOURCE_DATE_EPOCH: "), "{stderr}");
+    }
+    let arguments = [&IMAGE[..], &["--seed-string=x"]].concat();
+    let output = scratch.command(&arguments).env("SOURCE_DATE_EPOCH", "").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stderr.matches("SOURCE_DATE_EPOCH is empty").count(), 1, "{stderr}");
+}
+
+/// Different spellings of the same parameters give the same image.
+#[test]
+fn parameters_are_the_same_however_they_are_spelled() {
+    let scratch = Scratch::new();
+    let image = |options: &[&str]| {
+        let arguments = [&["mkimage", "tree", "out/disk.raw", "--force"], options].concat();
+        let (code, stderr) = scratch.run(&arguments);
+        assert_eq!((code, &*stderr), (0, ""), "{options:?}");
+        fs::read(scratch.path("out/disk.raw")).unwrap()
+    };
+    let first = image(&[
+        "--seed=8de61a7d-ad08-8fc6-a253-08c7aac27e61",
+        "--source-date-epoch=1795996800",
+        "--architecture=x86-64",
+        "--size=1610612736",
+    ]);
+    for (seed, epoch, architecture, size) in [
+        ("--seed-string=example 1.0", "2026-11-30", "amd64", "1.5G"),
+        ("--seed=8DE61A7DAD088FC6A25308C7AAC27E61", "@1795996800", "x86_64", "1.5GiB"),
+        ("--seed-string=example 1.0", "2026-11-30T02:00:00+02:00", "x86-64", "1536M"),
+    ] {
+        let (epoch, architecture, size) = (
+            format!("--source-date-epoch={epoch}"),
+            format!("--architecture={architecture}"),
+            format!("--size={size}"),
+        );
+        assert!(image(&[seed, &epoch, &architecture, &size]) == first, "{seed} {epoch}");
+    }
+    assert!(image(&["--seed-string=example 1.1", "--architecture=amd64", "--size=1.5G"]) != first);
+}
+
+/// A build file may leave the epoch to the command line, and has the same spellings.
+#[test]
+fn a_build_file_has_the_same_spellings() {
+    let scratch = Scratch::new();
+    let build = |head: &str, options: &[&str]| {
+        let body = "[image]\ntree = 'tree'\nout = 'out/disk.raw'\narchitecture = 'amd64'\n";
+        fs::write(scratch.path("image.toml"), format!("{head}{body}")).unwrap();
+        scratch.run(&[&["build", "image.toml", "--force"], options].concat())
+    };
+    let image = |head: &str, options: &[&str]| {
+        let (code, stderr) = build(head, options);
+        assert_eq!((code, &*stderr), (0, ""), "{head}");
+        fs::read(scratch.path("out/disk.raw")).unwrap()
+    };
+    let first = image("seed-string = 'x'\nsource-date-epoch = 1795996800\n", &[]);
+    assert!(image("seed-string = 'x'\nsource-date-epoch = 2026-11-30\n", &[]) == first);
+    assert!(image("seed-string = 'x'\nsource-date-epoch = '2026-11-30'\n", &[]) == first);
+    let option = "--source-date-epoch=2026-11-30";
+    assert!(image("seed-string = 'x'\n", &[option]) == first);
+    for (head, options, word) in [
+        ("source-date-epoch = 1\n", &[option][..], "image.toml sets"),
+        ("source-date-epoch = 2026-11-30T12:00:00\n", &[], "no time zone"),
+        ("seed = 'x'\n", &[], "--seed-string"),
+    ] {
+        let (code, stderr) = build(head, options);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(word), "{stderr}");
     }
 }
 

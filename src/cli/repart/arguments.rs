@@ -66,6 +66,10 @@ pub(crate) struct Repart {
     /// Seed for all UUIDs [default: the machine ID of the root, else derived from the content]
     #[arg(long, value_name = "UUID|random", help_heading = "Operation")]
     pub(super) seed: Option<String>,
+    /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
+    /// $SOURCE_DATE_EPOCH, else the newest in the sources]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Operation")]
+    pub(super) source_date_epoch: Option<String>,
     /// Whether to write a file for each partition
     #[arg(long, value_name = "BOOL", help_heading = "Operation")]
     pub(super) split: Option<String>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::Repart;
 use super::environment::Environment;
 use super::json::Json;
-use crate::cli::values::{threads, uuid};
+use crate::cli::values::{threads, typed_epoch, uuid};
 use crate::error::{Error, Result};
 use crate::ext4::{Ext4, Profile};
 use crate::fat::Vfat;
@@ -341,6 +341,8 @@ pub(super) fn options(
     if split && image.is_none() {
         return Err(Error::parameter("--split", "no image to split", "give the path of the image"));
     }
+    let epoch = args.source_date_epoch.as_deref().filter(|text| !text.is_empty());
+    let epoch = epoch.map(typed_epoch).transpose()?;
     Ok(Options {
         image,
         empty,
@@ -360,7 +362,7 @@ pub(super) fn options(
         fstab: generated(args)?,
         crypttab: path(args.generate_crypttab.as_ref()).cloned(),
         el_torito: el_torito(args)?,
-        epoch: environment.epoch,
+        epoch: epoch.or(environment.epoch),
         discard: flag("--discard", args.discard.as_deref(), true)?,
         sync: !environment.no_sync,
         excludes_by_inode: environment.excludes,

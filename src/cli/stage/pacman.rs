@@ -8,6 +8,7 @@ use super::configuration;
 use crate::cli::arguments::{PackagesArgs, StagePacman};
 use crate::cli::{is_same, print_error, text_of, values};
 use crate::error::{Error, Result};
+use crate::gpt::Architecture;
 use crate::layout::{Destination, Output};
 use crate::name::HostPath;
 use crate::stage::{Lock, Options, Staged, Staging};
@@ -117,8 +118,8 @@ fn as_locked(args: &PackagesArgs, lock: &Lock) -> Result<Options> {
     let locked = &lock.options;
     agree("--package", args.package.is_empty() || args.package == locked.packages);
     agree("--repo", args.repo.is_empty() || args.repo == locked.repositories);
-    let architecture = &args.architecture;
-    agree("--architecture", architecture.is_none() || *architecture == locked.architecture);
+    let architecture = architecture(args);
+    agree("--architecture", architecture.is_none() || architecture == locked.architecture);
     let is_from = args.mirror.is_some() || args.snapshot.is_some();
     let mirror = is_from.then(|| server(args)).transpose()?;
     agree("--mirror or --snapshot", mirror.is_none() || locked.mirror.is_some());
@@ -188,12 +189,21 @@ pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
         mirror: of_ours.then(|| server(args)).transpose()?,
         repositories,
         configuration,
-        architecture: of_ours
-            .then(|| args.architecture.clone().unwrap_or_else(|| ARCHITECTURE.into())),
+        architecture: of_ours.then(|| architecture(args).unwrap_or_else(|| ARCHITECTURE.into())),
         source_date_epoch,
     };
     options.check()?;
     Ok(options)
+}
+
+/// Returns the architecture by its Arch Linux name. Names that only Arch Linux has are kept.
+fn architecture(args: &PackagesArgs) -> Option<String> {
+    let typed = args.architecture.as_ref()?;
+    Some(match typed.parse() {
+        Ok(Architecture::X86_64) => "x86_64".into(),
+        Ok(Architecture::Arm64) => "aarch64".into(),
+        _ => typed.clone(),
+    })
 }
 
 /// Returns the address of packages, with `$repo` and `$arch`.
@@ -270,6 +280,22 @@ mod tests {
             options(&PackagesArgs { snapshot, source_date_epoch: None, ..args() }).unwrap();
         assert_eq!(options.source_date_epoch, 1_795_392_000);
         assert_eq!(options.repositories, ["core", "extra"]);
+    }
+
+    #[test]
+    fn architectures_have_the_names_of_arch_linux() {
+        for (typed, expected) in [
+            (None, None),
+            (Some("amd64"), Some("x86_64")),
+            (Some("x86-64"), Some("x86_64")),
+            (Some("x86_64"), Some("x86_64")),
+            (Some("arm64"), Some("aarch64")),
+            (Some("armv7h"), Some("armv7h")),
+            (Some("i686"), Some("i686")),
+        ] {
+            let args = PackagesArgs { architecture: typed.map(str::to_owned), ..args() };
+            assert_eq!(architecture(&args).as_deref(), expected, "{typed:?}");
+        }
     }
 
     #[test]

@@ -69,24 +69,10 @@ pub fn unsigned(text: &str) -> Option<u64> {
     u64::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
-/// Parses an architecture name of systemd or of the kernel.
+/// Parses the name of an architecture.
 #[must_use]
 pub fn architecture(text: &str) -> Option<Architecture> {
-    use Architecture as A;
-    let alias = match text {
-        "aarch64" => A::Arm64,
-        "amd64" | "x86_64" => A::X86_64,
-        "i386" | "i486" | "i586" | "i686" => A::X86,
-        "powerpc" => A::Ppc,
-        "powerpc64" => A::Ppc64,
-        "ppc64le" | "powerpc64le" => A::Ppc64Le,
-        "mipsel" => A::MipsLe,
-        "mips64el" => A::Mips64Le,
-        "armv7l" | "armv8l" | "armhf" => A::Arm,
-        "parisc" | "hppa" => A::Parisc,
-        _ => return text.parse().ok(),
-    };
-    Some(alias)
+    text.parse().ok()
 }
 
 #[cfg(test)]
