@@ -108,6 +108,8 @@ pub mod gpt;
 mod hex;
 pub mod interrupt;
 pub mod layout;
+#[cfg(all(test, feature = "cli"))]
+mod man_page;
 mod name;
 #[cfg(feature = "normalize")]
 pub mod normalize;
@@ -136,7 +138,7 @@ struct LibraryDocument;
 pub use btrfs::Btrfs;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
-pub use cli::run;
+pub use cli::{command, run};
 pub use disk::{BuildInput, Manifest, image, single};
 pub use error::{Error, Result};
 pub use ext4::Ext4;

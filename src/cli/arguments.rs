@@ -1,18 +1,27 @@
 //! Command-line arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::format::ImageFormat;
+use super::format_arguments::{BtrfsArgs, Ext4Args, RootFsArgs};
+use super::help;
 use super::repart::Repart;
-use crate::btrfs::{Checksum, Compat, Metadata};
-use crate::ext4::Profile;
 use crate::fat::Variant;
+
+/// Headings of groups of options.
+const TREE: &str = "Tree";
+const IDS: &str = "Times and ids";
+const FILE_SYSTEM: &str = "File system";
+const ROOT: &str = "Root file system";
+const DISK: &str = "ESP and disk";
+const OUTPUT: &str = "Output";
 
 /// Write disk images that are bit-for-bit reproducible, wherever and whenever they are built
 #[derive(Debug, Parser)]
-#[command(name = "detfs", max_term_width = 100)]
+#[command(name = "detfs", max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = help::DETFS)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -46,64 +55,82 @@ pub(super) struct Version {
 /// empty. If all of them are empty, an EFI system partition is added only with --esp-from,
 /// --esp-tree or --esp-size.
 #[derive(Debug, Args)]
+#[command(after_help = help::MKIMAGE)]
 pub(super) struct Mkimage {
     /// Directory with the root tree
     #[arg(value_name = "ROOTFS")]
     pub(super) tree: PathBuf,
-    /// Image to write: a file, a block device, or - for standard output
-    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) normalize_args: NormalizeArgs,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     #[command(flatten)]
     pub(super) architecture: Architecture,
     /// Type of the root file system
-    #[arg(long, value_enum, default_value_t = Fs::Ext4)]
+    #[arg(long, value_enum, default_value_t = Fs::Ext4, help_heading = ROOT)]
     pub(super) fs: Fs,
-    /// Size of the whole image, or auto for the smallest that leaves the headroom
-    #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
-    pub(super) size: String,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = ROOT)]
     pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
     pub(super) ext4: Ext4Args,
     #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
+    /// Size of the whole image, or auto for the smallest that leaves the headroom
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = DISK)]
+    pub(super) size: String,
     /// Sector size of the disk: 512 or 4096
-    #[arg(long, value_name = "BYTES", default_value = "512")]
+    #[arg(long, value_name = "BYTES", default_value = "512", help_heading = DISK)]
     pub(super) sector_size: String,
     /// Directory of the tree to fill the EFI system partition from [default: the first of /efi,
     /// /boot/efi, and /boot with a subdirectory EFI, that holds files]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = DISK)]
     pub(super) esp_from: Option<String>,
     /// Fill the EFI system partition from this directory outside the tree. Rules and messages refer
     /// to its files by their paths under the mount point
-    #[arg(long, value_name = "DIR", conflicts_with = "esp_from")]
+    #[arg(long, value_name = "DIR", conflicts_with = "esp_from", help_heading = DISK)]
     pub(super) esp_tree: Option<PathBuf>,
     /// Size of the EFI system partition [default: twice its content, at least the minimum of FAT32]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = DISK)]
     pub(super) esp_size: Option<String>,
     /// FAT variant of the EFI system and XBOOTLDR partitions; some firmware boots only from FAT32
     /// [default: 32]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = DISK)]
     pub(super) esp_fat: Option<Variant>,
     /// FAT sector size of the EFI system and XBOOTLDR partitions: 512 or 4096 [default: that of the
     /// disk]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = DISK)]
     pub(super) esp_sector_size: Option<String>,
     /// Put the content of /boot into an extended boot loader partition (XBOOTLDR), formatted as FAT
-    #[arg(long)]
+    #[arg(long, help_heading = DISK)]
     pub(super) xbootldr: bool,
     /// Size of the XBOOTLDR partition; implies --xbootldr [default: as for the EFI system
     /// partition]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = DISK)]
     pub(super) xbootldr_size: Option<String>,
     /// Add an empty BIOS boot partition of 1 MiB, as the first partition, for a boot loader
-    #[arg(long)]
+    #[arg(long, help_heading = DISK)]
     pub(super) bios_boot: bool,
     #[command(flatten)]
-    pub(super) normalize_args: NormalizeArgs,
+    pub(super) out: OutArg,
     #[command(flatten)]
     pub(super) output_args: OutputArgs,
+}
+
+/// Output of a build, as an argument or as an option.
+#[derive(Debug, Args)]
+pub(super) struct OutArg {
+    /// Output: a file, a block device, or - for standard output
+    #[arg(required_unless_present = "output")]
+    out: Option<PathBuf>,
+    /// Output, if it is not given as an argument
+    #[arg(short, long, value_name = "OUT", conflicts_with = "out", help_heading = OUTPUT)]
+    output: Option<PathBuf>,
+}
+
+impl OutArg {
+    pub(super) fn path(&self) -> &Path {
+        self.out.as_deref().or(self.output.as_deref()).expect("one of them is required")
+    }
 }
 
 /// Options that select normalization rules.
@@ -112,15 +139,16 @@ pub(super) struct NormalizeArgs {
     /// Profile of rules that remove or rewrite what differs between two installations of the same
     /// packages: auto to choose by the tree's os-release, or none. Rules about secrets apply to
     /// every tree; with none, they only warn
-    #[arg(long, value_name = "auto|none|PROFILE", default_value = "auto")]
+    #[arg(long, value_name = "auto|none|PROFILE", default_value = "auto", help_heading = TREE)]
     pub(super) normalize: String,
     /// File with additional rules, and with names of rules to enable or disable
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = TREE)]
     pub(super) rules: Option<PathBuf>,
 }
 
 /// Show what normalization would remove or rewrite in a tree
 #[derive(Debug, Args)]
+#[command(after_help = help::NORMALIZE)]
 #[command(group(ArgGroup::new("what").args(["list", "check"]).required(true)))]
 pub(super) struct Normalize {
     /// List the rules, in the format that --rules reads
@@ -134,15 +162,16 @@ pub(super) struct Normalize {
     pub(super) normalize_args: NormalizeArgs,
     /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
     /// $SOURCE_DATE_EPOCH, else the newest in the tree]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "list")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "list", help_heading = IDS)]
     pub(super) source_date_epoch: Option<String>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
 }
 
 /// Make a root tree from packages
 #[derive(Debug, Args)]
+#[command(after_help = help::STAGE, arg_required_else_help = true)]
 pub(super) struct Stage {
     #[command(subcommand)]
     pub(super) command: StageCommand,
@@ -160,6 +189,7 @@ pub(super) enum StageCommand {
 /// /etc/subgid. Make the image in the same kind of namespace (unshare --map-root-user --map-auto),
 /// or make tree and image at once with detfs build.
 #[derive(Debug, Args)]
+#[command(after_help = help::STAGE_PACMAN)]
 pub(super) struct StagePacman {
     /// Directory to create
     pub(super) out: PathBuf,
@@ -181,13 +211,14 @@ pub(super) struct StagePacman {
 /// The second tree is made with another clock, number of processors, directory, umask and host
 /// name. The exit code is 1 if any path would differ in an image too.
 #[derive(Debug, Args)]
+#[command(after_help = help::STAGE_CHECK)]
 pub(super) struct StageCheck {
     #[command(flatten)]
     pub(super) packages: PackagesArgs,
     #[command(flatten)]
     pub(super) normalize_args: NormalizeArgs,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
 }
 
@@ -218,7 +249,7 @@ pub(super) struct PackagesArgs {
     pub(super) architecture: Option<String>,
     /// SOURCE_DATE_EPOCH for the programs that packages run [default: $SOURCE_DATE_EPOCH, else the
     /// start of the day of the snapshot]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
     pub(super) source_date_epoch: Option<String>,
 }
 
@@ -233,6 +264,7 @@ pub(super) struct PackagesArgs {
 /// If [stage] names a lock that exists and is not empty, or sets locked = true, the tree is made
 /// from the packages of the lock. The default epoch is that of the lock or of the snapshot.
 #[derive(Debug, Args)]
+#[command(after_help = help::BUILD)]
 pub(super) struct Build {
     /// Configuration file
     #[arg(value_name = "CONFIG.toml")]
@@ -241,22 +273,23 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) update: bool,
     /// Latest timestamp in the image, if the file has no source-date-epoch
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
     pub(super) source_date_epoch: Option<String>,
     /// Replace existing files, and overwrite devices that contain data
-    #[arg(long)]
+    #[arg(short, long, help_heading = OUTPUT)]
     pub(super) force: bool,
     /// Don't flush the output to disk: a power failure may lose an image that was reported as
     /// written
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) no_sync: bool,
     /// Print the JSON manifest of the image, including its hashes
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
 }
 
 /// Make a single file system from a tree, without a partition table
 #[derive(Debug, Args)]
+#[command(after_help = help::MKFS, arg_required_else_help = true)]
 pub(super) struct Mkfs {
     #[command(subcommand)]
     pub(super) format: MkfsFormat,
@@ -271,171 +304,109 @@ pub(super) enum MkfsFormat {
 
 /// Make an ext4 file system
 #[derive(Debug, Args)]
+#[command(after_help = help::MKFS_EXT4)]
 pub(super) struct MkfsExt4 {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
     #[command(flatten)]
     pub(super) architecture: Architecture,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = FILE_SYSTEM)]
     pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
     pub(super) ext4: Ext4Args,
+    #[command(flatten)]
+    pub(super) output: MkfsOutput,
 }
 
 /// Make a btrfs file system
 #[derive(Debug, Args)]
+#[command(after_help = help::MKFS_BTRFS)]
 pub(super) struct MkfsBtrfs {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
     #[command(flatten)]
     pub(super) architecture: Architecture,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = FILE_SYSTEM)]
     pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
+    #[command(flatten)]
+    pub(super) output: MkfsOutput,
 }
 
 /// Make a FAT file system: FAT32 where the size allows it, else FAT16 or FAT12
 #[derive(Debug, Args)]
+#[command(after_help = help::MKFS_VFAT)]
 pub(super) struct MkfsVfat {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
     /// Free space to leave with --size auto, in bytes or percent [default: 0]
-    #[arg(long, value_name = "BYTES|PERCENT")]
+    #[arg(long, value_name = "BYTES|PERCENT", help_heading = FILE_SYSTEM)]
     pub(super) headroom: Option<String>,
     /// Sector size of the disk that the file system is for: 512 or 4096
-    #[arg(long, value_name = "BYTES", default_value = "512")]
+    #[arg(long, value_name = "BYTES", default_value = "512", help_heading = FILE_SYSTEM)]
     pub(super) sector_size: String,
     /// Volume label, at most 11 characters
-    #[arg(long)]
+    #[arg(long, help_heading = FILE_SYSTEM)]
     pub(super) label: Option<String>,
+    #[command(flatten)]
+    pub(super) output: MkfsOutput,
+}
+
+/// Output of a single file system.
+#[derive(Debug, Args)]
+pub(super) struct MkfsOutput {
+    #[command(flatten)]
+    pub(super) out: OutArg,
+    #[command(flatten)]
+    pub(super) output_args: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct MkfsCommon {
     /// Directory with the tree
     pub(super) tree: PathBuf,
-    /// File system to write: a file, a block device, or - for standard output
-    pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     /// UUID of the file system [default: that of the first root partition or ESP of a disk with
     /// this seed]
-    #[arg(long)]
+    #[arg(long, help_heading = IDS)]
     pub(super) uuid: Option<String>,
     /// Size of the file system, or auto for the smallest that leaves the headroom
-    #[arg(long, value_name = "auto|BYTES", default_value = "auto")]
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = FILE_SYSTEM)]
     pub(super) size: String,
-    #[command(flatten)]
-    pub(super) output_args: OutputArgs,
 }
 
-/// Sources of the image.
+/// Selection of the sources, and what all ids and times derive from.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
+    /// Exclude matching paths and everything below them; GLOB is relative to the root, and **
+    /// crosses directories
+    #[arg(long, value_name = "GLOB", help_heading = TREE)]
+    pub(super) exclude: Vec<String>,
+    /// Drop extended attributes with this name, or with this prefix if PATTERN ends with *
+    #[arg(long, value_name = "PATTERN", help_heading = TREE)]
+    pub(super) drop_xattr: Vec<String>,
+    /// Keep extended attributes that are dropped by default or by --drop-xattr
+    #[arg(long, value_name = "PATTERN", help_heading = TREE)]
+    pub(super) keep_xattr: Vec<String>,
     /// Seed for all UUIDs [default: derived from the tree]
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", help_heading = IDS)]
     pub(super) seed: Option<String>,
     /// Seed for all UUIDs, as a text that is hashed
-    #[arg(long, value_name = "TEXT", conflicts_with = "seed")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "seed", help_heading = IDS)]
     pub(super) seed_string: Option<String>,
     /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
     /// $SOURCE_DATE_EPOCH, else the newest in the tree]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
     pub(super) source_date_epoch: Option<String>,
-    /// Exclude matching paths and everything below them; GLOB is relative to the root, and **
-    /// crosses directories
-    #[arg(long, value_name = "GLOB")]
-    pub(super) exclude: Vec<String>,
-    /// Drop extended attributes with this name, or with this prefix if PATTERN ends with *
-    #[arg(long, value_name = "PATTERN")]
-    pub(super) drop_xattr: Vec<String>,
-    /// Keep extended attributes that are dropped by default or by --drop-xattr
-    #[arg(long, value_name = "PATTERN")]
-    pub(super) keep_xattr: Vec<String>,
-    /// Number of threads, up to 64 [default: the number of processors]
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Architecture {
     /// Target architecture, for example x86-64 [default: detected from the ELF binaries]
-    #[arg(long)]
+    #[arg(long, help_heading = IDS)]
     pub(super) architecture: Option<String>,
-}
-
-/// Options of every root file system.
-#[derive(Debug, Args)]
-pub(super) struct RootFsArgs {
-    /// Free space to leave with --size auto, in bytes or percent; 0 for an exact fit [default:
-    /// ext4: set by the profile; btrfs: enough for the writes of a first boot]
-    #[arg(long, value_name = "BYTES|PERCENT")]
-    pub(super) headroom: Option<String>,
-    /// Label of the file system and its partition, at most 16 bytes for ext4 and 255 for btrfs
-    #[arg(long)]
-    pub(super) label: Option<String>,
-    /// Add a swap file; its directory must exist
-    #[arg(long, value_name = "PATH:SIZE")]
-    pub(super) swapfile: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Ext4Args {
-    /// Size that the file system can later grow to [default: 1024 times its own]
-    #[arg(long, value_name = "BYTES")]
-    pub(super) grow_to: Option<String>,
-    /// Set of ext4 features [default: default]
-    #[arg(long, value_enum)]
-    pub(super) ext4_profile: Option<Profile>,
-    /// ext4 block size: 1024, 2048 or 4096 [default: 4096]
-    #[arg(long, value_name = "BYTES")]
-    pub(super) ext4_block_size: Option<String>,
-    /// Number of ext4 inodes [default: those of the tree plus a tenth, at least one per 16 KiB]
-    #[arg(long, value_name = "N")]
-    pub(super) inodes: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct BtrfsArgs {
-    /// Oldest kernels that can write to the btrfs [default: default]
-    #[arg(long, value_enum)]
-    pub(super) btrfs_compat: Option<Compat>,
-    /// btrfs checksum algorithm for metadata and data [default: crc32c]
-    #[arg(long, value_enum)]
-    pub(super) btrfs_checksum: Option<Checksum>,
-    /// btrfs node size: 4096, 8192, 16384, 32768 or 65536 [default: 16384]
-    #[arg(long, value_name = "BYTES")]
-    pub(super) btrfs_node_size: Option<String>,
-    /// btrfs metadata profile [default: dup]
-    #[arg(long, value_enum)]
-    pub(super) btrfs_metadata: Option<Metadata>,
-    /// Size of the largest files that btrfs stores inline, up to 4095 [default: 2048]
-    #[arg(long, value_name = "BYTES")]
-    pub(super) btrfs_max_inline: Option<String>,
-    /// Compress content where that saves space: zstd[:1-15], zlib[:1-9], lzo or none
-    /// [default: none]
-    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
-    pub(super) compress: Option<String>,
-    /// Don't compress matching paths or anything below them; matches like --exclude
-    #[arg(long, value_name = "GLOB")]
-    pub(super) no_compress: Vec<String>,
-    /// Set nodatacow on matching paths and everything below them, so that their content has no
-    /// checksums or compression; matches like --exclude
-    #[arg(long, value_name = "GLOB")]
-    pub(super) nodatacow: Vec<String>,
-    /// Store identical content only once
-    #[arg(long)]
-    pub(super) dedup: bool,
-    /// Make a directory a subvolume; ro makes it read-only, nodatacow sets that on all its content
-    #[arg(long, value_name = "PATH[:ro][:nodatacow]")]
-    pub(super) subvolume: Vec<String>,
-    /// Subvolume to mount by default [default: the top level]
-    #[arg(long, value_name = "PATH")]
-    pub(super) default_subvolume: Option<String>,
-    /// Replace hard links between subvolumes with copies that share extents
-    #[arg(long)]
-    pub(super) copy_links: bool,
 }
 
 /// Output options.
@@ -443,21 +414,24 @@ pub(super) struct BtrfsArgs {
 pub(super) struct OutputArgs {
     /// Format of the image file; required only if the file name suggests another format, such as
     /// disk.qcow2 or disk.raw.zst [default: raw]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = OUTPUT)]
     pub(super) format: Option<ImageFormat>,
     /// Write a JSON manifest of the image, including its hashes, to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(super) manifest: Option<PathBuf>,
     /// Print the manifest instead of a summary
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
     /// Replace existing files, and overwrite devices that contain data
-    #[arg(long)]
+    #[arg(short, long, help_heading = OUTPUT)]
     pub(super) force: bool,
     /// Don't flush the output to disk: a power failure may lose an image that was reported as
     /// written
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) no_sync: bool,
+    /// Number of threads, up to 64 [default: the number of processors]
+    #[arg(short = 'j', long, value_name = "N", help_heading = OUTPUT)]
+    pub(super) threads: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

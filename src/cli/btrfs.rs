@@ -1,6 +1,6 @@
 //! Converts the command-line arguments of btrfs to options.
 
-use super::arguments::BtrfsArgs;
+use super::format_arguments::BtrfsArgs;
 use super::patterns::Patterns;
 use super::print_error;
 use crate::btrfs::{Btrfs, Compression};

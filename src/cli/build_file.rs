@@ -31,6 +31,17 @@ struct BuildFile {
     image: Table,
 }
 
+/// Options that a table can't have, each with the reason.
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("seed", "must come before the tables"),
+    ("seed-string", "must come before the tables"),
+    ("source-date-epoch", "must come before the tables"),
+    ("force", "is an option of `detfs build`"),
+    ("no-sync", "is an option of `detfs build`"),
+    ("json", "is an option of `detfs build`"),
+    ("output", "is called `out`"),
+];
+
 pub(super) fn run(args: &Build) -> Result<()> {
     let BuildFile { schema, source_date_epoch, seed, seed_string, stage, mut image } =
         read(&args.config)?;
@@ -41,17 +52,8 @@ pub(super) fn run(args: &Build) -> Result<()> {
     if args.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
         return Err(words.fault("--update: [stage] has no `lock` to replace".into()));
     }
-    let elsewhere = [
-        ("seed", "must come before the tables"),
-        ("seed-string", "must come before the tables"),
-        ("source-date-epoch", "must come before the tables"),
-        ("force", "is an option of `detfs build`"),
-        ("no-sync", "is an option of `detfs build`"),
-        ("json", "is an option of `detfs build`"),
-        ("output", "is called `out`"),
-    ];
     for table in [&image].into_iter().chain(&stage) {
-        if let Some((key, place)) = elsewhere.iter().find(|(key, _)| table.contains_key(*key)) {
+        if let Some((key, place)) = ELSEWHERE.iter().find(|(key, _)| table.contains_key(*key)) {
             return Err(words.fault(format!("`{key}` {place}")));
         }
     }
@@ -272,7 +274,33 @@ fn is_path(option: &Arg) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::man_page::{fields, keys};
+
+    /// Returns the long options of a subcommand that a table can have.
+    fn options(subcommand: &[&str]) -> BTreeSet<String> {
+        let mut command = Arguments::command();
+        for name in subcommand {
+            command = command.find_subcommand(name).unwrap().clone();
+        }
+        let names = command.get_arguments().filter_map(|option| option.get_long());
+        let is_elsewhere = |name: &&str| ELSEWHERE.iter().any(|(other, _)| other == name);
+        names.filter(|name| !is_elsewhere(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_in_the_manual() {
+        const PAGE: &str = "detfs-image.toml.5";
+        let mut top = fields::<BuildFile>("x = 1");
+        assert!(top.remove("stage") && top.remove("image"));
+        assert_eq!(keys(PAGE, "KEYS BEFORE THE TABLES"), top);
+        assert_eq!(keys(PAGE, "KEYS OF [STAGE]"), options(&["stage", "pacman"]));
+        let mut image = options(&["mkimage"]);
+        image.extend(["out", "tree"].map(str::to_owned));
+        assert_eq!(keys(PAGE, "KEYS OF [IMAGE]"), image);
+    }
 
     #[test]
     fn tables_are_options() {

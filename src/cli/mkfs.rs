@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::arguments::{Mkfs, MkfsCommon, MkfsFormat, RootFsArgs};
+use super::arguments::{Mkfs, MkfsCommon, MkfsFormat, MkfsOutput};
 use super::btrfs::BtrfsPatterns;
+use super::format_arguments::RootFsArgs;
 use super::pipeline::{Pipeline, PipelineArgs};
 use super::{print_error, values};
 use crate::disk::single::{self, Options};
@@ -13,32 +14,36 @@ use crate::format::Format;
 
 pub(super) fn run(args: &Mkfs) -> Result<()> {
     let mut btrfs_patterns = None;
-    let (common, architecture, options) = match &args.format {
+    let (common, architecture, options, output) = match &args.format {
         MkfsFormat::Ext4(args) => {
             let format = values::ext4(&args.ext4)?;
-            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.root_fs)?)
+            let options = root_fs(Arc::new(format), &args.root_fs)?;
+            (&args.common, Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Btrfs(args) => {
             let patterns = btrfs_patterns.insert(args.btrfs.patterns()?);
             let format = args.btrfs.to_format(patterns)?;
-            (&args.common, Some(&args.architecture), root_fs(Arc::new(format), &args.root_fs)?)
+            let options = root_fs(Arc::new(format), &args.root_fs)?;
+            (&args.common, Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Vfat(args) => {
             let sector_size = values::sector_size("--sector-size", &args.sector_size)?.bytes();
             let vfat = Vfat { sector_size: Some(sector_size), variant: None };
             let headroom = args.headroom.as_deref().map(values::headroom).transpose()?;
             let label = args.label.clone();
-            (&args.common, None, Options { label, headroom, ..Options::new(Arc::new(vfat)) })
+            let options = Options { label, headroom, ..Options::new(Arc::new(vfat)) };
+            (&args.common, None, options, &args.output)
         }
     };
-    let MkfsCommon { tree, out, source, output_args, .. } = common;
+    let MkfsCommon { tree, source, .. } = common;
+    let MkfsOutput { out, output_args } = output;
     let uuid = common.uuid.as_deref().map(|text| values::uuid("--uuid", text)).transpose()?;
     let options = Options { uuid, size: values::size(&common.size)?, ..options };
     values::headroom_or_size(options.headroom, options.size)?;
     let pipeline_args = PipelineArgs {
         tree,
         beside: None,
-        out,
+        out: out.path(),
         source,
         output_args,
         architecture,

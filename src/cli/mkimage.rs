@@ -40,7 +40,7 @@ impl<'a> MkimageJob<'a> {
         let pipeline_args = PipelineArgs {
             tree: &args.tree,
             beside: args.esp_tree.as_deref(),
-            out: &args.out,
+            out: args.out.path(),
             source: &args.source,
             output_args: &args.output_args,
             architecture: Some(&args.architecture),

@@ -9,6 +9,8 @@ mod build_file;
 mod fakeroot;
 mod fields;
 mod format;
+mod format_arguments;
+mod help;
 mod is_inside;
 mod mkfs;
 mod mkimage;
@@ -34,11 +36,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::error::{Error, Result};
 use crate::interrupt::uninterrupted;
-use crate::name::HostPath;
+use crate::name::{HostPath, Printable};
 use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
 use fields::{FLAGS, Flags};
@@ -55,6 +57,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     uninterrupted(|| code)
 }
 
+/// Returns the definition of the command line, for programs that generate manual pages and
+/// completions from it. The program itself does not carry their generators.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     let is_repart =
         repart::is_called(&arguments) || arguments.get(1).is_some_and(|name| name == "repart");
@@ -66,21 +75,11 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     };
     let command = match parsed {
         Ok(command) => command,
-        Err(error) => {
-            if error.use_stderr() {
-                print_error(&one_line(&error));
-                return if is_repart { 1.into() } else { 2.into() };
-            }
-            // Help is not an error.
-            return match error.print() {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    let error = Error::output("cannot write to standard output", error);
-                    fail(&error, &FLAGS, print_error);
-                    4.into()
-                }
-            };
+        Err(error) if is_repart && error.use_stderr() => {
+            print_error(&one_line(&error));
+            return 1.into();
         }
+        Err(error) => return print_usage(&escaped(error, &words)),
     };
     let stages = match stages(&command) {
         Ok(stages) => stages,
@@ -149,6 +148,29 @@ fn fail(error: &Error, flags: &Flags, print: fn(&dyn Display)) {
 
 fn done((): ()) -> ExitCode {
     ExitCode::SUCCESS
+}
+
+/// Prints help, or an error about the arguments, in colour on a terminal.
+fn print_usage(error: &clap::Error) -> ExitCode {
+    match (error.print(), error.use_stderr()) {
+        // There is no place to report that an error can't be printed.
+        (_, true) => 2.into(),
+        (Ok(()), false) => ExitCode::SUCCESS,
+        (Err(error), false) => {
+            let error = Error::output("cannot write to standard output", error);
+            fail(&error, &FLAGS, print_error);
+            4.into()
+        }
+    }
+}
+
+/// Returns the same error about arguments without control characters, which must not reach a
+/// terminal.
+fn escaped(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let shown = arguments.iter().map(|it| Printable(&it.to_string_lossy()).to_string());
+    // Without bytes that are not UTF-8, the arguments may be right. Such an error does not quote
+    // them.
+    Arguments::try_parse_from(shown).err().unwrap_or(error)
 }
 
 /// Formats an error about the arguments on one line, like all other errors.

@@ -63,7 +63,7 @@ impl<'a> Pipeline<'a> {
     pub(super) fn new(args: PipelineArgs<'a>, holds: Holds) -> Result<Self> {
         let source = args.source;
         let seed = values::seed(source)?;
-        let threads = values::threads(source.threads.as_deref())?;
+        let threads = values::threads(args.output_args.threads.as_deref())?;
         let epoch = values::epoch(source.source_date_epoch.as_deref())?;
         let architecture = args.architecture.map(values::architecture).transpose()?.flatten();
         let exclude = Patterns::new("--exclude", &source.exclude)?;

@@ -6,6 +6,7 @@ use std::sync::Once;
 use uuid::Uuid;
 
 use super::arguments::{self, Fs, SourceArgs};
+use super::format_arguments::{BtrfsArgs, Ext4Args};
 use super::print_error;
 use super::times::{self, NotATime};
 use crate::disk::{EPOCHS, Swapfile};
@@ -226,7 +227,7 @@ fn storable(parameter: &'static str, text: &str, seconds: i64) -> Result<Timesta
     }
 }
 
-pub(super) fn ext4(args: &arguments::Ext4Args) -> Result<Ext4> {
+pub(super) fn ext4(args: &Ext4Args) -> Result<Ext4> {
     let block_size = args.ext4_block_size.as_deref().map(block_size).transpose()?;
     if args.grow_to.is_some() && args.ext4_profile == Some(Profile::Ro) {
         return Err(Error::parameter(
@@ -256,7 +257,7 @@ pub(super) fn swapfile(text: &str) -> Result<Swapfile> {
     }
 }
 
-impl arguments::Ext4Args {
+impl Ext4Args {
     /// Returns the names of all options, each with whether it was given.
     fn given(&self) -> Vec<(&'static str, bool)> {
         vec![
@@ -269,7 +270,7 @@ impl arguments::Ext4Args {
 }
 
 /// Rejects options of the other file system.
-pub(super) fn only(fs: Fs, ext4: &arguments::Ext4Args, btrfs: &arguments::BtrfsArgs) -> Result<()> {
+pub(super) fn only(fs: Fs, ext4: &Ext4Args, btrfs: &BtrfsArgs) -> Result<()> {
     let (options, other) = match fs {
         Fs::Ext4 => (btrfs.given(), "btrfs"),
         Fs::Btrfs => (ext4.given(), "ext4"),

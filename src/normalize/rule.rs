@@ -437,6 +437,16 @@ mod tests {
         RuleFile::parse(Path::new("rules.toml"), text)
     }
 
+    #[cfg(feature = "cli")]
+    #[test]
+    fn every_key_is_in_the_manual() {
+        use crate::man_page::{fields, keys};
+
+        assert_eq!(keys("detfs-rules.5", "KEYS OF THE FILE"), fields::<File>("x = 1"));
+        let rule = fields::<File>("[[rule]]\nx = 1\n");
+        assert_eq!(keys("detfs-rules.5", "KEYS OF A RULE"), rule);
+    }
+
     #[test]
     fn rules_are_read() {
         let file = parse(

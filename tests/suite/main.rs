@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests look at the host")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+mod assets;
 mod bad_input;
 mod boot;
 mod btrfs;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use crate::cli::help;
+
 /// Returns a parser that accepts any path, including an empty one.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
@@ -18,6 +20,7 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
 /// The options are those of systemd-repart. If detfs is run under the name systemd-repart, it takes
 /// them without the word "repart". Options that need a device, a TPM or the kernel are refused.
 #[derive(Debug, Args)]
+#[command(after_help = help::REPART)]
 #[command(disable_version_flag = true, args_override_self = true, infer_long_args = true)]
 pub(crate) struct Repart {
     /// Image file; if omitted or -, only print the size that it would have
