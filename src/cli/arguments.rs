@@ -112,6 +112,11 @@ pub(super) struct Mkimage {
     pub(super) bios_boot: bool,
     #[command(flatten)]
     pub(super) out: OutArg,
+    /// Refuse, with exit code 3, what another host could not reproduce: a seed or an epoch derived
+    /// from the tree, and everything that normalize --check calls suspicious, except for the
+    /// content of files in /usr
+    #[arg(long, help_heading = OUTPUT)]
+    pub(super) strict: bool,
     #[command(flatten)]
     pub(super) output_args: OutputArgs,
 }
@@ -285,6 +290,13 @@ pub(super) struct Build {
     /// Print the JSON manifest of the image, including its hashes
     #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
+    /// Refuse what another host could not reproduce, as detfs mkimage --strict does
+    #[arg(long, help_heading = OUTPUT)]
+    pub(super) strict: bool,
+    /// Plan the image and report its ids, sizes and offsets, but write no file; there are no
+    /// hashes. With [stage], the packages are installed in a directory that is removed again
+    #[arg(long, help_heading = OUTPUT)]
+    pub(super) dry_run: bool,
 }
 
 /// Make a single file system from a tree, without a partition table
@@ -422,6 +434,9 @@ pub(super) struct OutputArgs {
     /// Print the manifest instead of a summary
     #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
+    /// Plan the image and report its ids, sizes and offsets, but write no file; there are no hashes
+    #[arg(long, help_heading = OUTPUT)]
+    pub(super) dry_run: bool,
     /// Replace existing files, and overwrite devices that contain data
     #[arg(short, long, help_heading = OUTPUT)]
     pub(super) force: bool,

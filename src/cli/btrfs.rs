@@ -55,10 +55,21 @@ impl BtrfsArgs {
         })
     }
 
+    fn is_compressed(&self) -> bool {
+        self.compress.as_deref().is_some_and(|text| text != "none")
+    }
+
+    /// Returns the option that requires reading all content before the image is planned, if any.
+    pub(super) fn prepass(&self) -> Option<&'static str> {
+        match self.is_compressed() {
+            true => Some("--compress"),
+            false => self.dedup.then_some("--dedup"),
+        }
+    }
+
     /// Warns about options that have no effect without other options.
     pub(super) fn report_without_effect(&self) {
-        let is_compressed = self.compress.as_deref().is_some_and(|text| text != "none");
-        if !self.no_compress.is_empty() && !is_compressed {
+        if !self.no_compress.is_empty() && !self.is_compressed() {
             print_error(&"--no-compress has no effect without --compress");
         }
         if self.copy_links && self.subvolume.is_empty() {

@@ -32,13 +32,14 @@ struct BuildFile {
 }
 
 /// Options that a table can't have, each with the reason.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("seed", "must come before the tables"),
     ("seed-string", "must come before the tables"),
     ("source-date-epoch", "must come before the tables"),
     ("force", "is an option of `detfs build`"),
     ("no-sync", "is an option of `detfs build`"),
     ("json", "is an option of `detfs build`"),
+    ("dry-run", "is an option of `detfs build`"),
     ("output", "is called `out`"),
 ];
 
@@ -113,6 +114,8 @@ pub(super) fn run(args: &Build) -> Result<()> {
     given(&mut image, "force", Some(args.force.into()));
     given(&mut image, "no-sync", Some(args.no_sync.into()));
     given(&mut image, "json", Some(args.json.into()));
+    given(&mut image, "dry-run", Some(args.dry_run.into()));
+    given(&mut image, "strict", args.strict.then_some(true.into()));
     let lock = stage.and_then(|args| args.lock.as_ref());
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
     words.differ(&[("`out`", Some(&out)), ("`manifest`", manifest.as_ref()), ("`lock`", lock)])?;

@@ -48,6 +48,12 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         output_args,
         architecture,
         normalize_args: None,
+        is_strict: false,
+        derives_ids: uuid.is_none(),
+        prepass: match &args.format {
+            MkfsFormat::Btrfs(args) => args.btrfs.prepass(),
+            MkfsFormat::Ext4(_) | MkfsFormat::Vfat(_) => None,
+        },
     };
     let pipeline = Pipeline::new(pipeline_args, options.format.holds())?;
     pipeline.run(|input| single::plan(input, &options))?;

@@ -45,6 +45,9 @@ impl<'a> MkimageJob<'a> {
             output_args: &args.output_args,
             architecture: Some(&args.architecture),
             normalize_args: Some(&args.normalize_args),
+            is_strict: args.strict,
+            derives_ids: true,
+            prepass: args.btrfs.prepass(),
         };
         let pipeline = Pipeline::new(pipeline_args, holds)?;
         let mut warnings = Vec::new();

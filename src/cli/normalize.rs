@@ -12,11 +12,13 @@ use super::fields::FLAGS;
 use super::{print, print_error, print_json, text_of, values};
 use crate::disk::source::epoch;
 use crate::disk::{BuildInput, Selection, ValueOrigin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::Escaped;
 use crate::normalize::{
-    Finding, Fired, FiredRecord, Profile, Report, Rule, Rules, check, findings, remaining_secrets,
+    Finding, Fired, FiredRecord, Profile, Report, Rule, Rules, Scope, check, findings,
+    remaining_secrets,
 };
+use crate::report::Warning;
 use crate::tree::Directory;
 
 /// The arguments about rules, parsed as far as possible without a tree. A file is only read once,
@@ -63,6 +65,39 @@ impl<'a> RequestedRules<'a> {
             _ => (input, self.profile),
         };
         Ok(BuildInput { rules: self.rules(profile)?, ..input })
+    }
+
+    /// Warns about paths that may differ between two installations although no rule covers them;
+    /// with `is_strict`, returns an error about them. Without rules, nothing is to be covered.
+    pub(super) fn check(&self, input: &mut BuildInput, is_strict: bool) -> Result<()> {
+        if input.rules.is_empty() && !is_strict {
+            return Ok(());
+        }
+        let (epoch, _) = epoch(&input.tree, input.epoch)?;
+        let found = findings(&input.tree, &input.rules, epoch, Scope::Differences)?;
+        let Some(Finding { path, why }) = found.first() else { return Ok(()) };
+        let paths = match found.len() {
+            1 => "1 path looks".to_owned(),
+            count => format!("{count} paths look"),
+        };
+        if is_strict {
+            return Err(Error::Refused {
+                path: path.clone(),
+                rule: format!("{why}; {paths} like something of this host, which --strict refuses"),
+                remedy: "list them with `detfs normalize --check`, and cover each with a rule or \
+                         exclude it"
+                    .into(),
+            });
+        }
+        let first = Escaped(path);
+        input.warnings.push(Warning {
+            path: Vec::new(),
+            message: format!(
+                "{paths} like something of this host ({first}: {why}); list them with `detfs \
+                 normalize --check`"
+            ),
+        });
+        Ok(())
     }
 
     /// Returns the rules of a profile together with those of the file.
@@ -169,7 +204,7 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     let (epoch, origin) = epoch(&tree, given)?;
     let report = check(&tree, &rules, epoch)?;
     remaining_secrets(&tree, &rules, epoch)?.iter().for_each(|warning| print_error(warning));
-    let suspicious = findings(&tree, &rules, epoch)?;
+    let suspicious = findings(&tree, &rules, epoch, Scope::All)?;
     let fires = !report.fired.is_empty();
     if args.json {
         print_json(&CheckRecord {

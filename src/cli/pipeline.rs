@@ -41,6 +41,12 @@ pub(super) struct PipelineArgs<'a> {
     pub(super) architecture: Option<&'a arguments::Architecture>,
     /// How to normalize the tree, if it is normalized.
     pub(super) normalize_args: Option<&'a arguments::NormalizeArgs>,
+    /// Whether everything that depends on the host that makes the image is an error.
+    pub(super) is_strict: bool,
+    /// Whether ids are derived from the seed.
+    pub(super) derives_ids: bool,
+    /// Option that requires reading all content before the image is planned.
+    pub(super) prepass: Option<&'static str>,
 }
 
 /// A build whose arguments have been checked: what remains is to read the tree, to plan an image of
@@ -54,7 +60,8 @@ pub(super) struct Pipeline<'a> {
     exclude: Patterns,
     host_xattrs: HostXattrs,
     requested: Option<RequestedRules<'a>>,
-    image: Destination,
+    /// Destination of the image. `None` for a dry run.
+    image: Option<Destination>,
     manifest: Option<Destination>,
 }
 
@@ -67,6 +74,9 @@ impl<'a> Pipeline<'a> {
         let epoch = values::epoch(source.source_date_epoch.as_deref())?;
         let architecture = args.architecture.map(values::architecture).transpose()?.flatten();
         let exclude = Patterns::new("--exclude", &source.exclude)?;
+        if args.is_strict {
+            strict(seed.is_some(), epoch.is_some())?;
+        }
         args.check_beside()?;
         let (image, manifest) = args.destinations()?;
         let requested = args.normalize_args.map(RequestedRules::read).transpose()?;
@@ -94,6 +104,7 @@ impl<'a> Pipeline<'a> {
 
     /// Reads the tree, plans an image of it, and writes and reports the image.
     pub(super) fn run(self, plan: impl FnOnce(BuildInput) -> Result<Plan>) -> Result<()> {
+        self.print_reasons_to_read();
         let bar = Bar::new();
         let mut input = self.read()?;
         input.observer = bar.clone().map(|bar| bar as _);
@@ -108,12 +119,31 @@ impl<'a> Pipeline<'a> {
         let selection =
             Selection { exclude: self.exclude.filter(), host_xattrs: self.host_xattrs.clone() };
         let input = BuildInput::read(&Directory::new(self.args.tree), selection, self.threads)?;
-        let input = match &self.requested {
-            Some(requested) => requested.apply(input)?,
-            None => input,
-        };
         let Self { seed, epoch, architecture, .. } = *self;
-        Ok(BuildInput { seed, epoch, architecture, spool: Some(spool()), ..input })
+        let input = BuildInput { seed, epoch, architecture, spool: Some(spool()), ..input };
+        let Some(requested) = &self.requested else { return Ok(input) };
+        let mut input = requested.apply(input)?;
+        requested.check(&mut input, self.args.is_strict)?;
+        Ok(input)
+    }
+
+    /// Prints why a dry run takes as long as the image, if it has to read all content.
+    fn print_reasons_to_read(&self) {
+        let args = &self.args;
+        if !args.output_args.dry_run {
+            return;
+        }
+        if args.derives_ids && self.seed.is_none() {
+            print_error(
+                &"--dry-run: all content is read, because the ids are derived from it; \
+                          give --seed to avoid that",
+            );
+        }
+        if let Some(option) = args.prepass {
+            print_error(&format_args!(
+                "--dry-run: all content is read, because the size depends on it with {option}"
+            ));
+        }
     }
 
     fn print_warnings(&self, plan: &Plan) {
@@ -133,6 +163,7 @@ impl<'a> Pipeline<'a> {
 
     fn write(self, plan: &Plan, bar: Option<&Bar>) -> Result<()> {
         let Self { args, threads, image, manifest, .. } = self;
+        let Some(image) = image else { return args.report(plan, &[], None).map(drop) };
         // Hashing takes longer than everything else, so only the hashes that are requested are
         // computed.
         let wanted = args.output_args.json || manifest.is_some();
@@ -168,8 +199,8 @@ impl PipelineArgs<'_> {
     }
 
     /// Returns the destinations of the image and the manifest, after checking whatever can be
-    /// checked in advance.
-    fn destinations(&self) -> Result<(Destination, Option<Destination>)> {
+    /// checked in advance. A dry run has none.
+    fn destinations(&self) -> Result<(Option<Destination>, Option<Destination>)> {
         let manifest = self.output_args.manifest.as_deref();
         let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
         if is_stdout(self.out) && self.output_args.json {
@@ -185,12 +216,14 @@ impl PipelineArgs<'_> {
         }
         format::check(self.out, self.output_args.format)?;
         let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
+        let manifest = manifest.flatten();
         Ok((self.destination("OUT", self.out)?, manifest))
     }
 
-    fn destination(&self, parameter: &'static str, path: &Path) -> Result<Destination> {
-        let destination =
-            Destination::new(path, self.output_args.force)?.synced(!self.output_args.no_sync);
+    fn destination(&self, parameter: &'static str, path: &Path) -> Result<Option<Destination>> {
+        let arguments::OutputArgs { dry_run, force, no_sync, .. } = *self.output_args;
+        let destination = (!dry_run).then(|| Destination::new(path, force)).transpose()?;
+        let destination = destination.map(|destination| destination.synced(!no_sync));
         let file = if is_stdout(path) { standard_output_file() } else { Some(path.to_owned()) };
         let Some(file) = file else { return Ok(destination) };
         for tree in [self.tree].into_iter().chain(self.beside) {
@@ -216,7 +249,8 @@ impl PipelineArgs<'_> {
         Ok(destination)
     }
 
-    /// Prints a report on the image and writes the manifest, which has no name yet.
+    /// Prints a report on the image and writes the manifest, which has no name yet. A dry run has
+    /// no digests.
     fn report(
         &self,
         plan: &Plan,
@@ -237,6 +271,21 @@ impl PipelineArgs<'_> {
         }
         Ok(manifest)
     }
+}
+
+/// Rejects a seed and an epoch that would be derived from the tree.
+fn strict(has_seed: bool, has_epoch: bool) -> Result<()> {
+    let (what, remedy) = match (has_seed, has_epoch) {
+        (true, true) => return Ok(()),
+        (false, true) => ("the seed", "give --seed"),
+        (true, false) => ("the epoch", "give --source-date-epoch"),
+        (false, false) => ("the seed and the epoch", "give --seed and --source-date-epoch"),
+    };
+    Err(Error::Refused {
+        path: Vec::new(),
+        rule: format!("{what} would be derived from the tree, which --strict refuses"),
+        remedy: remedy.into(),
+    })
 }
 
 /// Returns the selection of extended attributes for file systems that can store `holds`.

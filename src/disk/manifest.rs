@@ -3,6 +3,8 @@
 //! The manifest holds nothing about the host that built the image, so equal images have equal
 //! manifests.
 
+use std::iter;
+
 use serde::Serialize;
 
 use super::layout_version::LayoutVersion;
@@ -33,8 +35,9 @@ pub struct Manifest {
     pub parameters: Resolved,
     /// Size of the image in bytes.
     pub size: u64,
-    /// SHA-256 of the image.
-    pub sha256: String,
+    /// SHA-256 of the image. `None` if it was only planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Partition table, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_table: Option<TableRecord>,
@@ -105,8 +108,9 @@ pub struct PartitionRecord {
     pub start: u64,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of the partition.
-    pub sha256: String,
+    /// SHA-256 of the partition. `None` if it was only planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// File system in the partition, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
@@ -139,24 +143,27 @@ pub struct WarningRecord {
 }
 
 impl Manifest {
-    /// Creates the manifest of a planned image.
+    /// Creates the manifest of a planned image from the digests of [`Plan::ranges`], or without
+    /// digests if the image is not written.
     ///
     /// # Panics
-    /// If the number of digests differs from that of [`Plan::ranges`].
+    /// If there are digests, but not of each range.
     #[must_use]
     pub fn new(plan: &Plan, digests: &[Digest]) -> Self {
-        let (whole, parts) = digests.split_first().expect("the image has a digest");
+        let has_all = digests.is_empty() || digests.len() == plan.ranges().len();
+        assert!(has_all, "every range has a digest");
+        let mut digests = digests.iter().map(|digest| Some(*digest)).chain(iter::repeat(None));
+        let whole = digests.next().flatten();
         let (partition_table, file_system) = match &plan.product {
             ImageKind::FileSystem(file_system) => (None, Some(file_system.into())),
             ImageKind::Disk(disk) => {
-                assert_eq!(disk.partitions.len(), parts.len(), "every partition has a digest");
-                let partitions = disk.partitions.iter().zip(parts).enumerate();
+                let partitions = disk.partitions.iter().zip(digests).enumerate();
                 let table = TableRecord {
                     label: "gpt",
                     uuid: disk.uuid.to_string(),
                     sector_size: disk.sector_size.bytes(),
                     partitions: partitions
-                        .map(|(at, (part, digest))| PartitionRecord::new(at + 1, part, *digest))
+                        .map(|(at, (part, digest))| PartitionRecord::new(at + 1, part, digest))
                         .collect(),
                 };
                 (Some(table), None)
@@ -174,7 +181,7 @@ impl Manifest {
             components,
             parameters: Resolved::new(Parameters::new(plan), &plan.resolved),
             size: plan.layout.size(),
-            sha256: whole.to_string(),
+            sha256: whole.map(|digest| digest.to_string()),
             partition_table,
             file_system,
             normalization: plan.normalization.fired.iter().map(Into::into).collect(),
@@ -184,7 +191,7 @@ impl Manifest {
 }
 
 impl PartitionRecord {
-    fn new(number: usize, partition: &Partition, digest: Digest) -> Self {
+    fn new(number: usize, partition: &Partition, digest: Option<Digest>) -> Self {
         let Partition { identity, start, size, file_system } = partition;
         Self {
             number,
@@ -195,7 +202,7 @@ impl PartitionRecord {
             attributes: format!("{:#018x}", identity.attributes.bits()),
             start: *start,
             size: *size,
-            sha256: digest.to_string(),
+            sha256: digest.map(|digest| digest.to_string()),
             file_system: file_system.as_ref().map(Into::into),
         }
     }

@@ -35,7 +35,8 @@ pub(super) fn resolve_inputs(
 #[cfg(feature = "normalize")]
 impl BuildInput {
     /// Adds the rules that `detfs mkimage` normalizes a tree by: those for every tree, and those of
-    /// the profile that matches the tree. If no profile does, there is a warning.
+    /// the profile that matches the tree. If no profile covers its distribution, there is a
+    /// warning.
     ///
     /// # Errors
     /// [`Error::Source`] and [`Error::Changed`] if `os-release` can't be read.
@@ -46,9 +47,7 @@ impl BuildInput {
         use crate::normalize::{Profile, Rules};
 
         let profile = Profile::of(&self.tree)?;
-        if profile.is_none() {
-            self.warnings.push(Profile::missing());
-        }
+        self.warnings.extend(Profile::missing(&self.tree, profile)?);
         self.rules = Rules::builtin(profile);
         Ok(self)
     }

@@ -1,6 +1,7 @@
 //! Findings: files that may differ between two installations although no rule covers them, for
 //! people to review.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -8,7 +9,7 @@ use regex::bytes::Regex;
 
 use super::apply::{Edits, Walk};
 use super::rules::private_keys;
-use super::{Fired, Rules, packages};
+use super::{Fired, Rules, owners, packages};
 use crate::error::Result;
 use crate::glob::Globs;
 use crate::time::Timestamp;
@@ -22,6 +23,18 @@ pub struct Finding {
     pub path: Vec<u8>,
     /// Reason why the path is suspicious.
     pub why: String,
+}
+
+/// Paths to list as findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Scope {
+    /// All: what may differ between two installations, and private keys anywhere.
+    #[default]
+    All,
+    /// Only what may differ between two installations. Content is read only in known places and in
+    /// the directories where systems keep their own state.
+    Differences,
 }
 
 /// Places of files that are compiled or collected while packages are installed: a path pattern, a
@@ -112,13 +125,22 @@ const HEAD: usize = 64 << 10;
 /// - files in known places and of known formats,
 /// - private keys, including those that packages installed,
 /// - files newer than the epoch, in directories where systems keep their own state, that consist of
-///   random bytes or of nothing but an id, and
-/// - other files newer than the epoch that no package installed and no rule knows.
+///   random bytes or of nothing but an id,
+/// - other files newer than the epoch that no package installed and no rule knows, and
+/// - paths whose owner or group is not in the tree's lists of users and groups; paths below a
+///   directory with the same owner are not listed.
+///
+/// `scope` restricts the list.
 ///
 /// # Errors
 /// [`Error::Source`](crate::Error::Source) and [`Error::Changed`](crate::Error::Changed) if a file
 /// can't be read.
-pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Finding>> {
+pub fn findings(
+    tree: &Tree,
+    rules: &Rules,
+    epoch: Timestamp,
+    scope: Scope,
+) -> Result<Vec<Finding>> {
     let (report, Edits { removed, .. }) = Walk::run(tree, rules, epoch)?;
     let fired = report.fired.iter().flat_map(|fired| &fired.paths);
     let covered: BTreeSet<&[u8]> = fired.map(|path| &**path).collect();
@@ -129,15 +151,9 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
         .filter(|fired| fired.remedy.is_none())
         .flat_map(|fired| fired.paths.iter().map(move |path| (&**path, fired)))
         .collect();
-    let package_files = packages::package_files(tree)?;
-    let is_known = |path: &[u8]| {
-        let mut matching = Vec::new();
-        rules.matching(path, &mut matching);
-        // A rule that examines all files does not cover any particular one.
-        matching.into_iter().any(|number| !rules.get(number).unpackaged)
-    };
+    let known = Known { tree, rules, package_files: OnceCell::new() };
     let (places, signs) = &*COMPILED;
-    let mut found = Vec::new();
+    let mut found = owners::unknown(tree, &removed)?;
     let mut matching = Vec::new();
     let mut pending = vec![(InodeId::ROOT, Vec::new())];
     while let Some((directory, path)) = pending.pop() {
@@ -162,8 +178,8 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
                                 sign.is_empty() || matcher.is_match(&tree.read_head(id, HEAD)?);
                             is_sign.then(|| why.to_owned())
                         }
-                        (None, None) => match content(tree, id, &path, epoch)? {
-                            Some(NEWER) if package_files.contains(&id) || is_known(&path) => None,
+                        (None, None) => match content(tree, id, &path, epoch, scope)? {
+                            Some(NEWER) if known.covers(id, &path)? => None,
                             why => why.map(str::to_owned),
                         },
                     };
@@ -177,15 +193,44 @@ pub fn findings(tree: &Tree, rules: &Rules, epoch: Timestamp) -> Result<Vec<Find
     Ok(found)
 }
 
+/// Files that may be newer than the epoch.
+struct Known<'a> {
+    tree: &'a Tree,
+    rules: &'a Rules,
+    /// Files that packages installed, once they are needed.
+    package_files: OnceCell<BTreeSet<InodeId>>,
+}
+
+impl Known<'_> {
+    /// Returns whether a package installed a file, or a rule is about it.
+    fn covers(&self, id: InodeId, path: &[u8]) -> Result<bool> {
+        let mut matching = Vec::new();
+        self.rules.matching(path, &mut matching);
+        // A rule that examines all files does not cover any particular one.
+        if matching.into_iter().any(|number| !self.rules.get(number).unpackaged) {
+            return Ok(true);
+        }
+        if let Some(package_files) = self.package_files.get() {
+            return Ok(package_files.contains(&id));
+        }
+        let package_files = packages::package_files(self.tree)?;
+        Ok(self.package_files.get_or_init(|| package_files).contains(&id))
+    }
+}
+
 /// Returns the reason why a file's content, or else its time, is suspicious.
 fn content(
     tree: &Tree,
     id: InodeId,
     path: &[u8],
     epoch: Timestamp,
+    scope: Scope,
 ) -> Result<Option<&'static str>> {
     let is_new = tree.inode(id).mtime > epoch;
     let is_state = STATE.iter().any(|directory| path.starts_with(directory));
+    if scope == Scope::Differences && !is_state {
+        return Ok(is_new.then_some(NEWER));
+    }
     let Kind::File { size, .. } = tree.inode(id).kind else { return Ok(None) };
     if !is_new && !is_state && size > HEAD as u64 {
         return Ok(None);

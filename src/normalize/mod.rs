@@ -10,6 +10,7 @@ mod apply;
 mod condition;
 mod findings;
 mod order;
+mod owners;
 mod packages;
 mod profile;
 mod rewrite;
@@ -19,7 +20,7 @@ mod rules;
 use std::collections::BTreeSet;
 
 pub use crate::report::{Fired, FiredRecord, Report};
-pub use findings::{Finding, findings};
+pub use findings::{Finding, Scope, findings};
 pub use profile::Profile;
 pub use rule::{Action, Order, Rewrite, Rule, Target};
 pub use rules::Rules;

@@ -47,14 +47,8 @@ impl Profile {
     /// # Errors
     /// [`Error::Source`] and [`Error::Changed`] if `os-release` can't be read.
     pub fn of(tree: &Tree) -> Result<Option<Self>> {
-        let is_file = |path: &&[u8]| {
-            let id = tree.find(path)?;
-            matches!(tree.inode(id).kind, Kind::File { .. }).then_some(id)
-        };
-        let places = [&b"etc/os-release"[..], b"usr/lib/os-release"];
-        let Some(id) = places.iter().find_map(is_file) else { return Ok(None) };
-        let text = tree.read_head(id, HEAD)?;
-        let known = words(&String::from_utf8_lossy(&text)).find_map(|word| match &*word {
+        let Some(text) = os_release(tree)? else { return Ok(None) };
+        let known = words(&text).find_map(|word| match &*word {
             "arch" => Some(Self::Arch),
             "debian" | "ubuntu" => Some(Self::Debian),
             _ => None,
@@ -64,28 +58,55 @@ impl Profile {
             .any(|path| tree.find(path).is_some());
         Ok(known.or(has_systemd.then_some(Self::Systemd)))
     }
+
+    /// Returns the warning about a tree whose distribution no profile covers, if `profile` is what
+    /// [`of`](Self::of) detects.
+    pub(crate) fn missing(tree: &Tree, profile: Option<Self>) -> Result<Option<Warning>> {
+        let distribution = match os_release(tree)? {
+            None => "which has no os-release".to_owned(),
+            Some(text) => match value(&text, "ID=") {
+                "" => "which has no ID in its os-release".to_owned(),
+                id => format!("which is ID={id}"),
+            },
+        };
+        let message = match profile {
+            Some(Self::Arch | Self::Debian) => return Ok(None),
+            Some(Self::Systemd) => format!(
+                "no profile matches the tree, {distribution}, so only the rules about systemd and \
+                 secrets apply to it; choose a profile with `normalize.profile`"
+            ),
+            None => format!(
+                "no profile matches the tree, {distribution}, so only the rules about secrets \
+                 apply to it; choose a profile with `normalize.profile`, or none"
+            ),
+        };
+        Ok(Some(Warning { path: Vec::new(), message }))
+    }
 }
 
-impl Profile {
-    /// Returns the warning about a tree that no profile matches.
-    pub(crate) fn missing() -> Warning {
-        Warning {
-            path: Vec::new(),
-            message: "no profile matches the tree, so only the rules about secrets apply to it; \
-                      choose a profile with `normalize.profile`, or none"
-                .into(),
-        }
-    }
+/// Returns the text of the tree's `os-release`, if it has one.
+fn os_release(tree: &Tree) -> Result<Option<String>> {
+    let is_file = |path: &&[u8]| {
+        let id = tree.find(path)?;
+        matches!(tree.inode(id).kind, Kind::File { .. }).then_some(id)
+    };
+    let places = [&b"etc/os-release"[..], b"usr/lib/os-release"];
+    let Some(id) = places.iter().find_map(is_file) else { return Ok(None) };
+    let text = tree.read_head(id, HEAD)?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// Returns the words of `ID` and then those of `ID_LIKE`.
 fn words(text: &str) -> impl Iterator<Item = String> {
-    let value = |key: &str| {
-        let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(key));
-        let value = lines.next_back().unwrap_or_default();
-        value.trim_matches(['"', '\'']).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    value("ID=").into_iter().chain(value("ID_LIKE="))
+    let words = |key| value(text, key).split_whitespace().map(str::to_owned);
+    words("ID=").chain(words("ID_LIKE="))
+}
+
+/// Returns the value of the last assignment that starts with `key`, without quotes; empty if there
+/// is none.
+fn value<'a>(text: &'a str, key: &str) -> &'a str {
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(key));
+    lines.next_back().unwrap_or_default().trim_matches(['"', '\''])
 }
 
 impl fmt::Display for Profile {

@@ -2,6 +2,7 @@
 
 mod cases;
 mod command;
+mod host;
 mod make_tree;
 mod rules;
 mod suspects;

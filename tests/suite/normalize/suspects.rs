@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use detfs::normalize::{Rules, findings};
+use detfs::normalize::{Rules, Scope, findings};
 
 use super::make_tree::{EPOCH, Put, make_tree};
 
@@ -15,9 +15,13 @@ const RANDOM: &[u8] = b"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f
 
 /// Returns the suspicious paths of a tree, each with the beginning of the reason.
 fn suspects(puts: &[Put], rules: &str) -> Vec<(String, String)> {
+    suspects_in(Scope::All, puts, rules)
+}
+
+fn suspects_in(scope: Scope, puts: &[Put], rules: &str) -> Vec<(String, String)> {
     let rules = Rules::none().with_file(Path::new("f"), rules).unwrap();
     let epoch = detfs::Timestamp::from_seconds(EPOCH);
-    let found = findings(&make_tree(&[puts]), &rules, epoch).unwrap();
+    let found = findings(&make_tree(&[puts]), &rules, epoch, scope).unwrap();
     let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
     found.into_iter().map(|found| (text(found.path), found.why[..10].to_owned())).collect()
 }
@@ -87,4 +91,23 @@ fn what_packages_brought_is_not_named() {
     );
     let expected = ["usr/key", "usr/made"];
     assert_eq!(found, expected.map(|path| (path.to_owned(), "newer than".to_owned())));
+}
+
+/// Differences are found without reading files outside the directories of the system's state.
+#[test]
+fn keys_of_packages_are_no_differences() {
+    const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----\n";
+    let puts: [Put; 4] = [
+        ("etc/key", KEY, OLD),
+        ("usr/fstab", b"UUID=1 / ext4\n", OLD),
+        ("usr/key", KEY, OLD),
+        ("usr/new", KEY, NEW),
+    ];
+    let expected = |new: &'static str| [("etc/key", "a private "), ("usr/new", new)];
+    let text = |(path, why): (&str, &str)| (path.to_owned(), why.to_owned());
+    let found = suspects_in(Scope::Differences, &puts, "");
+    assert_eq!(found, expected("newer than").map(text));
+    let found = suspects_in(Scope::All, &puts, "");
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(expected("a private ").map(text).iter().all(|one| found.contains(one)), "{found:?}");
 }

@@ -1,6 +1,7 @@
 //! Outputs of images: which outputs may be overwritten, and what is left if a run fails or is
 //! terminated.
 
+mod dry_run;
 mod emit;
 mod interrupted;
 mod pipes;
