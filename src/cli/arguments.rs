@@ -31,6 +31,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     Mkimage(Box<Mkimage>),
     Mkfs(Box<Mkfs>),
+    Ids(Ids),
     Normalize(Normalize),
     Stage(Stage),
     Build(Build),
@@ -136,6 +137,33 @@ impl OutArg {
     pub(super) fn path(&self) -> &Path {
         self.out.as_deref().or(self.output.as_deref()).expect("one of them is required")
     }
+}
+
+/// Print the UUIDs that an image will have
+///
+/// UUIDs depend only on the seed and on the types and the order of the partitions. Without
+/// --definitions, they are those of detfs mkimage, whatever partitions and root file system the
+/// image has; detfs mkfs ext4 and btrfs use that of the root, and detfs mkfs vfat that of the ESP.
+/// With --definitions, they are those of a new image of detfs repart. Sizes and offsets depend on
+/// the tree: --dry-run of detfs mkimage, mkfs and build reports them.
+#[derive(Debug, Args)]
+pub(super) struct Ids {
+    /// Seed of the image
+    #[arg(long, value_name = "UUID")]
+    pub(super) seed: String,
+    /// Architecture of the root partition, for example x86-64 [default with --definitions: that of
+    /// this host, as for detfs repart]
+    #[arg(long, required_unless_present = "definitions")]
+    pub(super) architecture: Option<String>,
+    /// Directory of repart.d definitions
+    #[arg(long, value_name = "DIR")]
+    pub(super) definitions: Option<PathBuf>,
+    /// Root directory that specifiers in definitions refer to [default: /]
+    #[arg(long, value_name = "PATH", requires = "definitions")]
+    pub(super) root: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Options that select normalization rules.

@@ -11,6 +11,7 @@ mod fields;
 mod format;
 mod format_arguments;
 mod help;
+mod ids;
 mod is_inside;
 mod mkfs;
 mod mkimage;
@@ -102,6 +103,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
     let result = match &command {
         Command::Mkimage(arguments) => mkimage::run(arguments).map(done),
         Command::Mkfs(arguments) => mkfs::run(arguments).map(done),
+        Command::Ids(arguments) => ids::run(arguments).map(done),
         Command::Normalize(arguments) => normalize::run(arguments),
         Command::Stage(arguments) => stage::run(arguments),
         Command::Build(arguments) => build_file::run(arguments).map(done),

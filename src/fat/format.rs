@@ -74,6 +74,11 @@ impl Format for Vfat {
         Ok(Arc::new(self.clone()))
     }
 
+    fn id(&self, uuid: Uuid) -> String {
+        let id = seed::fat_volume_id(uuid);
+        format!("{:04X}-{:04X}", id >> 16, id & 0xFFFF)
+    }
+
     fn label_for(&self, partition: &str) -> Option<String> {
         Some(super::label::from_partition(partition)).filter(|label| !label.is_empty())
     }
@@ -115,10 +120,9 @@ impl Prepared {
         let Plan { layout, variant, warnings } = plan(&self.tree, &self.options(size, start))?;
         // As it is stored.
         let label = self.label.as_ref().map_or_else(String::new, |it| it.to_ascii_uppercase());
-        let id = seed::fat_volume_id(self.uuid);
         let file_system = FileSystem {
             variant: Some(variant.to_string()),
-            id: format!("{:04X}-{:04X}", id >> 16, id & 0xFFFF),
+            id: Vfat::default().id(self.uuid),
             ..FileSystem::new("vfat", self.uuid, label, layout.size())
         };
         Ok(PlannedFs { layout, file_system, warnings })

@@ -23,6 +23,7 @@ use std::io;
 use std::sync::Arc;
 
 use positioned_io::ReadAt;
+use uuid::Uuid;
 
 pub use holds::Holds;
 pub use inputs::{FsInputs, LeaveOut, PartitionSettings, Subvolume};
@@ -88,6 +89,11 @@ pub trait Format: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Parameter`] for a setting that the format does not accept.
     fn for_partition(&self, settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>>;
+
+    /// Returns the id of a file system with this UUID, in the form that `blkid` shows.
+    fn id(&self, uuid: Uuid) -> String {
+        uuid.to_string()
+    }
 
     /// Returns the label of a file system in a partition with the name `partition`. `None` for no
     /// label.

@@ -146,6 +146,18 @@ impl Definition {
         self.format.as_ref()?.file_system()
     }
 
+    /// Returns whether the content is copied from a file or a partition as it is.
+    #[must_use]
+    pub fn copies_blocks(&self) -> bool {
+        self.copy_blocks.is_some() || self.blocks.is_some()
+    }
+
+    /// Returns whether the partition is swap space.
+    #[must_use]
+    pub fn is_swap(&self) -> bool {
+        matches!(self.format, Some(PartitionFormat::Swap))
+    }
+
     /// Returns an error about the first of `settings` that the definition has, or about the
     /// definition as a whole if it has none of them.
     pub(super) fn fault(

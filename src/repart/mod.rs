@@ -35,4 +35,4 @@ pub use format_type::type_name;
 pub use machine_id::machine_id;
 pub use options::{Append, Deferred, Empty, Filter, Generated, Options, Size};
 pub use outcome::{Activity, Outcome, PartitionResult, Report};
-pub use run::{PreparedRun, prepare, run};
+pub use run::{PreparedRun, identities, prepare, run};

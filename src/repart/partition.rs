@@ -24,6 +24,12 @@ pub(super) struct Partition {
 }
 
 impl Partition {
+    /// Creates a new partition from its definition.
+    pub(super) fn new(definition: Definition) -> Self {
+        let definition = Some(definition);
+        Self { definition, existing: None, deferred: false, left_alone: false }
+    }
+
     /// Returns whether this run creates the partition.
     pub(super) fn is_new(&self) -> bool {
         self.existing.is_none() && !self.deferred
@@ -91,7 +97,7 @@ pub(super) fn list(
         .into_iter()
         .map(|definition| {
             let deferred = options.deferred.takes(&definition);
-            Partition { definition: Some(definition), existing: None, deferred, left_alone: false }
+            Partition { deferred, ..Partition::new(definition) }
         })
         .collect();
     for there in existing {

@@ -11,6 +11,7 @@ use crate::disk::Identity;
 use crate::disk::assembly::Assembly;
 use crate::disk::place::{self, Place};
 use crate::error::Result;
+use crate::seed::Seed;
 use crate::size::{format_bytes, round_up};
 
 /// Creates or extends an image.
@@ -138,6 +139,18 @@ pub fn prepare(
     let outcome =
         Outcome { partitions: Some(all_placed.into_iter().map(|placed| placed.result).collect()) };
     Ok(PreparedRun { outcome, completion })
+}
+
+/// Returns the identities of the partitions of a new image, in the order of the definitions. A UUID
+/// that derives from a root hash is nil.
+///
+/// # Errors
+/// [`Definition`](crate::Error::Definition) for definitions that can't be carried out.
+pub fn identities(seed: Seed, definitions: &[Definition]) -> Result<Vec<Identity>> {
+    cross_checks::check(definitions)?;
+    let partitions: Vec<_> = definitions.iter().cloned().map(Partition::new).collect();
+    partitions.iter().try_for_each(refuse)?;
+    Ok(partition::identities(seed, &partitions))
 }
 
 /// Reports the partitions that do not fit, except for supplements that were merged.

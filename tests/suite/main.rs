@@ -23,6 +23,7 @@ mod fakeroot;
 mod fat;
 mod golden;
 mod gpt;
+mod ids;
 mod images;
 mod library;
 mod mkimage;

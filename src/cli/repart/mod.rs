@@ -24,10 +24,13 @@ use json::Json;
 
 use super::fail;
 use super::terminal::{print, print_json_lines, print_notice};
+use crate::disk::Identity;
 use crate::error::{Error, Result};
 use crate::name::HostPath;
-use crate::repart::config;
-use crate::repart::{self, Outcome};
+use crate::repart::config::{self, Context};
+use crate::repart::{self, Definition, Outcome};
+use crate::report::Warning;
+use crate::seed::Seed;
 
 /// Returns whether the program was called as systemd-repart.
 pub(super) fn is_called(arguments: &[OsString]) -> bool {
@@ -91,10 +94,7 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
 
     let (definitions, warnings) = match to_options::ddi(args)? {
         Some(ddi) => config::parse(&ddi.files(), &context)?,
-        None => {
-            let Directories { paths, root } = directories(args)?;
-            config::read(&paths, &root, &context)?
-        }
+        None => read(args, &context)?,
     };
     warnings.iter().for_each(|warning| print_notice(warning));
     let report = |line: &dyn Display| print_notice(&FLAGS.text(&line.to_string()));
@@ -139,6 +139,29 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
     }
     prepared.finish()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the definitions in the directories.
+fn read(args: &Repart, context: &Context) -> Result<(Vec<Definition>, Vec<Warning>)> {
+    let Directories { paths, root } = directories(args)?;
+    config::read(&paths, &root, context)
+}
+
+/// Returns the definitions that the options select, each with the identity of its partition in a
+/// new image.
+pub(super) fn identities(
+    options: impl IntoIterator<Item = OsString>,
+    seed: Seed,
+) -> Result<Vec<(Definition, Identity)>> {
+    let words = [OsString::from(NAME)].into_iter().chain(options);
+    let args = parse(words).expect("the options exist and take any value");
+    let environment = Environment::read();
+    let context = to_options::context(&args, &environment)?;
+    let (definitions, warnings) = read(&args, &context)?;
+    environment.warnings.iter().for_each(|warning| print_notice(warning));
+    warnings.iter().for_each(|warning| print_notice(warning));
+    let identities = repart::identities(seed, &definitions)?;
+    Ok(definitions.into_iter().zip(identities).collect())
 }
 
 /// Rejects options that make no sense for an image.
