@@ -68,6 +68,14 @@ pub enum Error {
         /// How to avoid the error.
         remedy: String,
     },
+    /// The image would not boot, though that was requested.
+    #[error("the image would not boot: {reason}; {remedy}")]
+    Unbootable {
+        /// What is missing or wrong.
+        reason: String,
+        /// How to avoid the error.
+        remedy: String,
+    },
     /// The requested size is too small for the content.
     #[error(
         "{what}: {available} bytes is too small{}; use at least {needed} bytes",
@@ -219,7 +227,10 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Parameter { .. } | Self::Definition { .. } | Self::Label { .. } => 2,
-            Self::Unrepresentable { .. } | Self::Refused { .. } | Self::TooSmall { .. } => 3,
+            Self::Unrepresentable { .. }
+            | Self::Refused { .. }
+            | Self::Unbootable { .. }
+            | Self::TooSmall { .. } => 3,
             Self::Source { .. }
             | Self::Changed { .. }
             | Self::Output { .. }

@@ -8,6 +8,7 @@ use super::format::ImageFormat;
 use super::format_arguments::{BtrfsArgs, Ext4Args, RootFsArgs};
 use super::help;
 use super::repart::Repart;
+use crate::disk::image::BootMethod;
 use crate::fat::Variant;
 
 /// Headings of groups of options.
@@ -54,7 +55,7 @@ pub(super) struct Version {
 /// The EFI system partition is filled from the first of these directories that holds files: /efi,
 /// /boot/efi, and /boot if it has a subdirectory EFI. In the root file system that directory stays,
 /// empty. If all of them are empty, an EFI system partition is added only with --esp-from,
-/// --esp-tree or --esp-size.
+/// --esp-tree, --esp-size or --boot.
 #[derive(Debug, Args)]
 #[command(after_help = help::MKIMAGE)]
 pub(super) struct Mkimage {
@@ -111,6 +112,16 @@ pub(super) struct Mkimage {
     /// Add an empty BIOS boot partition of 1 MiB, as the first partition, for a boot loader
     #[arg(long, help_heading = DISK)]
     pub(super) bios_boot: bool,
+    /// Boot loader and kernels to add to the EFI system and XBOOTLDR partitions, from the tree
+    #[arg(long, value_enum, value_name = "METHOD", default_value_t = BootMethod::None, help_heading = DISK)]
+    pub(super) boot: BootMethod,
+    /// Options of the kernel for the entries of systemd-boot; root= of this image and rw are added
+    /// unless they have a root= or a ro [default: those in /etc/kernel/cmdline of the tree]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = DISK)]
+    pub(super) cmdline: Option<String>,
+    /// Fail if the image would not boot, as far as can be seen without booting it
+    #[arg(long, help_heading = DISK)]
+    pub(super) require_bootable: bool,
     #[command(flatten)]
     pub(super) out: OutArg,
     /// Refuse, with exit code 3, what another host could not reproduce: a seed or an epoch derived

@@ -12,6 +12,8 @@ pub(super) const FLAGS: Flags = Flags(&[COMMON]);
 /// keeps it within a sentence.
 pub(super) const COMMON: &[(&str, &str)] = &[
     ("architecture", "--architecture"),
+    ("boot.cmdline", "--cmdline"),
+    ("boot.method", "--boot"),
     ("btrfs.compression", "--compress"),
     ("btrfs.copy_links", "--copy-links"),
     ("btrfs.default_subvolume", "--default-subvolume"),

@@ -66,6 +66,9 @@ impl<'a> MkimageJob<'a> {
             input.warnings.splice(0..0, warnings);
             let plan = image::plan(input, &options)?;
             has_fat = plan.has_fat();
+            if args.require_bootable {
+                plan.require_bootable()?;
+            }
             Ok(plan)
         })?;
         patterns.report_unmatched();
@@ -107,5 +110,7 @@ fn options(args: &Mkimage, root: Arc<dyn Format>) -> Result<image::Options> {
         xbootldr: args.xbootldr,
         xbootldr_size: size("--xbootldr-size", &args.xbootldr_size)?,
         bios_boot: args.bios_boot,
+        boot: args.boot,
+        cmdline: args.cmdline.clone(),
     })
 }

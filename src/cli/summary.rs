@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::disk::{ImageKind, Plan, ValueOrigin};
 use crate::format::FileSystem;
-use crate::name::HostPath;
+use crate::name::{HostPath, Printable};
 use crate::size::{GIB, KIB, MIB};
 
 /// Returns a few lines that describe an image.
@@ -34,6 +34,9 @@ pub(super) fn of(plan: &Plan, out: &Path) -> String {
                 ));
             }
         }
+    }
+    if let Some(boot) = &plan.boot {
+        lines.add(format_args!("  boots: {}", Printable(&boot.verdict.to_string())));
     }
     if let Some((seed, origin)) = plan.resolved.seed {
         let note = match origin {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::boot_method::BootMethod;
 use super::esp::{self, EspDirectory, mount_points};
 use super::image_options::Options;
 use super::partition::{ALIGNMENT, Identity};
@@ -14,12 +15,12 @@ use super::subtree::{empty_tree, is_at_or_below};
 use crate::error::{Error, Result};
 use crate::fat::{Variant, Vfat};
 use crate::format::{Format, FsInputs, LeaveOut, PlannedFs, PreparedFs};
-use crate::gpt::{Architecture, PartitionType};
+use crate::gpt::PartitionType;
 use crate::name::Escaped;
 use crate::report::Warning;
 use crate::size::{Headroom, round_up};
 use crate::time::Timestamp;
-use crate::tree::{HoleScan, InodeId, Kind, Tree};
+use crate::tree::{HoleScan, InodeId, Tree};
 
 /// Directory that holds the content of XBOOTLDR.
 const BOOT: &[u8] = b"boot";
@@ -42,27 +43,25 @@ pub(super) struct Divided {
 pub(super) fn divide(
     mut tree: Tree,
     esp: Option<EspDirectory>,
-    architecture: Architecture,
     epoch: Timestamp,
     options: &Options,
 ) -> Result<Divided> {
     let (mut warnings, mut boot, mut mount_points) = (Vec::new(), Vec::new(), Vec::new());
     let is_named = esp.is_some();
     let esp = esp.or_else(|| esp::detect(&tree, options.has_xbootldr()));
+    let has_boot_files = options.boot != BootMethod::None;
     if let Some(esp) = &esp {
         let left_out;
         (tree, left_out) = without_links(tree, &esp.path)?;
         warnings.extend(left_out);
         let content = esp.content(&tree, epoch)?;
         warnings.extend(left_in_root(&tree, esp, options.has_xbootldr()));
-        warnings.extend(empty(&content, is_named, esp.shown(), "EFI system"));
-        boot.push(BootPartition::esp(content, options));
+        warnings.extend(empty(&content, is_named && !has_boot_files, esp.shown(), "EFI system"));
+        boot.push(BootPartition::esp(content, Some(&esp.path), options));
         tree = esp.unmount(&tree)?;
         mount_points.push(esp.path.clone());
-    } else if options.esp_size.is_some() {
-        boot.push(BootPartition::esp(empty_tree(epoch)?, options));
-    } else if !options.bios_boot && boots_by_uefi(architecture) {
-        warnings.extend(without_esp(&tree, options.has_xbootldr()));
+    } else if options.esp_size.is_some() || has_boot_files {
+        boot.push(BootPartition::esp(empty_tree(epoch)?, None, options));
     }
     if options.has_xbootldr() {
         let left_out;
@@ -76,7 +75,7 @@ pub(super) fn divide(
             }
             None => empty_tree(epoch)?,
         };
-        warnings.extend(empty(&content, true, BOOT, "XBOOTLDR"));
+        warnings.extend(empty(&content, !has_boot_files, BOOT, "XBOOTLDR"));
         boot.push(BootPartition::xbootldr(content, options));
         mount_points.push(BOOT.to_vec());
     }
@@ -120,52 +119,13 @@ fn left_in_root(tree: &Tree, esp: &EspDirectory, has_xbootldr: bool) -> Vec<Warn
     others.map(warning).collect()
 }
 
-/// Returns whether firmware of this architecture reads an ESP.
-fn boots_by_uefi(architecture: Architecture) -> bool {
-    use Architecture as A;
-    matches!(
-        architecture,
-        A::X86 | A::X86_64 | A::Arm | A::Arm64 | A::Ia64 | A::Loongarch64 | A::Riscv32 | A::Riscv64
-    )
-}
-
-/// Returns a warning if the tree has content that needs an ESP to boot.
-///
-/// It is for images that have no ESP.
-fn without_esp(tree: &Tree, has_xbootldr: bool) -> Option<Warning> {
-    let (path, what) = match kernel(tree) {
-        Some(kernel) => (tree.path(kernel), "a kernel"),
-        None if has_xbootldr => (BOOT.to_vec(), "the content of XBOOTLDR"),
-        None => return None,
-    };
-    let message = format!(
-        "{what}, but the image has no EFI system partition to boot it from; add a boot loader \
-         under efi or boot/efi, or give `esp.from` or `esp.tree`"
-    );
-    Some(Warning { path, message })
-}
-
-/// Finds a kernel where distributions install it.
-fn kernel(tree: &Tree) -> Option<InodeId> {
-    const NAMES: [&[u8]; 6] = [b"vmlinuz", b"vmlinux", b"bzImage", b"zImage", b"Image", b"kernel-"];
-    let is_file = |&id: &InodeId| matches!(tree.inode(id).kind, Kind::File { .. });
-    let children = |path| {
-        let directory = tree.directory(path);
-        directory.into_iter().flat_map(|directory| tree.entries(directory))
-    };
-    let named = children(BOOT).filter(|entry| {
-        let name = tree.name(entry);
-        NAMES.iter().any(|start| name.starts_with(start))
-    });
-    let versions = children(b"usr/lib/modules").chain(children(b"lib/modules"));
-    let packaged = versions.filter_map(|version| tree.child(version.inode(), b"vmlinuz"));
-    named.map(|entry| entry.inode()).chain(packaged).find(is_file)
-}
-
 /// An ESP or an XBOOTLDR partition.
+#[derive(Debug)]
 pub(super) struct BootPartition {
     pub(super) partition_type: PartitionType,
     pub(super) tree: Arc<Tree>,
+    /// Directory of the whole tree that the content comes from.
+    pub(super) place: Option<Vec<u8>>,
     /// Label of the file system.
     label: &'static str,
     /// Requested size in bytes.
@@ -174,10 +134,11 @@ pub(super) struct BootPartition {
 }
 
 impl BootPartition {
-    fn esp(tree: Tree, options: &Options) -> Self {
+    fn esp(tree: Tree, place: Option<&[u8]>, options: &Options) -> Self {
         Self {
             partition_type: PartitionType::Esp,
             tree: Arc::new(tree),
+            place: place.map(<[u8]>::to_vec),
             label: "ESP",
             requested: options.esp_size,
             field: "esp.size",
@@ -188,6 +149,7 @@ impl BootPartition {
         Self {
             partition_type: PartitionType::Xbootldr,
             tree: Arc::new(tree),
+            place: Some(BOOT.to_vec()),
             label: "XBOOTLDR",
             requested: options.xbootldr_size,
             field: "image.xbootldr_size",

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use super::assembly::{Assembly, Composed};
 use super::boot::{self, BootPartition, Divided};
+use super::boot_check;
+use super::boot_files::BootFiles;
+pub use super::boot_method::BootMethod;
 use super::content::Content;
 use super::definition::{Definition, SizePolicy};
 pub use super::esp::EspSource;
@@ -33,12 +36,14 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 /// a larger disk.
 ///
 /// # Errors
-/// Those of the file systems, and [`Error::Parameter`] if
+/// Those of the file systems, [`Error::Unbootable`] if the tree does not have the requested boot
+/// files, and [`Error::Parameter`] if
 ///
 /// - the architecture can't be detected from the tree,
 /// - the epoch is out of range,
 /// - the size is not a multiple of the sector size,
 /// - sectors of the ESP are smaller than those of the disk,
+/// - the boot files are contradictory, or there is no UEFI firmware for the architecture,
 /// - the root's format can't store a root file system, or
 /// - no mount point is free for the content of the ESP.
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
@@ -52,8 +57,9 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     resolved.architecture = Some(architecture);
     let epoch = resolved.epoch.0;
 
-    let divided = boot::divide(input.tree, esp, architecture.0, epoch, options)?;
-    let Divided { root, boot, esp_from, mount_points, warnings: of_boot } = divided;
+    let whole = (options.boot != BootMethod::None).then(|| input.tree.clone());
+    let divided = boot::divide(input.tree, esp, epoch, options)?;
+    let Divided { root, mut boot, esp_from, mount_points, warnings: of_boot } = divided;
     if let Some(swapfile) = &options.swapfile {
         swapfile.check_reachable(&mount_points)?;
     }
@@ -71,10 +77,21 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let seed = source::seed(input.seed, &scans);
     resolved.seed = Some(seed);
 
-    let list = PartitionList { boot: &boot, architecture: architecture.0, options };
-    let definitions = list.definitions(epoch)?;
+    let definitions = definitions(&boot, architecture.0, options);
     let identities = identify(seed.0, &definitions);
     let identity = identities.last().expect("the root is the last partition");
+    if let Some(tree) = whole {
+        let files = BootFiles {
+            tree: &tree,
+            method: options.boot,
+            command_line: options.cmdline.as_deref(),
+            architecture: architecture.0,
+            epoch,
+            root: identity.uuid,
+        };
+        warnings.extend(files.add_to(&mut boot)?);
+    }
+    let trees = boot_check::Trees::new(&root, &boot);
     let inputs = FsInputs {
         label: Some(identity.label.clone()),
         epoch,
@@ -87,12 +104,16 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let inputs = swap::add(options.swapfile.as_ref(), &*options.root, inputs)?;
     let root: Arc<dyn PreparedFs> = options.root.prepare(inputs)?.into();
     let codecs = root.codecs();
-    let assembly = list.assembly(definitions, identities, root, epoch)?;
+    let contents = PartitionContents { boot: &boot, root, epoch, options };
+    let assembly = contents.assembly(definitions, identities)?;
     let Composed { disk, layout, warnings: of_disk } =
         assembly.compose(options.size, seed.0.disk())?;
     warnings.extend(of_disk);
+    let boot = trees.check(&disk, architecture.0)?;
+    warnings.extend(boot.warnings.iter().cloned());
     let product = ImageKind::Disk(disk);
-    Ok(Plan { layout, product, request, resolved, normalization, codecs, warnings })
+    let boot = Some(boot);
+    Ok(Plan { layout, product, request, resolved, normalization, codecs, boot, warnings })
 }
 
 /// Rejects options that contradict each other.
@@ -107,6 +128,9 @@ fn check(options: &Options) -> Result<()> {
             format!("give {of_disk}, or omit it"),
         ));
     }
+    if let Some(text) = &options.cmdline {
+        check_cmdline(text, options.boot)?;
+    }
     if !options.root.holds().contains(Holds::UNIX) {
         return Err(Error::parameter(
             "root",
@@ -117,53 +141,76 @@ fn check(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The built-in list of partitions, in disk order.
-struct PartitionList<'a> {
-    boot: &'a [BootPartition],
+/// Rejects options of the kernel that no entry can have.
+fn check_cmdline(text: &str, method: BootMethod) -> Result<()> {
+    let (rule, remedy) = match method {
+        BootMethod::None => {
+            ("there are no entries without `boot.method`", "give `boot.method=systemd-boot`")
+        }
+        BootMethod::Uki => (
+            "a unified kernel image has its command line inside",
+            "change it where that image is built",
+        ),
+        BootMethod::SystemdBoot if text.contains(char::is_control) => {
+            ("it contains a control character", "give it on one line")
+        }
+        BootMethod::SystemdBoot => return Ok(()),
+    };
+    Err(Error::parameter("boot.cmdline", rule, remedy))
+}
+
+/// Returns the definitions of all partitions, in disk order.
+///
+/// Partitions with contents have no size yet.
+fn definitions(
+    boot: &[BootPartition],
     architecture: Architecture,
+    options: &Options,
+) -> Vec<Definition> {
+    let mut definitions = Vec::new();
+    if options.bios_boot {
+        let size = SizePolicy::exactly(BIOS_BOOT);
+        definitions.push(Definition { size, ..Definition::new(PartitionType::BiosBoot) });
+    }
+    definitions.extend(boot.iter().map(|partition| Definition::new(partition.partition_type)));
+    let label = options.label.clone();
+    definitions.push(Definition { label, ..Definition::new(PartitionType::root(architecture)) });
+    definitions
+}
+
+/// Contents of the built-in list of partitions.
+struct PartitionContents<'a> {
+    boot: &'a [BootPartition],
+    root: Arc<dyn PreparedFs>,
+    epoch: Timestamp,
     options: &'a Options,
 }
 
-impl PartitionList<'_> {
-    /// Returns the definitions of all partitions; the root takes the remaining space.
-    fn definitions(&self, epoch: Timestamp) -> Result<Vec<Definition>> {
-        let Self { boot, architecture, options } = *self;
-        let mut definitions = Vec::new();
-        if options.bios_boot {
-            let size = SizePolicy::exactly(BIOS_BOOT);
-            definitions.push(Definition { size, ..Definition::new(PartitionType::BiosBoot) });
-        }
-        for partition in boot {
-            let size = SizePolicy::exactly(partition.size(epoch, options)?);
-            definitions.push(Definition { size, ..Definition::new(partition.partition_type) });
-        }
-        let size = SizePolicy { size_min: Some(ALIGNMENT), ..SizePolicy::default() };
-        let partition_type = PartitionType::root(architecture);
-        let label = options.label.clone();
-        definitions.push(Definition { label, size, ..Definition::new(partition_type) });
-        Ok(definitions)
-    }
-
-    /// Combines the definitions with their contents.
+impl PartitionContents<'_> {
+    /// Combines the definitions with their contents and sizes; the root takes the remaining space.
     fn assembly(
-        &self,
+        self,
         mut definitions: Vec<Definition>,
         identities: Vec<Identity>,
-        root: Arc<dyn PreparedFs>,
-        epoch: Timestamp,
     ) -> Result<Assembly> {
-        let Self { boot, options, .. } = *self;
+        let Self { boot, root, epoch, options } = self;
         let mut contents = Vec::new();
         contents.extend(options.bios_boot.then_some(Content::Nothing));
-        for (partition, identity) in boot.iter().zip(&identities[contents.len()..]) {
-            contents.push(Content::FileSystem(partition.prepare(identity, epoch, options)?));
+        for partition in boot {
+            let at = contents.len();
+            definitions[at].size = SizePolicy::exactly(partition.size(epoch, options)?);
+            let prepared = partition.prepare(&identities[at], epoch, options)?;
+            contents.push(Content::FileSystem(prepared));
         }
+        let definition = definitions.last_mut().expect("the root is the last partition");
         contents.push(match options.size {
-            Some(_) => Content::FileSystem(root),
+            Some(_) => {
+                definition.size = SizePolicy { size_min: Some(ALIGNMENT), ..SizePolicy::default() };
+                Content::FileSystem(root)
+            }
             None => {
                 let planned = root.plan_smallest(options.headroom)?;
                 let size = round_up(planned.file_system.size, ALIGNMENT);
-                let definition = definitions.last_mut().expect("the root is the last partition");
                 definition.size = SizePolicy::exactly(size);
                 Content::Planned(planned.into())
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::boot_method::BootMethod;
 use super::esp::EspSource;
 use super::swap::Swapfile;
 use crate::ext4::Ext4;
@@ -46,6 +47,13 @@ pub struct Options {
     pub xbootldr_size: Option<u64>,
     /// Whether there is a BIOS boot partition: 1 MiB for a boot loader to be installed in.
     pub bios_boot: bool,
+    /// Boot loader and kernels that are added to the boot partitions. With any, there is an ESP
+    /// even without content.
+    pub boot: BootMethod,
+    /// Options of the kernel in the entries of systemd-boot. `None` for those in the tree's
+    /// `/etc/kernel/cmdline`. `root=`, with the GUID of this image's root partition, and `rw` are
+    /// added unless they contain a `root=` or a `ro`.
+    pub cmdline: Option<String>,
 }
 
 impl Default for Options {
@@ -64,6 +72,8 @@ impl Default for Options {
             xbootldr: false,
             xbootldr_size: None,
             bios_boot: false,
+            boot: BootMethod::None,
+            cmdline: None,
         }
     }
 }

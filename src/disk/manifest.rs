@@ -7,6 +7,7 @@ use std::iter;
 
 use serde::Serialize;
 
+use super::boot_check::BootVerdict;
 use super::layout_version::LayoutVersion;
 pub use super::parameters::{DiskParameters, Parameters, SwapfileRecord};
 use super::partition::Partition;
@@ -44,6 +45,9 @@ pub struct Manifest {
     /// File system, if there is no partition table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
+    /// Whether the disk boots, if there is a partition table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootRecord>,
     /// Normalization rules that fired. The parameters count the times that were clamped to the
     /// epoch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +137,20 @@ pub struct FileSystemRecord {
     pub size: u64,
 }
 
+/// Whether a disk boots.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct BootRecord {
+    /// Whether the disk boots.
+    pub boots: bool,
+    /// Architecture of the UEFI firmware that boots the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uefi: Option<&'static str>,
+    /// Reason why the disk does not boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// A warning about something that was changed or left out.
 #[derive(Debug, Serialize)]
 pub struct WarningRecord {
@@ -184,6 +202,7 @@ impl Manifest {
             sha256: whole.map(|digest| digest.to_string()),
             partition_table,
             file_system,
+            boot: plan.boot.as_ref().map(|check| BootRecord::new(&check.verdict)),
             normalization: plan.normalization.fired.iter().map(Into::into).collect(),
             warnings: warnings.collect(),
         }
@@ -204,6 +223,19 @@ impl PartitionRecord {
             size: *size,
             sha256: digest.map(|digest| digest.to_string()),
             file_system: file_system.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl BootRecord {
+    fn new(verdict: &BootVerdict) -> Self {
+        match verdict {
+            BootVerdict::Uefi(architecture) => {
+                Self { boots: true, uefi: Some(architecture.name()), reason: None }
+            }
+            BootVerdict::No(reason) => {
+                Self { boots: false, uefi: None, reason: Some(reason.clone()) }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::boot_method::BootMethod;
 use super::esp::EspSource;
 use super::plan::Plan;
 use super::request::{ImageRequest, Request};
@@ -75,6 +76,12 @@ pub struct DiskParameters {
     /// Whether there is a BIOS boot partition.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bios_boot: bool,
+    /// Method by which boot files were added, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<&'static str>,
+    /// Options of the kernel, instead of those of the tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
 }
 
 /// A swap file.
@@ -149,6 +156,8 @@ impl DiskParameters {
             xbootldr: options.has_xbootldr(),
             xbootldr_size: options.xbootldr_size,
             bios_boot: options.bios_boot,
+            boot: (options.boot != BootMethod::None).then(|| options.boot.name()),
+            cmdline: options.cmdline.clone(),
         }
     }
 }

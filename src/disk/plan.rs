@@ -3,9 +3,11 @@
 use std::iter::once;
 use std::ops::Range;
 
+use super::boot_check::{BootCheck, BootVerdict};
 use super::partition::Disk;
 use super::request::Request;
 use super::source::ResolvedInputs;
+use crate::error::{Error, Result};
 use crate::format::{CodecVersions, FileSystem};
 use crate::layout::Layout;
 use crate::report::{Report, Warning};
@@ -27,7 +29,10 @@ pub struct Plan {
     /// Programs that compressed content, with their versions: other versions produce other bytes.
     /// Empty if nothing was to be compressed.
     pub codecs: CodecVersions,
-    /// Warnings about parts of the tree that were changed or left out.
+    /// Whether the disk boots. `None` for a file system without a partition table.
+    pub boot: Option<BootCheck>,
+    /// Warnings about parts of the tree that were changed or left out, and about what may keep the
+    /// disk from booting.
     pub warnings: Vec<Warning>,
 }
 
@@ -48,6 +53,21 @@ impl Plan {
         let ImageKind::Disk(disk) = &self.product else { return false };
         let mut file_systems = disk.partitions.iter().filter_map(|part| part.file_system.as_ref());
         file_systems.any(|file_system| file_system.format == "vfat")
+    }
+
+    /// Returns an error if the disk does not boot.
+    ///
+    /// # Errors
+    /// [`Error::Unbootable`] with the reason of the [check](Self::boot). A file system without a
+    /// partition table does not boot.
+    pub fn require_bootable(&self) -> Result<()> {
+        let reason = match &self.boot {
+            Some(BootCheck { verdict: BootVerdict::Uefi(_), .. }) => return Ok(()),
+            Some(BootCheck { verdict: BootVerdict::No(reason), .. }) => reason.clone(),
+            None => "there is no partition table".to_owned(),
+        };
+        let remedy = "add what is missing to the tree, for example with `boot.method`".to_owned();
+        Err(Error::Unbootable { reason, remedy })
     }
 
     /// Returns the ranges of the image, in bytes, whose hashes a [`Manifest`](super::Manifest)

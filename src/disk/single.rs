@@ -78,6 +78,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         resolved,
         codecs: prepared.codecs(),
         normalization: normalization.report,
+        boot: None,
         warnings,
     })
 }

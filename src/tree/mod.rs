@@ -31,7 +31,8 @@ pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
 #[cfg(feature = "repart")]
-pub(crate) use merge::{NameTaken, TreeMerge};
+pub(crate) use merge::NameTaken;
+pub(crate) use merge::TreeMerge;
 pub use path_filter::PathFilter;
 #[cfg(feature = "normalize")]
 pub(crate) use replace::Replacement;

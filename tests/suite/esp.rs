@@ -93,9 +93,11 @@ impl Fixture {
     }
 }
 
-/// Shell script that creates the files of an ESP in the directory `$1`.
+/// Shell script that creates the files of an ESP in the directory `$1`. The boot loader begins like
+/// an EFI program for x86-64.
 const ESP: &str = "mkdir -p $1/EFI/BOOT $1/loader
-    seq 100000 >$1/EFI/BOOT/BOOTX64.EFI; echo 'timeout 3' >$1/loader/loader.conf";
+    printf 'MZ%058d\\100\\0\\0\\0PE\\0\\0\\144\\206\\0\\0%016d' 0 0 >$1/EFI/BOOT/BOOTX64.EFI
+    seq 100000 >>$1/EFI/BOOT/BOOTX64.EFI; echo 'timeout 3' >$1/loader/loader.conf";
 
 #[test]
 fn an_esp_is_found_where_distributions_mount_it() {
@@ -295,7 +297,8 @@ fn a_kernel_without_an_esp_is_worth_a_line() {
     }
     let fixture =
         Fixture::new("rm -r usr/lib/modules; mkdir -p boot/EFI/Linux; echo x >boot/EFI/Linux/x");
-    assert_eq!(fixture.make(&[]).1, "");
+    let stderr = fixture.make(&[]).1;
+    assert!(stderr.starts_with("detfs: boot: no EFI/BOOT/BOOTX64.EFI, "), "{stderr}");
     let stderr = fixture.make(&["--xbootldr"]).1;
     assert!(stderr.starts_with("detfs: boot: the content of XBOOTLDR, but"), "{stderr}");
 }

@@ -11,6 +11,7 @@
 mod assets;
 mod bad_input;
 mod boot;
+mod bootable;
 mod btrfs;
 mod cli;
 mod depth;

@@ -2,6 +2,7 @@
 //! by the UUID derived from the seed, mounts it as ext4, reads its files, and writes to it.
 
 mod boot_files;
+mod first_image;
 mod machine;
 
 use std::fs::File;

@@ -1,0 +1,168 @@
+//! What systemd-boot finds on the boot partitions.
+
+use std::sync::Arc;
+
+use super::ids::DiskIds;
+use crate::disk::uefi::{Entry, Firmware, Pe, find, text, without_counter};
+use crate::error::Result;
+use crate::name::Printable;
+use crate::report::Warning;
+use crate::tree::{InodeId, Tree};
+
+/// What systemd-boot finds on the boot partitions.
+#[derive(Debug, Default)]
+pub(super) struct Menu {
+    /// Names of entries and unified kernel images, without their counters.
+    names: Vec<String>,
+    /// Whether anything can be booted.
+    pub(super) is_bootable: bool,
+    /// Problems of entries and images, which keep them from booting.
+    pub(super) problems: Vec<Warning>,
+}
+
+/// Keys of an entry with the path of a file, or with several.
+const FILES: [&str; 6] = ["linux", "initrd", "efi", "uki", "devicetree", "devicetree-overlay"];
+
+impl Menu {
+    /// Reads the entries and unified kernel images of the boot partitions.
+    pub(super) fn read(
+        partitions: &[Arc<Tree>],
+        firmware: &Firmware,
+        ids: &DiskIds,
+    ) -> Result<Self> {
+        let mut menu = Self::default();
+        for tree in partitions {
+            for (name, file) in files(tree, b"loader/entries", ".conf") {
+                if let Some(text) = text(tree, file)? {
+                    let problem = entry_problem(tree, &Entry::parse(&text), ids);
+                    menu.add(tree, &name, file, problem);
+                }
+            }
+            for (name, file) in files(tree, b"EFI/Linux", ".efi") {
+                menu.add(tree, &name, file, uki_problem(tree, file, firmware, ids)?);
+            }
+        }
+        Ok(menu)
+    }
+
+    fn add(&mut self, tree: &Tree, name: &str, file: InodeId, problem: Option<String>) {
+        self.names.push(without_counter(name).to_ascii_lowercase());
+        match problem {
+            Some(message) => self.problems.push(Warning { path: tree.path(file), message }),
+            None => self.is_bootable = true,
+        }
+    }
+
+    /// Returns a warning if the default of `loader.conf` does not exist.
+    pub(super) fn missing_default(&self, esp: &Tree) -> Result<Option<Warning>> {
+        let Some(file) = find(esp, b"loader/loader.conf") else { return Ok(None) };
+        let Some(text) = text(esp, file)? else { return Ok(None) };
+        let configuration = Entry::parse(&text);
+        let Some(pattern) = configuration.value("default") else { return Ok(None) };
+        let lower = pattern.to_ascii_lowercase();
+        // Names with @ are variables of the firmware, and auto- stands for what is not on the disk.
+        let is_special = lower.starts_with('@') || lower.starts_with("auto-");
+        let matches = |name: &String| {
+            let stem = name.rsplit_once('.').map_or(&**name, |(stem, _)| stem);
+            is_match(lower.as_bytes(), name.as_bytes())
+                || is_match(lower.as_bytes(), stem.as_bytes())
+        };
+        if is_special || lower.contains('[') || self.names.iter().any(matches) {
+            return Ok(None);
+        }
+        let message = format!("no entry has the name of the default, {}", Printable(pattern));
+        Ok(Some(Warning { path: esp.path(file), message }))
+    }
+}
+
+/// Returns the files of a directory on FAT whose names have an extension.
+fn files(tree: &Tree, directory: &[u8], extension: &str) -> Vec<(String, InodeId)> {
+    let directory = find(tree, directory);
+    let entries = directory.into_iter().flat_map(|directory| tree.entries(directory));
+    let files = entries.filter_map(|entry| {
+        let name = String::from_utf8_lossy(tree.name(entry)).into_owned();
+        let is_named = name.to_ascii_lowercase().ends_with(extension);
+        is_named.then_some((name, entry.inode()))
+    });
+    files.collect()
+}
+
+/// Returns why an entry can't boot, if so.
+fn entry_problem(tree: &Tree, entry: &Entry, ids: &DiskIds) -> Option<String> {
+    let paths = FILES.iter().flat_map(|&key| {
+        let values = entry.values(key);
+        values.flat_map(move |value| value.split_whitespace().map(move |path| (key, path)))
+    });
+    for (key, path) in paths {
+        // GRUB's entries may contain variables.
+        if !path.contains('$') && find(tree, path.as_bytes()).is_none() {
+            let path = Printable(path);
+            return Some(format!(
+                "its `{key}` {path} does not exist on the partition of the entry"
+            ));
+        }
+    }
+    let has_program =
+        ["linux", "efi", "uki", "uki-url"].iter().any(|key| entry.value(key).is_some());
+    if !has_program {
+        return Some("it has neither `linux` nor `efi` nor `uki`".to_owned());
+    }
+    let options: Vec<_> = entry.values("options").collect();
+    foreign_root(&options.join(" "), ids)
+}
+
+/// Returns why a unified kernel image can't boot, if so.
+pub(super) fn uki_problem(
+    tree: &Tree,
+    file: InodeId,
+    firmware: &Firmware,
+    ids: &DiskIds,
+) -> Result<Option<String>> {
+    let Some(program) = Pe::read(tree, file)? else {
+        return Ok(Some("it is not an EFI program".to_owned()));
+    };
+    if !firmware.runs(&program) {
+        return Ok(Some("it is an EFI program for another architecture".to_owned()));
+    }
+    let options = program.text(tree, file, ".cmdline")?;
+    Ok(options.and_then(|options| foreign_root(&options, ids)))
+}
+
+/// Returns the problem of options that refer to a device that is not on the disk.
+fn foreign_root(options: &str, ids: &DiskIds) -> Option<String> {
+    let foreign = ids.foreign_option(options)?;
+    Some(format!("its {} is nothing that this image has", Printable(foreign)))
+}
+
+/// Returns whether a pattern with `*` and `?` matches the whole of a name.
+fn is_match(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            is_match(rest, name) || (!name.is_empty() && is_match(pattern, &name[1..]))
+        }
+        (Some((b'?', rest)), Some((_, name))) => is_match(rest, name),
+        (Some((byte, rest)), Some((other, name))) => byte == other && is_match(rest, name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_names() {
+        for (pattern, name, expected) in [
+            ("debian-*", "debian-6.1.conf", true),
+            ("debian-*.conf", "debian-6.1.conf", true),
+            ("*", "", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("arch-*", "debian-6.1.conf", false),
+            ("debian", "debian-6.1.conf", false),
+        ] {
+            assert_eq!(is_match(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+}
