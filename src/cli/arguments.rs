@@ -159,9 +159,8 @@ impl OutArg {
 /// the tree: --dry-run of detfs mkimage, mkfs and build reports them.
 #[derive(Debug, Args)]
 pub(super) struct Ids {
-    /// Seed of the image
-    #[arg(long, value_name = "UUID")]
-    pub(super) seed: String,
+    #[command(flatten)]
+    pub(super) seed_args: SeedArgs,
     /// Architecture of the root partition, for example x86-64 [default with --definitions: that of
     /// this host, as for detfs repart]
     #[arg(long, required_unless_present = "definitions")]
@@ -428,6 +427,17 @@ pub(super) struct MkfsCommon {
     pub(super) size: String,
 }
 
+/// Seed, as a UUID or as a text.
+#[derive(Debug, Args)]
+pub(super) struct SeedArgs {
+    /// Seed for all UUIDs [default: derived from the tree]
+    #[arg(long, value_name = "UUID", help_heading = IDS)]
+    pub(super) seed: Option<String>,
+    /// Seed for all UUIDs, as a text that is hashed
+    #[arg(long, value_name = "TEXT", conflicts_with = "seed", help_heading = IDS)]
+    pub(super) seed_string: Option<String>,
+}
+
 /// Selection of the sources, and what all ids and times derive from.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
@@ -441,12 +451,8 @@ pub(super) struct SourceArgs {
     /// Keep extended attributes that are dropped by default or by --drop-xattr
     #[arg(long, value_name = "PATTERN", help_heading = TREE)]
     pub(super) keep_xattr: Vec<String>,
-    /// Seed for all UUIDs [default: derived from the tree]
-    #[arg(long, value_name = "UUID", help_heading = IDS)]
-    pub(super) seed: Option<String>,
-    /// Seed for all UUIDs, as a text that is hashed
-    #[arg(long, value_name = "TEXT", conflicts_with = "seed", help_heading = IDS)]
-    pub(super) seed_string: Option<String>,
+    #[command(flatten)]
+    pub(super) seed_args: SeedArgs,
     /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
     /// $SOURCE_DATE_EPOCH, else the newest in the tree]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]

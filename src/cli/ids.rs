@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::arguments::{Architecture, Ids};
 use super::{print, print_json, repart, values};
 use crate::disk::{Definition, Identity, identify};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fat::Vfat;
 use crate::format::Format;
 use crate::gpt::PartitionType;
@@ -56,7 +56,9 @@ struct FsRecord {
 }
 
 pub(super) fn run(args: &Ids) -> Result<()> {
-    let seed = Seed(values::uuid("--seed", &args.seed)?);
+    let seed = values::seed(&args.seed_args)?.ok_or_else(|| {
+        Error::parameter("--seed", "missing, and there is no tree to derive it from", "give one")
+    })?;
     let partitions = match args.definitions {
         Some(_) => defined(args, seed)?,
         None => built_in(args, seed)?,

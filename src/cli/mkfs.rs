@@ -63,8 +63,8 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
     btrfs_patterns.iter().for_each(BtrfsPatterns::report_unmatched);
     let is_architecture_given = architecture.is_some_and(|args| args.architecture.is_some());
     let of_uuid = [
-        ("--seed", source.seed.is_some()),
-        ("--seed-string", source.seed_string.is_some()),
+        ("--seed", source.seed_args.seed.is_some()),
+        ("--seed-string", source.seed_args.seed_string.is_some()),
         ("--architecture", is_architecture_given),
     ];
     for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && uuid.is_some()) {

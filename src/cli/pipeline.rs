@@ -69,7 +69,7 @@ impl<'a> Pipeline<'a> {
     /// Checks the arguments of a build of file systems that can store `holds`.
     pub(super) fn new(args: PipelineArgs<'a>, holds: Holds) -> Result<Self> {
         let source = args.source;
-        let seed = values::seed(source)?;
+        let seed = values::seed(&source.seed_args)?;
         let threads = values::threads(args.output_args.threads.as_deref())?;
         let epoch = values::epoch(source.source_date_epoch.as_deref())?;
         let architecture = args.architecture.map(values::architecture).transpose()?.flatten();

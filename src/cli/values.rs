@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Fs, SourceArgs};
+use super::arguments::{self, Fs, SeedArgs};
 use super::format_arguments::{BtrfsArgs, Ext4Args};
 use super::print_error;
 use super::times::{self, NotATime};
@@ -28,7 +28,7 @@ pub(super) fn uuid(parameter: &'static str, text: &str) -> Result<Uuid> {
 }
 
 /// Returns the seed, if one is given as a UUID or as a text.
-pub(super) fn seed(args: &SourceArgs) -> Result<Option<Seed>> {
+pub(super) fn seed(args: &SeedArgs) -> Result<Option<Seed>> {
     match (&args.seed, &args.seed_string) {
         (Some(text), _) => match text.parse::<Uuid>() {
             Ok(uuid) if uuid.is_nil() => Err(Error::parameter(
