@@ -226,9 +226,12 @@ fn check_writable(tree: &Tree, swapfile: InodeId, options: &Options) -> Result<(
 impl Prepared {
     fn plan_with(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<PlannedFs> {
         let options = Options { size, headroom, ..self.options.clone() };
-        let Plan { layout, warnings } = plan(&self.tree, &self.contents, &options)?;
+        let Plan { layout, used, warnings } = plan(&self.tree, &self.contents, &options)?;
         let label = self.label.clone();
-        let file_system = FileSystem::new("btrfs", options.uuid, label, layout.size());
+        let file_system = FileSystem {
+            used: Some(used),
+            ..FileSystem::new("btrfs", options.uuid, label, layout.size())
+        };
         Ok(PlannedFs { layout, file_system, warnings })
     }
 }

@@ -161,6 +161,8 @@ impl Compat {
 pub struct Plan {
     /// Layout of the image.
     pub layout: Layout,
+    /// Bytes that are in use, as `df` counts them.
+    pub used: u64,
     /// Warnings about properties of the tree that the image does not preserve.
     pub warnings: Vec<Warning>,
 }

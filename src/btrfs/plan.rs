@@ -6,7 +6,7 @@ use uuid::Uuid;
 use zerocopy::IntoBytes;
 
 use super::check::check;
-use super::chunks::{Chunk, Device, TreeBlockMap, first_stripe};
+use super::chunks::{Chunk, Device, TreeBlockMap, copies, first_stripe};
 use super::content::{Contents, Encoding};
 use super::csum_tree::{Csums, Sums};
 use super::data::Data;
@@ -382,7 +382,9 @@ impl Planner<'_> {
         for (owner, items) in listed {
             writer.write(SizedTree::new(owner, items, &self.format));
         }
-        Plan { layout: writer.layout, warnings: Vec::new() }
+        // The kernel adds the reserve that it keeps for its own transactions.
+        let used = chunks.iter().map(|chunk| chunk.used * copies(chunk.flags)).sum();
+        Plan { layout: writer.layout, used, warnings: Vec::new() }
     }
 
     fn incompat(&self) -> Incompat {

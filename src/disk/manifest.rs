@@ -135,6 +135,9 @@ pub struct FileSystemRecord {
     pub label: String,
     /// Size in bytes.
     pub size: u64,
+    /// Bytes that are in use, as `df` counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
 }
 
 /// Whether a disk boots.
@@ -248,6 +251,7 @@ impl From<&FileSystem> for FileSystemRecord {
             uuid: file_system.id.clone(),
             label: file_system.label.clone(),
             size: file_system.size,
+            used: file_system.used,
         }
     }
 }

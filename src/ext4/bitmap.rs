@@ -43,6 +43,19 @@ impl AllocationMap {
         all.end - all.start - self.used(group).map(|run| run.end - run.start).sum::<u64>()
     }
 
+    /// Returns the number of free blocks of all groups.
+    pub(super) fn all_free_blocks(&self) -> u64 {
+        (0..self.geometry.params.groups).map(|group| self.free_blocks(group)).sum()
+    }
+
+    /// s_overhead_clusters: the number of blocks that `df` does not count as part of the file
+    /// system, which are those of the fixed metadata and of a journal of `journal_blocks` blocks.
+    pub(super) fn overhead(&self, journal_blocks: u64) -> u64 {
+        let len = |range: &Range<BlockNo>| range.end - range.start;
+        let reserved: u64 = self.geometry.reserved.iter().map(len).sum();
+        reserved - len(&self.geometry.pinned) + journal_blocks
+    }
+
     pub(super) fn used_inodes(&self, group: u64) -> u64 {
         let per_group = self.geometry.params.inodes_per_group;
         u64::from(self.last_ino).saturating_sub(group * per_group).min(per_group)

@@ -110,7 +110,7 @@ impl Format for Ext4 {
 impl Prepared {
     fn plan_with(&self, size: Option<u64>, headroom: Option<Headroom>) -> Result<PlannedFs> {
         let options = Options { size, headroom, ..self.options.clone() };
-        let Plan { layout, warnings } = plan(&self.tree, &self.scan, &options)?;
+        let Plan { layout, used, warnings } = plan(&self.tree, &self.scan, &options)?;
         let size = layout.size();
         if let Some(to) = options.grow_to
             && to < size
@@ -121,7 +121,10 @@ impl Prepared {
                 "give a larger size, or omit it",
             ));
         }
-        let file_system = FileSystem::new("ext4", options.uuid, self.label.clone(), size);
+        let file_system = FileSystem {
+            used: Some(used),
+            ..FileSystem::new("ext4", options.uuid, self.label.clone(), size)
+        };
         Ok(PlannedFs { layout, file_system, warnings })
     }
 }

@@ -77,6 +77,8 @@ pub struct Options {
 pub struct Plan {
     /// The layout of the image.
     pub layout: Layout,
+    /// Bytes that are in use, as `df` counts them.
+    pub used: u64,
     /// Properties of the tree that could not be stored as they are.
     pub warnings: Vec<Warning>,
 }

@@ -42,7 +42,8 @@ use crate::tree::{HoleScan, Kind, Tree};
 pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan> {
     let (writer, warnings) = Assembler::new(tree, scan, options)?;
     let sized = writer.sizing().size()?;
-    Ok(Plan { layout: writer.layout(sized), warnings })
+    let (layout, used) = writer.layout(sized);
+    Ok(Plan { layout, used, warnings })
 }
 
 /// Returns the smallest size in bytes that [`plan`] accepts.
@@ -121,7 +122,8 @@ impl<'a> Assembler<'a> {
         u64::from(self.options.block_size)
     }
 
-    fn layout(&self, sized: SizedLayout) -> Layout {
+    /// Returns the layout, and the number of bytes in use.
+    fn layout(&self, sized: SizedLayout) -> (Layout, u64) {
         let SizedLayout { geometry, blocks, mut placement, special } = sized;
         let block_size = self.block_size();
         let mut layout = Layout::new(blocks * block_size);
@@ -135,7 +137,9 @@ impl<'a> Assembler<'a> {
             last_ino: self.inode_numbers.last(),
         });
         let records = self.special_records(&placement, &allocation, &mut layout);
-        self.superblocks(&allocation, &records, special.journal_blocks, &mut layout);
+        let journal_blocks = special.journal_blocks;
+        self.superblocks(&allocation, &records, journal_blocks, &mut layout);
+        let used = blocks - allocation.overhead(journal_blocks) - allocation.all_free_blocks();
         self.bitmaps(&allocation, &mut layout);
 
         let placement = Arc::new(placement);
@@ -171,7 +175,7 @@ impl<'a> Assembler<'a> {
                 fill,
             });
         }
-        layout
+        (layout, used * block_size)
     }
 
     /// Places the blocks of all extent trees of the tree's inodes, and returns their roots.

@@ -1,12 +1,9 @@
 //! The superblock and the group descriptors.
 
-use std::ops::Range;
-
 use zerocopy::FromZeros;
 
 use super::Options;
 use super::bitmap::AllocationMap;
-use super::block_no::BlockNo;
 use super::csum::{CsumSeed, high_16, high_32, low_16, low_32, seal_super};
 use super::geometry::LOG_GROUPS_PER_FLEX;
 use super::profile::Profile;
@@ -95,11 +92,8 @@ pub(super) fn superblock(
 ) -> SuperBlock {
     let params = &allocation.geometry.params;
     let profile = options.profile;
-    let free_blocks: u64 = (0..params.groups).map(|group| allocation.free_blocks(group)).sum();
+    let free_blocks = allocation.all_free_blocks();
     let inodes = low_32(params.inodes_per_group * params.groups);
-    let len = |range: &Range<BlockNo>| range.end - range.start;
-    let reserved: u64 = allocation.geometry.reserved.iter().map(len).sum();
-    let metadata = reserved - len(&allocation.geometry.pinned);
     // The field counts seconds from 1970 and has 40 bits.
     let epoch = options.epoch.seconds.max(0).cast_unsigned();
     let (time, time_hi) = (low_32(epoch), (high_32(epoch) & 0xFF) as u8);
@@ -146,7 +140,7 @@ pub(super) fn superblock(
         s_want_extra_isize: EXTRA_ISIZE.into(),
         s_log_groups_per_flex: LOG_GROUPS_PER_FLEX,
         s_checksum_type: CRC32C_CHKSUM,
-        s_overhead_clusters: low_32(metadata + inputs.journal_blocks).into(),
+        s_overhead_clusters: low_32(allocation.overhead(inputs.journal_blocks)).into(),
         ..SuperBlock::new_zeroed()
     };
     sb.s_volume_name[..options.label.len()].copy_from_slice(&options.label);

@@ -117,11 +117,13 @@ impl Prepared {
     }
 
     fn plan_with(&self, size: Option<u64>, start: u64) -> Result<PlannedFs> {
-        let Plan { layout, variant, warnings } = plan(&self.tree, &self.options(size, start))?;
+        let Plan { layout, used, variant, warnings } =
+            plan(&self.tree, &self.options(size, start))?;
         // As it is stored.
         let label = self.label.as_ref().map_or_else(String::new, |it| it.to_ascii_uppercase());
         let file_system = FileSystem {
             variant: Some(variant.to_string()),
+            used: Some(used),
             id: Vfat::default().id(self.uuid),
             ..FileSystem::new("vfat", self.uuid, label, layout.size())
         };

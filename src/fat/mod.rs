@@ -72,6 +72,8 @@ pub struct Options {
 pub struct Plan {
     /// The layout of the image.
     pub layout: Layout,
+    /// Bytes that are in use, as `df` counts them.
+    pub used: u64,
     /// The variant of the file system.
     pub variant: Variant,
     /// Properties of the tree that could not be stored as they are.
@@ -116,7 +118,8 @@ pub fn plan(tree: &Arc<Tree>, options: &Options) -> Result<Plan> {
     placement.place_tree(&mut layout, number, label.as_ref());
     let cluster_size = geometry.params.cluster_size;
     let warnings = warnings::collect(tree, cluster_size);
-    Ok(Plan { layout, variant: geometry.params.variant, warnings })
+    let used = placement.used * cluster_size;
+    Ok(Plan { layout, used, variant: geometry.params.variant, warnings })
 }
 
 /// Returns the smallest size in bytes that [`plan`] accepts for a tree.

@@ -21,13 +21,15 @@ pub struct FileSystem {
     pub label: String,
     /// Size in bytes.
     pub size: u64,
+    /// Bytes that are in use, as `df` counts them; `None` if they are not known.
+    pub used: Option<u64>,
 }
 
 impl FileSystem {
     /// Creates the description of a file system whose id is its UUID.
     #[must_use]
     pub fn new(format: &'static str, uuid: Uuid, label: String, size: u64) -> Self {
-        Self { format, variant: None, uuid, id: uuid.to_string(), label, size }
+        Self { format, variant: None, uuid, id: uuid.to_string(), label, size, used: None }
     }
 }
 
