@@ -10,20 +10,26 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
+    /// The tree is read. Progress counts its names, and the total is not known.
+    Read,
     /// Content is read to find holes, and to derive a seed if none is given.
     Scan,
     /// Content is compressed or compared before the image is planned.
     Encode,
     /// The image is written.
     Write,
+    /// The image is written and hashed at the same time.
+    Hash,
 }
 
 impl Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Read => "read",
             Self::Scan => "scan",
             Self::Encode => "encode",
             Self::Write => "write",
+            Self::Hash => "hash",
         })
     }
 }
@@ -34,9 +40,9 @@ impl Display for Phase {
 pub struct Progress {
     /// The phase.
     pub phase: Phase,
-    /// Bytes that are done; holes count too.
+    /// Bytes that are done, unless the [`Phase`] says otherwise; holes count too.
     pub done: u64,
-    /// Bytes of the whole phase.
+    /// Bytes of the whole phase; 0 if not known.
     pub total: u64,
 }
 
@@ -71,7 +77,7 @@ impl<F: Fn(Progress) -> ControlFlow<()> + Send + Sync> Observer for F {
     }
 }
 
-/// Counter of the bytes of a phase that are done.
+/// Counter of what is done of a phase.
 pub(crate) struct Meter<'a> {
     observer: Option<&'a dyn Observer>,
     phase: Phase,
@@ -84,13 +90,13 @@ impl<'a> Meter<'a> {
         Self { observer, phase, done: AtomicU64::new(0), total }
     }
 
-    /// Adds bytes that a thread has just completed.
+    /// Adds what a thread has just completed.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the observer asks for it.
-    pub(crate) fn add(&self, bytes: u64) -> Result<()> {
+    pub(crate) fn add(&self, count: u64) -> Result<()> {
         let &Self { observer: Some(observer), phase, total, .. } = self else { return Ok(()) };
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let done = self.done.fetch_add(count, Ordering::Relaxed).saturating_add(count);
         match observer.observe(Progress { phase, done, total }) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),

@@ -34,7 +34,7 @@ pub fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> Result<V
         return ordered::emit(layout, sink, options);
     }
     let meter = Meter::new(options.observer, Phase::Write, layout.size());
-    for items in WorkItems::new(layout, LARGE) {
+    for items in WorkItems::new(layout, LARGE, u64::MAX) {
         emit_part(layout, items, sink, options, &meter)?;
     }
     Ok(Vec::new())

@@ -22,7 +22,7 @@ use super::block::Block;
 use super::digest::{Digest, Hasher};
 use super::options::{Failure, Options};
 use super::sink::Sink;
-use super::work::{WRITE_SIZE, WorkItem, WorkItems};
+use super::work::{LARGE, WRITE_SIZE, WorkItem, WorkItems};
 use super::write_buffer::{WriteBuffer, cannot_write};
 use crate::error::Result;
 use crate::progress::{Meter, Phase};
@@ -66,8 +66,8 @@ struct Place<'a> {
 
 /// The next step of a thread.
 enum Step<'a> {
-    /// Render the block of an item.
-    Make(usize, WorkItem<'a>),
+    /// Render the block of an item. The memory is that of an earlier block, if there is one.
+    Make(usize, WorkItem<'a>, Vec<u8>),
     /// Pass a block to a consumer.
     Consume {
         place: usize,
@@ -89,6 +89,8 @@ struct State<'a> {
     first: usize,
     /// Blocks of all items taken so far, from `first` on; `None` for unfinished ones.
     blocks: VecDeque<Option<Arc<Block>>>,
+    /// Memory of blocks that all consumers have taken.
+    spares: Vec<Vec<u8>>,
     /// Number of blocks being rendered.
     making: usize,
     /// Maximum number of blocks to hold.
@@ -110,9 +112,12 @@ impl<'a> State<'a> {
             return step;
         }
         let needed = self.places.iter().map(|place| place.next).min().unwrap_or(self.end);
-        while self.first < needed && self.blocks.front().is_some_and(Option::is_some) {
+        while self.first < needed
+            && let Some(block) = self.blocks.front_mut().and_then(Option::take)
+        {
             self.blocks.pop_front();
             self.first += 1;
+            self.reuse(block);
         }
         if let Some(step) = self.make() {
             return step;
@@ -146,7 +151,8 @@ impl<'a> State<'a> {
             if let Some(item) = self.items.next() {
                 self.blocks.push_back(None);
                 self.making += 1;
-                return Some(Step::Make(number, item));
+                let spare = self.spares.pop().unwrap_or_default();
+                return Some(Step::Make(number, item, spare));
             }
             if self.making > 0 {
                 break;
@@ -157,6 +163,13 @@ impl<'a> State<'a> {
             }
         }
         None
+    }
+
+    /// Reuses the memory of a block that no consumer needs any more.
+    fn reuse(&mut self, block: Arc<Block>) {
+        if let Some(Block::Bytes { bytes, .. }) = Arc::into_inner(block) {
+            self.spares.push(bytes);
+        }
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -196,12 +209,14 @@ pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> R
         place(range.clone(), Consumer::Digest(hasher))
     });
     let places = sinks.into_iter().chain(digests).collect();
-    let mut cuts = WorkItems::new(layout, WRITE_SIZE).into_iter();
+    // Hashing zeros takes as long as hashing other bytes, so long runs of them are split, too.
+    let mut cuts = WorkItems::new(layout, WRITE_SIZE, LARGE).into_iter();
     let state = State {
         items: cuts.next().expect("a layout has an end"),
         cuts,
         first: 0,
         blocks: VecDeque::new(),
+        spares: Vec::new(),
         making: 0,
         ahead: 0,
         places,
@@ -209,7 +224,8 @@ pub(super) fn emit(layout: &Layout, sink: &dyn Sink, options: &Options<'_>) -> R
         failure: None,
         is_abandoned: false,
     };
-    let meter = Meter::new(options.observer, Phase::Write, layout.size());
+    let phase = if options.digests.is_empty() { Phase::Write } else { Phase::Hash };
+    let meter = Meter::new(options.observer, phase, layout.size());
     let line = Line { layout, sink, meter, state: Mutex::new(state), done: Condvar::new() };
     share(options.threads, || line.work());
 
@@ -249,11 +265,15 @@ impl<'a> Line<'a> {
             drop(state);
             let _doing = Doing(self);
             match step {
-                Step::Make(number, item) => self.make(number, &item, &mut buffer, direct),
+                Step::Make(number, item, spare) => {
+                    let made = self.make(&item, &mut buffer, direct, spare);
+                    self.made(number, made);
+                }
                 Step::Consume { place, mut consumer, number, block } => {
                     let taken = consumer.take(&block);
                     let mut state = self.state();
                     state.places[place].consumer = Some(consumer);
+                    state.reuse(block);
                     if let Err(error) = taken {
                         state.fail((number, error));
                     }
@@ -265,22 +285,26 @@ impl<'a> Line<'a> {
 
     fn make(
         &self,
-        number: usize,
         item: &WorkItem<'a>,
         buffer: &mut WriteBuffer<'a>,
         direct: Option<&dyn Sink>,
-    ) {
-        let made = match (item.is_zeros(), direct) {
-            (false, _) => buffer
-                .item(item)
-                .map(|()| Block::Bytes { offset: item.range.start, bytes: buffer.take() }),
-            (true, None) => Ok(Block::Zeros(item.range.clone())),
-            (true, Some(sink)) => sink
-                .zeros(item.range.start, item.len())
-                .map_err(cannot_write(sink))
-                .map(|()| Block::Zeros(item.range.clone())),
-        };
-        let made = made.and_then(|block| self.meter.add(item.len()).map(|()| block));
+        spare: Vec<u8>,
+    ) -> Result<Block> {
+        if !item.is_zeros() {
+            buffer.item(item)?;
+            return Ok(Block::Bytes { offset: item.range.start, bytes: buffer.take(spare) });
+        }
+        if let Some(sink) = direct {
+            sink.zeros(item.range.start, item.len()).map_err(cannot_write(sink))?;
+        }
+        Ok(Block::Zeros(item.range.clone()))
+    }
+
+    fn made(&self, number: usize, made: Result<Block>) {
+        let made = made.and_then(|block| {
+            let range = block.range();
+            self.meter.add(range.end - range.start).map(|()| block)
+        });
         let mut state = self.state();
         state.making -= 1;
         match made {

@@ -285,7 +285,8 @@ fn check(layout: &Layout, bytes: &[u8], ranges: &[Range<u64>]) {
         let how = format!("{number} threads, digests: {hashed}");
         let done = AtomicU64::new(0);
         let observer = |progress: Progress| {
-            assert_eq!((progress.phase, progress.total), (Phase::Write, size));
+            let phase = if hashed { Phase::Hash } else { Phase::Write };
+            assert_eq!((progress.phase, progress.total), (phase, size));
             done.fetch_max(progress.done, Ordering::Relaxed);
             ControlFlow::Continue(())
         };
@@ -414,7 +415,7 @@ fn observers_see_whole_sectors() {
     }
     layout.observe(0..1000 * STRIDE, Arc::new(WholeSectors));
     let layout = layout.seal();
-    let mut items = WorkItems::new(&layout, LARGE).into_iter().flatten();
+    let mut items = WorkItems::new(&layout, LARGE, u64::MAX).into_iter().flatten();
     assert!(items.any(|item| item.range.start % 4096 > 0), "this test needs such pieces");
     for (number, digests) in [(1, &[][..]), (3, std::slice::from_ref(&(0..100)))] {
         emit(&layout, &Discard, &Options { digests, ..threads(number) }).unwrap();
@@ -464,8 +465,11 @@ fn a_large_file_is_cut() {
     let parts = [(0, What::Bytes(5)), (0, content), (0, What::Render(3))];
     let (layout, bytes) = build(&contents, &parts, 3 * MIB);
     check(&layout, &bytes, std::slice::from_ref(&(4096..16 * MIB)));
-    let lens: Vec<_> =
-        WorkItems::new(&layout, LARGE).into_iter().flatten().map(|item| item.len()).collect();
+    let lens: Vec<_> = WorkItems::new(&layout, LARGE, u64::MAX)
+        .into_iter()
+        .flatten()
+        .map(|item| item.len())
+        .collect();
     assert_eq!(lens, [4096, 16 * MIB, MIB + 123, 3, 3 * MIB]);
 }
 
@@ -477,7 +481,7 @@ fn small_things_are_gathered() {
     }
     layout.push_bytes(6 * MIB + 7, vec![1; 1]);
     let layout = layout.seal();
-    let items: Vec<_> = WorkItems::new(&layout, LARGE).into_iter().flatten().collect();
+    let items: Vec<_> = WorkItems::new(&layout, LARGE, u64::MAX).into_iter().flatten().collect();
     let expected = [
         (0, MIB, false),
         (MIB, 2 * MIB, false),

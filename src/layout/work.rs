@@ -84,21 +84,22 @@ pub(super) struct WorkItems<'a> {
     at: u64,
     size: u64,
     large: u64,
+    zeros_max: u64,
 }
 
 impl<'a> WorkItems<'a> {
     /// Returns the items of a layout in groups: up to the end of the first observed range, from
     /// there to the end of the next, and so on.
     ///
-    /// No item is longer than `large` bytes, except for one of zeros alone. `large` is at least
-    /// [`WRITE_SIZE`].
-    pub(super) fn new(layout: &'a Layout, large: u64) -> Vec<Self> {
+    /// No item is longer than `large` bytes, or than `zeros_max` if it consists of zeros alone. Both
+    /// are at least [`WRITE_SIZE`].
+    pub(super) fn new(layout: &'a Layout, large: u64, zeros_max: u64) -> Vec<Self> {
         let (mut at, mut regions) = (0, layout.regions());
         let mut cuts = Vec::new();
         for size in layout.barriers().into_iter().chain([layout.size()]) {
             let (own, rest) =
                 regions.split_at(regions.partition_point(|region| region.offset < size));
-            cuts.push(Self { regions: own, at, size, large });
+            cuts.push(Self { regions: own, at, size, large, zeros_max });
             (at, regions) = (size, rest);
         }
         cuts
@@ -115,7 +116,7 @@ impl<'a> Iterator for WorkItems<'a> {
             let next = self.regions.first();
             let gap = next.map_or(self.size, |region| region.offset).saturating_sub(end);
             if gap >= HOLE && end == start {
-                end += gap;
+                end += gap.min(self.zeros_max);
                 break;
             }
             if gap >= HOLE || end + gap > start + WRITE_SIZE {

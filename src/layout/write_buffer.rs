@@ -82,9 +82,10 @@ impl<'a> WriteBuffer<'a> {
         self.flush()
     }
 
-    /// Returns the bytes of the last item.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::replace(&mut self.buffer, vec![0; small(WRITE_SIZE)]);
+    /// Returns the bytes of the last item, and reuses the memory of `spare` for the next items.
+    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        spare.resize(small(WRITE_SIZE), 0);
+        let mut bytes = std::mem::replace(&mut self.buffer, spare);
         bytes.truncate(self.filled);
         bytes
     }

@@ -300,7 +300,9 @@ impl Populator<'_> {
             true => HostXattrs::default().for_btrfs(),
             false => HostXattrs::default(),
         };
-        let options = DirOptions { threads: *threads, exclude: Some(exclude), host_xattrs };
+        let exclude = Some(exclude);
+        let options =
+            DirOptions { threads: *threads, exclude, host_xattrs, ..DirOptions::default() };
         let (tree, mut warnings) = dir::read(&beneath(copy_source, source), &options)?;
         for warning in &mut warnings {
             warning.path = join(source, &warning.path);

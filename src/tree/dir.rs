@@ -42,6 +42,7 @@ use super::host_xattrs::HostXattrs;
 use super::{Tree, TreeBuilder};
 use crate::error::{Error, Result};
 use crate::name::{Escaped, HostPath};
+use crate::progress::{Meter, Observer, Phase};
 use crate::report::Warning;
 use crate::workers::share;
 
@@ -59,11 +60,18 @@ pub struct DirOptions<'a> {
     pub exclude: Option<&'a Exclude<'a>>,
     /// Extended attributes to leave out.
     pub host_xattrs: HostXattrs,
+    /// Observer of the progress, in names.
+    pub observer: Option<&'a dyn Observer>,
 }
 
 impl Default for DirOptions<'_> {
     fn default() -> Self {
-        Self { threads: NonZero::<usize>::MIN, exclude: None, host_xattrs: HostXattrs::default() }
+        Self {
+            threads: NonZero::<usize>::MIN,
+            exclude: None,
+            host_xattrs: HostXattrs::default(),
+            observer: None,
+        }
     }
 }
 
@@ -84,7 +92,8 @@ impl fmt::Debug for DirOptions<'_> {
 /// # Errors
 /// [`Error::Parameter`] if `root` is not a directory; [`Error::Source`] for a node that can't be
 /// read, [`Error::Changed`] for a node that was replaced meanwhile, [`Error::Unrepresentable`] for
-/// an owner that the user namespace does not map. Of several errors the one with the smallest path
+/// an owner that the user namespace does not map, [`Error::Cancelled`] if the observer asks for it.
+/// Of several errors the one with the smallest path
 /// is reported.
 pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>)> {
     let given = || root.as_os_str().as_bytes().to_vec();
@@ -101,7 +110,8 @@ pub fn read(root: &Path, options: &DirOptions<'_>) -> Result<(Tree, Vec<Warning>
     let stat = NodeReader::new(&options.host_xattrs).directory(fd.as_fd());
     let (stat, identity) = stat.map_err(|fault| failure(given(), &fault))?;
     let state = Mutex::new(WalkState::new(stat, identity)?);
-    let scan = DirWalk { options, root: Arc::new(fd), state, more: Condvar::new() };
+    let meter = Meter::new(options.observer, Phase::Read, 0);
+    let scan = DirWalk { options, root: Arc::new(fd), meter, state, more: Condvar::new() };
     share(options.threads, || scan.work());
 
     let state = scan.state.into_inner().expect("a panic of a thread has come through");
@@ -134,6 +144,7 @@ const LISTING: usize = 32 << 10;
 struct DirWalk<'a> {
     options: &'a DirOptions<'a>,
     root: Arc<OwnedFd>,
+    meter: Meter<'a>,
     state: Mutex<WalkState>,
     /// Notified when there are more directories to read, or no more at all.
     more: Condvar,
@@ -225,11 +236,19 @@ impl DirWalk<'_> {
                 }
             }
             if batch.len() >= BATCH {
-                self.state().add(&mut directory, path.as_bytes(), batch);
+                self.add(&mut directory, path, batch);
             }
         }
-        self.state().add(&mut directory, path.as_bytes(), batch);
+        self.add(&mut directory, path, batch);
         Ok(())
+    }
+
+    fn add(&self, directory: &mut Directory, path: &CurrentPath, batch: &mut Batch) {
+        let count = batch.len() as u64;
+        self.state().add(directory, path.as_bytes(), batch);
+        if let Err(cancelled) = self.meter.add(count) {
+            self.state().cancel(cancelled);
+        }
     }
 
     fn is_left_out(&self, path: &mut CurrentPath, name: &[u8]) -> bool {

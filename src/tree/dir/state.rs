@@ -104,6 +104,12 @@ impl WalkState {
         Some(pending)
     }
 
+    /// Fails, whatever other errors there are, and drops the directories that are not read yet.
+    pub(super) fn cancel(&mut self, cancelled: Error) {
+        self.pending.clear();
+        self.failure = Some((Vec::new(), cancelled));
+    }
+
     /// Records a mount point.
     pub(super) fn mounted(&mut self, path: Vec<u8>) {
         self.mounted.insert(path);
