@@ -335,6 +335,8 @@ pub(super) struct Build {
     /// hashes. With [stage], the packages are installed in a directory that is removed again
     #[arg(long, help_heading = OUTPUT)]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) verbosity: Verbosity,
 }
 
 /// Make a single file system from a tree, without a partition table
@@ -482,6 +484,14 @@ pub(super) struct OutputArgs {
     /// Plan the image and report its ids, sizes and offsets, but write no file; there are no hashes
     #[arg(long, help_heading = OUTPUT)]
     pub(super) dry_run: bool,
+    /// Write the SHA-256 of the image to OUT.sha256, for sha256sum --check
+    #[arg(long, help_heading = OUTPUT)]
+    pub(super) sha256_file: bool,
+    /// Don't compute the SHA-256 of the image
+    #[arg(long, conflicts_with_all = ["sha256_file", "manifest", "json"], help_heading = OUTPUT)]
+    pub(super) no_sha256: bool,
+    #[command(flatten)]
+    pub(super) verbosity: Verbosity,
     /// Replace existing files, and overwrite devices that contain data
     #[arg(short, long, help_heading = OUTPUT)]
     pub(super) force: bool,
@@ -492,6 +502,17 @@ pub(super) struct OutputArgs {
     /// Number of threads, up to 64 [default: the number of processors]
     #[arg(short = 'j', long, value_name = "N", help_heading = OUTPUT)]
     pub(super) threads: Option<String>,
+}
+
+/// Options for how much is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Verbosity {
+    /// Print only errors and warnings
+    #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]
+    pub(super) quiet: bool,
+    /// List what normalization removed or rewrote
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub(super) verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use super::format_arguments::BtrfsArgs;
 use super::patterns::Patterns;
-use super::print_error;
+use super::print_warning;
 use crate::btrfs::{Btrfs, Compression};
 use crate::error::{Error, Result};
 use crate::format::Subvolume;
@@ -70,10 +70,10 @@ impl BtrfsArgs {
     /// Warns about options that have no effect without other options.
     pub(super) fn report_without_effect(&self) {
         if !self.no_compress.is_empty() && !self.is_compressed() {
-            print_error(&"--no-compress has no effect without --compress");
+            print_warning(&"--no-compress has no effect without --compress");
         }
         if self.copy_links && self.subvolume.is_empty() {
-            print_error(&"--copy-links has no effect without --subvolume");
+            print_warning(&"--copy-links has no effect without --subvolume");
         }
     }
 

@@ -32,7 +32,7 @@ struct BuildFile {
 }
 
 /// Options that a table can't have, each with the reason.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("seed", "must come before the tables"),
     ("seed-string", "must come before the tables"),
     ("source-date-epoch", "must come before the tables"),
@@ -40,6 +40,8 @@ const ELSEWHERE: [(&str, &str); 8] = [
     ("no-sync", "is an option of `detfs build`"),
     ("json", "is an option of `detfs build`"),
     ("dry-run", "is an option of `detfs build`"),
+    ("quiet", "is an option of `detfs build`"),
+    ("verbose", "is an option of `detfs build`"),
     ("output", "is called `out`"),
 ];
 
@@ -116,13 +118,15 @@ pub(super) fn run(args: &Build) -> Result<()> {
     given(&mut image, "json", Some(args.json.into()));
     given(&mut image, "dry-run", Some(args.dry_run.into()));
     given(&mut image, "strict", args.strict.then_some(true.into()));
+    given(&mut image, "quiet", Some(args.verbosity.quiet.into()));
+    given(&mut image, "verbose", Some(args.verbosity.verbose.into()));
     let lock = stage.and_then(|args| args.lock.as_ref());
     let manifest = image.get("manifest").map(|path| words.path(path)).transpose()?;
     words.differ(&[("`out`", Some(&out)), ("`manifest`", manifest.as_ref()), ("`lock`", lock)])?;
     let image = words.parse(&["mkimage"], &image, &[tree.into(), out.into()])?;
     let Command::Mkimage(args) = image else { unreachable!("it was parsed as such") };
     let job = MkimageJob::new(&args)?;
-    stage.map_or(Ok(()), stage::pacman)?;
+    stage.map_or(Ok(()), |stage| stage::pacman(stage, args.output_args.verbosity.quiet))?;
     job.run()
 }
 

@@ -6,7 +6,7 @@ use super::arguments::{Mkfs, MkfsCommon, MkfsFormat, MkfsOutput};
 use super::btrfs::BtrfsPatterns;
 use super::format_arguments::RootFsArgs;
 use super::pipeline::{Pipeline, PipelineArgs};
-use super::{print_error, values};
+use super::{print_warning, values};
 use crate::disk::single::{self, Options};
 use crate::error::Result;
 use crate::fat::Vfat;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         ("--architecture", is_architecture_given),
     ];
     for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && uuid.is_some()) {
-        print_error(&format!("{option} has no effect with --uuid"));
+        print_warning(&format!("{option} has no effect with --uuid"));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arguments::{Fs, Mkimage};
 use super::btrfs::BtrfsPatterns;
 use super::pipeline::{Pipeline, PipelineArgs};
-use super::{print_error, values};
+use super::{print_warning, values};
 use crate::disk::image::{self, EspSource};
 use crate::error::Result;
 use crate::format::Format;
@@ -80,7 +80,7 @@ impl<'a> MkimageJob<'a> {
             ("--esp-sector-size", args.esp_sector_size.is_some()),
         ];
         for (option, _) in of_fat.into_iter().filter(|(_, given)| *given && !has_fat) {
-            print_error(&format!("{option} has no effect, because the image has no ESP"));
+            print_warning(&format!("{option} has no effect, because the image has no ESP"));
         }
         Ok(())
     }

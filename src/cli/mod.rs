@@ -20,9 +20,11 @@ mod patterns;
 mod pipeline;
 mod progress;
 mod repart;
+mod sha256_file;
 mod signals;
 mod stage;
 mod summary;
+mod table;
 mod terminal;
 mod times;
 mod userns;
@@ -45,7 +47,7 @@ use crate::name::{HostPath, Printable};
 use crate::place::real;
 use arguments::{Arguments, Command, StageCommand};
 use fields::{FLAGS, Flags};
-use terminal::{print, print_error, print_json, print_json_lines};
+use terminal::{print, print_error, print_json, print_json_lines, print_notice, print_warning};
 
 /// Runs the program with its arguments, its own name first, and returns the exit code: 0 for
 /// success, 1 for a difference that a check was asked to find, 2 for wrong usage, 3 for input that

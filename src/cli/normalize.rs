@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::arguments::{self, Normalize};
 use super::fields::FLAGS;
-use super::{print, print_error, print_json, text_of, values};
+use super::{print, print_json, print_warning, text_of, values};
 use crate::disk::source::epoch;
 use crate::disk::{BuildInput, Selection, ValueOrigin};
 use crate::error::{Error, Result};
@@ -198,12 +198,12 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     let given = values::epoch(args.source_date_epoch.as_deref())?;
     let requested = RequestedRules::read(&args.normalize_args)?;
     let threads = values::threads(None)?;
-    let input = BuildInput::read(&Directory::new(path), Selection::default(), threads)?;
+    let input = BuildInput::read(&Directory::new(path), Selection::default(), threads, None)?;
     let BuildInput { tree, rules, warnings, .. } = requested.apply(input)?;
-    warnings.iter().for_each(|warning| print_error(&FLAGS.text(&warning.to_string())));
+    warnings.iter().for_each(|warning| print_warning(&FLAGS.text(&warning.to_string())));
     let (epoch, origin) = epoch(&tree, given)?;
     let report = check(&tree, &rules, epoch)?;
-    remaining_secrets(&tree, &rules, epoch)?.iter().for_each(|warning| print_error(warning));
+    remaining_secrets(&tree, &rules, epoch)?.iter().for_each(|warning| print_warning(warning));
     let suspicious = findings(&tree, &rules, epoch, Scope::All)?;
     let fires = !report.fired.is_empty();
     if args.json {

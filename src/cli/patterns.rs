@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::print_error;
+use super::print_warning;
 use crate::error::{Error, Result};
 use crate::glob::Globs;
 use crate::tree::PathFilter;
@@ -42,18 +42,22 @@ impl Patterns {
         !numbers.is_empty()
     }
 
+    /// Returns the patterns that have not matched any path.
     fn unmatched(&self) -> impl Iterator<Item = &str> {
         let unmatched =
             self.patterns.iter().filter(|(_, matched)| !matched.load(Ordering::Relaxed));
         unmatched.map(|(pattern, _)| pattern.as_str())
     }
 
-    /// Warns about each pattern that has not matched any path. The warnings are not part of the
-    /// manifest, because the image does not depend on them.
+    /// Returns a warning about each pattern that has not matched any path. The warnings are not
+    /// part of the manifest, because the image does not depend on them.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.unmatched().map(|pattern| format!("{}: {pattern:?} matches no path", self.option))
+    }
+
+    /// Prints these warnings.
     pub(super) fn report_unmatched(&self) {
-        for pattern in self.unmatched() {
-            print_error(&format!("{}: {pattern:?} matches no path", self.option));
-        }
+        self.warnings().for_each(|warning| print_warning(&warning));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -10,9 +12,11 @@ use super::fields::FLAGS;
 use super::normalize::{self, RequestedRules};
 use super::patterns::Patterns;
 use super::progress::Bar;
+use super::summary::Summary;
+use super::terminal::is_stdout_capable;
 use super::{
-    arguments, format, is_inside, is_same, print, print_error, print_json_lines, spool, summary,
-    values,
+    arguments, format, is_inside, is_same, print, print_json_lines, print_notice, print_warning,
+    sha256_file, spool, values,
 };
 use crate::disk::{BuildInput, Manifest, Plan, Selection};
 use crate::error::{Error, Result};
@@ -60,8 +64,14 @@ pub(super) struct Pipeline<'a> {
     exclude: Patterns,
     host_xattrs: HostXattrs,
     requested: Option<RequestedRules<'a>>,
-    /// Destination of the image. `None` for a dry run.
+    destinations: Destinations,
+}
+
+/// Destinations of everything that a build writes.
+struct Destinations {
+    /// `None` for a dry run.
     image: Option<Destination>,
+    sha256: Option<Destination>,
     manifest: Option<Destination>,
 }
 
@@ -78,7 +88,7 @@ impl<'a> Pipeline<'a> {
             strict(seed.is_some(), epoch.is_some())?;
         }
         args.check_beside()?;
-        let (image, manifest) = args.destinations()?;
+        let destinations = args.destinations()?;
         let requested = args.normalize_args.map(RequestedRules::read).transpose()?;
         Ok(Self {
             args,
@@ -89,8 +99,7 @@ impl<'a> Pipeline<'a> {
             exclude,
             host_xattrs: host_xattrs(source, holds),
             requested,
-            image,
-            manifest,
+            destinations,
         })
     }
 
@@ -105,20 +114,23 @@ impl<'a> Pipeline<'a> {
     /// Reads the tree, plans an image of it, and writes and reports the image.
     pub(super) fn run(self, plan: impl FnOnce(BuildInput) -> Result<Plan>) -> Result<()> {
         self.print_reasons_to_read();
-        let bar = Bar::new();
-        let mut input = self.read()?;
-        input.observer = bar.clone().map(|bar| bar as _);
-        let plan = plan(input);
+        let verbosity = self.args.output_args.verbosity;
+        let bar = if verbosity.quiet { None } else { Bar::new() };
+        let plan = self.read(bar.clone()).and_then(plan);
         bar.iter().for_each(|bar| bar.clear());
         let plan = plan?;
-        self.print_warnings(&plan);
-        self.write(&plan, bar.as_deref())
+        let warnings = self.warnings(&plan);
+        let written = self.write(&plan, bar.as_deref());
+        warnings.iter().for_each(|warning| print_warning(warning));
+        written
     }
 
-    fn read(&self) -> Result<BuildInput> {
+    fn read(&self, bar: Option<Arc<Bar>>) -> Result<BuildInput> {
+        let observer = bar.map(|bar| bar as _);
         let selection =
             Selection { exclude: self.exclude.filter(), host_xattrs: self.host_xattrs.clone() };
-        let input = BuildInput::read(&Directory::new(self.args.tree), selection, self.threads)?;
+        let source = Directory::new(self.args.tree);
+        let input = BuildInput::read(&source, selection, self.threads, observer)?;
         let Self { seed, epoch, architecture, .. } = *self;
         let input = BuildInput { seed, epoch, architecture, spool: Some(spool()), ..input };
         let Some(requested) = &self.requested else { return Ok(input) };
@@ -130,54 +142,51 @@ impl<'a> Pipeline<'a> {
     /// Prints why a dry run takes as long as the image, if it has to read all content.
     fn print_reasons_to_read(&self) {
         let args = &self.args;
-        if !args.output_args.dry_run {
+        if !args.output_args.dry_run || args.output_args.verbosity.quiet {
             return;
         }
         if args.derives_ids && self.seed.is_none() {
-            print_error(
+            print_notice(
                 &"--dry-run: all content is read, because the ids are derived from it; \
                           give --seed to avoid that",
             );
         }
         if let Some(option) = args.prepass {
-            print_error(&format_args!(
+            print_notice(&format_args!(
                 "--dry-run: all content is read, because the size depends on it with {option}"
             ));
         }
     }
 
-    fn print_warnings(&self, plan: &Plan) {
-        plan.warnings.iter().for_each(|warning| print_error(&FLAGS.text(&warning.to_string())));
-        self.exclude.report_unmatched();
-        for (pattern, is_kept) in self.host_xattrs.unmatched() {
+    fn warnings(&self, plan: &Plan) -> Vec<String> {
+        let of_plan = plan.warnings.iter().map(|warning| FLAGS.text(&warning.to_string()));
+        let of_xattrs = self.host_xattrs.unmatched().map(|(pattern, is_kept)| {
             let option = if is_kept { "--keep-xattr" } else { "--drop-xattr" };
-            print_error(&format!(
-                "{option}: no extended attribute matches \"{}\"",
-                Escaped(pattern)
-            ));
-        }
-        normalize::lines(&plan.normalization, plan.resolved.epoch.1)
-            .iter()
-            .for_each(|line| print_error(line));
+            format!("{option}: no extended attribute matches \"{}\"", Escaped(pattern))
+        });
+        of_plan.chain(self.exclude.warnings()).chain(of_xattrs).collect()
     }
 
     fn write(self, plan: &Plan, bar: Option<&Bar>) -> Result<()> {
-        let Self { args, threads, image, manifest, .. } = self;
+        let Self { args, threads, destinations, .. } = self;
+        let Destinations { image, sha256, manifest } = destinations;
         let Some(image) = image else { return args.report(plan, &[], None).map(drop) };
-        // Hashing takes longer than everything else, so only the hashes that are requested are
-        // computed.
-        let wanted = args.output_args.json || manifest.is_some();
-        let digests = if wanted { plan.ranges() } else { Vec::new() };
+        let ranges = args.digests(plan);
         let observer = bar.map(|bar| bar as &dyn Observer);
-        let options = Options { observer, digests: &digests, ..Options::new(threads) };
+        let options = Options { observer, digests: &ranges, ..Options::new(threads) };
         let output = image.create(plan.layout.size())?;
         let emitted = emit(&plan.layout, &output, &options);
+        bar.iter().for_each(|bar| bar.flush());
+        let flushed = emitted.and_then(|digests| output.flush().map(|()| digests));
         bar.iter().for_each(|bar| bar.clear());
-        let digests = emitted?;
-        output.flush()?;
+        let digests = flushed?;
+        let sha256 = sha256
+            .zip(digests.first())
+            .map(|(destination, digest)| destination.write(&sha256_file::line(args.out, *digest)));
+        let sha256 = sha256.transpose()?;
         // The report comes first: a caller that sees a failure must not find an image.
         let manifest = args.report(plan, &digests, manifest)?;
-        publish([output].into_iter().chain(manifest))
+        publish([output].into_iter().chain(sha256).chain(manifest))
     }
 }
 
@@ -198,9 +207,8 @@ impl PipelineArgs<'_> {
         Ok(())
     }
 
-    /// Returns the destinations of the image and the manifest, after checking whatever can be
-    /// checked in advance. A dry run has none.
-    fn destinations(&self) -> Result<(Option<Destination>, Option<Destination>)> {
+    /// Returns all destinations, after checking whatever can be checked in advance.
+    fn destinations(&self) -> Result<Destinations> {
         let manifest = self.output_args.manifest.as_deref();
         let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
         if is_stdout(self.out) && self.output_args.json {
@@ -209,15 +217,39 @@ impl PipelineArgs<'_> {
         if manifest.is_some_and(is_stdout) {
             return fault("--manifest", "`-` is not a file", "use --json");
         }
-        if let Some(manifest) = manifest
-            && is_same(manifest, self.out)?
-        {
-            return fault("--manifest", "it is the same file as the image", "use different files");
+        let sha256 = self.output_args.sha256_file.then(|| sha256_file::path(self.out));
+        let sha256 = sha256.transpose()?;
+        let others = [(Some(self.out), "the image"), (sha256.as_deref(), "the file of the hash")];
+        for (other, name) in others {
+            if let (Some(manifest), Some(other)) = (manifest, other)
+                && is_same(manifest, other)?
+            {
+                let rule = format!("it is the same file as {name}");
+                return Err(Error::parameter("--manifest", rule, "use different files"));
+            }
         }
         format::check(self.out, self.output_args.format)?;
-        let manifest = manifest.map(|path| self.destination("--manifest", path)).transpose()?;
-        let manifest = manifest.flatten();
-        Ok((self.destination("OUT", self.out)?, manifest))
+        let file = |parameter, path: Option<&Path>| {
+            let found = path.map(|path| self.destination(parameter, path)).transpose()?;
+            Ok::<_, Error>(found.flatten())
+        };
+        let manifest = file("--manifest", manifest)?;
+        let sha256 = file("--sha256-file", sha256.as_deref())?;
+        Ok(Destinations { image: self.destination("OUT", self.out)?, sha256, manifest })
+    }
+
+    /// Returns the ranges of the image to hash: only what is written or shown, because hashing
+    /// takes longer than everything else.
+    fn digests(&self, plan: &Plan) -> Vec<Range<u64>> {
+        let arguments::OutputArgs { json, manifest, sha256_file, .. } = self.output_args;
+        let is_shown = !self.output_args.no_sha256 && !self.output_args.verbosity.quiet;
+        if *json || manifest.is_some() {
+            plan.ranges()
+        } else if *sha256_file || is_shown {
+            vec![0..plan.layout.size()]
+        } else {
+            Vec::new()
+        }
     }
 
     fn destination(&self, parameter: &'static str, path: &Path) -> Result<Option<Destination>> {
@@ -262,12 +294,30 @@ impl PipelineArgs<'_> {
             serde_json::to_string_pretty(&record).expect("its keys are strings") + "\n"
         };
         let manifest = manifest.map(|manifest| manifest.write(json().as_bytes())).transpose()?;
-        match (self.output_args.json, is_stdout(self.out)) {
-            (true, _) => print_json_lines(&json())?,
-            (_, true) => {
-                summary::of(plan, self.out).lines().for_each(|line| print_error(&line));
+        let is_verbose = self.output_args.verbosity.verbose;
+        if self.output_args.json {
+            print_json_lines(&json())?;
+            if is_verbose {
+                let lines = normalize::lines(&plan.normalization, plan.resolved.epoch.1);
+                lines.iter().for_each(|line| print_notice(line));
             }
-            (_, false) => print(&summary::of(plan, self.out))?,
+        } else if !self.output_args.verbosity.quiet {
+            let is_stdout = is_stdout(self.out);
+            let summary = Summary {
+                plan,
+                out: self.out,
+                sha256: digests.first().copied(),
+                epoch_from: match self.source.source_date_epoch {
+                    Some(_) => "given",
+                    None => "from SOURCE_DATE_EPOCH",
+                },
+                is_verbose,
+                has_bar: !is_stdout && is_stdout_capable(),
+            };
+            match is_stdout {
+                true => summary.text().lines().for_each(|line| print_notice(&line)),
+                false => print(&summary.text())?,
+            }
         }
         Ok(manifest)
     }

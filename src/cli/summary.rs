@@ -1,104 +1,236 @@
 //! Human-readable summary of an image.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::path::Path;
 
-use crate::disk::{ImageKind, Plan, ValueOrigin};
+use super::normalize;
+use super::table::{Alignment, format_rows};
+use crate::disk::{Disk, ImageKind, Partition, Plan, ValueOrigin};
 use crate::format::FileSystem;
+use crate::layout::Digest;
 use crate::name::{HostPath, Printable};
 use crate::size::{GIB, KIB, MIB};
 
-/// Returns a few lines that describe an image.
-pub(super) fn of(plan: &Plan, out: &Path) -> String {
-    let mut lines = Lines::default();
-    let name =
-        if out == Path::new("-") { "standard output".into() } else { HostPath(out).to_string() };
-    lines.add(format_args!("{name}: {}", size(plan.layout.size())));
-    match &plan.product {
-        ImageKind::FileSystem(file_system) => {
-            lines.add(format_args!("  {}", describe(file_system)));
-        }
-        ImageKind::Disk(disk) => {
-            let sector_size = disk.sector_size.bytes();
-            lines.add(format_args!("  gpt {}, {sector_size}-byte sectors", disk.uuid));
-            for (at, partition) in disk.partitions.iter().enumerate() {
-                let identity = &partition.identity;
-                lines.add(format_args!(
-                    "  {}  {:<16} {} at {:<10} {:>10}  {}",
-                    at + 1,
-                    identity.label,
-                    identity.uuid,
-                    size(partition.start),
-                    size(partition.size),
-                    partition.file_system.as_ref().map_or("empty".to_owned(), describe),
-                ));
+/// Columns of the picture of a disk.
+const BAR_WIDTH: u64 = 76;
+
+/// Description of a finished image.
+pub(super) struct Summary<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) out: &'a Path,
+    /// SHA-256 of the image, if it was computed.
+    pub(super) sha256: Option<Digest>,
+    /// Origin of an epoch that was given.
+    pub(super) epoch_from: &'static str,
+    /// Whether to list what normalization changed.
+    pub(super) is_verbose: bool,
+    /// Whether to draw the disk.
+    pub(super) has_bar: bool,
+}
+
+impl Summary<'_> {
+    /// Returns the lines of the summary.
+    pub(super) fn text(&self) -> String {
+        let Self { plan, out, .. } = self;
+        let mut text = Text::default();
+        let name = if *out == Path::new("-") {
+            "standard output".into()
+        } else {
+            HostPath(out).to_string()
+        };
+        let image_size = size(plan.layout.size());
+        match &plan.product {
+            ImageKind::FileSystem(file_system) => {
+                text.line(format_args!("{name}: {image_size}\n"));
+                text.0 += &file_system_table(file_system);
+            }
+            ImageKind::Disk(disk) => {
+                let sector_size = disk.sector_size.bytes();
+                text.line(format_args!("{name}: {image_size}, GPT, {sector_size}-byte sectors\n"));
+                if self.has_bar {
+                    text.line(format_args!("{}", bar(disk)));
+                }
+                text.0 += &partition_table(disk);
+                text.line(format_args!(""));
+                text.0 += &id_table(disk);
             }
         }
+        text.line(format_args!(""));
+        self.facts(&mut text);
+        text.0
     }
-    if let Some(boot) = &plan.boot {
-        lines.add(format_args!("  boots: {}", Printable(&boot.verdict.to_string())));
-    }
-    if let Some((seed, origin)) = plan.resolved.seed {
-        let note = match origin {
-            ValueOrigin::Given => "",
-            ValueOrigin::Tree => ", derived from the tree",
+
+    /// Adds what the image depends on, one fact per line.
+    fn facts(&self, text: &mut Text) {
+        let Self { plan, sha256, .. } = self;
+        if let Some(sha256) = sha256 {
+            text.fact("sha256", sha256);
+        }
+        if let Some(boot) = &plan.boot {
+            text.fact("boots", &Printable(&boot.verdict.to_string()));
+        }
+        if let Some((seed, origin)) = plan.resolved.seed {
+            let from = match origin {
+                ValueOrigin::Given => "given",
+                ValueOrigin::Tree => "derived from the tree",
+            };
+            text.fact("seed", &format_args!("{} ({from})", seed.0));
+        }
+        let (epoch, origin) = plan.resolved.epoch;
+        let from = match origin {
+            ValueOrigin::Given => self.epoch_from,
+            ValueOrigin::Tree => "the newest time in the tree",
         };
-        lines.add(format_args!("  seed {}{note}", seed.0));
+        text.fact("epoch", &format_args!("{} ({from})", epoch.seconds));
+        let fired = &plan.normalization.fired;
+        if self.is_verbose {
+            normalize::lines(&plan.normalization, origin)
+                .iter()
+                .for_each(|line| text.line(format_args!("{line}")));
+        } else if !fired.is_empty() {
+            let paths = counted(plan.normalization.count(), "path");
+            let rules = counted(fired.len(), "rule");
+            text.fact("normalized", &format_args!("{paths} by {rules} (-v lists them)"));
+        }
     }
-    let (epoch, origin) = plan.resolved.epoch;
-    let note = match origin {
-        ValueOrigin::Given => "",
-        ValueOrigin::Tree => ", the newest time in the tree",
-    };
-    lines.add(format_args!("  source date epoch {}{note}", epoch.seconds));
-    lines.0
 }
 
+/// Text under construction. Lines that it is given are escaped.
 #[derive(Default)]
-struct Lines(String);
+struct Text(String);
 
-impl Lines {
-    fn add(&mut self, line: std::fmt::Arguments<'_>) {
+impl Text {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
         writeln!(self.0, "{line}").expect("a string takes everything");
     }
+
+    fn fact(&mut self, name: &str, value: &dyn Display) {
+        self.line(format_args!("{name}: {value}"));
+    }
 }
 
-fn describe(file_system: &FileSystem) -> String {
-    let label = match &*file_system.label {
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn file_system_table(file_system: &FileSystem) -> String {
+    use Alignment::{Left, Right};
+    let head = ["size", "used", "file system", "id"].map(str::to_owned).to_vec();
+    let row = vec![
+        size(file_system.size),
+        used(Some(file_system)),
+        describe(Some(file_system)),
+        file_system.id.clone(),
+    ];
+    format_rows(&[Right, Right, Left, Left], &[head, row], "  ")
+}
+
+/// Returns a table of what the partitions hold. Labels that are the names of the types, as is the
+/// default, are not repeated.
+fn partition_table(disk: &Disk) -> String {
+    use Alignment::{Left, Right};
+    let is_labelled = |partition: &Partition| {
+        partition.identity.label != partition.identity.partition_type.name()
+    };
+    let has_labels = disk.partitions.iter().any(is_labelled);
+    let mut alignments = vec![Right, Left, Right, Right, Right, Left];
+    let mut head =
+        ["#", "type", "offset", "size", "used", "file system"].map(str::to_owned).to_vec();
+    if has_labels {
+        alignments.insert(2, Left);
+        head.insert(2, "label".into());
+    }
+    let rows = (1..).zip(&disk.partitions).map(|(number, partition): (usize, _)| {
+        let mut row = vec![
+            number.to_string(),
+            partition.identity.partition_type.name(),
+            size(partition.start),
+            size(partition.size),
+            used(partition.file_system.as_ref()),
+            describe(partition.file_system.as_ref()),
+        ];
+        if has_labels {
+            row.insert(2, Printable(&partition.identity.label).to_string());
+        }
+        row
+    });
+    format_rows(&alignments, &[head].into_iter().chain(rows).collect::<Vec<_>>(), "  ")
+}
+
+/// Returns a table of the ids of the disk, the partitions and the file systems, which would make
+/// the lines of the other table too long.
+fn id_table(disk: &Disk) -> String {
+    use Alignment::{Left, Right};
+    let head = ["#", "id", "id of the file system"].map(str::to_owned).to_vec();
+    let whole = vec!["disk".into(), disk.uuid.to_string(), String::new()];
+    let rows = (1..).zip(&disk.partitions).map(|(number, partition): (usize, _)| {
+        let id = partition.file_system.as_ref().map(|file_system| file_system.id.clone());
+        vec![number.to_string(), partition.identity.uuid.to_string(), id.unwrap_or_default()]
+    });
+    let rows = [head, whole].into_iter().chain(rows).collect::<Vec<_>>();
+    format_rows(&[Right, Left, Left], &rows, "  ")
+}
+
+/// Draws a disk, with the used and the free part of each file system, and the numbers of the
+/// partitions below.
+fn bar(disk: &Disk) -> String {
+    let column = |offset: u64| {
+        let column = u128::from(offset) * u128::from(BAR_WIDTH) / u128::from(disk.size.max(1));
+        usize::try_from(column).expect("at most the width")
+    };
+    let mut cells = vec![' '; column(disk.size)];
+    let mut numbers = String::new();
+    for (number, partition) in (1..).zip(&disk.partitions) {
+        let Partition { start, size, .. } = *partition;
+        let first = column(start);
+        let end = column(start + size).max(first + 1).min(cells.len());
+        let used = partition.file_system.as_ref().and_then(|file_system| file_system.used);
+        let used_end = used.map_or(first, |used| column(start + used.min(size)));
+        for (at, cell) in cells.iter_mut().enumerate().take(end).skip(first) {
+            *cell = if at < used_end { '█' } else { '░' };
+        }
+        // A number that would overlap the one before is left out.
+        let number: String = usize::to_string(&number);
+        if numbers.is_empty() || first > numbers.len() {
+            numbers = format!("{numbers:<first$}{number}");
+        }
+    }
+    format!("|{}|\n {numbers}\n", cells.into_iter().collect::<String>())
+}
+
+fn describe(file_system: Option<&FileSystem>) -> String {
+    let Some(FileSystem { format, variant, label, .. }) = file_system else {
+        return "-".into();
+    };
+    let variant = variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
+    let label = match &**label {
         "" => String::new(),
         label => format!(" {label:?}"),
     };
-    let FileSystem { format, id, .. } = file_system;
-    let variant = file_system.variant.as_ref();
-    let variant = variant.map_or(String::new(), |variant| format!(" ({variant})"));
-    format!("{format}{variant} {id}{label}")
+    Printable(&format!("{format}{variant}{label}")).to_string()
 }
+
+fn used(file_system: Option<&FileSystem>) -> String {
+    file_system.and_then(|file_system| file_system.used).map_or("-".into(), rounded)
+}
+
+const UNITS: [(u64, &str); 3] = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
 
 /// Formats a size in the largest unit that divides it.
 fn size(bytes: u64) -> String {
-    let units = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
+    match UNITS.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{} {name}", bytes / unit),
         None => format!("{bytes} bytes"),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_exact() {
-        for (bytes, expected) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1 KiB"),
-            (1025, "1025 bytes"),
-            (34 << 20, "34 MiB"),
-            (1 << 30, "1 GiB"),
-            ((1 << 30) + (1 << 20), "1025 MiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
+/// Formats a size in the largest unit that is not larger, with one digit after the point.
+fn rounded(bytes: u64) -> String {
+    match UNITS.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => {
+            let tenths = (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
         }
+        None => format!("{bytes} bytes"),
     }
 }

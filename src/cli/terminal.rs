@@ -2,22 +2,63 @@
 //! names, paths and labels are escaped, so that they never reach a terminal.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::name::Printable;
 
-/// Prints a line to standard error, prefixed with the name of the program.
+/// Control sequences of colors, from ECMA-48 (SGR).
+const BOLD_RED: &str = "\x1b[1;31m";
+const BOLD_YELLOW: &str = "\x1b[1;33m";
+const RESET: &str = "\x1b[0m";
+
+/// Prints an error to standard error.
 pub(super) fn print_error(what: &dyn Display) {
-    print_notice(&format_args!("detfs: {what}"));
+    print_message("error:", BOLD_RED, what);
+}
+
+/// Prints a warning to standard error.
+pub(super) fn print_warning(what: &dyn Display) {
+    print_message("warning:", BOLD_YELLOW, what);
+}
+
+/// Prints a line that starts with `word`, which is in `style` on a terminal with colors.
+#[expect(clippy::disallowed_methods, reason = "the line is escaped")]
+fn print_message(word: &str, style: &str, what: &dyn Display) {
+    let what = what.to_string();
+    let what = Printable(&what);
+    let _ = match has_colors(&io::stderr()) {
+        true => writeln!(io::stderr(), "{style}{word}{RESET} {what}"),
+        false => writeln!(io::stderr(), "{word} {what}"),
+    };
+}
+
+/// Returns whether a stream is a terminal on which colors are wanted, see <https://no-color.org>.
+fn has_colors(stream: &impl IsTerminal) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "only the command line reads the environment")]
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && is_capable(stream)
+}
+
+/// Returns whether a stream is a terminal that obeys control sequences.
+pub(super) fn is_capable(stream: &impl IsTerminal) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "only the command line reads the environment")]
+    let is_dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");
+    stream.is_terminal() && !is_dumb
 }
 
 /// Prints a line to standard error. A failure is ignored, because it can't be reported anywhere.
 #[expect(clippy::disallowed_methods, reason = "the line is escaped")]
 pub(super) fn print_notice(line: &dyn Display) {
     let _ = writeln!(io::stderr(), "{}", Printable(&line.to_string()));
+}
+
+/// Returns whether standard output is a terminal that can show a picture of the disk.
+#[expect(clippy::disallowed_methods, reason = "nothing is printed")]
+pub(super) fn is_stdout_capable() -> bool {
+    is_capable(&io::stdout())
 }
 
 /// Prints lines to standard output. A closed standard output is not an error: Rust opens

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::print_error;
+use super::{print_error, print_notice};
 use crate::name::HostPath;
 use crate::stage::{ended_by, spawn};
 
@@ -74,7 +74,7 @@ fn probe() -> Result<(), String> {
 /// of it.
 pub(super) fn explain(tree: &Path) {
     let words = UNSHARE.map(|word| format!("{word} ")).concat();
-    print_error(&format_args!(
+    print_notice(&format_args!(
         "{tree}: outside of its user namespace the tree has other owners; make an image of it \
          with `detfs build`, or with `unshare {words}detfs mkimage {tree} OUT`",
         tree = HostPath(tree)

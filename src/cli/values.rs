@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::arguments::{self, Fs, SeedArgs};
 use super::format_arguments::{BtrfsArgs, Ext4Args};
-use super::print_error;
+use super::print_warning;
 use super::times::{self, NotATime};
 use crate::disk::{EPOCHS, Swapfile};
 use crate::error::{Error, Result};
@@ -201,7 +201,7 @@ fn epoch_of_environment() -> Result<Option<Timestamp>> {
     };
     if text.is_empty() {
         REPORTED.call_once(|| {
-            print_error(&format_args!("{VARIABLE} is empty, which is the same as unset"));
+            print_warning(&format_args!("{VARIABLE} is empty, which is the same as unset"));
         });
         return Ok(None);
     }

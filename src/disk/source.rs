@@ -137,11 +137,11 @@ impl BuildInput {
     /// # Errors
     /// Those of [`BuildInput::read`].
     pub fn from_dir(directory: &Path) -> Result<Self> {
-        Self::read(&Directory::new(directory), Selection::default(), NonZero::<usize>::MIN)
+        Self::read(&Directory::new(directory), Selection::default(), NonZero::<usize>::MIN, None)
     }
 
     /// Reads the selected parts of a source, with a number of threads that the image does not
-    /// depend on.
+    /// depend on, and an observer of this and of the planning.
     ///
     /// # Errors
     /// Those of [`Source::read`].
@@ -149,15 +149,17 @@ impl BuildInput {
         source: &dyn Source,
         selection: Selection,
         threads: NonZero<usize>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self> {
         let exclude = selection.exclude.as_ref().map(|filter| |path: &[u8]| filter.matches(path));
         let options = DirOptions {
             threads,
             exclude: exclude.as_ref().map(|exclude| exclude as _),
             host_xattrs: selection.host_xattrs.clone(),
+            observer: observer.as_deref().map(|observer| observer as _),
         };
         let (tree, warnings) = source.read(&options)?;
-        Ok(Self { selection, warnings, threads, ..Self::new(tree) })
+        Ok(Self { selection, warnings, threads, observer, ..Self::new(tree) })
     }
 }
 

@@ -91,8 +91,8 @@ impl<'a> WorkItems<'a> {
     /// Returns the items of a layout in groups: up to the end of the first observed range, from
     /// there to the end of the next, and so on.
     ///
-    /// No item is longer than `large` bytes, or than `zeros_max` if it consists of zeros alone. Both
-    /// are at least [`WRITE_SIZE`].
+    /// No item is longer than `large` bytes, or than `zeros_max` if it consists of zeros alone.
+    /// Both are at least [`WRITE_SIZE`].
     pub(super) fn new(layout: &'a Layout, large: u64, zeros_max: u64) -> Vec<Self> {
         let (mut at, mut regions) = (0, layout.regions());
         let mut cuts = Vec::new();

@@ -51,7 +51,7 @@ impl Scratch {
         let (got, stderr) = self.run(arguments);
         assert_eq!(got, code, "{arguments:?}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
-        assert!(stderr.starts_with("detfs: "), "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{arguments:?}: {stderr}");
         for word in words {
             assert!(stderr.contains(word), "{arguments:?}: {stderr} says {word}");
         }
@@ -115,7 +115,7 @@ fn options_of_btrfs_are_refused_by_name() {
     let scratch = Scratch::new();
     let refuses = |words: &[&str], options: &[&str]| {
         let name = options.last().unwrap().split('=').next().unwrap();
-        let name = format!("detfs: {name}: ");
+        let name = format!("error: {name}: ");
         let words = [&[&*name], words].concat();
         let mkfs = [&["mkfs", "btrfs", "tree", "out/fs"], options].concat();
         scratch.refuses(2, &words, &mkfs);
@@ -167,14 +167,14 @@ fn options_of_another_file_system_are_refused() {
         "--copy-links",
     ] {
         let name = option.split('=').next().unwrap();
-        let words = [&*format!("detfs: {name}: "), "--fs btrfs"];
+        let words = [&*format!("error: {name}: "), "--fs btrfs"];
         scratch.refuses(2, &words, &mkimage(&[option]));
         scratch.refuses(2, &words, &mkimage(&["--fs=ext4", option]));
         scratch.refuses(2, &[name], &["mkfs", "ext4", "tree", "out/fs", option]);
     }
     for option in ["--grow-to=1G", "--ext4-profile=default", "--ext4-block-size=4096"] {
         let name = option.split('=').next().unwrap();
-        let words = [&*format!("detfs: {name}: "), "--fs ext4"];
+        let words = [&*format!("error: {name}: "), "--fs ext4"];
         scratch.refuses(2, &words, &mkimage(&["--fs=btrfs", option]));
         scratch.refuses(2, &[name], &["mkfs", "btrfs", "tree", "out/fs", option]);
     }
@@ -186,21 +186,21 @@ fn sizes_that_do_not_go_together_are_refused() {
     let scratch = Scratch::new();
     for mkfs in ["ext4", "btrfs", "vfat"] {
         let arguments = ["mkfs", mkfs, "tree", "out/fs", "--size=300M", "--headroom=1M"];
-        scratch.refuses(2, &["detfs: --headroom: ", "--size"], &arguments);
+        scratch.refuses(2, &["error: --headroom: ", "--size"], &arguments);
     }
-    scratch.refuses(2, &["detfs: --headroom: "], &mkimage(&["--size=300M", "--headroom=0"]));
+    scratch.refuses(2, &["error: --headroom: "], &mkimage(&["--size=300M", "--headroom=0"]));
     let btrfs = mkimage(&["--fs=btrfs", "--size=300M", "--headroom=10%"]);
-    scratch.refuses(2, &["detfs: --headroom: "], &btrfs);
+    scratch.refuses(2, &["error: --headroom: "], &btrfs);
     for arguments in [
         &mkimage(&["--grow-to=512K"])[..],
         &mkimage(&["--size=64M", "--grow-to=61M"]),
         &["mkfs", "ext4", "tree", "out/fs", "--size=64M", "--grow-to=63M"],
         &["mkfs", "ext4", "tree", "out/fs", "--grow-to=64K"],
     ] {
-        scratch.refuses(2, &["detfs: --grow-to: ", "less than"], arguments);
+        scratch.refuses(2, &["error: --grow-to: ", "less than"], arguments);
     }
     let ro = mkimage(&["--ext4-profile=ro", "--grow-to=1G"]);
-    scratch.refuses(2, &["detfs: --grow-to: ", "profile"], &ro);
+    scratch.refuses(2, &["error: --grow-to: ", "profile"], &ro);
     scratch.refuses(2, &["--source-date-epoch"], &["normalize", "--list", "--source-date-epoch=1"]);
     fs::write(scratch.path("image.toml"), "[image]\ntree = 'tree'\nout = 'out/disk.raw'\n")
         .unwrap();
@@ -235,9 +235,9 @@ fn what_has_no_effect_is_reported() {
     assert_eq!(
         lines(&[&ext4[..], &options].concat()),
         [
-            "detfs: --exclude: \"nowhere/**\" matches no path",
-            "detfs: --drop-xattr: no extended attribute matches \"user.nothing\"",
-            "detfs: --keep-xattr: no extended attribute matches \"trusted.overlay.*\"",
+            "warning: --exclude: \"nowhere/**\" matches no path",
+            "warning: --drop-xattr: no extended attribute matches \"user.nothing\"",
+            "warning: --keep-xattr: no extended attribute matches \"trusted.overlay.*\"",
         ]
     );
     assert!(image() == plain);
@@ -249,15 +249,15 @@ fn what_has_no_effect_is_reported() {
     assert_eq!(
         lines(&btrfs),
         [
-            "detfs: --no-compress has no effect without --compress",
-            "detfs: --copy-links has no effect without --subvolume",
-            "detfs: --no-compress: \"etc/*.gz\" matches no path",
+            "warning: --no-compress has no effect without --compress",
+            "warning: --copy-links has no effect without --subvolume",
+            "warning: --no-compress: \"etc/*.gz\" matches no path",
         ]
     );
 
     let uuid = "--uuid=01234567-89ab-4cde-8f01-23456789abcd";
     let both = [&ext4[..], &[uuid, "--seed=11111111-2222-3333-4444-555555555555"]].concat();
-    assert_eq!(lines(&both), ["detfs: --seed has no effect with --uuid"]);
+    assert_eq!(lines(&both), ["warning: --seed has no effect with --uuid"]);
     let disk = [
         "mkimage",
         "--normalize=none",
@@ -268,8 +268,8 @@ fn what_has_no_effect_is_reported() {
     assert_eq!(
         lines(&disk),
         [
-            "detfs: --esp-fat has no effect, because the image has no ESP",
-            "detfs: --esp-sector-size has no effect, because the image has no ESP",
+            "warning: --esp-fat has no effect, because the image has no ESP",
+            "warning: --esp-sector-size has no effect, because the image has no ESP",
         ]
     );
     assert_eq!(lines(&[&disk[..], &["--esp-size=20M"]].concat()), [""; 0]);
@@ -348,7 +348,7 @@ fn the_epoch_of_the_environment_is_judged_too() {
         let output = scratch.command(&IMAGE).env("SOURCE_DATE_EPOCH", value).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{stderr}");
-        assert!(stderr.starts_with("detfs: SOURCE_DATE_EPOCH: "), "{stderr}");
+        assert!(stderr.starts_with("error: SOURCE_DATE_EPOCH: "), "{stderr}");
     }
     let arguments = [&IMAGE[..], &["--seed-string=x"]].concat();
     let output = scratch.command(&arguments).env("SOURCE_DATE_EPOCH", "").output().unwrap();

@@ -131,7 +131,7 @@ fn other_places_stay_in_the_root_file_system() {
     }
     let stays = |directory: &str, held: &str| {
         format!(
-            "detfs: {directory}: it stays in the root file system, because the ESP holds {held};"
+            "warning: {directory}: it stays in the root file system, because the ESP holds {held};"
         )
     };
     let check_image = |option: &str, from: &str, left: &[&str]| {
@@ -167,7 +167,7 @@ fn the_content_of_an_esp_can_be_beside_the_tree() {
     let make = |fixture: &Fixture, options: &[&str]| {
         let mut command = detfs([OsStr::new("mkimage"), fixture.tree.as_os_str()]);
         command.arg(&fixture.image).args(["--architecture=x86-64", "--headroom=0", "--force"]);
-        let output = succeed(command.arg("--json").args(options));
+        let output = succeed(command.args(["--json", "--verbose"]).args(options));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("remove by random-seed: efi/loader/random-seed"), "{stderr}");
         let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -281,7 +281,7 @@ fn a_kernel_without_an_esp_is_worth_a_line() {
         ),
     ] {
         let (manifest, stderr) = Fixture::new(make).make(&[]);
-        assert!(stderr.starts_with(&format!("detfs: {path}: {line}")), "{stderr}");
+        assert!(stderr.starts_with(&format!("warning: {path}: {line}")), "{stderr}");
         assert_eq!(manifest["warnings"][0]["path"], path);
     }
     let fixture = Fixture::new(":");
@@ -300,7 +300,7 @@ fn a_kernel_without_an_esp_is_worth_a_line() {
     let stderr = fixture.make(&[]).1;
     assert!(stderr.starts_with("detfs: boot: no EFI/BOOT/BOOTX64.EFI, "), "{stderr}");
     let stderr = fixture.make(&["--xbootldr"]).1;
-    assert!(stderr.starts_with("detfs: boot: the content of XBOOTLDR, but"), "{stderr}");
+    assert!(stderr.starts_with("warning: boot: the content of XBOOTLDR, but"), "{stderr}");
 }
 
 /// An ESP is FAT32 unless another variant is requested, because some firmware boots only from

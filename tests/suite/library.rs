@@ -64,7 +64,7 @@ fn input(directory: &Path, is_normalized: bool, is_btrfs: bool) -> BuildInput {
     selection.exclude = Some(PathFilter::new(vec!["/var/cache/*".to_owned()], excluded));
     selection.host_xattrs = host_xattrs.leave_out("user.a*").keep("user.abc");
     let source = Directory::new(directory.join("tree"));
-    let input = BuildInput::read(&source, selection, NonZero::<usize>::MIN).unwrap();
+    let input = BuildInput::read(&source, selection, NonZero::<usize>::MIN, None).unwrap();
     let mut input = if is_normalized { input.normalized().unwrap() } else { input };
     input.seed = Some(Seed(SEED.parse().unwrap()));
     input.epoch = Some(Timestamp::from_seconds(EPOCH));

@@ -37,6 +37,7 @@ mod random_trees;
 mod repart;
 mod secrets;
 mod stage;
+mod summary;
 mod terminal;
 mod threads;
 mod tree;

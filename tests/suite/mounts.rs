@@ -57,7 +57,7 @@ fn other_mount_points_are_reported() {
     let said = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<_> = said.lines().collect();
     let message = "another file system is mounted here, and its content is in the image";
-    assert_eq!(lines, [format!("detfs: data: {message}"), format!("detfs: file: {message}")]);
+    assert_eq!(lines, [format!("warning: data: {message}"), format!("warning: file: {message}")]);
     assert_eq!(listed(&scratch.path().join("out.img"), "/data"), ["inner"]);
 }
 

@@ -98,7 +98,7 @@ impl Attempt {
 fn attempt(tree: &Path, options: &[&str]) -> Attempt {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("image");
-    let options = [&["--architecture=x86-64"], options].concat();
+    let options = [&["--architecture=x86-64", "--json", "--verbose"], options].concat();
     let output = mkimage(tree, &image, EPOCH, &options).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     Attempt { code: output.status.code(), said, bytes: fs::read(image).ok() }
@@ -276,9 +276,9 @@ fn secrets_that_go_in_are_named() {
     ]);
     let warned = |said: &str| {
         let expected = [
-            "detfs: etc/machine-id: stays in the image, although the rule machine-id-alone would remove it: ",
-            "detfs: root/.bash_history: stays in the image, although the rule histories would remove it: ",
-            "detfs: root/.ssh/id_rsa: stays in the image (and root/.ssh/old), although the rule ssh-keys would refuse it: ",
+            "warning: etc/machine-id: stays in the image, although the rule machine-id-alone would remove it: ",
+            "warning: root/.bash_history: stays in the image, although the rule histories would remove it: ",
+            "warning: root/.ssh/id_rsa: stays in the image (and root/.ssh/old), although the rule ssh-keys would refuse it: ",
         ];
         assert_eq!(said.lines().count(), expected.len(), "{said}");
         expected.iter().all(|start| said.lines().any(|line| line.starts_with(start)))

@@ -3,16 +3,10 @@
 use std::path::Path;
 
 use super::format_row;
+use crate::cli::table::{Alignment, format_rows};
 use crate::name::{HostPath, Printable};
 use crate::repart::{PartitionResult, type_name};
 use crate::size::format_bytes as size;
-
-/// Alignment of the cells in a column.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Alignment {
-    Left,
-    Right,
-}
 
 /// Returns the rows as text; `legend` adds the column headers.
 pub(super) fn text(rows: &[PartitionResult], legend: bool, arrow: format_row::Arrow) -> String {
@@ -50,20 +44,8 @@ pub(super) fn text(rows: &[PartitionResult], legend: bool, arrow: format_row::Ar
         sums[7] = sum(|row| row.padding);
         lines.push(sums);
     }
-    let widths: Vec<_> = (0..heads.len())
-        .map(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for line in lines {
-        let cells =
-            line.iter().zip(&widths).zip(&heads).map(|((cell, width), (_, side))| match side {
-                Alignment::Left => format!("{cell:<width$}"),
-                Alignment::Right => format!("{cell:>width$}"),
-            });
-        text += cells.collect::<Vec<_>>().join(" ").trim_end();
-        text += "\n";
-    }
-    text
+    let alignments: Vec<_> = heads.iter().map(|(_, alignment)| *alignment).collect();
+    format_rows(&alignments, &lines, " ")
 }
 
 /// Returns the lines of a partition: one for the partition, and one for each drop-in after the

@@ -13,7 +13,7 @@ use super::pacman::options;
 use crate::cli::arguments::{PackagesArgs, StageCheck};
 use crate::cli::fields::FLAGS;
 use crate::cli::normalize::RequestedRules;
-use crate::cli::{print, print_error, print_json, spool, values};
+use crate::cli::{print, print_json, print_warning, spool, values};
 use crate::disk::BuildInput;
 use crate::error::{Error, Result};
 use crate::interrupt::{register, uninterrupted};
@@ -58,7 +58,7 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     stage.run(ended_by("TERM").arg(&program), &one, false)?;
     let has_faketime = has_faketime()?;
     if !has_faketime {
-        print_error(
+        print_warning(
             &"faketime is not installed: the clocks of the two trees are only seconds apart",
         );
         // Recorded times are whole seconds.
@@ -74,7 +74,7 @@ pub(super) fn run(args: &StageCheck) -> Result<ExitCode> {
     let ((one, _), (two, _)) = (read(&one)?, read(&two)?);
     let BuildInput { tree: mut one, rules, warnings, .. } =
         requested.apply(BuildInput::new(one))?;
-    warnings.iter().for_each(|warning| print_error(&FLAGS.text(&warning.to_string())));
+    warnings.iter().for_each(|warning| print_warning(&FLAGS.text(&warning.to_string())));
     let epoch = Timestamp::from_seconds(options.source_date_epoch);
     let found = compare(&one, &two, &rules, epoch)?;
     report(&found, args.json)?;

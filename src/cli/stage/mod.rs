@@ -13,7 +13,7 @@ pub(super) use pacman::{epoch, run as pacman};
 
 pub(super) fn run(args: &Stage) -> Result<ExitCode> {
     match &args.command {
-        StageCommand::Pacman(args) => pacman::run(args).map(|()| ExitCode::SUCCESS),
+        StageCommand::Pacman(args) => pacman::run(args, false).map(|()| ExitCode::SUCCESS),
         StageCommand::Check(args) => check::run(args),
     }
 }

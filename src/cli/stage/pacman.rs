@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::configuration;
 use crate::cli::arguments::{PackagesArgs, StagePacman};
-use crate::cli::{is_same, print_error, text_of, values};
+use crate::cli::{is_same, print_notice, print_warning, text_of, values};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Output};
@@ -21,7 +21,7 @@ const REPOSITORIES: [&str; 2] = ["core", "extra"];
 const ARCHITECTURE: &str = "x86_64";
 const DAY: i64 = 24 * 60 * 60;
 
-pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
+pub(in crate::cli) fn run(args: &StagePacman, is_quiet: bool) -> Result<()> {
     let (options, locked) = resolved(args)?;
     // An unwritable destination is reported before anything is fetched.
     let destination = match &args.lock {
@@ -37,16 +37,16 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
     };
     let Staged { lock, complaints } = staging.run(&args.out)?;
     for complaint in complaints {
-        print_error(&format_args!("pacman: {complaint}; the tree may be incomplete"));
+        print_warning(&format_args!("pacman: {complaint}; the tree may be incomplete"));
     }
     if let Some(before) = locked {
         if let (Some(now), Some(then)) = (&lock.options.mirror, &before.options.mirror)
             && now != then
         {
-            print_error(&format_args!("the locked packages came from {now} instead of {then}"));
+            print_warning(&format_args!("the locked packages came from {now} instead of {then}"));
         }
         if before.pacman != lock.pacman {
-            print_error(&format_args!(
+            print_warning(&format_args!(
                 "pacman is {}, but was {} when the lock was made: its own files in the tree may \
              differ",
                 lock.pacman, before.pacman
@@ -60,7 +60,9 @@ pub(in crate::cli) fn run(args: &StagePacman) -> Result<()> {
         let _ = fs::remove_dir_all(&args.out);
         return Err(error);
     }
-    print_error(&format_args!("{}: {} packages", HostPath(&args.out), lock.packages.len()));
+    if !is_quiet {
+        print_notice(&format_args!("{}: {} packages", HostPath(&args.out), lock.packages.len()));
+    }
     Ok(())
 }
 

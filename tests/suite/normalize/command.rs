@@ -166,12 +166,14 @@ fn what_is_done_is_told_with_every_secret() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("image");
     let options = ["--architecture=x86-64", "--json", "--force"];
-    let output = succeed(&mut mkimage(tree.path(), &out, EPOCH, &options));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let listed = ["--architecture=x86-64", "--verbose"];
+    let output = succeed(&mut mkimage(tree.path(), &out, EPOCH, &listed));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     for kind in ["dsa", "ecdsa", "ed25519", "extra", "rsa"] {
         assert!(said.contains(&format!("etc/ssh/ssh_host_{kind}_key")), "{kind}: {said}");
     }
     assert!(said.contains("normalized: remove by random-seed: efi/loader/random-seed"), "{said}");
+    let output = succeed(&mut mkimage(tree.path(), &out, EPOCH, &options));
     let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
     let fired = manifest["normalization"].as_array().unwrap().clone();
     let (_, json) = check(tree.path(), &["--json"]);

@@ -22,7 +22,7 @@ fn refused(command: &mut std::process::Command, parts: &[&str], fixture: &Path) 
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
-    let last = said.lines().rfind(|line| line.starts_with("detfs: ")).unwrap_or_default();
+    let last = said.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_default();
     parts.iter().for_each(|part| assert!(last.contains(part), "{part}: {said}"));
     let left = shell("ls -A $1", &[fixture]);
     assert!(!left.contains("tree"), "{left}");
@@ -169,7 +169,7 @@ fn a_run_that_is_ended_leaves_nothing() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(signal.as_raw()), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!said.contains("detfs: "), "{said}");
+        assert!(!said.contains("error: "), "{said}");
         connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         connection.read_to_end(&mut Vec::new()).unwrap();
         assert_eq!(shell("ls -A $1", &[fixture.path()]), before);
@@ -297,7 +297,7 @@ fn users_in_a_chroot_are_told_what_to_do() {
             echo "$left"' sh $1"#;
     let said = shell(script, &[fixture.path(), Path::new(PROGRAM)]);
     assert!(
-        said.contains("detfs: unshare: ") && said.contains("; cannot create a user namespace"),
+        said.contains("error: unshare: ") && said.contains("; cannot create a user namespace"),
         "{said}"
     );
     assert_eq!(said.lines().filter(|line| *line == "unshare").count(), 0, "{said}");
