@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::name::{Escaped, HostPath};
+use crate::size::{exact, typed};
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,8 +79,10 @@ pub enum Error {
     },
     /// The requested size is too small for the content.
     #[error(
-        "{what}: {available} bytes is too small{}; use at least {needed} bytes",
-        in_parentheses(detail)
+        "{what}: {} is too small{}; use at least {}",
+        exact(*available),
+        in_parentheses(detail),
+        typed(*needed)
     )]
     TooSmall {
         /// The file system, image or device, such as `ext4`.
@@ -164,7 +167,7 @@ pub(crate) fn in_parentheses(detail: &str) -> String {
 fn source_remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "run with read permission, or leave it out",
-        io::ErrorKind::NotFound => "check the path, or build from a tree that nothing writes to",
+        io::ErrorKind::NotFound => "check the path",
         _ => "check the underlying file system",
     }
 }

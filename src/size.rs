@@ -50,6 +50,38 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     whole.checked_add(part)
 }
 
+/// Returns a size in the largest unit that divides it, with the unit.
+fn in_units(bytes: u64) -> (u64, &'static str) {
+    let units = [(GIB << 10, "T"), (GIB, "G"), (MIB, "M"), (KIB, "K")];
+    let divides = |&(unit, _): &(u64, _)| bytes >= unit && bytes.is_multiple_of(unit);
+    units.into_iter().find(divides).map_or((bytes, ""), |(unit, name)| (bytes / unit, name))
+}
+
+/// Formats a size in the largest unit that divides it, as in `34 MiB`.
+#[must_use]
+pub(crate) fn exact(bytes: u64) -> String {
+    match in_units(bytes) {
+        (bytes, "") => count(bytes, "byte"),
+        (number, unit) => format!("{number} {unit}iB"),
+    }
+}
+
+/// Formats a size as the value of an option, as in `34M`.
+#[must_use]
+pub(crate) fn typed(bytes: u64) -> String {
+    let (number, unit) = in_units(bytes);
+    format!("{number}{unit}")
+}
+
+/// Formats a number of things whose name has a regular plural.
+#[must_use]
+pub(crate) fn count(number: u64, name: &str) -> String {
+    match number {
+        1 => format!("1 {name}"),
+        number => format!("{number} {name}s"),
+    }
+}
+
 const UNITS: [(u32, char); 6] = [(60, 'E'), (50, 'P'), (40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
 
 /// Formats a number of bytes in the largest unit that it reaches, truncated to one decimal, as
@@ -110,6 +142,23 @@ mod tests {
             (u64::MAX, "15.9E"),
         ] {
             assert_eq!(format_bytes(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_are_exact() {
+        for (bytes, words, value) in [
+            (0, "0 bytes", "0"),
+            (1, "1 byte", "1"),
+            (1023, "1023 bytes", "1023"),
+            (1024, "1 KiB", "1K"),
+            (1025, "1025 bytes", "1025"),
+            (34 << 20, "34 MiB", "34M"),
+            ((1 << 30) + (1 << 20), "1025 MiB", "1025M"),
+            (3 << 40, "3 TiB", "3T"),
+        ] {
+            assert_eq!((&*exact(bytes), &*typed(bytes)), (words, value));
+            assert_eq!(parse(value), Some(bytes));
         }
     }
 

@@ -1,5 +1,5 @@
-//! Writes the manual pages and shell completions of `detfs`, which are generated from the definition
-//! of its command line: `cargo run --example assets -- DIR`.
+//! Writes the manual pages and shell completions of `detfs`, which are generated from the
+//! definition of its command line: `cargo run --example assets -- DIR`.
 
 mod generate;
 

@@ -147,7 +147,10 @@ fn read(config: &Path) -> Result<BuildFile> {
         // Without root, the file is read again in a user namespace, so it can't be a pipe.
         return Err(fail(0, "not a regular file".into()));
     }
-    let text = text(config).map_err(|error| fail(0, error.to_string()))?;
+    let text = text(config).map_err(|error| match error.raw_os_error() {
+        Some(_) => Error::source(config.as_os_str().as_encoded_bytes(), "cannot read", error),
+        None => fail(0, error.to_string()),
+    })?;
     toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         fail(line, error.message().into())

@@ -12,7 +12,8 @@ pub(super) struct RootFsArgs {
     /// ext4: set by the profile; btrfs: enough for the writes of a first boot]
     #[arg(long, value_name = "BYTES|PERCENT")]
     pub(super) headroom: Option<String>,
-    /// Label of the file system and its partition, at most 16 bytes for ext4 and 255 for btrfs
+    /// Label of the file system and its partition, at most 16 bytes for ext4, 255 for btrfs and 36
+    /// characters for a partition
     #[arg(long)]
     pub(super) label: Option<String>,
     /// Add a swap file; its directory must exist

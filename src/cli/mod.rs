@@ -184,17 +184,22 @@ fn one_line(error: &clap::Error) -> String {
     let lines =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    format!("{}; see --help", lines.join(" ").trim_start_matches("error: "))
+    let line = lines.join(" ").replace(" tip: ", "; ");
+    format!("{}; see --help", line.trim_start_matches("error: "))
 }
 
 /// Maximum size of a text file named by an option, in bytes: far larger than hand-written files,
 /// and small enough to parse in memory.
 const TEXT_MAX: u64 = 4 << 20;
 
-/// Reads the text file named by an option.
+/// Reads the text file named by an option. What the system refuses is an error of input, as for the
+/// tree; any other problem is one of the option.
 fn text_of(parameter: &'static str, path: &Path, remedy: &str) -> Result<String> {
-    text(path).map_err(|error| {
-        Error::parameter(parameter, format!("cannot read {}: {error}", HostPath(path)), remedy)
+    text(path).map_err(|error| match error.raw_os_error() {
+        Some(_) => Error::source(path.as_os_str().as_encoded_bytes(), "cannot read", error),
+        None => {
+            Error::parameter(parameter, format!("cannot read {}: {error}", HostPath(path)), remedy)
+        }
     })
 }
 

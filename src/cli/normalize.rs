@@ -13,12 +13,13 @@ use super::{print, print_json, print_warning, text_of, values};
 use crate::disk::source::epoch;
 use crate::disk::{BuildInput, Selection, ValueOrigin};
 use crate::error::{Error, Result};
-use crate::name::Escaped;
+use crate::name::{Escaped, HostPath};
 use crate::normalize::{
     Finding, Fired, FiredRecord, Profile, Report, Rule, Rules, Scope, check, findings,
     remaining_secrets,
 };
 use crate::report::Warning;
+use crate::size::count;
 use crate::tree::Directory;
 
 /// The arguments about rules, parsed as far as possible without a tree. A file is only read once,
@@ -54,7 +55,7 @@ impl<'a> RequestedRules<'a> {
         Ok(requested)
     }
 
-    /// Adds the rules to an input.
+    /// Adds the rules to an input, and reports built-in rules that the file replaces.
     pub(super) fn apply(&self, input: BuildInput) -> Result<BuildInput> {
         let (input, profile) = match &*self.args.normalize {
             AUTO => {
@@ -64,7 +65,16 @@ impl<'a> RequestedRules<'a> {
             }
             _ => (input, self.profile),
         };
-        Ok(BuildInput { rules: self.rules(profile)?, ..input })
+        let rules = self.rules(profile)?;
+        if let Some((path, _)) = &self.file {
+            for name in rules.replaced() {
+                print_warning(&format_args!(
+                    "{}: rule {name:?} replaces the built-in rule of that name",
+                    HostPath(path)
+                ));
+            }
+        }
+        Ok(BuildInput { rules, ..input })
     }
 
     /// Warns about paths that may differ between two installations although no rule covers them;
@@ -78,7 +88,7 @@ impl<'a> RequestedRules<'a> {
         let Some(Finding { path, why }) = found.first() else { return Ok(()) };
         let paths = match found.len() {
             1 => "1 path looks".to_owned(),
-            count => format!("{count} paths look"),
+            number => format!("{number} paths look"),
         };
         if is_strict {
             return Err(Error::Refused {
@@ -245,12 +255,12 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
         add(
             &mut text,
             format_args!(
-                "profile {profile}, source date epoch {}: {} rules would apply to {} paths, {} \
-                 paths are suspicious",
+                "profile {profile}, source date epoch {}: {} would apply to {}, {} found \
+                 suspicious",
                 epoch.seconds,
-                report.fired.len(),
-                report.count(),
-                suspicious.len()
+                count(report.fired.len() as u64, "rule"),
+                count(report.count() as u64, "path"),
+                count(suspicious.len() as u64, "path")
             ),
         );
         print(&text)?;

@@ -87,6 +87,7 @@ impl<'a> Pipeline<'a> {
         if args.is_strict {
             strict(seed.is_some(), epoch.is_some())?;
         }
+        values::drop_or_keep(source)?;
         args.check_beside()?;
         let destinations = args.destinations()?;
         let requested = args.normalize_args.map(RequestedRules::read).transpose()?;

@@ -9,7 +9,7 @@ use crate::disk::{Disk, ImageKind, Partition, Plan, ValueOrigin};
 use crate::format::FileSystem;
 use crate::layout::Digest;
 use crate::name::{HostPath, Printable};
-use crate::size::{GIB, KIB, MIB};
+use crate::size::{GIB, KIB, MIB, count};
 
 /// Columns of the picture of a disk.
 const BAR_WIDTH: u64 = 76;
@@ -88,8 +88,8 @@ impl Summary<'_> {
                 .iter()
                 .for_each(|line| text.line(format_args!("{line}")));
         } else if !fired.is_empty() {
-            let paths = counted(plan.normalization.count(), "path");
-            let rules = counted(fired.len(), "rule");
+            let paths = count(plan.normalization.count() as u64, "path");
+            let rules = count(fired.len() as u64, "rule");
             text.fact("normalized", &format_args!("{paths} by {rules} (-v lists them)"));
         }
     }
@@ -107,10 +107,6 @@ impl Text {
     fn fact(&mut self, name: &str, value: &dyn Display) {
         self.line(format_args!("{name}: {value}"));
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn file_system_table(file_system: &FileSystem) -> String {

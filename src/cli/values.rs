@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Fs, SeedArgs};
+use super::arguments::{self, Fs, SeedArgs, SourceArgs};
 use super::format_arguments::{BtrfsArgs, Ext4Args};
 use super::print_warning;
 use super::times::{self, NotATime};
@@ -116,6 +116,18 @@ pub(super) fn headroom_or_size(headroom: Option<Headroom>, size: Option<u64>) ->
             "omit one of them",
         )),
         _ => Ok(()),
+    }
+}
+
+/// Rejects a pattern of extended attributes that are both dropped and kept.
+pub(super) fn drop_or_keep(source: &SourceArgs) -> Result<()> {
+    match source.keep_xattr.iter().find(|pattern| source.drop_xattr.contains(pattern)) {
+        Some(pattern) => Err(Error::parameter(
+            "--keep-xattr",
+            format!("{pattern:?} is a pattern of --drop-xattr too"),
+            "omit one of them",
+        )),
+        None => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::format::{FileSystem, PreparedFs};
 use crate::gpt::{Geometry, SectorSize};
 use crate::layout::Layout;
 use crate::report::Warning;
-use crate::size::round_up;
+use crate::size::{exact, round_up};
 use crate::verity::{self, LeafHashes};
 
 /// Partitions that are to be placed on a disk and filled. All lists have the same order.
@@ -129,7 +129,7 @@ impl Assembly {
         let end = size.saturating_sub(Geometry::tail(sector_size));
         let places = match self.place(grain..end.max(grain)) {
             Ok(placed) => placed.places,
-            Err(no_space) => return Err(self.no_space(no_space, size)),
+            Err(_) => return Err(self.no_space(size)),
         };
         let (mut partitions, mut contents, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         // No partition of a new disk has a priority by which it could be left out.
@@ -159,15 +159,23 @@ impl Assembly {
         Ok(Composed { layout: disk.compose(contents)?, disk, warnings })
     }
 
-    /// Returns the error for partitions that do not fit on a disk of `size` bytes.
-    fn no_space(&mut self, no_space: NoSpace, size: u64) -> Error {
+    /// Returns the error for partitions that do not fit on a disk of `size` bytes, with the space
+    /// that each of them takes.
+    fn no_space(&mut self, size: u64) -> Error {
         for at in 0..self.contents.len() {
             if let Err(error) = self.require_content(at) {
                 return error;
             }
         }
         let needed = round_up(self.minimal_size(), self.grain);
-        no_space.error(&self.identities[no_space.candidate].label, size, needed)
+        let taken: Vec<_> = self.candidates.iter().map(|it| it.request.size.min).collect();
+        let names = self.identities.iter().map(|identity| &identity.label);
+        let mut parts: Vec<_> =
+            names.zip(&taken).map(|(name, &bytes)| format!("{name} {}", exact(bytes))).collect();
+        let table = needed - taken.iter().sum::<u64>();
+        parts.push(format!("partition table {}", exact(table)));
+        let (what, detail) = ("`image.size`".to_owned(), parts.join(", "));
+        Error::TooSmall { what, detail, needed, available: size }
     }
 
     /// Raises the minimum size of a partition that takes the remaining space to that of its file
@@ -193,19 +201,12 @@ impl Assembly {
         size: u64,
     ) -> Error {
         let SizeRange { min, max } = self.candidates[at].request.size;
-        let (root, detail) = match error {
-            Error::TooSmall { what, detail, needed, available } if min != max => {
-                let root = format!("{what} takes {needed} bytes, {available} are left for it");
-                (root, detail)
+        match error {
+            Error::TooSmall { .. } if min != max => {
+                self.contents[at] = Content::FileSystem(prepared);
+                self.no_space(size)
             }
-            error => return error,
-        };
-        let detail = if detail.is_empty() { root } else { format!("{root}: {detail}") };
-        self.contents[at] = Content::FileSystem(prepared);
-        if let Err(error) = self.require_content(at) {
-            return error;
+            error => error,
         }
-        let needed = round_up(self.minimal_size(), self.grain);
-        Error::TooSmall { what: "image".to_owned(), detail, needed, available: size }
     }
 }

@@ -175,7 +175,7 @@ impl BootPartition {
     ) -> Result<Arc<dyn PreparedFs>> {
         let variant = Some(options.esp_fat.unwrap_or(Variant::Fat32));
         let inner = self.file_system(variant, identity.file_system, epoch, options)?;
-        Ok(Arc::new(BootFs { inner, label: identity.label.clone(), field: self.field }))
+        Ok(Arc::new(BootFs { inner, field: self.field }))
     }
 
     fn file_system(
@@ -201,8 +201,6 @@ fn sector_size(options: &Options) -> u32 {
 /// File system of a boot partition, whose errors name the field that sets its size.
 struct BootFs {
     inner: Box<dyn PreparedFs>,
-    /// Label of the partition.
-    label: String,
     field: &'static str,
 }
 
@@ -210,7 +208,8 @@ impl PreparedFs for BootFs {
     fn plan(&self, size: u64, start: u64) -> Result<PlannedFs> {
         self.inner.plan(size, start).map_err(|error| match error {
             Error::TooSmall { detail, needed, available, .. } => {
-                let what = format!("the size of {} (`{}`)", self.label, self.field);
+                let what = format!("`{}`", self.field);
+                let needed = round_up(needed, ALIGNMENT);
                 Error::TooSmall { what, detail, needed, available }
             }
             Error::Parameter { field: "size", rule, remedy } => Error::Parameter {

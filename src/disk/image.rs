@@ -20,6 +20,7 @@ use super::source::{self, BuildInput};
 use super::{esp, normalization, swap};
 use crate::error::{Error, Result};
 use crate::format::{FsInputs, Holds, PreparedFs};
+use crate::gpt::spec::NAME_UNITS;
 use crate::gpt::{Architecture, PartitionType};
 use crate::size::round_up;
 use crate::time::Timestamp;
@@ -105,6 +106,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let root: Arc<dyn PreparedFs> = options.root.prepare(inputs)?.into();
     let codecs = root.codecs();
     let contents = PartitionContents { boot: &boot, root, epoch, options };
+    check_name(&identity.label)?;
     let assembly = contents.assembly(definitions, identities)?;
     let Composed { disk, layout, warnings: of_disk } =
         assembly.compose(options.size, seed.0.disk())?;
@@ -157,6 +159,21 @@ fn check_cmdline(text: &str, method: BootMethod) -> Result<()> {
         BootMethod::SystemdBoot => return Ok(()),
     };
     Err(Error::parameter("boot.cmdline", rule, remedy))
+}
+
+/// Rejects a label that a file system can store, but a partition table can't.
+fn check_name(label: &str) -> Result<()> {
+    match label.encode_utf16().count() {
+        ..=NAME_UNITS => Ok(()),
+        units => Err(Error::parameter(
+            "label",
+            format!(
+                "label is {units} UTF-16 code units, and the name of the partition, which is the \
+                 same, allows {NAME_UNITS}"
+            ),
+            "use a shorter label",
+        )),
+    }
 }
 
 /// Returns the definitions of all partitions, in disk order.

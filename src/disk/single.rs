@@ -67,7 +67,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     };
     let prepared = format.prepare(swap::add(options.swapfile.as_ref(), &**format, inputs)?)?;
     let PlannedFs { layout, file_system, warnings: of_content } = match options.size {
-        Some(size) => prepared.plan(size, 0)?,
+        Some(size) => prepared.plan(size, 0).map_err(too_small)?,
         None => prepared.plan_smallest(options.headroom)?,
     };
     warnings.extend(left_out.into_iter().chain(of_content));
@@ -81,4 +81,15 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         boot: None,
         warnings,
     })
+}
+
+/// Names the option in the error for a size that is too small.
+fn too_small(error: Error) -> Error {
+    match error {
+        Error::TooSmall { what, detail, needed, available } => {
+            let detail = if detail.is_empty() { what } else { format!("{what}: {detail}") };
+            Error::TooSmall { what: "`single.size`".to_owned(), detail, needed, available }
+        }
+        error => error,
+    }
 }

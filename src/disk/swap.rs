@@ -12,7 +12,7 @@ use crate::format::{Format, FsInputs, Holds, truncate};
 use crate::layout::Layout;
 use crate::name;
 use crate::seed;
-use crate::size::KIB;
+use crate::size::{KIB, exact};
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, HoleScan, InodeId, Kind, Metadata, Tree};
 
@@ -162,7 +162,7 @@ impl Swapfile {
         match last_page(*size) {
             Some(last_page) if size.is_multiple_of(PAGE) => Ok(last_page),
             _ => refuse(
-                format!("a swap file can't be {size} bytes"),
+                format!("a swap file can't have {}", exact(*size)),
                 "give a multiple of 4096, from 40960 up to 16T",
             ),
         }

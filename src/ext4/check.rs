@@ -21,12 +21,13 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
             "use 1024, 2048 or 4096",
         ));
     }
-    if options.label.len() > 16 || options.label.contains(&0) {
-        return Err(Error::parameter(
-            "label",
-            "an ext4 label is at most 16 bytes, without NUL",
-            "use a shorter label",
-        ));
+    if options.label.len() > 16 {
+        let rule = format!("label is {} bytes, ext4 allows 16", options.label.len());
+        return Err(Error::parameter("label", rule, "use a shorter label"));
+    }
+    if options.label.iter().any(|byte| b"\0\n".contains(byte)) {
+        let rule = "an ext4 label is without NUL and line feed";
+        return Err(Error::parameter("label", rule, "use another label"));
     }
     if options.epoch.nanoseconds >= 1_000_000_000 {
         return Err(Error::parameter(

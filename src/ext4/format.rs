@@ -9,7 +9,7 @@ use crate::format::{
     FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs, PreparedFs,
     SizeLimits, empty_size, truncate,
 };
-use crate::size::{Headroom, MIB};
+use crate::size::{Headroom, MIB, exact, typed};
 use crate::tree::{HoleScan, Tree};
 
 /// The ext4 format for [`image`](crate::image) and [`single`](crate::single); its fields are the
@@ -117,8 +117,8 @@ impl Prepared {
         {
             return Err(Error::parameter(
                 "ext4.grow_to",
-                format!("{to} bytes are less than the file system's own {size} bytes"),
-                "give a larger size, or omit it",
+                format!("{} is less than the file system's own {}", exact(to), exact(size)),
+                format!("use at least {}, or omit it", typed(size)),
             ));
         }
         let file_system = FileSystem {

@@ -10,7 +10,7 @@ use super::journal::{JOURNALED_FROM, SpecialFiles, journal_blocks, orphan_blocks
 use super::placement::{Placement, SpaceRequest};
 use super::spec::{DESC_SIZE, INODE_SIZE};
 use crate::error::{Error, Result};
-use crate::size::{Headroom, round_down, round_up};
+use crate::size::{Headroom, count, round_down, round_up};
 
 /// A writable file system has at least one inode per this many bytes.
 const BYTES_PER_INODE: u64 = 16 << 10;
@@ -325,12 +325,14 @@ impl Sizing<'_> {
         };
         let missing_blocks = missing_blocks
             .unwrap_or((smallest.saturating_sub(bytes)).div_ceil(self.request.block_size));
+        let blocks = count(missing_blocks, "block");
+        let missing = format!("{blocks} of {} bytes", self.request.block_size);
         Error::TooSmall {
             what: "ext4".into(),
-            detail: format!(
-                "{missing_blocks} blocks of {} bytes and {missing_inodes} inodes are missing",
-                self.request.block_size
-            ),
+            detail: match missing_inodes {
+                0 => format!("{missing} missing"),
+                inodes => format!("{missing} and {} missing", count(inodes, "inode")),
+            },
             needed: smallest,
             available: bytes,
         }

@@ -11,7 +11,7 @@ use super::geometry::{
 use super::spec::SLOT;
 use super::variant::Variant;
 use crate::error::{Error, Result};
-use crate::size::round_up;
+use crate::size::{MIB, count, exact, round_down, round_up, typed};
 use crate::tree::{InodeId, Tree};
 
 /// The constraints of the selection.
@@ -104,10 +104,11 @@ impl VariantSelection<'_> {
     /// Returns the volume of a size.
     pub(super) fn at(&self, size: u64) -> Result<Geometry> {
         if !size.is_multiple_of(UNIT) {
+            let rounded = round_up(size, UNIT);
             return Err(Error::parameter(
                 "size",
-                format!("{size} bytes is not a multiple of {UNIT}"),
-                format!("use {} bytes", round_up(size, UNIT)),
+                format!("{} is not a multiple of {UNIT}", exact(size)),
+                format!("use {}", typed(self.smallest(rounded).unwrap_or(rounded))),
             ));
         }
         let Some(variant) = self.variant_at(size) else { return Err(self.too_small(size, None)) };
@@ -127,11 +128,17 @@ impl VariantSelection<'_> {
             return Err(Error::parameter(
                 "size",
                 format!(
-                    "{size} bytes is not a valid size for {variant}, which has {} to {} clusters",
+                    "{} is not a valid size for {variant}, which has {} to {} clusters",
+                    exact(size),
                     counts.start(),
                     counts.end()
                 ),
-                format!("use {smallest} to {largest} bytes, or another variant"),
+                // Partitions are whole MiB.
+                format!(
+                    "use {} to {}, or another variant",
+                    typed(round_up(smallest, MIB)),
+                    typed(round_down(largest, MIB))
+                ),
             ));
         }
         let mut last = None;
@@ -152,9 +159,9 @@ impl VariantSelection<'_> {
                 let (need, unit) = (self.need(&params), params.cluster_size);
                 let short = need - clusters;
                 format!(
-                    "the tree takes {need} clusters of {unit} bytes: {short} clusters, {} bytes, \
-                     are missing",
-                    short * unit
+                    "the tree takes {} of {unit} bytes, {} missing",
+                    count(need, "cluster"),
+                    exact(short * unit)
                 )
             }
             None => String::new(),

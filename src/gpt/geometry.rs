@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::spec::{ENTRIES, ENTRIES_MAX, ENTRY_SIZE};
 use crate::error::{Error, Result};
-use crate::size::MIB;
+use crate::size::{MIB, exact, round_up, typed};
 
 /// Size of a logical block of a disk, in bytes: a power of two from 512 to 4096.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,8 +109,8 @@ impl Geometry {
         if !size.is_multiple_of(sector) {
             return Err(Error::parameter(
                 "size",
-                format!("{size} bytes is not a multiple of the sector size, {sector}"),
-                "round the size up",
+                format!("{} is not a multiple of the sector size, {sector}", exact(size)),
+                format!("use {}", typed(round_up(size, sector))),
             ));
         }
         if !(1..=ENTRIES_MAX).contains(&entries) {
@@ -127,8 +127,8 @@ impl Geometry {
         if sectors < least {
             return Err(Error::parameter(
                 "size",
-                format!("{size} bytes is too small for a partition table"),
-                format!("use at least {} bytes", least * sector),
+                format!("{} is too small for a partition table", exact(size)),
+                format!("use at least {}", typed(least * sector)),
             ));
         }
         let (first_usable, last_usable) =

@@ -36,6 +36,8 @@ pub struct Rules {
     file_digest: Option<String>,
     /// Names of rules that a file disabled.
     disabled: Vec<String>,
+    /// Names of built-in rules that a file replaced.
+    replaced: Vec<String>,
     anywhere: Patterns,
     /// Patterns that match nothing below [`USR`], where most files are.
     outside_usr: Patterns,
@@ -100,6 +102,12 @@ impl Rules {
     #[must_use]
     pub fn file_digest(&self) -> Option<&str> {
         self.file_digest.as_deref()
+    }
+
+    /// Returns the names of the built-in rules that rules of a file replaced.
+    #[must_use]
+    pub fn replaced(&self) -> &[String] {
+        &self.replaced
     }
 
     fn selected(keep: impl Fn(&Rule) -> bool) -> Self {
@@ -169,12 +177,16 @@ impl Rules {
         rules.extend(BUILTIN.iter().filter(switched_on).cloned());
         let position = |rule: &Rule| BUILTIN.iter().position(|other| other.name == rule.name);
         rules.sort_by_key(|rule| position(rule).unwrap_or(usize::MAX));
+        let mut replaced = self.replaced.clone();
         // A caller's rule that names no profile applies to every tree.
         for rule in
             added.into_iter().filter(|rule| rule.profiles.is_empty() || rule.is_of(self.profile))
         {
             match rules.iter_mut().find(|other| other.name == rule.name) {
-                Some(other) => *other = rule,
+                Some(other) => {
+                    replaced.push(rule.name.clone());
+                    *other = rule;
+                }
                 None => rules.push(rule),
             }
         }
@@ -185,7 +197,7 @@ impl Rules {
         let rules =
             Self::new(rules).map_err(|error| fail(error, "escape literal characters with \\"))?;
         let file_digest = Some(hex(&Sha256::digest(text)));
-        Ok(Self { profile: self.profile, file_digest, disabled, ..rules })
+        Ok(Self { profile: self.profile, file_digest, disabled, replaced, ..rules })
     }
 
     fn new(rules: Vec<Rule>) -> Result<Self, String> {

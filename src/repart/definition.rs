@@ -8,7 +8,7 @@ use crate::disk::{self, Blocks};
 use crate::error::{Error, in_parentheses};
 use crate::format::Format;
 use crate::name::Escaped;
-use crate::size::round_up;
+use crate::size::{exact, round_up};
 
 /// A path in a tree, as [`Tree::path`](crate::tree::Tree::path) returns it: without a leading
 /// slash, `.`, `..`, or empty names; empty for the root.
@@ -195,8 +195,8 @@ impl Definition {
                 self.fault(settings, rule, remedy)
             }
             Error::TooSmall { what, detail, needed, available } => {
-                let rule =
-                    format!("{what}: {available} bytes is too small{}", in_parentheses(&detail));
+                let (available, detail) = (exact(available), in_parentheses(&detail));
+                let rule = format!("{what}: {available} is too small{detail}");
                 let needed = round_up(needed, 4096);
                 let remedy = match self.partition.size.size_max {
                     Some(size_max) if size_max < needed => {
@@ -417,7 +417,7 @@ mod tests {
             let error = Error::TooSmall { what, detail, needed: 8193, available: 8192 };
             definition.locate(error).to_string()
         };
-        let start = "b.conf:5: ext4: 8192 bytes is too small (5 inodes are missing); \
+        let start = "b.conf:5: ext4: 8 KiB is too small (5 inodes are missing); \
                      use SizeMinBytes=12288";
         assert_eq!(error(None), start);
         assert_eq!(error(Some(12288)), start);

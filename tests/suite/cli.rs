@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::detfs::detfs;
+use crate::detfs::{detfs, is_usage};
 
 /// A directory with a tree and a directory for images.
 struct Scratch(TempDir);
@@ -44,14 +44,16 @@ impl Scratch {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
-    /// Checks that the program refuses `arguments` with a one-line message that contains `words`,
-    /// and writes no output.
+    /// Checks that the program refuses `arguments` with a message that contains `words`, and writes
+    /// no output. The message has one line unless it is about the usage.
     fn refuses(&self, code: i32, words: &[&str], arguments: &[&str]) {
         let before = self.outputs();
         let (got, stderr) = self.run(arguments);
         assert_eq!(got, code, "{arguments:?}: {stderr}");
-        assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
-        assert!(stderr.starts_with("error: "), "{arguments:?}: {stderr}");
+        if !is_usage(&stderr) {
+            assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+            assert!(stderr.starts_with("error: "), "{arguments:?}: {stderr}");
+        }
         for word in words {
             assert!(stderr.contains(word), "{arguments:?}: {stderr} says {word}");
         }
@@ -362,7 +364,8 @@ fn the_epoch_of_the_environment_is_judged_too() {
 fn parameters_are_the_same_however_they_are_spelled() {
     let scratch = Scratch::new();
     let image = |options: &[&str]| {
-        let arguments = [&["mkimage", "tree", "out/disk.raw", "--force"], options].concat();
+        let head = ["mkimage", "tree", "out/disk.raw", "--force", "--normalize=none"];
+        let arguments = [&head, options].concat();
         let (code, stderr) = scratch.run(&arguments);
         assert_eq!((code, &*stderr), (0, ""), "{options:?}");
         fs::read(scratch.path("out/disk.raw")).unwrap()
@@ -371,12 +374,12 @@ fn parameters_are_the_same_however_they_are_spelled() {
         "--seed=8de61a7d-ad08-8fc6-a253-08c7aac27e61",
         "--source-date-epoch=1795996800",
         "--architecture=x86-64",
-        "--size=1610612736",
+        "--size=33554432",
     ]);
     for (seed, epoch, architecture, size) in [
-        ("--seed-string=example 1.0", "2026-11-30", "amd64", "1.5G"),
-        ("--seed=8DE61A7DAD088FC6A25308C7AAC27E61", "@1795996800", "x86_64", "1.5GiB"),
-        ("--seed-string=example 1.0", "2026-11-30T02:00:00+02:00", "x86-64", "1536M"),
+        ("--seed-string=example 1.0", "2026-11-30", "amd64", "0.03125G"),
+        ("--seed=8DE61A7DAD088FC6A25308C7AAC27E61", "@1795996800", "x86_64", "32768KiB"),
+        ("--seed-string=example 1.0", "2026-11-30T02:00:00+02:00", "x86-64", "32M"),
     ] {
         let (epoch, architecture, size) = (
             format!("--source-date-epoch={epoch}"),
@@ -385,7 +388,64 @@ fn parameters_are_the_same_however_they_are_spelled() {
         );
         assert!(image(&[seed, &epoch, &architecture, &size]) == first, "{seed} {epoch}");
     }
-    assert!(image(&["--seed-string=example 1.1", "--architecture=amd64", "--size=1.5G"]) != first);
+    assert!(image(&["--seed-string=example 1.1", "--architecture=amd64", "--size=32M"]) != first);
+}
+
+/// The size that a message suggests is accepted.
+#[test]
+fn suggested_sizes_are_accepted() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("tree/etc/large"), vec![b'x'; 3_000_000]).unwrap();
+    for (arguments, option) in [
+        (&mkimage(&["--fs=ext4"])[..], "--size=0"),
+        (&mkimage(&["--fs=ext4", "--esp-size=40M"]), "--size=30M"),
+        (&mkimage(&["--fs=btrfs", "--bios-boot"]), "--size=3333K"),
+        (&mkimage(&[]), "--size=40000001"),
+        (&mkimage(&["--sector-size=4096"]), "--esp-size=1M"),
+        (&mkimage(&["--esp-fat=16"]), "--esp-size=1M"),
+        (&mkimage(&["--esp-fat=12"]), "--esp-size=4G"),
+        (&mkimage(&[]), "--xbootldr-size=1000"),
+        (&mkimage(&["--size=64M"]), "--grow-to=1M"),
+        (&mkimage(&[]), "--grow-to=1M"),
+        (&["mkfs", "ext4", "tree", "out/fs"], "--size=0"),
+        (&["mkfs", "ext4", "tree", "out/fs", "--ext4-block-size=1K"], "--size=1M"),
+        (&["mkfs", "ext4", "tree", "out/fs"], "--grow-to=64K"),
+        (&["mkfs", "btrfs", "tree", "out/fs"], "--size=1M"),
+        (&["mkfs", "vfat", "tree", "out/fs"], "--size=1"),
+        (&["mkfs", "vfat", "tree", "out/fs"], "--size=4097"),
+        (&["mkfs", "vfat", "tree", "out/fs"], "--size=1M"),
+    ] {
+        let (name, _) = option.split_once('=').unwrap();
+        let (code, stderr) = scratch.run(&[arguments, &[option]].concat());
+        assert!(matches!(code, 2 | 3), "{arguments:?} {option}: {stderr}");
+        assert!(stderr.starts_with(&format!("detfs: {name}: ")), "{option}: {stderr}");
+        let (_, remedy) = stderr.rsplit_once("; use ").unwrap();
+        let size = remedy.trim_start_matches("at least ").split([' ', ',', '\n']).next().unwrap();
+        // The largest of a range is the remedy for a size that is too large.
+        let largest = remedy.split_once(" to ").map(|(_, rest)| rest.split(',').next().unwrap());
+        let size = if option.ends_with("4G") { largest.unwrap() } else { size };
+        let suggested = format!("{name}={size}");
+        let again = [arguments, &[&*suggested, "--force"]].concat();
+        let (code, after) = scratch.run(&again);
+        assert_eq!(code, 0, "{again:?}: {after} after {stderr}");
+        for output in scratch.outputs() {
+            fs::remove_file(scratch.path("out").join(output)).unwrap();
+        }
+    }
+}
+
+/// A rule that takes the place of a built-in one is reported.
+#[test]
+fn replaced_rules_are_reported() {
+    let scratch = Scratch::new();
+    let rule =
+        |name| format!("[[rule]]\nname = '{name}'\npath = 'x'\nverb = 'remove'\nreason = 'r'\n");
+    fs::write(scratch.path("rules.toml"), rule("ssh-keys") + &rule("mine")).unwrap();
+    let arguments = ["normalize", "--check", "tree", "--rules=rules.toml"];
+    let (code, stderr) = scratch.run(&arguments);
+    assert_eq!(code, 0, "{stderr}");
+    let expected = "rules.toml: rule \"ssh-keys\" replaces the built-in rule of that name\n";
+    assert!(stderr.contains(expected) && !stderr.contains("mine"), "{stderr}");
 }
 
 /// A build file may leave the epoch to the command line, and has the same spellings.
@@ -393,7 +453,7 @@ fn parameters_are_the_same_however_they_are_spelled() {
 fn a_build_file_has_the_same_spellings() {
     let scratch = Scratch::new();
     let build = |head: &str, options: &[&str]| {
-        let body = "[image]\ntree = 'tree'\nout = 'out/disk.raw'\narchitecture = 'amd64'\n";
+        let body = "[image]\ntree = 'tree'\nout = 'out/disk.raw'\narchitecture = 'amd64'\nnormalize = 'none'\n";
         fs::write(scratch.path("image.toml"), format!("{head}{body}")).unwrap();
         scratch.run(&[&["build", "image.toml", "--force"], options].concat())
     };

@@ -81,3 +81,8 @@ pub fn mkfs(format: &str, tree: &Path, out: &Path, epoch: i64, options: &[&str])
     command.args(fixed(epoch)).args(options);
     command
 }
+
+/// Returns whether a message is about the usage. Such messages have several lines.
+pub fn is_usage(message: &str) -> bool {
+    message.starts_with("error: ") && message.ends_with("For more information, try '--help'.\n")
+}

@@ -263,7 +263,7 @@ fn an_xbootldr_partition_holds_boot() {
     // If XBOOTLDR is too small for the kernels, the message names the option of that partition.
     let fixture = Fixture::new("mkdir efi; head -c 40M /dev/urandom >boot/vmlinuz");
     let mut command = fixture.command(&["--esp-size=33M", "--xbootldr-size=33M"]);
-    check(&mut command, 3, &["--xbootldr-size", "are missing"]);
+    check(&mut command, 3, &["--xbootldr-size: 33 MiB", "missing", "use at least 41M"]);
 }
 
 #[test]
@@ -342,12 +342,12 @@ fn an_esp_is_fat32_unless_asked_otherwise() {
     assert_eq!(has_variant(&["--esp-fat=12"], 512, "12"), 2 << 20);
     assert_eq!(has_variant(&["--esp-fat=16"], 512, "16"), 5 << 20);
     for (options, words) in [
-        (&["--esp-size=2M"][..], &["--esp-size", "2097152", "FAT32", "--esp-fat"][..]),
-        (&["--esp-size=32M"], &["--esp-size", "33554432", "FAT32"]),
-        (&["--esp-size=256M", "--sector-size=4096"], &["--esp-size", "268435456", "FAT32"]),
-        (&["--xbootldr-size=2M"], &["--xbootldr-size", "2097152", "FAT32"]),
-        (&["--esp-fat=16", "--esp-size=2M"], &["--esp-size", "2097152", "FAT16"]),
-        (&["--esp-fat=12", "--esp-size=512M"], &["--esp-size", "536870912", "FAT12"]),
+        (&["--esp-size=2M"][..], &["--esp-size", "2 MiB", "FAT32", "--esp-fat"][..]),
+        (&["--esp-size=32M"], &["--esp-size", "32 MiB", "FAT32"]),
+        (&["--esp-size=256M", "--sector-size=4096"], &["--esp-size", "256 MiB", "FAT32"]),
+        (&["--xbootldr-size=2M"], &["--xbootldr-size", "2 MiB", "FAT32"]),
+        (&["--esp-fat=16", "--esp-size=2M"], &["--esp-size", "2 MiB", "FAT16"]),
+        (&["--esp-fat=12", "--esp-size=512M"], &["--esp-size", "512 MiB", "FAT12"]),
         (&["--esp-fat=24"], &["--esp-fat", "12, 16, 32"]),
     ] {
         fs::remove_file(&fixture.image).ok();

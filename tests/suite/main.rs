@@ -27,6 +27,7 @@ mod gpt;
 mod ids;
 mod images;
 mod library;
+mod mistakes;
 mod mkimage;
 mod mounts;
 mod normalize;

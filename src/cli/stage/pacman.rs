@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::layout::{Destination, Output};
 use crate::name::HostPath;
+use crate::size::count;
 use crate::stage::{Lock, Options, Staged, Staging};
 use crate::time::civil;
 
@@ -61,7 +62,8 @@ pub(in crate::cli) fn run(args: &StagePacman, is_quiet: bool) -> Result<()> {
         return Err(error);
     }
     if !is_quiet {
-        print_notice(&format_args!("{}: {} packages", HostPath(&args.out), lock.packages.len()));
+        let packages = count(lock.packages.len() as u64, "package");
+        print_notice(&format_args!("{}: {packages}", HostPath(&args.out)));
     }
     Ok(())
 }
@@ -176,7 +178,7 @@ pub(super) fn options(args: &PackagesArgs) -> Result<Options> {
             return Err(Error::parameter(
                 "--source-date-epoch",
                 "no epoch is given",
-                "give the seconds since 1970 for all builds, or a --snapshot",
+                "give the same time for all builds, such as a date, or a --snapshot",
             ));
         }
     };
@@ -317,7 +319,6 @@ mod tests {
                 "--mirror",
                 PackagesArgs { snapshot: Some("2026/11/23".into()), ..mirror("http://$repo") },
             ),
-            ("--pacman-conf", PackagesArgs { pacman_conf: Some("/nowhere".into()), ..args() }),
             ("--pacman-conf", PackagesArgs { pacman_conf: Some("/dev/null".into()), ..args() }),
         ] {
             let error = options(&args).unwrap_err();

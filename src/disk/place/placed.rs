@@ -1,6 +1,7 @@
 //! The places that partitions get.
 
 use crate::error::Error;
+use crate::size::exact;
 
 /// Place of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,11 @@ impl NoSpace {
         let Self { needed, largest, .. } = self;
         Error::TooSmall {
             what: "disk".to_owned(),
-            detail: format!("partition {name} takes {needed} bytes, only {largest} are free"),
+            detail: format!(
+                "partition {name} takes {}, only {} are free",
+                exact(*needed),
+                exact(*largest)
+            ),
             needed: minimal_size,
             available: disk_size,
         }

@@ -175,7 +175,7 @@ fn what_does_not_fit_is_told() {
     let minimal = minimal_size(4096, SectorSize::B512, &candidates);
     assert_eq!(minimal, 151 * MIB + 16384 + 512);
     let error = no_space.error("30-srv.conf", 120 * MIB, minimal).to_string();
-    assert!(error.contains("30-srv.conf") && error.contains("52428800"), "{error}");
+    assert!(error.contains("30-srv.conf") && error.contains("50 MiB"), "{error}");
     let extent = Extent { slot: 0, start: MIB, size: MIB };
     let tight = Candidate { presence: Presence::Existing(extent), ..new(3 * MIB, u64::MAX) };
     let no_space = place(MIB..3 * MIB, 4096, &[tight]).unwrap_err();

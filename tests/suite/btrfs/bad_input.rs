@@ -113,5 +113,5 @@ fn sizes_that_are_too_small() {
         assert_eq!(fs::read_dir(results.path()).unwrap().count(), 0);
     }
     let mut command = mkimage_btrfs(full.path(), &out, &["--size=16M"]);
-    check(&mut command, UNREPRESENTABLE, &["btrfs"]);
+    check(&mut command, UNREPRESENTABLE, &["--size: 16 MiB", "root-x86-64 22 MiB"]);
 }

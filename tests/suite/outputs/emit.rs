@@ -226,10 +226,8 @@ fn a_block_device_may_be_too_small_or_in_use() {
     fs::write(&store, vec![0xee; 1 << 20]).unwrap();
     let device = LoopDevice::attach(&store, &[]);
     let error = write(&layout, device.path(), true).unwrap_err();
-    let expected = format!(
-        "device {}: 1048576 bytes is too small; use at least 3145728 bytes",
-        device.path().display()
-    );
+    let expected =
+        format!("device {}: 1 MiB is too small; use at least 3M", device.path().display());
     assert_eq!((error.to_string(), error.exit_code()), (expected, 3));
     assert!(fs::read(&store).unwrap().iter().all(|&byte| byte == 0xee));
 

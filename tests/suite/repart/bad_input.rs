@@ -204,12 +204,7 @@ fn images_that_are_wrong() {
     let from = format!("--copy-from={WORKDIR}/image.raw");
     refused(&fixture, &[&from, "--empty=force", "--dry-run=no"], 1, &["is the output image"]);
     make("truncate -s 2M $1");
-    refused(
-        &fixture,
-        &wet("--empty=allow"),
-        1,
-        &["10-part.conf", "4194304", "use at least 5263360 bytes"],
-    );
+    refused(&fixture, &wet("--empty=allow"), 1, &["10-part.conf", "4 MiB", "use at least 5140K"]);
     make("truncate -s 16K $1");
     refused(&fixture, &wet("--empty=allow"), 1, &[]);
     make("mkdir $1");
@@ -288,11 +283,11 @@ fn tables_that_are_damaged() {
 fn sizes_that_do_not_fit() {
     let fixture = Fixture::new(&format!("{TREE}; head -c 4000000 /dev/urandom >usr/large"));
     fixture.define(&["10-part Type=srv; SizeMinBytes=10M", "20-part Type=home; SizeMinBytes=30M"]);
-    let words = ["20-part.conf", "31457280", "use at least 43012096 bytes"];
+    let words = ["20-part.conf", "30 MiB", "use at least 42004K"];
     refused(&fixture, &["--empty=create", "--size=20M"], 1, &words);
     let content = "10-part Type=srv; Format=vfat; CopyFiles=/usr; SizeMinBytes=1M; SizeMaxBytes=1M";
     fixture.define(&[content]);
-    let too_small = "FAT: 1048576 bytes is too small (the tree takes ";
+    let too_small = "FAT: 1 MiB is too small (the tree takes ";
     let words = [too_small, "use SizeMinBytes=", "and SizeMaxBytes= of no less"];
     refused(&fixture, &CREATE, 1, &[&["10-part.conf:6: "], &words[..]].concat());
     // The line is that of the drop-in that has the last word.
@@ -308,7 +303,7 @@ fn sizes_that_do_not_fit() {
         &fixture,
         &CREATE,
         1,
-        &["20-part.conf:5: hash tree: 4096 bytes is too small", "SizeMinBytes="],
+        &["20-part.conf:5: hash tree: 4 KiB is too small", "SizeMinBytes="],
     );
 }
 

@@ -111,7 +111,7 @@ fn mistakes_are_told_at_once() {
     let mut command = detfs(["stage", "check", "--rules=nowhere.toml"]);
     let output = command.args(source()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert_eq!((output.status.code(), said.lines().count()), (Some(4), 1), "{said}");
     assert_eq!(fs::read_to_string(&notes).unwrap(), "mine");
     assert_eq!(shell("ls -A $1", &[fixture.path()]), "notes\n");
 }
