@@ -93,7 +93,7 @@ Environment:
   SOURCE_DATE_EPOCH                latest timestamp in seconds since 1970, if none is given
   SYSTEMD_REPART_MKFS_OPTIONS_FS   options for file systems of this format, as far as supported
   SYSTEMD_REPART_OVERRIDE_FSTYPE   format that replaces those of all definitions
-  DETFS_REPART_COMPAT              deviations from systemd-repart to undo: grow, flags, excludes, vfat
+  DETFS_REPART_COMPAT              deviations to undo: grow, flags, excludes, vfat
   DETFS_REPART_SYNC                no if the output need not be flushed to the disk
   TMPDIR                           directory for temporary files [default: /var/tmp]";
 
