@@ -8,10 +8,12 @@
 //! The parsers of partition tables, definitions and rewritten files get hostile input
 //! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]).
 
+#[path = "../../tests/suite/random_trees/arbitrary_tree.rs"]
 pub mod arbitrary_tree;
 mod bytes;
 mod definitions;
 pub mod ext4;
+#[path = "../../tests/suite/random_trees/ext4_options.rs"]
 pub mod ext4_options;
 pub mod ext4_view;
 pub mod fat;

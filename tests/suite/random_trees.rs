@@ -3,9 +3,7 @@
 //!
 //! Trees and options are generated as in fuzzing, without those that every planner refuses.
 
-#[path = "../../fuzz/src/arbitrary_tree.rs"]
 pub mod arbitrary_tree;
-#[path = "../../fuzz/src/ext4_options.rs"]
 mod ext4_options;
 pub mod mounted;
 
