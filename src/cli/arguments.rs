@@ -300,12 +300,14 @@ pub(super) struct PackagesArgs {
 ///
 /// The file is TOML. The table [stage] holds long options of detfs stage pacman, and [image] holds
 /// long options of detfs mkimage. In [image], `out` is the image and, if there is no [stage],
-/// `tree` is the tree. The keys seed, seed-string and
-/// source-date-epoch come before both tables. Options that
-/// can be repeated are arrays. Paths are relative to the file.
+/// `tree` is the tree. The keys seed, seed-string and source-date-epoch come before both tables.
+/// Options that can be repeated are arrays. Paths are relative to the file.
 ///
 /// If [stage] names a lock that exists and is not empty, or sets locked = true, the tree is made
 /// from the packages of the lock. The default epoch is that of the lock or of the snapshot.
+///
+/// An image that exists is replaced if this build made it: if the GUID of its disk follows from the
+/// seed, or is the one in the manifest.
 #[derive(Debug, Args)]
 #[command(after_help = help::BUILD)]
 pub(super) struct Build {
@@ -318,7 +320,8 @@ pub(super) struct Build {
     /// Latest timestamp in the image, if the file has no source-date-epoch
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
     pub(super) source_date_epoch: Option<String>,
-    /// Replace existing files, and overwrite devices that contain data
+    /// Replace all existing files, not only those that this build made, and overwrite devices that
+    /// contain data
     #[arg(short, long, help_heading = OUTPUT)]
     pub(super) force: bool,
     /// Don't flush the output to disk: a power failure may lose an image that was reported as

@@ -5,7 +5,7 @@
 
 mod arguments;
 mod btrfs;
-mod build_file;
+mod build;
 mod fakeroot;
 mod fields;
 mod format;
@@ -108,7 +108,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Command::Ids(arguments) => ids::run(arguments).map(done),
         Command::Normalize(arguments) => normalize::run(arguments),
         Command::Stage(arguments) => stage::run(arguments),
-        Command::Build(arguments) => build_file::run(arguments).map(done),
+        Command::Build(arguments) => build::run(arguments).map(done),
         Command::Repart(arguments) => return repart::run(arguments),
         Command::Version(arguments) => version::run(arguments).map(done),
     };
@@ -128,7 +128,7 @@ fn stages(command: &Command) -> Result<bool> {
     let library = fakeroot::library()?;
     let stages = match command {
         Command::Stage(_) => true,
-        Command::Build(build) => build_file::stages(&build.config),
+        Command::Build(build) => build::stages(&build.config),
         _ => false,
     };
     match library {

@@ -317,6 +317,7 @@ fn an_output_named_as_another_format() {
         fixture.refused(&mut mkimage, USAGE, &words);
         let mut mkfs = mkfs("ext4", &fixture.tree, &out, EPOCH, &[]);
         fixture.refused(&mut mkfs, USAGE, &words);
+        let words = [out.to_str().unwrap(), "raw", "`format` raw"];
         fixture.refused(detfs(["build"]).arg(&config), USAGE, &words);
         succeed(mkfs.arg("--format=raw"));
         succeed(mkimage.args(["--format=raw", "--force"]));

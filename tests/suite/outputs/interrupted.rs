@@ -106,10 +106,16 @@ fn a_signal_leaves_nothing_and_is_seen() {
     let fuse = Fuse::new();
     let before = names(&fuse.path());
     let out = fuse.path().join("image");
-    for (signal, command) in SIGNALS.into_iter().zip([
+    let config = fixture.path().join("image.toml");
+    let text = format!("[image]\ntree = \"tree\"\nout = {out:?}\narchitecture = \"x86-64\"\n");
+    fs::write(&config, text).unwrap();
+    let mut build = detfs(["build"]);
+    build.arg(config);
+    for (signal, command) in SIGNALS.into_iter().chain([Signal::INT]).zip([
         mkfs("ext4", &fixture.path().join("tree"), &out, EPOCH, &["--threads=1"]),
         mkimage(&fixture.path().join("tree"), &out, EPOCH, &["--architecture=x86-64"]),
         repart(fixture.path(), &out),
+        build,
     ]) {
         let mut command = command;
         let mut child = started(&mut command, &fuse.path());

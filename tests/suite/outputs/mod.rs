@@ -5,6 +5,7 @@ mod dry_run;
 mod emit;
 mod interrupted;
 mod pipes;
+mod rebuild;
 mod reports;
 mod signatures;
 mod sync;

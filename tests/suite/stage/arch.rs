@@ -281,10 +281,14 @@ fn one_file_says_it_all() {
         assert!(matches!(output.status.code(), Some(2 | 4)), "{said}");
         assert!(said.contains(part) && said.lines().count() == 1, "{said}");
     };
+    fs::rename(scratch.join("image.raw"), scratch.join("kept")).unwrap();
+    fs::write(scratch.join("image.raw"), "mine").unwrap();
     hasty(&text, "exists; use another name");
+    assert_eq!(fs::read(scratch.join("image.raw")).unwrap(), b"mine");
+    fs::rename(scratch.join("kept"), scratch.join("image.raw")).unwrap();
     let elsewhere =
         text.replace("\"image.raw", "\"other.raw").replace("\"image.json", "\"other.json");
-    hasty(&format!("{elsewhere}esp-size = \"much\"\n"), "--esp-size");
+    hasty(&format!("{elsewhere}esp-size = \"much\"\n"), ":13: `esp-size`: \"much\" is not a size");
     hasty(&format!("{elsewhere}rules = \"none.toml\"\n"), "none.toml");
     hasty(&format!("{elsewhere}normalize = \"plan9\"\n"), "\"plan9\" is not a profile");
     fs::write(&config, &text).unwrap();
@@ -292,7 +296,11 @@ fn one_file_says_it_all() {
     let left = scratch.join(".image.raw.build/content/root");
     fs::create_dir_all(&left).unwrap();
     shell("chmod 700 $1/.image.raw.build", &[&scratch]);
-    succeed(&mut build(&["--force"]));
+    let planned = succeed(&mut build(&["--dry-run"]));
+    assert!(String::from_utf8(planned.stdout).unwrap().contains("image.raw"));
+    assert_eq!(sha256(&scratch.join("image.raw")), hash);
+    // What the build made itself, it replaces.
+    succeed(&mut build(&[]));
     assert!(!left.exists() && !scratch.join(".image.raw.build").exists());
     assert_eq!(sha256(&scratch.join("image.raw")), hash);
     let tree = scratch.join("tree");
@@ -335,7 +343,7 @@ fn one_file_says_it_all() {
     for (from, to, part) in [
         ("schema = 1", "schema = 2", "schema 2 is unknown"),
         ("[stage]", "[stages]", "unknown field `stages`"),
-        ("repo =", "repos =", "--repos"),
+        ("repo =", "repos =", ":7: [stage] has no key `repos`; did you mean `repo`?"),
         ("[stage]\n", "[stage]\nsource-date-epoch = 5\n", "`source-date-epoch` must come before"),
         ("[image]\n", "[image]\nforce = true\n", "`force` is an option of `detfs build`"),
         ("image.lock", "image.toml", "`lock` is the configuration"),

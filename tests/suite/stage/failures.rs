@@ -144,7 +144,9 @@ fn an_interrupted_run_leaves_no_tree() {
 /// A run that is ended by a signal removes everything that it created, and ends its pacman.
 #[test]
 fn a_run_that_is_ended_leaves_nothing() {
-    for (signal, build) in [(Signal::TERM, false), (Signal::INT, false), (Signal::HUP, true)] {
+    for (signal, build) in
+        [(Signal::TERM, false), (Signal::INT, false), (Signal::HUP, true), (Signal::INT, true)]
+    {
         let fixture = tempfile::tempdir().unwrap();
         let tree = fixture.path().join("tree");
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();

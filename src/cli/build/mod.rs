@@ -1,0 +1,293 @@
+//! `detfs build`: builds an image from a tree or from packages, as described in a file.
+
+mod file;
+mod outputs;
+mod section;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::arguments::{self, Build, Command, Mkimage, StageCommand, StagePacman};
+use super::fields::FLAGS;
+use super::mkimage::MkimageJob;
+use super::stage;
+use crate::error::Result;
+use crate::seed::Seed;
+use crate::stage::Scratch;
+use file::{BuildFile, Locations, read};
+use section::Section;
+
+/// A build whose configuration has been parsed.
+struct BuildJob<'a> {
+    of_stage: Section<'a>,
+    of_image: Section<'a>,
+    stage: Option<StagePacman>,
+    image: Mkimage,
+    /// Working directory with the tree, if it is made from packages.
+    _scratch: Option<Scratch>,
+}
+
+pub(super) fn run(args: &Build) -> Result<()> {
+    let (build_file, locations) = read(&args.config)?;
+    BuildJob::new(args, build_file, &locations)?.run()
+}
+
+/// Returns whether a file has a `[stage]` table; false if the file can't be read, which is reported
+/// later.
+pub(super) fn stages(config: &Path) -> bool {
+    read(config).is_ok_and(|(build_file, _)| build_file.stage.is_some())
+}
+
+/// Sets a key of a table to a value, if there is one.
+fn set(table: &mut Table, key: &str, value: Option<Value>) {
+    value.map(|value| table.insert(key.into(), value));
+}
+
+impl<'a> BuildJob<'a> {
+    fn new(args: &Build, build_file: BuildFile, locations: &'a Locations) -> Result<Self> {
+        let BuildFile { source_date_epoch, seed, seed_string, stage, mut image, .. } = build_file;
+        let source_date_epoch = match (&args.source_date_epoch, source_date_epoch) {
+            (Some(_), Some(_)) => {
+                let rule = "`source-date-epoch` is given, and --source-date-epoch too";
+                return Err(locations.fault("", "source-date-epoch", rule));
+            }
+            (Some(text), None) => Some(text.clone().into()),
+            (None, value) => value,
+        };
+        let of_image = Section { locations, table: "image", subcommand: &["mkimage"] };
+        let of_stage = Section { locations, table: "stage", subcommand: &["stage", "pacman"] };
+        if args.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
+            return Err(of_stage.fault("", "--update: [stage] has no `lock` to replace"));
+        }
+        check_places(of_image, &image)?;
+        stage.iter().try_for_each(|stage| check_places(of_stage, stage))?;
+
+        let out = image.remove("out").ok_or_else(|| of_image.fault("", "[image] has no `out`"))?;
+        let out = locations.path_of("image", "out", &out)?;
+        let (tree, scratch) = match (image.remove("tree"), &stage) {
+            (Some(tree), None) => (locations.path_of("image", "tree", &tree)?, None),
+            (None, Some(_)) => {
+                // A tree can't be stored beside a device or another special file.
+                let is_special = fs::metadata(&out).is_ok_and(|metadata| !metadata.is_file());
+                let beside = if is_special { &args.config } else { &out };
+                let scratch = Scratch::beside(beside, "build")?;
+                (scratch.join("root"), Some(scratch))
+            }
+            _ => {
+                let rule = "needs either [stage] or `tree` in [image]";
+                return Err(of_image.fault("tree", rule));
+            }
+        };
+        let stage = match stage {
+            Some(mut stage) => {
+                set(&mut stage, "source-date-epoch", source_date_epoch.clone());
+                let is_locked = !args.update && is_locked(of_stage, &stage)?;
+                set(&mut stage, "locked", Some(is_locked.into()));
+                parse_stage(of_stage, &stage, &tree)?
+            }
+            None => None,
+        };
+        // The image has the epoch of its packages, wherever that comes from.
+        let epoch = match (source_date_epoch, &stage) {
+            (None, Some(args)) => {
+                let epoch = stage::epoch(args);
+                Some(epoch.map_err(|error| of_stage.locate(error, &FLAGS))?.into())
+            }
+            (epoch, _) => epoch,
+        };
+        let manifest = image.get("manifest");
+        let manifest = manifest.map(|path| locations.path_of("image", "manifest", path));
+        let manifest = manifest.transpose()?;
+        locations.check_distinct(&[
+            ("image", "out", Some(&out)),
+            ("image", "manifest", manifest.as_ref()),
+            ("stage", "lock", stage.as_ref().and_then(|stage| stage.lock.as_ref())),
+        ])?;
+        let text =
+            |value: &'_ Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let of_text = text(&seed_string).map(|text| Seed::from_text(&text));
+        let given_seed = text(&seed).and_then(|seed| seed.parse().ok()).map(Seed).or(of_text);
+        let is_own = outputs::are_own(&out, manifest.as_deref(), given_seed);
+        set(&mut image, "source-date-epoch", epoch);
+        set(&mut image, "seed", seed);
+        set(&mut image, "seed-string", seed_string);
+        set(&mut image, "force", Some((args.force || is_own).into()));
+        set(&mut image, "no-sync", Some(args.no_sync.into()));
+        set(&mut image, "json", Some(args.json.into()));
+        set(&mut image, "dry-run", Some(args.dry_run.into()));
+        set(&mut image, "strict", args.strict.then_some(true.into()));
+        set(&mut image, "quiet", Some(args.verbosity.quiet.into()));
+        set(&mut image, "verbose", Some(args.verbosity.verbose.into()));
+        let Command::Mkimage(image) = of_image.parse(&image, &[tree.into(), out.into()])? else {
+            unreachable!("it was parsed as such")
+        };
+        let stage = stage.map(|stage| match args.dry_run && !stage.locked {
+            true => StagePacman { lock: None, ..stage },
+            false => stage,
+        });
+        Ok(Self { of_stage, of_image, stage, image: *image, _scratch: scratch })
+    }
+
+    fn run(self) -> Result<()> {
+        let Self { of_stage, of_image, stage, image, _scratch } = self;
+        let job = MkimageJob::new(&image).map_err(|error| of_image.locate(error, &FLAGS))?;
+        let is_quiet = image.output_args.verbosity.quiet;
+        let staged = stage.as_ref().map_or(Ok(()), |stage| stage::pacman(stage, is_quiet));
+        staged.map_err(|error| of_stage.locate(error, &FLAGS))?;
+        job.run().map_err(|error| of_image.locate(error, &FLAGS))
+    }
+}
+
+/// Options that a table can't have, each with the reason.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("seed", "must come before the tables"),
+    ("seed-string", "must come before the tables"),
+    ("source-date-epoch", "must come before the tables"),
+    ("force", "is an option of `detfs build`"),
+    ("no-sync", "is an option of `detfs build`"),
+    ("json", "is an option of `detfs build`"),
+    ("dry-run", "is an option of `detfs build`"),
+    ("quiet", "is an option of `detfs build`"),
+    ("verbose", "is an option of `detfs build`"),
+    ("output", "is called `out`"),
+];
+
+/// Rejects keys that belong elsewhere.
+fn check_places(section: Section<'_>, table: &Table) -> Result<()> {
+    match ELSEWHERE.iter().find(|(key, _)| table.contains_key(*key)) {
+        Some((key, place)) => Err(section.fault(key, &format!("`{key}` {place}"))),
+        None => Ok(()),
+    }
+}
+
+fn parse_stage(section: Section<'_>, table: &Table, tree: &Path) -> Result<Option<StagePacman>> {
+    Ok(match section.parse(table, &[tree.into()])? {
+        Command::Stage(arguments::Stage { command: StageCommand::Pacman(args) }) => Some(args),
+        _ => None,
+    })
+}
+
+/// Returns whether the tree is built from the lock.
+fn is_locked(section: Section<'_>, stage: &Table) -> Result<bool> {
+    let lock = stage.get("lock").map(|lock| section.locations.path_of("stage", "lock", lock));
+    // An empty file, such as one created by mktemp, is not a lock yet.
+    let there = match lock.transpose()?.map(fs::metadata::<PathBuf>).transpose() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(section.fault("lock", &format!("cannot access it: {error}"))),
+        Ok(found) => found.is_some_and(|found| found.len() > 0),
+    };
+    match stage.get("locked") {
+        Some(Value::Boolean(true)) => Ok(true),
+        None | Some(Value::Boolean(false)) => Ok(there),
+        Some(other) => {
+            Err(section.fault("locked", &format!("`locked` can't be {}", other.type_str())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::arguments::Arguments;
+    use crate::man_page::{fields, keys};
+
+    /// Returns the long options of a subcommand that a table can have.
+    fn options(subcommand: &[&str]) -> BTreeSet<String> {
+        let mut command = Arguments::command();
+        for name in subcommand {
+            command = command.find_subcommand(name).unwrap().clone();
+        }
+        let names = command.get_arguments().filter_map(|option| option.get_long());
+        let is_elsewhere = |name: &&str| ELSEWHERE.iter().any(|(other, _)| other == name);
+        names.filter(|name| !is_elsewhere(name)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_in_the_manual() {
+        const PAGE: &str = "detfs-image.toml.5";
+        let mut top = fields::<BuildFile>("x = 1");
+        assert!(top.remove("stage") && top.remove("image"));
+        assert_eq!(keys(PAGE, "KEYS BEFORE THE TABLES"), top);
+        assert_eq!(keys(PAGE, "KEYS OF [STAGE]"), options(&["stage", "pacman"]));
+        let mut image = options(&["mkimage"]);
+        image.extend(["out", "tree"].map(str::to_owned));
+        assert_eq!(keys(PAGE, "KEYS OF [IMAGE]"), image);
+    }
+
+    fn parse(directory: &Path, text: &str) -> Result<Mkimage> {
+        let path = directory.join("image.toml");
+        fs::write(&path, format!("[image]\n{text}")).unwrap();
+        let (BuildFile { image, .. }, locations) = read(&path)?;
+        let section = Section { locations: &locations, table: "image", subcommand: &["mkimage"] };
+        let Command::Mkimage(args) = section.parse(&image, &["tree".into(), "out".into()])? else {
+            panic!("another command")
+        };
+        match MkimageJob::new(&args).err().map(|error| section.locate(error, &FLAGS)) {
+            Some(error) => Err(error),
+            None => Ok(*args),
+        }
+    }
+
+    #[test]
+    fn tables_are_options() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        fs::write(directory.join("r"), "").unwrap();
+        let args = parse(
+            directory,
+            "manifest = \"m.json\"\nfs = \"btrfs\"\nexclude = [\"a\", \"b\"]\nbios-boot = true\n\
+             dedup = false\nesp-size = \"64M\"\nheadroom = 5\nrules = \"r\"\n",
+        )
+        .unwrap();
+        assert_eq!(args.output_args.manifest, Some(directory.join("m.json")));
+        assert_eq!(args.normalize_args.rules, Some(directory.join("r")));
+        assert_eq!(args.source.exclude, ["a", "b"]);
+        assert!(args.bios_boot && !args.btrfs.dedup);
+        assert_eq!(args.root_fs.headroom.as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_key() {
+        let directory = tempfile::tempdir().unwrap();
+        for (text, expected) in [
+            ("colour = 1", ":2: [image] has no key `colour`; see"),
+            ("\nmanifst = 1", ":3: [image] has no key `manifst`; did you mean `manifest`?"),
+            ("esp_size = \"1G\"", ":2: [image] has no key `esp_size`; did you mean `esp-size`?"),
+            ("fs = \"zfs\"", ":2: `fs` can't be \"zfs\"; use one of ext4, btrfs"),
+            (
+                "fs = \"ext3\"",
+                ":2: `fs` can't be \"ext3\"; use one of ext4, btrfs; did you mean \
+                              \"ext4\"?",
+            ),
+            ("headroom = 1.5", ":2: `headroom` can't be float"),
+            ("headroom = false", ":2: `headroom` can't be boolean"),
+            ("headroom = []", ":2: `headroom` can't be array"),
+            ("rules = 5", ":2: `rules` can't be integer"),
+            ("colour = []", ":2: [image] has no key `colour`"),
+            ("force = \"yes\"", ":2: `force` can't be string"),
+            ("fs = \"ext4\"\nesp-size = \"much\"", ":3: `esp-size`: \"much\" is not a size"),
+            ("dedup = true", ":2: `dedup`: only valid for btrfs; omit it, or give `fs` btrfs"),
+            ("size = \"1G\"\nheadroom = 5", ":3: `headroom`: conflicts with a fixed `size`"),
+            (
+                "esp-from = \"a\"\nesp-tree = \"b\"",
+                "`esp-from` can't be used together with `esp-tree`",
+            ),
+            ("label = 1\nlabel = 2", ":3: "),
+        ] {
+            let error = parse(directory.path(), text).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let said = error.to_string();
+            assert!(
+                said.contains(&format!("image.toml{expected}")) || said.contains(expected),
+                "{said}"
+            );
+        }
+    }
+}
