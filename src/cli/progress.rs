@@ -30,7 +30,7 @@ impl Bar {
 
     /// Shows that the image is flushed to the disk, which takes a time that is not known.
     pub(super) fn flush(&self) {
-        self.start("flushing", NOTHING);
+        self.start("flushing", NOTHING, 0);
     }
 
     /// Removes the bar.
@@ -39,10 +39,12 @@ impl Bar {
     }
 
     /// Starts a phase, and shows its name however short it is.
-    fn start(&self, name: &'static str, style: &str) {
-        self.0.reset();
+    fn start(&self, name: &'static str, style: &str, total: u64) {
+        // Each of these calls may draw, so the style comes first.
         self.0.set_style(ProgressStyle::with_template(style).expect("a template of this file"));
         self.0.set_prefix(name);
+        self.0.set_length(total);
+        self.0.reset();
         self.0.force_draw();
     }
 }
@@ -59,8 +61,7 @@ impl Observer for Bar {
         };
         // Every file system of an image has a phase of its own.
         if self.0.prefix() != name || self.0.length() != Some(total) {
-            self.0.set_length(total);
-            self.start(name, if total == 0 { COUNT } else { BYTES });
+            self.start(name, if total == 0 { COUNT } else { BYTES }, total);
         }
         self.0.set_position(self.0.position().max(done));
         ControlFlow::Continue(())

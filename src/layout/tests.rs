@@ -712,3 +712,25 @@ fn an_observer_can_cancel() {
         assert_eq!(calls.load(Ordering::Relaxed), 3);
     }
 }
+
+/// An observer sees progress while zeros are hashed, and can stop it.
+#[test]
+fn zeros_are_hashed_in_parts() {
+    let size = 3 * LARGE + 5;
+    let layout = Layout::new(size).seal();
+    let calls = AtomicU64::new(0);
+    let emit_until = |last: u64| {
+        calls.store(0, Ordering::Relaxed);
+        let observer = |_: Progress| match calls.fetch_add(1, Ordering::Relaxed) < last {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let digests = [Range { start: 0, end: size }];
+        let options = Options { observer: Some(&observer), digests: &digests, ..threads(1) };
+        emit(&layout, &Discard, &options)
+    };
+    let digests = emit_until(u64::MAX).unwrap();
+    assert_eq!(digests, [sha256(&vec![0; usize::try_from(size).unwrap()])]);
+    assert_eq!(calls.load(Ordering::Relaxed), 4);
+    assert!(matches!(emit_until(1), Err(Error::Cancelled)));
+}

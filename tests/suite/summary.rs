@@ -92,7 +92,8 @@ fn df(kind: &str, image: &Path) -> u64 {
 /// Formats a number of bytes as the summary does.
 fn rounded(bytes: u64) -> String {
     let (unit, name) = if bytes >= MIB { (MIB, "MiB") } else { (KIB, "KiB") };
-    format!("{:.1} {name}", bytes as f64 / unit as f64)
+    let tenths = (bytes * 10 + unit / 2) / unit;
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
 /// Splits a row of a table at its gaps of two or more spaces.
@@ -238,11 +239,7 @@ fn the_hash_is_that_of_the_image() {
     assert_eq!(sha256(&scratch.path("piped")), expected);
     assert_eq!(hash(&String::from_utf8(output.stderr).unwrap()), Some(expected.clone()));
 
-    fs::write(
-        scratch.path("device"),
-        vec![0xFF; fs::metadata(scratch.path("piped")).unwrap().len() as usize],
-    )
-    .unwrap();
+    fs::write(scratch.path("device"), vec![0xFF; output.stdout.len()]).unwrap();
     let device = oracle::LoopDevice::attach(&scratch.path("device"), &[]);
     let path = device.path().to_str().unwrap();
     assert_eq!(hash(&scratch.run(&["mkfs", "btrfs", "tree", path])), Some(expected));
@@ -306,6 +303,17 @@ fn the_file_of_the_hash_is_an_output() {
     fs::write(scratch.path("image.toml"), text).unwrap();
     assert_eq!(scratch.run(&["build", "image.toml", "--quiet"]), "");
     shell("cd $1; sha256sum --check built.img.sha256", &[scratch.0.path()]);
+    fs::write(scratch.path("built.img.sha256"), text).unwrap();
+    refused_by_build(&scratch, "built.img.sha256");
+}
+
+/// Checks that a configuration is not replaced by the file of the hash.
+fn refused_by_build(scratch: &Scratch, config: &str) {
+    let before = fs::read(scratch.path(config)).unwrap();
+    let output = scratch.command(&["build", config, "--force"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("the file of the hash is the configuration"), "{stderr}");
+    assert_eq!(fs::read(scratch.path(config)).unwrap(), before);
 }
 
 #[test]

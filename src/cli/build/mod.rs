@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use super::arguments::{self, Build, Command, Mkimage, StageCommand, StagePacman};
 use super::fields::FLAGS;
 use super::mkimage::MkimageJob;
-use super::stage;
+use super::{sha256_file, stage};
 use crate::error::Result;
 use crate::seed::Seed;
 use crate::stage::Scratch;
@@ -101,8 +101,12 @@ impl<'a> BuildJob<'a> {
         let manifest = image.get("manifest");
         let manifest = manifest.map(|path| locations.path_of("image", "manifest", path));
         let manifest = manifest.transpose()?;
+        let has_sha256 = image.get("sha256-file") == Some(&Value::Boolean(true));
+        let sha256 = has_sha256.then(|| sha256_file::path(&out)).transpose();
+        let sha256 = sha256.map_err(|error| of_image.locate(error, &FLAGS))?;
         locations.check_distinct(&[
             ("image", "out", Some(&out)),
+            ("image", "sha256-file", sha256.as_ref()),
             ("image", "manifest", manifest.as_ref()),
             ("stage", "lock", stage.as_ref().and_then(|stage| stage.lock.as_ref())),
         ])?;

@@ -1,11 +1,13 @@
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{
@@ -14,6 +16,7 @@ use rustix::fs::{
 };
 
 use super::*;
+use crate::progress::Progress;
 use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::{FileFlags, InodeId, Kind};
@@ -512,6 +515,26 @@ fn a_root_that_is_no_directory_is_refused() {
     let error = read(&host.path("nowhere"), &DirOptions::default()).err().unwrap();
     assert_eq!(error.exit_code(), 4);
     assert!(error.to_string().contains("/nowhere: cannot open the tree: No such file"), "{error}");
+}
+
+#[test]
+fn reading_is_observed_and_can_be_cancelled() {
+    let host = Host::new();
+    fs::create_dir(host.path("directory")).unwrap();
+    for name in ["a", "b", "directory/c"] {
+        host.file(name, "");
+    }
+    let most = AtomicU64::new(0);
+    let observer = |progress: Progress| {
+        assert_eq!((progress.phase, progress.total), (Phase::Read, 0));
+        most.fetch_max(progress.done, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    };
+    host.read_with(&DirOptions { observer: Some(&observer), ..threads(2) });
+    assert_eq!(most.load(Ordering::Relaxed), 4);
+    let cancel = |_: Progress| ControlFlow::Break(());
+    let options = DirOptions { observer: Some(&cancel), ..threads(2) };
+    assert!(matches!(read(&host.path(""), &options), Err(Error::Cancelled)));
 }
 
 /// Runs a function in a thread that has only the rights of nobody.
