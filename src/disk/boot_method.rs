@@ -5,13 +5,13 @@
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum BootMethod {
-    /// The boot partitions hold only files that the tree has there
+    /// The boot partitions hold only files that the tree has there.
     #[default]
     None,
     /// Add systemd-boot from the tree, with an entry for each kernel and with all unified kernel
-    /// images
+    /// images.
     SystemdBoot,
-    /// Add the unified kernel image of the tree, for firmware to start it
+    /// Add the unified kernel image of the tree, for firmware to start it.
     Uki,
 }
 

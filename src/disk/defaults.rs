@@ -1,7 +1,7 @@
 //! Values that are used where none are given, as far as they change bytes.
 
-/// Version of all defaults, of the clamping of times, of the windows of holes, of swap areas, and of
-/// the entries of boot loaders.
+/// Version of all defaults, of the clamping of times, of the windows of holes, of swap areas, and
+/// of entries of boot loaders.
 pub(super) const LAYOUT_VERSION: u32 = 1;
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Fixture {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        shell(&format!("cd $1; {script}"), &[&tree]);
+        shell(&format!("cd $1; {script}; find . -exec touch -h -d @1600000000 {{}} +"), &[&tree]);
         Self { scratch, tree, image }
     }
 

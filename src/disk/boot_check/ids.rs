@@ -67,7 +67,8 @@ impl DiskIds {
     }
 }
 
-/// Replaces escapes: a prefix and the number of a byte, of two digits in base 16 or three in base 8.
+/// Replaces escapes: a prefix and the number of a byte, which has two digits in base 16 and three
+/// in base 8.
 pub(super) fn unescape(text: &str, prefix: &str, radix: u32) -> String {
     let digits = if radix == 16 { 2 } else { 3 };
     let mut bytes = Vec::new();

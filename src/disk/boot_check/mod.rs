@@ -29,8 +29,8 @@ use crate::tree::{InodeId, Kind, Tree};
 pub struct BootCheck {
     /// Whether the disk boots.
     pub verdict: BootVerdict,
-    /// Warnings about what may keep the disk from booting. [`Plan::warnings`](super::Plan::warnings)
-    /// contains them too.
+    /// Warnings about what may keep the disk from booting, which
+    /// [`Plan::warnings`](super::Plan::warnings) contains too.
     pub warnings: Vec<Warning>,
 }
 

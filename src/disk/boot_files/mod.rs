@@ -167,7 +167,8 @@ impl BootFiles<'_> {
         found.ok_or_else(|| Error::Unbootable {
             reason: format!("the tree has no {path}"),
             remedy: "install systemd-boot (Debian: systemd-boot or systemd-boot-efi, Fedora: \
-                     systemd-boot-unsigned, openSUSE: systemd-boot, Arch Linux: systemd) in the tree"
+                     systemd-boot-unsigned, openSUSE: systemd-boot, Arch Linux: systemd) in the \
+                     tree"
                 .to_owned(),
         })
     }

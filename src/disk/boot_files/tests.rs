@@ -36,10 +36,10 @@ struct Made {
     warnings: Vec<Warning>,
 }
 
-fn add(files: &[(&str, &str)], options: Options) -> Result<Made> {
+fn add(files: &[(&str, &str)], options: &Options) -> Result<Made> {
     let epoch = Timestamp::from_seconds(EPOCH);
     let whole = tree(files);
-    let mut partitions = divide(whole.clone(), None, epoch, &options)?.boot;
+    let mut partitions = divide(whole.clone(), None, epoch, options)?.boot;
     let files = BootFiles {
         tree: &whole,
         method: options.boot,
@@ -53,11 +53,11 @@ fn add(files: &[(&str, &str)], options: Options) -> Result<Made> {
 }
 
 fn systemd_boot(files: &[(&str, &str)]) -> Result<Made> {
-    add(files, Options { boot: BootMethod::SystemdBoot, ..Options::default() })
+    add(files, &Options { boot: BootMethod::SystemdBoot, ..Options::default() })
 }
 
 fn uki(files: &[(&str, &str)]) -> Result<Made> {
-    add(files, Options { boot: BootMethod::Uki, ..Options::default() })
+    add(files, &Options { boot: BootMethod::Uki, ..Options::default() })
 }
 
 impl Made {
@@ -105,7 +105,7 @@ fn systemd_boot_is_added_with_an_entry() {
 fn entries_are_on_xbootldr() {
     let options = Options { boot: BootMethod::SystemdBoot, xbootldr: true, ..Options::default() };
     let packaged = ("usr/lib/modules/6.12/vmlinuz", "efi other");
-    let made = add(&[&DEBIAN[..], &[packaged]].concat(), options).unwrap();
+    let made = add(&[&DEBIAN[..], &[packaged]].concat(), &options).unwrap();
     assert_eq!(
         made.paths(0),
         ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi", "loader/loader.conf"]

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_parsed() {
-        let text = "# comment\r\ntitle\tA title\r\n\r\ninitrd  /a\r\ninitrd /b \r\nversion\r\nlinux /x\nlinux /y";
+        let text = "# comment\r\ntitle\tA title\r\n\r\ninitrd  /a\r\ninitrd /b \r\nversion\r\n\
+                    linux /x\nlinux /y";
         let entry = Entry::parse(text);
         assert_eq!(entry.value("title"), Some("A title"));
         assert_eq!(entry.values("initrd").collect::<Vec<_>>(), ["/a", "/b"]);

@@ -18,7 +18,8 @@ const LINES: &str = r#"sudo mmdebstrap --variant=minbase --include=linux-image-a
     --customize-hook='chroot "$1" passwd --delete root' bookworm rootfs
 sudo detfs mkimage rootfs debian.raw --boot systemd-boot --cmdline console=ttyS0 \
     --headroom 256M --require-bootable
-sudo qemu-system-x86_64 -m 1G -nographic -bios /usr/share/ovmf/OVMF.fd \
+sudo chown "$(id -u)" debian.raw
+qemu-system-x86_64 -m 1G -nographic -bios /usr/share/ovmf/OVMF.fd \
     -drive file=debian.raw,format=raw,if=virtio
 "#;
 
