@@ -86,7 +86,12 @@ impl Image {
     }
 
     fn existing(path: &Path, options: &Options, report: Report<'_>) -> Result<Self> {
-        let fail = |error| Error::output(format!("cannot open {}", HostPath(path)), error);
+        let fail = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                Error::source(path.as_os_str().as_encoded_bytes(), "cannot open", error)
+            }
+            _ => Error::output(format!("cannot open {}", HostPath(path)), error),
+        };
         let writes = !options.dry_run || options.size != Size::Keep;
         let mut file = OpenOptions::new().read(true).write(writes).open(path).map_err(fail)?;
         let size = file.seek(SeekFrom::End(0)).map_err(fail)?;

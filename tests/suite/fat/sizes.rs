@@ -10,8 +10,14 @@ use super::sample::{Sample, options, pattern, refusal, sized};
 /// Returns the smallest and the largest size that an error about the size of a variant suggests.
 fn offered(error: &Error) -> (u64, u64) {
     let Error::Parameter { remedy, .. } = error else { panic!("{error}") };
-    let numbers: Vec<u64> = remedy.split(' ').filter_map(|word| word.parse().ok()).collect();
-    (numbers[0], numbers[1])
+    let size = |word: &str| {
+        let word = word.trim_end_matches(',');
+        let units = [('M', MIB), ('G', GIB), ('T', GIB << 10)];
+        let of = |(suffix, unit)| Some(word.strip_suffix(suffix)?.parse::<u64>().ok()? * unit);
+        units.into_iter().find_map(of)
+    };
+    let sizes: Vec<u64> = remedy.split(' ').filter_map(size).collect();
+    (sizes[0], sizes[1])
 }
 
 #[test]
@@ -21,7 +27,8 @@ fn forced_variants_are_valid_or_refused() {
         for variant in [Variant::Fat12, Variant::Fat16, Variant::Fat32] {
             let forced = |size| Options { size, sector_size, variant: Some(variant), ..options() };
             let (smallest, largest) = offered(&refusal(&empty, &forced(Some(4096))));
-            assert_eq!(smallest, minimal_size(&empty, &forced(None)).unwrap());
+            let minimal = minimal_size(&empty, &forced(None)).unwrap();
+            assert_eq!(smallest, minimal.next_multiple_of(MIB));
             for size in [smallest, largest] {
                 let image = Image::new(Sample::new(), &forced(Some(size)));
                 let (read, clusters) = image.as_read();
@@ -32,7 +39,7 @@ fn forced_variants_are_valid_or_refused() {
                     image.check();
                 }
             }
-            for size in [smallest - 4096, largest + 4096] {
+            for size in [minimal - 4096, largest + MIB] {
                 let error = refusal(&empty, &forced(Some(size)));
                 assert_eq!(offered(&error), (smallest, largest), "{error}");
             }
@@ -123,10 +130,7 @@ fn a_size_too_small_names_the_shortfall_and_one_that_will_do() {
     let Error::TooSmall { what, detail, needed, available } = &error else { panic!("{error}") };
     assert_eq!((&**what, *available), ("FAT", 512 * KIB));
     // 1,000,000 bytes take 1954 clusters of 512 bytes; 512 KiB less 4 + 2 * 4 + 16 KiB hold 968.
-    assert_eq!(
-        detail,
-        "the tree takes 1954 clusters of 512 bytes: 986 clusters, 504832 bytes, are missing"
-    );
+    assert_eq!(detail, "the tree takes 1954 clusters of 512 bytes, 493 KiB missing");
     let least = minimal_size(&tree, &options()).unwrap();
     assert_eq!(*needed, least);
     assert_eq!(error.exit_code(), 3);

@@ -318,7 +318,7 @@ fn one_file_says_it_all() {
     assert_eq!(sha256(&scratch.join("image.raw")), hash);
     // With `locked = true`, a missing lock is an error and is not created.
     let insisting = elsewhere.replace("image.lock\"", "other.lock\"\nlocked = true");
-    hasty(&insisting, "other.lock: No such file");
+    hasty(&insisting, "other.lock: cannot read: No such file");
     fs::write(&config, &text).unwrap();
 
     let lock = scratch.join("image.lock");
