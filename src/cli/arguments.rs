@@ -137,7 +137,7 @@ pub(super) struct Mkimage {
 #[derive(Debug, Args)]
 pub(super) struct OutArg {
     /// Output: a file, a block device, or - for standard output
-    #[arg(required_unless_present = "output")]
+    #[arg(required_unless_present = "output", help_heading = None::<&str>)]
     out: Option<PathBuf>,
     /// Output, if it is not given as an argument
     #[arg(short, long, value_name = "OUT", conflicts_with = "out", help_heading = OUTPUT)]

@@ -134,6 +134,7 @@ mod tests {
             }
         }
         assert!(help.lines().all(|line| line.len() <= 100), "{path}");
+        assert!(command.get_positionals().all(|it| it.get_help_heading().is_none()), "{path}");
         for inner in command.get_subcommands() {
             check(inner, format!("{path} {}", inner.get_name()).trim_start());
         }
