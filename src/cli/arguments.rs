@@ -158,6 +158,7 @@ impl OutArg {
 /// With --definitions, they are those of a new image of detfs repart. Sizes and offsets depend on
 /// the tree: --dry-run of detfs mkimage, mkfs and build reports them.
 #[derive(Debug, Args)]
+#[command(after_help = help::IDS)]
 pub(super) struct Ids {
     #[command(flatten)]
     pub(super) seed_args: SeedArgs,

@@ -31,7 +31,12 @@ pub(super) const DETFS: &str = after_help!(
 pub(super) const MKIMAGE: &str = after_help!(
     "detfs mkimage rootfs disk.raw",
     "detfs mkimage rootfs disk.raw --seed-string 'example 1.0' --source-date-epoch 2026-11-30",
-    "detfs mkimage rootfs disk.raw --fs btrfs --compress zstd --size 4G --exclude 'var/cache/*'"
+    "detfs mkimage rootfs disk.raw --boot systemd-boot --cmdline console=ttyS0"
+);
+pub(super) const IDS: &str = after_help!(
+    "detfs ids --seed 01234567-89ab-4cde-8f01-23456789abcd --architecture x86-64",
+    "detfs ids --seed-string 'example 1.0' --architecture arm64 --json",
+    "detfs ids --seed-string 'example 1.0' --definitions repart.d"
 );
 pub(super) const MKFS: &str = after_help!(
     "detfs mkfs ext4 tree root.ext4 --headroom 64M",

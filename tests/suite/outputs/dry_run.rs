@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -57,7 +56,8 @@ fn the_report_is_that_of_the_image() {
     let (image, manifest) = (out.join("image"), out.join("manifest"));
     let manifest_option = format!("--manifest={}", manifest.display());
     let amd64 = "--architecture=x86-64";
-    let commands: [&dyn Fn(&[&str]) -> Command; 5] = [
+    type Build<'a> = &'a dyn Fn(&[&str]) -> Command;
+    let commands: [Build<'_>; 5] = [
         &|more| mkimage(&tree, &image, EPOCH, &[&[amd64], more].concat()),
         &|more| mkimage(&tree, &image, EPOCH, &[&[amd64, "--size=200M"], more].concat()),
         &|more| {
@@ -133,6 +133,7 @@ fn content_is_read_only_if_necessary() {
 
 #[test]
 #[ignore = "deep: 60,000 files"]
+#[expect(clippy::disallowed_types, reason = "a test may measure")]
 fn deep_a_dry_run_is_short() {
     let fixture = fixture();
     shell(
@@ -142,7 +143,7 @@ fn deep_a_dry_run_is_short() {
     );
     let (tree, out) = (fixture.path().join("tree"), fixture.path().join("out/image"));
     let time = |option: &str| {
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         succeed(&mut mkimage(&tree, &out, EPOCH, &["--architecture=x86-64", "--force", option]));
         start.elapsed()
     };
