@@ -304,6 +304,9 @@ pub(super) struct PackagesArgs {
 /// `tree` is the tree. The keys seed, seed-string and source-date-epoch come before both tables.
 /// Options that can be repeated are arrays. Paths are relative to the file.
 ///
+/// In [image], `definitions` is a directory of repart.d files that define the partitions instead;
+/// the tree is their root, normalized as for detfs mkimage.
+///
 /// If [stage] names a lock that exists and is not empty, or sets locked = true, the tree is made
 /// from the packages of the lock. The default epoch is that of the lock or of the snapshot.
 ///

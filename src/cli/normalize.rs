@@ -77,15 +77,15 @@ impl<'a> RequestedRules<'a> {
         Ok(BuildInput { rules, ..input })
     }
 
-    /// Warns about paths that may differ between two installations although no rule covers them;
-    /// with `is_strict`, returns an error about them. Without rules, nothing is to be covered.
-    pub(super) fn check(&self, input: &mut BuildInput, is_strict: bool) -> Result<()> {
+    /// Returns the warning about paths that may differ between two installations although no rule
+    /// covers them; with `is_strict`, it is an error. Without rules, nothing is to be covered.
+    pub(super) fn check(input: &BuildInput, is_strict: bool) -> Result<Option<Warning>> {
         if input.rules.is_empty() && !is_strict {
-            return Ok(());
+            return Ok(None);
         }
         let (epoch, _) = epoch(&input.tree, input.epoch)?;
         let found = findings(&input.tree, &input.rules, epoch, Scope::Differences)?;
-        let Some(Finding { path, why }) = found.first() else { return Ok(()) };
+        let Some(Finding { path, why }) = found.first() else { return Ok(None) };
         let paths = match found.len() {
             1 => "1 path looks".to_owned(),
             number => format!("{number} paths look"),
@@ -100,14 +100,13 @@ impl<'a> RequestedRules<'a> {
             });
         }
         let first = Escaped(path);
-        input.warnings.push(Warning {
+        Ok(Some(Warning {
             path: Vec::new(),
             message: format!(
                 "{paths} like something of this host ({first}: {why}); list them with `detfs \
                  normalize --check`"
             ),
-        });
-        Ok(())
+        }))
     }
 
     /// Returns the rules of a profile together with those of the file.

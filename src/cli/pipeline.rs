@@ -117,16 +117,20 @@ impl<'a> Pipeline<'a> {
         self.print_reasons_to_read();
         let verbosity = self.args.output_args.verbosity;
         let bar = if verbosity.quiet { None } else { Bar::new() };
-        let plan = self.read(bar.clone()).and_then(plan);
+        let planned =
+            self.read(bar.clone()).and_then(|(input, of_host)| Ok((plan(input)?, of_host)));
         bar.iter().for_each(|bar| bar.clear());
-        let plan = plan?;
-        let warnings = self.warnings(&plan);
+        let (plan, of_host) = planned?;
+        let mut warnings = self.warnings(&plan.warnings);
+        warnings.extend(of_host.map(|warning| warning.to_string()));
         let written = self.write(&plan, bar.as_deref());
         warnings.iter().for_each(|warning| print_warning(warning));
         written
     }
 
-    fn read(&self, bar: Option<Arc<Bar>>) -> Result<BuildInput> {
+    /// Reads the tree, with the rules to normalize it by. The warning is about what looks like
+    /// something of the host; a manifest, which describes the image, does not have it.
+    pub(super) fn read(&self, bar: Option<Arc<Bar>>) -> Result<(BuildInput, Option<Warning>)> {
         let observer = bar.map(|bar| bar as _);
         let selection =
             Selection { exclude: self.exclude.filter(), host_xattrs: self.host_xattrs.clone() };
@@ -134,10 +138,10 @@ impl<'a> Pipeline<'a> {
         let input = BuildInput::read(&source, selection, self.threads, observer)?;
         let Self { seed, epoch, architecture, .. } = *self;
         let input = BuildInput { seed, epoch, architecture, spool: Some(spool()), ..input };
-        let Some(requested) = &self.requested else { return Ok(input) };
-        let mut input = requested.apply(input)?;
-        requested.check(&mut input, self.args.is_strict)?;
-        Ok(input)
+        let Some(requested) = &self.requested else { return Ok((input, None)) };
+        let input = requested.apply(input)?;
+        let warning = RequestedRules::check(&input, self.args.is_strict)?;
+        Ok((input, warning))
     }
 
     /// Prints why a dry run takes as long as the image, if it has to read all content.
@@ -159,8 +163,9 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn warnings(&self, plan: &Plan) -> Vec<String> {
-        let of_plan = plan.warnings.iter().map(|warning| FLAGS.text(&warning.to_string()));
+    /// Returns the warnings of a plan together with those about arguments without effect.
+    pub(super) fn warnings(&self, of_plan: &[Warning]) -> Vec<String> {
+        let of_plan = of_plan.iter().map(|warning| FLAGS.text(&warning.to_string()));
         let of_xattrs = self.host_xattrs.unmatched().map(|(pattern, is_kept)| {
             let option = if is_kept { "--keep-xattr" } else { "--drop-xattr" };
             format!("{option}: no extended attribute matches \"{}\"", Escaped(pattern))

@@ -153,7 +153,8 @@ pub fn findings(
         .collect();
     let known = Known { tree, rules, package_files: OnceCell::new() };
     let (places, signs) = &*COMPILED;
-    let mut found = owners::unknown(tree, &removed)?;
+    let unknown = owners::unknown(tree, &removed)?.into_iter();
+    let mut found: Vec<_> = unknown.map(|(path, why)| Finding { path, why }).collect();
     let mut matching = Vec::new();
     let mut pending = vec![(InodeId::ROOT, Vec::new())];
     while let Some((directory, path)) = pending.pop() {

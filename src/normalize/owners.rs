@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::Finding;
 use crate::error::Result;
 use crate::tree::{InodeId, Kind, Tree};
 
@@ -12,9 +11,9 @@ const MAX: u64 = 16 << 20;
 /// The kind and the id of an owner.
 type Owner = (&'static str, u32);
 
-/// Lists the paths whose user or group is not in the tree's own lists, apart from those below a
-/// directory with the same owner. Entries in `removed` are skipped.
-pub(super) fn unknown(tree: &Tree, removed: &BTreeSet<usize>) -> Result<Vec<Finding>> {
+/// Lists the paths whose user or group is not in the tree's own lists, each with the reason, apart
+/// from those below a directory with the same owner. Entries in `removed` are skipped.
+pub(super) fn unknown(tree: &Tree, removed: &BTreeSet<usize>) -> Result<Vec<(Vec<u8>, String)>> {
     let users = ids(tree, [b"etc/passwd", b"usr/lib/passwd"])?;
     let groups = ids(tree, [b"etc/group", b"usr/lib/group"])?;
     let unknown = |id: InodeId| -> Option<Owner> {
@@ -27,9 +26,8 @@ pub(super) fn unknown(tree: &Tree, removed: &BTreeSet<usize>) -> Result<Vec<Find
     };
     let mut found = Vec::new();
     let mut add = |owner: Option<Owner>, path: &dyn Fn() -> Vec<u8>| {
-        found.extend(owner.map(|(kind, id)| Finding {
-            path: path(),
-            why: format!("owned by {kind} {id}, which the tree does not define"),
+        found.extend(owner.map(|(kind, id)| {
+            (path(), format!("owned by {kind} {id}, which the tree does not define"))
         }));
     };
     let of_root = unknown(InodeId::ROOT);

@@ -81,6 +81,7 @@ impl Context<'_> {
             definition,
             format: &**format,
             copy_source: self.options.copy_source(),
+            tree: self.options.tree.as_ref(),
             image: image.map_err(|error| Error::output("cannot find the image", error))?,
             empty_dirs: &self.mount_points_in(at),
             validate: validate.as_ref(),

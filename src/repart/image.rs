@@ -67,7 +67,7 @@ impl Image {
                 "give `repart.size`, a number of bytes or auto",
             ));
         }
-        if exists(path)? {
+        if !options.replace && exists(path)? {
             return Err(Error::parameter(
                 "repart.empty",
                 format!("{} exists", HostPath(path)),
@@ -76,7 +76,7 @@ impl Image {
         }
         Ok(Self {
             path: path.into(),
-            state: State::New(Destination::new(path, false)?.synced(options.sync)),
+            state: State::New(Destination::new(path, options.replace)?.synced(options.sync)),
             size: 0,
             sector_size: options.sector_size.unwrap_or_default(),
             table: None,

@@ -7,6 +7,7 @@ use super::el_torito;
 use crate::gpt::{PartitionType, SectorSize};
 use crate::seed::Seed;
 use crate::time::Timestamp;
+use crate::tree::Tree;
 #[cfg(feature = "verity-sign")]
 use crate::verity::signature;
 
@@ -118,6 +119,11 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// The root that `CopyFiles=` is resolved in; `None` for the root of `CopyBlocks=`.
     pub copy_source: Option<PathBuf>,
+    /// The tree of that root after changes, such as [normalization](crate::normalize): its files
+    /// are copied instead of those of the root.
+    pub tree: Option<Tree>,
+    /// Whether a new image may replace an existing file.
+    pub replace: bool,
     /// Sector size of the disk and of file systems, in bytes; `None` for the sector size of the
     /// image.
     pub sector_size: Option<SectorSize>,
@@ -171,6 +177,8 @@ impl Options {
             seed: None,
             root: Some(tree),
             copy_source: None,
+            tree: None,
+            replace: false,
             sector_size: None,
             grain: None,
             deferred: Deferred::default(),

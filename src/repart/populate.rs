@@ -40,6 +40,8 @@ pub(super) struct PopulateRequest<'a> {
     pub(super) format: &'a dyn Format,
     /// The root that files are copied from.
     pub(super) copy_source: &'a Path,
+    /// The tree of that root, if its files are not copied as they are.
+    pub(super) tree: Option<&'a Tree>,
     /// The path of the new or existing image, without symlinks: the image must not contain itself.
     pub(super) image: Option<PathBuf>,
     /// Directories of a root file system that are left empty.
@@ -178,6 +180,10 @@ impl Populator<'_> {
             self.warn(&line.source, "nothing to copy");
             return Ok(());
         };
+        if self.request.tree.is_some_and(|tree| tree.find(&source).is_none()) {
+            self.warn(&line.source, "nothing to copy, because it was removed from the tree");
+            return Ok(());
+        }
         if line.fsverity {
             self.warn(&line.source, "fs-verity is not preserved; the files are copied without it");
         }
@@ -296,6 +302,9 @@ impl Populator<'_> {
         exclude: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<(Tree, Vec<Warning>)> {
         let PopulateRequest { format, copy_source, threads, .. } = self.request;
+        if let Some(tree) = self.request.tree {
+            return Ok((part(tree, source, exclude)?, Vec::new()));
+        }
         let host_xattrs = match format.holds().contains(Holds::COMPRESSION_PROPERTY) {
             true => HostXattrs::default().for_btrfs(),
             false => HostXattrs::default(),
@@ -346,6 +355,28 @@ impl Populator<'_> {
             fault("the path already exists", "leave the symlink out, or exclude the path")
         })
     }
+}
+
+/// Returns a directory of a tree without the paths in it that `exclude` selects.
+fn part(tree: &Tree, directory: &[u8], exclude: &dyn Fn(&[u8]) -> bool) -> Result<Tree> {
+    let directory = tree.find(directory).ok_or_else(|| {
+        let rule = "it was removed from the tree".to_owned();
+        Error::Changed { path: directory.to_vec(), rule }
+    })?;
+    let part = tree.subtree(directory)?;
+    let mut excluded = BTreeSet::new();
+    let mut pending = vec![(InodeId::ROOT, Vec::new())];
+    while let Some((directory, path)) = pending.pop() {
+        for (at, entry) in part.entry_range(directory).zip(part.entries(directory)) {
+            let path = join(&path, part.name(entry));
+            if exclude(&path) {
+                excluded.insert(at);
+            } else if part.inode(entry.inode()).kind == Kind::Directory {
+                pending.push((entry.inode(), path));
+            }
+        }
+    }
+    part.without_entries(&excluded)
 }
 
 impl PopulateRequest<'_> {

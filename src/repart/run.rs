@@ -6,7 +6,9 @@ use super::image::Image;
 use super::outcome::{Activity, Outcome, PartitionResult, Placed, Report};
 use super::partition::{self, Partition};
 use super::size_limits::SizeRules;
-use super::{Definition, Options, PartitionFormat, Size, Verity, config, cross_checks, generate};
+use super::{
+    Definition, Empty, Options, PartitionFormat, Size, Verity, config, cross_checks, generate,
+};
 use crate::disk::Identity;
 use crate::disk::assembly::Assembly;
 use crate::disk::place::{self, Place};
@@ -129,6 +131,7 @@ pub fn prepare(
     let changed = all_placed.iter().any(|placed| placed.result.activity != Activity::Unchanged);
     let write = changed || !image.has_table();
     match (write, options.dry_run) {
+        (true, true) if options.empty == Empty::Create => {}
         (true, true) => report(&"Refusing to repartition, please re-run with `repart.dry_run=no`."),
         (false, _) => report(&"No changes."),
         (true, false) => {}

@@ -1,5 +1,6 @@
 //! `detfs build`: builds an image from a tree or from packages, as described in a file.
 
+mod definitions;
 mod file;
 mod outputs;
 mod section;
@@ -13,10 +14,11 @@ use toml::{Table, Value};
 use super::arguments::{self, Build, Command, Mkimage, StageCommand, StagePacman};
 use super::fields::FLAGS;
 use super::mkimage::MkimageJob;
-use super::{sha256_file, stage};
+use super::{repart, sha256_file, stage};
 use crate::error::Result;
 use crate::seed::Seed;
 use crate::stage::Scratch;
+use definitions::{Definitions, DefinitionsJob};
 use file::{BuildFile, Locations, read};
 use section::Section;
 
@@ -26,6 +28,8 @@ struct BuildJob<'a> {
     of_image: Section<'a>,
     stage: Option<StagePacman>,
     image: Mkimage,
+    /// Definitions to use instead of the built-in set of partitions.
+    definitions: Option<Definitions>,
     /// Working directory with the tree, if it is made from packages.
     _scratch: Option<Scratch>,
 }
@@ -67,6 +71,7 @@ impl<'a> BuildJob<'a> {
 
         let out = image.remove("out").ok_or_else(|| of_image.fault("", "[image] has no `out`"))?;
         let out = locations.path_of("image", "out", &out)?;
+        let definitions = Definitions::take(of_image, &mut image)?;
         let (tree, scratch) = match (image.remove("tree"), &stage) {
             (Some(tree), None) => (locations.path_of("image", "tree", &tree)?, None),
             (None, Some(_)) => {
@@ -132,16 +137,32 @@ impl<'a> BuildJob<'a> {
             true => StagePacman { lock: None, ..stage },
             false => stage,
         });
-        Ok(Self { of_stage, of_image, stage, image: *image, _scratch: scratch })
+        Ok(Self { of_stage, of_image, stage, image: *image, definitions, _scratch: scratch })
     }
 
     fn run(self) -> Result<()> {
-        let Self { of_stage, of_image, stage, image, _scratch } = self;
-        let job = MkimageJob::new(&image).map_err(|error| of_image.locate(error, &FLAGS))?;
+        let Self { of_stage, of_image, stage, image, definitions, _scratch } = self;
         let is_quiet = image.output_args.verbosity.quiet;
-        let staged = stage.as_ref().map_or(Ok(()), |stage| stage::pacman(stage, is_quiet));
-        staged.map_err(|error| of_stage.locate(error, &FLAGS))?;
-        job.run().map_err(|error| of_image.locate(error, &FLAGS))
+        let stage = || {
+            let staged = stage.as_ref().map_or(Ok(()), |stage| stage::pacman(stage, is_quiet));
+            staged.map_err(|error| of_stage.locate(error, &FLAGS))
+        };
+        let of_image = |error| match definitions {
+            Some(_) => of_image.locate(error, &repart::FLAGS),
+            None => of_image.locate(error, &FLAGS),
+        };
+        match &definitions {
+            Some(definitions) => {
+                let job = DefinitionsJob::new(&image, definitions).map_err(of_image)?;
+                stage()?;
+                job.run().map_err(of_image)
+            }
+            None => {
+                let job = MkimageJob::new(&image).map_err(of_image)?;
+                stage()?;
+                job.run().map_err(of_image)
+            }
+        }
     }
 }
 

@@ -39,6 +39,11 @@ impl Section<'_> {
         Ok(parsed.command)
     }
 
+    /// Returns whether a key is an option of the subcommand.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.argument(key).is_some()
+    }
+
     fn option(&self, key: &str, value: &Value, words: &mut Vec<OsString>) -> Result<()> {
         let Some(argument) = self.argument(key) else { return Err(self.unknown(key)) };
         let text = match value {

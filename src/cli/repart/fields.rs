@@ -3,7 +3,7 @@
 use crate::cli::fields::{COMMON, Flags};
 
 /// The options of `detfs repart`.
-pub(super) const FLAGS: Flags = Flags(&[OWN, COMMON]);
+pub(in crate::cli) const FLAGS: Flags = Flags(&[OWN, COMMON]);
 
 /// Fields that only `detfs repart` has, or that it has other options for.
 const OWN: &[(&str, &str)] = &[

@@ -19,16 +19,16 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub(super) use arguments::Repart;
 use environment::Environment;
-use fields::FLAGS;
+pub(super) use fields::FLAGS;
 use json::Json;
 
-use super::fail;
-use super::terminal::{print, print_json_lines, print_notice};
+use super::terminal::{print, print_error, print_json_lines, print_notice};
+use super::{fail, spool};
 use crate::disk::Identity;
 use crate::error::{Error, Result};
 use crate::name::HostPath;
 use crate::repart::config::{self, Context};
-use crate::repart::{self, Definition, Outcome};
+use crate::repart::{self, Definition, Options, Outcome};
 use crate::report::Warning;
 use crate::seed::Seed;
 
@@ -85,8 +85,6 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
     environment.warnings.iter().for_each(|warning| print_notice(warning));
     let context = to_options::context(args, &environment)?;
     let options = to_options::options(args, &environment, &context)?;
-    let json = to_options::json(args.json.as_deref())?;
-    let pretty = to_options::flag("--pretty", args.pretty.as_deref(), true)?;
     if args.image.is_none() {
         print_notice(&"no root device to operate on; give the path of an image");
         return Ok(76.into());
@@ -125,7 +123,21 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
         all.push(definition);
     }
 
-    let prepared = repart::prepare(all, &options, &report)?;
+    write(args, &environment, all, &options, &report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the image and prints its partitions.
+fn write(
+    args: &Repart,
+    environment: &Environment,
+    definitions: Vec<Definition>,
+    options: &Options,
+    report: repart::Report<'_>,
+) -> Result<()> {
+    let json = to_options::json(args.json.as_deref())?;
+    let pretty = to_options::flag("--pretty", args.pretty.as_deref(), true)?;
+    let prepared = repart::prepare(definitions, options, report)?;
     let Outcome { partitions } = prepared.outcome();
     // The result is printed first: a caller that sees a failure must not find a new image.
     if let (Some(partitions), Some(image)) = (partitions, &options.image) {
@@ -137,8 +149,24 @@ fn try_run(args: &Repart) -> Result<ExitCode> {
             print(&table::text(partitions, !args.no_legend, arrow))?;
         }
     }
-    prepared.finish()?;
-    Ok(ExitCode::SUCCESS)
+    prepared.finish().map(drop)
+}
+
+/// Makes a new image. The options are those of the command line, which `change` completes.
+pub(super) fn create(
+    words: impl IntoIterator<Item = OsString>,
+    change: impl FnOnce(&mut Options),
+) -> Result<()> {
+    let words = [OsString::from(NAME)].into_iter().chain(words);
+    let args = parse(words).expect("the options exist and take any value");
+    let environment = Environment { spool: spool(), ..Environment::default() };
+    let context = to_options::context(&args, &environment)?;
+    let mut options = to_options::options(&args, &environment, &context)?;
+    change(&mut options);
+    let (definitions, warnings) = read(&args, &context)?;
+    warnings.iter().for_each(|warning| print_error(warning));
+    let report = |line: &dyn Display| print_error(&FLAGS.text(&line.to_string()));
+    write(&args, &environment, definitions, &options, &report)
 }
 
 /// Reads the definitions in the directories.

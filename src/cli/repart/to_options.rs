@@ -353,6 +353,8 @@ pub(super) fn options(
         seed: if ddi.is_some() && args.seed.is_none() { None } else { seed(args)? },
         root: path(args.root.as_ref()).cloned(),
         copy_source: path(args.copy_source.as_ref()).cloned(),
+        tree: None,
+        replace: false,
         sector_size: sector_size.transpose()?,
         grain: grain.transpose()?,
         deferred,

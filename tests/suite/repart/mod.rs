@@ -2,6 +2,7 @@
 
 mod another_program;
 mod bad_input;
+mod build;
 mod captures;
 mod content;
 mod deviations;
