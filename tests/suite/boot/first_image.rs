@@ -87,7 +87,7 @@ fn run_until_login(lines: &str, directory: &Path) {
 /// writes, except for the random seed.
 #[test]
 #[ignore = "installs Debian and boots it"]
-fn deep_the_first_image_boots() {
+fn the_first_image_boots() {
     require_root();
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     run_until_login(&lines(), scratch.path());

@@ -67,7 +67,7 @@ fn spoil(image: &Path) {
 
 #[test]
 #[ignore = "takes minutes"]
-fn an_image_boots_by_uefi() {
+fn deep_an_image_boots_by_uefi() {
     let scratch = tempfile::tempdir().unwrap();
     let boot_files = BootFiles::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
@@ -80,7 +80,7 @@ fn an_image_boots_by_uefi() {
 /// A booted system grows file systems on much larger disks while they are mounted.
 #[test]
 #[ignore = "takes minutes"]
-fn file_systems_grow_while_they_are_mounted() {
+fn deep_file_systems_grow_while_they_are_mounted() {
     let scratch = tempfile::tempdir().unwrap();
     let boot_files = BootFiles::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
@@ -124,7 +124,7 @@ fn file_systems_grow_while_they_are_mounted() {
 /// after a byte has been changed.
 #[test]
 #[ignore = "takes minutes"]
-fn the_boot_test_tells_good_from_bad() {
+fn deep_the_boot_test_tells_good_from_bad() {
     let scratch = tempfile::tempdir().unwrap();
     let boot_files = BootFiles::new(scratch.path(), "ext4", ROOT_UUID);
     let image = scratch.path().join("image");
@@ -162,7 +162,7 @@ const ARCH: [&str; 10] = [
 /// Two copies of a tree produce the same image, which boots from btrfs, swaps and writes.
 #[test]
 #[ignore = "takes minutes"]
-fn the_layout_of_arch_linux_boots() {
+fn deep_the_layout_of_arch_linux_boots() {
     let scratch = tempfile::tempdir().unwrap();
     let boot_files = BootFiles::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
     let copy = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -195,7 +195,7 @@ fn the_layout_of_arch_linux_boots() {
 /// The boot test detects a changed byte on btrfs, whose checksums the kernel verifies.
 #[test]
 #[ignore = "takes minutes"]
-fn a_spoiled_btrfs_is_refused_at_boot() {
+fn deep_a_spoiled_btrfs_is_refused_at_boot() {
     let scratch = tempfile::tempdir().unwrap();
     let boot_files = BootFiles::new(scratch.path(), "btrfs", FILE_SYSTEM_UUID);
     let image = scratch.path().join("image");
