@@ -104,7 +104,7 @@ impl<'a> RequestedRules<'a> {
             path: Vec::new(),
             message: format!(
                 "{paths} like something of this host ({first}: {why}); list them with `detfs \
-                 normalize --check`"
+                 normalize --check` and the same epoch and rules"
             ),
         }))
     }

@@ -13,7 +13,7 @@ use super::normalize::{self, RequestedRules};
 use super::patterns::Patterns;
 use super::progress::Bar;
 use super::summary::Summary;
-use super::terminal::is_stdout_capable;
+use super::terminal::{is_stdout_capable, is_stdout_terminal};
 use super::{
     arguments, format, is_inside, is_same, print, print_json_lines, print_notice, print_warning,
     sha256_file, spool, values,
@@ -219,6 +219,10 @@ impl PipelineArgs<'_> {
         let fault = |parameter, rule, remedy| Err(Error::parameter(parameter, rule, remedy));
         if is_stdout(self.out) && self.output_args.json {
             return fault("--json", "the image is written to standard output", "use --manifest");
+        }
+        if is_stdout(self.out) && is_stdout_terminal() && !self.output_args.dry_run {
+            let remedy = "redirect the output, or give a file";
+            return fault("OUT", "an image is not written to a terminal", remedy);
         }
         if manifest.is_some_and(is_stdout) {
             return fault("--manifest", "`-` is not a file", "use --json");

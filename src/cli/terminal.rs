@@ -55,6 +55,12 @@ pub(super) fn print_notice(line: &dyn Display) {
     let _ = writeln!(io::stderr(), "{}", Printable(&line.to_string()));
 }
 
+/// Returns whether standard output is a terminal.
+#[expect(clippy::disallowed_methods, reason = "nothing is printed")]
+pub(super) fn is_stdout_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Returns whether standard output is a terminal that can show a picture of the disk.
 #[expect(clippy::disallowed_methods, reason = "nothing is printed")]
 pub(super) fn is_stdout_capable() -> bool {

@@ -180,7 +180,7 @@ pub fn findings(
                             is_sign.then(|| why.to_owned())
                         }
                         (None, None) => match content(tree, id, &path, epoch, scope)? {
-                            Some(NEWER) if known.covers(id, &path)? => None,
+                            Some(NEWER) if known.covers(id, &path, scope)? => None,
                             why => why.map(str::to_owned),
                         },
                     };
@@ -203,19 +203,24 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Returns whether a package installed a file, or a rule is about it.
-    fn covers(&self, id: InodeId, path: &[u8]) -> Result<bool> {
+    /// Returns whether a package installed a file, or a rule is about it. Without a database of
+    /// packages, files are not compared with it to find differences.
+    fn covers(&self, id: InodeId, path: &[u8], scope: Scope) -> Result<bool> {
         let mut matching = Vec::new();
         self.rules.matching(path, &mut matching);
         // A rule that examines all files does not cover any particular one.
         if matching.into_iter().any(|number| !self.rules.get(number).unpackaged) {
             return Ok(true);
         }
-        if let Some(package_files) = self.package_files.get() {
-            return Ok(package_files.contains(&id));
-        }
-        let package_files = packages::package_files(self.tree)?;
-        Ok(self.package_files.get_or_init(|| package_files).contains(&id))
+        let package_files = match self.package_files.get() {
+            Some(package_files) => package_files,
+            None => {
+                let package_files = packages::package_files(self.tree)?;
+                self.package_files.get_or_init(|| package_files)
+            }
+        };
+        let is_unknown = package_files.is_empty() && scope == Scope::Differences;
+        Ok(is_unknown || package_files.contains(&id))
     }
 }
 

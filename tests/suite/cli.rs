@@ -418,7 +418,7 @@ fn suggested_sizes_are_accepted() {
         let (name, _) = option.split_once('=').unwrap();
         let (code, stderr) = scratch.run(&[arguments, &[option]].concat());
         assert!(matches!(code, 2 | 3), "{arguments:?} {option}: {stderr}");
-        assert!(stderr.starts_with(&format!("detfs: {name}: ")), "{option}: {stderr}");
+        assert!(stderr.starts_with(&format!("error: {name}: ")), "{option}: {stderr}");
         let (_, remedy) = stderr.rsplit_once("; use ").unwrap();
         let size = remedy.trim_start_matches("at least ").split([' ', ',', '\n']).next().unwrap();
         // The largest of a range is the remedy for a size that is too large.
@@ -468,9 +468,9 @@ fn a_build_file_has_the_same_spellings() {
     let option = "--source-date-epoch=2026-11-30";
     assert!(image("seed-string = 'x'\n", &[option]) == first);
     for (head, options, word) in [
-        ("source-date-epoch = 1\n", &[option][..], "image.toml sets"),
+        ("source-date-epoch = 1\n", &[option][..], "image.toml:1: "),
         ("source-date-epoch = 2026-11-30T12:00:00\n", &[], "no time zone"),
-        ("seed = 'x'\n", &[], "--seed-string"),
+        ("seed = 'x'\n", &[], "`seed-string`"),
     ] {
         let (code, stderr) = build(head, options);
         assert_eq!(code, 2, "{stderr}");

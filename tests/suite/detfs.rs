@@ -50,6 +50,26 @@ fn run(program: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Com
     command
 }
 
+/// Returns the lines of standard error without the warning that counts what looks like something of
+/// the host, which concerns the trees of most tests.
+pub fn without_host_warning(stderr: &str) -> String {
+    let is_other = |line: &&str| !line.contains(" like something of this host (");
+    stderr.split_inclusive('\n').filter(is_other).collect()
+}
+
+/// Returns the size in bytes that an error message suggests.
+pub fn suggested_size(message: &str) -> u64 {
+    let (_, rest) = message.split_once("at least ").unwrap();
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let shift = match rest.as_bytes().get(end) {
+        Some(b'K') => 10,
+        Some(b'M') => 20,
+        Some(b'G') => 30,
+        _ => 0,
+    };
+    rest[..end].parse::<u64>().unwrap() << shift
+}
+
 /// Runs a command that must succeed.
 pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::detfs::{SEED, detfs, succeed};
+use crate::detfs::{SEED, detfs, succeed, suggested_size};
 use crate::oracle::{blkid, sha256};
 
 /// A directory with a small tree that has a program and no ESP.
@@ -146,8 +146,7 @@ fn a_fixed_size_is_that_of_the_image() {
     };
     // The size in the message is the smallest that suffices.
     let message = refused("3M");
-    let (_, rest) = message.split_once("at least ").unwrap();
-    let least: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    let least = suggested_size(&message);
     refused(&(least - (1 << 20)).to_string());
     scratch.describe("b.raw", &["--seed", SEED, "--size", &least.to_string()]);
 }
@@ -249,8 +248,7 @@ fn a_btrfs_that_is_too_large_is_refused() {
     };
     let (code, message) = run("4M");
     assert_eq!(code, Some(3), "{message}");
-    let (_, rest) = message.split_once("at least ").unwrap();
-    let least: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    let least = suggested_size(&message);
     assert_eq!(run(&(least - (1 << 20)).to_string()).0, Some(3));
     assert_eq!(run(&least.to_string()), (Some(0), String::new()));
     assert_eq!(fs::metadata(scratch.path("b.raw")).unwrap().len(), least);

@@ -141,6 +141,7 @@ fn the_summary_of_a_disk_is_true() {
         lines[11..],
         [
             format!("sha256: {}", sha256(&image)),
+            "boots: no: EFI/BOOT/BOOTX64.EFI is not an EFI program".to_owned(),
             format!("seed: {SEED} (given)"),
             "epoch: 5 (given)".to_owned(),
         ],
@@ -195,12 +196,12 @@ fn used_bytes_are_those_of_df() {
 #[test]
 fn labels_are_escaped() {
     let scratch = Scratch::new();
-    let shown = scratch.run(&[&DISK[..], &["--label", "new\nline"]].concat());
+    let shown = scratch.run(&[&DISK[..], &["--label", "new\tline"]].concat());
     let row = shown.lines().find(|line| line.contains("ext4")).unwrap();
     let cells = cells(row);
     assert_eq!(
         (cells[2], *cells.last().unwrap()),
-        ("new\\nline", "ext4 \"new\\nline\""),
+        ("new\\tline", "ext4 \"new\\tline\""),
         "{shown}"
     );
     assert_eq!(shown.lines().filter(|line| line.contains("line")).count(), 1, "{shown}");
@@ -255,7 +256,7 @@ fn the_hash_is_that_of_the_image() {
 #[test]
 fn sha256sum_accepts_the_file_of_the_hash() {
     let scratch = Scratch::new();
-    for name in [&b"out.img"[..], b"back\\slash", b"new\nline", b"\\n", b"not\xffUTF-8", b"-"] {
+    for name in [&b"out.img"[..], b"back\\slash", b"new\tline", b"\\n", b"not\xffUTF-8", b"-"] {
         let out = Path::new("dir").join(OsStr::from_bytes(name));
         fs::create_dir(scratch.path("dir")).unwrap();
         let mut command = scratch.command(&["mkfs", "ext4", "tree", "--sha256-file", "--quiet"]);
@@ -312,7 +313,7 @@ fn refused_by_build(scratch: &Scratch, config: &str) {
     let before = fs::read(scratch.path(config)).unwrap();
     let output = scratch.command(&["build", config, "--force"]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("the file of the hash is the configuration"), "{stderr}");
+    assert!(stderr.contains("`sha256-file` is the configuration"), "{stderr}");
     assert_eq!(fs::read(scratch.path(config)).unwrap(), before);
 }
 
@@ -364,13 +365,17 @@ fn a_terminal_shows_the_disk_and_the_progress_of_each_phase() {
     assert_eq!(bar.trim_end().chars().count(), 78, "{bar}");
     assert!(bar.contains('█') && bar.contains('░'), "{bar}");
 
+    let refused = scratch.on_terminal(&[], "mkfs vfat tree - || :");
+    assert!(refused.contains("an image is not written to a terminal"), "{refused}");
     assert!(scratch.on_terminal(&[], &format!("{words} --no-sha256")).contains("writing  "));
     let dumb = scratch.on_terminal(&[("TERM", "dumb")], &words);
     let quiet = scratch.on_terminal(&[], &format!("{words} --quiet"));
     let args: Vec<_> = words.split(' ').collect();
     let piped = succeed(&mut scratch.command(&args));
     let piped = String::from_utf8([piped.stderr, piped.stdout].concat()).unwrap();
-    assert_eq!(quiet, "");
+    let warning =
+        "\x1b[1;33mwarning:\x1b[0m efi/EFI/BOOT/BOOTX64.EFI: it is not an EFI program\r\n";
+    assert_eq!(quiet, warning);
     for text in [dumb, piped] {
         assert!(phases.iter().all(|phase| !text.contains(phase)), "{text:?}");
         assert!(!text.contains('█') && !text.contains('\x1b') && text.contains("sha256: "));

@@ -51,6 +51,9 @@ impl Section<'_> {
                 words.extend(on.then(|| format!("--{key}").into()));
                 return Ok(());
             }
+            other if !argument.get_action().takes_values() => {
+                return Err(self.fault(key, &format!("`{key}` can't be {}", other.type_str())));
+            }
             Value::Array(values) if matches!(argument.get_action(), ArgAction::Append) => {
                 return values.iter().try_for_each(|value| self.option(key, value, words));
             }

@@ -11,6 +11,7 @@ use detfs::tree::{HoleScan, Node, Tree};
 use super::inspect::{inode_field, superblock_field};
 use super::sample::{Image, ROOT, Sample, metadata, options, refusal};
 use super::{BLOCK_SIZES, PROFILES};
+use crate::detfs::suggested_size;
 use crate::oracle::{e2fsck, mount_ext4, run, shell};
 
 fn small() -> Arc<Tree> {
@@ -82,8 +83,7 @@ fn a_size_that_is_too_small() {
         let message = refusal(tree, &options);
         assert!(message.starts_with("ext4: ") && message.contains("is too small"), "{message}");
         assert!(message.contains(&short), "{short}: {message}");
-        let (_, remedy) = message.split_once("at least ").unwrap();
-        let least = remedy.trim_end_matches('K').parse::<u64>().unwrap() * 1024;
+        let least = suggested_size(&message);
         let fits = Image::new(tree, &Options { size: Some(least), ..options.clone() });
         fits.check_with_oracles(|_| ()).unwrap();
         let options = Options { size: Some(least - 1024), ..options };

@@ -110,7 +110,7 @@ fn their_number_can_be_given() {
             2,
             "--inodes: 9010 inodes requested, the tree takes 9011; request at least 9011",
         ),
-        (&["--inodes=40000", "--size=100M"], 3, " and 7232 inodes are missing); use at least "),
+        (&["--inodes=40000", "--size=100M"], 3, " and 7232 inodes missing); use at least "),
     ] {
         let output = mkfs("ext4", &tree, &image, EPOCH, &[options, &["--force"]].concat());
         let output = { output }.output().unwrap();

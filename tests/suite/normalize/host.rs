@@ -58,7 +58,12 @@ fn suspicious_paths_are_counted_and_refused() {
         ("chown -hR 1001 $1", "/: owned by user 1001, which the tree does not define", 1),
         // A file of the tree's own user in a directory of another user.
         ("chown 1001 $1/home/a", "home/a: owned by user 1001", 1),
-        ("echo x >$1/etc/a; touch $1/usr/a", "etc/a: newer than the epoch", 2),
+        (
+            "mkdir -p $1/var/lib/dpkg/info; echo /etc/passwd >$1/var/lib/dpkg/info/a.list
+            touch -d @1600000000 $1/var/lib/dpkg/info/a.list; echo x >$1/etc/a; touch $1/usr/a",
+            "etc/a: newer than the epoch",
+            2,
+        ),
         ("rm $1/etc/passwd", "home/a: owned by user 1000", 1),
     ] {
         let tree = fixture_tree();
@@ -78,6 +83,16 @@ fn suspicious_paths_are_counted_and_refused() {
         assert_eq!((code, said.lines().count()), (Some(3), 1), "{script}: {said}");
         assert!(said.contains(paths) && said.contains(expected), "{script}: {said}");
     }
+}
+
+/// In a tree without packages, no file is anybody else's.
+#[test]
+fn files_of_a_tree_without_packages_are_its_own() {
+    let tree = fixture_tree();
+    shell("echo x >$1/usr/new", &[tree.path()]);
+    let options = [&format!("--seed={SEED}"), EPOCH, "--strict"];
+    assert_eq!(plan(tree.path(), &options), (Some(0), String::new()));
+    assert_eq!(suspicions(tree.path()).len(), 1);
 }
 
 #[test]
