@@ -316,6 +316,7 @@ impl PipelineArgs<'_> {
             let summary = Summary {
                 plan,
                 out: self.out,
+                is_written: !self.output_args.dry_run,
                 sha256: digests.first().copied(),
                 epoch_from: match self.source.source_date_epoch {
                     Some(_) => "given",

@@ -18,6 +18,8 @@ const BAR_WIDTH: u64 = 76;
 pub(super) struct Summary<'a> {
     pub(super) plan: &'a Plan,
     pub(super) out: &'a Path,
+    /// Whether the image was written; false for a dry run.
+    pub(super) is_written: bool,
     /// SHA-256 of the image, if it was computed.
     pub(super) sha256: Option<Digest>,
     /// Origin of an epoch that was given.
@@ -39,14 +41,17 @@ impl Summary<'_> {
             HostPath(out).to_string()
         };
         let image_size = size(plan.layout.size());
+        let not_written = if self.is_written { "" } else { " (not written)" };
         match &plan.product {
             ImageKind::FileSystem(file_system) => {
-                text.line(format_args!("{name}: {image_size}\n"));
+                text.line(format_args!("{name}: {image_size}{not_written}\n"));
                 text.0 += &file_system_table(file_system);
             }
             ImageKind::Disk(disk) => {
                 let sector_size = disk.sector_size.bytes();
-                text.line(format_args!("{name}: {image_size}, GPT, {sector_size}-byte sectors\n"));
+                text.line(format_args!(
+                    "{name}: {image_size}, GPT, {sector_size}-byte sectors{not_written}\n"
+                ));
                 if self.has_bar {
                     text.line(format_args!("{}", bar(disk)));
                 }

@@ -81,9 +81,14 @@ impl<'a> BuildJob<'a> {
                 let scratch = Scratch::beside(beside, "build")?;
                 (scratch.join("root"), Some(scratch))
             }
-            _ => {
-                let rule = "needs either [stage] or `tree` in [image]";
+            (Some(_), Some(_)) => {
+                let rule = "`tree` is given, and [stage], which makes another tree";
                 return Err(of_image.fault("tree", rule));
+            }
+            (None, None) => {
+                return Err(
+                    of_image.fault("tree", "there is neither [stage] nor `tree` in [image]")
+                );
             }
         };
         let stage = match stage {
@@ -207,9 +212,7 @@ fn is_locked(section: Section<'_>, stage: &Table) -> Result<bool> {
     match stage.get("locked") {
         Some(Value::Boolean(true)) => Ok(true),
         None | Some(Value::Boolean(false)) => Ok(there),
-        Some(other) => {
-            Err(section.fault("locked", &format!("`locked` can't be {}", other.type_str())))
-        }
+        Some(other) => Err(section.wrong_type("locked", other)),
     }
 }
 
@@ -291,12 +294,12 @@ mod tests {
                 ":2: `fs` can't be \"ext3\"; use one of ext4, btrfs; did you mean \
                               \"ext4\"?",
             ),
-            ("headroom = 1.5", ":2: `headroom` can't be float"),
-            ("headroom = false", ":2: `headroom` can't be boolean"),
-            ("headroom = []", ":2: `headroom` can't be array"),
-            ("rules = 5", ":2: `rules` can't be integer"),
+            ("headroom = 1.5", ":2: `headroom` can't be a float"),
+            ("headroom = false", ":2: `headroom` can't be a boolean"),
+            ("headroom = []", ":2: `headroom` can't be an array"),
+            ("rules = 5", ":2: `rules` can't be an integer"),
             ("colour = []", ":2: [image] has no key `colour`"),
-            ("force = \"yes\"", ":2: `force` can't be string"),
+            ("force = \"yes\"", ":2: `force` can't be a string"),
             ("fs = \"ext4\"\nesp-size = \"much\"", ":3: `esp-size`: \"much\" is not a size"),
             ("dedup = true", ":2: `dedup`: only valid for btrfs; omit it, or give `fs` btrfs"),
             ("size = \"1G\"\nheadroom = 5", ":3: `headroom`: conflicts with a fixed `size`"),

@@ -26,6 +26,13 @@ impl Section<'_> {
         self.locations.fault(self.table, key, rule)
     }
 
+    /// Returns an error about a value of another type than the key has.
+    pub(super) fn wrong_type(&self, key: &str, value: &Value) -> Error {
+        let name = value.type_str();
+        let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+        self.fault(key, &format!("`{key}` can't be {article} {name}"))
+    }
+
     /// Parses a table; `last` are the positional arguments.
     pub(super) fn parse(&self, table: &Table, last: &[OsString]) -> Result<Command> {
         let mut words: Vec<OsString> = vec!["detfs".into()];
@@ -52,7 +59,7 @@ impl Section<'_> {
                 return Ok(());
             }
             other if !argument.get_action().takes_values() => {
-                return Err(self.fault(key, &format!("`{key}` can't be {}", other.type_str())));
+                return Err(self.wrong_type(key, other));
             }
             Value::Array(values) if matches!(argument.get_action(), ArgAction::Append) => {
                 return values.iter().try_for_each(|value| self.option(key, value, words));
@@ -64,7 +71,7 @@ impl Section<'_> {
             // TOML has dates and times of its own.
             Value::Datetime(time) if !is_path(&argument) => time.to_string().into(),
             Value::Integer(number) if !is_path(&argument) => number.to_string().into(),
-            other => return Err(self.fault(key, &format!("`{key}` can't be {}", other.type_str()))),
+            other => return Err(self.wrong_type(key, other)),
         };
         let mut word = OsString::from(format!("--{key}="));
         word.push(text);
