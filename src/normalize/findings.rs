@@ -184,6 +184,8 @@ pub fn findings(
                             why => why.map(str::to_owned),
                         },
                     };
+                    // Whoever wrote a rule for a path knows of it, whether or not the rule applies.
+                    let why = why.filter(|_| !rules.has_added(&path));
                     found.extend(why.map(|why| Finding { path, why }));
                 }
                 _ => {}

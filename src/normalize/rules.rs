@@ -248,6 +248,14 @@ impl Rules {
     pub(super) fn get(&self, number: usize) -> &Rule {
         &self.rules[number]
     }
+
+    /// Returns whether a rule that is not built in has a pattern that matches a path.
+    pub(super) fn has_added(&self, path: &[u8]) -> bool {
+        let mut matching = Vec::new();
+        self.matching(path, &mut matching);
+        let is_builtin = |rule: &Rule| BUILTIN.iter().any(|other| other.name == rule.name);
+        matching.into_iter().any(|number| !is_builtin(&self.rules[number]))
+    }
 }
 
 #[cfg(test)]

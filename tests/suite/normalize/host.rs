@@ -85,6 +85,26 @@ fn suspicious_paths_are_counted_and_refused() {
     }
 }
 
+/// A rule for a path accepts it, even if the rule changes nothing.
+#[test]
+fn a_rule_accepts_a_path() {
+    let tree = fixture_tree();
+    let script =
+        "mkdir $1/boot; echo x >$1/boot/initrd.img; find $1 -exec touch -hd @1600000000 {} +";
+    shell(script, &[tree.path()]);
+    let seed = format!("--seed={SEED}");
+    let options = [&*seed, EPOCH, "--strict"];
+    let (code, said) = plan(tree.path(), &options);
+    assert!(code == Some(3) && said.contains("boot/initrd.img: an initrd made on"), "{said}");
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    let rule = "[[rule]]\nname = 'initrd'\npath = 'boot/initrd.img'\nverb = 'clamp'\n\
+                reason = 'it is made reproducibly'\n";
+    fs::write(rules.path(), rule).unwrap();
+    let option = format!("--rules={}", rules.path().display());
+    let options = [&options[..], &[&option]].concat();
+    assert_eq!(plan(tree.path(), &options), (Some(0), String::new()));
+}
+
 /// In a tree without packages, no file is anybody else's.
 #[test]
 fn files_of_a_tree_without_packages_are_its_own() {
