@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZero;
 use std::ops::Range;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -188,7 +189,7 @@ impl<'a> Pipeline<'a> {
         let digests = flushed?;
         let sha256 = sha256
             .zip(digests.first())
-            .map(|(destination, digest)| destination.write(&sha256_file::line(args.out, *digest)));
+            .map(|(destination, digest)| destination.write(&sha256_file::line(args.out, digest)));
         let sha256 = sha256.transpose()?;
         // The report comes first: a caller that sees a failure must not find an image.
         let manifest = args.report(plan, &digests, manifest)?;
@@ -226,6 +227,12 @@ impl PipelineArgs<'_> {
         }
         if manifest.is_some_and(is_stdout) {
             return fault("--manifest", "`-` is not a file", "use --json");
+        }
+        if is_stdout_pipe(self.out) {
+            return fault("OUT", "it is standard output, which has the summary", "use `-`");
+        }
+        if manifest.is_some_and(is_stdout_pipe) {
+            return fault("--manifest", "it is standard output", "use --json");
         }
         let sha256 = self.output_args.sha256_file.then(|| sha256_file::path(self.out));
         let sha256 = sha256.transpose()?;
@@ -359,6 +366,14 @@ fn host_xattrs(source: &arguments::SourceArgs, holds: Holds) -> HostXattrs {
     };
     let dropped = drop_xattr.iter().fold(start, |all, one| all.leave_out(one.as_str()));
     keep_xattr.iter().fold(dropped, |all, one| all.keep(one.as_str()))
+}
+
+/// Returns whether a path such as `/dev/stdout` is the pipe or socket that is standard output.
+fn is_stdout_pipe(path: &Path) -> bool {
+    let Ok(stdout) = fs::metadata("/proc/self/fd/1") else { return false };
+    let kind = stdout.file_type();
+    let is_same = |found: fs::Metadata| (found.dev(), found.ino()) == (stdout.dev(), stdout.ino());
+    (kind.is_fifo() || kind.is_socket()) && fs::metadata(path).is_ok_and(is_same)
 }
 
 fn is_stdout(path: &Path) -> bool {

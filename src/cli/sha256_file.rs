@@ -1,10 +1,10 @@
 //! The file with the SHA-256 of an image that `--sha256-file` asks for.
 
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::layout::Digest;
 
 /// Returns the path of the file for an image, whose name has `.sha256` appended.
 pub(super) fn path(image: &Path) -> Result<PathBuf> {
@@ -22,7 +22,7 @@ pub(super) fn path(image: &Path) -> Result<PathBuf> {
 }
 
 /// Returns a line that `sha256sum --check` accepts in the directory of the image.
-pub(super) fn line(image: &Path, digest: Digest) -> Vec<u8> {
+pub(super) fn line(image: &Path, digest: &dyn Display) -> Vec<u8> {
     let name = match image.file_name().expect("a file has a name").as_bytes() {
         // Alone, it is the standard input.
         b"-" => b"./-",

@@ -338,7 +338,7 @@ fn an_output_that_exists() {
 }
 
 /// `/proc/self/fd/1`, to which `/dev/stdout` leads, is refused if standard output is a regular
-/// file.
+/// file, or a pipe, which the summary goes to.
 #[test]
 fn an_output_that_the_system_names() {
     let fixture = Fixture::new(":");
@@ -346,6 +346,11 @@ fn an_output_that_the_system_names() {
     let mut command = mkimage(&fixture.tree, out, EPOCH, &["--architecture=x86-64", "--force"]);
     let stdout = File::create(fixture.out()).unwrap();
     check(command.stdout(stdout), USAGE, &["/proc/self/fd/1", "or - for the standard output"]);
+    let options = ["--architecture=x86-64", "--manifest=/dev/stdout"];
+    let mut command = mkimage(&fixture.tree, Path::new("/dev/stdout"), EPOCH, &options[..1]);
+    check(&mut command, USAGE, &["OUT: it is standard output", "use `-`"]);
+    let mut command = mkimage(&fixture.tree, &fixture.out(), EPOCH, &options);
+    fixture.refused(&mut command, USAGE, &["--manifest: it is standard output", "use --json"]);
 }
 
 #[test]

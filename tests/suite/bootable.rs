@@ -179,6 +179,12 @@ fn what_would_not_boot_is_refused() {
             UNREPRESENTABLE,
             &["systemd-bootx64.efi", "Debian: systemd-boot"][..],
         ),
+        (
+            "cd usr/lib/systemd/boot/efi; rm *; mkdir systemd-bootx64.efi; cd -",
+            &["--boot=systemd-boot"],
+            UNREPRESENTABLE,
+            &["systemd-bootx64.efi that firmware can start"],
+        ),
         (kernel, &["--boot=systemd-boot"], UNREPRESENTABLE, &["no kernel", "linux-image-amd64"]),
         (
             ":",

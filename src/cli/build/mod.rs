@@ -124,7 +124,7 @@ impl<'a> BuildJob<'a> {
             |value: &'_ Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
         let of_text = text(&seed_string).map(|text| Seed::from_text(&text));
         let given_seed = text(&seed).and_then(|seed| seed.parse().ok()).map(Seed).or(of_text);
-        let is_own = outputs::are_own(&out, manifest.as_deref(), given_seed);
+        let is_own = outputs::are_own(&out, sha256.as_deref(), manifest.as_deref(), given_seed);
         set(&mut image, "source-date-epoch", epoch);
         set(&mut image, "seed", seed);
         set(&mut image, "seed-string", seed_string);

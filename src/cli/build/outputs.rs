@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::cli::text;
+use crate::cli::{sha256_file, text};
 use crate::gpt::{self, TableState};
 use crate::seed::Seed;
 
@@ -29,30 +29,49 @@ struct TableRecord {
 
 /// Returns whether all outputs that exist, and at least one does, were written by the same build:
 ///
-/// - an image whose disk has the GUID that follows from the seed, or that the manifest records, and
-/// - a manifest of an image.
-pub(super) fn are_own(image: &Path, manifest: Option<&Path>, seed: Option<Seed>) -> bool {
-    let recorded = manifest.and_then(read);
-    let is_absent = |path: &Path| path.symlink_metadata().is_err();
-    let is_own = disk(image).is_some_and(|disk| {
-        let table = recorded.as_ref().and_then(|record| record.partition_table.as_ref());
-        seed.is_some_and(|seed| seed.disk() == disk)
-            || table.is_some_and(|it| it.uuid == disk.to_string())
+/// - an image whose disk has the GUID that follows from the seed, or that the manifest records,
+/// - a manifest of a disk with the GUID that follows from the seed, or that the image has, and
+/// - a file with the SHA-256 of an image of that name.
+pub(super) fn are_own(
+    image: &Path,
+    sha256: Option<&Path>,
+    manifest: Option<&Path>,
+    seed: Option<Seed>,
+) -> bool {
+    let of_seed = seed.map(|seed| seed.disk());
+    let of_image = disk(image);
+    let of_manifest = manifest.and_then(read);
+    let is_own = |disk: Option<Uuid>, other: Option<Uuid>| {
+        disk.is_some() && (disk == of_seed || disk == other)
+    };
+    let outputs = [
+        (Some(image), is_own(of_image, of_manifest)),
+        (sha256, sha256.is_some_and(|path| is_hash(path, image))),
+        (manifest, is_own(of_manifest, of_image)),
+    ];
+    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    let mut there = outputs.into_iter().filter(|(path, _)| path.is_some_and(exists)).peekable();
+    there.peek().is_some() && there.all(|(_, is_own)| is_own)
+}
+
+/// Returns whether a file has the SHA-256 of an image and nothing else.
+fn is_hash(path: &Path, image: &Path) -> bool {
+    let text = text(path).ok().filter(|_| is_regular(path)).unwrap_or_default();
+    let digest = text.trim_start_matches('\\').get(..64).filter(|digest| {
+        digest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     });
-    match (is_absent(image), manifest.is_none_or(is_absent)) {
-        (true, true) => false,
-        (image_is_absent, manifest_is_absent) => {
-            (image_is_absent || is_own) && (manifest_is_absent || recorded.is_some())
-        }
-    }
+    digest.is_some_and(|digest| sha256_file::line(image, &digest) == text.as_bytes())
 }
 
 fn is_regular(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
-fn read(manifest: &Path) -> Option<ManifestRecord> {
-    serde_json::from_str(&text(manifest).ok().filter(|_| is_regular(manifest))?).ok()
+/// Returns the GUID of the disk that a manifest describes.
+fn read(manifest: &Path) -> Option<Uuid> {
+    let text = text(manifest).ok().filter(|_| is_regular(manifest))?;
+    let record: ManifestRecord = serde_json::from_str(&text).ok()?;
+    record.partition_table?.uuid.parse().ok()
 }
 
 /// Returns the GUID of the disk whose image is in a regular file.

@@ -22,7 +22,7 @@ use environment::Environment;
 pub(super) use fields::FLAGS;
 use json::Json;
 
-use super::terminal::{print, print_error, print_json_lines, print_notice};
+use super::terminal::{print, print_json_lines, print_notice, print_warning};
 use super::{fail, spool};
 use crate::disk::Identity;
 use crate::error::{Error, Result};
@@ -163,9 +163,9 @@ pub(super) fn create(
     let context = to_options::context(&args, &environment)?;
     let mut options = to_options::options(&args, &environment, &context)?;
     change(&mut options);
-    let (definitions, warnings) = read(&args, &context)?;
-    warnings.iter().for_each(|warning| print_error(warning));
-    let report = |line: &dyn Display| print_error(&FLAGS.text(&line.to_string()));
+    let (definitions, warnings) = read_some(&args, &context)?;
+    warnings.iter().for_each(|warning| print_warning(warning));
+    let report = |line: &dyn Display| print_notice(&FLAGS.text(&line.to_string()));
     write(&args, &environment, definitions, &options, &report)
 }
 
@@ -173,6 +173,19 @@ pub(super) fn create(
 fn read(args: &Repart, context: &Context) -> Result<(Vec<Definition>, Vec<Warning>)> {
     let Directories { paths, root } = directories(args)?;
     config::read(&paths, &root, context)
+}
+
+/// Reads the definitions in the directories, which must have some.
+fn read_some(args: &Repart, context: &Context) -> Result<(Vec<Definition>, Vec<Warning>)> {
+    let (definitions, warnings) = read(args, context)?;
+    if definitions.is_empty() {
+        return Err(Error::parameter(
+            "--definitions",
+            "there is no definition in the directory",
+            "give a directory with files `*.conf`",
+        ));
+    }
+    Ok((definitions, warnings))
 }
 
 /// Returns the definitions that the options select, each with the identity of its partition in a
@@ -185,7 +198,7 @@ pub(super) fn identities(
     let args = parse(words).expect("the options exist and take any value");
     let environment = Environment::read();
     let context = to_options::context(&args, &environment)?;
-    let (definitions, warnings) = read(&args, &context)?;
+    let (definitions, warnings) = read_some(&args, &context)?;
     environment.warnings.iter().for_each(|warning| print_notice(warning));
     warnings.iter().for_each(|warning| print_notice(warning));
     let identities = repart::identities(seed, &definitions)?;

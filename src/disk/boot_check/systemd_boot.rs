@@ -135,16 +135,31 @@ fn foreign_root(options: &str, ids: &DiskIds) -> Option<String> {
 }
 
 /// Returns whether a pattern with `*` and `?` matches the whole of a name.
+///
+/// Only the last `*` is ever given more of the name, so that the time is at most the product of the
+/// lengths.
 fn is_match(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            is_match(rest, name) || (!name.is_empty() && is_match(pattern, &name[1..]))
+    let (mut at, mut name_at) = (0, 0);
+    // Positions after the last `*`, and in the name where its part ends.
+    let mut star = None;
+    while name_at < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at + 1, name_at));
+                at += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == name[name_at] => {
+                at += 1;
+                name_at += 1;
+            }
+            _ => {
+                let Some((after, end)) = star else { return false };
+                star = Some((after, end + 1));
+                (at, name_at) = (after, end + 1);
+            }
         }
-        (Some((b'?', rest)), Some((_, name))) => is_match(rest, name),
-        (Some((byte, rest)), Some((other, name))) => byte == other && is_match(rest, name),
-        _ => false,
     }
+    pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
 #[cfg(test)]
@@ -157,6 +172,13 @@ mod tests {
             ("debian-*", "debian-6.1.conf", true),
             ("debian-*.conf", "debian-6.1.conf", true),
             ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("*b*c", "abbcc", true),
+            ("*b*c", "abbccd", false),
+            ("a*?", "a", false),
+            ("a*?**", "ab", true),
+            ("*a*a*a*a*a*a*a*a*b", &*"a".repeat(1000), false),
             ("a?c", "abc", true),
             ("a?c", "ac", false),
             ("arch-*", "debian-6.1.conf", false),

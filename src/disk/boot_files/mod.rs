@@ -23,13 +23,13 @@ use self::os_release::{OsRelease, is_name};
 use self::ukis::{Uki, find_ukis};
 use super::boot::BootPartition;
 use super::boot_method::BootMethod;
-use super::uefi::{Entry, Firmware, find, text};
+use super::uefi::{Entry, Firmware, Pe, find, text};
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::name::Escaped;
 use crate::report::Warning;
 use crate::time::Timestamp;
-use crate::tree::{InodeId, Tree};
+use crate::tree::{InodeId, Kind, Tree};
 
 /// Directory of systemd-boot's programs in a tree.
 const SYSTEMD_BOOT: &str = "usr/lib/systemd/boot/efi";
@@ -111,6 +111,11 @@ impl BootFiles<'_> {
         };
         let kernels: Vec<_> = kernels.iter().filter(is_bootable).collect();
         let mut warnings = Vec::new();
+        if kernels.is_empty() && self.command_line.is_some() {
+            let message = "`boot.cmdline` has no effect, because every kernel has an entry or a \
+                           unified kernel image already";
+            warnings.push(Warning { path: Vec::new(), message: message.into() });
+        }
         if !kernels.is_empty() {
             let (options, warning) = options(self.tree, self.command_line, self.root)?;
             warnings.extend(warning);
@@ -163,9 +168,15 @@ impl BootFiles<'_> {
     fn loader(&self, firmware: &Firmware) -> Result<InodeId> {
         let path = format!("{SYSTEMD_BOOT}/{}", firmware.systemd_boot());
         let found = [format!("{path}.signed"), path.clone()];
-        let found = found.iter().find_map(|path| self.tree.resolve(path.as_bytes()));
-        found.ok_or_else(|| Error::Unbootable {
-            reason: format!("the tree has no {path}"),
+        for found in found.iter().filter_map(|path| self.tree.resolve(path.as_bytes())) {
+            let is_file = matches!(self.tree.inode(found).kind, Kind::File { .. });
+            let program = if is_file { Pe::read(self.tree, found)? } else { None };
+            if program.is_some_and(|program| firmware.runs(&program)) {
+                return Ok(found);
+            }
+        }
+        Err(Error::Unbootable {
+            reason: format!("the tree has no {path} that firmware can start"),
             remedy: "install systemd-boot (Debian: systemd-boot or systemd-boot-efi, Fedora: \
                      systemd-boot-unsigned, openSUSE: systemd-boot, Arch Linux: systemd) in the \
                      tree"

@@ -81,13 +81,18 @@ fn own_outputs_are_replaced() {
         if manifest {
             let json = fs::read_to_string(fixture.path("manifest")).unwrap();
             assert!(json.contains(&second));
-            // Either of both may be missing.
-            fs::remove_file(fixture.path("image")).unwrap();
-            fixture.succeeds(seed, manifest);
-            fs::remove_file(fixture.path("manifest")).unwrap();
-            match seed {
-                Some(_) => fixture.succeeds(seed, manifest),
-                None => fixture.refuses(seed, false),
+            // Either of both may be missing, if the seed is known.
+            for (name, other) in [("image", true), ("manifest", false)] {
+                fs::remove_file(fixture.path(name)).unwrap();
+                match seed {
+                    Some(_) => fixture.succeeds(seed, manifest),
+                    None => {
+                        fixture.refuses(seed, other);
+                        fs::remove_file(fixture.path("manifest")).unwrap();
+                        let _ = fs::remove_file(fixture.path("image"));
+                        fixture.succeeds(seed, manifest);
+                    }
+                }
             }
             assert_eq!(hash(), second);
         }
@@ -117,12 +122,58 @@ fn other_files_are_refused() {
     fixture.refuses(Some(SEED), true);
     fs::remove_file(fixture.path("manifest")).unwrap();
     fixture.succeeds(Some(SEED), true);
+    // A manifest of an image with another seed.
+    fs::remove_file(fixture.path("image")).unwrap();
+    let seed = format!("--seed={OTHER_SEED}");
+    let manifest = format!("--manifest={}", fixture.path("manifest").display());
+    let mut other = detfs(["mkimage", "--architecture=x86-64", "--force", &seed, &manifest]);
+    succeed(other.args([fixture.path("tree"), fixture.path("other")]));
+    fixture.refuses(Some(SEED), true);
+    fs::remove_file(fixture.path("manifest")).unwrap();
+    fixture.succeeds(Some(SEED), true);
     // A link to an image is not an image.
     fs::rename(fixture.path("image"), fixture.path("elsewhere")).unwrap();
     symlink("elsewhere", fixture.path("image")).unwrap();
     fixture.refuses(Some(SEED), true);
     let output = fixture.build(Some(SEED), true, &["--force"]);
     assert!(output.status.success());
+}
+
+#[test]
+fn a_hash_is_recognized() {
+    let fixture = Fixture::new();
+    fixture.succeeds(Some(SEED), false);
+    let config = fs::read_to_string(fixture.path("image.toml")).unwrap();
+    fs::write(fixture.path("image.toml"), format!("{config}sha256-file = true\n")).unwrap();
+    let build = || detfs(["build"]).arg(fixture.path("image.toml")).output().unwrap();
+    assert!(build().status.success());
+    assert!(build().status.success());
+    for (text, code) in [("my notes\n", 2), ("", 2)] {
+        fs::write(fixture.path("image.sha256"), text).unwrap();
+        assert_eq!(build().status.code(), Some(code), "{text}");
+        assert_eq!(fs::read_to_string(fixture.path("image.sha256")).unwrap(), text);
+    }
+}
+
+/// A directory without definitions, such as one with a mistake in its name, is refused.
+#[test]
+fn definitions_that_are_not_there_replace_nothing() {
+    let fixture = Fixture::new();
+    fixture.succeeds(Some(SEED), false);
+    let before = sha256(&fixture.path("image"));
+    fs::create_dir(fixture.path("empty")).unwrap();
+    for directory in ["nowhere", "empty"] {
+        let text = format!(
+            "source-date-epoch = {EPOCH}\nseed = \"{SEED}\"\n[image]\ntree = \"tree\"\n\
+             out = \"image\"\ndefinitions = \"{directory}\"\n"
+        );
+        fs::write(fixture.path("image.toml"), text).unwrap();
+        let output = detfs(["build"]).arg(fixture.path("image.toml")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("`definitions`: there is no definition"), "{said}");
+        assert_eq!(sha256(&fixture.path("image")), before);
+    }
 }
 
 #[test]
