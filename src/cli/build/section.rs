@@ -151,9 +151,10 @@ impl Section<'_> {
                 let flag = flags.of(field).unwrap_or(field);
                 let key = flag.trim_start_matches("--");
                 let rule = flags.text(&rule);
-                let rule = match self.argument(key).filter(|_| flag != key) {
-                    Some(_) => format!("`{key}`: {}", self.keys(&rule)),
-                    None => format!("{flag}: {}", self.keys(&rule)),
+                let is_key = self.argument(key).is_some() || self.has(key);
+                let rule = match is_key && flag != key {
+                    true => format!("`{key}`: {}", self.keys(&rule)),
+                    false => format!("{flag}: {}", self.keys(&rule)),
                 };
                 let remedy = self.keys(&flags.text(&remedy));
                 self.locations.fault_with(self.table, key, &rule, remedy)

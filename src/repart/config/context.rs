@@ -36,10 +36,10 @@ impl Context {
         self.root.as_deref().unwrap_or(Path::new("/"))
     }
 
-    /// Returns the partition type that `Type=` names, which is an identifier such as `root` or a UUID.
+    /// Returns the partition type that `Type=` names: by an identifier, such as `root`, or a UUID.
     ///
-    /// `None` means that there is no type with that identifier. Types that depend on an architecture
-    /// are those of [`Context::architecture`], if it is given.
+    /// `None` means that there is no type with that identifier. Types that depend on an
+    /// architecture are those of [`Context::architecture`], if it is given.
     #[must_use]
     pub fn partition_type(&self, name: &str) -> Option<PartitionType> {
         match (types::parse(name, self.native)?, self.architecture) {

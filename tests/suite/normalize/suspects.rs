@@ -97,7 +97,8 @@ fn what_packages_brought_is_not_named() {
 #[test]
 fn keys_of_packages_are_no_differences() {
     const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----\n";
-    let puts: [Put; 4] = [
+    let puts: [Put; 5] = [
+        ("var/lib/dpkg/info/a.list", b"/usr/key\n", OLD),
         ("etc/key", KEY, OLD),
         ("usr/fstab", b"UUID=1 / ext4\n", OLD),
         ("usr/key", KEY, OLD),
