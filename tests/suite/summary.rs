@@ -141,7 +141,7 @@ fn the_summary_of_a_disk_is_true() {
         lines[11..],
         [
             format!("sha256: {}", sha256(&image)),
-            "boots: no: EFI/BOOT/BOOTX64.EFI is not an EFI program".to_owned(),
+            "boots: no: EFI/BOOT/BOOTX64.EFI: it is not an EFI program".to_owned(),
             format!("seed: {SEED} (given)"),
             "epoch: 5 (given)".to_owned(),
         ],

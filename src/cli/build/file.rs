@@ -75,6 +75,11 @@ pub(super) fn read(path: &Path) -> Result<(BuildFile, Locations)> {
 const REMEDY: &str = "see `detfs build --help`";
 
 impl Locations {
+    /// Returns whether a table has a key.
+    pub(super) fn has(&self, table: &str, key: &str) -> bool {
+        self.lines.contains_key(&(table.to_owned(), key.to_owned()))
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -151,7 +151,7 @@ impl Section<'_> {
                 let flag = flags.of(field).unwrap_or(field);
                 let key = flag.trim_start_matches("--");
                 let rule = flags.text(&rule);
-                let is_key = self.argument(key).is_some() || self.has(key);
+                let is_key = self.has(key) || self.locations.has(self.table, key);
                 let rule = match is_key && flag != key {
                     true => format!("`{key}`: {}", self.keys(&rule)),
                     false => format!("{flag}: {}", self.keys(&rule)),

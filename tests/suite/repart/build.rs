@@ -116,7 +116,9 @@ fn what_the_definitions_decide_is_refused() {
     }
     fixture.refuses("definition = \"x\"\n", &[], 2, ":9: [image] has no key `definition`");
     fixture.refuses("size = \"much\"\n", &[], 2, ":9: `size`: ");
+    fs::write(fixture.path("tree/etc/hostname"), "host\n").unwrap();
     fixture.refuses("", &["--strict"], 3, "this host");
+    fs::remove_file(fixture.path("tree/etc/hostname")).unwrap();
     fs::write(fixture.path("image"), "mine").unwrap();
     fixture.refuses("", &[], 2, "exists");
     assert_eq!(fs::read(fixture.path("image")).unwrap(), b"mine");

@@ -351,7 +351,7 @@ fn one_file_says_it_all() {
         ("image.json", "image.raw", "`manifest` is `out`"),
         ("image.raw", "./image.toml", "`out` is the configuration"),
         ("out =", "outs =", "has no `out`"),
-        ("[image]\n", "[image]\ntree = \"x\"\n", "either [stage] or `tree`"),
+        ("[image]\n", "[image]\ntree = \"x\"\n", "`tree` is given, and [stage]"),
     ] {
         fs::write(&config, text.replace(from, to)).unwrap();
         let output = build(&["--force"]).output().unwrap();
