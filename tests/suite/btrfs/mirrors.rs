@@ -78,8 +78,10 @@ fn the_copy_at_256_gib() {
     let sizes = [(256 * GIB, 2), (256 * GIB + STRIPE, 3), (300 * GIB, 3)];
     for (size, count) in sizes {
         for metadata in ["dup", "single"] {
-            let options = [format!("--size={size}"), format!("--btrfs-metadata={metadata}")];
-            let image = check_with_oracles(source.path(), &options.each_ref().map(String::as_str));
+            let options = [&*format!("--size={size}"), &format!("--btrfs-metadata={metadata}")];
+            // Hashing that many zeros takes minutes.
+            let image =
+                check_with_oracles(source.path(), &[&options[..], &["--no-sha256"]].concat());
             assert_eq!(superblocks(&image.path).unwrap().len(), count);
             assert_eq!(image.size(), size);
         }
