@@ -74,7 +74,7 @@ impl ArbitraryExt4Options {
         let mut epoch = self.epoch.timestamp(taste);
         if !wild {
             label.truncate(16);
-            label.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'_');
+            label.iter_mut().filter(|byte| b"\0\n".contains(byte)).for_each(|byte| *byte = b'_');
             epoch.seconds = epoch.seconds.clamp(-(1 << 31), (1 << 34) - (1 << 31) - 1);
         }
         let size = match self.size {
