@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use arbitrary::Arbitrary;
 use detfs::Timestamp;
-use detfs::normalize::{Profile, Report, Rules, check, findings, normalize};
+use detfs::normalize::{Profile, Report, Rules, Scope, check, findings, normalize};
 use detfs::tree::{Metadata, Node, NodeId, Tree, TreeBuilder};
 
 /// Files in places that rules examine.
@@ -99,7 +99,7 @@ impl BytesToNormal {
         });
         let rules = &RULES[usize::from(self.debian)];
         let epoch = Timestamp::from_seconds(self.epoch.into());
-        findings(&tree, rules, epoch).expect("content is in memory");
+        findings(&tree, rules, epoch, Scope::All).expect("content is in memory");
         let would = check(&tree, rules, epoch).expect("content is in memory");
         let Ok(did) = normalize(&mut tree, rules, epoch) else { return };
         assert_eq!(would, did);
