@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use super::format::ImageFormat;
+pub(super) use super::common_arguments::{
+    Architecture, OutputArgs, SeedArgs, SourceArgs, Verbosity,
+};
+use super::common_arguments::{IDS, OUTPUT, TREE};
 use super::format_arguments::{BtrfsArgs, Ext4Args, RootFsArgs};
 use super::help;
 use super::repart::Repart;
@@ -12,12 +15,9 @@ use crate::disk::image::BootMethod;
 use crate::fat::Variant;
 
 /// Headings of groups of options.
-const TREE: &str = "Tree";
-const IDS: &str = "Times and ids";
 const FILE_SYSTEM: &str = "File system";
 const ROOT: &str = "Root file system";
 const DISK: &str = "ESP and disk";
-const OUTPUT: &str = "Output";
 
 /// Write disk images that are bit-for-bit reproducible, wherever and whenever they are built
 #[derive(Debug, Parser)]
@@ -434,92 +434,6 @@ pub(super) struct MkfsCommon {
     /// Size of the file system, or auto for the smallest that leaves the headroom
     #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = FILE_SYSTEM)]
     pub(super) size: String,
-}
-
-/// Seed, as a UUID or as a text.
-#[derive(Debug, Args)]
-pub(super) struct SeedArgs {
-    /// Seed for all UUIDs [default: derived from the tree]
-    #[arg(long, value_name = "UUID", help_heading = IDS)]
-    pub(super) seed: Option<String>,
-    /// Seed for all UUIDs, as a text that is hashed
-    #[arg(long, value_name = "TEXT", conflicts_with = "seed", help_heading = IDS)]
-    pub(super) seed_string: Option<String>,
-}
-
-/// Selection of the sources, and what all ids and times derive from.
-#[derive(Debug, Args)]
-pub(super) struct SourceArgs {
-    /// Exclude matching paths and everything below them; GLOB is relative to the root, and **
-    /// crosses directories
-    #[arg(long, value_name = "GLOB", help_heading = TREE)]
-    pub(super) exclude: Vec<String>,
-    /// Drop extended attributes with this name, or with this prefix if PATTERN ends with *
-    #[arg(long, value_name = "PATTERN", help_heading = TREE)]
-    pub(super) drop_xattr: Vec<String>,
-    /// Keep extended attributes that are dropped by default or by --drop-xattr
-    #[arg(long, value_name = "PATTERN", help_heading = TREE)]
-    pub(super) keep_xattr: Vec<String>,
-    #[command(flatten)]
-    pub(super) seed_args: SeedArgs,
-    /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
-    /// $SOURCE_DATE_EPOCH, else the newest in the tree]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
-    pub(super) source_date_epoch: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Architecture {
-    /// Target architecture, for example x86-64 [default: detected from the ELF binaries]
-    #[arg(long, help_heading = IDS)]
-    pub(super) architecture: Option<String>,
-}
-
-/// Output options.
-#[derive(Debug, Args)]
-pub(super) struct OutputArgs {
-    /// Format of the image file; required only if the file name suggests another format, such as
-    /// disk.qcow2 or disk.raw.zst [default: raw]
-    #[arg(long, value_enum, help_heading = OUTPUT)]
-    pub(super) format: Option<ImageFormat>,
-    /// Write a JSON manifest of the image, including its hashes, to this file
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub(super) manifest: Option<PathBuf>,
-    /// Print the manifest instead of a summary
-    #[arg(long, help_heading = OUTPUT)]
-    pub(super) json: bool,
-    /// Plan the image and report its ids, sizes and offsets, but write no file; there are no hashes
-    #[arg(long, help_heading = OUTPUT)]
-    pub(super) dry_run: bool,
-    /// Write the SHA-256 of the image to OUT.sha256, for sha256sum --check
-    #[arg(long, help_heading = OUTPUT)]
-    pub(super) sha256_file: bool,
-    /// Don't compute the SHA-256 of the image
-    #[arg(long, conflicts_with_all = ["sha256_file", "manifest", "json"], help_heading = OUTPUT)]
-    pub(super) no_sha256: bool,
-    #[command(flatten)]
-    pub(super) verbosity: Verbosity,
-    /// Replace existing files, and overwrite devices that contain data
-    #[arg(short, long, help_heading = OUTPUT)]
-    pub(super) force: bool,
-    /// Don't flush the output to disk: a power failure may lose an image that was reported as
-    /// written
-    #[arg(long, help_heading = OUTPUT)]
-    pub(super) no_sync: bool,
-    /// Number of threads, up to 64 [default: the number of processors]
-    #[arg(short = 'j', long, value_name = "N", help_heading = OUTPUT)]
-    pub(super) threads: Option<String>,
-}
-
-/// Options for how much is printed.
-#[derive(Debug, Clone, Copy, Args)]
-pub(super) struct Verbosity {
-    /// Print only errors and warnings
-    #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]
-    pub(super) quiet: bool,
-    /// List what normalization removed or rewrote
-    #[arg(short, long, help_heading = OUTPUT)]
-    pub(super) verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -38,16 +38,9 @@ impl<'a> MkimageJob<'a> {
         let mut options = options(args, root)?;
         values::headroom_or_size(options.headroom, options.size)?;
         let pipeline_args = PipelineArgs {
-            tree: &args.tree,
             beside: args.esp_tree.as_deref(),
-            out: args.out.path(),
-            source: &args.source,
-            output_args: &args.output_args,
-            architecture: Some(&args.architecture),
-            normalize_args: Some(&args.normalize_args),
-            is_strict: args.strict,
-            derives_ids: true,
             prepass: args.btrfs.prepass(),
+            ..PipelineArgs::of_disk(args)
         };
         let pipeline = Pipeline::new(pipeline_args, holds)?;
         let mut warnings = Vec::new();

@@ -6,6 +6,7 @@
 mod arguments;
 mod btrfs;
 mod build;
+mod common_arguments;
 mod fakeroot;
 mod fields;
 mod format;

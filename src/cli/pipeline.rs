@@ -197,6 +197,24 @@ impl<'a> Pipeline<'a> {
     }
 }
 
+impl<'a> PipelineArgs<'a> {
+    /// Returns the inputs and outputs of a disk, which has one tree and no prepass.
+    pub(super) fn of_disk(args: &'a arguments::Mkimage) -> Self {
+        Self {
+            tree: &args.tree,
+            beside: None,
+            out: args.out.path(),
+            source: &args.source,
+            output_args: &args.output_args,
+            architecture: Some(&args.architecture),
+            normalize_args: Some(&args.normalize_args),
+            is_strict: args.strict,
+            derives_ids: true,
+            prepass: None,
+        }
+    }
+}
+
 impl PipelineArgs<'_> {
     /// Rejects a second tree that is inside the first, or the other way round.
     fn check_beside(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::disk::{Disk, ImageKind, Partition, Plan, ValueOrigin};
 use crate::format::FileSystem;
 use crate::layout::Digest;
 use crate::name::{HostPath, Printable};
-use crate::size::{GIB, KIB, MIB, count};
+use crate::size::{GIB, KIB, MIB, count, exact};
 
 /// Columns of the picture of a disk.
 const BAR_WIDTH: u64 = 76;
@@ -40,7 +40,7 @@ impl Summary<'_> {
         } else {
             HostPath(out).to_string()
         };
-        let image_size = size(plan.layout.size());
+        let image_size = exact(plan.layout.size());
         let not_written = if self.is_written { "" } else { " (not written)" };
         match &plan.product {
             ImageKind::FileSystem(file_system) => {
@@ -118,7 +118,7 @@ fn file_system_table(file_system: &FileSystem) -> String {
     use Alignment::{Left, Right};
     let head = ["size", "used", "file system", "id"].map(str::to_owned).to_vec();
     let row = vec![
-        size(file_system.size),
+        exact(file_system.size),
         used(Some(file_system)),
         describe(Some(file_system)),
         file_system.id.clone(),
@@ -145,8 +145,8 @@ fn partition_table(disk: &Disk) -> String {
         let mut row = vec![
             number.to_string(),
             partition.identity.partition_type.name(),
-            size(partition.start),
-            size(partition.size),
+            exact(partition.start),
+            exact(partition.size),
             used(partition.file_system.as_ref()),
             describe(partition.file_system.as_ref()),
         ];
@@ -216,14 +216,6 @@ fn used(file_system: Option<&FileSystem>) -> String {
 }
 
 const UNITS: [(u64, &str); 3] = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
-
-/// Formats a size in the largest unit that divides it.
-fn size(bytes: u64) -> String {
-    match UNITS.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{} {name}", bytes / unit),
-        None => format!("{bytes} bytes"),
-    }
-}
 
 /// Formats a size in the largest unit that is not larger, with one digit after the point.
 fn rounded(bytes: u64) -> String {

@@ -184,7 +184,7 @@ pub fn findings(
                             why => why.map(str::to_owned),
                         },
                     };
-                    // Whoever wrote a rule for a path knows of it, whether or not the rule applies.
+                    // A rule of a file shows that its author knows the path, even if it does not apply.
                     let why = why.filter(|_| !rules.has_added(&path));
                     found.extend(why.map(|why| Finding { path, why }));
                 }

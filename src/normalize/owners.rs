@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::Result;
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Largest size of a list of users or groups, in bytes. A longer list knows nobody but root.
+/// Largest size of a list of users or groups, in bytes. A longer list counts as defining root only.
 const MAX: u64 = 16 << 20;
 
 /// The kind and the id of an owner.

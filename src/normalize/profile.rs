@@ -102,8 +102,8 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     words("ID=").chain(words("ID_LIKE="))
 }
 
-/// Returns the value of the last assignment that starts with `key`, without quotes; empty if there
-/// is none.
+/// Returns the value of the last assignment that starts with `key`, without quotes, or an
+/// empty text.
 fn value<'a>(text: &'a str, key: &str) -> &'a str {
     let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(key));
     lines.next_back().unwrap_or_default().trim_matches(['"', '\''])

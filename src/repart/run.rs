@@ -130,18 +130,23 @@ pub fn prepare(
     }
     let changed = all_placed.iter().any(|placed| placed.result.activity != Activity::Unchanged);
     let write = changed || !image.has_table();
-    match (write, options.dry_run) {
-        (true, true) if options.empty == Empty::Create => {}
-        (true, true) => report(&"Refusing to repartition, please re-run with `repart.dry_run=no`."),
-        (false, _) => report(&"No changes."),
-        (true, false) => {}
-    }
+    report_unwritten(write, options, report);
     let job =
         ImageWriter { context: &context, seed, assembly: &mut assembly, placed: &mut all_placed };
     let completion = Some(job.run(image, write && !options.dry_run)?);
     let outcome =
         Outcome { partitions: Some(all_placed.into_iter().map(|placed| placed.result).collect()) };
     Ok(PreparedRun { outcome, completion })
+}
+
+/// Reports that nothing is written, and why.
+fn report_unwritten(has_changes: bool, options: &Options, report: Report<'_>) {
+    match (has_changes, options.dry_run) {
+        (true, true) if options.empty == Empty::Create => {}
+        (true, true) => report(&"Refusing to repartition, please re-run with `repart.dry_run=no`."),
+        (false, _) => report(&"No changes."),
+        (true, false) => {}
+    }
 }
 
 /// Returns the identities of the partitions of a new image, in the order of the definitions. A UUID

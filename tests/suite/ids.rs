@@ -22,7 +22,7 @@ fn ids(arguments: &[&str]) -> (Value, String) {
     (serde_json::from_slice(&succeed(command().arg("--json")).stdout).unwrap(), text)
 }
 
-/// Returns the id of the file system at an offset; empty if there is none.
+/// Returns the id of the file system at an offset, or an empty text.
 fn blkid(image: &Path, start: u64, size: u64) -> String {
     let script = format!("blkid -p -O {start} -S {size} -o value -s UUID $1 || [ $? = 2 ]");
     shell(&script, &[image]).trim().to_owned()

@@ -76,19 +76,8 @@ impl<'a> DefinitionsJob<'a> {
     pub(super) fn new(args: &'a Mkimage, definitions: &'a Definitions) -> Result<Self> {
         values::size(&args.size)?;
         values::sector_size("--sector-size", &args.sector_size)?;
-        let pipeline_args = PipelineArgs {
-            tree: &args.tree,
-            beside: None,
-            out: args.out.path(),
-            source: &args.source,
-            output_args: &args.output_args,
-            architecture: Some(&args.architecture),
-            normalize_args: Some(&args.normalize_args),
-            is_strict: args.strict,
-            derives_ids: true,
-            prepass: None,
-        };
-        Ok(Self { args, definitions, pipeline: Pipeline::new(pipeline_args, Holds::empty())? })
+        let pipeline = Pipeline::new(PipelineArgs::of_disk(args), Holds::empty())?;
+        Ok(Self { args, definitions, pipeline })
     }
 
     /// Reads and normalizes the tree, and makes the image of it.

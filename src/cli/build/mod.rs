@@ -50,17 +50,38 @@ fn set(table: &mut Table, key: &str, value: Option<Value>) {
     value.map(|value| table.insert(key.into(), value));
 }
 
+/// Sets the options of `detfs build` that are options of `detfs mkimage` too.
+fn set_options(image: &mut Table, args: &Build) {
+    set(image, "no-sync", Some(args.no_sync.into()));
+    set(image, "json", Some(args.json.into()));
+    set(image, "dry-run", Some(args.dry_run.into()));
+    set(image, "strict", args.strict.then_some(true.into()));
+    set(image, "quiet", Some(args.verbosity.quiet.into()));
+    set(image, "verbose", Some(args.verbosity.verbose.into()));
+}
+
+/// Returns the epoch of the file or of the command line, which can't both have one.
+fn one_epoch(args: &Build, value: Option<Value>, locations: &Locations) -> Result<Option<Value>> {
+    match (&args.source_date_epoch, value) {
+        (Some(_), Some(_)) => {
+            let rule = "`source-date-epoch` is given, and --source-date-epoch too";
+            Err(locations.fault("", "source-date-epoch", rule))
+        }
+        (Some(text), None) => Ok(Some(text.clone().into())),
+        (None, value) => Ok(value),
+    }
+}
+
+/// Returns the seed, if there is a valid one. A mistake in it is reported when it is parsed.
+fn given_seed(seed: Option<&Value>, seed_string: Option<&Value>) -> Option<Seed> {
+    let of_uuid = seed.and_then(Value::as_str).and_then(|text| text.parse().ok()).map(Seed);
+    of_uuid.or_else(|| seed_string.and_then(Value::as_str).map(Seed::from_text))
+}
+
 impl<'a> BuildJob<'a> {
     fn new(args: &Build, build_file: BuildFile, locations: &'a Locations) -> Result<Self> {
         let BuildFile { source_date_epoch, seed, seed_string, stage, mut image, .. } = build_file;
-        let source_date_epoch = match (&args.source_date_epoch, source_date_epoch) {
-            (Some(_), Some(_)) => {
-                let rule = "`source-date-epoch` is given, and --source-date-epoch too";
-                return Err(locations.fault("", "source-date-epoch", rule));
-            }
-            (Some(text), None) => Some(text.clone().into()),
-            (None, value) => value,
-        };
+        let source_date_epoch = one_epoch(args, source_date_epoch, locations)?;
         let of_image = Section { locations, table: "image", subcommand: &["mkimage"] };
         let of_stage = Section { locations, table: "stage", subcommand: &["stage", "pacman"] };
         if args.update && stage.as_ref().is_none_or(|stage| !stage.contains_key("lock")) {
@@ -120,21 +141,13 @@ impl<'a> BuildJob<'a> {
             ("image", "manifest", manifest.as_ref()),
             ("stage", "lock", stage.as_ref().and_then(|stage| stage.lock.as_ref())),
         ])?;
-        let text =
-            |value: &'_ Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
-        let of_text = text(&seed_string).map(|text| Seed::from_text(&text));
-        let given_seed = text(&seed).and_then(|seed| seed.parse().ok()).map(Seed).or(of_text);
-        let is_own = outputs::are_own(&out, sha256.as_deref(), manifest.as_deref(), given_seed);
+        let given = given_seed(seed.as_ref(), seed_string.as_ref());
+        let is_own = outputs::are_own(&out, sha256.as_deref(), manifest.as_deref(), given);
         set(&mut image, "source-date-epoch", epoch);
         set(&mut image, "seed", seed);
         set(&mut image, "seed-string", seed_string);
         set(&mut image, "force", Some((args.force || is_own).into()));
-        set(&mut image, "no-sync", Some(args.no_sync.into()));
-        set(&mut image, "json", Some(args.json.into()));
-        set(&mut image, "dry-run", Some(args.dry_run.into()));
-        set(&mut image, "strict", args.strict.then_some(true.into()));
-        set(&mut image, "quiet", Some(args.verbosity.quiet.into()));
-        set(&mut image, "verbose", Some(args.verbosity.verbose.into()));
+        set_options(&mut image, args);
         let Command::Mkimage(image) = of_image.parse(&image, &[tree.into(), out.into()])? else {
             unreachable!("it was parsed as such")
         };

@@ -1,4 +1,4 @@
-//! What of the host is in a tree: one warning of `detfs mkimage`, and an error with `--strict`.
+//! Traces of the host in a tree: one warning of `detfs mkimage`, and an error with `--strict`.
 
 use std::fs;
 use std::path::Path;
