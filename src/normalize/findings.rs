@@ -184,7 +184,7 @@ pub fn findings(
                             why => why.map(str::to_owned),
                         },
                     };
-                    // A rule of a file shows that its author knows the path, even if it does not apply.
+                    // A rule of a file shows that its author knows the path.
                     let why = why.filter(|_| !rules.has_added(&path));
                     found.extend(why.map(|why| Finding { path, why }));
                 }
