@@ -68,13 +68,14 @@ pub mod tests {
             let scratch = tempfile::tempdir().unwrap();
             let source = scratch.path().join("source");
             let image = scratch.path().join("image");
-            let script = format!(
-                "mkdir -p $1/dir; echo hello >$1/dir/file; ln -s dir/file $1/link
+            let script = "mkdir -p $1/dir; echo hello >$1/dir/file; ln -s dir/file $1/link
                 head -c 300000 /dev/urandom >$1/dir/big; mkfifo $1/fifo
-                setfattr -n user.name -v value $1/dir/file; ln $1/dir/big $1/second
-                truncate -s 512M $2; mkfs.btrfs -q -R ^free-space-tree {options} $2 >/dev/null"
+                setfattr -n user.name -v value $1/dir/file; ln $1/dir/big $1/second";
+            shell(script, &[&source]);
+            let script = format!(
+                "truncate -s 512M $1; mkfs.btrfs -q -R ^free-space-tree {options} $1 >/dev/null"
             );
-            shell(&script, &[&source, &image]);
+            shell(&script, &[&image]);
             let sample = Self { scratch, image, source };
             sample.change("cp -a $2/. $1");
             sample

@@ -27,6 +27,9 @@ impl Said {
 
 /// Runs a program and waits for it to exit.
 ///
+/// A script that runs `mkfs.btrfs` may run more than once: the program looks at each mounted loop
+/// device, and fails if another test detaches one of them meanwhile.
+///
 /// # Panics
 /// If the program is not installed: a missing oracle fails the test.
 pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
@@ -35,6 +38,17 @@ pub fn run(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> 
     command.env("MTOOLSRC", "/dev/null");
     // e2fsck uses this as the current time, so that it accepts images whose epoch is in the future.
     command.env("E2FSCK_TIME", "4294967295");
+    let mut said = wait_for(program, &mut command);
+    for _ in 0..20 {
+        if said.ok || !said.stderr.contains("cannot check mount status") {
+            break;
+        }
+        said = wait_for(program, &mut command);
+    }
+    said
+}
+
+fn wait_for(program: &str, command: &mut Command) -> Said {
     let Output { status, stdout, stderr } = match command.output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {

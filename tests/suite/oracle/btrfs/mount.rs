@@ -12,8 +12,9 @@ use super::super::{KernelLog, LoopDevice, Mounted, Verdict, oracle_error};
 /// The kernel must not count errors while the image is mounted, nor log warnings about the device
 /// until it is unmounted.
 pub fn session<T>(image: &Path, options: &str, act: impl FnOnce(&Path) -> T) -> Verdict<T> {
-    let log = KernelLog::from_now();
     let device = LoopDevice::attach(image, &[]);
+    // What is already logged may be about another image, to which the device referred before.
+    let log = KernelLog::from_now();
     let name = device.path().to_owned();
     let mounted = match Mounted::on("btrfs", options, Some(device)) {
         Ok(mounted) => mounted,
