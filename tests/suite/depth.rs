@@ -66,6 +66,7 @@ fn make_debian(tree: &Path) {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn rules_go_to_any_depth() {
     let tree = Deep::new("/dev/shm", 20_000);
     make_debian(&tree.0);

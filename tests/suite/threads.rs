@@ -89,6 +89,7 @@ fn made(at: &Path, before: &[String], case: &(Vec<String>, bool), threads: Optio
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn a_limit_on_processes_changes_nothing() {
     let fixture = fixture();
     let at = fixture.path();

@@ -1,28 +1,53 @@
 //! Ids and labels of a disk, and references to them.
 
-use crate::disk::partition::Disk;
+use crate::disk::partition::{Disk, Partition};
+use crate::gpt::PartitionType;
 
 /// Ids and labels of the partitions and file systems of a disk.
 #[derive(Debug, Default)]
-pub(super) struct DiskIds {
-    file_systems: Vec<String>,
-    file_system_labels: Vec<String>,
-    partitions: Vec<String>,
-    partition_labels: Vec<String>,
+pub(super) struct DiskIds(Vec<Ids>);
+
+/// Ids and labels of a partition and its file system.
+#[derive(Debug, Default)]
+struct Ids {
+    /// Whether firmware or a boot loader reads the partition, so that it is no file system of the
+    /// running system.
+    is_boot: bool,
+    partition: String,
+    partition_label: String,
+    file_system: Option<String>,
+    file_system_label: Option<String>,
+}
+
+impl Ids {
+    /// Returns whether a tag, such as `UUID`, has this value; `None` if it is no such tag.
+    fn has(&self, tag: &str, value: &str) -> Option<bool> {
+        let is_id = |id: &str| id.eq_ignore_ascii_case(value);
+        Some(match tag {
+            "UUID" | "uuid" => self.file_system.as_deref().is_some_and(is_id),
+            "PARTUUID" | "partuuid" => is_id(&self.partition),
+            "LABEL" | "label" => self.file_system_label.as_deref() == Some(value),
+            "PARTLABEL" | "partlabel" => self.partition_label == value,
+            _ => return None,
+        })
+    }
 }
 
 impl DiskIds {
     pub(super) fn new(disk: &Disk) -> Self {
-        let mut ids = Self::default();
-        for partition in &disk.partitions {
-            ids.partitions.push(partition.identity.uuid.to_string());
-            ids.partition_labels.push(partition.identity.label.clone());
-            if let Some(file_system) = &partition.file_system {
-                ids.file_systems.push(file_system.id.clone());
-                ids.file_system_labels.push(file_system.label.clone());
+        let of = |partition: &Partition| {
+            let file_system = partition.file_system.as_ref();
+            let kind = partition.identity.partition_type;
+            Ids {
+                is_boot: [PartitionType::Esp, PartitionType::Xbootldr, PartitionType::BiosBoot]
+                    .contains(&kind),
+                partition: partition.identity.uuid.to_string(),
+                partition_label: partition.identity.label.clone(),
+                file_system: file_system.map(|file_system| file_system.id.clone()),
+                file_system_label: file_system.map(|file_system| file_system.label.clone()),
             }
-        }
-        ids
+        };
+        Self(disk.partitions.iter().map(of).collect())
     }
 
     /// Returns whether a reference, such as `UUID=...` or a path below `/dev/disk`, is to an id or
@@ -30,7 +55,12 @@ impl DiskIds {
     ///
     /// Other names of devices, such as `/dev/sda2`, may be those of this disk.
     pub(super) fn is_foreign(&self, reference: &str) -> bool {
-        let named = match reference.strip_prefix("/dev/disk/by-") {
+        self.named(reference).is_some_and(|named| named.is_empty())
+    }
+
+    /// Returns the partitions that a reference names; `None` if it may name any device.
+    fn named(&self, reference: &str) -> Option<Vec<&Ids>> {
+        let (tag, value) = match reference.strip_prefix("/dev/disk/by-") {
             Some(rest) => {
                 rest.split_once('/').map(|(tag, value)| (tag, unescape(value, "\\x", 16)))
             }
@@ -43,29 +73,37 @@ impl DiskIds {
                 };
                 (tag, value.to_owned())
             }),
-        };
-        let Some((tag, value)) = named else { return false };
-        let has_id = |ids: &[String]| ids.iter().any(|id| id.eq_ignore_ascii_case(&value));
-        let has_label = |labels: &[String]| labels.contains(&value);
-        match tag {
-            "UUID" | "uuid" => !has_id(&self.file_systems),
-            "PARTUUID" | "partuuid" => !has_id(&self.partitions),
-            "LABEL" | "label" => !has_label(&self.file_system_labels),
-            "PARTLABEL" | "partlabel" => !has_label(&self.partition_labels),
-            _ => false,
-        }
+        }?;
+        Ids::default().has(tag, &value)?;
+        let has = |ids: &&Ids| ids.has(tag, &value) == Some(true);
+        Some(self.0.iter().filter(has).collect())
     }
 
-    /// Returns the first reference of a kernel command line to a device that is not on the disk.
-    pub(super) fn foreign_option<'a>(&self, options: &'a str) -> Option<&'a str> {
+    /// Returns the first option of a kernel command line that refers to a device in vain, with what
+    /// is wrong with it.
+    pub(super) fn vain_option<'a>(&self, options: &'a str) -> Option<(&'a str, &'static str)> {
         const KEYS: [&str; 3] = ["root=", "resume=", "mount.usr="];
-        options.split_whitespace().find(|word| {
-            let values = KEYS.iter().filter_map(|key| word.strip_prefix(key));
+        options.split_whitespace().find_map(|word| {
+            let value = KEYS.iter().find_map(|key| word.strip_prefix(key))?;
             // A boot loader may replace variables.
-            values.into_iter().any(|value| !value.contains('$') && self.is_foreign(value))
+            if value.contains('$') {
+                return None;
+            }
+            if value.is_empty() {
+                return Some((word, "has no value"));
+            }
+            let named = self.named(value)?;
+            match named.iter().all(|ids| ids.is_boot) {
+                true if named.is_empty() => Some((word, NOWHERE)),
+                true => Some((word, "is a partition that the firmware or a boot loader reads")),
+                false => None,
+            }
         })
     }
 }
+
+/// What is wrong with a reference to another disk.
+pub(super) const NOWHERE: &str = "is nothing that this image has";
 
 /// Replaces escapes: a prefix and the number of a byte, which has two digits in base 16 and three
 /// in base 8.
@@ -97,13 +135,22 @@ mod tests {
 
     #[test]
     fn references_are_to_the_disk_or_not() {
-        let text = |text: &str| vec![text.to_owned()];
-        let ids = DiskIds {
-            file_systems: vec!["7bfd409b-b67f-4466-9e33-95510bf538f1".into(), "12AB-34CD".into()],
-            file_system_labels: text("my root"),
-            partitions: text("6c08bd44-fed4-4c4e-915a-d1b245eb89de"),
-            partition_labels: text("root-x86-64"),
-        };
+        let text = |text: &str| Some(text.to_owned());
+        let ids = DiskIds(vec![
+            Ids {
+                file_system: text("7bfd409b-b67f-4466-9e33-95510bf538f1"),
+                file_system_label: text("my root"),
+                partition: "6c08bd44-fed4-4c4e-915a-d1b245eb89de".to_owned(),
+                partition_label: "root-x86-64".to_owned(),
+                is_boot: false,
+            },
+            Ids {
+                file_system: text("12AB-34CD"),
+                partition_label: "esp".to_owned(),
+                is_boot: true,
+                ..Ids::default()
+            },
+        ]);
         for (reference, expected) in [
             ("UUID=7BFD409B-B67F-4466-9E33-95510BF538F1", false),
             ("UUID=\"12ab-34cd\"", false),
@@ -126,12 +173,20 @@ mod tests {
             assert_eq!(ids.is_foreign(reference), expected, "{reference}");
         }
         for (options, expected) in [
-            ("quiet root=LABEL=x ro", Some("root=LABEL=x")),
-            ("root=PARTLABEL=root-x86-64 resume=UUID=1", Some("resume=UUID=1")),
+            ("quiet root=LABEL=x ro", Some(("root=LABEL=x", NOWHERE))),
+            ("root=PARTLABEL=root-x86-64 resume=UUID=1", Some(("resume=UUID=1", NOWHERE))),
             ("root=UUID=$x", None),
             ("nfsroot=UUID=x", None),
+            ("root=/dev/sda2 resume=", Some(("resume=", "has no value"))),
+            (
+                "root=PARTLABEL=esp",
+                Some((
+                    "root=PARTLABEL=esp",
+                    "is a partition that the firmware or a boot loader reads",
+                )),
+            ),
         ] {
-            assert_eq!(ids.foreign_option(options), expected);
+            assert_eq!(ids.vain_option(options), expected);
         }
     }
 

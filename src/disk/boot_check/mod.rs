@@ -10,9 +10,9 @@ mod without_esp;
 use std::fmt;
 use std::sync::Arc;
 
-use self::ids::DiskIds;
+use self::ids::{DiskIds, NOWHERE};
 use self::references::{in_fstab, in_grub_cfg};
-use self::systemd_boot::{Menu, uki_problem};
+use self::systemd_boot::{Menu, program_problem};
 use self::without_esp::without_esp;
 use super::boot::BootPartition;
 use super::partition::Disk;
@@ -124,19 +124,11 @@ impl Trees {
             }
             return Ok(Some(reason));
         };
-        let program = Pe::read(esp, file)?;
-        let problem = match &program {
-            Some(program) if !firmware.runs(program) => {
-                Some("it is an EFI program for another architecture".to_owned())
-            }
-            Some(program) if program.is_uki() => uki_problem(esp, file, firmware, ids)?,
-            Some(_) => None,
-            None => Some("it is not an EFI program".to_owned()),
-        };
-        if let Some(problem) = problem {
+        if let Some(problem) = program_problem(esp, file, firmware, ids)? {
             warnings.push(Warning { path: esp.path(file), message: problem.clone() });
             return Ok(Some(format!("{path}: {problem}")));
         }
+        let program = Pe::read(esp, file)?;
         let magic = program.map(|program| program.text(esp, file, ".sdmagic")).transpose()?;
         if !magic.flatten().is_some_and(|text| text.contains("systemd-boot")) {
             return Ok(None);
@@ -162,16 +154,15 @@ impl Trees {
         {
             for (device, place) in in_fstab(&text, ids) {
                 let (device, place) = (Printable(device), Printable(place));
-                let message = format!("{device}, for {place}, is nothing that this image has");
+                let message = format!("{device}, for {place}, {NOWHERE}");
                 warnings.push(Warning { path: self.root.path(file), message });
             }
         }
         for tree in [&self.root].into_iter().chain(&self.esp).chain(&self.xbootldr) {
             for file in grub_cfgs(tree) {
                 let Some(text) = text(tree, file)? else { continue };
-                for reference in in_grub_cfg(&text, ids) {
-                    let message =
-                        format!("{} is nothing that this image has", Printable(&reference));
+                for (reference, rule) in in_grub_cfg(&text, ids) {
+                    let message = format!("{} {rule}", Printable(&reference));
                     warnings.push(Warning { path: tree.path(file), message });
                 }
             }

@@ -1,6 +1,6 @@
 //! References to devices in `fstab` and in configurations of GRUB.
 
-use super::ids::{DiskIds, unescape};
+use super::ids::{DiskIds, NOWHERE, unescape};
 
 /// Returns the devices of an `fstab` that must exist and are not on the disk, each with its mount
 /// point.
@@ -23,28 +23,29 @@ pub(super) fn in_fstab<'a>(text: &'a str, ids: &DiskIds) -> Vec<(&'a str, &'a st
         .collect()
 }
 
-/// Returns the references of a `grub.cfg` that nothing on the disk has, each once: what it searches
-/// for, and `root=` and the like in the options of kernels.
-pub(super) fn in_grub_cfg(text: &str, ids: &DiskIds) -> Vec<String> {
-    let mut foreign = Vec::new();
+/// Returns the references of a `grub.cfg` that are in vain, each once and with what is wrong with
+/// it: what it searches for, and `root=` and the like in the options of kernels.
+pub(super) fn in_grub_cfg(text: &str, ids: &DiskIds) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
     for line in text.lines() {
         let words: Vec<_> = line.split_whitespace().collect();
         let reference = match words.first() {
             Some(command) if command.starts_with("search") => {
-                searched(&words).filter(|reference| ids.is_foreign(reference))
+                let reference = searched(&words).filter(|reference| ids.is_foreign(reference));
+                reference.map(|reference| (reference, NOWHERE))
             }
             Some(command) if command.starts_with("linux") => {
-                ids.foreign_option(line).map(str::to_owned)
+                ids.vain_option(line).map(|(option, rule)| (option.to_owned(), rule))
             }
             _ => None,
         };
         if let Some(reference) = reference
-            && !foreign.contains(&reference)
+            && !found.contains(&reference)
         {
-            foreign.push(reference);
+            found.push(reference);
         }
     }
-    foreign
+    found
 }
 
 /// Returns the reference of a `search` command: `UUID=...` or `LABEL=...`. Variables are unknown.
@@ -92,6 +93,7 @@ mod tests {
                     \tlinuxefi /boot/vmlinuz root=/dev/sda2\n\
                     echo root=UUID=8\n";
         let found = in_grub_cfg(grub, &DiskIds::default());
-        assert_eq!(found, ["UUID=1234", "UUID=5678", "LABEL=a", "root=UUID=9"]);
+        let expected = ["UUID=1234", "UUID=5678", "LABEL=a", "root=UUID=9"];
+        assert_eq!(found, expected.map(|reference| (reference.to_owned(), NOWHERE)));
     }
 }

@@ -7,7 +7,7 @@ use crate::disk::uefi::{Entry, Firmware, Pe, find, text, without_counter};
 use crate::error::Result;
 use crate::name::Printable;
 use crate::report::Warning;
-use crate::tree::{InodeId, Tree};
+use crate::tree::{InodeId, Kind, Tree};
 
 /// What systemd-boot finds on the boot partitions.
 #[derive(Debug, Default)]
@@ -23,6 +23,9 @@ pub(super) struct Menu {
 /// Keys of an entry with the path of a file, or with several.
 const FILES: [&str; 6] = ["linux", "initrd", "efi", "uki", "devicetree", "devicetree-overlay"];
 
+/// Those of [`FILES`] that the boot loader starts.
+const PROGRAMS: [&str; 3] = ["linux", "efi", "uki"];
+
 impl Menu {
     /// Reads the entries and unified kernel images of the boot partitions.
     pub(super) fn read(
@@ -34,12 +37,12 @@ impl Menu {
         for tree in partitions {
             for (name, file) in files(tree, b"loader/entries", ".conf") {
                 if let Some(text) = text(tree, file)? {
-                    let problem = entry_problem(tree, &Entry::parse(&text), ids);
+                    let problem = entry_problem(tree, &Entry::parse(&text), firmware, ids)?;
                     menu.add(tree, &name, file, problem);
                 }
             }
             for (name, file) in files(tree, b"EFI/Linux", ".efi") {
-                menu.add(tree, &name, file, uki_problem(tree, file, firmware, ids)?);
+                menu.add(tree, &name, file, program_problem(tree, file, firmware, ids)?);
             }
         }
         Ok(menu)
@@ -88,31 +91,46 @@ fn files(tree: &Tree, directory: &[u8], extension: &str) -> Vec<(String, InodeId
 }
 
 /// Returns why an entry can't boot, if so.
-fn entry_problem(tree: &Tree, entry: &Entry, ids: &DiskIds) -> Option<String> {
+fn entry_problem(
+    tree: &Tree,
+    entry: &Entry,
+    firmware: &Firmware,
+    ids: &DiskIds,
+) -> Result<Option<String>> {
     let paths = FILES.iter().flat_map(|&key| {
         let values = entry.values(key);
         values.flat_map(move |value| value.split_whitespace().map(move |path| (key, path)))
     });
     for (key, path) in paths {
         // GRUB's entries may contain variables.
-        if !path.contains('$') && find(tree, path.as_bytes()).is_none() {
-            let path = Printable(path);
-            return Some(format!(
-                "its `{key}` {path} does not exist on the partition of the entry"
-            ));
+        if path.contains('$') {
+            continue;
+        }
+        let what = format!("its `{key}` {}", Printable(path));
+        let Some(file) = find(tree, path.as_bytes()) else {
+            let rule = "does not exist on the partition of the entry";
+            return Ok(Some(format!("{what} {rule}")));
+        };
+        match tree.inode(file).kind {
+            Kind::File { .. } if PROGRAMS.contains(&key) => {
+                if let Some(problem) = program_problem(tree, file, firmware, ids)? {
+                    return Ok(Some(format!("{what}: {problem}")));
+                }
+            }
+            Kind::File { size: 1.., .. } => {}
+            Kind::File { .. } => return Ok(Some(format!("{what} is empty"))),
+            _ => return Ok(Some(format!("{what} is not a file"))),
         }
     }
-    let has_program =
-        ["linux", "efi", "uki", "uki-url"].iter().any(|key| entry.value(key).is_some());
-    if !has_program {
-        return Some("it has neither `linux` nor `efi` nor `uki`".to_owned());
+    if !PROGRAMS.iter().chain(&["uki-url"]).any(|key| entry.value(key).is_some()) {
+        return Ok(Some("it has neither `linux` nor `efi` nor `uki`".to_owned()));
     }
     let options: Vec<_> = entry.values("options").collect();
-    foreign_root(&options.join(" "), ids)
+    Ok(options_problem(&options.join(" "), ids))
 }
 
-/// Returns why a unified kernel image can't boot, if so.
-pub(super) fn uki_problem(
+/// Returns why a program on a boot partition can't boot, if so.
+pub(super) fn program_problem(
     tree: &Tree,
     file: InodeId,
     firmware: &Firmware,
@@ -124,14 +142,17 @@ pub(super) fn uki_problem(
     if !firmware.runs(&program) {
         return Ok(Some("it is an EFI program for another architecture".to_owned()));
     }
+    if !program.is_uki() {
+        return Ok(None);
+    }
     let options = program.text(tree, file, ".cmdline")?;
-    Ok(options.and_then(|options| foreign_root(&options, ids)))
+    Ok(options.and_then(|options| options_problem(&options, ids)))
 }
 
-/// Returns the problem of options that refer to a device that is not on the disk.
-fn foreign_root(options: &str, ids: &DiskIds) -> Option<String> {
-    let foreign = ids.foreign_option(options)?;
-    Some(format!("its {} is nothing that this image has", Printable(foreign)))
+/// Returns what is wrong with the devices in the options of a kernel, if anything.
+fn options_problem(options: &str, ids: &DiskIds) -> Option<String> {
+    let (option, rule) = ids.vain_option(options)?;
+    Some(format!("its {} {rule}", Printable(option)))
 }
 
 /// Returns whether a pattern with `*` and `?` matches the whole of a name.

@@ -91,7 +91,7 @@ fn firmware_needs_a_loader_of_its_architecture() {
 #[test]
 fn systemd_boot_needs_something_to_boot() {
     let own = "linux /L\r\noptions root=PARTUUID=6c08bd44-fed4-4c4e-915a-d1b245eb89de\r\n";
-    let linux = ("l", "kernel");
+    let linux = ("l", "efi kernel");
     for (files, expected, finding) in [
         (&[("loader/entries/a+3-1.conf", own), linux][..], BOOTS, None),
         (&[("Loader/Entries/a.CONF", "title x\nefi \\l"), linux], BOOTS, None),
@@ -116,6 +116,32 @@ fn systemd_boot_needs_something_to_boot() {
             ],
             BOOTS,
             Some("loader/entries/a.conf: its `devicetree` /d does not exist"),
+        ),
+        (
+            &[("loader/entries/a.conf", "linux /l\ninitrd /i"), linux, ("i", "")],
+            "no: nothing that systemd-boot finds boots: loader/entries/a.conf: its `initrd` /i is \
+             empty",
+            Some("loader/entries/a.conf: its `initrd` /i is empty"),
+        ),
+        (
+            &[("loader/entries/a.conf", "title x\nefi /EFI"), ("EFI/Linux/u.efi", "uki 6.1 ")],
+            BOOTS,
+            Some("loader/entries/a.conf: its `efi` /EFI is not a file"),
+        ),
+        (
+            &[("loader/entries/a.conf", "linux /l"), ("l", "kernel")],
+            "no: nothing that systemd-boot finds boots: loader/entries/a.conf: its `linux` /l: it \
+             is not an EFI program",
+            Some("loader/entries/a.conf: its `linux` /l: it is not an EFI program"),
+        ),
+        (
+            &[
+                ("loader/entries/a.conf", "title x\nuki /l"),
+                ("l", "arm x"),
+                ("EFI/Linux/u.efi", "uki 6.1 "),
+            ],
+            BOOTS,
+            Some("loader/entries/a.conf: its `uki` /l: it is an EFI program for another"),
         ),
         (
             &[("loader/entries/a.conf", "title x"), ("EFI/Linux/u.efi", "uki 6.1 ")],
@@ -156,9 +182,9 @@ fn systemd_boot_needs_something_to_boot() {
 #[test]
 fn entries_on_xbootldr_are_found() {
     let entry = ("loader/entries/a.conf", "linux /l");
-    for (xbootldr, is_found) in [(&[entry, ("l", "kernel")][..], true), (&[entry], false)] {
+    for (xbootldr, is_found) in [(&[entry, ("l", "efi kernel")][..], true), (&[entry], false)] {
         let sample = Sample {
-            esp: Some(&[SYSTEMD_BOOT, ("l", "kernel")]),
+            esp: Some(&[SYSTEMD_BOOT, ("l", "efi kernel")]),
             xbootldr: Some(xbootldr),
             ..Sample::default()
         };

@@ -44,6 +44,7 @@ fn with(algorithm: &str) -> String {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn every_algorithm() {
     let source = source();
     let mut sizes = BTreeMap::new();

@@ -118,6 +118,7 @@ fn long_names_and_targets() {
 }
 
 #[test]
+#[ignore = "takes seconds"]
 fn many_names_in_a_directory() {
     let source = tree("mkdir many; cd many; seq 20000 | xargs touch -d @1600000000");
     for options in [&[][..], &["--btrfs-node-size=4096"]] {

@@ -105,6 +105,7 @@ fn trees_of_every_height() {
 /// A node has a pointer of 33 bytes for each leaf. Each file has an attribute that fills a leaf,
 /// and the root is in the leaf before the first of them.
 #[test]
+#[ignore = "takes seconds"]
 fn a_node_that_is_full_and_one_leaf_more() {
     for (node_size, value, pointers) in [(4096, 3900, 121), (16_384, 16_100, 493)] {
         let host = Mounted::new("tmpfs", "size=64m", None).unwrap();
@@ -174,6 +175,7 @@ fn deep_devices_of_many_sizes_have_the_space_of_mkfs() {
 
 /// Small inline files are all metadata, and use space that was not allocated to any chunk.
 #[test]
+#[ignore = "takes seconds"]
 fn a_small_device_takes_many_small_files() {
     let source = tree(":");
     // No superblock copy after the large file splits a chunk.

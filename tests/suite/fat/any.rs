@@ -68,6 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
+    #[ignore = "takes seconds"]
     fn any_tree_comes_out_as_it_went_in(
         steps in steps(),
         variant in prop::option::of(prop::sample::select(
