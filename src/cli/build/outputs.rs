@@ -56,11 +56,16 @@ pub(super) fn are_own(
 
 /// Returns whether a file has the SHA-256 of an image and nothing else.
 fn is_hash(path: &Path, image: &Path) -> bool {
-    let text = text(path).ok().filter(|_| is_regular(path)).unwrap_or_default();
+    let text = regular_text(path).unwrap_or_default();
     let digest = text.trim_start_matches('\\').get(..64).filter(|digest| {
         digest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     });
     digest.is_some_and(|digest| sha256_file::line(image, &digest) == text.as_bytes())
+}
+
+/// Returns the text of a regular file. Opening a pipe would wait for its writer.
+fn regular_text(path: &Path) -> Option<String> {
+    is_regular(path).then(|| text(path).ok())?
 }
 
 fn is_regular(path: &Path) -> bool {
@@ -69,14 +74,13 @@ fn is_regular(path: &Path) -> bool {
 
 /// Returns the GUID of the disk that a manifest describes.
 fn read(manifest: &Path) -> Option<Uuid> {
-    let text = text(manifest).ok().filter(|_| is_regular(manifest))?;
-    let record: ManifestRecord = serde_json::from_str(&text).ok()?;
+    let record: ManifestRecord = serde_json::from_str(&regular_text(manifest)?).ok()?;
     record.partition_table?.uuid.parse().ok()
 }
 
 /// Returns the GUID of the disk whose image is in a regular file.
 fn disk(image: &Path) -> Option<Uuid> {
-    let file = File::open(image).ok().filter(|_| is_regular(image))?;
+    let file = is_regular(image).then(|| File::open(image).ok())??;
     let size = file.metadata().ok()?.len();
     match gpt::read(&file, size, None).ok()? {
         TableState::Gpt(gpt) => Some(gpt.table.uuid),
