@@ -109,6 +109,7 @@ impl<'a> DefinitionsJob<'a> {
         let architecture = args.architecture.architecture.as_ref();
         words.extend(architecture.map(|name| option("--architecture=", name)));
         words.extend(args.output_args.json.then(|| "--json=pretty".into()));
+        words.extend(verbosity.quiet.then(|| "--pretty=no".into()));
         words.push("--".into());
         words.push(args.out.path().into());
         repart::create(words, |options| {

@@ -87,3 +87,21 @@ fn disk(image: &Path) -> Option<Uuid> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn pipes_are_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let [image, hash, manifest] =
+            ["image", "image.sha256", "manifest"].map(|name| directory.path().join(name));
+        assert!(
+            Command::new("mkfifo").args([&image, &hash, &manifest]).status().unwrap().success()
+        );
+        assert!(!are_own(&image, Some(&hash), Some(&manifest), None));
+    }
+}

@@ -92,6 +92,8 @@ fn a_dry_run_lists_the_partitions() {
     let planned: serde_json::Value = serde_json::from_str(&planned).unwrap();
     assert_eq!(planned.as_array().unwrap().len(), 3);
     assert_eq!(planned[1]["label"], "debian-12");
+    assert!(succeed_with(&fixture.build("", &["--dry-run"])).contains("debian-12"));
+    assert_eq!(succeed_with(&fixture.build("", &["--dry-run", "--quiet"])), "");
 }
 
 fn succeed_with(output: &Output) -> String {
