@@ -97,6 +97,8 @@ mod codec;
 pub mod disk;
 #[cfg(test)]
 mod dump;
+#[cfg(feature = "erofs")]
+pub mod erofs;
 mod error;
 pub mod ext4;
 pub mod fat;
