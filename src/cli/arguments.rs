@@ -8,7 +8,7 @@ pub(super) use super::common_arguments::{
     Architecture, OutputArgs, SeedArgs, SourceArgs, Verbosity,
 };
 use super::common_arguments::{IDS, OUTPUT, TREE};
-use super::format_arguments::{BtrfsArgs, Ext4Args, RootFsArgs};
+use super::format_arguments::{BtrfsArgs, CompressionArgs, Ext4Args, RootFsArgs};
 use super::help;
 use super::repart::Repart;
 use crate::disk::image::BootMethod;
@@ -73,6 +73,8 @@ pub(super) struct Mkimage {
     pub(super) fs: Fs,
     #[command(flatten, next_help_heading = ROOT)]
     pub(super) root_fs: RootFsArgs,
+    #[command(flatten)]
+    pub(super) compression: CompressionArgs,
     #[command(flatten)]
     pub(super) ext4: Ext4Args,
     #[command(flatten)]
@@ -388,6 +390,8 @@ pub(super) struct MkfsBtrfs {
     #[command(flatten, next_help_heading = FILE_SYSTEM)]
     pub(super) root_fs: RootFsArgs,
     #[command(flatten)]
+    pub(super) compression: CompressionArgs,
+    #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
     #[command(flatten)]
     pub(super) output: MkfsOutput,
@@ -436,8 +440,18 @@ pub(super) struct MkfsCommon {
     pub(super) size: String,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Fs {
     Ext4,
     Btrfs,
+}
+
+impl Fs {
+    /// Returns the name of the format.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Btrfs => "btrfs",
+        }
+    }
 }

@@ -1,77 +1,44 @@
 //! Converts the command-line arguments of btrfs to options.
 
-use super::format_arguments::BtrfsArgs;
+use super::format_arguments::{BtrfsArgs, CompressionArgs};
 use super::patterns::Patterns;
 use super::print_warning;
-use crate::btrfs::{Btrfs, Compression};
+use crate::btrfs::Btrfs;
 use crate::error::{Error, Result};
 use crate::format::Subvolume;
 use crate::size;
 
-/// Path patterns that select how content is stored.
-pub(super) struct BtrfsPatterns {
-    no_compress: Patterns,
-    nodatacow: Patterns,
-}
-
-impl BtrfsPatterns {
-    /// Warns about each pattern that has not matched any path.
-    pub(super) fn report_unmatched(&self) {
-        self.no_compress.report_unmatched();
-        self.nodatacow.report_unmatched();
-    }
-}
-
 impl BtrfsArgs {
-    /// Parses the patterns of all options that take patterns.
-    pub(super) fn patterns(&self) -> Result<BtrfsPatterns> {
-        Ok(BtrfsPatterns {
-            no_compress: Patterns::new("--no-compress", &self.no_compress)?,
-            nodatacow: Patterns::new("--nodatacow", &self.nodatacow)?,
-        })
-    }
-
-    pub(super) fn to_format(&self, patterns: &BtrfsPatterns) -> Result<Btrfs> {
+    /// Returns the format, and the patterns of paths that it contains.
+    pub(super) fn to_format(
+        &self,
+        compression: &CompressionArgs,
+    ) -> Result<(Btrfs, Vec<Patterns>)> {
+        let no_compress = compression.patterns()?;
+        let nodatacow = Patterns::new("--nodatacow", &self.nodatacow)?;
         let default = Btrfs::default();
         let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
         let max_inline = self.btrfs_max_inline.as_deref().map(max_inline).transpose()?;
         let subvolumes = self.subvolume.iter().map(|text| subvolume(text));
-        Ok(Btrfs {
+        let btrfs = Btrfs {
             compat: self.btrfs_compat.unwrap_or(default.compat),
             checksum: self.btrfs_checksum.unwrap_or(default.checksum),
             node_size: node_size.unwrap_or(default.node_size),
             metadata: self.btrfs_metadata.unwrap_or(default.metadata),
             max_inline: max_inline.unwrap_or(default.max_inline),
-            compression: match self.compress.as_deref() {
-                None => default.compression,
-                Some(text) => compression(text)?,
-            },
-            uncompressed: patterns.no_compress.filter(),
-            nodatacow: patterns.nodatacow.filter(),
-            dedup: self.dedup,
+            compression: compression.algorithm().map(str::parse).transpose()?,
+            uncompressed: no_compress.filter(),
+            nodatacow: nodatacow.filter(),
+            dedup: compression.dedup,
             subvolumes: subvolumes.collect(),
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
             copy_links: self.copy_links,
-        })
-    }
-
-    fn is_compressed(&self) -> bool {
-        self.compress.as_deref().is_some_and(|text| text != "none")
-    }
-
-    /// Returns the option that requires reading all content before the image is planned, if any.
-    pub(super) fn prepass(&self) -> Option<&'static str> {
-        match self.is_compressed() {
-            true => Some("--compress"),
-            false => self.dedup.then_some("--dedup"),
-        }
+        };
+        Ok((btrfs, vec![no_compress, nodatacow]))
     }
 
     /// Warns about options that have no effect without other options.
     pub(super) fn report_without_effect(&self) {
-        if !self.no_compress.is_empty() && !self.is_compressed() {
-            print_warning(&"--no-compress has no effect without --compress");
-        }
         if self.copy_links && self.subvolume.is_empty() {
             print_warning(&"--copy-links has no effect without --subvolume");
         }
@@ -85,10 +52,7 @@ impl BtrfsArgs {
             ("--btrfs-node-size", self.btrfs_node_size.is_some()),
             ("--btrfs-metadata", self.btrfs_metadata.is_some()),
             ("--btrfs-max-inline", self.btrfs_max_inline.is_some()),
-            ("--compress", self.compress.is_some()),
-            ("--no-compress", !self.no_compress.is_empty()),
             ("--nodatacow", !self.nodatacow.is_empty()),
-            ("--dedup", self.dedup),
             ("--subvolume", !self.subvolume.is_empty()),
             ("--default-subvolume", self.default_subvolume.is_some()),
             ("--copy-links", self.copy_links),
@@ -116,13 +80,6 @@ fn max_inline(text: &str) -> Result<u32> {
             "give a number of bytes from 0 to 4095",
         )),
     }
-}
-
-fn compression(text: &str) -> Result<Option<Compression>> {
-    if text == "none" {
-        return Ok(None);
-    }
-    text.parse().map(Some)
 }
 
 /// Parses a subvolume. Flags are taken from the end, so that the path may contain colons.
@@ -154,15 +111,6 @@ mod tests {
         assert_eq!(max_inline("2K").unwrap(), 2048);
         assert_eq!(max_inline("0").unwrap(), 0);
         assert_eq!(max_inline("4095").unwrap(), 4095);
-        for (text, expected) in [
-            ("none", None),
-            ("lzo", Some(Compression::Lzo)),
-            ("zlib:9", Some(Compression::Zlib { level: 9 })),
-            ("zstd", Some(Compression::Zstd { level: 3 })),
-            ("zstd:15", Some(Compression::Zstd { level: 15 })),
-        ] {
-            assert_eq!(compression(text).unwrap(), expected, "{text}");
-        }
         for (text, path, read_only, nodatacow) in [
             ("/swap", "/swap", false, false),
             ("a:ro", "a", true, false),
@@ -196,12 +144,6 @@ mod tests {
             ("--btrfs-node-size", node_size("4T").map(drop)),
             ("--btrfs-max-inline", max_inline("4K").map(drop)),
             ("--btrfs-max-inline", max_inline("-1").map(drop)),
-            ("--compress", compression("zstd:0").map(drop)),
-            ("--compress", compression("zstd:16").map(drop)),
-            ("--compress", compression("zlib:10").map(drop)),
-            ("--compress", compression("lzo:1").map(drop)),
-            ("--compress", compression("xz").map(drop)),
-            ("--compress", compression("").map(drop)),
             ("--swapfile", values::swapfile("/swapfile").map(drop)),
             ("--swapfile", values::swapfile("/swapfile:").map(drop)),
             ("--swapfile", values::swapfile("/swapfile:much").map(drop)),

@@ -39,6 +39,22 @@ pub(super) struct Ext4Args {
     pub(super) inodes: Option<String>,
 }
 
+/// Options of formats that can compress content.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compression")]
+pub(super) struct CompressionArgs {
+    /// Compress content where that saves space: zstd[:1-15], zlib[:1-9], lzo or none
+    /// [default: none]
+    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
+    pub(super) compress: Option<String>,
+    /// Don't compress matching paths or anything below them; matches like --exclude
+    #[arg(long, value_name = "GLOB")]
+    pub(super) no_compress: Vec<String>,
+    /// Store identical content only once
+    #[arg(long)]
+    pub(super) dedup: bool,
+}
+
 /// Options of btrfs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "btrfs")]
@@ -58,20 +74,10 @@ pub(super) struct BtrfsArgs {
     /// Size of the largest files that btrfs stores inline, up to 4095 [default: 2048]
     #[arg(long, value_name = "BYTES")]
     pub(super) btrfs_max_inline: Option<String>,
-    /// Compress content where that saves space: zstd[:1-15], zlib[:1-9], lzo or none
-    /// [default: none]
-    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
-    pub(super) compress: Option<String>,
-    /// Don't compress matching paths or anything below them; matches like --exclude
-    #[arg(long, value_name = "GLOB")]
-    pub(super) no_compress: Vec<String>,
     /// Set nodatacow on matching paths and everything below them, so that their content has no
     /// checksums or compression; matches like --exclude
     #[arg(long, value_name = "GLOB")]
     pub(super) nodatacow: Vec<String>,
-    /// Store identical content only once
-    #[arg(long)]
-    pub(super) dedup: bool,
     /// Make a directory a subvolume; ro makes it read-only, nodatacow sets that on all its content
     #[arg(long, value_name = "PATH[:ro][:nodatacow]")]
     pub(super) subvolume: Vec<String>,

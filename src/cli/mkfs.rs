@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::{Mkfs, MkfsCommon, MkfsFormat, MkfsOutput};
-use super::btrfs::BtrfsPatterns;
 use super::format_arguments::RootFsArgs;
+use super::patterns::Patterns;
 use super::pipeline::{Pipeline, PipelineArgs};
 use super::{print_warning, values};
 use crate::disk::single::{self, Options};
@@ -13,7 +13,7 @@ use crate::fat::Vfat;
 use crate::format::Format;
 
 pub(super) fn run(args: &Mkfs) -> Result<()> {
-    let mut btrfs_patterns = None;
+    let mut patterns = Vec::new();
     let (common, architecture, options, output) = match &args.format {
         MkfsFormat::Ext4(args) => {
             let format = values::ext4(&args.ext4)?;
@@ -21,8 +21,8 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
             (&args.common, Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Btrfs(args) => {
-            let patterns = btrfs_patterns.insert(args.btrfs.patterns()?);
-            let format = args.btrfs.to_format(patterns)?;
+            let format;
+            (format, patterns) = args.btrfs.to_format(&args.compression)?;
             let options = root_fs(Arc::new(format), &args.root_fs)?;
             (&args.common, Some(&args.architecture), options, &args.output)
         }
@@ -51,16 +51,17 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         is_strict: false,
         derives_ids: uuid.is_none(),
         prepass: match &args.format {
-            MkfsFormat::Btrfs(args) => args.btrfs.prepass(),
+            MkfsFormat::Btrfs(args) => args.compression.prepass(),
             MkfsFormat::Ext4(_) | MkfsFormat::Vfat(_) => None,
         },
     };
     let pipeline = Pipeline::new(pipeline_args, options.format.holds())?;
     pipeline.run(|input| single::plan(input, &options))?;
     if let MkfsFormat::Btrfs(args) = &args.format {
+        args.compression.report_without_effect();
         args.btrfs.report_without_effect();
     }
-    btrfs_patterns.iter().for_each(BtrfsPatterns::report_unmatched);
+    patterns.iter().for_each(Patterns::report_unmatched);
     let is_architecture_given = architecture.is_some_and(|args| args.architecture.is_some());
     let of_uuid = [
         ("--seed", source.seed_args.seed.is_some()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::arguments::{Fs, Mkimage};
-use super::btrfs::BtrfsPatterns;
+use super::patterns::Patterns;
 use super::pipeline::{Pipeline, PipelineArgs};
 use super::{print_warning, values};
 use crate::disk::image::{self, EspSource};
@@ -15,7 +15,7 @@ use crate::report::Warning;
 pub(super) struct MkimageJob<'a> {
     args: &'a Mkimage,
     options: image::Options,
-    patterns: BtrfsPatterns,
+    patterns: Vec<Patterns>,
     pipeline: Pipeline<'a>,
     /// Warnings about the separate tree of the ESP.
     warnings: Vec<Warning>,
@@ -28,18 +28,20 @@ pub(super) fn run(args: &Mkimage) -> Result<()> {
 impl<'a> MkimageJob<'a> {
     /// Checks the arguments, and reads the separate tree of the ESP, if there is one.
     pub(super) fn new(args: &'a Mkimage) -> Result<Self> {
-        values::only(args.fs, &args.ext4, &args.btrfs)?;
-        let patterns = args.btrfs.patterns()?;
-        let root: Arc<dyn Format> = match args.fs {
-            Fs::Ext4 => Arc::new(values::ext4(&args.ext4)?),
-            Fs::Btrfs => Arc::new(args.btrfs.to_format(&patterns)?),
+        values::only(args)?;
+        let (root, patterns): (Arc<dyn Format>, _) = match args.fs {
+            Fs::Ext4 => (Arc::new(values::ext4(&args.ext4)?), Vec::new()),
+            Fs::Btrfs => {
+                let (btrfs, patterns) = args.btrfs.to_format(&args.compression)?;
+                (Arc::new(btrfs), patterns)
+            }
         };
         let holds = root.holds();
         let mut options = options(args, root)?;
         values::headroom_or_size(options.headroom, options.size)?;
         let pipeline_args = PipelineArgs {
             beside: args.esp_tree.as_deref(),
-            prepass: args.btrfs.prepass(),
+            prepass: args.compression.prepass(),
             ..PipelineArgs::of_disk(args)
         };
         let pipeline = Pipeline::new(pipeline_args, holds)?;
@@ -64,10 +66,9 @@ impl<'a> MkimageJob<'a> {
             }
             Ok(plan)
         })?;
-        patterns.report_unmatched();
-        if matches!(args.fs, Fs::Btrfs) {
-            args.btrfs.report_without_effect();
-        }
+        patterns.iter().for_each(Patterns::report_unmatched);
+        args.compression.report_without_effect();
+        args.btrfs.report_without_effect();
         let of_fat = [
             ("--esp-fat", args.esp_fat.is_some()),
             ("--esp-sector-size", args.esp_sector_size.is_some()),

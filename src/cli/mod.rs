@@ -7,6 +7,7 @@ mod arguments;
 mod btrfs;
 mod build;
 mod common_arguments;
+mod compression;
 mod fakeroot;
 mod fields;
 mod format;

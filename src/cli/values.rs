@@ -5,8 +5,8 @@ use std::sync::Once;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Fs, SeedArgs, SourceArgs};
-use super::format_arguments::{BtrfsArgs, Ext4Args};
+use super::arguments::{self, Fs, Mkimage, SeedArgs, SourceArgs};
+use super::format_arguments::Ext4Args;
 use super::print_warning;
 use super::times::{self, NotATime};
 use crate::disk::{EPOCHS, Swapfile};
@@ -281,20 +281,25 @@ impl Ext4Args {
     }
 }
 
-/// Rejects options of the other file system.
-pub(super) fn only(fs: Fs, ext4: &Ext4Args, btrfs: &BtrfsArgs) -> Result<()> {
-    let (options, other) = match fs {
-        Fs::Ext4 => (btrfs.given(), "btrfs"),
-        Fs::Btrfs => (ext4.given(), "ext4"),
-    };
-    match options.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(Error::parameter(
-            option,
-            format!("only valid for {other}"),
-            format!("omit it, or give --fs {other}"),
-        )),
-        None => Ok(()),
+/// Rejects options of formats other than that of the root file system.
+pub(super) fn only(args: &Mkimage) -> Result<()> {
+    let groups = [
+        (&[Fs::Btrfs][..], args.compression.given()),
+        (&[Fs::Ext4], args.ext4.given()),
+        (&[Fs::Btrfs], args.btrfs.given()),
+    ];
+    for (formats, options) in groups {
+        let given = options.into_iter().find(|&(_, given)| given && !formats.contains(&args.fs));
+        if let Some((option, _)) = given {
+            let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
+            return Err(Error::parameter(
+                option,
+                format!("only valid for {}", names.join(" and ")),
+                format!("omit it, or give --fs {}", names[0]),
+            ));
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(args.output_args.manifest, Some(directory.join("m.json")));
         assert_eq!(args.normalize_args.rules, Some(directory.join("r")));
         assert_eq!(args.source.exclude, ["a", "b"]);
-        assert!(args.bios_boot && !args.btrfs.dedup);
+        assert!(args.bios_boot && !args.compression.dedup);
         assert_eq!(args.root_fs.headroom.as_deref(), Some("5"));
     }
 
