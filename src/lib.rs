@@ -77,6 +77,7 @@
 //! | Feature | Enables |
 //! |---|---|
 //! | `btrfs` | [`btrfs`], and the compression that it uses; it needs a C compiler for zstd |
+//! | `erofs` | [`erofs`] |
 //! | `normalize` | [`normalize`], [`BuildInput::normalized`], warnings about secrets in a tree |
 //! | `repart` | [`repart`]; needs `normalize` to warn about secrets |
 //! | `stage` | [`stage`]; needs `normalize` to compare trees |
@@ -142,6 +143,8 @@ pub use btrfs::Btrfs;
 #[doc(hidden)]
 pub use cli::{command, run};
 pub use disk::{BuildInput, Manifest, image, single};
+#[cfg(feature = "erofs")]
+pub use erofs::Erofs;
 pub use error::{Error, Result};
 pub use ext4::Ext4;
 pub use fat::Vfat;

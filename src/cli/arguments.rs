@@ -8,7 +8,7 @@ pub(super) use super::common_arguments::{
     Architecture, OutputArgs, SeedArgs, SourceArgs, Verbosity,
 };
 use super::common_arguments::{IDS, OUTPUT, TREE};
-use super::format_arguments::{BtrfsArgs, CompressionArgs, Ext4Args, RootFsArgs};
+use super::format_arguments::{BtrfsArgs, CompressionArgs, ErofsArgs, Ext4Args, RootFsArgs};
 use super::help;
 use super::repart::Repart;
 use crate::disk::image::BootMethod;
@@ -79,6 +79,8 @@ pub(super) struct Mkimage {
     pub(super) ext4: Ext4Args,
     #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
+    #[command(flatten)]
+    pub(super) erofs: ErofsArgs,
     /// Size of the whole image, or auto for the smallest that leaves the headroom
     #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = DISK)]
     pub(super) size: String,
@@ -156,7 +158,7 @@ impl OutArg {
 ///
 /// UUIDs depend only on the seed and on the types and the order of the partitions. Without
 /// --definitions, they are those of detfs mkimage, whatever partitions and root file system the
-/// image has; detfs mkfs ext4 and btrfs use that of the root, and detfs mkfs vfat that of the ESP.
+/// image has; detfs mkfs ext4, btrfs and erofs use that of the root, and detfs mkfs vfat that of the ESP.
 /// With --definitions, they are those of a new image of detfs repart. Sizes and offsets depend on
 /// the tree: --dry-run of detfs mkimage, mkfs and build reports them.
 #[derive(Debug, Args)]
@@ -360,6 +362,7 @@ pub(super) struct Mkfs {
 pub(super) enum MkfsFormat {
     Ext4(MkfsExt4),
     Btrfs(MkfsBtrfs),
+    Erofs(MkfsErofs),
     Vfat(MkfsVfat),
 }
 
@@ -393,6 +396,23 @@ pub(super) struct MkfsBtrfs {
     pub(super) compression: CompressionArgs,
     #[command(flatten)]
     pub(super) btrfs: BtrfsArgs,
+    #[command(flatten)]
+    pub(super) output: MkfsOutput,
+}
+
+/// Make an erofs file system, which is read-only
+#[derive(Debug, Args)]
+#[command(after_help = help::MKFS_EROFS)]
+pub(super) struct MkfsErofs {
+    #[command(flatten)]
+    pub(super) common: MkfsCommon,
+    #[command(flatten)]
+    pub(super) architecture: Architecture,
+    /// Label, at most 16 bytes; 15 for kernels before 6.0
+    #[arg(long, help_heading = FILE_SYSTEM)]
+    pub(super) label: Option<String>,
+    #[command(flatten)]
+    pub(super) erofs: ErofsArgs,
     #[command(flatten)]
     pub(super) output: MkfsOutput,
 }
@@ -444,6 +464,7 @@ pub(super) struct MkfsCommon {
 pub(super) enum Fs {
     Ext4,
     Btrfs,
+    Erofs,
 }
 
 impl Fs {
@@ -452,6 +473,7 @@ impl Fs {
         match self {
             Self::Ext4 => "ext4",
             Self::Btrfs => "btrfs",
+            Self::Erofs => "erofs",
         }
     }
 }

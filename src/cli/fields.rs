@@ -32,6 +32,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("ext4.inodes", "--inodes"),
     ("format", "the format"),
     ("gpt", "partition table"),
+    ("headroom", "--headroom"),
     ("image.size", "--size"),
     ("image.xbootldr", "--xbootldr"),
     ("image.xbootldr_size", "--xbootldr-size"),

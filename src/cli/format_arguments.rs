@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::btrfs::{Checksum, Compat, Metadata};
-use crate::ext4::Profile;
+use crate::{erofs, ext4};
 
 /// Options of every root file system.
 #[derive(Debug, Args)]
@@ -12,8 +12,8 @@ pub(super) struct RootFsArgs {
     /// ext4: set by the profile; btrfs: enough for the writes of a first boot]
     #[arg(long, value_name = "BYTES|PERCENT")]
     pub(super) headroom: Option<String>,
-    /// Label of the file system and its partition, at most 16 bytes for ext4, 255 for btrfs and 36
-    /// characters for a partition
+    /// Label of the file system and its partition, at most 16 bytes for ext4 and erofs, 255 for
+    /// btrfs and 36 characters for a partition
     #[arg(long)]
     pub(super) label: Option<String>,
     /// Add a swap file; its directory must exist
@@ -30,7 +30,7 @@ pub(super) struct Ext4Args {
     pub(super) grow_to: Option<String>,
     /// Set of ext4 features [default: default]
     #[arg(long, value_enum)]
-    pub(super) ext4_profile: Option<Profile>,
+    pub(super) ext4_profile: Option<ext4::Profile>,
     /// ext4 block size: 1024, 2048 or 4096 [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub(super) ext4_block_size: Option<String>,
@@ -87,4 +87,13 @@ pub(super) struct BtrfsArgs {
     /// Replace hard links between subvolumes with copies that share extents
     #[arg(long)]
     pub(super) copy_links: bool,
+}
+
+/// Options of erofs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "erofs")]
+pub(super) struct ErofsArgs {
+    /// Oldest kernel that can read the erofs [default: linux-6.10]
+    #[arg(long, value_enum)]
+    pub(super) erofs_profile: Option<erofs::Profile>,
 }

@@ -53,6 +53,11 @@ pub(super) const MKFS_BTRFS: &str = after_help!(
     "detfs mkfs btrfs tree root.btrfs --subvolume /home --subvolume /usr:ro",
     "detfs mkfs btrfs tree root.btrfs --subvolume /swap --swapfile /swap/swapfile:512M"
 );
+pub(super) const MKFS_EROFS: &str = after_help!(
+    "detfs mkfs erofs tree root.erofs",
+    "detfs mkfs erofs tree root.erofs --erofs-profile linux-5.10",
+    "detfs mkfs erofs tree root.erofs --uuid 01234567-89ab-4cde-8f01-23456789abcd"
+);
 pub(super) const MKFS_VFAT: &str = after_help!(
     "detfs mkfs vfat esp esp.img --label ESP",
     "detfs mkfs vfat esp esp.img --size 64M",

@@ -26,6 +26,11 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
             let options = root_fs(Arc::new(format), &args.root_fs)?;
             (&args.common, Some(&args.architecture), options, &args.output)
         }
+        MkfsFormat::Erofs(args) => {
+            let format = args.erofs.to_format();
+            let options = Options { label: args.label.clone(), ..Options::new(Arc::new(format)) };
+            (&args.common, Some(&args.architecture), options, &args.output)
+        }
         MkfsFormat::Vfat(args) => {
             let sector_size = values::sector_size("--sector-size", &args.sector_size)?.bytes();
             let vfat = Vfat { sector_size: Some(sector_size), variant: None };
@@ -52,7 +57,7 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         derives_ids: uuid.is_none(),
         prepass: match &args.format {
             MkfsFormat::Btrfs(args) => args.compression.prepass(),
-            MkfsFormat::Ext4(_) | MkfsFormat::Vfat(_) => None,
+            MkfsFormat::Ext4(_) | MkfsFormat::Erofs(_) | MkfsFormat::Vfat(_) => None,
         },
     };
     let pipeline = Pipeline::new(pipeline_args, options.format.holds())?;

@@ -35,6 +35,7 @@ impl<'a> MkimageJob<'a> {
                 let (btrfs, patterns) = args.btrfs.to_format(&args.compression)?;
                 (Arc::new(btrfs), patterns)
             }
+            Fs::Erofs => (Arc::new(args.erofs.to_format()), Vec::new()),
         };
         let holds = root.holds();
         let mut options = options(args, root)?;

@@ -8,6 +8,7 @@ mod btrfs;
 mod build;
 mod common_arguments;
 mod compression;
+mod erofs;
 mod fakeroot;
 mod fields;
 mod format;

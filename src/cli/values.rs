@@ -287,6 +287,7 @@ pub(super) fn only(args: &Mkimage) -> Result<()> {
         (&[Fs::Btrfs][..], args.compression.given()),
         (&[Fs::Ext4], args.ext4.given()),
         (&[Fs::Btrfs], args.btrfs.given()),
+        (&[Fs::Erofs], args.erofs.given()),
     ];
     for (formats, options) in groups {
         let given = options.into_iter().find(|&(_, given)| given && !formats.contains(&args.fs));

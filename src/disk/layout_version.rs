@@ -107,7 +107,7 @@ mod tests {
     fn all_components_are_listed() {
         let current = LayoutVersion::current();
         let names: Vec<_> = current.components().map(|(name, _)| name).collect();
-        let expected = "btrfs defaults derivation ext4 gpt lzo rules verity vfat zlib zstd";
+        let expected = "btrfs defaults derivation erofs ext4 gpt lzo rules verity vfat zlib zstd";
         assert_eq!(names.join(" "), expected);
     }
 }

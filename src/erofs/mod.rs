@@ -1,4 +1,54 @@
 //! erofs: plans a read-only file system from a tree, with every address assigned before a byte is
 //! written.
 
+mod check;
+mod chunks;
+mod data;
+mod dir;
+mod format;
+mod inode;
+mod metadata;
+mod plan;
+mod profile;
+mod slots;
 mod spec;
+mod superblock;
+mod xattr;
+
+use uuid::Uuid;
+
+pub use format::Erofs;
+pub use plan::plan;
+pub use profile::Profile;
+
+use crate::layout::Layout;
+use crate::report::Warning;
+use crate::time::Timestamp;
+
+/// Parameters of an erofs file system.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// UUID of the file system.
+    pub uuid: Uuid,
+    /// Label: at most 16 bytes without NUL, 15 for profiles before [`Profile::Linux6_10`].
+    pub label: Vec<u8>,
+    /// Creation time of the file system. An inode with this modification time takes less space.
+    pub epoch: Timestamp,
+    /// Kernels that can read the file system.
+    pub profile: Profile,
+    /// Size in bytes, a multiple of 4096; `None` for the smallest. What the file system does not
+    /// need comes after it.
+    pub size: Option<u64>,
+}
+
+/// A planned file system.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Layout of the image.
+    pub layout: Layout,
+    /// Size of the file system in bytes, which may be less than that of the image.
+    pub used: u64,
+    /// Warnings about properties of the tree that the image does not preserve.
+    pub warnings: Vec<Warning>,
+}

@@ -27,6 +27,8 @@ impl Default for Formats {
             Arc::new(Ext4::default()),
             #[cfg(feature = "btrfs")]
             Arc::new(crate::btrfs::Btrfs::default()),
+            #[cfg(feature = "erofs")]
+            Arc::new(crate::erofs::Erofs::default()),
             Arc::new(Vfat::default()),
         ])
     }

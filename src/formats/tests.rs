@@ -78,7 +78,7 @@ fn every_program_accepts_a_new_format() {
 fn formats_are_found_and_recognized() {
     let formats = Formats::default().with(Toy);
     let names: Vec<_> = formats.names().collect();
-    assert_eq!(names, ["ext4", "btrfs", "vfat", "toy"]);
+    assert_eq!(names, ["ext4", "btrfs", "erofs", "vfat", "toy"]);
     assert_eq!(formats.clone().with(Toy).names().count(), names.len());
     assert!(formats.find("minix").is_none());
     for name in names {
