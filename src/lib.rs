@@ -93,7 +93,7 @@
 pub mod btrfs;
 #[cfg(feature = "cli")]
 mod cli;
-#[cfg(feature = "btrfs")]
+#[cfg(any(feature = "btrfs", feature = "squashfs"))]
 mod codec;
 pub mod disk;
 #[cfg(test)]
@@ -125,6 +125,8 @@ pub mod repart;
 pub mod report;
 mod seed;
 mod size;
+#[cfg(feature = "squashfs")]
+pub mod squashfs;
 #[cfg(feature = "stage")]
 pub mod stage;
 mod time;
