@@ -80,6 +80,7 @@
 //! | `erofs` | [`erofs`] |
 //! | `normalize` | [`normalize`], [`BuildInput::normalized`], warnings about secrets in a tree |
 //! | `repart` | [`repart`]; needs `normalize` to warn about secrets |
+//! | `squashfs` | [`squashfs`], and its compression; it needs a C compiler for zstd |
 //! | `stage` | [`stage`]; needs `normalize` to compare trees |
 //! | `verity-sign` | [`verity::signature`], and signature partitions in [`repart`] |
 //! | `cli` | the program, which needs all other features |
@@ -156,6 +157,8 @@ pub use positioned_io::ReadAt;
 pub use report::Warning;
 pub use seed::Seed;
 pub use size::Headroom;
+#[cfg(feature = "squashfs")]
+pub use squashfs::Squashfs;
 pub use time::Timestamp;
 pub use tree::{Metadata, Node, Tree, TreeBuilder};
 pub use uuid::Uuid;

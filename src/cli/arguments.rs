@@ -8,7 +8,9 @@ pub(super) use super::common_arguments::{
     Architecture, OutputArgs, SeedArgs, SourceArgs, Verbosity,
 };
 use super::common_arguments::{IDS, OUTPUT, TREE};
-use super::format_arguments::{BtrfsArgs, CompressionArgs, ErofsArgs, Ext4Args, RootFsArgs};
+use super::format_arguments::{
+    BtrfsArgs, CompressArg, CompressionArgs, ErofsArgs, Ext4Args, RootFsArgs, SquashfsArgs,
+};
 use super::help;
 use super::repart::Repart;
 use crate::disk::image::BootMethod;
@@ -81,6 +83,8 @@ pub(super) struct Mkimage {
     pub(super) btrfs: BtrfsArgs,
     #[command(flatten)]
     pub(super) erofs: ErofsArgs,
+    #[command(flatten)]
+    pub(super) squashfs: SquashfsArgs,
     /// Size of the whole image, or auto for the smallest that leaves the headroom
     #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = DISK)]
     pub(super) size: String,
@@ -363,6 +367,7 @@ pub(super) enum MkfsFormat {
     Ext4(MkfsExt4),
     Btrfs(MkfsBtrfs),
     Erofs(MkfsErofs),
+    Squashfs(MkfsSquashfs),
     Vfat(MkfsVfat),
 }
 
@@ -372,6 +377,8 @@ pub(super) enum MkfsFormat {
 pub(super) struct MkfsExt4 {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
+    #[command(flatten)]
+    pub(super) uuid: UuidArg,
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten, next_help_heading = FILE_SYSTEM)]
@@ -388,6 +395,8 @@ pub(super) struct MkfsExt4 {
 pub(super) struct MkfsBtrfs {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
+    #[command(flatten)]
+    pub(super) uuid: UuidArg,
     #[command(flatten)]
     pub(super) architecture: Architecture,
     #[command(flatten, next_help_heading = FILE_SYSTEM)]
@@ -407,6 +416,8 @@ pub(super) struct MkfsErofs {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
     #[command(flatten)]
+    pub(super) uuid: UuidArg,
+    #[command(flatten)]
     pub(super) architecture: Architecture,
     /// Label, at most 16 bytes; 15 for kernels before 6.0
     #[arg(long, help_heading = FILE_SYSTEM)]
@@ -417,12 +428,28 @@ pub(super) struct MkfsErofs {
     pub(super) output: MkfsOutput,
 }
 
+/// Make a squashfs, a compressed file system that is only read
+#[derive(Debug, Args)]
+#[command(after_help = help::MKFS_SQUASHFS)]
+pub(super) struct MkfsSquashfs {
+    #[command(flatten)]
+    pub(super) common: MkfsCommon,
+    #[command(flatten, next_help_heading = FILE_SYSTEM)]
+    pub(super) compress: CompressArg,
+    #[command(flatten)]
+    pub(super) squashfs: SquashfsArgs,
+    #[command(flatten)]
+    pub(super) output: MkfsOutput,
+}
+
 /// Make a FAT file system: FAT32 where the size allows it, else FAT16 or FAT12
 #[derive(Debug, Args)]
 #[command(after_help = help::MKFS_VFAT)]
 pub(super) struct MkfsVfat {
     #[command(flatten)]
     pub(super) common: MkfsCommon,
+    #[command(flatten)]
+    pub(super) uuid: UuidArg,
     /// Free space to leave with --size auto, in bytes or percent [default: 0]
     #[arg(long, value_name = "BYTES|PERCENT", help_heading = FILE_SYSTEM)]
     pub(super) headroom: Option<String>,
@@ -451,13 +478,17 @@ pub(super) struct MkfsCommon {
     pub(super) tree: PathBuf,
     #[command(flatten)]
     pub(super) source: SourceArgs,
+    /// Size of the file system, or auto for the smallest that leaves the headroom
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = FILE_SYSTEM)]
+    pub(super) size: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UuidArg {
     /// UUID of the file system [default: that of the first root partition or ESP of a disk with
     /// this seed]
     #[arg(long, help_heading = IDS)]
     pub(super) uuid: Option<String>,
-    /// Size of the file system, or auto for the smallest that leaves the headroom
-    #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = FILE_SYSTEM)]
-    pub(super) size: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -465,6 +496,7 @@ pub(super) enum Fs {
     Ext4,
     Btrfs,
     Erofs,
+    Squashfs,
 }
 
 impl Fs {
@@ -474,6 +506,7 @@ impl Fs {
             Self::Ext4 => "ext4",
             Self::Btrfs => "btrfs",
             Self::Erofs => "erofs",
+            Self::Squashfs => "squashfs",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Command-line arguments of formats that can compress content.
 
-use super::format_arguments::CompressionArgs;
+use super::format_arguments::{CompressArg, CompressionArgs};
 use super::patterns::Patterns;
 use super::print_warning;
 use crate::error::Result;
@@ -13,7 +13,7 @@ impl CompressionArgs {
 
     /// Returns the requested compression; `None` for none.
     pub(super) fn algorithm(&self) -> Option<&str> {
-        self.compress.as_deref().filter(|&text| text != "none")
+        self.compress.compress.as_deref().filter(|&text| text != "none")
     }
 
     /// Returns the option that requires reading all content before the image is planned, if any.
@@ -33,11 +33,14 @@ impl CompressionArgs {
 
     /// Returns the names of all options, each with whether it was given.
     pub(super) fn given(&self) -> Vec<(&'static str, bool)> {
-        vec![
-            ("--compress", self.compress.is_some()),
-            ("--no-compress", !self.no_compress.is_empty()),
-            ("--dedup", self.dedup),
-        ]
+        vec![("--no-compress", !self.no_compress.is_empty()), ("--dedup", self.dedup)]
+    }
+}
+
+impl CompressArg {
+    /// Returns the name of the option, with whether it was given.
+    pub(super) fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![("--compress", self.compress.is_some())]
     }
 }
 
@@ -47,9 +50,13 @@ mod tests {
     use crate::btrfs::Compression;
     use crate::cli::fields::FLAGS;
 
+    fn arg(text: &str) -> CompressArg {
+        CompressArg { compress: Some(text.to_owned()) }
+    }
+
     fn parse(text: &str) -> Result<Option<Compression>> {
         let (no_compress, dedup) = (Vec::new(), false);
-        let args = CompressionArgs { compress: Some(text.to_owned()), no_compress, dedup };
+        let args = CompressionArgs { compress: arg(text), no_compress, dedup };
         args.algorithm().map(str::parse).transpose()
     }
 

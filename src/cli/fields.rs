@@ -47,6 +47,8 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("single.size", "--size"),
     ("size", "--size"),
     ("spool", "the directory for temporary files"),
+    ("squashfs.block_size", "--squashfs-block-size"),
+    ("squashfs.compression", "--compress"),
     ("stage.architecture", "--architecture"),
     ("stage.cache", "--cache"),
     ("stage.configuration", "--pacman-conf"),
@@ -57,6 +59,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("swapfile", "--swapfile"),
     ("tree", "the tree"),
     ("tree.exclude", "--exclude"),
+    ("uuid", "--uuid"),
 ];
 
 impl Flags {

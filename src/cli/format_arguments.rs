@@ -43,16 +43,23 @@ pub(super) struct Ext4Args {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Compression")]
 pub(super) struct CompressionArgs {
-    /// Compress content where that saves space: zstd[:1-15], zlib[:1-9], lzo or none
-    /// [default: none]
-    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
-    pub(super) compress: Option<String>,
+    #[command(flatten)]
+    pub(super) compress: CompressArg,
     /// Don't compress matching paths or anything below them; matches like --exclude
     #[arg(long, value_name = "GLOB")]
     pub(super) no_compress: Vec<String>,
     /// Store identical content only once
     #[arg(long)]
     pub(super) dedup: bool,
+}
+
+/// Compression.
+#[derive(Debug, Args)]
+pub(super) struct CompressArg {
+    /// Compress content where that saves space: btrfs: zstd[:1-15], zlib[:1-9], lzo or none
+    /// [default: none]; squashfs: gzip[:1-9] or zstd[:1-22] [default: gzip]
+    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
+    pub(super) compress: Option<String>,
 }
 
 /// Options of btrfs.
@@ -96,4 +103,17 @@ pub(super) struct ErofsArgs {
     /// Oldest kernel that can read the erofs [default: linux-6.10]
     #[arg(long, value_enum)]
     pub(super) erofs_profile: Option<erofs::Profile>,
+}
+
+/// Options of squashfs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "squashfs")]
+pub(super) struct SquashfsArgs {
+    /// squashfs block size: a power of two from 4096 to 1M; kernels with larger pages can't read
+    /// smaller blocks [default: 128K]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) squashfs_block_size: Option<String>,
+    /// Don't pack files that are shorter than a squashfs block into blocks with others
+    #[arg(long)]
+    pub(super) no_fragments: bool,
 }

@@ -58,6 +58,11 @@ pub(super) const MKFS_EROFS: &str = after_help!(
     "detfs mkfs erofs tree root.erofs --erofs-profile linux-5.10",
     "detfs mkfs erofs tree root.erofs --uuid 01234567-89ab-4cde-8f01-23456789abcd"
 );
+pub(super) const MKFS_SQUASHFS: &str = after_help!(
+    "detfs mkfs squashfs tree root.squashfs",
+    "detfs mkfs squashfs tree root.squashfs --compress zstd:19 --squashfs-block-size 1M",
+    "detfs mkfs squashfs tree root.squashfs --exclude /var/cache --drop-xattr 'user.*'"
+);
 pub(super) const MKFS_VFAT: &str = after_help!(
     "detfs mkfs vfat esp esp.img --label ESP",
     "detfs mkfs vfat esp esp.img --size 64M",

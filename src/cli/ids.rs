@@ -52,7 +52,8 @@ struct FsRecord {
     /// Format. `None` if any format has the same id.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<String>,
-    uuid: String,
+    /// Id. `None` if the format has none.
+    uuid: Option<String>,
 }
 
 pub(super) fn run(args: &Ids) -> Result<()> {
@@ -85,7 +86,7 @@ fn built_in(args: &Ids, seed: Seed) -> Result<Vec<PartitionRecord>> {
                 let vfat = Vfat::default();
                 Some((Some(vfat.name()), vfat.id(identity.file_system)))
             }
-            _ => Some((None, identity.file_system.to_string())),
+            _ => Some((None, Some(identity.file_system.to_string()))),
         };
         PartitionRecord::new(&identity, file_system, None)
     });
@@ -110,7 +111,7 @@ fn defined(args: &Ids, seed: Seed) -> Result<Vec<PartitionRecord>> {
         let id = match definition.file_system() {
             _ if definition.copies_blocks() => None,
             Some(format) => Some(format.id(identity.file_system)),
-            None => definition.is_swap().then(|| identity.file_system.to_string()),
+            None => definition.is_swap().then(|| Some(identity.file_system.to_string())),
         };
         let file_system = id.map(|id| (format.map(|format| format.name()), id));
         let file = definition.file.as_ref().map(|file| file.to_string_lossy().into_owned());
@@ -122,7 +123,7 @@ fn defined(args: &Ids, seed: Seed) -> Result<Vec<PartitionRecord>> {
 impl PartitionRecord {
     fn new(
         identity: &Identity,
-        file_system: Option<(Option<&str>, String)>,
+        file_system: Option<(Option<&str>, Option<String>)>,
         file: Option<String>,
     ) -> Self {
         let Identity { partition_type, uuid, label, .. } = identity;
@@ -144,7 +145,8 @@ fn text(table: &TableRecord) -> String {
     let head = ["TYPE", "PARTUUID", "UUID", "PARTLABEL"].map(str::to_owned);
     let rows = table.partitions.iter().map(|partition| {
         let uuid = partition.uuid.as_deref().unwrap_or("of the root hash");
-        let file_system = partition.file_system.as_ref().map_or("-", |it| &it.uuid);
+        let file_system = partition.file_system.as_ref().and_then(|it| it.uuid.as_deref());
+        let file_system = file_system.unwrap_or("-");
         [&partition.name, uuid, file_system, &partition.label].map(str::to_owned)
     });
     let rows: Vec<_> = [head].into_iter().chain(rows).collect();

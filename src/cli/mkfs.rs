@@ -14,22 +14,26 @@ use crate::format::Format;
 
 pub(super) fn run(args: &Mkfs) -> Result<()> {
     let mut patterns = Vec::new();
-    let (common, architecture, options, output) = match &args.format {
+    let (common, uuid, architecture, options, output) = match &args.format {
         MkfsFormat::Ext4(args) => {
             let format = values::ext4(&args.ext4)?;
             let options = root_fs(Arc::new(format), &args.root_fs)?;
-            (&args.common, Some(&args.architecture), options, &args.output)
+            (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Btrfs(args) => {
             let format;
             (format, patterns) = args.btrfs.to_format(&args.compression)?;
             let options = root_fs(Arc::new(format), &args.root_fs)?;
-            (&args.common, Some(&args.architecture), options, &args.output)
+            (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Erofs(args) => {
             let format = args.erofs.to_format();
             let options = Options { label: args.label.clone(), ..Options::new(Arc::new(format)) };
-            (&args.common, Some(&args.architecture), options, &args.output)
+            (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
+        }
+        MkfsFormat::Squashfs(args) => {
+            let options = Options::new(Arc::new(args.squashfs.to_format(&args.compress)?));
+            (&args.common, None, None, options, &args.output)
         }
         MkfsFormat::Vfat(args) => {
             let sector_size = values::sector_size("--sector-size", &args.sector_size)?.bytes();
@@ -37,13 +41,15 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
             let headroom = args.headroom.as_deref().map(values::headroom).transpose()?;
             let label = args.label.clone();
             let options = Options { label, headroom, ..Options::new(Arc::new(vfat)) };
-            (&args.common, None, options, &args.output)
+            (&args.common, Some(&args.uuid), None, options, &args.output)
         }
     };
-    let MkfsCommon { tree, source, .. } = common;
+    let MkfsCommon { tree, source, size } = common;
     let MkfsOutput { out, output_args } = output;
-    let uuid = common.uuid.as_deref().map(|text| values::uuid("--uuid", text)).transpose()?;
-    let options = Options { uuid, size: values::size(&common.size)?, ..options };
+    let has_id = uuid.is_some();
+    let uuid = uuid.and_then(|args| args.uuid.as_deref());
+    let uuid = uuid.map(|text| values::uuid("--uuid", text)).transpose()?;
+    let options = Options { uuid, size: values::size(size)?, ..options };
     values::headroom_or_size(options.headroom, options.size)?;
     let pipeline_args = PipelineArgs {
         tree,
@@ -54,9 +60,10 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         architecture,
         normalize_args: None,
         is_strict: false,
-        derives_ids: uuid.is_none(),
+        derives_ids: has_id && uuid.is_none(),
         prepass: match &args.format {
             MkfsFormat::Btrfs(args) => args.compression.prepass(),
+            MkfsFormat::Squashfs(_) => Some("squashfs"),
             MkfsFormat::Ext4(_) | MkfsFormat::Erofs(_) | MkfsFormat::Vfat(_) => None,
         },
     };
@@ -73,8 +80,10 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         ("--seed-string", source.seed_args.seed_string.is_some()),
         ("--architecture", is_architecture_given),
     ];
-    for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && uuid.is_some()) {
-        print_warning(&format!("{option} has no effect with --uuid"));
+    let other = if has_id { "--uuid" } else { "a format that has no UUID" };
+    for (option, _) in of_uuid.into_iter().filter(|(_, given)| *given && !pipeline_args.derives_ids)
+    {
+        print_warning(&format!("{option} has no effect with {other}"));
     }
     Ok(())
 }

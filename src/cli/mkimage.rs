@@ -36,13 +36,19 @@ impl<'a> MkimageJob<'a> {
                 (Arc::new(btrfs), patterns)
             }
             Fs::Erofs => (Arc::new(args.erofs.to_format()), Vec::new()),
+            Fs::Squashfs => {
+                (Arc::new(args.squashfs.to_format(&args.compression.compress)?), Vec::new())
+            }
         };
         let holds = root.holds();
         let mut options = options(args, root)?;
         values::headroom_or_size(options.headroom, options.size)?;
         let pipeline_args = PipelineArgs {
             beside: args.esp_tree.as_deref(),
-            prepass: args.compression.prepass(),
+            prepass: match args.fs {
+                Fs::Squashfs => Some("--fs squashfs"),
+                _ => args.compression.prepass(),
+            },
             ..PipelineArgs::of_disk(args)
         };
         let pipeline = Pipeline::new(pipeline_args, holds)?;

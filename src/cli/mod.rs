@@ -25,6 +25,7 @@ mod progress;
 mod repart;
 mod sha256_file;
 mod signals;
+mod squashfs;
 mod stage;
 mod summary;
 mod table;

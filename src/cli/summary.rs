@@ -121,7 +121,7 @@ fn file_system_table(file_system: &FileSystem) -> String {
         exact(file_system.size),
         used(Some(file_system)),
         describe(Some(file_system)),
-        file_system.id.clone(),
+        file_system.id.clone().unwrap_or_else(|| "-".into()),
     ];
     format_rows(&[Right, Right, Left, Left], &[head, row], "  ")
 }
@@ -165,7 +165,7 @@ fn id_table(disk: &Disk) -> String {
     let head = ["#", "id", "id of the file system"].map(str::to_owned).to_vec();
     let whole = vec!["disk".into(), disk.uuid.to_string(), String::new()];
     let rows = (1..).zip(&disk.partitions).map(|(number, partition): (usize, _)| {
-        let id = partition.file_system.as_ref().map(|file_system| file_system.id.clone());
+        let id = partition.file_system.as_ref().and_then(|file_system| file_system.id.clone());
         vec![number.to_string(), partition.identity.uuid.to_string(), id.unwrap_or_default()]
     });
     let rows = [head, whole].into_iter().chain(rows).collect::<Vec<_>>();

@@ -284,10 +284,12 @@ impl Ext4Args {
 /// Rejects options of formats other than that of the root file system.
 pub(super) fn only(args: &Mkimage) -> Result<()> {
     let groups = [
-        (&[Fs::Btrfs][..], args.compression.given()),
+        (&[Fs::Btrfs, Fs::Squashfs][..], args.compression.compress.given()),
+        (&[Fs::Btrfs], args.compression.given()),
         (&[Fs::Ext4], args.ext4.given()),
         (&[Fs::Btrfs], args.btrfs.given()),
         (&[Fs::Erofs], args.erofs.given()),
+        (&[Fs::Squashfs], args.squashfs.given()),
     ];
     for (formats, options) in groups {
         let given = options.into_iter().find(|&(_, given)| given && !formats.contains(&args.fs));

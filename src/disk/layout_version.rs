@@ -33,9 +33,9 @@ impl LayoutVersion {
             ("rules", crate::normalize::LAYOUT_VERSION),
             ("verity", verity::LAYOUT_VERSION),
         ];
-        #[cfg(feature = "btrfs")]
+        #[cfg(any(feature = "btrfs", feature = "squashfs"))]
         let codecs = crate::codec::versions();
-        #[cfg(not(feature = "btrfs"))]
+        #[cfg(not(any(feature = "btrfs", feature = "squashfs")))]
         let codecs = CodecVersions::new();
         Self::new(formats.chain(others), &codecs)
     }
@@ -107,7 +107,8 @@ mod tests {
     fn all_components_are_listed() {
         let current = LayoutVersion::current();
         let names: Vec<_> = current.components().map(|(name, _)| name).collect();
-        let expected = "btrfs defaults derivation erofs ext4 gpt lzo rules verity vfat zlib zstd";
+        let expected =
+            "btrfs defaults derivation erofs ext4 gpt lzo rules squashfs verity vfat zlib zstd";
         assert_eq!(names.join(" "), expected);
     }
 }

@@ -130,7 +130,7 @@ pub struct FileSystemRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// Id in the form that `blkid` shows.
-    pub uuid: String,
+    pub uuid: Option<String>,
     /// Label.
     pub label: String,
     /// Size in bytes.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::plan::{ImageKind, Plan};
 use super::request::{ImageRequest, Request};
 pub use super::single_options::Options;
 use super::source::BuildInput;
 use super::{normalization, source, swap};
 use crate::error::{Error, Result};
-use crate::format::{FsInputs, Holds, LeaveOut, PlannedFs};
+use crate::format::{Format, FsInputs, Holds, LeaveOut, PlannedFs};
 use crate::gpt::PartitionType;
 use crate::seed;
 use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
@@ -25,6 +27,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let observer = observer.as_deref();
     let epoch = resolved.epoch.0;
     let format = &options.format;
+    check_identity(options)?;
     let leave_out = LeaveOut { locate: &|_| None, all: false };
     let (tree, left_out) = format.leave_out(tree, InodeId::ROOT, &leave_out)?;
     let tree = Arc::new(tree);
@@ -42,7 +45,8 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         PartitionType::Esp
     };
     // Content is read only where that is necessary: to derive a seed, and to find holes.
-    let digest = seed.is_none() && options.uuid.is_none();
+    let has_id = has_id(&**format);
+    let digest = seed.is_none() && options.uuid.is_none() && has_id;
     let scan = match format.holds().contains(Holds::HOLES) {
         false if !digest => HoleScan::default(),
         _ => scan_holes(&tree, &HoleScanOptions { threads, digest, observer })?,
@@ -50,6 +54,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let scans = [scan];
     let uuid = match options.uuid {
         Some(uuid) => uuid,
+        None if !has_id => Uuid::nil(),
         None => {
             let seed = source::seed(seed, &scans);
             resolved.seed = Some(seed);
@@ -81,6 +86,26 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         boot: None,
         warnings,
     })
+}
+
+/// Returns whether file systems of a format have an id.
+pub(crate) fn has_id(format: &dyn Format) -> bool {
+    format.id(Uuid::nil()).is_some()
+}
+
+/// Rejects a UUID or a label for a format that has none.
+fn check_identity(options: &Options) -> Result<()> {
+    let format = &*options.format;
+    let given = [
+        ("uuid", "UUID", options.uuid.is_some() && !has_id(format)),
+        ("label", "label", options.label.is_some() && format.label_for("root").is_none()),
+    ];
+    match given.into_iter().find(|&(.., is_refused)| is_refused) {
+        Some((field, name, _)) => {
+            Err(Error::parameter(field, format!("a {} has no {name}", format.name()), "omit it"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Names the option in the error for a size that is too small.

@@ -90,9 +90,10 @@ pub trait Format: Debug + Send + Sync {
     /// [`Error::Parameter`] for a setting that the format does not accept.
     fn for_partition(&self, settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>>;
 
-    /// Returns the id of a file system with this UUID, in the form that `blkid` shows.
-    fn id(&self, uuid: Uuid) -> String {
-        uuid.to_string()
+    /// Returns the id of a file system with this UUID, in the form that `blkid` shows. `None` if
+    /// file systems of this format have no id.
+    fn id(&self, uuid: Uuid) -> Option<String> {
+        Some(uuid.to_string())
     }
 
     /// Returns the label of a file system in a partition with the name `partition`. `None` for no

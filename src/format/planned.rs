@@ -15,8 +15,8 @@ pub struct FileSystem {
     pub variant: Option<String>,
     /// UUID that all ids of the file system are derived from.
     pub uuid: Uuid,
-    /// Id in the form that `blkid` shows.
-    pub id: String,
+    /// Id in the form that `blkid` shows. `None` if the format has none.
+    pub id: Option<String>,
     /// Label; may be empty.
     pub label: String,
     /// Size in bytes.
@@ -29,7 +29,7 @@ impl FileSystem {
     /// Creates the description of a file system whose id is its UUID.
     #[must_use]
     pub fn new(format: &'static str, uuid: Uuid, label: String, size: u64) -> Self {
-        Self { format, variant: None, uuid, id: uuid.to_string(), label, size, used: None }
+        Self { format, variant: None, uuid, id: Some(uuid.to_string()), label, size, used: None }
     }
 }
 

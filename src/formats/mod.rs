@@ -29,6 +29,8 @@ impl Default for Formats {
             Arc::new(crate::btrfs::Btrfs::default()),
             #[cfg(feature = "erofs")]
             Arc::new(crate::erofs::Erofs::default()),
+            #[cfg(feature = "squashfs")]
+            Arc::new(crate::squashfs::Squashfs::default()),
             Arc::new(Vfat::default()),
         ])
     }

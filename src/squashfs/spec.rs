@@ -43,8 +43,6 @@ pub(crate) mod flags {
     pub(crate) const DUPLICATE: u16 = 1 << 6;
     /// `SQUASHFS_EXPORT`: there is an export table, for NFS.
     pub(crate) const EXPORT: u16 = 1 << 7;
-    /// `SQUASHFS_NO_XATTR`: extended attributes were left out.
-    pub(crate) const NO_XATTR: u16 = 1 << 9;
     /// `SQUASHFS_COMP_OPT`: the options of the compressor follow the superblock.
     pub(crate) const COMP_OPT: u16 = 1 << 10;
 }
@@ -52,10 +50,6 @@ pub(crate) mod flags {
 /// Values of `SuperBlock.compression`.
 pub(crate) mod compression {
     pub(crate) const ZLIB: u16 = 1;
-    pub(crate) const LZMA: u16 = 2;
-    pub(crate) const LZO: u16 = 3;
-    pub(crate) const XZ: u16 = 4;
-    pub(crate) const LZ4: u16 = 5;
     pub(crate) const ZSTD: u16 = 6;
 }
 

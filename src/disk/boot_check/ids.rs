@@ -43,7 +43,7 @@ impl DiskIds {
                     .contains(&kind),
                 partition: partition.identity.uuid.to_string(),
                 partition_label: partition.identity.label.clone(),
-                file_system: file_system.map(|file_system| file_system.id.clone()),
+                file_system: file_system.and_then(|file_system| file_system.id.clone()),
                 file_system_label: file_system.map(|file_system| file_system.label.clone()),
             }
         };
