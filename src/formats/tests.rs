@@ -78,13 +78,14 @@ fn every_program_accepts_a_new_format() {
 fn formats_are_found_and_recognized() {
     let formats = Formats::default().with(Toy);
     let names: Vec<_> = formats.names().collect();
-    assert_eq!(names, ["ext4", "btrfs", "erofs", "vfat", "toy"]);
+    assert_eq!(names, ["ext4", "btrfs", "erofs", "squashfs", "vfat", "toy"]);
     assert_eq!(formats.clone().with(Toy).names().count(), names.len());
     assert!(formats.find("minix").is_none());
+    let scratch = tempfile::tempdir().unwrap();
     for name in names {
-        let mut options = single::Options::new(Arc::clone(formats.find(name).unwrap()));
-        options.uuid = Some(Uuid::from_u128(2));
-        let image = bytes(&single::plan(input(), &options).unwrap().layout);
+        let options = single::Options::new(Arc::clone(formats.find(name).unwrap()));
+        let input = BuildInput { spool: Some(scratch.path().into()), ..input() };
+        let image = bytes(&single::plan(input, &options).unwrap().layout);
         let size = image.len() as u64;
         let found = formats.recognize(&image, size).unwrap().map(|format| format.name());
         assert_eq!(found, Some(name));

@@ -570,6 +570,8 @@ fn help_names_every_option() {
         "--btrfs-node-size",
         "--btrfs-metadata",
         "--btrfs-max-inline",
+        "--squashfs-block-size",
+        "--no-fragments",
         "--compress",
         "--no-compress",
         "--dedup",

@@ -37,6 +37,7 @@ mod owners;
 mod random_trees;
 mod repart;
 mod secrets;
+mod squashfs;
 mod stage;
 mod summary;
 mod terminal;

@@ -301,10 +301,10 @@ mod tests {
             ("colour = 1", ":2: [image] has no key `colour`; see"),
             ("\nmanifst = 1", ":3: [image] has no key `manifst`; did you mean `manifest`?"),
             ("esp_size = \"1G\"", ":2: [image] has no key `esp_size`; did you mean `esp-size`?"),
-            ("fs = \"zfs\"", ":2: `fs` can't be \"zfs\"; use one of ext4, btrfs, erofs"),
+            ("fs = \"zfs\"", ":2: `fs` can't be \"zfs\"; use one of ext4, btrfs, erofs, squashfs"),
             (
                 "fs = \"ext3\"",
-                ":2: `fs` can't be \"ext3\"; use one of ext4, btrfs, erofs; did you mean \
+                ":2: `fs` can't be \"ext3\"; use one of ext4, btrfs, erofs, squashfs; did you mean \
                               \"ext4\"?",
             ),
             ("headroom = 1.5", ":2: `headroom` can't be a float"),

@@ -21,6 +21,8 @@ pub struct Comparison {
     latest: Option<i64>,
     one_time: bool,
     without_nodes: bool,
+    without_sockets: bool,
+    as_squashfs: bool,
 }
 
 impl Comparison {
@@ -65,6 +67,19 @@ impl Comparison {
         self
     }
 
+    /// Allows the second tree to lack sockets.
+    pub fn without_sockets(mut self) -> Self {
+        self.without_sockets = true;
+        self
+    }
+
+    /// Expects what squashfs stores of the first tree: whole seconds from 1970 to 2106, and no
+    /// ACLs.
+    pub fn as_squashfs(mut self) -> Self {
+        self.as_squashfs = true;
+        self
+    }
+
     /// Compares two trees and reports every difference (only the first twenty in full).
     pub fn compare(&self, first: &Path, second: &Path) -> Verdict {
         let mut left = Listing::read(first, self.content_only);
@@ -83,6 +98,15 @@ impl Comparison {
         if let Some(latest) = self.latest {
             for node in left.0.values_mut() {
                 node.mtime = node.mtime.min((latest, 0));
+            }
+        }
+        if self.without_sockets {
+            left.0.retain(|_, node| node.kind != "socket");
+        }
+        if self.as_squashfs {
+            for node in left.0.values_mut() {
+                node.mtime = (node.mtime.0.clamp(0, u32::MAX.into()), 0);
+                node.xattrs.retain(|name, _| !name.starts_with(b"system."));
             }
         }
         let mut differences = Vec::new();
@@ -402,7 +426,23 @@ mod tests {
         exact.compare(&one, &two).unwrap_err();
         exact.clone().without_nodes().compare(&one, &two).unwrap();
         shell("rm $1/link; touch -d @1600000000.000000005 $1", &[&two]);
-        exact.without_nodes().compare(&one, &two).unwrap_err();
+        exact.clone().without_nodes().compare(&one, &two).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        shell("rm $1/socket; touch -d @1600000000.000000005 $1", &[&two]);
+        exact.compare(&one, &two).unwrap_err();
+        exact.clone().without_sockets().compare(&one, &two).unwrap();
+        exact.clone().without_sockets().compare(&two, &one).unwrap_err();
+
+        let (_scratch, one, two) = pair();
+        shell("setfacl -bk $1/dir; find $1 -exec touch -h -d @1600000000 {} +", &[&two]);
+        exact.compare(&one, &two).unwrap_err();
+        exact.clone().as_squashfs().compare(&one, &two).unwrap();
+        shell("touch -d @-1 $1/file", &[&one]);
+        shell("touch -d @0 $1/file", &[&two]);
+        exact.clone().as_squashfs().compare(&one, &two).unwrap();
+        shell("touch -d @1 $1/file", &[&two]);
+        exact.clone().as_squashfs().compare(&one, &two).unwrap_err();
 
         let (_scratch, one, two) = pair();
         shell("chmod 7 $1/file; touch $1/lone", &[&two]);

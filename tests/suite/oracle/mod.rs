@@ -16,6 +16,7 @@ mod kernel_log;
 mod mount;
 pub mod openssl;
 mod sid;
+pub mod squashfs;
 mod swap;
 mod tool;
 pub mod verity;

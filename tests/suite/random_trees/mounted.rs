@@ -26,6 +26,8 @@ pub enum Kept {
         /// Whether the NOCOW flag is as expected in all subvolumes.
         nocow: bool,
     },
+    /// The link count of a directory includes its subdirectories, and there are no file flags.
+    Squashfs,
 }
 
 /// Replaces ACLs by those that the kernel returns: only entries with the tags 2 and 8 have an ID,
@@ -89,7 +91,7 @@ fn node(
     let is_directory = |&&child: &&usize| matches!(model[child].what, What::Directory(_));
     let rdev = |major, minor| rustix::fs::makedev(major, minor);
     let links = match &node.what {
-        What::Directory(_) if kept != Kept::Ext4 => 1,
+        What::Directory(_) if matches!(kept, Kept::Btrfs { .. }) => 1,
         What::Directory(names) => 2 + names.values().filter(is_directory).count() as u64,
         _ => node.names.into(),
     };
@@ -128,7 +130,7 @@ fn node(
     same("times", &others, &[(seconds, nanoseconds.into()); 2])?;
     same("links", &metadata.nlink(), &links)?;
     let keeps = matches!(node.what, What::Directory(_) | What::File(_));
-    if keeps {
+    if keeps && kept != Kept::Squashfs {
         let unseen = match kept {
             Kept::Btrfs { nocow: true } => FileFlags::NOCOMPRESS,
             _ => FileFlags::NOCOW | FileFlags::NOCOMPRESS,

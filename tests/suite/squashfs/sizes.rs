@@ -1,0 +1,39 @@
+//! Sizes beside those of mksquashfs.
+
+use super::image::{Image, scratch};
+use crate::oracle::shell;
+
+/// Programs and their libraries, as in a root file system.
+const PROGRAMS: &str = "/usr/sbin";
+const LIBRARIES: &str = "/usr/lib/python3";
+
+#[test]
+fn sizes_are_those_of_mksquashfs() {
+    let source = scratch();
+    shell(&format!("cp -a {PROGRAMS} {LIBRARIES} $1"), &[source.path()]);
+    for (compress, options) in [
+        ("gzip", "-comp gzip"),
+        ("gzip:1", "-comp gzip -Xcompression-level 1"),
+        ("zstd:3", "-comp zstd -Xcompression-level 3"),
+        ("zstd", "-comp zstd"),
+        ("gzip:6", "-comp gzip -Xcompression-level 6 -no-fragments"),
+        ("zstd:1", "-comp zstd -Xcompression-level 1 -b 1048576"),
+    ] {
+        let scratch = scratch();
+        let theirs = scratch.path().join("theirs");
+        let script = format!("mksquashfs $1 $2 -quiet -no-progress {options}");
+        shell(&script, &[source.path(), &theirs]);
+        let mut arguments = vec![format!("--compress={compress}")];
+        if options.contains("-no-fragments") {
+            arguments.push("--no-fragments".into());
+        }
+        if options.contains("-b 1048576") {
+            arguments.push("--squashfs-block-size=1M".into());
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let ours = Image::new(source.path(), &arguments).len();
+        let theirs = theirs.metadata().unwrap().len();
+        let is_close = ours * 100 <= theirs * 101;
+        assert!(is_close, "{compress}: {ours} bytes, and {theirs} of mksquashfs");
+    }
+}
