@@ -51,6 +51,10 @@ impl Format for Erofs {
         }
     }
 
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
     fn parameters(&self) -> Parameters {
         Parameters::new().with("erofs_profile", self.profile.name())
     }

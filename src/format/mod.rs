@@ -79,6 +79,11 @@ pub trait Format: Debug + Send + Sync {
     /// Returns the properties of a tree that the format can store.
     fn holds(&self) -> Holds;
 
+    /// Returns whether nothing can be written to a file system of this format.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Returns the options as the manifest records them.
     fn parameters(&self) -> Parameters {
         Parameters::new()

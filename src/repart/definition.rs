@@ -286,6 +286,12 @@ impl PartitionFormat {
             Self::Swap | Self::Empty | Self::Other(_) => None,
         }
     }
+
+    /// Returns whether nothing can be written to a file system of this format.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.file_system().is_some_and(|format| format.is_read_only())
+    }
 }
 
 /// A line of `CopyFiles=`.

@@ -201,7 +201,8 @@ fn refuse(partition: &Partition) -> Result<()> {
             &["Format"],
             format!("Format={name} is not supported"),
             format!(
-                "use ext4, btrfs, vfat, swap or empty; without a change of definitions, with \
+                "use ext4, btrfs, erofs, squashfs, vfat, swap or empty; without a change of \
+                 definitions, with \
                  SYSTEMD_REPART_OVERRIDE_FSTYPE{}=ext4 in the environment",
                 config::designator(definition.partition.partition_type)
                     .map_or_else(String::new, |name| format!("_{}", name.to_ascii_uppercase())),

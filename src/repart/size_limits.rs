@@ -104,7 +104,8 @@ impl SizeRules {
 
     fn defined(&self, definition: &Definition, policy: &SizePolicy) -> u64 {
         // Read-only content has no use for more space than it takes.
-        let read_only = definition.verity != Verity::Off || is_read_only(definition);
+        let read_only = definition.verity != Verity::Off
+            || definition.format.as_ref().is_some_and(PartitionFormat::is_read_only);
         let default = if read_only { 1 } else { DEFAULT };
         round_up(policy.size_min.unwrap_or(default), self.grain).max(LEAST)
     }
@@ -139,10 +140,6 @@ impl SizeRules {
 
 fn is_signature(partition_type: PartitionType) -> bool {
     matches!(partition_type, PartitionType::Of(Role::RootVeritySig | Role::UsrVeritySig, _))
-}
-
-fn is_read_only(definition: &Definition) -> bool {
-    matches!(&definition.format, Some(PartitionFormat::Other(name)) if name == "erofs" || name == "squashfs")
 }
 
 /// Returns the size of the hash tree for at most `data` bytes, in bytes, including its superblock:
@@ -200,8 +197,8 @@ mod tests {
             (root, formatted("btrfs"), 256 * MIB),
             (root, other("xfs"), 300 * MIB),
             (root, other("f2fs"), 10 * MIB),
-            (root, other("erofs"), 4096),
-            (root, other("squashfs"), 4096),
+            (root, formatted("erofs"), 4096),
+            (root, formatted("squashfs"), 4096),
             (root, formatted("vfat"), 10 * MIB),
             (T::Swap, Some(PartitionFormat::Swap), 10 * MIB),
             (T::Esp, formatted("vfat"), 260 * MIB),

@@ -8,9 +8,6 @@ use super::xattrs::split_name;
 use crate::error::{Error, Result};
 use crate::tree::{InodeId, Kind, Tree};
 
-/// Length of the longest target of a symlink, in bytes: that of a path of Linux.
-const TARGET_MAX: usize = 4095;
-
 /// `XATTR_NAME_MAX` of Linux.
 const XATTR_NAME_MAX: usize = 255;
 
@@ -47,11 +44,6 @@ pub(super) fn check_tree(tree: &Tree, options: &Options) -> Result<()> {
                 let most = BLOCKS_MAX * u64::from(options.block_size);
                 let rule = format!("file is {size} bytes, squashfs allows {most}");
                 return refuse(rule, "leave it out, or use larger blocks (`squashfs.block_size`)");
-            }
-            Kind::Symlink if tree.target(id).len() > TARGET_MAX => {
-                let len = tree.target(id).len();
-                let rule = format!("symlink target is {len} bytes, squashfs allows {TARGET_MAX}");
-                return refuse(rule, "shorten it");
             }
             Kind::CharDevice(major, minor) | Kind::BlockDevice(major, minor)
                 if major > MAJOR_MAX || minor > MINOR_MAX =>

@@ -67,6 +67,10 @@ impl Format for Squashfs {
         Holds::UNIX | Holds::HOLES
     }
 
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
     fn parameters(&self) -> Parameters {
         Parameters::new()
             .with("compress", self.compression.to_string())

@@ -55,6 +55,11 @@ fn layout_1_is_what_it_was() {
         let out = out("image");
         (mkfs(format, tree, &out, LATEST, options), out)
     };
+    // squashfs can't store the latest time of the trees.
+    let squashfs = |tree: &Path, options: &[&str]| {
+        let out = out("image");
+        (mkfs("squashfs", tree, &out, 4_000_000_000, options), out)
+    };
     let mut hashes = BTreeMap::new();
     for (name, (mut command, out)) in [
         ("ext4 empty", bare("ext4", &empty, &[])),
@@ -93,6 +98,16 @@ fn layout_1_is_what_it_was() {
         ),
         ("disk small btrfs", disk(&small, &[x86, "--fs=btrfs", "--compress=zstd:1"])),
         ("disk small bios", disk(&small, &[x86, "--fs=btrfs", "--bios-boot"])),
+        ("squashfs empty", squashfs(&empty, &[])),
+        ("squashfs small", squashfs(&small, &[])),
+        ("squashfs small gzip:1", squashfs(&small, &["--compress=gzip:1"])),
+        ("squashfs small no fragments", squashfs(&small, &["--no-fragments"])),
+        ("squashfs small zstd", squashfs(&small, &["--compress=zstd"])),
+        (
+            "squashfs small zstd:3 1M",
+            squashfs(&small, &["--compress=zstd:3", "--squashfs-block-size=1M"]),
+        ),
+        ("squashfs large 4K", squashfs(&large, &["--squashfs-block-size=4K"])),
         ("vfat esp", bare("vfat", &esp, &[])),
         ("disk small 512", disk(&small, &[x86])),
         ("disk small 4096", disk(&small, &[x86, "--sector-size=4096"])),

@@ -35,6 +35,8 @@ pub(super) struct Environment {
     /// Formats by designator, in lower case.
     pub(super) formats: BTreeMap<String, String>,
     pub(super) ext4: Option<Profile>,
+    /// Options of mksquashfs, not parsed.
+    pub(super) squashfs: String,
     pub(super) vfat_sector_size: Option<SectorSize>,
     /// Whether JSON contains sizes as text in addition to numbers.
     pub(super) debug: bool,
@@ -92,7 +94,9 @@ impl Environment {
                 None => self.warn(name, value),
             },
             _ => {
-                if let Some(format) = name.strip_prefix(MKFS_OPTIONS) {
+                if name.strip_prefix(MKFS_OPTIONS) == Some("SQUASHFS") {
+                    self.squashfs = value.to_owned();
+                } else if let Some(format) = name.strip_prefix(MKFS_OPTIONS) {
                     let words: Vec<_> = value.split_whitespace().collect();
                     self.mkfs(name, format, &words);
                 } else if let Some(designator) =

@@ -5,6 +5,7 @@ mod environment;
 mod fields;
 mod format_row;
 mod json;
+mod mkfs_options;
 mod table;
 mod to_options;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::Repart;
 use super::environment::Environment;
 use super::json::Json;
+use super::mkfs_options;
 use crate::cli::values::{threads, typed_epoch, uuid};
 use crate::error::{Error, Result};
 use crate::ext4::{Ext4, Profile};
@@ -134,6 +135,7 @@ pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Contex
         host: host(),
         formats: Formats::default()
             .with(Ext4 { profile: environment.ext4.unwrap_or(Profile::Modern), ..Ext4::default() })
+            .with(mkfs_options::squashfs(&environment.squashfs)?)
             .with(Vfat {
                 sector_size: environment.vfat_sector_size.map(SectorSize::bytes),
                 ..Vfat::default()

@@ -128,7 +128,7 @@ fn check_content(one: &Definition, populated: bool) -> Result<()> {
             "leave CopyFiles= and the like out, or give another Format=",
         ));
     }
-    let read_only = matches!(&one.format, Some(PartitionFormat::Other(name)) if name == "erofs" || name == "squashfs");
+    let read_only = one.format.as_ref().is_some_and(PartitionFormat::is_read_only);
     if matches!(one.format, Some(PartitionFormat::Swap)) && populated {
         return Err(fault(FILES, "swap space holds no files", "leave CopyFiles= and the like out"));
     }

@@ -92,10 +92,15 @@ fn definitions_that_are_wrong() {
         ("Type=srv; SupplementFor=nothing", &["SupplementFor=nothing", "no such definition"]),
         ("Type=srv; SupplementFor=10-part", &["SupplementFor=10-part", "itself"]),
         (
-            "Type=srv; Format=erofs; CopyFiles=/usr",
-            &["10-part.conf:3: Format=erofs is not supported", "use ext4"],
+            "Type=srv; Format=f2fs; CopyFiles=/usr",
+            &["10-part.conf:3: Format=f2fs is not supported", "use ext4"],
         ),
-        ("Type=srv; Format=squashfs; CopyFiles=/usr", &["Format=squashfs is not supported"]),
+        ("Type=srv; Format=erofs", &["10-part.conf:3: a read-only file system needs content"]),
+        ("Type=srv; Format=squashfs", &["10-part.conf:3: a read-only file system needs content"]),
+        (
+            "Type=srv; Format=squashfs; CopyFiles=/usr; Compression=lzo",
+            &["10-part.conf:5: Compression=: unknown compression `lzo`", "gzip or zstd"],
+        ),
         (
             "Type=srv; Format=btrfs; CopyFiles=/usr; Compression=zstd; CompressionLevel=99",
             &["10-part.conf:6: CompressionLevel=: zstd has no level 99", "1 to 15"],

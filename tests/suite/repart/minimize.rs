@@ -5,7 +5,7 @@ use std::fs;
 use super::fixture::Fixture;
 use super::side::WORKDIR;
 use crate::ext4::inspect::superblock_field;
-use crate::oracle::{btrfs, e2fsck, fsck_fat, openssl, verity};
+use crate::oracle::{Mounted, btrfs, e2fsck, fsck_fat, openssl, squashfs, verity};
 use crate::oracle::{grub_cmp, shell};
 
 const TREE: &str = "mkdir -p usr/lib opt boot/EFI; echo x >usr/lib/file; echo y >opt/file; \
@@ -65,6 +65,40 @@ fn inodes_are_left_however_the_size_is_asked_for() {
 }
 
 #[test]
+fn squashfs_has_the_compression_that_is_asked_for() {
+    let fixture = Fixture::new(TREE);
+    let variable = "SYSTEMD_REPART_MKFS_OPTIONS_SQUASHFS";
+    let content = "10-part Type=linux-generic; Format=squashfs; CopyFiles=/usr; Minimize=best";
+    let make = |settings: &str, env: &[(&str, &str)]| {
+        fixture.define(&[&format!("{content}{settings}")]);
+        for name in ["image.raw", "image.linux-generic.raw"] {
+            let _ = fs::remove_file(fixture.side.path(name));
+        }
+        fixture.run(&["--empty=create", "--size=auto", "--split=yes"], env)
+    };
+    for (settings, env, expected) in [
+        ("", "", &["Compression gzip\nBlock size 131072\n"][..]),
+        ("; Compression=zstd", "", &["Compression zstd\nBlock size"]),
+        ("; Compression=zstd; CompressionLevel=4", "", &["\tcompression-level 4\n"]),
+        ("", "-comp zstd -Xcompression-level 5 -b 64K", &["level 5\nBlock size 65536\n"]),
+        ("; Compression=gzip", "-comp zstd -b 64K", &["Compression gzip\nBlock size 65536\n"]),
+        ("", "-no-fragments", &["Number of fragments 0\n"]),
+    ] {
+        let answer = make(settings, &[(variable, env)]);
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        let said = squashfs::stat(&fixture.part("linux-generic"));
+        for expected in expected {
+            assert!(said.contains(expected), "{settings}, {env}: {expected:?} is not in {said}");
+        }
+    }
+    let answer = make("", &[(variable, "-all-root")]);
+    assert_eq!(answer.code, Some(1));
+    let expected = format!("{variable}: \"-all-root\" is not supported; use -comp, ");
+    assert!(answer.stderr.contains(&expected), "{}", answer.stderr);
+    assert!(!fixture.side.path("image.raw").exists());
+}
+
+#[test]
 fn extensions_are_made_and_signed() {
     let fixture = Fixture::new(TREE);
     let script = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=test \
@@ -72,14 +106,21 @@ fn extensions_are_made_and_signed() {
     shell(script, &[&fixture.side.directory]);
     let [key, certificate] = ["private-key", "certificate"]
         .map(|name| format!("--{name}={WORKDIR}/{}", name.trim_start_matches("private-")));
-    for kind in ["sysext", "confext", "portable"] {
+    // Extensions are erofs by default.
+    for (kind, format) in [
+        ("sysext", "erofs"),
+        ("confext", "erofs"),
+        ("portable", "erofs"),
+        ("sysext", "ext4"),
+        ("confext", "squashfs"),
+        ("portable", "squashfs"),
+    ] {
         for name in fs::read_dir(&fixture.side.directory).unwrap() {
             let path = name.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "raw") {
                 fs::remove_file(path).unwrap();
             }
         }
-        // Extensions are EROFS images by default, which detfs does not write.
         let args = [
             &*format!("--make-ddi={kind}"),
             &format!("--copy-source={WORKDIR}/tree"),
@@ -87,19 +128,19 @@ fn extensions_are_made_and_signed() {
             &key,
             &certificate,
         ];
-        let refused = fixture.run(&args, &[]);
-        assert_eq!(refused.code, Some(1));
-        assert!(refused.stderr.contains("Format=erofs is not supported"), "{}", refused.stderr);
-        let rows = fixture.make(&args, &[("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4")]);
+        let of_format = [("SYSTEMD_REPART_OVERRIDE_FSTYPE", format)];
+        let rows = fixture.make(&args, if format == "erofs" { &[] } else { &of_format });
         let [data, hash, signature] =
             ["root-x86-64", "root-x86-64-verity", "root-x86-64-verity-sig"]
                 .map(|name| (&rows[name], fixture.part(name)));
         let root_hash = data.0["roothash"].as_str().unwrap();
         assert!(hash.0["roothash"] == *root_hash && signature.0["roothash"] == *root_hash);
-        e2fsck(&data.1).unwrap();
         verity::verify(&data.1, &hash.1, root_hash).unwrap();
-        let file = if kind == "confext" { "/etc/os-release" } else { "/usr/lib/large" };
-        grub_cmp(&data.1, file, &fixture.side.path(&format!("tree{file}"))).unwrap();
+        let file = if kind == "confext" { "etc/os-release" } else { "usr/lib/large" };
+        let source = fs::read(fixture.side.path(&format!("tree/{file}"))).unwrap();
+        let mounted = Mounted::new(format, "ro", Some(&data.1)).unwrap();
+        assert!(fs::read(mounted.path().join(file)).unwrap() == source, "{kind}, {format}");
+        drop(mounted);
 
         let text = fs::read_to_string(&signature.1).unwrap();
         let signed: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -6,7 +6,9 @@ use tempfile::TempDir;
 
 use crate::detfs::{detfs, succeed};
 use crate::oracle::{Comparison, shell, squashfs};
-use crate::tree::LATEST;
+
+/// Latest time that squashfs stores.
+pub const EPOCH: i64 = u32::MAX as i64;
 
 /// Creates a temporary directory in memory.
 pub fn scratch() -> TempDir {
@@ -34,7 +36,7 @@ impl Image {
         let scratch = scratch();
         let path = scratch.path().join("image");
         let mut command = detfs(["mkfs", "squashfs"]);
-        command.args([tree, &path]).arg(format!("--source-date-epoch={LATEST}")).args(options);
+        command.args([tree, &path]).arg(format!("--source-date-epoch={EPOCH}")).args(options);
         let output = succeed(&mut command);
         let warnings = String::from_utf8(output.stderr).unwrap();
         Self { _scratch: scratch, path, warnings }

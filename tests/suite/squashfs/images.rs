@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::image::{Image, check_with_oracles, scratch, tree};
+use super::image::{EPOCH, Image, check_with_oracles, scratch, tree};
 use crate::detfs::{mkimage, succeed};
 use crate::oracle::{Comparison, extract, grub_cmp, partitions, sha256, shell, squashfs};
-use crate::tree::{LATEST, stressed};
+use crate::tree::stressed;
 
 #[test]
 fn squashfs_of_a_stress_tree() {
@@ -94,7 +94,7 @@ fn a_disk_has_a_root_of_squashfs() {
     let scratch = scratch();
     let (image, root) = (scratch.path().join("image"), scratch.path().join("root"));
     let options = ["--fs=squashfs", "--compress=zstd:1", "--architecture=x86-64", "--json"];
-    let output = succeed(&mut mkimage(source, &image, LATEST, &options));
+    let output = succeed(&mut mkimage(source, &image, EPOCH, &options));
     let manifest: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let file_system = &manifest["partition_table"]["partitions"][1]["file_system"];
     assert_eq!(file_system["type"], "squashfs");
