@@ -94,7 +94,7 @@
 pub mod btrfs;
 #[cfg(feature = "cli")]
 mod cli;
-#[cfg(any(feature = "btrfs", feature = "squashfs"))]
+#[cfg(feature = "codec")]
 mod codec;
 pub mod disk;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
     Checksum, Compat, Compression, Contents, Metadata, Options, Plan, PrepassOptions,
     SubvolumeOptions, plan, prepass,
 };
-use crate::codec;
+use crate::codec::{self, Lzo, Zlib, Zstd};
 use crate::error::{Error, Result};
 use crate::format::{
     CodecVersions, FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs,
@@ -247,7 +247,7 @@ impl PreparedFs for Prepared {
 
     fn codecs(&self) -> CodecVersions {
         match self.contents.spool() {
-            Some(_) => codec::versions(),
+            Some(_) => codec::versions(&[&Lzo, &Zlib, &Zstd]),
             None => CodecVersions::new(),
         }
     }

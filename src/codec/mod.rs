@@ -5,6 +5,9 @@
 //! vectors are checked before an encoder is first used.
 
 mod interface;
+#[cfg(feature = "lz4")]
+mod lz4;
+#[cfg(feature = "lzo")]
 mod lzo;
 mod prepass;
 mod sample;
@@ -13,23 +16,45 @@ mod spool;
 mod tests;
 mod vectors;
 mod verify;
+#[cfg(feature = "xz")]
+mod xz;
+#[cfg(feature = "zlib")]
 mod zlib;
+#[cfg(feature = "zstd")]
 mod zstd;
 
 pub(crate) use interface::{Codec, Encoder};
+#[cfg(feature = "lz4")]
+pub(crate) use lz4::Lz4;
+#[cfg(feature = "lzo")]
 pub(crate) use lzo::Lzo;
 pub(crate) use prepass::{Piece, PieceEncoder, encode_pieces};
 pub(crate) use spool::{Appender, Spool};
 pub(crate) use verify::{encoder, verify};
+#[cfg(feature = "xz")]
+pub(crate) use xz::Xz;
+#[cfg(feature = "zlib")]
 pub(crate) use zlib::Zlib;
+#[cfg(feature = "zstd")]
 pub(crate) use zstd::Zstd;
 
 use crate::format::CodecVersions;
 
 /// All codecs.
-const ALL: [&dyn Codec; 3] = [&Zlib, &Lzo, &Zstd];
+pub(crate) const ALL: &[&dyn Codec] = &[
+    #[cfg(feature = "zlib")]
+    &Zlib,
+    #[cfg(feature = "lzo")]
+    &Lzo,
+    #[cfg(feature = "zstd")]
+    &Zstd,
+    #[cfg(feature = "lz4")]
+    &Lz4,
+    #[cfg(feature = "xz")]
+    &Xz,
+];
 
-/// Returns the versions of all encoders.
-pub(crate) fn versions() -> CodecVersions {
-    ALL.iter().map(|codec| (codec.name(), codec.version())).collect()
+/// Returns the versions of these encoders.
+pub(crate) fn versions(codecs: &[&dyn Codec]) -> CodecVersions {
+    codecs.iter().map(|codec| (codec.name(), codec.version())).collect()
 }

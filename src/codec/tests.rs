@@ -1,3 +1,6 @@
+use std::io::{Seek, Write};
+use std::process::Command;
+
 use super::interface::Encoder;
 use super::sample::Sample;
 use super::vectors::{VECTORS, Vector, digest};
@@ -14,7 +17,8 @@ fn the_pinned_versions_are_linked() {
     assert_eq!(Zstd.version(), zstd);
     assert_eq!(Zlib.version(), format!("zlib-rs {}", version("zlib-rs")));
     assert_eq!(Lzo.version(), format!("lzokay {}", version("lzokay")));
-    for codec in ALL {
+    assert_eq!(Xz.version(), format!("lzma-rust2 {}", version("lzma-rust2")));
+    for &codec in ALL {
         assert_eq!(codec.linked_version(), codec.version());
     }
 }
@@ -23,7 +27,8 @@ fn the_pinned_versions_are_linked() {
 fn encoders_write_their_vectors() {
     let levels = |codec: &'static dyn Codec| codec.levels().map(move |level| (codec, level));
     let made: Vec<Vector> = ALL
-        .into_iter()
+        .iter()
+        .copied()
         .flat_map(levels)
         .map(|(codec, level)| (codec.name(), level, Sample::ALL.map(|s| digest(codec, level, s))))
         .collect();
@@ -32,7 +37,7 @@ fn encoders_write_their_vectors() {
 
 #[test]
 fn decoders_read_what_encoders_write() {
-    for codec in ALL {
+    for &codec in ALL {
         let levels = codec.levels();
         for level in [*levels.start(), *levels.end()] {
             let mut encoder = Encoder::new(codec, level);
@@ -57,7 +62,7 @@ fn decoders_read_what_encoders_write() {
 /// A larger buffer than the bound changes nothing, so the bound is large enough not to matter.
 #[test]
 fn the_output_does_not_depend_on_the_size_of_the_buffer() {
-    for codec in ALL {
+    for &codec in ALL {
         for level in codec.levels() {
             let mut encoder = Encoder::new(codec, level);
             let mut encode = codec.encoder(level);
@@ -81,4 +86,34 @@ fn a_window_is_no_larger_than_the_output_needs() {
         let decoded = Zstd.decode(&frame(window_log), len);
         assert_eq!(decoded.is_some(), is_read, "{window_log}, {len}");
     }
+}
+
+/// The `xz` program reads streams, and finds a changed byte.
+#[test]
+fn xz_reads_streams() {
+    let raw = Sample::Mixed.bytes(128 << 10);
+    let mut encoder = Encoder::new(&Xz, 0);
+    let mut stream = encoder.encode(&raw).to_vec();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut decode = |stream: &[u8]| {
+        file.as_file_mut().rewind().unwrap();
+        file.write_all(stream).unwrap();
+        Command::new("xz").arg("--decompress").arg("--stdout").arg(file.path()).output().unwrap()
+    };
+    let output = decode(&stream);
+    assert!(output.status.success() && output.stdout == raw, "{:?}", output.stderr);
+    let middle = stream.len() / 2;
+    stream[middle] ^= 1;
+    assert!(!decode(&stream).status.success());
+    assert_eq!(Xz.decode(&stream, raw.len()), None);
+}
+
+/// The dictionary of a stream is not allocated if it is larger than the output needs.
+#[test]
+fn a_dictionary_is_no_larger_than_the_output_needs() {
+    let raw = Sample::Text.bytes(1 << 20);
+    let mut encoder = Encoder::new(&Xz, 0);
+    let stream = encoder.encode(&raw);
+    assert!(Xz.decode(stream, 1 << 20).as_ref() == Some(&raw));
+    assert_eq!(Xz.decode(stream, 128 << 10), None);
 }

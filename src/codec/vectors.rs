@@ -26,7 +26,7 @@ pub(super) fn digest(codec: &'static dyn Codec, level: u8, sample: Sample) -> u6
 ///
 /// A change of a digest changes images: it requires a new version of the layout.
 #[rustfmt::skip]
-pub(super) const VECTORS: [Vector; 32] = [
+pub(super) const VECTORS: [Vector; 46] = [
     ("zlib", 1, [0xa8136acee35ce7eb, 0x823a5df2fc57cf0f, 0x1a631b722bc2750e, 0xdfa599c4c4744d7c]),
     ("zlib", 2, [0xc13cd16ced89cb23, 0x16b763346b07e38e, 0xabdf5a65a9b39a1b, 0x0508c2c17a598b30]),
     ("zlib", 3, [0x9dbd69c0bf733388, 0x1a2add5cb4b756dc, 0xabdf5a65a9b39a1b, 0x474b4652bad8b4ff]),
@@ -59,4 +59,18 @@ pub(super) const VECTORS: [Vector; 32] = [
     ("zstd", 20, [0x28bb42d9f2a3d6ff, 0x164c4558f55b71f0, 0x15817a4035d62452, 0xfd849172c36af4d5]),
     ("zstd", 21, [0x28bb42d9f2a3d6ff, 0x164c4558f55b71f0, 0x15817a4035d62452, 0x55e4da61c646d548]),
     ("zstd", 22, [0x28bb42d9f2a3d6ff, 0x164c4558f55b71f0, 0x15817a4035d62452, 0xcdb727c6184b2b9e]),
+    ("lz4", 0, [0xf34b45514230689c, 0x5cfcbb69ece7db13, 0x5c903db3126a1b9f, 0xcb32040befe4185b]),
+    ("lz4", 1, [0x90e5b6e96c7fceb4, 0x6375ece3e9d3917c, 0x92eca45657c5aa68, 0x697c4f60c917d821]),
+    ("lz4", 2, [0x8c52d0fc6f9a8dcd, 0x8fe6650adb452c8d, 0x92eca45657c5aa68, 0x96fd67c6f9dc8408]),
+    ("lz4", 3, [0xfb505884c9161e81, 0x83f92485b0f0cc83, 0x579e09d9bcc74cbe, 0x95a4192db75cca8d]),
+    ("lz4", 4, [0x463038a5e0344c26, 0x207a96dc38e592f9, 0x579e09d9bcc74cbe, 0xeeb82d0d5ebf595d]),
+    ("lz4", 5, [0x66d5b07ad43f074e, 0xf62f67ab707f86b0, 0x579e09d9bcc74cbe, 0xbe7a54408205fe20]),
+    ("lz4", 6, [0x40e10ae4a3e56b8e, 0x7c79991c36490304, 0x579e09d9bcc74cbe, 0xeca9e741caa5395b]),
+    ("lz4", 7, [0x1798811e84504261, 0x7c79991c36490304, 0x579e09d9bcc74cbe, 0x00673f7662af19ee]),
+    ("lz4", 8, [0x6c1ccbe2bb35e9fe, 0x7c79991c36490304, 0x579e09d9bcc74cbe, 0x14109fe2b36428fe]),
+    ("lz4", 9, [0x353d2c1521eb9faf, 0x10c831b75df3702a, 0x579e09d9bcc74cbe, 0xb514f958159dc776]),
+    ("lz4", 10, [0x89a0717af0e2d479, 0x5b5bcb94fe4c2c2a, 0x579e09d9bcc74cbe, 0x84cf95cae407a8b3]),
+    ("lz4", 11, [0xdd4773d151884343, 0x0127add5ce1cfa9c, 0x579e09d9bcc74cbe, 0x495ae7ad0589fa02]),
+    ("lz4", 12, [0x117e6cba67d9cb38, 0x0127add5ce1cfa9c, 0x579e09d9bcc74cbe, 0xf3d1546593445d54]),
+    ("xz", 0, [0xc50733e552bcc4ee, 0xd516bdf29d24a8e9, 0xd7517987fe7bd9ca, 0x1eb637a661ff26f3]),
 ];

@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn another_encoder_is_refused() {
-        for codec in ALL {
+        for &codec in ALL {
             let (name, pinned) = (codec.name(), codec.version());
             let frozen = VECTORS.iter().find(|(of, ..)| *of == name).unwrap();
             let mut other = *frozen;

@@ -33,9 +33,9 @@ impl LayoutVersion {
             ("rules", crate::normalize::LAYOUT_VERSION),
             ("verity", verity::LAYOUT_VERSION),
         ];
-        #[cfg(any(feature = "btrfs", feature = "squashfs"))]
-        let codecs = crate::codec::versions();
-        #[cfg(not(any(feature = "btrfs", feature = "squashfs")))]
+        #[cfg(feature = "codec")]
+        let codecs = crate::codec::versions(crate::codec::ALL);
+        #[cfg(not(feature = "codec"))]
         let codecs = CodecVersions::new();
         Self::new(formats.chain(others), &codecs)
     }
@@ -107,8 +107,8 @@ mod tests {
     fn all_components_are_listed() {
         let current = LayoutVersion::current();
         let names: Vec<_> = current.components().map(|(name, _)| name).collect();
-        let expected =
-            "btrfs defaults derivation erofs ext4 gpt lzo rules squashfs verity vfat zlib zstd";
+        let expected = "btrfs defaults derivation erofs ext4 gpt lz4 lzo rules squashfs verity vfat xz \
+                        zlib zstd";
         assert_eq!(names.join(" "), expected);
     }
 }
