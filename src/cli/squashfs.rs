@@ -58,6 +58,9 @@ mod tests {
             ("gzip:1", Compression::Gzip { level: 1 }),
             ("zstd", Compression::Zstd { level: 15 }),
             ("zstd:22", Compression::Zstd { level: 22 }),
+            ("lz4", Compression::Lz4 { level: 0 }),
+            ("lz4:12", Compression::Lz4 { level: 12 }),
+            ("xz", Compression::Xz),
         ] {
             assert_eq!(format(compress, "1M").unwrap().compression, compression);
         }
@@ -74,6 +77,8 @@ mod tests {
             ("--compress", "zstd:23", "4K"),
             ("--compress", "zstd:+3", "4K"),
             ("--compress", "zstd:", "4K"),
+            ("--compress", "lz4:13", "4K"),
+            ("--compress", "xz:6", "4K"),
             ("--compress", "lzo", "4K"),
             ("--compress", "none", "4K"),
             ("--squashfs-block-size", "gzip", "2K"),

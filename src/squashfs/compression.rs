@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::spec::compression::{ZLIB, ZSTD};
-use crate::codec::{self, Codec, Encoder, Zlib, Zstd};
+use super::spec::compression::{LZ4, XZ, ZLIB, ZSTD};
+use crate::codec::{self, Codec, Encoder, Lz4, Xz, Zlib, Zstd};
 use crate::error::{Error, Result};
 
 /// Compression algorithm and level of a squashfs.
@@ -21,6 +21,13 @@ pub enum Compression {
         /// Level, from 1 to 22.
         level: u8,
     },
+    /// LZ4, the fastest to read.
+    Lz4 {
+        /// Level: 0 for the fast encoder, 1 to 12 for the thorough one.
+        level: u8,
+    },
+    /// LZMA2 in .xz, the smallest and the slowest to read.
+    Xz,
 }
 
 /// Default level of mksquashfs for gzip.
@@ -31,6 +38,9 @@ const ZSTD_LEVEL: u8 = 15;
 
 /// Base-2 logarithm of the window of zlib.
 const GZIP_WINDOW: u16 = 15;
+
+/// Version of the format of LZ4 blocks: `LZ4_LEGACY`.
+const LZ4_VERSION: u32 = 1;
 
 impl Default for Compression {
     /// Returns the default of mksquashfs.
@@ -45,6 +55,8 @@ impl Compression {
         match self {
             Self::Gzip { .. } => ZLIB,
             Self::Zstd { .. } => ZSTD,
+            Self::Lz4 { .. } => LZ4,
+            Self::Xz => XZ,
         }
     }
 
@@ -52,6 +64,8 @@ impl Compression {
         match self {
             Self::Gzip { .. } => &Zlib,
             Self::Zstd { .. } => &Zstd,
+            Self::Lz4 { .. } => &Lz4,
+            Self::Xz => &Xz,
         }
     }
 
@@ -61,31 +75,38 @@ impl Compression {
         match self {
             Self::Gzip { .. } => "gzip",
             Self::Zstd { .. } => "zstd",
+            Self::Lz4 { .. } => "lz4",
+            Self::Xz => "xz",
         }
     }
 
-    /// Returns its level.
+    /// Returns its level, if it has one.
     #[must_use]
-    pub fn level(self) -> u8 {
+    pub fn level(self) -> Option<u8> {
         match self {
-            Self::Gzip { level } | Self::Zstd { level } => level,
+            Self::Gzip { level } | Self::Zstd { level } | Self::Lz4 { level } => Some(level),
+            Self::Xz => None,
         }
     }
 
     pub(super) fn encoder(self) -> Result<Encoder> {
-        codec::encoder(self.codec(), self.level())
+        codec::encoder(self.codec(), self.level().unwrap_or(0))
     }
 
-    /// Returns the options that are stored after the superblock, unless they are the defaults.
+    /// Returns the options that are stored after the superblock: none if they are the defaults,
+    /// except for LZ4, which readers expect to have them.
     pub(super) fn stored_options(self) -> Option<Vec<u8>> {
-        let level = u32::from(self.level()).to_le_bytes();
         match self {
-            Self::Gzip { level: GZIP_LEVEL } | Self::Zstd { level: ZSTD_LEVEL } => None,
-            Self::Gzip { .. } => {
-                let strategies = 0u16;
+            Self::Gzip { level: GZIP_LEVEL } | Self::Zstd { level: ZSTD_LEVEL } | Self::Xz => None,
+            Self::Gzip { level } => {
+                let (level, strategies) = (u32::from(level).to_le_bytes(), 0u16);
                 Some([&level[..], &GZIP_WINDOW.to_le_bytes(), &strategies.to_le_bytes()].concat())
             }
-            Self::Zstd { .. } => Some(level.to_vec()),
+            Self::Zstd { level } => Some(u32::from(level).to_le_bytes().to_vec()),
+            Self::Lz4 { level } => {
+                let flags = u32::from(level > 0);
+                Some([LZ4_VERSION.to_le_bytes(), flags.to_le_bytes()].concat())
+            }
         }
     }
 
@@ -94,12 +115,13 @@ impl Compression {
     /// # Errors
     /// [`Error::Parameter`] if the algorithm has no such level.
     pub fn check(self) -> Result<()> {
+        let Some(level) = self.level() else { return Ok(()) };
         let levels = self.codec().levels();
-        match levels.contains(&self.level()) {
+        match levels.contains(&level) {
             true => Ok(()),
             false => Err(Error::parameter(
                 "squashfs.compression",
-                format!("{} has no level {}", self.name(), self.level()),
+                format!("{} has no level {level}", self.name()),
                 format!("use a level from {} to {}", levels.start(), levels.end()),
             )),
         }
@@ -108,13 +130,14 @@ impl Compression {
 
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name(), self.level())
+        f.write_str(self.name())?;
+        self.level().map_or(Ok(()), |level| write!(f, ":{level}"))
     }
 }
 
-/// Parses `gzip` or `zstd`, which may have a level after a colon.
+/// Parses `gzip`, `zstd`, `lz4` or `xz`. All but the last may have a level after a colon.
 ///
-/// The default levels are those of mksquashfs.
+/// The defaults are those of mksquashfs.
 impl FromStr for Compression {
     type Err = Error;
 
@@ -123,7 +146,7 @@ impl FromStr for Compression {
             Error::parameter(
                 "squashfs.compression",
                 format!("unknown compression `{text}`"),
-                "use gzip or zstd, with an optional level as in `zstd:19`",
+                "use gzip, zstd, lz4 or xz, all but the last with an optional level as in `zstd:19`",
             )
         };
         let (name, level) = match text.split_once(':') {
@@ -141,6 +164,8 @@ impl FromStr for Compression {
         let compression = match name {
             "gzip" => Self::Gzip { level: level.unwrap_or(GZIP_LEVEL) },
             "zstd" => Self::Zstd { level: level.unwrap_or(ZSTD_LEVEL) },
+            "lz4" => Self::Lz4 { level: level.unwrap_or(0) },
+            "xz" if level.is_none() => Self::Xz,
             _ => return Err(unknown()),
         };
         compression.check()?;

@@ -102,6 +102,9 @@ fn layout_1_is_what_it_was() {
         ("squashfs small", squashfs(&small, &[])),
         ("squashfs small gzip:1", squashfs(&small, &["--compress=gzip:1"])),
         ("squashfs small no fragments", squashfs(&small, &["--no-fragments"])),
+        ("squashfs small lz4", squashfs(&small, &["--compress=lz4"])),
+        ("squashfs small lz4:12", squashfs(&small, &["--compress=lz4:12"])),
+        ("squashfs small xz", squashfs(&small, &["--compress=xz"])),
         ("squashfs small zstd", squashfs(&small, &["--compress=zstd"])),
         (
             "squashfs small zstd:3 1M",

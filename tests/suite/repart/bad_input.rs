@@ -99,7 +99,7 @@ fn definitions_that_are_wrong() {
         ("Type=srv; Format=squashfs", &["10-part.conf:3: a read-only file system needs content"]),
         (
             "Type=srv; Format=squashfs; CopyFiles=/usr; Compression=lzo",
-            &["10-part.conf:5: Compression=: unknown compression `lzo`", "gzip or zstd"],
+            &["10-part.conf:5: Compression=: unknown compression `lzo`", "gzip, zstd"],
         ),
         (
             "Type=srv; Format=btrfs; CopyFiles=/usr; Compression=zstd; CompressionLevel=99",

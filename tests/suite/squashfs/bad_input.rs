@@ -67,6 +67,8 @@ fn options_out_of_range_are_refused() {
         (Compression::Gzip { level: 10 }, false),
         (Compression::Zstd { level: 0 }, false),
         (Compression::Zstd { level: 22 }, true),
+        (Compression::Lz4 { level: 13 }, false),
+        (Compression::Xz, true),
     ] {
         let mut format = Squashfs::default();
         format.compression = compression;

@@ -15,6 +15,9 @@ fn squashfs_of_a_stress_tree() {
         &["--compress=gzip:1", "--squashfs-block-size=4096"],
         &["--compress=zstd:3", "--squashfs-block-size=1M"],
         &["--compress=zstd:1", "--no-fragments"],
+        &["--compress=lz4"],
+        &["--compress=lz4:9", "--squashfs-block-size=8K"],
+        &["--compress=xz", "--squashfs-block-size=256K"],
     ] {
         check_with_oracles(stressed(2000), options);
     }
@@ -37,6 +40,12 @@ fn options_are_in_the_superblock() {
         (&[][..], &["Compression gzip\nBlock size 131072\n", "Number of fragments 1\n"][..]),
         (&["--compress=zstd"], &["Compression zstd\nBlock size 131072\n"]),
         (&["--compress=zstd:7"], &["Compression zstd\n\tcompression-level 7\n"]),
+        (&["--compress=lz4"], &["Compression lz4\nBlock size 131072\n"]),
+        (
+            &["--compress=lz4:12"],
+            &["Compression lz4\n\tHigh Compression option specified (-Xhc)\n"],
+        ),
+        (&["--compress=xz"], &["Compression xz\nBlock size 131072\n"]),
         (&["--compress=gzip:3"], &["Compression gzip\n\tcompression-level 3\n"]),
         (&["--squashfs-block-size=64K"], &["Block size 65536\n"]),
         (&["--no-fragments"], &["Number of fragments 0\n"]),

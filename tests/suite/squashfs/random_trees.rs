@@ -23,7 +23,7 @@ use crate::tree::Random;
 /// A tree and the options for its image.
 #[derive(Debug, Arbitrary)]
 struct Draft {
-    is_gzip: bool,
+    algorithm: u8,
     level: u8,
     block_log: u8,
     fragments: bool,
@@ -37,9 +37,11 @@ impl Draft {
         let grown = self.tree.grow(Validity::Unix).expect("what no builder takes is left out");
         let mut format = Squashfs::default();
         let level = self.level % 9 + 1;
-        format.compression = match self.is_gzip {
-            true => Compression::Gzip { level },
-            false => Compression::Zstd { level },
+        format.compression = match self.algorithm % 4 {
+            0 => Compression::Gzip { level },
+            1 => Compression::Zstd { level },
+            2 => Compression::Lz4 { level },
+            _ => Compression::Xz,
         };
         format.block_size = 4096 << (self.block_log % 9);
         format.fragments = self.fragments;
