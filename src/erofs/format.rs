@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::plan::SIZE_MAX;
 use super::spec::BLOCK;
 use super::{Options, Plan, Profile, plan};
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ impl Format for Erofs {
 
     fn limits(&self, sector_size: u32) -> Result<SizeLimits> {
         let min = empty_size(self, sector_size)?;
-        Ok(SizeLimits { min, max: u64::from(u32::MAX) * BLOCK, multiple: BLOCK })
+        Ok(SizeLimits { min, max: SIZE_MAX, multiple: BLOCK })
     }
 
     fn holds(&self) -> Holds {
@@ -59,7 +60,11 @@ impl Format for Erofs {
         Parameters::new().with("erofs_profile", self.profile.name())
     }
 
-    fn for_partition(&self, _settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>> {
+    fn for_partition(&self, settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>> {
+        if let Some(compression) = settings.compression {
+            let rule = format!("erofs has no compression `{compression}`");
+            return Err(Error::parameter("erofs.compression", rule, "omit it"));
+        }
         Ok(Arc::new(self.clone()))
     }
 

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
+/// Maximum size of an image, in bytes.
+pub(super) const SIZE_MAX: u64 = u32::MAX as u64 * BLOCK;
+
 /// Plans an erofs file system that contains a tree.
 ///
 /// # Errors
@@ -99,6 +102,10 @@ fn check_size(size: u64, used: u64) -> Result<()> {
         let rule = format!("size {size} is not a multiple of {BLOCK}");
         let remedy = format!("use {}", size.next_multiple_of(BLOCK));
         return Err(Error::parameter("size", rule, remedy));
+    }
+    if size > SIZE_MAX {
+        let rule = format!("size {size} is more than erofs can have");
+        return Err(Error::parameter("size", rule, format!("use at most {SIZE_MAX}")));
     }
     if size < used {
         return Err(Error::TooSmall {

@@ -18,6 +18,7 @@ mod depth;
 mod determinism;
 mod detfs;
 mod documents;
+mod erofs;
 mod esp;
 mod ext4;
 mod fakeroot;

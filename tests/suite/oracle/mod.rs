@@ -8,6 +8,7 @@
 mod blkid;
 pub mod btrfs;
 mod compare;
+pub mod erofs;
 mod ext4;
 mod fat;
 mod gpt;

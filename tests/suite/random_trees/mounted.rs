@@ -28,6 +28,8 @@ pub enum Kept {
     },
     /// The link count of a directory includes its subdirectories, and there are no file flags.
     Squashfs,
+    /// The same as squashfs.
+    Erofs,
 }
 
 /// Replaces ACLs by those that the kernel returns: only entries with the tags 2 and 8 have an ID,
@@ -130,7 +132,7 @@ fn node(
     same("times", &others, &[(seconds, nanoseconds.into()); 2])?;
     same("links", &metadata.nlink(), &links)?;
     let keeps = matches!(node.what, What::Directory(_) | What::File(_));
-    if keeps && kept != Kept::Squashfs {
+    if keeps && !matches!(kept, Kept::Squashfs | Kept::Erofs) {
         let unseen = match kept {
             Kept::Btrfs { nocow: true } => FileFlags::NOCOMPRESS,
             _ => FileFlags::NOCOW | FileFlags::NOCOMPRESS,

@@ -1,0 +1,50 @@
+//! Images of source trees that scripts make.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::detfs::{mkfs, succeed};
+use crate::oracle::{Comparison, erofs, shell};
+use crate::tree::LATEST;
+
+/// Creates a temporary directory in memory.
+pub fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap()
+}
+
+/// Creates a tree by running a shell script in its root.
+pub fn tree(script: &str) -> TempDir {
+    let tree = scratch();
+    shell(&format!("cd $1; {script}"), &[tree.path()]);
+    tree
+}
+
+/// An image in a file in its own temporary directory.
+pub struct Image {
+    _scratch: TempDir,
+    pub path: PathBuf,
+}
+
+impl Image {
+    /// Creates an image of a tree and checks it with every oracle.
+    pub fn checked(tree: &Path, options: &[&str]) -> Self {
+        let scratch = scratch();
+        let path = scratch.path().join("image");
+        succeed(&mut mkfs("erofs", tree, &path, LATEST, options));
+        let checked = erofs::check_image(&path, tree, &Comparison::exact());
+        checked.unwrap_or_else(|error_text| panic!("{options:?}: {error_text:?}"));
+        Self { _scratch: scratch, path }
+    }
+
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).unwrap().len()
+    }
+
+    /// Returns the features that `dump.erofs` lists.
+    pub fn features(&self) -> String {
+        let text = erofs::dump_erofs(&self.path, &["-s"]);
+        let line = text.lines().find_map(|line| line.strip_prefix("Filesystem features:"));
+        line.unwrap().trim().to_owned()
+    }
+}

@@ -1,0 +1,6 @@
+//! erofs images, read by every oracle.
+
+mod bad_input;
+mod image;
+mod images;
+mod random_trees;
