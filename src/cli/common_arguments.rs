@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::format::ImageFormat;
+use crate::tree::HardLinks;
 
 /// Headings of groups of options.
 pub(super) const TREE: &str = "Tree";
@@ -35,6 +36,10 @@ pub(super) struct SourceArgs {
     /// Keep extended attributes that are dropped by default or by --drop-xattr
     #[arg(long, value_name = "PATTERN", help_heading = TREE)]
     pub(super) keep_xattr: Vec<String>,
+    /// Whether to keep hard links, to break them so that each name gets a copy, or to refuse them.
+    /// Programs that save space link equal files, so hard links may differ between hosts
+    #[arg(long, value_enum, value_name = "RULE", default_value_t = HardLinks::Keep, help_heading = TREE)]
+    pub(super) hardlinks: HardLinks,
     #[command(flatten)]
     pub(super) seed_args: SeedArgs,
     /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:

@@ -109,6 +109,7 @@ Environment:
   SYSTEMD_REPART_MKFS_OPTIONS_FS   options for file systems of this format, as far as supported
   SYSTEMD_REPART_OVERRIDE_FSTYPE   format that replaces those of all definitions
   DETFS_REPART_COMPAT              deviations to undo: grow, flags, excludes, vfat
+  DETFS_REPART_HARDLINKS           break hard links into copies, or refuse them [default: keep]
   DETFS_REPART_SYNC                no if the output need not be flushed to the disk
   TMPDIR                           directory for temporary files [default: /var/tmp]";
 

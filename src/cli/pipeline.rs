@@ -138,7 +138,9 @@ impl<'a> Pipeline<'a> {
         let source = Directory::new(self.args.tree);
         let input = BuildInput::read(&source, selection, self.threads, observer)?;
         let Self { seed, epoch, architecture, .. } = *self;
-        let input = BuildInput { seed, epoch, architecture, spool: Some(spool()), ..input };
+        let hard_links = self.args.source.hardlinks;
+        let spool = Some(spool());
+        let input = BuildInput { hard_links, seed, epoch, architecture, spool, ..input };
         let Some(requested) = &self.requested else { return Ok((input, None)) };
         let input = requested.apply(input)?;
         let warning = RequestedRules::check(&input, self.args.is_strict)?;

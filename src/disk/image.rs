@@ -52,7 +52,7 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let esp = esp::mount(&mut input.tree, &options.esp, options.has_xbootldr())?;
     let (mut resolved, normalization, mut warnings) = normalization::resolve_inputs(&mut input)?;
     let image = ImageRequest::Disk(options.clone());
-    let request = Request::new(&input.selection, &normalization, image);
+    let request = Request::new(&input, &normalization, image);
     let normalization = normalization.report;
     let architecture = source::architecture(&input.tree, input.architecture)?;
     resolved.architecture = Some(architecture);

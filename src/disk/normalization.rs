@@ -18,12 +18,14 @@ pub(super) struct Normalization {
     pub(super) report: Report,
 }
 
-/// Resolves the epoch, normalizes the tree and clamps its timestamps to the epoch.
+/// Applies the rule about hard links, resolves the epoch, normalizes the tree and clamps its
+/// timestamps to the epoch.
 ///
 /// The warnings are those about the source, and about secrets that stay in the tree.
 pub(super) fn resolve_inputs(
     input: &mut BuildInput,
 ) -> Result<(ResolvedInputs, Normalization, Vec<Warning>)> {
+    input.tree.apply_hard_links(input.hard_links)?;
     // The epoch is derived from the tree before normalization, because rules use it.
     let (epoch, origin) = epoch(&input.tree, input.epoch)?;
     let normalization = input.normalize(epoch)?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::boot_method::BootMethod;
 use super::esp::EspSource;
 use super::plan::Plan;
-use super::request::{ImageRequest, Request};
+use super::request::ImageRequest;
 use super::swap::Swapfile;
 use super::{image_options, single_options};
 use crate::format::{self, Format};
@@ -45,6 +45,8 @@ pub struct Parameters {
     pub drop_xattr: Vec<String>,
     /// Patterns of extended attributes that were kept.
     pub keep_xattr: Vec<String>,
+    /// What became of inodes with several names.
+    pub hardlinks: &'static str,
 }
 
 /// Requested parameters of a disk.
@@ -97,9 +99,8 @@ pub struct SwapfileRecord {
 impl Parameters {
     /// Creates the parameters of a planned image.
     pub(super) fn new(plan: &Plan) -> Self {
-        let Request { image, exclude, drop_xattr, keep_xattr, normalize, rules, .. } =
-            &plan.request;
-        let common = match image {
+        let request = &plan.request;
+        let common = match &request.image {
             ImageRequest::Disk(options) => {
                 let image_options::Options { root, size, headroom, label, swapfile, .. } = options;
                 Common { format: &**root, size, headroom, label, swapfile }
@@ -110,7 +111,7 @@ impl Parameters {
                 Common { format: &**format, size, headroom, label, swapfile }
             }
         };
-        let disk = match image {
+        let disk = match &request.image {
             ImageRequest::Disk(options) => Some(DiskParameters::new(options, plan)),
             ImageRequest::FileSystem(_) => None,
         };
@@ -125,11 +126,12 @@ impl Parameters {
             format: common.format.parameters(),
             swapfile: common.swapfile.as_ref().map(SwapfileRecord::new),
             label: common.label.clone(),
-            normalize: *normalize,
-            rules: rules.clone(),
-            exclude: exclude.clone(),
-            drop_xattr: drop_xattr.clone(),
-            keep_xattr: keep_xattr.clone(),
+            normalize: request.normalize,
+            rules: request.rules.clone(),
+            exclude: request.exclude.clone(),
+            drop_xattr: request.drop_xattr.clone(),
+            keep_xattr: request.keep_xattr.clone(),
+            hardlinks: request.hard_links.name(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Requests: everything that a caller asked of an image.
 
 use super::normalization::Normalization;
-use super::source::Selection;
+use super::source::BuildInput;
 use super::{image_options, single_options};
+use crate::tree::HardLinks;
 
 /// Everything that a caller asked of an image, for its manifest.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Request {
     pub drop_xattr: Vec<String>,
     /// Patterns of extended attributes that were kept.
     pub keep_xattr: Vec<String>,
+    /// What became of inodes with several names.
+    pub hard_links: HardLinks,
     /// Whether normalization rules were applied to the tree.
     pub has_rules: bool,
     /// Normalization profile, if any.
@@ -36,16 +39,18 @@ pub enum ImageRequest {
 
 impl Request {
     pub(super) fn new(
-        selection: &Selection,
+        input: &BuildInput,
         normalization: &Normalization,
         image: ImageRequest,
     ) -> Self {
+        let BuildInput { selection, hard_links, .. } = input;
         let exclude = selection.exclude.as_ref();
         Self {
             image,
             exclude: exclude.map_or_else(Vec::new, |filter| filter.patterns().to_vec()),
             drop_xattr: selection.host_xattrs.patterns(false),
             keep_xattr: selection.host_xattrs.patterns(true),
+            hard_links: *hard_links,
             has_rules: normalization.has_rules,
             normalize: normalization.profile,
             rules: normalization.file_digest.clone(),

@@ -22,7 +22,7 @@ use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let (mut resolved, normalization, mut warnings) = normalization::resolve_inputs(&mut input)?;
     let image = ImageRequest::FileSystem(options.clone());
-    let request = Request::new(&input.selection, &normalization, image);
+    let request = Request::new(&input, &normalization, image);
     let BuildInput { tree, seed, architecture, threads, spool, observer, .. } = input;
     let observer = observer.as_deref();
     let epoch = resolved.epoch.0;

@@ -17,7 +17,7 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::tree::dir::DirOptions;
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{Directory, HoleScan, PathFilter, Source, Tree};
+use crate::tree::{Directory, HardLinks, HoleScan, PathFilter, Source, Tree};
 
 /// Valid range of [`BuildInput::epoch`], in seconds: that of ext4 timestamps, 1901-12-13 to
 /// 2446-05-10.
@@ -44,6 +44,8 @@ pub struct BuildInput {
     pub tree: Tree,
     /// Parts of the source that were selected for the tree.
     pub selection: Selection,
+    /// What becomes of inodes with several names, before anything else happens to the tree.
+    pub hard_links: HardLinks,
     /// Warnings about parts of the source that are not in the tree.
     pub warnings: Vec<Warning>,
     /// Seed for all UUIDs. `None` to derive it from the tree.
@@ -119,6 +121,7 @@ impl BuildInput {
         Self {
             tree,
             selection: Selection::default(),
+            hard_links: HardLinks::default(),
             warnings: Vec::new(),
             seed: None,
             epoch: None,

@@ -87,6 +87,7 @@ impl Context<'_> {
             validate: validate.as_ref(),
             epoch: self.options.epoch,
             threads: self.options.threads,
+            hard_links: self.options.hard_links,
             excludes_by_inode: self.options.excludes_by_inode,
             vfat_leaves_out: self.options.vfat_leaves_out,
         })?;

@@ -7,7 +7,7 @@ use super::el_torito;
 use crate::gpt::{PartitionType, SectorSize};
 use crate::seed::Seed;
 use crate::time::Timestamp;
-use crate::tree::Tree;
+use crate::tree::{HardLinks, Tree};
 #[cfg(feature = "verity-sign")]
 use crate::verity::signature;
 
@@ -153,6 +153,8 @@ pub struct Options {
     pub discard: bool,
     /// Whether the image is synced to the disk, the contents before the table.
     pub sync: bool,
+    /// What becomes of copied inodes with several names.
+    pub hard_links: HardLinks,
     /// Whether all hard links of an excluded file are excluded.
     pub excludes_by_inode: bool,
     /// Whether FAT leaves out all symlinks, pipes, sockets and devices, and not only symlinks to
@@ -193,6 +195,7 @@ impl Options {
             epoch: None,
             discard: true,
             sync: true,
+            hard_links: HardLinks::default(),
             excludes_by_inode: false,
             vfat_leaves_out: false,
             threads: NonZero::<usize>::MIN,

@@ -21,7 +21,7 @@ use crate::report::Warning;
 use crate::time::Timestamp;
 use crate::tree::dir::{self, DirOptions};
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{InodeId, Kind, NameTaken, Tree, TreeMerge, Xattr};
+use crate::tree::{HardLinks, InodeId, Kind, NameTaken, Tree, TreeMerge, Xattr};
 
 /// Directories whose content only matters to the running system, and is not copied.
 const TRANSIENT: [&[u8]; 6] = [b"proc", b"sys", b"dev", b"tmp", b"run", b"var/tmp"];
@@ -50,6 +50,7 @@ pub(super) struct PopulateRequest<'a> {
     /// Timestamp of the inodes that are created; `None` for the newest copied timestamp.
     pub(super) epoch: Option<Timestamp>,
     pub(super) threads: NonZero<usize>,
+    pub(super) hard_links: HardLinks,
     /// Whether all hard links of an excluded file are excluded.
     pub(super) excludes_by_inode: bool,
     /// Whether FAT leaves out everything that it can't store.
@@ -96,6 +97,7 @@ pub(super) fn populate(request: &PopulateRequest<'_>) -> Result<Populated> {
     }
     let Populator { merge, mut warnings, .. } = work;
     let mut tree = merge.finish(request.epoch)?;
+    tree.apply_hard_links(request.hard_links)?;
     let left_out = request.leave_out(tree)?;
     tree = left_out.0;
     warnings.extend(left_out.1);

@@ -8,6 +8,7 @@ mod builder;
 mod content;
 pub mod dir;
 mod edit;
+mod hard_links;
 pub mod host_xattrs;
 mod merge;
 mod path_filter;
@@ -30,6 +31,7 @@ use bitflags::bitflags;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
+pub use hard_links::HardLinks;
 #[cfg(feature = "repart")]
 pub(crate) use merge::NameTaken;
 pub(crate) use merge::TreeMerge;

@@ -135,3 +135,25 @@ fn what_is_known_of_content_moves_with_the_files() {
         assert_eq!(scan.digest(), digest);
     }
 }
+
+#[test]
+fn hard_links_are_kept_broken_or_refused() {
+    let linked = &["a/", "a/x", "b/", "b/y=a/x", "b/z=a/x", "c"];
+    let inodes = |tree: &Tree| {
+        let names = ["a/x", "b/y", "b/z"].map(|path| tree.find(path.as_bytes()).unwrap());
+        names.map(|id| (id.index(), tree.inode(id).links, tree.read(id).unwrap()))
+    };
+    let content = b"a/x".to_vec();
+    let mut kept = tree(linked);
+    kept.apply_hard_links(HardLinks::Keep).unwrap();
+    assert_eq!(inodes(&kept), [2, 2, 2].map(|number| (number, 3, content.clone())));
+    let mut broken = tree(linked);
+    broken.apply_hard_links(HardLinks::Break).unwrap();
+    assert_eq!(inodes(&broken), [2, 4, 5].map(|number| (number, 1, content.clone())));
+
+    let error = tree(linked).apply_hard_links(HardLinks::Refuse).unwrap_err();
+    let expected = "a/x: a hard link to the same inode as /b/y; use break for copies, or keep, \
+                    instead of refuse";
+    assert_eq!((error.to_string().as_str(), error.exit_code()), (expected, 3));
+    broken.apply_hard_links(HardLinks::Refuse).unwrap();
+}

@@ -25,6 +25,7 @@ mod fakeroot;
 mod fat;
 mod golden;
 mod gpt;
+mod hardlinks;
 mod ids;
 mod images;
 mod library;

@@ -17,12 +17,13 @@ use crate::format::Holds;
 use crate::normalize::normalize;
 
 /// Keys that apply to an image from definitions. The others are settings of its definitions.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "architecture",
     "drop-xattr",
     "dry-run",
     "exclude",
     "force",
+    "hardlinks",
     "json",
     "keep-xattr",
     "no-sync",
@@ -85,7 +86,9 @@ impl<'a> DefinitionsJob<'a> {
         let Self { args, definitions, pipeline } = self;
         let verbosity = args.output_args.verbosity;
         let (input, of_host) = pipeline.read(None)?;
-        let BuildInput { mut tree, rules, mut warnings, seed, epoch: given, .. } = input;
+        let BuildInput { mut tree, hard_links, rules, mut warnings, seed, epoch: given, .. } =
+            input;
+        tree.apply_hard_links(hard_links)?;
         warnings.extend(of_host);
         let (epoch, origin) = epoch(&tree, given)?;
         let report = normalize(&mut tree, &rules, epoch)?;

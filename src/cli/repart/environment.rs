@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use crate::disk::EPOCHS;
 use crate::ext4::Profile;
 use crate::gpt::SectorSize;
 use crate::repart::config::values::boolean;
 use crate::time::Timestamp;
+use crate::tree::HardLinks;
 
 const MKFS_OPTIONS: &str = "SYSTEMD_REPART_MKFS_OPTIONS_";
 const OVERRIDE: &str = "SYSTEMD_REPART_OVERRIDE_FSTYPE";
 const COMPAT: &str = "DETFS_REPART_COMPAT";
+const HARDLINKS: &str = "DETFS_REPART_HARDLINKS";
 const SYNC: &str = "DETFS_REPART_SYNC";
 
 /// The values of the environment variables.
@@ -26,6 +30,8 @@ pub(super) struct Environment {
     pub(super) flags: bool,
     /// Whether all hard links of an excluded file are excluded.
     pub(super) excludes: bool,
+    /// What becomes of copied inodes with several names.
+    pub(super) hard_links: HardLinks,
     /// Whether syncing to the disk is disabled.
     pub(super) no_sync: bool,
     /// Whether files that FAT can't store are left out.
@@ -89,6 +95,10 @@ impl Environment {
                     }
                 }
             }
+            HARDLINKS => match HardLinks::from_str(value, false) {
+                Ok(rule) => self.hard_links = rule,
+                Err(_) => self.warn(name, value),
+            },
             SYNC => match boolean(value) {
                 Some(sync) => self.no_sync = !sync,
                 None => self.warn(name, value),
@@ -186,6 +196,7 @@ mod tests {
             ("SYSTEMD_REPART_OVERRIDE_FSTYPE", "ext4"),
             ("SYSTEMD_REPART_OVERRIDE_FSTYPE_ROOT", "btrfs"),
             ("DETFS_REPART_COMPAT", "grow,excludes"),
+            ("DETFS_REPART_HARDLINKS", "break"),
             ("DETFS_REPART_SYNC", "no"),
         ]);
         assert_eq!(environment.ext4, Some(Profile::Default));
@@ -193,6 +204,7 @@ mod tests {
         assert_eq!(environment.format.as_deref(), Some("ext4"));
         assert_eq!(environment.formats["root"], "btrfs");
         assert!(environment.grow && environment.excludes && !environment.flags);
+        assert_eq!(environment.hard_links, HardLinks::Break);
         assert!(environment.no_sync && !of(&[]).no_sync);
         assert!(environment.warnings.is_empty());
     }
@@ -205,6 +217,7 @@ mod tests {
             ("SYSTEMD_REPART_MKFS_OPTIONS_VFAT", "-S 100"),
             ("SYSTEMD_REPART_MKFS_OPTIONS_BTRFS", "--csum xxhash"),
             ("DETFS_REPART_COMPAT", "everything"),
+            ("DETFS_REPART_HARDLINKS", "yes"),
             ("DETFS_REPART_SYNC", "perhaps"),
         ] {
             assert_eq!(of(&[(name, value)]).warnings.len(), 1, "{name}={value}");

@@ -369,6 +369,7 @@ pub(super) fn options(
         epoch: epoch.or(environment.epoch),
         discard: flag("--discard", args.discard.as_deref(), true)?,
         sync: !environment.no_sync,
+        hard_links: environment.hard_links,
         excludes_by_inode: environment.excludes,
         vfat_leaves_out: environment.vfat,
         threads: threads(None)?,

@@ -8,7 +8,7 @@ mod content;
 mod deviations;
 mod differential;
 mod draw;
-mod fixture;
+pub mod fixture;
 mod image;
 mod minimize;
 mod scenarios;
