@@ -78,8 +78,9 @@ impl Format for Ext4 {
             .with("ext4_block_size", self.block_size)
     }
 
-    fn for_partition(&self, _settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>> {
-        Ok(Arc::new(self.clone()))
+    fn for_partition(&self, settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>> {
+        let profile = if settings.is_protected { Profile::Ro } else { self.profile };
+        Ok(Arc::new(Self { profile, ..self.clone() }))
     }
 
     fn label_for(&self, partition: &str) -> Option<String> {

@@ -102,4 +102,7 @@ pub struct PartitionSettings<'a> {
     pub compression: Option<&'a str>,
     /// `CompressionLevel=`.
     pub compression_level: Option<&'a str>,
+    /// Whether nothing is ever written to the file system, because a hash tree protects it:
+    /// `Verity=data`.
+    pub is_protected: bool,
 }

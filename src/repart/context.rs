@@ -194,6 +194,7 @@ impl Context<'_> {
             default_subvolume: definition.default_subvolume.as_deref(),
             compression: definition.compression.as_deref(),
             compression_level: definition.compression_level.as_deref(),
+            is_protected: definition.verity == Verity::Data,
         };
         let locate = |error| definition.locate(error);
         let format = format.for_partition(&settings).map_err(locate)?;

@@ -1,12 +1,13 @@
 //! Partitions that are as small as their content permits, and their hash trees.
 
 use std::fs;
+use std::path::Path;
 
 use super::fixture::Fixture;
 use super::side::WORKDIR;
 use crate::ext4::inspect::superblock_field;
-use crate::oracle::{Mounted, btrfs, e2fsck, fsck_fat, openssl, squashfs, verity};
-use crate::oracle::{grub_cmp, shell};
+use crate::oracle::{Comparison, Mounted, mount_ext4};
+use crate::oracle::{btrfs, e2fsck, fsck_fat, grub_cmp, openssl, shell, squashfs, verity};
 
 const TREE: &str = "mkdir -p usr/lib opt boot/EFI; echo x >usr/lib/file; echo y >opt/file; \
     seq 1000000 >usr/lib/large; seq 450000 >boot/EFI/a; \
@@ -61,6 +62,46 @@ fn inodes_are_left_however_the_size_is_asked_for() {
         e2fsck(&image).unwrap();
         let free: u64 = superblock_field(&image, "Free inodes").parse().unwrap();
         assert!(free >= 900, "{settings}: {free} free inodes");
+    }
+}
+
+/// An extension with 64 files of about 5 KB, with and without a hash tree.
+#[test]
+fn a_protected_file_system_has_only_its_content() {
+    let fixture = Fixture::new("mkdir -p etc/x; for n in $(seq 64); do seq 1100 >etc/x/$n; done");
+    let [content, rest] = ["Format=ext4; CopyFiles=/etc/:/etc/; Minimize=best", "Type=root"];
+    let hash = "20-verity Type=root-verity; Verity=hash; VerityMatchKey=r; Minimize=best";
+    for (settings, others, is_protected) in
+        [("ReadOnly=yes", &[][..], false), ("Verity=data; VerityMatchKey=r", &[hash], true)]
+    {
+        let first = format!("10-root {rest}; {content}; {settings}");
+        fixture.define(&[&[&*first], others].concat());
+        let names = ["image.raw", "image.root-x86-64.raw", "image.root-x86-64-verity.raw"];
+        for name in names {
+            let _ = fs::remove_file(fixture.side.path(name));
+        }
+        let rows = fixture.make(&["--empty=create", "--size=auto", "--split=yes"], &[]);
+        let image = fixture.part("root-x86-64");
+        e2fsck(&image).unwrap();
+        let same = |root: &Path| {
+            let there = fixture.side.path("tree/etc/x");
+            let clamped = Comparison::exact().clamped_to(1_750_000_000);
+            clamped.compare(&there, &root.join("etc/x")).unwrap();
+            root.join("lost+found").exists()
+        };
+        assert_eq!(mount_ext4(&image, same).unwrap(), !is_protected);
+        let features = superblock_field(&image, "Filesystem features");
+        for feature in ["has_journal", "resize_inode", "orphan_file"] {
+            assert_eq!(features.contains(feature), !is_protected, "{feature}: {features}");
+        }
+        let size = fs::metadata(&image).unwrap().len();
+        if is_protected {
+            let root_hash = rows["root-x86-64"]["roothash"].as_str().unwrap();
+            verity::verify(&image, &fixture.part("root-x86-64-verity"), root_hash).unwrap();
+            assert!(size < 1 << 20, "{size}");
+        } else {
+            assert!(size > 4 << 20, "{size}");
+        }
     }
 }
 
