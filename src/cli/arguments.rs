@@ -85,6 +85,16 @@ pub(super) struct Mkimage {
     pub(super) erofs: ErofsArgs,
     #[command(flatten)]
     pub(super) squashfs: SquashfsArgs,
+    /// Protect the root file system by dm-verity, with a hash tree in a partition of its own. The
+    /// file system has the smallest size and, if it is ext4, the profile ro
+    #[arg(long, help_heading = ROOT)]
+    pub(super) verity: bool,
+    /// Private key in PEM to sign the root hash with, for a signature partition
+    #[arg(long, value_name = "FILE", requires_all = ["verity", "certificate"], help_heading = ROOT)]
+    pub(super) private_key: Option<PathBuf>,
+    /// Certificate in PEM of the private key
+    #[arg(long, value_name = "FILE", requires = "private_key", help_heading = ROOT)]
+    pub(super) certificate: Option<PathBuf>,
     /// Size of the whole image, or auto for the smallest that leaves the headroom
     #[arg(long, value_name = "auto|BYTES", default_value = "auto", help_heading = DISK)]
     pub(super) size: String,
@@ -124,17 +134,23 @@ pub(super) struct Mkimage {
     #[arg(long, value_enum, value_name = "METHOD", default_value_t = BootMethod::None, help_heading = DISK)]
     pub(super) boot: BootMethod,
     /// Options of the kernel for the entries of systemd-boot; root= of this image and rw are added
-    /// unless they have a root= or a ro [default: those in /etc/kernel/cmdline of the tree]
+    /// unless they have a root= or a ro, and with --verity only roothash= [default: those in
+    /// /etc/kernel/cmdline of the tree]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = DISK)]
     pub(super) cmdline: Option<String>,
+    /// Program that builds the unified kernel image to add, instead of those of the tree. It writes
+    /// the file that its argument and $DETFS_OUTPUT name, for the root hash in $DETFS_ROOT_HASH and
+    /// the architecture in $DETFS_ARCHITECTURE. It has no other environment of the caller
+    #[arg(long, value_name = "PROGRAM", requires = "verity", help_heading = DISK)]
+    pub(super) uki_hook: Option<PathBuf>,
     /// Fail if the image would not boot, as far as can be seen without booting it
     #[arg(long, help_heading = DISK)]
     pub(super) require_bootable: bool,
     #[command(flatten)]
     pub(super) out: OutArg,
     /// Refuse, with exit code 3, what another host could not reproduce: a seed or an epoch derived
-    /// from the tree, and everything that normalize --check calls suspicious, except for the
-    /// content of files in /usr
+    /// from the tree, a --uki-hook that builds another image in a second run, and everything that
+    /// normalize --check calls suspicious, except for the content of files in /usr
     #[arg(long, help_heading = OUTPUT)]
     pub(super) strict: bool,
     #[command(flatten)]
@@ -162,9 +178,10 @@ impl OutArg {
 ///
 /// UUIDs depend only on the seed and on the types and the order of the partitions. Without
 /// --definitions, they are those of detfs mkimage, whatever partitions and root file system the
-/// image has; detfs mkfs ext4, btrfs and erofs use that of the root, and detfs mkfs vfat that of the ESP.
-/// With --definitions, they are those of a new image of detfs repart. Sizes and offsets depend on
-/// the tree: --dry-run of detfs mkimage, mkfs and build reports them.
+/// image has; detfs mkfs ext4, btrfs and erofs use that of the root, and detfs mkfs vfat that of the
+/// ESP. With --definitions, they are those of a new image of detfs repart. Partitions whose UUIDs are
+/// halves of the root hash of a hash tree, as with --verity, get them when the tree is known. Sizes
+/// and offsets depend on the tree: --dry-run of detfs mkimage, mkfs and build reports them.
 #[derive(Debug, Args)]
 #[command(after_help = help::IDS)]
 pub(super) struct Ids {

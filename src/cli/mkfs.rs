@@ -9,6 +9,7 @@ use super::pipeline::{Pipeline, PipelineArgs};
 use super::{print_warning, values};
 use crate::disk::single::{self, Options};
 use crate::error::Result;
+use crate::ext4::Profile;
 use crate::fat::Vfat;
 use crate::format::Format;
 
@@ -16,7 +17,7 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
     let mut patterns = Vec::new();
     let (common, uuid, architecture, options, output) = match &args.format {
         MkfsFormat::Ext4(args) => {
-            let format = values::ext4(&args.ext4)?;
+            let format = values::ext4(&args.ext4, Profile::default())?;
             let options = root_fs(Arc::new(format), &args.root_fs)?;
             (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }

@@ -1,13 +1,17 @@
 //! `detfs mkimage`.
 
+use std::path::absolute;
 use std::sync::Arc;
 
 use super::arguments::{Fs, Mkimage};
 use super::patterns::Patterns;
 use super::pipeline::{Pipeline, PipelineArgs};
+use super::signer::signer;
+use super::uki_hook::{UkiLock, UkiProgram};
 use super::{print_warning, values};
-use crate::disk::image::{self, EspSource};
+use crate::disk::image::{self, EspSource, Verity};
 use crate::error::Result;
+use crate::ext4::Profile;
 use crate::format::Format;
 use crate::report::Warning;
 
@@ -22,15 +26,20 @@ pub(super) struct MkimageJob<'a> {
 }
 
 pub(super) fn run(args: &Mkimage) -> Result<()> {
-    MkimageJob::new(args)?.run()
+    MkimageJob::new(args, None)?.run()
 }
 
 impl<'a> MkimageJob<'a> {
     /// Checks the arguments, and reads the separate tree of the ESP, if there is one.
-    pub(super) fn new(args: &'a Mkimage) -> Result<Self> {
+    ///
+    /// `lock` is that of the unified kernel image, if there is one.
+    pub(super) fn new(args: &'a Mkimage, lock: Option<UkiLock>) -> Result<Self> {
         values::only(args)?;
         let (root, patterns): (Arc<dyn Format>, _) = match args.fs {
-            Fs::Ext4 => (Arc::new(values::ext4(&args.ext4)?), Vec::new()),
+            Fs::Ext4 => {
+                let default = if args.verity { Profile::Ro } else { Profile::default() };
+                (Arc::new(values::ext4(&args.ext4, default)?), Vec::new())
+            }
             Fs::Btrfs => {
                 let (btrfs, patterns) = args.btrfs.to_format(&args.compression)?;
                 (Arc::new(btrfs), patterns)
@@ -41,13 +50,13 @@ impl<'a> MkimageJob<'a> {
             }
         };
         let holds = root.holds();
-        let mut options = options(args, root)?;
+        let mut options = options(args, root, lock)?;
         values::headroom_or_size(options.headroom, options.size)?;
         let pipeline_args = PipelineArgs {
             beside: args.esp_tree.as_deref(),
             prepass: match args.fs {
                 Fs::Squashfs => Some("--fs squashfs"),
-                _ => args.compression.prepass(),
+                _ => args.compression.prepass().or(args.verity.then_some("--verity")),
             },
             ..PipelineArgs::of_disk(args)
         };
@@ -87,18 +96,24 @@ impl<'a> MkimageJob<'a> {
     }
 }
 
-fn options(args: &Mkimage, root: Arc<dyn Format>) -> Result<image::Options> {
+fn options(args: &Mkimage, root: Arc<dyn Format>, lock: Option<UkiLock>) -> Result<image::Options> {
     let size = |parameter, text: &Option<String>| {
         text.as_deref().map(|text| values::bytes(parameter, text)).transpose()
     };
     let esp_sector_size = args.esp_sector_size.as_deref();
     let esp_sector_size =
         esp_sector_size.map(|text| values::sector_size("--esp-sector-size", text));
+    let uki_hook = args.uki_hook.as_ref().map(|program| {
+        // A name without a slash is that of a file too, and not searched for in `PATH`.
+        let program = absolute(program).unwrap_or_else(|_| program.clone());
+        Arc::new(UkiProgram { program, is_strict: args.strict, lock }) as _
+    });
     Ok(image::Options {
         root,
         label: args.root_fs.label.clone(),
         headroom: args.root_fs.headroom.as_deref().map(values::headroom).transpose()?,
         swapfile: args.root_fs.swapfile.as_deref().map(values::swapfile).transpose()?,
+        verity: args.verity.then(|| verity(args)).transpose()?,
         size: values::size(&args.size)?,
         sector_size: values::sector_size("--sector-size", &args.sector_size)?,
         esp: match &args.esp_from {
@@ -113,5 +128,12 @@ fn options(args: &Mkimage, root: Arc<dyn Format>) -> Result<image::Options> {
         bios_boot: args.bios_boot,
         boot: args.boot,
         cmdline: args.cmdline.clone(),
+        uki_hook,
     })
+}
+
+/// Returns how the root is protected.
+fn verity(args: &Mkimage) -> Result<Verity> {
+    let signer = signer(args.private_key.as_deref(), args.certificate.as_deref())?;
+    Ok(Verity { signer: signer.map(Arc::new) })
 }

@@ -161,7 +161,7 @@ impl<'a> Pipeline<'a> {
         }
         if let Some(option) = args.prepass {
             print_notice(&format_args!(
-                "--dry-run: all content is read, because the size depends on it with {option}"
+                "--dry-run: all content is read, because the plan depends on it with {option}"
             ));
         }
     }

@@ -7,6 +7,7 @@ use super::normalize;
 use super::table::{Alignment, format_rows};
 use crate::disk::{Disk, ImageKind, Partition, Plan, ValueOrigin};
 use crate::format::FileSystem;
+use crate::hex::hex;
 use crate::layout::Digest;
 use crate::name::{HostPath, Printable};
 use crate::size::{GIB, KIB, MIB, count, exact};
@@ -70,6 +71,13 @@ impl Summary<'_> {
         let Self { plan, sha256, .. } = self;
         if let Some(sha256) = sha256 {
             text.fact("sha256", sha256);
+        }
+        if let Some(root_hash) = &plan.root_hash {
+            let signed = if root_hash.is_signed { " (signed)" } else { "" };
+            text.fact("root hash", &format_args!("{root_hash}{signed}"));
+        }
+        if let Some(uki) = &plan.uki {
+            text.fact("uki", &format_args!("{} {}", hex(&uki.sha256), Printable(&uki.path)));
         }
         if let Some(boot) = &plan.boot {
             text.fact("boots", &Printable(&boot.verdict.to_string()));

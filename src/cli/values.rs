@@ -239,9 +239,10 @@ fn storable(parameter: &'static str, text: &str, seconds: i64) -> Result<Timesta
     }
 }
 
-pub(super) fn ext4(args: &Ext4Args) -> Result<Ext4> {
+pub(super) fn ext4(args: &Ext4Args, default_profile: Profile) -> Result<Ext4> {
+    let profile = args.ext4_profile.unwrap_or(default_profile);
     let block_size = args.ext4_block_size.as_deref().map(block_size).transpose()?;
-    if args.grow_to.is_some() && args.ext4_profile == Some(Profile::Ro) {
+    if args.grow_to.is_some() && profile == Profile::Ro {
         return Err(Error::parameter(
             "--grow-to",
             "the ext4 profile ro reserves nothing for growth",
@@ -250,7 +251,7 @@ pub(super) fn ext4(args: &Ext4Args) -> Result<Ext4> {
     }
     let default = Ext4::default();
     Ok(Ext4 {
-        profile: args.ext4_profile.unwrap_or_default(),
+        profile,
         block_size: block_size.unwrap_or(default.block_size),
         grow_to: args.grow_to.as_deref().map(|text| bytes("--grow-to", text)).transpose()?,
         inodes: args.inodes.as_deref().map(inodes).transpose()?,

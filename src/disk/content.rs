@@ -17,6 +17,8 @@ pub(crate) enum Content {
     Nothing,
     /// Zeros.
     Zeros,
+    /// These bytes, followed by zeros.
+    Bytes(Vec<u8>),
     /// A range of a file.
     Blocks(Blocks),
     /// Swap space.
@@ -49,6 +51,11 @@ impl Content {
     pub(crate) fn plan(self, size: u64, start: u64) -> Result<PlannedContent> {
         let layout = match self {
             Self::Nothing | Self::Zeros => Layout::new(size),
+            Self::Bytes(bytes) => {
+                let mut layout = Layout::new(size);
+                layout.push_bytes(0, bytes);
+                layout
+            }
             Self::Blocks(blocks) => blocks.layout(size)?,
             Self::Swap { uuid, label } => swap::partition(size, uuid, &label)?,
             Self::FileSystem(prepared) => return Ok(prepared.plan(size, start)?.into()),

@@ -2,12 +2,15 @@
 //! system partition, if there is content for it; an XBOOTLDR partition, if requested; and the root
 //! file system.
 
+use std::iter;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::assembly::{Assembly, Composed};
 use super::boot::{self, BootPartition, Divided};
 use super::boot_check;
-use super::boot_files::BootFiles;
+use super::boot_files::{BootFiles, RootDevice};
 pub use super::boot_method::BootMethod;
 use super::content::Content;
 use super::definition::{Definition, SizePolicy};
@@ -17,14 +20,19 @@ use super::partition::{ALIGNMENT, Identity, identify};
 use super::plan::{ImageKind, Plan};
 use super::request::{ImageRequest, Request};
 use super::source::{self, BuildInput};
-use super::{esp, normalization, swap};
+use super::uki_hook::{BuiltUki, UkiInputs};
+pub use super::verity::Verity;
+use super::verity::{ProtectedRoot, RootHash};
+use super::{esp, normalization, swap, uki_hook, verity};
 use crate::error::{Error, Result};
 use crate::format::{FsInputs, Holds, PreparedFs};
 use crate::gpt::spec::NAME_UNITS;
 use crate::gpt::{Architecture, PartitionType};
+use crate::layout;
+use crate::report::Warning;
 use crate::size::round_up;
 use crate::time::Timestamp;
-use crate::tree::{HoleScanOptions, scan_holes};
+use crate::tree::{HoleScan, HoleScanOptions, Tree, scan_holes};
 
 /// Size of a BIOS boot partition, in bytes. GRUB's core image takes a tenth of it.
 const BIOS_BOOT: u64 = ALIGNMENT;
@@ -34,7 +42,7 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 /// The source of the ESP's content is [`Options::esp`]; the root file system keeps the empty
 /// directory. Without such content, there is an ESP only if a size is given for it. The order of
 /// the partitions is BIOS boot, ESP, XBOOTLDR, root: the root can grow when the image is written to
-/// a larger disk.
+/// a larger disk. A protected root is followed by its hash tree and the signature.
 ///
 /// # Errors
 /// Those of the file systems, [`Error::Unbootable`] if the tree does not have the requested boot
@@ -68,45 +76,43 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     resolved.esp_from = esp_from;
     let observer = input.observer.as_deref();
     let digest = input.seed.is_none();
-    let wanted = HoleScanOptions { threads: input.threads, digest, observer };
-    let mut scans = vec![scan_holes(&root, &wanted)?];
-    if wanted.digest {
-        for partition in &boot {
-            scans.push(scan_holes(&partition.tree, &wanted)?);
-        }
-    }
+    let mut scans =
+        scan(&root, &boot, &HoleScanOptions { threads: input.threads, digest, observer })?;
     let seed = source::seed(input.seed, &scans);
     resolved.seed = Some(seed);
 
     let definitions = definitions(&boot, architecture.0, options);
-    let identities = identify(seed.0, &definitions);
-    let identity = identities.last().expect("the root is the last partition");
-    if let Some(tree) = whole {
-        let files = BootFiles {
-            tree: &tree,
-            method: options.boot,
-            command_line: options.cmdline.as_deref(),
-            architecture: architecture.0,
-            epoch,
-            root: identity.uuid,
-        };
-        warnings.extend(files.add_to(&mut boot)?);
-    }
-    let trees = boot_check::Trees::new(&root, &boot);
+    let mut identities = identify(seed.0, &definitions);
+    let is_root =
+        |identity: &&Identity| identity.partition_type == PartitionType::root(architecture.0);
+    let identity = identities.iter().find(is_root).expect("there is a root").clone();
+    check_name(&identity.label)?;
     let inputs = FsInputs {
-        label: Some(identity.label.clone()),
+        label: Some(identity.label),
         epoch,
         sector_size: options.sector_size.bytes(),
         threads: input.threads,
         spool: input.spool.as_deref(),
         observer,
-        ..FsInputs::new(root, scans.swap_remove(0), identity.file_system)
+        ..FsInputs::new(Arc::clone(&root), scans.swap_remove(0), identity.file_system)
     };
     let inputs = swap::add(options.swapfile.as_ref(), &*options.root, inputs)?;
-    let root: Arc<dyn PreparedFs> = options.root.prepare(inputs)?.into();
-    let codecs = root.codecs();
-    let contents = PartitionContents { boot: &boot, root, epoch, options };
-    check_name(&identity.label)?;
+    let prepared: Arc<dyn PreparedFs> = options.root.prepare(inputs)?.into();
+    let codecs = prepared.codecs();
+    let write = layout::Options { observer, ..layout::Options::new(input.threads) };
+    let protect = |verity: &Verity| verity.protect(&*options.root, &*prepared, seed.0, &write);
+    let protected = options.verity.as_ref().map(protect).transpose()?;
+    protected.iter().for_each(|protected| protected.set_ids(&mut identities));
+    let root_hash = protected.as_ref().map(|protected| protected.root_hash);
+    let mut uki = None;
+    if let Some(tree) = whole {
+        let (root, target) = ((identity.uuid, root_hash), (architecture.0, epoch));
+        let (built, of_files) = add_boot_files(&tree, &mut boot, options, root, target)?;
+        uki = built;
+        warnings.extend(of_files);
+    }
+    let trees = boot_check::Trees::new(&root, &boot);
+    let contents = PartitionContents { boot: &boot, root: prepared, protected, epoch, options };
     let assembly = contents.assembly(definitions, identities)?;
     let Composed { disk, layout, warnings: of_disk } =
         assembly.compose(options.size, seed.0.disk())?;
@@ -115,7 +121,61 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     warnings.extend(boot.warnings.iter().cloned());
     let product = ImageKind::Disk(disk);
     let boot = Some(boot);
-    Ok(Plan { layout, product, request, resolved, normalization, codecs, boot, warnings })
+    Ok(Plan {
+        layout,
+        product,
+        request,
+        resolved,
+        normalization,
+        codecs,
+        root_hash,
+        uki,
+        boot,
+        warnings,
+    })
+}
+
+/// Scans the root, and the other trees too if the seed is derived from them.
+fn scan(
+    root: &Tree,
+    boot: &[BootPartition],
+    options: &HoleScanOptions<'_>,
+) -> Result<Vec<HoleScan>> {
+    let others = boot.iter().filter(|_| options.digest).map(|partition| &*partition.tree);
+    iter::once(root).chain(others).map(|tree| scan_holes(tree, options)).collect()
+}
+
+/// Adds the requested boot files to the boot partitions, for a root partition with the GUID `root`
+/// unless there is a root hash. Returns the image that a hook has built.
+fn add_boot_files(
+    tree: &Tree,
+    boot: &mut [BootPartition],
+    options: &Options,
+    (root, root_hash): (Uuid, Option<RootHash>),
+    (architecture, epoch): (Architecture, Timestamp),
+) -> Result<(Option<BuiltUki>, Vec<Warning>)> {
+    let built = match (&options.uki_hook, root_hash) {
+        (Some(hook), Some(RootHash { bytes: root_hash, .. })) => {
+            Some(uki_hook::run(&**hook, &UkiInputs { root_hash, architecture, epoch })?)
+        }
+        _ => None,
+    };
+    let files = BootFiles {
+        tree,
+        method: options.boot,
+        command_line: options.cmdline.as_deref(),
+        architecture,
+        epoch,
+        root: match root_hash {
+            Some(root_hash) => RootDevice::Verity(root_hash.bytes),
+            None => RootDevice::Partition(root),
+        },
+        built: built.as_ref(),
+    };
+    let warnings = files.add_to(boot)?;
+    let path = files.built_path()?;
+    let uki = path.zip(built.as_ref()).map(|(path, built)| BuiltUki { path, sha256: built.sha256 });
+    Ok((uki, warnings))
 }
 
 /// Rejects options that contradict each other.
@@ -133,6 +193,8 @@ fn check(options: &Options) -> Result<()> {
     if let Some(text) = &options.cmdline {
         check_cmdline(text, options.boot)?;
     }
+    check_verity(options)?;
+    check_uki_hook(options)?;
     if !options.root.holds().contains(Holds::UNIX) {
         return Err(Error::parameter(
             "root",
@@ -141,6 +203,37 @@ fn check(options: &Options) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Rejects options that mean nothing for a file system that is never written to.
+fn check_verity(options: &Options) -> Result<()> {
+    let fault = |field, rule| {
+        let remedy = "omit it, since nothing is ever written to a protected root file system";
+        Err(Error::parameter(field, rule, remedy))
+    };
+    if options.verity.is_none() {
+        return Ok(());
+    }
+    if options.headroom.is_some() {
+        return fault("headroom", "has no use with `image.verity`");
+    }
+    if options.swapfile.is_some() {
+        return fault("swapfile", "has no use with `image.verity`");
+    }
+    Ok(())
+}
+
+/// Rejects a hook that would have no root hash or no place for its result.
+fn check_uki_hook(options: &Options) -> Result<()> {
+    let fault = |rule, remedy| Err(Error::parameter("boot.uki_hook", rule, remedy));
+    match (&options.uki_hook, &options.verity, options.boot) {
+        (None, ..) => Ok(()),
+        (Some(_), None, _) => fault("there is no root hash", "give `image.verity`"),
+        (Some(_), _, BootMethod::None) => {
+            fault("nothing is added to the boot partitions", "give `boot.method=uki`")
+        }
+        (Some(_), Some(_), _) => Ok(()),
+    }
 }
 
 /// Rejects options of the kernel that no entry can have.
@@ -190,8 +283,16 @@ fn definitions(
         definitions.push(Definition { size, ..Definition::new(PartitionType::BiosBoot) });
     }
     definitions.extend(boot.iter().map(|partition| Definition::new(partition.partition_type)));
-    let label = options.label.clone();
-    definitions.push(Definition { label, ..Definition::new(PartitionType::root(architecture)) });
+    match &options.verity {
+        Some(verity) => {
+            definitions.extend(verity::definitions(architecture, options.label.as_ref(), verity));
+        }
+        None => {
+            let label = options.label.clone();
+            let root = PartitionType::root(architecture);
+            definitions.push(Definition { label, ..Definition::new(root) });
+        }
+    }
     definitions
 }
 
@@ -199,18 +300,20 @@ fn definitions(
 struct PartitionContents<'a> {
     boot: &'a [BootPartition],
     root: Arc<dyn PreparedFs>,
+    protected: Option<ProtectedRoot>,
     epoch: Timestamp,
     options: &'a Options,
 }
 
 impl PartitionContents<'_> {
-    /// Combines the definitions with their contents and sizes; the root takes the remaining space.
+    /// Combines the definitions with their contents and sizes; the root takes the remaining space,
+    /// unless it is protected.
     fn assembly(
         self,
         mut definitions: Vec<Definition>,
         identities: Vec<Identity>,
     ) -> Result<Assembly> {
-        let Self { boot, root, epoch, options } = self;
+        let Self { boot, root, protected, epoch, options } = self;
         let mut contents = Vec::new();
         contents.extend(options.bios_boot.then_some(Content::Nothing));
         for partition in boot {
@@ -218,6 +321,11 @@ impl PartitionContents<'_> {
             definitions[at].size = SizePolicy::exactly(partition.size(epoch, options)?);
             let prepared = partition.prepare(&identities[at], epoch, options)?;
             contents.push(Content::FileSystem(prepared));
+        }
+        let sector_size = options.sector_size;
+        if let Some(protected) = protected {
+            contents.extend(protected.contents(&mut definitions));
+            return Ok(Assembly::new(&definitions, identities, contents, ALIGNMENT, sector_size));
         }
         let definition = definitions.last_mut().expect("the root is the last partition");
         contents.push(match options.size {
@@ -232,7 +340,6 @@ impl PartitionContents<'_> {
                 Content::Planned(planned.into())
             }
         });
-        let sector_size = options.sector_size;
         Ok(Assembly::new(&definitions, identities, contents, ALIGNMENT, sector_size))
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::boot_method::BootMethod;
 use super::esp::EspSource;
 use super::swap::Swapfile;
+use super::uki_hook::UkiHook;
+use super::verity::Verity;
 use crate::ext4::Ext4;
 use crate::fat::Variant;
 use crate::format::Format;
@@ -25,8 +27,11 @@ pub struct Options {
     pub headroom: Option<Headroom>,
     /// Swap file to add to the root file system.
     pub swapfile: Option<Swapfile>,
-    /// Size of the whole image in bytes; the root gets what the other partitions leave. `None` for
-    /// the smallest size that leaves the root's headroom.
+    /// Hash tree that protects the root file system, which then has the smallest size. Its format
+    /// should be for reading only, as with the ext4 profile `ro`.
+    pub verity: Option<Verity>,
+    /// Size of the whole image in bytes; the root gets what the other partitions leave, unless it
+    /// is protected. `None` for the smallest size that leaves the root's headroom.
     pub size: Option<u64>,
     /// Sector size of the disk, in bytes.
     pub sector_size: SectorSize,
@@ -52,8 +57,12 @@ pub struct Options {
     pub boot: BootMethod,
     /// Options of the kernel in the entries of systemd-boot. `None` for those in the tree's
     /// `/etc/kernel/cmdline`. `root=`, with the GUID of this image's root partition, and `rw` are
-    /// added unless they contain a `root=` or a `ro`.
+    /// added unless they contain a `root=` or a `ro`. For a protected root, `roothash=` is added
+    /// instead.
     pub cmdline: Option<String>,
+    /// Builds the unified kernel image for the root hash of a protected root. The image replaces
+    /// those of the tree.
+    pub uki_hook: Option<Arc<dyn UkiHook>>,
 }
 
 impl Default for Options {
@@ -63,6 +72,7 @@ impl Default for Options {
             label: None,
             headroom: None,
             swapfile: None,
+            verity: None,
             size: None,
             sector_size: SectorSize::default(),
             esp: EspSource::default(),
@@ -74,6 +84,7 @@ impl Default for Options {
             bios_boot: false,
             boot: BootMethod::None,
             cmdline: None,
+            uki_hook: None,
         }
     }
 }

@@ -53,6 +53,7 @@ impl LayoutVersion {
         let is_disk = matches!(plan.product, ImageKind::Disk(_));
         let others = [
             is_disk.then_some(("gpt", gpt::LAYOUT_VERSION)),
+            plan.root_hash.map(|_| ("verity", verity::LAYOUT_VERSION)),
             #[cfg(feature = "normalize")]
             plan.request.has_rules.then_some(("rules", crate::normalize::LAYOUT_VERSION)),
         ];

@@ -14,6 +14,7 @@ use super::partition::Partition;
 use super::plan::{ImageKind, Plan};
 use super::source::{ResolvedInputs, ValueOrigin};
 use crate::format::FileSystem;
+use crate::hex::hex;
 use crate::layout::Digest;
 use crate::name::Escaped;
 use crate::report::FiredRecord;
@@ -45,6 +46,12 @@ pub struct Manifest {
     /// File system, if there is no partition table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
+    /// Root hash of the root file system, if it is protected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verity: Option<VerityRecord>,
+    /// Unified kernel image that a hook has built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uki: Option<UkiRecord>,
     /// Whether the disk boots, if there is a partition table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootRecord>,
@@ -140,6 +147,26 @@ pub struct FileSystemRecord {
     pub used: Option<u64>,
 }
 
+/// A hash tree.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct VerityRecord {
+    /// Root hash in hexadecimal digits.
+    pub root_hash: String,
+    /// Whether there is a signature partition.
+    pub signed: bool,
+}
+
+/// A unified kernel image that another program has built.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct UkiRecord {
+    /// Path on the boot partition.
+    pub path: String,
+    /// SHA-256 of the image.
+    pub sha256: String,
+}
+
 /// Whether a disk boots.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
@@ -205,6 +232,14 @@ impl Manifest {
             sha256: whole.map(|digest| digest.to_string()),
             partition_table,
             file_system,
+            verity: plan.root_hash.map(|root_hash| VerityRecord {
+                root_hash: root_hash.to_string(),
+                signed: root_hash.is_signed,
+            }),
+            uki: plan
+                .uki
+                .as_ref()
+                .map(|uki| UkiRecord { path: uki.path.clone(), sha256: hex(&uki.sha256) }),
             boot: plan.boot.as_ref().map(|check| BootRecord::new(&check.verdict)),
             normalization: plan.normalization.fired.iter().map(Into::into).collect(),
             warnings: warnings.collect(),

@@ -31,6 +31,8 @@ pub(crate) mod source;
 mod subtree;
 mod swap;
 mod uefi;
+mod uki_hook;
+mod verity;
 
 pub use blocks::Blocks;
 pub use boot_check::{BootCheck, BootVerdict};
@@ -42,3 +44,5 @@ pub use plan::{ImageKind, Plan};
 pub use request::{ImageRequest, Request};
 pub use source::{BuildInput, EPOCHS, ResolvedInputs, Selection, ValueOrigin};
 pub use swap::Swapfile;
+pub use uki_hook::{BuiltUki, UkiContent, UkiHook, UkiInputs};
+pub use verity::{RootHash, Verity};

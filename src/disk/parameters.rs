@@ -78,6 +78,9 @@ pub struct DiskParameters {
     /// Whether there is a BIOS boot partition.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bios_boot: bool,
+    /// Whether a hash tree protects the root file system.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub verity: bool,
     /// Method by which boot files were added, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<&'static str>,
@@ -158,6 +161,7 @@ impl DiskParameters {
             xbootldr: options.has_xbootldr(),
             xbootldr_size: options.xbootldr_size,
             bios_boot: options.bios_boot,
+            verity: options.verity.is_some(),
             boot: (options.boot != BootMethod::None).then(|| options.boot.name()),
             cmdline: options.cmdline.clone(),
         }

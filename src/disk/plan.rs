@@ -7,6 +7,8 @@ use super::boot_check::{BootCheck, BootVerdict};
 use super::partition::Disk;
 use super::request::Request;
 use super::source::ResolvedInputs;
+use super::uki_hook::BuiltUki;
+use super::verity::RootHash;
 use crate::error::{Error, Result};
 use crate::format::{CodecVersions, FileSystem};
 use crate::layout::Layout;
@@ -29,6 +31,10 @@ pub struct Plan {
     /// Programs that compressed content, with their versions: other versions produce other bytes.
     /// Empty if nothing was to be compressed.
     pub codecs: CodecVersions,
+    /// Root hash of the root file system, if it is protected.
+    pub root_hash: Option<RootHash>,
+    /// Unified kernel image that a hook has built.
+    pub uki: Option<BuiltUki>,
     /// Whether the disk boots. `None` for a file system without a partition table.
     pub boot: Option<BootCheck>,
     /// Warnings about parts of the tree that were changed or left out, and about what may keep the

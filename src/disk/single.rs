@@ -83,6 +83,8 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         resolved,
         codecs: prepared.codecs(),
         normalization: normalization.report,
+        root_hash: None,
+        uki: None,
         boot: None,
         warnings,
     })

@@ -22,7 +22,8 @@ pub(super) fn size(content: &Content, minimize: Minimize) -> Result<Option<u64>>
     match (content, minimize) {
         (Content::Blocks(blocks), _) => Ok(Some(blocks.size())),
         (Content::Planned(planned), _) => Ok(Some(planned.file_system.size)),
-        (_, Minimize::Off) | (Content::Nothing | Content::Zeros | Content::Swap { .. }, _) => {
+        (_, Minimize::Off)
+        | (Content::Nothing | Content::Zeros | Content::Bytes(_) | Content::Swap { .. }, _) => {
             Ok(None)
         }
         (Content::FileSystem(prepared), Minimize::Best) => prepared.smallest_size().map(Some),

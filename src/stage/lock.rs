@@ -41,6 +41,9 @@ pub struct Lock {
     pub pacman: String,
     /// Versions of the components that decide the bytes of an image of the tree.
     components: LayoutVersion,
+    /// SHA-256 of the unified kernel image that a hook has built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uki: Option<String>,
     /// Installed packages, sorted by name.
     #[serde(rename = "package")]
     pub packages: Vec<Package>,
@@ -93,7 +96,7 @@ impl Lock {
             detfs: env!("CARGO_PKG_VERSION").to_owned(),
             layout_version: components.to_string(),
         };
-        Self { header, options, pacman, components, packages }
+        Self { header, options, pacman, components, uki: None, packages }
     }
 
     /// Parses the text of a lock file.

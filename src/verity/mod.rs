@@ -5,6 +5,7 @@
 //! the data partition and, after all of it was written, [returns](LeafHashes::finish) the
 //! [`HashTree`].
 
+mod from_layout;
 mod hasher;
 mod leaf_hashes;
 mod parameters;

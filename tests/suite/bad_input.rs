@@ -21,7 +21,7 @@ const EPOCH: i64 = 1_700_000_000;
 /// Exit codes of the program.
 pub const USAGE: i32 = 2;
 pub const UNREPRESENTABLE: i32 = 3;
-const INPUT_OUTPUT: i32 = 4;
+pub const INPUT_OUTPUT: i32 = 4;
 
 /// A small tree and an empty output directory.
 struct Fixture {

@@ -3,14 +3,16 @@
 
 use std::fs;
 use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use detfs::btrfs::{Btrfs, Compression};
-use detfs::disk::Selection;
+use detfs::disk::{Selection, UkiContent, UkiHook, UkiInputs};
 use detfs::ext4::{Ext4, Profile};
 use detfs::fat::Vfat;
 use detfs::format::{Format, Subvolume};
+use detfs::gpt::Architecture;
 use detfs::layout::{Options, WriteAtSink, emit};
 use detfs::tree::host_xattrs::HostXattrs;
 use detfs::tree::{Directory, PathFilter};
@@ -18,6 +20,7 @@ use detfs::{BuildInput, Headroom, Manifest, Seed, Timestamp, image, single};
 use serde_json::Value;
 
 use crate::detfs::{SEED, detfs, succeed};
+use crate::verity::disk::{X64, program};
 
 const EPOCH: i64 = 1_700_000_000;
 
@@ -122,6 +125,58 @@ fn a_disk_is_that_of_mkimage() {
         "--esp-size=40M",
     ];
     compare(&written(&plan), &by_command(directory, &words));
+}
+
+/// A hook that makes the unified kernel image of a file, as the command's own does.
+#[derive(Debug)]
+struct Hook(Vec<u8>);
+
+impl UkiHook for Hook {
+    fn build(&self, inputs: &UkiInputs) -> detfs::Result<UkiContent> {
+        assert_eq!(inputs.architecture, Architecture::X86_64);
+        assert_eq!(inputs.epoch.seconds, EPOCH);
+        let mut content = self.0.clone();
+        content.extend(inputs.root_hash);
+        Ok(UkiContent { size: content.len() as u64, content: Arc::new(content) })
+    }
+}
+
+#[test]
+fn a_protected_disk_is_that_of_mkimage() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    tree(&directory.join("tree"));
+    let template = program(X64, &[(".linux", "kernel"), (".cmdline", "root=dissect")]);
+    fs::write(directory.join("template"), &template).unwrap();
+    let hook = directory.join("hook");
+    let script = format!(
+        "#!/bin/sh\n(cat {}; echo $DETFS_ROOT_HASH | xxd -r -p) >$1\n",
+        directory.join("template").to_str().unwrap()
+    );
+    fs::write(&hook, script).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut ext4 = Ext4::default();
+    ext4.profile = Profile::Ro;
+    let mut options = image::Options::default();
+    options.root = Arc::new(ext4);
+    options.verity = Some(image::Verity::default());
+    options.boot = image::BootMethod::SystemdBoot;
+    options.uki_hook = Some(Arc::new(Hook(template)));
+    let loader = program(X64, &[(".sdmagic", "#### LoaderInfo: systemd-boot 252 ####")]);
+    let place = directory.join("tree/usr/lib/systemd/boot/efi");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("systemd-bootx64.efi"), loader).unwrap();
+    fs::remove_file(directory.join("tree/efi/EFI/BOOT/BOOTX64.EFI")).unwrap();
+    let plan = image::plan(input(directory, true, false), &options).unwrap();
+    let uki_hook = format!("--uki-hook={}", hook.to_str().unwrap());
+    let words = ["mkimage", "--verity", "--boot=systemd-boot", &uki_hook];
+    let expected = by_command(directory, &words);
+    assert_eq!(expected.1["uki"]["path"], "EFI/Linux/arch.efi");
+    assert_eq!(expected.1["boot"]["boots"], true);
+    let root_hash = plan.root_hash.unwrap();
+    assert_eq!(expected.1["verity"]["root_hash"], root_hash.to_string());
+    compare(&written(&plan), &expected);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use toml::{Table, Value};
 use super::arguments::{self, Build, Command, Mkimage, StageCommand, StagePacman};
 use super::fields::FLAGS;
 use super::mkimage::MkimageJob;
+use super::uki_hook::UkiLock;
 use super::{repart, sha256_file, stage};
 use crate::error::Result;
 use crate::seed::Seed;
@@ -161,6 +162,9 @@ impl<'a> BuildJob<'a> {
     fn run(self) -> Result<()> {
         let Self { of_stage, of_image, stage, image, definitions, _scratch } = self;
         let is_quiet = image.output_args.verbosity.quiet;
+        let lock = stage.as_ref().and_then(|stage| {
+            stage.lock.clone().map(|path| UkiLock { path, is_locked: stage.locked })
+        });
         let stage = || {
             let staged = stage.as_ref().map_or(Ok(()), |stage| stage::pacman(stage, is_quiet));
             staged.map_err(|error| of_stage.locate(error, &FLAGS))
@@ -176,7 +180,7 @@ impl<'a> BuildJob<'a> {
                 job.run().map_err(of_image)
             }
             None => {
-                let job = MkimageJob::new(&image).map_err(of_image)?;
+                let job = MkimageJob::new(&image, lock).map_err(of_image)?;
                 stage()?;
                 job.run().map_err(of_image)
             }
@@ -270,7 +274,7 @@ mod tests {
         let Command::Mkimage(args) = section.parse(&image, &["tree".into(), "out".into()])? else {
             panic!("another command")
         };
-        match MkimageJob::new(&args).err().map(|error| section.locate(error, &FLAGS)) {
+        match MkimageJob::new(&args, None).err().map(|error| section.locate(error, &FLAGS)) {
             Some(error) => Err(error),
             None => Ok(*args),
         }

@@ -6,13 +6,13 @@ use super::arguments::Repart;
 use super::environment::Environment;
 use super::json::Json;
 use super::mkfs_options;
+use crate::cli::signer;
 use crate::cli::values::{threads, typed_epoch, uuid};
 use crate::error::{Error, Result};
 use crate::ext4::{Ext4, Profile};
 use crate::fat::Vfat;
 use crate::formats::Formats;
 use crate::gpt::{Architecture, PartitionType, SectorSize};
-use crate::name::HostPath;
 use crate::repart::config::values::{self, boolean};
 use crate::repart::config::{Compat, Context, HostInfo, Overrides};
 use crate::repart::el_torito::ElTorito;
@@ -222,22 +222,13 @@ fn from_file(parameter: &'static str, args: Option<&str>) -> Result<()> {
     }
 }
 
-fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        let rule = format!("cannot read {}: {error}", HostPath(path));
-        Error::parameter(parameter, rule, "give the path of a file")
-    })
-}
-
-fn signer(args: &Repart) -> Result<Option<(PrivateKey, Certificate)>> {
+fn signer_of(args: &Repart) -> Result<Option<(PrivateKey, Certificate)>> {
     from_file("--private-key-source", args.private_key_source.as_deref())?;
     from_file("--certificate-source", args.certificate_source.as_deref())?;
-    let key = path(args.private_key.as_ref()).map(|path| read("--private-key", path));
-    let key = key.transpose()?.map(|pem| PrivateKey::from_pem(&pem)).transpose()?;
-    let certificate = path(args.certificate.as_ref()).map(|path| read("--certificate", path));
-    let certificate =
-        certificate.transpose()?.map(|pem| Certificate::from_pem(&pem)).transpose()?;
-    Ok(key.zip(certificate))
+    signer::signer(
+        path(args.private_key.as_ref()).map(PathBuf::as_path),
+        path(args.certificate.as_ref()).map(PathBuf::as_path),
+    )
 }
 
 fn joined(args: &Repart) -> Result<Vec<Signature>> {
@@ -251,11 +242,11 @@ fn joined(args: &Repart) -> Result<Vec<Signature>> {
             "give --certificate=",
         ));
     };
-    let certificate = Certificate::from_pem(&read("--certificate", certificate)?)?;
+    let certificate = Certificate::from_pem(&signer::file("--certificate", certificate)?)?;
     let one = |text: &String| {
         let Joined { root_hash, origin } = text.parse()?;
         let pkcs7 = match origin {
-            Origin::File(path) => read("--join-signature", &path)?,
+            Origin::File(path) => signer::file("--join-signature", &path)?,
             Origin::Argument(pkcs7) => pkcs7,
         };
         Signature::join(root_hash, pkcs7, &certificate)
@@ -361,7 +352,7 @@ pub(super) fn options(
         grain: grain.transpose()?,
         deferred,
         split,
-        signer: signer(args)?,
+        signer: signer_of(args)?,
         joined: joined(args)?,
         fstab: generated(args)?,
         crypttab: path(args.generate_crypttab.as_ref()).cloned(),

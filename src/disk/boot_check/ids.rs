@@ -1,11 +1,20 @@
 //! Ids and labels of a disk, and references to them.
 
+use uuid::Uuid;
+
 use crate::disk::partition::{Disk, Partition};
-use crate::gpt::PartitionType;
+use crate::gpt::{PartitionType, Role};
+
+/// Options of the kernel whose value is a root hash.
+const HASH_KEYS: [&str; 2] = ["roothash=", "usrhash="];
 
 /// Ids and labels of the partitions and file systems of a disk.
 #[derive(Debug, Default)]
-pub(super) struct DiskIds(Vec<Ids>);
+pub(super) struct DiskIds {
+    partitions: Vec<Ids>,
+    /// Whether a hash tree protects the root file system.
+    has_root_hash: bool,
+}
 
 /// Ids and labels of a partition and its file system.
 #[derive(Debug, Default)]
@@ -47,7 +56,13 @@ impl DiskIds {
                 file_system_label: file_system.map(|file_system| file_system.label.clone()),
             }
         };
-        Self(disk.partitions.iter().map(of).collect())
+        let is_hash = |partition: &Partition| {
+            matches!(partition.identity.partition_type, PartitionType::Of(Role::RootVerity, _))
+        };
+        Self {
+            partitions: disk.partitions.iter().map(of).collect(),
+            has_root_hash: disk.partitions.iter().any(is_hash),
+        }
     }
 
     /// Returns whether a reference, such as `UUID=...` or a path below `/dev/disk`, is to an id or
@@ -76,7 +91,29 @@ impl DiskIds {
         }?;
         Ids::default().has(tag, &value)?;
         let has = |ids: &&Ids| ids.has(tag, &value) == Some(true);
-        Some(self.0.iter().filter(has).collect())
+        Some(self.partitions.iter().filter(has).collect())
+    }
+
+    /// Returns whether the disk has the partitions with the halves of a root hash as their GUIDs.
+    fn has_partitions_of(&self, root_hash: &str) -> bool {
+        const HALF: usize = 32;
+        let digits = root_hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let halves = [root_hash.get(..HALF), root_hash.get(HALF..)];
+        digits
+            && halves.into_iter().all(|half| {
+                let half = half.and_then(|half| Uuid::try_parse(half).ok());
+                half.is_some_and(|half| {
+                    self.partitions.iter().any(|ids| ids.partition == half.to_string())
+                })
+            })
+    }
+
+    /// Returns whether a kernel command line leaves a protected root unverified.
+    pub(super) fn is_unverified(&self, options: &str) -> bool {
+        // systemd finds the hash partition by itself if it assembles the whole disk.
+        const VERIFIED: [&str; 2] = ["roothash=", "root=dissect"];
+        let mut words = options.split_whitespace();
+        self.has_root_hash && !words.any(|word| VERIFIED.iter().any(|key| word.starts_with(key)))
     }
 
     /// Returns the first option of a kernel command line that refers to a device in vain, with what
@@ -84,6 +121,10 @@ impl DiskIds {
     pub(super) fn vain_option<'a>(&self, options: &'a str) -> Option<(&'a str, &'static str)> {
         const KEYS: [&str; 3] = ["root=", "resume=", "mount.usr="];
         options.split_whitespace().find_map(|word| {
+            if let Some(hash) = HASH_KEYS.iter().find_map(|key| word.strip_prefix(key)) {
+                let is_vain = !hash.contains('$') && !self.has_partitions_of(hash);
+                return is_vain.then_some((word, NOWHERE));
+            }
             let value = KEYS.iter().find_map(|key| word.strip_prefix(key))?;
             // A boot loader may replace variables.
             if value.contains('$') {
@@ -136,7 +177,7 @@ mod tests {
     #[test]
     fn references_are_to_the_disk_or_not() {
         let text = |text: &str| Some(text.to_owned());
-        let ids = DiskIds(vec![
+        let partitions = vec![
             Ids {
                 file_system: text("7bfd409b-b67f-4466-9e33-95510bf538f1"),
                 file_system_label: text("my root"),
@@ -150,7 +191,8 @@ mod tests {
                 is_boot: true,
                 ..Ids::default()
             },
-        ]);
+        ];
+        let ids = DiskIds { partitions, has_root_hash: false };
         for (reference, expected) in [
             ("UUID=7BFD409B-B67F-4466-9E33-95510BF538F1", false),
             ("UUID=\"12ab-34cd\"", false),
@@ -188,6 +230,35 @@ mod tests {
         ] {
             assert_eq!(ids.vain_option(options), expected);
         }
+    }
+
+    #[test]
+    fn root_hashes_are_of_the_disk_or_not() {
+        let partitions =
+            ["6c08bd44-fed4-4c4e-915a-d1b245eb89de", "7bfd409b-b67f-4466-9e33-95510bf538f1"];
+        let of = |id: &str| Ids { partition: id.to_owned(), ..Ids::default() };
+        let ids = DiskIds { partitions: partitions.map(of).into(), has_root_hash: true };
+        let [data, hash] = partitions.map(|id| id.replace('-', ""));
+        let own = format!("quiet roothash={data}{hash}");
+        let swapped = format!("roothash={hash}{}", "0".repeat(32));
+        for (options, expected) in [
+            (&*own, None),
+            (&swapped, Some(&*swapped)),
+            ("roothash=x", Some("roothash=x")),
+            ("usrhash=00", Some("usrhash=00")),
+            ("roothash=$hash", None),
+        ] {
+            assert_eq!(ids.vain_option(options).map(|(option, _)| option), expected);
+        }
+        for (options, expected) in [
+            (&*own, false),
+            ("root=dissect", false),
+            ("root=PARTUUID=6c08bd44-fed4-4c4e-915a-d1b245eb89de", true),
+            ("", true),
+        ] {
+            assert_eq!(ids.is_unverified(options), expected, "{options}");
+        }
+        assert!(!DiskIds::default().is_unverified("quiet"));
     }
 
     #[test]

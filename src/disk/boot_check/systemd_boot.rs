@@ -146,13 +146,20 @@ pub(super) fn program_problem(
         return Ok(None);
     }
     let options = program.text(tree, file, ".cmdline")?;
+    // Without a command line inside, that of the boot loader counts, which is not known.
     Ok(options.and_then(|options| options_problem(&options, ids)))
 }
 
-/// Returns what is wrong with the devices in the options of a kernel, if anything.
+/// Returns what is wrong with the devices in the options of a kernel, if anything: one that is not
+/// on the disk, or a protected root that is mounted without its hash tree.
 fn options_problem(options: &str, ids: &DiskIds) -> Option<String> {
-    let (option, rule) = ids.vain_option(options)?;
-    Some(format!("its {} {rule}", Printable(option)))
+    match ids.vain_option(options) {
+        Some((option, rule)) => Some(format!("its {} {rule}", Printable(option))),
+        None if ids.is_unverified(options) => {
+            Some("its command line has no roothash=, so nothing would verify the root".to_owned())
+        }
+        None => None,
+    }
 }
 
 /// Returns whether a pattern with `*` and `?` matches the whole of a name.

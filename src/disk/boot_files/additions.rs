@@ -13,11 +13,11 @@ pub(super) struct Additions<'a> {
     partition: &'a Tree,
     /// Tree that files are copied from.
     source: &'a Tree,
-    files: Vec<(Vec<u8>, Content)>,
+    files: Vec<(Vec<u8>, Content<'a>)>,
 }
 
-enum Content {
-    Copy(InodeId),
+enum Content<'a> {
+    Copy(&'a Tree, InodeId),
     Text(String),
 }
 
@@ -31,17 +31,22 @@ impl<'a> Additions<'a> {
     /// # Errors
     /// [`Error::Unrepresentable`] if another file has the path.
     pub(super) fn copy(&mut self, path: &str, file: InodeId) -> Result<()> {
+        self.copy_from(self.source, path, file)
+    }
+
+    /// Adds a copy of a file of another tree, as [`copy`](Self::copy) does.
+    pub(super) fn copy_from(&mut self, source: &'a Tree, path: &str, file: InodeId) -> Result<()> {
         let path = spelled(self.partition, path.as_bytes());
         let there = find(self.partition, &path).map(|id| (self.partition, id));
         let mut added = self.files.iter().filter_map(|(other, content)| match content {
-            Content::Copy(id) if other.eq_ignore_ascii_case(&path) => Some((self.source, *id)),
+            Content::Copy(tree, id) if other.eq_ignore_ascii_case(&path) => Some((*tree, *id)),
             _ => None,
         });
         let Some((tree, other)) = there.or_else(|| added.next()) else {
-            self.files.push((path, Content::Copy(file)));
+            self.files.push((path, Content::Copy(source, file)));
             return Ok(());
         };
-        if is_same(tree, other, self.source, file)? {
+        if is_same(tree, other, source, file)? {
             return Ok(());
         }
         Err(Error::unrepresentable(
@@ -49,7 +54,7 @@ impl<'a> Additions<'a> {
             format!(
                 "it is in the place of /{}, to which `boot` copies /{}",
                 Escaped(&path),
-                Escaped(&self.source.path(file))
+                Escaped(&source.path(file))
             ),
             "leave one of the two out with `tree.exclude`",
         ))
@@ -66,7 +71,7 @@ impl<'a> Additions<'a> {
     /// Returns the tree of the partition with the files, and with `epoch` as the time of those that
     /// are not copies.
     pub(super) fn apply(self, epoch: Timestamp) -> Result<Tree> {
-        let Self { partition, source, files } = self;
+        let Self { partition, files, .. } = self;
         let metadata = Metadata { mode: 0o644, mtime: epoch, ..Metadata::default() };
         let mut texts = TreeBuilder::new(metadata.clone())?;
         for (number, (_, content)) in files.iter().enumerate() {
@@ -83,7 +88,7 @@ impl<'a> Additions<'a> {
                 at.map_or((&b""[..], &path[..]), |at| (&path[..at], &path[at + 1..]));
             let directory = merge.make_directory(parent)?;
             let (tree, file) = match content {
-                Content::Copy(file) => (source, *file),
+                Content::Copy(tree, file) => (*tree, *file),
                 Content::Text(_) => {
                     let name = number.to_string();
                     (&texts, texts.find(name.as_bytes()).expect("every text has its number"))

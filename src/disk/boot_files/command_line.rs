@@ -3,27 +3,48 @@
 use uuid::Uuid;
 
 use crate::disk::uefi;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::hex::hex;
+use crate::name::Printable;
 use crate::report::Warning;
 use crate::tree::Tree;
 
 /// Files with the command line, in the order of `kernel-install`.
 const PLACES: [&[u8]; 2] = [b"etc/kernel/cmdline", b"usr/lib/kernel/cmdline"];
 
-/// Returns the options of the kernel: the root partition, `rw`, and `given` or else those of the
-/// tree. Root and `rw` are left out if the others set them.
+/// What the kernel mounts as its root.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::disk) enum RootDevice {
+    /// The partition with this GUID.
+    Partition(Uuid),
+    /// The file system with this root hash.
+    Verity([u8; 32]),
+}
+
+/// Returns the options of the kernel: the root, and `given` or else those of the tree.
 ///
-/// The root is mounted writable, because without an entry in `fstab` nothing would remount it.
+/// A root partition is mounted writable, because without an entry in `fstab` nothing would remount
+/// it. It and `rw` are left out if the other options set them.
 pub(super) fn options(
     tree: &Tree,
     given: Option<&str>,
-    root: Uuid,
+    root: RootDevice,
 ) -> Result<(String, Option<Warning>)> {
     let (path, text) = match given {
         Some(text) => (None, text.to_owned()),
         None => from_tree(tree)?,
     };
     let words: Vec<_> = text.split_whitespace().collect();
+    let root = match root {
+        RootDevice::Partition(root) => root,
+        RootDevice::Verity(root_hash) => {
+            check_verity(path.as_deref(), &words)?;
+            // systemd mounts /dev/mapper/root, read-only, if there is no other root.
+            let root_hash = format!("roothash={}", hex(&root_hash));
+            let all: Vec<_> = [&*root_hash].into_iter().chain(words).collect();
+            return Ok((all.join(" "), None));
+        }
+    };
     let own_root = words.iter().rfind(|word| word.starts_with("root="));
     let warning = own_root.map(|word| {
         let subject = if given.is_some() { "`boot.cmdline` has" } else { "it has" };
@@ -36,6 +57,26 @@ pub(super) fn options(
     let words = words.into_iter().map(str::to_owned);
     let all: Vec<_> = root.into_iter().chain(mode).chain(words).collect();
     Ok((all.join(" "), warning))
+}
+
+/// Rejects options that contradict a root hash: another root, another hash, and `rw`.
+fn check_verity(path: Option<&[u8]>, words: &[&str]) -> Result<()> {
+    const KEYS: [&str; 5] = [
+        "root=",
+        "roothash=",
+        "systemd.verity=",
+        "systemd.verity_root_data=",
+        "systemd.verity_root_hash=",
+    ];
+    let contradicts = |word: &&&str| **word == "rw" || KEYS.iter().any(|key| word.starts_with(key));
+    let Some(word) = words.iter().find(contradicts) else { return Ok(()) };
+    let rule = format!("{} contradicts the root hash, which is added", Printable(word));
+    match path {
+        Some(path) => {
+            Err(Error::unrepresentable(path, rule, "leave it out, or give `boot.cmdline`"))
+        }
+        None => Err(Error::parameter("boot.cmdline", rule, "leave it out")),
+    }
 }
 
 /// Returns the first file of the tree with a command line, and its text without comments.
@@ -72,9 +113,31 @@ mod tests {
                 builder.file("etc/kernel/cmdline", text, Metadata::default()).unwrap();
             }
             let tree = builder.finish().unwrap();
-            let (found, warning) = options(&tree, given, Uuid::nil()).unwrap();
+            let root = RootDevice::Partition(Uuid::nil());
+            let (found, warning) = options(&tree, given, root).unwrap();
             assert_eq!(found, expected);
             assert_eq!(warning.is_some(), warns, "{expected}");
+        }
+    }
+
+    #[test]
+    fn nothing_contradicts_a_root_hash() {
+        let mut builder = TreeBuilder::new(Metadata::default()).unwrap();
+        builder.file("etc/kernel/cmdline", "quiet rw\n", Metadata::default()).unwrap();
+        let tree = builder.finish().unwrap();
+        let options = |given| options(&tree, given, RootDevice::Verity([0xa5; 32]));
+        let (found, warning) = options(Some("quiet rootwait")).unwrap();
+        assert_eq!(found, format!("roothash={} quiet rootwait", "a5".repeat(32)));
+        assert!(warning.is_none());
+        for (given, expected) in [
+            (None, "etc/kernel/cmdline: rw contradicts the root hash"),
+            (Some("a rw"), "boot.cmdline: rw contradicts"),
+            (Some("root=/dev/sda2"), "boot.cmdline: root=/dev/sda2 contradicts"),
+            (Some("roothash=00"), "boot.cmdline: roothash=00 contradicts"),
+            (Some("systemd.verity=no"), "boot.cmdline: systemd.verity=no contradicts"),
+        ] {
+            let error = options(given).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 }

@@ -14,16 +14,16 @@ mod ukis;
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use self::additions::Additions;
+pub(super) use self::command_line::RootDevice;
 use self::command_line::options;
 use self::kernels::{Kernel, Kernels, microcode};
 use self::os_release::{OsRelease, is_name};
-use self::ukis::{Uki, find_ukis};
+use self::ukis::{Uki, built_uki, find_ukis};
 use super::boot::BootPartition;
 use super::boot_method::BootMethod;
 use super::uefi::{Entry, Firmware, Pe, find, text};
+use super::uki_hook::HookUki;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::name::Escaped;
@@ -47,11 +47,12 @@ pub(super) struct BootFiles<'a> {
     pub(super) command_line: Option<&'a str>,
     pub(super) architecture: Architecture,
     pub(super) epoch: Timestamp,
-    /// GUID of the root partition.
-    pub(super) root: Uuid,
+    pub(super) root: RootDevice,
+    /// Unified kernel image that a hook has built, instead of those of the tree.
+    pub(super) built: Option<&'a HookUki>,
 }
 
-impl BootFiles<'_> {
+impl<'a> BootFiles<'a> {
     /// Adds the files to the boot partitions: an ESP, and XBOOTLDR if there is one.
     ///
     /// # Errors
@@ -77,16 +78,30 @@ impl BootFiles<'_> {
         Ok(warnings)
     }
 
+    /// Returns the path on its boot partition of the image that a hook has built.
+    pub(super) fn built_path(&self) -> Result<Option<String>> {
+        let Some(HookUki { tree, file, .. }) = self.built else { return Ok(None) };
+        Ok(Some(built_uki(tree, *file, &self.token()?)?.path()))
+    }
+
+    /// Returns the unified kernel images to add.
+    fn ukis(&self, firmware: &Firmware, token: &str) -> Result<Vec<Uki<'a>>> {
+        match self.built {
+            Some(HookUki { tree, file, .. }) => Ok(vec![built_uki(tree, *file, token)?]),
+            None => find_ukis(self.tree, firmware, token),
+        }
+    }
+
     /// Adds systemd-boot with everything that it can boot.
-    fn systemd_boot(
-        &self,
+    fn systemd_boot<'b>(
+        &'b self,
         firmware: &Firmware,
         partitions: &[BootPartition],
-        additions: &mut [Additions<'_>],
+        additions: &mut [Additions<'b>],
     ) -> Result<Vec<Warning>> {
         let loader = self.loader(firmware)?;
         let token = self.token()?;
-        let ukis = find_ukis(self.tree, firmware, &token)?;
+        let ukis = self.ukis(firmware, &token)?;
         let Kernels { kernels, unsuitable } = Kernels::find(self.tree, firmware)?;
         let entries = entry_versions(partitions)?;
         if ukis.is_empty() && kernels.is_empty() && entries.is_empty() {
@@ -100,9 +115,12 @@ impl BootFiles<'_> {
         // The specification calls this partition $BOOT.
         let (boot, target) = partitions.iter().zip(additions).last().expect("there is an ESP");
         target.text("loader/entries.srel", "type1\n".to_owned());
-        let is_there = |file| partitions.iter().any(|part| self.path_on(part, file).is_some());
-        for Uki { file, name, .. } in ukis.iter().filter(|uki| !is_there(uki.file)) {
-            target.copy(&format!("EFI/Linux/{name}"), *file)?;
+        let is_there = |uki: &&Uki<'_>| {
+            let is_of_tree = self.built.is_none();
+            is_of_tree && partitions.iter().any(|part| self.path_on(part, uki.file).is_some())
+        };
+        for uki in ukis.iter().filter(|uki| !is_there(uki)) {
+            target.copy_from(uki.tree, &uki.path(), uki.file)?;
         }
         let is_bootable = |kernel: &&Kernel| {
             let is_version = |version: &String| *version == kernel.version;
@@ -131,8 +149,12 @@ impl BootFiles<'_> {
     }
 
     /// Adds the only unified kernel image as the program that firmware starts.
-    fn uki(&self, firmware: &Firmware, additions: &mut [Additions<'_>]) -> Result<Vec<Warning>> {
-        let ukis = find_ukis(self.tree, firmware, &self.token()?)?;
+    fn uki<'b>(
+        &'b self,
+        firmware: &Firmware,
+        additions: &mut [Additions<'b>],
+    ) -> Result<Vec<Warning>> {
+        let ukis = self.ukis(firmware, &self.token()?)?;
         match &*ukis {
             [] => Err(Error::Unbootable {
                 reason: format!(
@@ -146,11 +168,14 @@ impl BootFiles<'_> {
             }),
             [uki] => {
                 let esp = additions.first_mut().expect("there is an ESP");
-                esp.copy(&firmware.removable_path(), uki.file)?;
+                esp.copy_from(uki.tree, &firmware.removable_path(), uki.file)?;
+                if self.built.is_some() {
+                    esp.copy_from(uki.tree, &uki.path(), uki.file)?;
+                }
                 Ok(Vec::new())
             }
             several => {
-                let path = |uki: &Uki| Escaped(&self.tree.path(uki.file)).to_string();
+                let path = |uki: &Uki<'_>| Escaped(&self.tree.path(uki.file)).to_string();
                 let paths: Vec<_> = several.iter().map(path).collect();
                 Err(Error::parameter(
                     "boot.method",

@@ -1,6 +1,6 @@
 //! Boot partitions with the files that are added to them.
 
-use uuid::uuid;
+use uuid::{Uuid, uuid};
 
 use super::*;
 use crate::disk::boot::divide;
@@ -46,7 +46,8 @@ fn add(files: &[(&str, &str)], options: &Options) -> Result<Made> {
         command_line: options.cmdline.as_deref(),
         architecture: Architecture::X86_64,
         epoch,
-        root: ROOT,
+        root: RootDevice::Partition(ROOT),
+        built: None,
     };
     let warnings = files.add_to(&mut partitions)?;
     Ok(Made { partitions, warnings })

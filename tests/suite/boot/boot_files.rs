@@ -32,7 +32,7 @@ const DOWNLOAD: &str = "
 ///
 /// $1: the packages, $2: the tree. It sets the umask, which it would inherit from the caller
 /// otherwise.
-const MAKE: &str = "
+pub const MAKE: &str = "
     umask 022; mkdir -p $2; cd $2
     mkdir -p bin sbin etc dev proc sys run tmp mnt efi/EFI/BOOT many
     cp $(command -v resize2fs) bin/
@@ -75,7 +75,7 @@ exec $b switch_root /root /sbin/init
 /// $1: the packages, $2: the tree, $3: the kernel's command line, $4: the initrd, which may be
 /// empty. The stub finds the sections by their names. They are placed after the stub's own
 /// sections.
-const LINK: &str = "
+pub const LINK: &str = "
     stub=$1/usr/lib/systemd/boot/efi/linuxx64.efi.stub
     end=0
     for section in $(objdump -h $stub | awk '$1 ~ /^[0-9]+$/ { print $3 \":\" $4 }'); do
@@ -161,7 +161,7 @@ pub fn add_kernel(tree: &Path, root: &str, more: &str) {
     link(&packages(), tree, none.path(), &line);
 }
 
-fn packages() -> PathBuf {
+pub fn packages() -> PathBuf {
     require_root();
     assert_eq!(std::env::consts::ARCH, "x86_64", "the boot test is one of x86-64");
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");

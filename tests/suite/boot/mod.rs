@@ -4,6 +4,7 @@
 mod boot_files;
 mod first_image;
 mod machine;
+mod verity;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,6 @@
 //! dm-verity: hash trees and the signatures of their root hashes.
 
+pub mod disk;
 mod signature;
 mod tree;
+mod uki_hook;
