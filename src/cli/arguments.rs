@@ -440,6 +440,8 @@ pub(super) struct MkfsErofs {
     #[arg(long, help_heading = FILE_SYSTEM)]
     pub(super) label: Option<String>,
     #[command(flatten)]
+    pub(super) compression: CompressionArgs,
+    #[command(flatten)]
     pub(super) erofs: ErofsArgs,
     #[command(flatten)]
     pub(super) output: MkfsOutput,

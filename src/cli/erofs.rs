@@ -1,11 +1,21 @@
 //! Converts the command-line arguments of erofs to options.
 
-use super::format_arguments::ErofsArgs;
+use super::format_arguments::{CompressionArgs, ErofsArgs};
+use super::patterns::Patterns;
 use crate::erofs::Erofs;
+use crate::error::Result;
 
 impl ErofsArgs {
-    pub(super) fn to_format(&self) -> Erofs {
-        Erofs { profile: self.erofs_profile.unwrap_or_default() }
+    /// Returns the format, and the patterns of paths that it contains.
+    pub(super) fn to_format(&self, args: &CompressionArgs) -> Result<(Erofs, Vec<Patterns>)> {
+        let no_compress = args.patterns()?;
+        let erofs = Erofs {
+            profile: self.erofs_profile.unwrap_or_default(),
+            compression: args.algorithm().map(str::parse).transpose()?,
+            uncompressed: no_compress.filter(),
+            dedup: args.dedup,
+        };
+        Ok((erofs, vec![no_compress]))
     }
 
     /// Returns the names of all options, each with whether it was given.

@@ -23,6 +23,8 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("btrfs.subvolumes", "--subvolume"),
     ("compression", "--compress"),
     ("epoch", "--source-date-epoch"),
+    ("erofs.compression", "--compress"),
+    ("erofs.profile", "--erofs-profile"),
     ("esp.fat", "--esp-fat"),
     ("esp.from", "--esp-from"),
     ("esp.sector_size", "--esp-sector-size"),

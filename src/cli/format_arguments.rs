@@ -57,7 +57,8 @@ pub(super) struct CompressionArgs {
 #[derive(Debug, Args)]
 pub(super) struct CompressArg {
     /// Compress content where that saves space: btrfs: zstd[:1-15], zlib[:1-9], lzo or none
-    /// [default: none]; squashfs: gzip[:1-9], zstd[:1-22], lz4[:0-12] or xz [default: gzip]
+    /// [default: none]; erofs: zstd[:1-22], lz4hc[:1-12], lz4 or none [default: none]; squashfs:
+    /// gzip[:1-9], zstd[:1-22], lz4[:0-12] or xz [default: gzip]
     #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
     pub(super) compress: Option<String>,
 }

@@ -28,7 +28,8 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
             (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Erofs(args) => {
-            let format = args.erofs.to_format();
+            let format;
+            (format, patterns) = args.erofs.to_format(&args.compression)?;
             let options = Options { label: args.label.clone(), ..Options::new(Arc::new(format)) };
             (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }
@@ -64,8 +65,9 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
         derives_ids: has_id && uuid.is_none(),
         prepass: match &args.format {
             MkfsFormat::Btrfs(args) => args.compression.prepass(),
+            MkfsFormat::Erofs(args) => args.compression.prepass(),
             MkfsFormat::Squashfs(_) => Some("squashfs"),
-            MkfsFormat::Ext4(_) | MkfsFormat::Erofs(_) | MkfsFormat::Vfat(_) => None,
+            MkfsFormat::Ext4(_) | MkfsFormat::Vfat(_) => None,
         },
     };
     let pipeline = Pipeline::new(pipeline_args, options.format.holds())?;
@@ -73,6 +75,9 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
     if let MkfsFormat::Btrfs(args) = &args.format {
         args.compression.report_without_effect();
         args.btrfs.report_without_effect();
+    }
+    if let MkfsFormat::Erofs(args) = &args.format {
+        args.compression.report_without_effect();
     }
     patterns.iter().for_each(Patterns::report_unmatched);
     let is_architecture_given = architecture.is_some_and(|args| args.architecture.is_some());

@@ -44,7 +44,10 @@ impl<'a> MkimageJob<'a> {
                 let (btrfs, patterns) = args.btrfs.to_format(&args.compression)?;
                 (Arc::new(btrfs), patterns)
             }
-            Fs::Erofs => (Arc::new(args.erofs.to_format()), Vec::new()),
+            Fs::Erofs => {
+                let (erofs, patterns) = args.erofs.to_format(&args.compression)?;
+                (Arc::new(erofs), patterns)
+            }
             Fs::Squashfs => {
                 (Arc::new(args.squashfs.to_format(&args.compression.compress)?), Vec::new())
             }

@@ -285,8 +285,8 @@ impl Ext4Args {
 /// Rejects options of formats other than that of the root file system.
 pub(super) fn only(args: &Mkimage) -> Result<()> {
     let groups = [
-        (&[Fs::Btrfs, Fs::Squashfs][..], args.compression.compress.given()),
-        (&[Fs::Btrfs], args.compression.given()),
+        (&[Fs::Btrfs, Fs::Erofs, Fs::Squashfs][..], args.compression.compress.given()),
+        (&[Fs::Btrfs, Fs::Erofs], args.compression.given()),
         (&[Fs::Ext4], args.ext4.given()),
         (&[Fs::Btrfs], args.btrfs.given()),
         (&[Fs::Erofs], args.erofs.given()),
@@ -298,7 +298,7 @@ pub(super) fn only(args: &Mkimage) -> Result<()> {
             let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
             return Err(Error::parameter(
                 option,
-                format!("only valid for {}", names.join(" and ")),
+                format!("only valid for {}", names.join(" or ")),
                 format!("omit it, or give --fs {}", names[0]),
             ));
         }

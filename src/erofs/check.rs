@@ -30,6 +30,9 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
         );
         return Err(Error::parameter("label", rule, "use a shorter label"));
     }
+    if let Some(compression) = options.compression {
+        compression.check(options.profile)?;
+    }
     if options.label.contains(&0) {
         let rule = "an erofs label is without NUL";
         return Err(Error::parameter("label", rule, "use another label"));

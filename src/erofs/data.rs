@@ -1,15 +1,19 @@
 //! Data of inodes: its layouts, and the blocks outside the metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Options;
 use super::chunks::{Chunks, blocks};
+use super::compressed::CompressedFile;
+use super::compression::Compression;
+use super::contents::Contents;
 use super::inode::{head_len, size};
 use super::slots::Request;
 use super::spec::{BLOCK, datalayout};
 use super::xattr::Xattrs;
-use crate::layout::Layout;
+use crate::error::Result;
+use crate::layout::{Layout, Region};
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// Data of all inodes.
@@ -20,19 +24,91 @@ pub(super) struct Data {
     /// blocks.
     starts: Vec<u32>,
     chunks: BTreeMap<InodeId, Chunks>,
+    /// Compressed files whose last piece has no block.
+    inline_pieces: BTreeSet<InodeId>,
+    /// Files whose blocks are those of another file.
+    shared: BTreeSet<InodeId>,
+    contents: Arc<Contents>,
+    compression: Option<Compression>,
     /// Number of blocks of data.
     pub(super) blocks: u64,
+}
+
+/// A way to store the data of an inode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Storage {
+    layout: u16,
+    blocks: u64,
+    /// Size of what follows the inode and its attributes, in bytes.
+    rest: u64,
+    chunks: Option<Chunks>,
+    is_piece_inline: bool,
+}
+
+impl Storage {
+    fn cost(&self) -> u64 {
+        self.blocks * BLOCK + self.rest
+    }
+
+    /// Data as it is, with the rest of the last block after the inode if it fits there.
+    fn flat(size: u64, head: u64) -> Self {
+        let tail = size % BLOCK;
+        let is_inline = tail > 0 && head + tail <= BLOCK;
+        Self {
+            layout: if is_inline { datalayout::FLAT_INLINE } else { datalayout::FLAT_PLAIN },
+            blocks: if is_inline { size / BLOCK } else { size.div_ceil(BLOCK) },
+            rest: if is_inline { tail } else { 0 },
+            chunks: None,
+            is_piece_inline: false,
+        }
+    }
+
+    fn chunked(chunks: Chunks) -> Self {
+        Self {
+            layout: datalayout::CHUNK_BASED,
+            blocks: chunks.stored.iter().map(blocks).sum(),
+            rest: chunks.index_len(),
+            chunks: Some(chunks),
+            is_piece_inline: false,
+        }
+    }
+
+    /// Compressed data, with the last piece after the inode if it fits there.
+    fn compressed(file: CompressedFile<'_>, head: u64, tail_packing: bool) -> Self {
+        let inline = CompressedFile { is_tail_inline: true, ..file };
+        let len = inline.inline_len();
+        let is_piece_inline =
+            tail_packing && (1..BLOCK).contains(&len) && head + inline.rest_len(head) <= BLOCK;
+        let file = if is_piece_inline { inline } else { file };
+        Self {
+            layout: datalayout::COMPRESSED_COMPACT,
+            blocks: file.blocks(),
+            rest: file.rest_len(head),
+            chunks: None,
+            is_piece_inline,
+        }
+    }
 }
 
 impl Data {
     /// Decides how the data of each inode is stored, and places its blocks: directories come before
     /// files, in the order of the tree.
-    pub(super) fn new(tree: &Tree, scan: &HoleScan, xattrs: &Xattrs, options: &Options) -> Self {
+    pub(super) fn new(
+        tree: &Tree,
+        scan: &HoleScan,
+        contents: &Arc<Contents>,
+        xattrs: &Xattrs,
+        options: &Options,
+    ) -> Self {
         let count = tree.inodes().len();
         let mut data = Self {
             layouts: vec![0; count],
             starts: vec![0; count],
             chunks: BTreeMap::new(),
+            inline_pieces: BTreeSet::new(),
+            shared: BTreeSet::new(),
+            contents: Arc::clone(contents),
+            compression: options.compression,
             blocks: 0,
         };
         let is_directory = |id| tree.inode(id).kind == Kind::Directory;
@@ -40,41 +116,77 @@ impl Data {
             let inodes = tree.iter().filter(|&(id, _)| is_directory(id) == directories);
             for (id, inode) in inodes {
                 let head = head_len(tree, id, options.epoch) + xattrs.body_len(inode.xattrs);
-                match scan.data(id).filter(|_| options.profile.chunks()) {
-                    Some(ranges) => data.add_sparse(id, size(tree, id), head, ranges),
-                    None => data.add_flat(id, size(tree, id), head),
-                }
+                let storage = data.smallest(id, size(tree, id), head, scan, options);
+                data.add(id, storage);
             }
         }
         data
     }
 
-    fn add_flat(&mut self, id: InodeId, size: u64, head: u64) {
-        let tail = size % BLOCK;
-        let is_inline = tail > 0 && head + tail <= BLOCK;
-        let layout = if is_inline { datalayout::FLAT_INLINE } else { datalayout::FLAT_PLAIN };
-        let blocks = if is_inline { size / BLOCK } else { size.div_ceil(BLOCK) };
-        self.set(id, layout, blocks);
+    /// Returns the way to store an inode that takes the least space, and of equal ones the one that
+    /// is the simplest to read.
+    fn smallest(
+        &self,
+        id: InodeId,
+        size: u64,
+        head: u64,
+        scan: &HoleScan,
+        options: &Options,
+    ) -> Storage {
+        let ranges = scan.data(id).filter(|_| options.profile.chunks());
+        let chunks = ranges.and_then(|ranges| Chunks::of_sparse(size, ranges, self.blocks));
+        let pieces = self.contents.pieces(id, size);
+        let compressed = pieces.map(|pieces| {
+            let file = CompressedFile { size, pieces, is_tail_inline: false };
+            Storage::compressed(file, head, options.profile.tail_packing())
+        });
+        let others = chunks.map(Storage::chunked).into_iter().chain(compressed);
+        let all = std::iter::once(Storage::flat(size, head)).chain(others);
+        all.min_by_key(Storage::cost).expect("there is one")
     }
 
-    fn add_sparse(&mut self, id: InodeId, size: u64, head: u64, data: &[std::ops::Range<u64>]) {
-        match Chunks::of_sparse(size, data, self.blocks) {
-            Some(chunks) => {
-                self.set(id, datalayout::CHUNK_BASED, chunks.stored.iter().map(blocks).sum());
-                self.chunks.insert(id, chunks);
+    /// Stores an inode in the next blocks, or in those of an equal file that is stored alike.
+    fn add(&mut self, id: InodeId, mut storage: Storage) {
+        let index = id.index();
+        self.layouts[index] = u8::try_from(storage.layout).expect("one of five");
+        if storage.is_piece_inline {
+            self.inline_pieces.insert(id);
+        }
+        let same = self.contents.same_as(id).filter(|&of| {
+            self.layout(of) == storage.layout
+                && self.inline_pieces.contains(&of) == storage.is_piece_inline
+        });
+        match same {
+            Some(of) => {
+                self.starts[index] = self.starts[of.index()];
+                storage.chunks = self.chunks.get(&of).cloned();
+                self.shared.insert(id);
             }
-            None => self.add_flat(id, size, head),
+            None if storage.blocks > 0 => {
+                // Addresses beyond 32 bits are refused when the size is known.
+                self.starts[index] = u32::try_from(self.blocks).unwrap_or(u32::MAX);
+                self.blocks += storage.blocks;
+            }
+            None => {}
+        }
+        if let Some(chunks) = storage.chunks {
+            self.chunks.insert(id, chunks);
         }
     }
 
-    /// Stores an inode in the next blocks.
-    fn set(&mut self, id: InodeId, layout: u16, blocks: u64) {
-        self.layouts[id.index()] = u8::try_from(layout).expect("one of five");
-        if blocks > 0 {
-            // Addresses beyond 32 bits are refused when the size is known.
-            self.starts[id.index()] = u32::try_from(self.blocks).unwrap_or(u32::MAX);
-        }
-        self.blocks += blocks;
+    /// Returns whether a file is stored in chunks.
+    pub(super) fn has_chunks(&self) -> bool {
+        !self.chunks.is_empty()
+    }
+
+    /// Returns whether a file is compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.layouts.iter().any(|&layout| u16::from(layout) == datalayout::COMPRESSED_COMPACT)
+    }
+
+    /// Returns whether a piece of a compressed file follows the inode.
+    pub(super) fn has_inline_pieces(&self) -> bool {
+        !self.inline_pieces.is_empty()
     }
 
     /// Returns the data layout of an inode.
@@ -92,42 +204,96 @@ impl Data {
         self.chunks.get(&id)
     }
 
-    /// Returns the size in bytes of what follows an inode of `size` bytes and its attributes.
-    fn index_or_tail(&self, id: InodeId, size: u64) -> u64 {
-        match self.layout(id) {
-            datalayout::FLAT_INLINE => size % BLOCK,
-            _ => self.chunks(id).map_or(0, Chunks::index_len),
+    /// Returns the pieces of a file that is stored compressed.
+    pub(super) fn compressed(&self, id: InodeId, size: u64) -> Option<CompressedFile<'_>> {
+        if self.layout(id) != datalayout::COMPRESSED_COMPACT {
+            return None;
         }
+        let pieces = self.contents.pieces(id, size).expect("it is compressed");
+        Some(CompressedFile { size, pieces, is_tail_inline: self.inline_pieces.contains(&id) })
+    }
+
+    /// Encodes the index of a file in chunks or of a compressed file, with the inline piece. `head`
+    /// is the size of its inode with the attributes, and `data_start` the first block of the data.
+    pub(super) fn encode_index(
+        &self,
+        id: InodeId,
+        size: u64,
+        head: u64,
+        data_start: u32,
+    ) -> Result<Vec<u8>> {
+        if let Some(chunks) = self.chunks(id) {
+            return Ok(chunks.encode(data_start));
+        }
+        let Some(file) = self.compressed(id, size) else { return Ok(Vec::new()) };
+        let compression = self.compression.expect("something is compressed");
+        let mut out = file.encode(compression, head, data_start + self.start(id));
+        if let (true, Some(last)) = (file.is_tail_inline, file.pieces.last()) {
+            let (index, len) = (out.len(), last.len as usize);
+            out.resize(index + len, 0);
+            self.spool().read_at(last.at, &mut out[index..])?;
+        }
+        Ok(out)
+    }
+
+    fn spool(&self) -> &Arc<crate::codec::Spool> {
+        self.contents.spool.as_ref().expect("something is compressed")
     }
 
     /// Returns the metadata that an inode needs.
     pub(super) fn request(&self, id: InodeId, head: u64, size: u64) -> Request {
-        let within_block = self.layout(id) == datalayout::FLAT_INLINE;
-        Request { len: head + self.index_or_tail(id, size), within_block }
+        let (rest, within_block) = match self.layout(id) {
+            datalayout::FLAT_INLINE => (size % BLOCK, true),
+            datalayout::CHUNK_BASED => (self.chunks[&id].index_len(), false),
+            _ => match self.compressed(id, size) {
+                Some(file) => (file.rest_len(head), file.is_tail_inline),
+                None => (0, false),
+            },
+        };
+        Request { len: head + rest, within_block }
     }
 
     /// Returns the layout of the content of files and of long symlinks, from the start of the data.
     pub(super) fn content(&self, tree: &Arc<Tree>) -> Layout {
         let mut layout = Layout::new(self.blocks * BLOCK);
         let number = layout.add_tree(Arc::clone(tree));
-        for (id, inode) in tree.iter() {
+        let spool = self.contents.spool.clone().map(|spool| layout.add_render(spool));
+        for (id, inode) in tree.iter().filter(|(id, _)| !self.shared.contains(id)) {
             let mut offset = u64::from(self.start(id)) * BLOCK;
-            match (inode.kind, self.chunks(id)) {
-                (Kind::File { .. }, Some(chunks)) => {
-                    for range in &chunks.stored {
-                        let len = range.end - range.start;
-                        layout.push_content(offset, len, number, id, range.start);
-                        offset += len.next_multiple_of(BLOCK);
-                    }
-                }
-                (Kind::File { size, .. }, None) => {
-                    let len = size - self.index_or_tail(id, size);
-                    layout.push_content(offset, len, number, id, 0);
-                }
-                (Kind::Symlink, _) if self.layout(id) == datalayout::FLAT_PLAIN => {
+            let Kind::File { size, .. } = inode.kind else {
+                if inode.kind == Kind::Symlink && self.layout(id) == datalayout::FLAT_PLAIN {
                     layout.push_bytes(offset, tree.target(id));
                 }
-                _ => {}
+                continue;
+            };
+            if let Some(file) = self.compressed(id, size) {
+                for (piece, stored) in file.pieces.iter().enumerate() {
+                    let (blocks, len) = (file.piece_blocks(piece), u64::from(stored.len));
+                    match (blocks, len) {
+                        (0, _) => {}
+                        (_, 0) => {
+                            let (from, len) = file.raw_range(piece);
+                            layout.push_content(offset, len, number, id, from);
+                        }
+                        _ => {
+                            // Zeros come before the data.
+                            let fill = spool.expect("something is compressed");
+                            let (end, from) = (offset + blocks * BLOCK, stored.at);
+                            layout.push_region(Region { offset: end - len, len, from, fill });
+                        }
+                    }
+                    offset += blocks * BLOCK;
+                }
+            } else if let Some(chunks) = self.chunks(id) {
+                for range in &chunks.stored {
+                    let len = range.end - range.start;
+                    layout.push_content(offset, len, number, id, range.start);
+                    offset += len.next_multiple_of(BLOCK);
+                }
+            } else {
+                let is_inline = self.layout(id) == datalayout::FLAT_INLINE;
+                let len = if is_inline { size - size % BLOCK } else { size };
+                layout.push_content(offset, len, number, id, 0);
             }
         }
         layout

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::plan::SIZE_MAX;
 use super::spec::BLOCK;
-use super::{Options, Plan, Profile, plan};
+use super::{Compression, Contents, Options, Plan, PrepassOptions, Profile, plan, prepass};
+use crate::codec;
 use crate::error::{Error, Result};
 use crate::format::{
-    FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs, PreparedFs,
-    SizeLimits, empty_size, truncate,
+    CodecVersions, FileSystem, Format, FsInputs, Holds, Parameters, PartitionSettings, PlannedFs,
+    PreparedFs, SizeLimits, Value, empty_size, truncate,
 };
 use crate::size::Headroom;
-use crate::tree::{HoleScan, Tree};
+use crate::tree::{HoleScan, PathFilter, Tree};
 
 /// The erofs format for [`image`](crate::image) and [`single`](crate::single); its fields are the
 /// options of a file system.
@@ -20,12 +21,19 @@ use crate::tree::{HoleScan, Tree};
 pub struct Erofs {
     /// Kernels that can read the file system.
     pub profile: Profile,
+    /// Compression, applied where it saves space. `None` for no compression.
+    pub compression: Option<Compression>,
+    /// Files and directories that are not compressed. A directory stands for everything below it.
+    pub uncompressed: Option<PathFilter>,
+    /// Whether equal files are stored only once.
+    pub dedup: bool,
 }
 
 /// An erofs without its size.
 struct Prepared {
     tree: Arc<Tree>,
     scan: HoleScan,
+    contents: Arc<Contents>,
     /// Options for any size.
     options: Options,
     label: String,
@@ -57,15 +65,21 @@ impl Format for Erofs {
     }
 
     fn parameters(&self) -> Parameters {
-        Parameters::new().with("erofs_profile", self.profile.name())
+        let patterns = self.uncompressed.iter().flat_map(PathFilter::patterns);
+        Parameters::new()
+            .with("erofs_profile", self.profile.name())
+            .with("compress", self.compression.map(|compression| compression.to_string()))
+            .with("no_compress", patterns.map(String::as_str).collect::<Value>())
+            .with("dedup", self.dedup)
     }
 
     fn for_partition(&self, settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>> {
-        if let Some(compression) = settings.compression {
-            let rule = format!("erofs has no compression `{compression}`");
-            return Err(Error::parameter("erofs.compression", rule, "omit it"));
-        }
-        Ok(Arc::new(self.clone()))
+        let compression = match (settings.compression, settings.compression_level) {
+            (Some(name), Some(level)) => Some(format!("{name}:{level}").parse()?),
+            (Some(name), None) => Some(name.parse()?),
+            (None, _) => self.compression,
+        };
+        Ok(Arc::new(Self { compression, ..self.clone() }))
     }
 
     fn label_for(&self, partition: &str) -> Option<String> {
@@ -73,19 +87,30 @@ impl Format for Erofs {
     }
 
     fn prepare(&self, inputs: FsInputs<'_>) -> Result<Box<dyn PreparedFs>> {
-        let FsInputs { tree, scan, uuid, label, epoch, .. } = inputs;
+        let FsInputs { tree, scan, uuid, label, epoch, threads, spool, observer, .. } = inputs;
         let label = label.unwrap_or_default();
-        let profile = self.profile;
-        let options =
-            Options { uuid, label: label.clone().into_bytes(), epoch, profile, size: None };
-        Ok(Box::new(Prepared { tree, scan, options, label }))
+        let uncompressed = self.uncompressed.as_ref().map(|filter| filter.select(&tree));
+        let options = Options {
+            uuid,
+            label: label.clone().into_bytes(),
+            epoch,
+            profile: self.profile,
+            compression: self.compression,
+            uncompressed: uncompressed.unwrap_or_default(),
+            dedup: self.dedup,
+            size: None,
+        };
+        let contents =
+            prepass(&tree, &scan, &options, &PrepassOptions { threads, spool, observer })?;
+        Ok(Box::new(Prepared { tree, scan, contents: Arc::new(contents), options, label }))
     }
 }
 
 impl Prepared {
     fn plan_with(&self, size: Option<u64>) -> Result<PlannedFs> {
         let options = Options { size, ..self.options.clone() };
-        let Plan { layout, used, warnings } = plan(&self.tree, &self.scan, &options)?;
+        let Plan { layout, used, warnings } =
+            plan(&self.tree, &self.scan, &self.contents, &options)?;
         let file_system = FileSystem {
             used: Some(used),
             ..FileSystem::new("erofs", options.uuid, self.label.clone(), layout.size())
@@ -109,5 +134,9 @@ impl PreparedFs for Prepared {
                 "omit it",
             )),
         }
+    }
+    fn codecs(&self) -> CodecVersions {
+        let codec = self.options.compression.map(Compression::codec);
+        codec::versions(codec.as_slice())
     }
 }

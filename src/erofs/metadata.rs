@@ -62,10 +62,11 @@ impl Metadata {
         let set = self.tree.inode(id).xattrs;
         let layout = self.data.layout(id);
         let has_blocks = layout == datalayout::FLAT_PLAIN && size > 0 || size >= BLOCK;
-        let i_u = match self.data.chunks(id) {
-            Some(chunks) => chunks.bits.into(),
-            None if has_blocks => self.block(id),
-            None => NULL_ADDR,
+        let i_u = match (self.data.chunks(id), self.data.compressed(id, size)) {
+            (Some(chunks), _) => chunks.bits.into(),
+            (_, Some(file)) => u32::try_from(file.blocks()).expect("within the file system"),
+            _ if has_blocks => self.block(id),
+            _ => NULL_ADDR,
         };
         let fields =
             InodeFields { datalayout: layout, i_xattr_icount: self.xattrs.icount(set), i_u };
@@ -77,12 +78,10 @@ impl Metadata {
     }
 
     /// Encodes what follows an inode and its attributes: an inline tail or an index.
-    fn encode_rest(&self, id: InodeId, size: u64) -> Result<Vec<u8>> {
-        if let Some(chunks) = self.data.chunks(id) {
-            return Ok(chunks.encode(self.data_start));
-        }
+    /// `head` is the size of the inode with its attributes.
+    fn encode_rest(&self, id: InodeId, size: u64, head: u64) -> Result<Vec<u8>> {
         if self.data.layout(id) != datalayout::FLAT_INLINE {
-            return Ok(Vec::new());
+            return self.data.encode_index(id, size, head, self.data_start);
         }
         let len = usize::try_from(size % BLOCK).expect("less than a block");
         match self.tree.inode(id).kind {
@@ -103,7 +102,7 @@ impl Metadata {
     fn encode(&self, id: InodeId) -> Result<Vec<u8>> {
         let size = inode::size(&self.tree, id);
         let mut out = self.encode_head(id, size);
-        out.append(&mut self.encode_rest(id, size)?);
+        out.append(&mut self.encode_rest(id, size, out.len() as u64)?);
         debug_assert_eq!(out.len() as u64, self.request(id).len, "as it was planned");
         Ok(out)
     }
@@ -141,6 +140,8 @@ fn copy(from: &[u8], from_offset: u64, out: &mut [u8], offset: u64) {
 pub(super) struct MetadataBlocks {
     pub(super) metadata: Arc<Metadata>,
     pub(super) superblock: SuperBlock,
+    /// Records of compression algorithms after the superblock.
+    pub(super) configs: Vec<u8>,
 }
 
 impl Render for MetadataBlocks {
@@ -152,7 +153,7 @@ impl Render for MetadataBlocks {
         self.metadata.render(offset + len as u64, rest)?;
         render_blocks(block, offset, first, |_, out| {
             self.metadata.render(0, out)?;
-            superblock::write(&self.superblock, out);
+            superblock::write(&self.superblock, &self.configs, out);
             Ok(())
         })
     }

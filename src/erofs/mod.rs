@@ -3,6 +3,9 @@
 
 mod check;
 mod chunks;
+mod compressed;
+mod compression;
+mod contents;
 mod data;
 mod dir;
 mod format;
@@ -15,8 +18,12 @@ mod spec;
 mod superblock;
 mod xattr;
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
+pub use compression::Compression;
+pub use contents::{Contents, PrepassOptions, prepass};
 pub use format::Erofs;
 pub use plan::plan;
 pub use profile::Profile;
@@ -24,6 +31,7 @@ pub use profile::Profile;
 use crate::layout::Layout;
 use crate::report::Warning;
 use crate::time::Timestamp;
+use crate::tree::InodeId;
 
 /// Parameters of an erofs file system.
 #[derive(Debug, Clone)]
@@ -36,6 +44,12 @@ pub struct Options {
     pub epoch: Timestamp,
     /// Kernels that can read the file system.
     pub profile: Profile,
+    /// Compression of content, where that saves space.
+    pub compression: Option<Compression>,
+    /// Files that are not compressed.
+    pub uncompressed: BTreeSet<InodeId>,
+    /// Whether equal files are stored only once.
+    pub dedup: bool,
     /// Size in bytes, a multiple of 4096; `None` for the smallest. What the file system does not
     /// need comes after it.
     pub size: Option<u64>,

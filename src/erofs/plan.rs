@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::check::{check_options, check_tree};
+use super::contents::Contents;
 use super::data::Data;
 use super::inode::{head_len, size};
 use super::metadata::{DirectoryBlocks, Metadata, MetadataBlocks};
 use super::slots::{Request, SlotAllocator};
 use super::spec::{BLOCK, Incompat, SUPER_OFFSET, SuperBlock, datalayout};
-use super::superblock::{SuperblockInputs, superblock};
+use super::superblock::{SuperblockInputs, configs, superblock};
 use super::xattr::Xattrs;
 use super::{Options, Plan};
 use crate::error::{Error, Result};
@@ -23,12 +24,20 @@ pub(super) const SIZE_MAX: u64 = u32::MAX as u64 * BLOCK;
 /// # Errors
 /// [`Error::Unrepresentable`] with the first path that erofs can't store, [`Error::TooSmall`] with
 /// the shortfall in bytes, [`Error::Parameter`] for an option that is out of range.
-pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan> {
+pub fn plan(
+    tree: &Arc<Tree>,
+    scan: &HoleScan,
+    contents: &Arc<Contents>,
+    options: &Options,
+) -> Result<Plan> {
     check_options(options)?;
     let warnings = check_tree(tree)?;
     let xattrs = Xattrs::new(tree)?;
-    let data = Data::new(tree, scan, &xattrs, options);
-    let (metadata, blocks) = place(tree, xattrs, data, options)?;
+    let data = Data::new(tree, scan, contents, &xattrs, options);
+    let compression = options.compression.filter(|_| data.is_compressed());
+    let configs = configs(compression);
+    let start = SUPER_OFFSET + size_of::<SuperBlock>() + configs.len();
+    let (metadata, blocks) = place(tree, xattrs, data, start, options)?;
 
     let used = u64::from(blocks) * BLOCK;
     let size = options.size.unwrap_or(used);
@@ -41,7 +50,8 @@ pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan
             blocks,
             xattr_blkaddr: metadata.xattr_blkaddr(),
             has_xattr_filter: metadata.xattrs.has_filter(),
-            incompat: incompat(tree, &metadata.data),
+            incompat: incompat(&metadata.data),
+            available_compr_algs: compression.map_or(0, |it| 1 << it.number()),
         },
     );
     let mut layout = Layout::new(size);
@@ -59,19 +69,20 @@ pub fn plan(tree: &Arc<Tree>, scan: &HoleScan, options: &Options) -> Result<Plan
             layout.push_render(offset, len, Arc::new(DirectoryBlocks { metadata, directory: id }));
         }
     }
-    layout.push_render(0, data_start, Arc::new(MetadataBlocks { metadata, superblock }));
+    layout.push_render(0, data_start, Arc::new(MetadataBlocks { metadata, superblock, configs }));
     Ok(Plan { layout, used, warnings })
 }
 
-/// Assigns slots to all inodes, the root first, and returns the number of blocks of the file
-/// system.
+/// Assigns slots from the byte `start` on to all inodes, the root first, and returns the number of
+/// blocks of the file system.
 fn place(
     tree: &Arc<Tree>,
     xattrs: Xattrs,
     data: Data,
+    start: usize,
     options: &Options,
 ) -> Result<(Metadata, u32)> {
-    let mut allocator = SlotAllocator::new((SUPER_OFFSET + size_of::<SuperBlock>()) as u64);
+    let mut allocator = SlotAllocator::new(start as u64);
     let mut slots = Vec::with_capacity(tree.inodes().len());
     for (id, inode) in tree.iter() {
         let head = head_len(tree, id, options.epoch) + xattrs.body_len(inode.xattrs);
@@ -119,9 +130,10 @@ fn check_size(size: u64, used: u64) -> Result<()> {
 }
 
 /// Returns the features that a kernel must know.
-fn incompat(tree: &Tree, data: &Data) -> Incompat {
+fn incompat(data: &Data) -> Incompat {
     let mut incompat = Incompat::empty();
-    let is_chunked = |id| data.layout(id) == datalayout::CHUNK_BASED;
-    incompat.set(Incompat::CHUNKED_FILE, tree.iter().any(|(id, _)| is_chunked(id)));
+    incompat.set(Incompat::CHUNKED_FILE, data.has_chunks());
+    incompat.set(Incompat::LZ4_0PADDING | Incompat::BIG_PCLUSTER, data.is_compressed());
+    incompat.set(Incompat::ZTAILPACKING, data.has_inline_pieces());
     incompat
 }

@@ -14,13 +14,13 @@ pub enum Profile {
     /// Linux 5.10, which reads the same as 5.4.
     #[cfg_attr(feature = "cli", value(name = "linux-5.10"))]
     Linux5_10,
-    /// Linux 5.15: holes are kept.
+    /// Linux 5.15: holes are kept, and LZ4 is read.
     #[cfg_attr(feature = "cli", value(name = "linux-5.15"))]
     Linux5_15,
-    /// Linux 6.1.
+    /// Linux 6.1: the end of a compressed file can follow its inode.
     #[cfg_attr(feature = "cli", value(name = "linux-6.1"))]
     Linux6_1,
-    /// Linux 6.10: labels of 16 bytes.
+    /// Linux 6.10: Zstandard is read, and labels can have 16 bytes.
     #[default]
     #[cfg_attr(feature = "cli", value(name = "linux-6.10"))]
     Linux6_10,
@@ -42,6 +42,11 @@ impl Profile {
     /// Returns whether files can be stored in chunks, with holes.
     pub(super) fn chunks(self) -> bool {
         self >= Self::Linux5_15
+    }
+
+    /// Returns whether the end of a compressed file can follow its inode.
+    pub(super) fn tail_packing(self) -> bool {
+        self >= Self::Linux6_1
     }
 
     /// Returns the maximum length of a label, in bytes. Kernels before 6.0 refuse one without a NUL

@@ -4,6 +4,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::Options;
+use super::compression::Compression;
 use super::spec::{
     BLOCK, BLOCK_BITS, Compat, Incompat, SUPER_MAGIC_V1, SUPER_OFFSET, SuperBlock, VOLUME_NAME_SIZE,
 };
@@ -20,6 +21,14 @@ pub(super) struct SuperblockInputs {
     pub(super) xattr_blkaddr: u32,
     pub(super) has_xattr_filter: bool,
     pub(super) incompat: Incompat,
+    pub(super) available_compr_algs: u16,
+}
+
+/// Returns the records of compression algorithms that follow the superblock, each after its size.
+pub(super) fn configs(compression: Option<Compression>) -> Vec<u8> {
+    let Some(config) = compression.map(Compression::config) else { return Vec::new() };
+    let size = u16::try_from(config.len()).expect("a short record");
+    [&size.to_le_bytes()[..], &config].concat()
 }
 
 /// Returns the superblock, without its checksum.
@@ -41,16 +50,17 @@ pub(super) fn superblock(options: &Options, inputs: SuperblockInputs) -> SuperBl
         uuid: options.uuid.into_bytes(),
         volume_name,
         feature_incompat: U32::new(inputs.incompat.bits()),
+        available_compr_algs: U16::new(inputs.available_compr_algs),
         ..SuperBlock::new_zeroed()
     }
 }
 
 /// Writes a superblock with its checksum into the first block of the image, whose other bytes are
 /// complete: the checksum covers them from the superblock on.
-pub(super) fn write(superblock: &SuperBlock, block: &mut [u8]) {
+pub(super) fn write(superblock: &SuperBlock, configs: &[u8], block: &mut [u8]) {
     debug_assert_eq!(block.len() as u64, BLOCK, "the first block");
-    let bytes = superblock.as_bytes();
-    block[SUPER_OFFSET..][..bytes.len()].copy_from_slice(bytes);
+    let bytes = [superblock.as_bytes(), configs].concat();
+    block[SUPER_OFFSET..][..bytes.len()].copy_from_slice(&bytes);
     // crc32c with an initial value of all ones and no final inversion.
     let checksum = !crc32c::crc32c(&block[SUPER_OFFSET..]);
     block[SUPER_OFFSET + CHECKSUM..][..4].copy_from_slice(&checksum.to_le_bytes());
