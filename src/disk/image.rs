@@ -207,7 +207,7 @@ fn check(options: &Options) -> Result<()> {
 
 /// Rejects options that mean nothing for a file system that is never written to.
 fn check_verity(options: &Options) -> Result<()> {
-    let fault = |field, rule| {
+    let refuse = |field, rule| {
         let remedy = "omit it, since nothing is ever written to a protected root file system";
         Err(Error::parameter(field, rule, remedy))
     };
@@ -215,10 +215,10 @@ fn check_verity(options: &Options) -> Result<()> {
         return Ok(());
     }
     if options.headroom.is_some() {
-        return fault("headroom", "has no use with `image.verity`");
+        return refuse("headroom", "has no use with `image.verity`");
     }
     if options.swapfile.is_some() {
-        return fault("swapfile", "has no use with `image.verity`");
+        return refuse("swapfile", "has no use with `image.verity`");
     }
     Ok(())
 }

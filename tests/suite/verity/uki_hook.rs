@@ -61,8 +61,9 @@ fn the_image_has_the_root_hash() {
 
     let files = fixture.esp();
     let [loader, uki] = ["EFI/BOOT/BOOTX64.EFI", "EFI/Linux/arch-6.1.efi"];
-    let text = String::from_utf8(fs::read(files.join(uki)).unwrap()).unwrap();
-    assert!(text.contains(&format!("quiet roothash={root_hash}")));
+    let line = format!("quiet roothash={root_hash}");
+    let expected = program(X64, &[(".linux", "kernel"), (".cmdline", &line), (".uname", "6.1")]);
+    assert_eq!(fs::read(files.join(uki)).unwrap(), expected);
     assert_eq!(sha256(&files.join(loader)), sha256(&files.join(uki)));
     let expected = json!({"path": uki, "sha256": sha256(&files.join(uki))});
     assert_eq!(manifest["uki"], expected);
