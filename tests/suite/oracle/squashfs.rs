@@ -48,8 +48,18 @@ pub fn sqfs2tar<T>(image: &Path, look: impl FnOnce(&Path) -> T) -> Verdict<T> {
     if !said.lines().all(is_expected) {
         return oracle_error(format!("sqfs2tar: {said}"));
     }
-    shell("tar -C $2 --xattrs --xattrs-include='*' -xpf $1 2>&1", &[&archive, &root]);
-    Ok(look(&root))
+    // tar names every time in the future, and every further name of a socket.
+    let script = "tar -C $2 --xattrs --xattrs-include='*' -xpf $1 2>&1 || true";
+    let said = shell(script, &[&archive, &root]);
+    let is_expected = |line: &str| {
+        line.ends_with(" s in the future")
+            || line.contains("Cannot hard link to")
+            || line.contains("Exiting with failure status")
+    };
+    match said.lines().all(is_expected) {
+        true => Ok(look(&root)),
+        false => oracle_error(format!("tar: {said}")),
+    }
 }
 
 /// Mounts an image read-only and calls `look` with its root. No byte of the image may change.

@@ -87,8 +87,12 @@ fn holes_are_not_stored() {
          truncate -s 4M middle; echo x | dd of=middle bs=1 seek=3000000 conv=notrunc status=none
          head -c 300000 /dev/zero >zeros; head -c 1000 /dev/zero >few",
     );
-    let image = check_with_oracles(source.path(), &[]);
+    let image = Image::new(source.path(), &[]);
     assert!(image.len() < 16 << 10, "{}", image.len());
+    // tar would write the zeros.
+    let compare = |root: &Path| Comparison::exact().compare(source.path(), root);
+    squashfs::unsquashfs(&image.path, compare).unwrap().unwrap();
+    squashfs::mount_squashfs(&image.path, compare).unwrap().unwrap();
     let blocks = |root: &Path| {
         let named = |name| root.join(name).metadata().unwrap().blocks();
         ["end", "only", "middle", "zeros"].map(named)

@@ -5,7 +5,7 @@ use crate::oracle::shell;
 
 /// Programs and their libraries, as in a root file system.
 const PROGRAMS: &str = "/usr/sbin";
-const LIBRARIES: &str = "/usr/lib/python3";
+const LIBRARIES: &str = "/usr/share/perl";
 
 #[test]
 fn sizes_are_those_of_mksquashfs() {
@@ -17,7 +17,7 @@ fn sizes_are_those_of_mksquashfs() {
         ("zstd:3", "-comp zstd -Xcompression-level 3"),
         ("zstd", "-comp zstd"),
         ("lz4", "-comp lz4"),
-        ("lz4:12", "-comp lz4 -Xhc"),
+        ("lz4:12", "-comp lz4 -Xhc -b 65536"),
         ("xz", "-comp xz"),
         ("zstd:2", "-comp zstd -Xcompression-level 2 -no-fragments"),
         ("zstd:1", "-comp zstd -Xcompression-level 1 -b 1048576"),
@@ -30,8 +30,8 @@ fn sizes_are_those_of_mksquashfs() {
         if options.contains("-no-fragments") {
             arguments.push("--no-fragments".into());
         }
-        if options.contains("-b 1048576") {
-            arguments.push("--squashfs-block-size=1M".into());
+        if let Some((_, bytes)) = options.split_once("-b ") {
+            arguments.push(format!("--squashfs-block-size={bytes}"));
         }
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let ours = Image::new(source.path(), &arguments).len();
