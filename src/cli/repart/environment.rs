@@ -41,6 +41,8 @@ pub(super) struct Environment {
     /// Formats by designator, in lower case.
     pub(super) formats: BTreeMap<String, String>,
     pub(super) ext4: Option<Profile>,
+    /// Options of mkfs.erofs, not parsed.
+    pub(super) erofs: String,
     /// Options of mksquashfs, not parsed.
     pub(super) squashfs: String,
     pub(super) vfat_sector_size: Option<SectorSize>,
@@ -104,7 +106,9 @@ impl Environment {
                 None => self.warn(name, value),
             },
             _ => {
-                if name.strip_prefix(MKFS_OPTIONS) == Some("SQUASHFS") {
+                if name.strip_prefix(MKFS_OPTIONS) == Some("EROFS") {
+                    self.erofs = value.to_owned();
+                } else if name.strip_prefix(MKFS_OPTIONS) == Some("SQUASHFS") {
                     self.squashfs = value.to_owned();
                 } else if let Some(format) = name.strip_prefix(MKFS_OPTIONS) {
                     let words: Vec<_> = value.split_whitespace().collect();

@@ -1,22 +1,49 @@
 //! Options of mkfs programs, as `SYSTEMD_REPART_MKFS_OPTIONS_*` has them.
 
+use crate::erofs::Erofs;
 use crate::error::{Error, Result};
 use crate::size;
 use crate::squashfs::Squashfs;
 
-/// The variable with the options of mksquashfs.
-const SQUASHFS: &str = "SYSTEMD_REPART_MKFS_OPTIONS_SQUASHFS";
+/// Variables with the options of a program, and the options that are supported.
+const EROFS: (&str, &str) =
+    ("SYSTEMD_REPART_MKFS_OPTIONS_EROFS", "use -z and -E dedupe with valid values");
+const SQUASHFS: (&str, &str) = (
+    "SYSTEMD_REPART_MKFS_OPTIONS_SQUASHFS",
+    "use -comp, -Xcompression-level, -b and -no-fragments with valid values",
+);
 
-/// Converts options of mksquashfs. Others than the supported ones are refused, since the image
-/// would be another one.
+/// Refuses a word of a variable: without the option, the image would be another one.
+fn refuse<T>((variable, remedy): (&'static str, &str), word: &str) -> Result<T> {
+    Err(Error::parameter(variable, format!("{word:?} is not supported"), remedy))
+}
+
+/// Converts options of mkfs.erofs.
+pub(super) fn erofs(words: &str) -> Result<Erofs> {
+    let mut format = Erofs::default();
+    let mut words = words.split_whitespace();
+    while let Some(word) = words.next() {
+        // A value may follow its letter in the same word.
+        let letter = word.get(..2).unwrap_or(word);
+        let value = match word.get(2..) {
+            None | Some("") => words.next(),
+            value => value,
+        };
+        match (letter, value) {
+            ("-z", Some(value)) => match value.replacen(",level=", ":", 1).parse() {
+                Ok(compression) => format.compression = Some(compression),
+                Err(_) => return refuse(EROFS, value),
+            },
+            ("-E", Some("dedupe")) => format.dedup = true,
+            ("-E", Some(value)) => return refuse(EROFS, value),
+            _ => return refuse(EROFS, word),
+        }
+    }
+    Ok(format)
+}
+
+/// Converts options of mksquashfs.
 pub(super) fn squashfs(words: &str) -> Result<Squashfs> {
-    let refuse = |word: &str| {
-        Err(Error::parameter(
-            SQUASHFS,
-            format!("{word:?} is not supported"),
-            "use -comp, -Xcompression-level, -b and -no-fragments with valid values",
-        ))
-    };
     let mut format = Squashfs::default();
     let (mut name, mut level) = (format.compression.name(), None);
     let mut words = words.split_whitespace();
@@ -30,23 +57,39 @@ pub(super) fn squashfs(words: &str) -> Result<Squashfs> {
             ("-Xcompression-level", Some(value)) => level = Some(value),
             ("-b", Some(value)) => match size::parse(value).map(u32::try_from) {
                 Some(Ok(bytes)) => format.block_size = bytes,
-                _ => return refuse(value),
+                _ => return refuse(SQUASHFS, value),
             },
-            _ => return refuse(word),
+            _ => return refuse(SQUASHFS, word),
         }
         words.next();
     }
     let compression = level.map_or_else(|| name.to_owned(), |level| format!("{name}:{level}"));
     match compression.parse() {
         Ok(compression) => Ok(Squashfs { compression, ..format }),
-        Err(_) => refuse(&compression),
+        Err(_) => refuse(SQUASHFS, &compression),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::erofs;
     use crate::squashfs::Compression;
+
+    #[test]
+    fn options_of_mkfs_erofs_are_converted() {
+        use erofs::Compression as C;
+        for (words, compression, dedup) in [
+            ("", None, false),
+            ("-zlz4", Some(C::Lz4), false),
+            ("-z zstd", Some(C::Zstd { level: 3 }), false),
+            ("-zzstd,level=19 -Ededupe", Some(C::Zstd { level: 19 }), true),
+            ("-E dedupe -zlz4hc,level=12", Some(C::Lz4hc { level: 12 }), true),
+        ] {
+            let found = super::erofs(words).unwrap();
+            assert_eq!((found.compression, found.dedup), (compression, dedup), "{words}");
+        }
+    }
 
     #[test]
     fn options_of_mksquashfs_are_converted() {
@@ -74,7 +117,20 @@ mod tests {
             ("-no-fragments -all-root", "-all-root"),
         ] {
             let error = squashfs(words).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{SQUASHFS}: {word:?} is not")), "{error}");
+            assert!(error.starts_with(&format!("{}: {word:?} is not", SQUASHFS.0)), "{error}");
+        }
+        for (words, word) in [
+            ("-z", "-z"),
+            ("-zdeflate", "deflate"),
+            ("-zlzma -C65536", "lzma"),
+            ("-zzstd,level=99", "zstd,level=99"),
+            ("-zlz4 -C 65536", "-C"),
+            ("-E ztailpacking", "ztailpacking"),
+            ("-E dedupe,fragments", "dedupe,fragments"),
+            ("--all-root", "--all-root"),
+        ] {
+            let error = super::erofs(words).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}: {word:?} is not", EROFS.0)), "{error}");
         }
     }
 }

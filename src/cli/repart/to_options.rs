@@ -135,6 +135,7 @@ pub(super) fn context(args: &Repart, environment: &Environment) -> Result<Contex
         host: host(),
         formats: Formats::default()
             .with(Ext4 { profile: environment.ext4.unwrap_or(Profile::Modern), ..Ext4::default() })
+            .with(mkfs_options::erofs(&environment.erofs)?)
             .with(mkfs_options::squashfs(&environment.squashfs)?)
             .with(Vfat {
                 sector_size: environment.vfat_sector_size.map(SectorSize::bytes),
