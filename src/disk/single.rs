@@ -98,16 +98,14 @@ pub(crate) fn has_id(format: &dyn Format) -> bool {
 /// Rejects a UUID or a label for a format that has none.
 fn check_identity(options: &Options) -> Result<()> {
     let format = &*options.format;
-    let given = [
-        ("uuid", "UUID", options.uuid.is_some() && !has_id(format)),
-        ("label", "label", options.label.is_some() && format.label_for("root").is_none()),
-    ];
-    match given.into_iter().find(|&(.., is_refused)| is_refused) {
-        Some((field, name, _)) => {
-            Err(Error::parameter(field, format!("a {} has no {name}", format.name()), "omit it"))
-        }
-        None => Ok(()),
+    let rule = |name: &str| format!("a {} has no {name}", format.name());
+    if options.uuid.is_some() && !has_id(format) {
+        return Err(Error::parameter("uuid", rule("UUID"), "omit it"));
     }
+    if options.label.is_some() && format.label_for("root").is_none() {
+        return Err(Error::parameter("label", rule("label"), "omit it"));
+    }
+    Ok(())
 }
 
 /// Names the option in the error for a size that is too small.

@@ -318,7 +318,10 @@ mod tests {
             ("colour = []", ":2: [image] has no key `colour`"),
             ("force = \"yes\"", ":2: `force` can't be a string"),
             ("fs = \"ext4\"\nesp-size = \"much\"", ":3: `esp-size`: \"much\" is not a size"),
-            ("dedup = true", ":2: `dedup`: only valid for btrfs or erofs; omit it, or give `fs` btrfs"),
+            (
+                "dedup = true",
+                ":2: `dedup`: only valid for btrfs or erofs; omit it, or give `fs` btrfs",
+            ),
             ("size = \"1G\"\nheadroom = 5", ":3: `headroom`: conflicts with a fixed `size`"),
             (
                 "esp-from = \"a\"\nesp-tree = \"b\"",

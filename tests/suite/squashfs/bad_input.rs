@@ -119,7 +119,10 @@ fn options_of_other_formats_are_refused_by_name() {
     for (options, expected) in [
         (&["--fs=squashfs", "--dedup"][..], "--dedup: only valid for btrfs or erofs; omit it, or"),
         (&["--fs=ext4", "--no-fragments"], "--no-fragments: only valid for squashfs; "),
-        (&["--fs=ext4", "--compress=zstd"], "--compress: only valid for btrfs or erofs or squashfs; "),
+        (
+            &["--fs=ext4", "--compress=zstd"],
+            "--compress: only valid for btrfs or erofs or squashfs; ",
+        ),
         (&["--fs=squashfs", "--compress=lzo"], "--compress: unknown compression `lzo`; "),
         (&["--fs=squashfs", "--headroom=1M"], "--headroom: a squashfs is only read"),
         (&["--fs=squashfs", "--swapfile=/swap:1M"], "--swapfile: "),
