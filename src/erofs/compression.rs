@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 
 /// Number of bytes that are compressed as a unit.
 ///
-/// A kernel that reads any of them decompresses them up to there. Twice as many make an image of a
-/// Debian tree 4 % smaller.
+/// A kernel that reads any of them decompresses them up to there. With twice as many, an image of
+/// Debian's 46 MB of `/usr/lib/python3` would be 0.9 % smaller.
 pub(super) const PIECE: u32 = 128 << 10;
 
 /// Compression algorithm and level of an erofs.

@@ -1,6 +1,7 @@
 //! erofs images, read by every oracle.
 
 mod bad_input;
+mod compression;
 mod image;
 mod images;
 mod random_trees;
