@@ -133,6 +133,8 @@ pub mod stage;
 mod time;
 pub mod tree;
 pub mod verity;
+#[cfg(any(feature = "btrfs", feature = "erofs", feature = "squashfs"))]
+mod violation;
 mod workers;
 
 /// Compiles the examples of the library's document.

@@ -7,7 +7,7 @@ use super::super::checksum::Checksum;
 use super::super::key::Key;
 use super::super::spec::{HEADER_FLAGS, Header, ItemHead, KeyPtr, SECTOR};
 use super::items::{DisplayKey, Id, prefix};
-use super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// Properties expected of a block, according to the pointer to it.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use super::super::spec::{
 use super::block::Leaf;
 use super::items::{ItemPlace, prefix};
 use super::root::Root;
-use super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// A chunk, which is a range of logical addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]

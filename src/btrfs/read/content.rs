@@ -8,7 +8,7 @@ use super::decompress::{MOST, decompress};
 use super::items::{FileExtent, ItemPlace, file_extent};
 use super::node::Node;
 use super::reader::Reader;
-use super::violation::Result;
+use crate::violation::Result;
 
 /// The content of a file, or the target of a symbolic link.
 pub struct Content<'r> {

@@ -5,7 +5,7 @@ use std::fmt;
 use positioned_io::ReadAt;
 
 use super::super::address::DeviceOffset;
-use super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// A range of a source.
 pub(super) struct Device<'a> {

@@ -9,7 +9,7 @@ use super::super::spec::{
     DirItem, FileExtentHead, FileExtentItem, InodeExtref, InodeRef, RootRef, extent_type,
     item_type, objectid,
 };
-use super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// Location of an item.
 #[derive(Debug, Clone, Copy)]

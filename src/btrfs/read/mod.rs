@@ -20,10 +20,9 @@ mod superblock;
 mod tests;
 mod tree;
 mod verify;
-mod violation;
 
+pub use crate::violation::{Result, Violation};
 pub use content::Content;
 pub use node::{Entry, Inode, Node};
 pub use reader::Reader;
 pub use verify::Rules;
-pub use violation::{Result, Violation};

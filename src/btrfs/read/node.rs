@@ -6,8 +6,8 @@ use super::super::spec::{InodeItem, RootItem, Timespec, item_type, objectid};
 use super::items::{ItemPlace, dir_entries, exact};
 use super::reader::Reader;
 use super::root::Root;
-use super::violation::Result;
 use crate::time::Timestamp;
+use crate::violation::Result;
 
 /// An inode, identified by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use super::super::spec::SUPER_OFFSETS;
 use super::chunks::Chunks;
 use super::device::Device;
 use super::superblock::Super;
-use super::violation::Result;
+use crate::violation::Result;
 
 /// A file system that can be read: its superblock is valid, and every address can be mapped.
 #[derive(Debug)]

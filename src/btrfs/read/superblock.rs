@@ -10,7 +10,7 @@ use super::super::spec::{
 use super::chunks::Chunks;
 use super::device::Device;
 use super::root::{MAX_LEVEL, Root};
-use super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// A superblock with a valid checksum.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::block::{Block, Common, Expected, Leaf};
 use super::items::prefix;
 use super::reader::Reader;
 use super::root::Root;
-use super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// Iterator over the blocks of a tree that have keys in a range: parents before children, in
 /// ascending key order.

@@ -11,8 +11,8 @@ use super::super::chunks::copies;
 use super::super::items::{ItemPlace, exact};
 use super::super::reader::Reader;
 use super::super::superblock::Super;
-use super::super::violation::{Result, Violation};
 use super::report::{Report, Rules, unmatched};
+use crate::violation::{Result, Violation};
 
 /// A device extent, and the chunk that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,11 +10,11 @@ use super::super::items::{Id, ItemPlace, exact, prefix};
 use super::super::reader::Reader;
 use super::super::root::MAX_LEVEL;
 use super::super::superblock::Super;
-use super::super::violation::{Result, Violation};
 use super::extent::Extent;
 use super::files::Use;
 use super::report::{Report, unmatched};
 use super::walk::{TreeBlock, Trees};
+use crate::violation::{Result, Violation};
 
 /// References from a file to a data extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

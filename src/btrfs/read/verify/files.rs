@@ -9,11 +9,11 @@ use super::super::decompress::{MOST, decompress};
 use super::super::items::{FileExtent, ItemPlace, file_extent};
 use super::super::reader::Reader;
 use super::super::superblock::Super;
-use super::super::violation::Result;
 use super::extent::Extent;
 use super::report::Report;
 use super::root_record::RootRecord;
 use crate::size::round_up;
+use crate::violation::Result;
 
 /// A range of a file that is stored in an extent.
 #[derive(Debug, Clone, Copy)]

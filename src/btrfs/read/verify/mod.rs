@@ -20,7 +20,7 @@ mod walk;
 
 use super::super::spec::objectid;
 use super::reader::Reader;
-use super::violation::Violation;
+use crate::violation::Violation;
 use device::DeviceRecords;
 use extents::Extents;
 use files::Files;

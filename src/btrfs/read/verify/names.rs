@@ -11,11 +11,11 @@ use super::super::items::{
     DirEntry, DisplayKey, Id, ItemPlace, NameOf, dir_entries, exact, inode_extrefs, inode_refs,
 };
 use super::super::superblock::Super;
-use super::super::violation::{Result, Violation};
 use super::files::{FileState, Files};
 use super::report::{Report, unmatched};
 use super::root_record::RootRecord;
 use crate::name::{Escaped, fault};
+use crate::violation::{Result, Violation};
 
 /// A name that leads from a directory to an inode.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

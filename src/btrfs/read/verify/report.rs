@@ -1,6 +1,6 @@
 //! What is reported, and how.
 
-use super::super::violation::{Result, Violation};
+use crate::violation::{Result, Violation};
 
 /// Maximum number of violations that are kept.
 const MOST: usize = 1000;

@@ -18,11 +18,11 @@ use super::super::node;
 use super::super::reader::Reader;
 use super::super::root::Root;
 use super::super::superblock::Super;
-use super::super::violation::{Result, Violation};
 use super::names::{check_inode, check_name, is_root};
 use super::report::{Report, Rules, unmatched};
 use super::root_record::RootRecord;
 use super::walk::Trees;
+use crate::violation::{Result, Violation};
 
 impl RootRecord {
     fn new(id: u64, parent: u64, name: NameOf<'_>) -> Self {

@@ -10,12 +10,12 @@ use super::super::super::spec::{
 use super::super::chunks::Chunk;
 use super::super::items::{ItemPlace, exact};
 use super::super::reader::Reader;
-use super::super::violation::{Result, Violation};
 use super::device::{BlockGroup, DeviceRecords};
 use super::extent::Extent;
 use super::extents::Extents;
 use super::ranges::Ranges;
 use super::report::{Report, Rules};
+use crate::violation::{Result, Violation};
 
 /// `flags` of a `FREE_SPACE_INFO`.
 const USING_BITMAPS: u32 = 1;

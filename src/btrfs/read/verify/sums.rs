@@ -9,11 +9,11 @@ use super::super::items::ItemPlace;
 use super::super::reader::Reader;
 use super::super::root::Root;
 use super::super::superblock::Super;
-use super::super::violation::{Result, Violation};
 use super::extent::Extent;
 use super::files::Use;
 use super::ranges::Ranges;
 use super::report::Report;
+use crate::violation::{Result, Violation};
 
 /// Number of sectors that are read at once.
 const READ: usize = 256;

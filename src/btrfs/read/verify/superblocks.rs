@@ -4,8 +4,8 @@ use super::super::super::address::DeviceOffset;
 use super::super::super::spec::{SUPER_INFO_SIZE, SUPER_OFFSETS, SuperBlock};
 use super::super::reader::Reader;
 use super::super::superblock::Super;
-use super::super::violation::Violation;
 use super::report::Report;
+use crate::violation::Violation;
 
 /// Checks that all copies are equal except for their own offset.
 ///

@@ -9,8 +9,8 @@ use super::super::block::{Block, Expected};
 use super::super::items::{Id, ItemPlace};
 use super::super::reader::Reader;
 use super::super::root::Root;
-use super::super::violation::{Result, Violation};
 use super::report::Report;
+use crate::violation::{Result, Violation};
 
 /// A tree block that was visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display};
 
-/// A rule of btrfs that an image breaks.
+/// A rule of a file system format that an image breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Location: for example the tree and the key of the item, or the address of a block.
+    /// Location: for example the tree and the key of an item, or the address of a block.
     pub place: String,
     /// The rule, with the values.
     pub rule: String,
@@ -13,7 +13,7 @@ pub struct Violation {
 
 impl Violation {
     /// Creates a violation from its location and the rule.
-    pub(super) fn new(place: impl Display, rule: impl Display) -> Self {
+    pub(crate) fn new(place: impl Display, rule: impl Display) -> Self {
         Self { place: place.to_string(), rule: rule.to_string() }
     }
 }
