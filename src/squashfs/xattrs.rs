@@ -79,8 +79,8 @@ fn write<'a>(
 ) -> XattrId {
     let xattr = U64::new(writer.position().reference());
     let mut size = 0;
-    for Xattr { name, value } in set {
-        let (r#type, name) = split_name(name).expect("others were filtered");
+    for Xattr { name: full_name, value } in set {
+        let (r#type, name) = split_name(full_name).expect("others were filtered");
         let earlier = values.get(&value[..]).map(|reference| reference.to_le_bytes());
         let (flag, stored) = match &earlier {
             Some(reference) => (VALUE_OOL, &reference[..]),
@@ -95,7 +95,8 @@ fn write<'a>(
         let vsize = u32::try_from(stored.len()).expect("values are at most 64 KiB");
         writer.push(XattrVal { vsize: U32::new(vsize) }.as_bytes());
         writer.push(stored);
-        size += size_of::<XattrEntry>() + name.len() + size_of::<XattrVal>() + stored.len();
+        // As in mksquashfs: what the system calls return, with the NUL after a name.
+        size += full_name.len() + 1 + value.len();
     }
     let size = u32::try_from(size).expect("a set is at most some MiB");
     let count = u32::try_from(set.len()).expect("a set is at most some MiB");
