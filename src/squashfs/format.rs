@@ -1,12 +1,15 @@
 //! squashfs as a format of file systems.
 
+use std::io;
 use std::sync::Arc;
 
+use positioned_io::ReadAt;
 use uuid::Uuid;
 
 use super::compression::Compression;
 use super::options::Options;
 use super::plan::{ImageBytes, Reading, prepare};
+use super::read::Reader;
 use super::warnings;
 use crate::error::{Error, Result};
 use crate::format::{
@@ -16,6 +19,7 @@ use crate::format::{
 use crate::layout::Layout;
 use crate::report::Warning;
 use crate::size::{Headroom, round_down, round_up};
+use crate::tree::Tree;
 
 /// The squashfs format for [`image`](crate::image) and [`single`](crate::single); its fields are
 /// the options of a file system.
@@ -102,6 +106,13 @@ impl Format for Squashfs {
         let bytes = prepare(&tree, &scan, &options, Reading { threads, spool, observer })?;
         let warnings = warnings::collect(&tree);
         Ok(Box::new(Prepared { bytes: Arc::new(bytes), compression, uuid, warnings }))
+    }
+
+    fn read(&self, image: Arc<dyn ReadAt + Send + Sync>, size: u64) -> Result<Tree> {
+        let tree = Reader::open(image, size).and_then(|reader| reader.tree());
+        tree.map_err(|violation| {
+            Error::source(Vec::new(), "cannot read the squashfs", io::Error::other(violation))
+        })
     }
 }
 

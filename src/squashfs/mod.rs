@@ -18,6 +18,7 @@ mod inode;
 mod metadata;
 mod options;
 mod plan;
+pub mod read;
 mod spec;
 mod warnings;
 mod xattrs;

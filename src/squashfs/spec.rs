@@ -43,6 +43,8 @@ pub(crate) mod flags {
     pub(crate) const DUPLICATE: u16 = 1 << 6;
     /// `SQUASHFS_EXPORT`: there is an export table, for NFS.
     pub(crate) const EXPORT: u16 = 1 << 7;
+    /// `SQUASHFS_NO_XATTR`: extended attributes were left out.
+    pub(crate) const NO_XATTR: u16 = 1 << 9;
     /// `SQUASHFS_COMP_OPT`: the options of the compressor follow the superblock.
     pub(crate) const COMP_OPT: u16 = 1 << 10;
 }

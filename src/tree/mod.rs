@@ -6,6 +6,8 @@
 
 mod builder;
 mod content;
+#[cfg(test)]
+pub(crate) mod difference;
 pub mod dir;
 mod edit;
 mod hard_links;
