@@ -14,12 +14,13 @@ impl ErofsArgs {
             compression: args.algorithm().map(str::parse).transpose()?,
             uncompressed: no_compress.filter(),
             dedup: args.dedup,
+            fragments: self.fragments,
         };
         Ok((erofs, vec![no_compress]))
     }
 
     /// Returns the names of all options, each with whether it was given.
     pub(super) fn given(&self) -> Vec<(&'static str, bool)> {
-        vec![("--erofs-profile", self.erofs_profile.is_some())]
+        vec![("--erofs-profile", self.erofs_profile.is_some()), ("--fragments", self.fragments)]
     }
 }

@@ -24,6 +24,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("compression", "--compress"),
     ("epoch", "--source-date-epoch"),
     ("erofs.compression", "--compress"),
+    ("erofs.fragments", "--fragments"),
     ("erofs.profile", "--erofs-profile"),
     ("esp.fat", "--esp-fat"),
     ("esp.from", "--esp-from"),

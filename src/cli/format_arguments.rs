@@ -104,6 +104,10 @@ pub(super) struct ErofsArgs {
     /// Oldest kernel that can read the erofs [default: linux-6.10]
     #[arg(long, value_enum)]
     pub(super) erofs_profile: Option<erofs::Profile>,
+    /// Compress files shorter than 128 KiB together: the image is smaller, and reading one of them
+    /// takes longer
+    #[arg(long)]
+    pub(super) fragments: bool,
 }
 
 /// Options of squashfs.

@@ -33,6 +33,10 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
     if let Some(compression) = options.compression {
         compression.check(options.profile)?;
     }
+    if options.fragments && !options.profile.fragments() {
+        let rule = format!("kernels of the profile {} don't read them", options.profile.name());
+        return Err(Error::parameter("erofs.fragments", rule, "use `erofs.profile=linux-6.1`"));
+    }
     if options.label.contains(&0) {
         let rule = "an erofs label is without NUL";
         return Err(Error::parameter("label", rule, "use another label"));

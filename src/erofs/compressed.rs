@@ -4,7 +4,6 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::compression::{Compression, PIECE};
-use super::contents::StoredPiece;
 use super::spec::{BLOCK, LI_D0_CBLKCNT, MapHeader, advise, lcluster_type};
 
 /// Number of logical clusters of a piece.
@@ -26,6 +25,15 @@ const BASE: usize = 4;
 
 /// Number of bits of an entry that hold an offset or a distance. The type follows.
 const LO_BITS: u32 = 12;
+
+/// A piece of a file as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredPiece {
+    /// Offset of the compressed bytes in the spool. It differs from run to run.
+    pub(super) at: u64,
+    /// Compressed size in bytes; 0 for a piece that is stored as it is.
+    pub(super) len: u32,
+}
 
 /// A compressed file.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::Options;
 use super::check::check_options;
+use super::compressed::StoredPiece;
 use super::compression::PIECE;
+use super::fragments::FragmentPacker;
 use super::spec::BLOCK;
 use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, encode_pieces};
 use crate::error::Result;
@@ -46,15 +48,6 @@ impl PrepassOptions<'_> {
     }
 }
 
-/// A piece of a file as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StoredPiece {
-    /// Offset of the compressed bytes in the spool. It differs from run to run.
-    pub(super) at: u64,
-    /// Compressed size in bytes; 0 for a piece that is stored as it is.
-    pub(super) len: u32,
-}
-
 /// Results of the prepass over the content of a tree; the default is for content that is neither
 /// compressed nor compared.
 #[derive(Default)]
@@ -64,6 +57,11 @@ pub struct Contents {
     first: BTreeMap<InodeId, u32>,
     /// First file, in tree order, with the same content.
     same_as: BTreeMap<InodeId, InodeId>,
+    /// Offset of each fragment in the packed inode.
+    fragments: BTreeMap<InodeId, u64>,
+    /// Pieces of the packed inode; those that are stored as they are have their bytes in the spool.
+    pub(super) packed: Vec<StoredPiece>,
+    pub(super) packed_size: u64,
     pub(super) spool: Option<Arc<Spool>>,
 }
 
@@ -115,6 +113,7 @@ pub fn prepass(
     let mut encoded = encode_pieces(tree, pieces, threads, observer, encoder)?;
     let mut identities: BTreeMap<[u8; 32], InodeId> = BTreeMap::new();
     let (mut found, mut first, mut same_as) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut packer, mut fragments) = (FragmentPacker::default(), BTreeMap::new());
     for (id, size) in files {
         let start = found.len();
         let mut identity = Sha256::new_with_prefix(size.to_le_bytes());
@@ -122,21 +121,38 @@ pub fn prepass(
             found.push(stored);
             identity.update(hash);
         }
-        if found[start..].iter().any(|piece| piece.len > 0) {
-            first.insert(id, u32::try_from(start).expect("fewer pieces than bytes in memory"));
-        } else {
-            found.truncate(start);
-        }
-        if options.dedup && size >= BLOCK {
+        if options.dedup && (size >= BLOCK || is_fragment(options, id, size)) {
             let of = *identities.entry(identity.finalize().into()).or_insert(id);
             if of != id {
                 same_as.insert(id, of);
             }
         }
+        if is_fragment(options, id, size) {
+            let raw = found.pop().expect("a fragment is one piece");
+            let same = same_as.get(&id).and_then(|of| fragments.get(of).copied());
+            let offset = same.unwrap_or_else(|| packer.push(raw.at, size));
+            fragments.insert(id, offset);
+        } else if found[start..].iter().any(|piece| piece.len > 0) {
+            first.insert(id, u32::try_from(start).expect("fewer pieces than bytes in memory"));
+        } else {
+            found.truncate(start);
+        }
     }
     drop(encoded);
     found.shrink_to_fit();
-    Ok(Contents { pieces: found, first, same_as, ..contents })
+    if let (Some(compression), Some(spool)) = (options.compression, &contents.spool) {
+        contents.packed = packer.encode(compression, spool, threads, observer)?;
+        contents.packed_size = packer.size;
+    }
+    Ok(Contents { pieces: found, first, same_as, fragments, ..contents })
+}
+
+/// Returns whether a file of `size` bytes is compressed together with others.
+fn is_fragment(options: &Options, file: InodeId, size: u64) -> bool {
+    options.fragments
+        && options.compression.is_some()
+        && (1..u64::from(PIECE)).contains(&size)
+        && !options.uncompressed.contains(&file)
 }
 
 /// Returns whether less than an eighth of a file is data: holes are smaller than compressed zeros,
@@ -157,6 +173,11 @@ impl Contents {
         Some(&self.pieces[first..][..piece_count(size)])
     }
 
+    /// Returns the offset of a file in the packed inode.
+    pub(super) fn fragment(&self, file: InodeId) -> Option<u64> {
+        self.fragments.get(&file).copied()
+    }
+
     /// Returns the first file with the same content, if it is another one.
     pub(super) fn same_as(&self, file: InodeId) -> Option<InodeId> {
         self.same_as.get(&file).copied()
@@ -172,12 +193,15 @@ struct FileEncoder<'a> {
 }
 
 impl FileEncoder<'_> {
+    fn size(&self, file: InodeId) -> u64 {
+        super::inode::size(self.tree, file)
+    }
+
     /// Returns whether compressed data is worth storing: it takes fewer blocks, or can follow the
     /// inode because it ends the file.
     fn saves(&self, piece: Piece, len: usize) -> bool {
-        let Kind::File { size, .. } = self.tree.inode(piece.file).kind else { return false };
         let len = len as u64;
-        let is_tail = piece.from + u64::from(piece.len) == size
+        let is_tail = piece.from + u64::from(piece.len) == self.size(piece.file)
             && self.options.profile.tail_packing()
             && len < BLOCK;
         len < u64::from(piece.len)
@@ -191,6 +215,11 @@ impl PieceEncoder for FileEncoder<'_> {
     fn encode(&mut self, piece: Piece, raw: &[u8]) -> Result<Self::Output> {
         let mut stored = StoredPiece { at: 0, len: 0 };
         let is_compressed = !self.options.uncompressed.contains(&piece.file);
+        let hash = if self.options.dedup { Sha256::digest(raw).into() } else { [0; 32] };
+        if is_fragment(self.options, piece.file, self.size(piece.file)) {
+            let spool = self.spool.as_mut().expect("there is one if content is compressed");
+            return Ok((StoredPiece { at: spool.append(raw)?, len: 0 }, hash));
+        }
         if let Some(mut encoder) = self.encoder.take() {
             if is_compressed {
                 let compressed = encoder.encode(raw);
@@ -202,7 +231,6 @@ impl PieceEncoder for FileEncoder<'_> {
             }
             self.encoder = Some(encoder);
         }
-        let hash = if self.options.dedup { Sha256::digest(raw).into() } else { [0; 32] };
         Ok((stored, hash))
     }
 

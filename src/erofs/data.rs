@@ -9,11 +9,13 @@ use super::compressed::CompressedFile;
 use super::compression::Compression;
 use super::contents::Contents;
 use super::inode::{head_len, size};
+use super::packed::{self, fragment_len, packed_file};
 use super::slots::Request;
 use super::spec::{BLOCK, datalayout};
 use super::xattr::Xattrs;
 use crate::error::Result;
 use crate::layout::{Layout, Region};
+use crate::time::Timestamp;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// Data of all inodes.
@@ -30,6 +32,8 @@ pub(super) struct Data {
     shared: BTreeSet<InodeId>,
     contents: Arc<Contents>,
     compression: Option<Compression>,
+    /// First block of the packed inode, counted from the start of the data.
+    packed_start: u32,
     /// Number of blocks of data.
     pub(super) blocks: u64,
 }
@@ -73,6 +77,17 @@ impl Storage {
         }
     }
 
+    /// Data in the packed inode.
+    fn fragment(head: u64) -> Self {
+        Self {
+            layout: datalayout::COMPRESSED_FULL,
+            blocks: 0,
+            rest: fragment_len(head),
+            chunks: None,
+            is_piece_inline: false,
+        }
+    }
+
     /// Compressed data, with the last piece after the inode if it fits there.
     fn compressed(file: CompressedFile<'_>, head: u64, tail_packing: bool) -> Self {
         let inline = CompressedFile { is_tail_inline: true, ..file };
@@ -109,6 +124,7 @@ impl Data {
             shared: BTreeSet::new(),
             contents: Arc::clone(contents),
             compression: options.compression,
+            packed_start: 0,
             blocks: 0,
         };
         let is_directory = |id| tree.inode(id).kind == Kind::Directory;
@@ -120,6 +136,9 @@ impl Data {
                 data.add(id, storage);
             }
         }
+        // Addresses beyond 32 bits are refused when the size is known.
+        data.packed_start = u32::try_from(data.blocks).unwrap_or(u32::MAX);
+        data.blocks += packed_file(contents).map_or(0, |file| file.blocks());
         data
     }
 
@@ -133,6 +152,9 @@ impl Data {
         scan: &HoleScan,
         options: &Options,
     ) -> Storage {
+        if self.contents.fragment(id).is_some() {
+            return Storage::fragment(head);
+        }
         let ranges = scan.data(id).filter(|_| options.profile.chunks());
         let chunks = ranges.and_then(|ranges| Chunks::of_sparse(size, ranges, self.blocks));
         let pieces = self.contents.pieces(id, size);
@@ -181,7 +203,21 @@ impl Data {
 
     /// Returns whether a file is compressed.
     pub(super) fn is_compressed(&self) -> bool {
-        self.layouts.iter().any(|&layout| u16::from(layout) == datalayout::COMPRESSED_COMPACT)
+        let compressed = [datalayout::COMPRESSED_COMPACT, datalayout::COMPRESSED_FULL];
+        self.layouts.iter().any(|&layout| compressed.contains(&layout.into()))
+    }
+
+    /// Returns the size in bytes of the packed inode with its index; `None` without fragments.
+    pub(super) fn packed_len(&self) -> Option<u64> {
+        packed_file(&self.contents).map(|file| packed::HEAD + file.rest_len(packed::HEAD))
+    }
+
+    /// Encodes the packed inode with its index, if there are fragments.
+    pub(super) fn encode_packed(&self, epoch: Timestamp, data_start: u32) -> Vec<u8> {
+        let Some(file) = packed_file(&self.contents) else { return Vec::new() };
+        let compression = self.compression.expect("something is compressed");
+        let i_ino = u32::try_from(self.layouts.len()).expect("at most 2^32 inodes").wrapping_add(1);
+        packed::encode_inode(&file, compression, epoch, i_ino, data_start + self.packed_start)
     }
 
     /// Returns whether a piece of a compressed file follows the inode.
@@ -225,6 +261,9 @@ impl Data {
         if let Some(chunks) = self.chunks(id) {
             return Ok(chunks.encode(data_start));
         }
+        if let Some(offset) = self.contents.fragment(id) {
+            return Ok(packed::encode_fragment(head, offset));
+        }
         let Some(file) = self.compressed(id, size) else { return Ok(Vec::new()) };
         let compression = self.compression.expect("something is compressed");
         let mut out = file.encode(compression, head, data_start + self.start(id));
@@ -245,6 +284,7 @@ impl Data {
         let (rest, within_block) = match self.layout(id) {
             datalayout::FLAT_INLINE => (size % BLOCK, true),
             datalayout::CHUNK_BASED => (self.chunks[&id].index_len(), false),
+            datalayout::COMPRESSED_FULL => (fragment_len(head), false),
             _ => match self.compressed(id, size) {
                 Some(file) => (file.rest_len(head), file.is_tail_inline),
                 None => (0, false),
@@ -290,12 +330,14 @@ impl Data {
                     layout.push_content(offset, len, number, id, range.start);
                     offset += len.next_multiple_of(BLOCK);
                 }
-            } else {
+            } else if self.layout(id) != datalayout::COMPRESSED_FULL {
                 let is_inline = self.layout(id) == datalayout::FLAT_INLINE;
                 let len = if is_inline { size - size % BLOCK } else { size };
                 layout.push_content(offset, len, number, id, 0);
             }
         }
+        let packed_offset = u64::from(self.packed_start) * BLOCK;
+        packed::push_content(&mut layout, &self.contents, packed_offset);
         layout
     }
 }

@@ -27,6 +27,8 @@ pub struct Erofs {
     pub uncompressed: Option<PathFilter>,
     /// Whether equal files are stored only once.
     pub dedup: bool,
+    /// Whether files shorter than 128 KiB are compressed together, if there is a compression.
+    pub fragments: bool,
 }
 
 /// An erofs without its size.
@@ -71,6 +73,7 @@ impl Format for Erofs {
             .with("compress", self.compression.map(|compression| compression.to_string()))
             .with("no_compress", patterns.map(String::as_str).collect::<Value>())
             .with("dedup", self.dedup)
+            .with("fragments", self.fragments)
     }
 
     fn for_partition(&self, settings: &PartitionSettings<'_>) -> Result<Arc<dyn Format>> {
@@ -98,6 +101,7 @@ impl Format for Erofs {
             compression: self.compression,
             uncompressed: uncompressed.unwrap_or_default(),
             dedup: self.dedup,
+            fragments: self.fragments,
             size: None,
         };
         let contents =

@@ -26,6 +26,8 @@ pub(super) struct Metadata {
     pub(super) order: Vec<InodeId>,
     /// First slot of the shared extended attributes.
     pub(super) shared_slot: u64,
+    /// First slot of the packed inode; unused without fragments.
+    pub(super) packed_slot: u64,
     /// First block of the data.
     pub(super) data_start: u32,
 }
@@ -61,12 +63,15 @@ impl Metadata {
     fn encode_head(&self, id: InodeId, size: u64) -> Vec<u8> {
         let set = self.tree.inode(id).xattrs;
         let layout = self.data.layout(id);
-        let has_blocks = layout == datalayout::FLAT_PLAIN && size > 0 || size >= BLOCK;
+        let is_flat = matches!(layout, datalayout::FLAT_PLAIN | datalayout::FLAT_INLINE);
+        let has_blocks = is_flat && (layout == datalayout::FLAT_PLAIN && size > 0 || size >= BLOCK);
         let i_u = match (self.data.chunks(id), self.data.compressed(id, size)) {
             (Some(chunks), _) => chunks.bits.into(),
             (_, Some(file)) => u32::try_from(file.blocks()).expect("within the file system"),
             _ if has_blocks => self.block(id),
-            _ => NULL_ADDR,
+            _ if is_flat => NULL_ADDR,
+            // The blocks of a fragment are those of the packed inode.
+            _ => 0,
         };
         let fields =
             InodeFields { datalayout: layout, i_xattr_icount: self.xattrs.icount(set), i_u };
@@ -119,6 +124,10 @@ impl Metadata {
             if start + self.request(id).len > offset {
                 copy(&self.encode(id)?, start, out, offset);
             }
+        }
+        let packed_start = self.packed_slot * ISLOT;
+        if packed_start < end && packed_start + self.data.packed_len().unwrap_or(0) > offset {
+            copy(&self.data.encode_packed(self.epoch, self.data_start), packed_start, out, offset);
         }
         copy(&self.xattrs.shared, self.shared_slot * ISLOT, out, offset);
         Ok(())

@@ -9,8 +9,10 @@ mod contents;
 mod data;
 mod dir;
 mod format;
+mod fragments;
 mod inode;
 mod metadata;
+mod packed;
 mod plan;
 mod profile;
 mod slots;
@@ -50,6 +52,8 @@ pub struct Options {
     pub uncompressed: BTreeSet<InodeId>,
     /// Whether equal files are stored only once.
     pub dedup: bool,
+    /// Whether short files are compressed together.
+    pub fragments: bool,
     /// Size in bytes, a multiple of 4096; `None` for the smallest. What the file system does not
     /// need comes after it.
     pub size: Option<u64>,

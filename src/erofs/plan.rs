@@ -42,11 +42,13 @@ pub fn plan(
     let used = u64::from(blocks) * BLOCK;
     let size = options.size.unwrap_or(used);
     check_size(size, used)?;
+    let has_fragments = metadata.data.packed_len().is_some();
     let superblock = superblock(
         options,
         SuperblockInputs {
             root_nid: u16::try_from(metadata.slots[0]).expect("the root is in the first blocks"),
-            inos: tree.inodes().len() as u64,
+            inos: tree.inodes().len() as u64 + u64::from(has_fragments),
+            packed_nid: if has_fragments { metadata.packed_slot } else { 0 },
             blocks,
             xattr_blkaddr: metadata.xattr_blkaddr(),
             has_xattr_filter: metadata.xattrs.has_filter(),
@@ -92,6 +94,8 @@ fn place(
     }
     let shared = Request { len: xattrs.shared.len() as u64, within_block: false };
     let shared_slot = allocator.allocate(shared);
+    let packed_len = data.packed_len().unwrap_or(0);
+    let packed_slot = allocator.allocate(Request { len: packed_len, within_block: false });
     let blocks = allocator.blocks() + data.blocks;
     let total = u32::try_from(blocks).map_err(|_| too_large(blocks))?;
     let data_start = u32::try_from(allocator.blocks()).expect("less than the total");
@@ -99,7 +103,8 @@ fn place(
     order.sort_by_key(|id| slots[id.index()]);
     let tree = Arc::clone(tree);
     let epoch = options.epoch;
-    let metadata = Metadata { tree, epoch, xattrs, data, slots, order, shared_slot, data_start };
+    let metadata =
+        Metadata { tree, epoch, xattrs, data, slots, order, shared_slot, packed_slot, data_start };
     Ok((metadata, total))
 }
 
@@ -135,5 +140,6 @@ fn incompat(data: &Data) -> Incompat {
     incompat.set(Incompat::CHUNKED_FILE, data.has_chunks());
     incompat.set(Incompat::LZ4_0PADDING | Incompat::BIG_PCLUSTER, data.is_compressed());
     incompat.set(Incompat::ZTAILPACKING, data.has_inline_pieces());
+    incompat.set(Incompat::FRAGMENTS, data.packed_len().is_some());
     incompat
 }

@@ -17,7 +17,7 @@ pub enum Profile {
     /// Linux 5.15: holes are kept, and LZ4 is read.
     #[cfg_attr(feature = "cli", value(name = "linux-5.15"))]
     Linux5_15,
-    /// Linux 6.1: the end of a compressed file can follow its inode.
+    /// Linux 6.1: the end of a compressed file can follow its inode, and fragments are read.
     #[cfg_attr(feature = "cli", value(name = "linux-6.1"))]
     Linux6_1,
     /// Linux 6.10: Zstandard is read, and labels can have 16 bytes.
@@ -46,6 +46,11 @@ impl Profile {
 
     /// Returns whether the end of a compressed file can follow its inode.
     pub(super) fn tail_packing(self) -> bool {
+        self >= Self::Linux6_1
+    }
+
+    /// Returns whether short files can be compressed together.
+    pub(super) fn fragments(self) -> bool {
         self >= Self::Linux6_1
     }
 

@@ -17,6 +17,8 @@ const CHECKSUM: usize = std::mem::offset_of!(SuperBlock, checksum);
 pub(super) struct SuperblockInputs {
     pub(super) root_nid: u16,
     pub(super) inos: u64,
+    /// Number of the packed inode; 0 without fragments.
+    pub(super) packed_nid: u64,
     pub(super) blocks: u32,
     pub(super) xattr_blkaddr: u32,
     pub(super) has_xattr_filter: bool,
@@ -51,6 +53,7 @@ pub(super) fn superblock(options: &Options, inputs: SuperblockInputs) -> SuperBl
         volume_name,
         feature_incompat: U32::new(inputs.incompat.bits()),
         available_compr_algs: U16::new(inputs.available_compr_algs),
+        packed_nid: U64::new(inputs.packed_nid),
         ..SuperBlock::new_zeroed()
     }
 }

@@ -111,6 +111,42 @@ fn equal_files_are_stored_once() {
     }
 }
 
+/// Files of all lengths up to that of a piece, and pieces that do not compress.
+#[test]
+fn short_files_are_compressed_together() {
+    let source = tree("mkdir a b");
+    let lens =
+        (0..300).map(|number| number * number * 2 % PIECE).chain([PIECE - 1, PIECE, PIECE * 2]);
+    for (number, len) in lens.enumerate() {
+        let number = u64::try_from(number).unwrap();
+        let content = match number % 10 {
+            0 => Random::new(number).bytes(len),
+            _ => text(number, len),
+        };
+        fs::write(source.path().join(format!("a/{number}")), &content).unwrap();
+        if number % 3 == 0 {
+            let file = source.path().join(format!("b/{number}"));
+            fs::write(&file, &content).unwrap();
+            setxattr(&file, "user.a", &content[..content.len().min(9)], XattrFlags::empty())
+                .unwrap();
+        }
+    }
+    for algorithm in ALGORITHMS {
+        let compress = format!("--compress={algorithm}");
+        let alone = Image::checked(source.path(), &[&compress, "--dedup"]).size();
+        let together = Image::checked(source.path(), &[&compress, "--dedup", "--fragments"]);
+        assert!(together.features().contains("fragments"), "{}", together.features());
+        assert!(together.size() < alone, "{algorithm}: {}, {alone}", together.size());
+        let twice = Image::checked(source.path(), &[&compress, "--fragments"]);
+        assert!(twice.size() > together.size() * 11 / 10, "{algorithm}");
+    }
+    let threads = ["--threads=1", "--threads=9"].map(|threads| {
+        let options = ["--compress=lz4", "--fragments", threads];
+        fs::read(&Image::checked(source.path(), &options).path).unwrap()
+    });
+    assert!(threads[0] == threads[1]);
+}
+
 #[test]
 fn matching_files_are_not_compressed() {
     let source = tree("mkdir -p usr/lib; seq 100000 >usr/lib/a; seq 100000 >b");
@@ -145,6 +181,11 @@ fn algorithms_that_a_kernel_does_not_read_are_refused() {
         (
             &["--compress=lz4", "--erofs-profile=linux-5.10"],
             "the profile linux-5.10 don't read lz4; use --erofs-profile=linux-5.15",
+        ),
+        (
+            &["--compress=lz4", "--fragments", "--erofs-profile=linux-5.15"],
+            "--fragments: kernels of the profile linux-5.15 don't read them; use \
+             --erofs-profile=linux-6.1",
         ),
     ] {
         let error = refused(source.path(), options);

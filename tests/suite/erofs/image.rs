@@ -32,9 +32,10 @@ impl Image {
         let scratch = scratch();
         let path = scratch.path().join("image");
         succeed(&mut mkfs("erofs", tree, &path, LATEST, options));
-        // Debian 12's fsck.erofs does not know Zstandard.
-        let is_zstd = options.iter().any(|option| option.starts_with("--compress=zstd"));
-        let checked = match is_zstd {
+        // Debian 12's fsck.erofs knows neither Zstandard nor fragments.
+        let is_new =
+            |option: &&str| option.starts_with("--compress=zstd") || *option == "--fragments";
+        let checked = match options.iter().any(is_new) {
             true => erofs::mount_erofs(&path, |root| Comparison::exact().compare(tree, root))
                 .and_then(|compared| compared),
             false => erofs::check_image(&path, tree, &Comparison::exact()),
