@@ -18,7 +18,7 @@ const XATTR_SIZE_MAX: usize = 65536;
 const IDS_MAX: usize = u16::MAX as usize;
 
 /// Largest number of blocks in a file: Linux counts them in signed integers.
-const BLOCKS_MAX: u64 = i32::MAX as u64;
+const BLOCKS_MAX: u64 = (1 << 31) - 1;
 
 pub(super) fn check_options(options: &Options) -> Result<()> {
     let block_size = options.block_size;

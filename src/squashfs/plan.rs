@@ -165,15 +165,11 @@ impl ImageBytes {
     /// Returns the bytes at `offset` that are in memory, or the offset of the content in the spool
     /// and the number of bytes that follow there.
     fn source(&self, offset: u64) -> Source<'_> {
-        let in_memory = |bytes, start| {
-            let from = usize::try_from(offset - start).expect("in memory");
-            Source::Memory(&<[u8]>::get(bytes, from..).unwrap_or_default())
-        };
         if offset < self.head.len() as u64 {
-            return in_memory(&self.head, 0);
+            return Source::memory(&self.head, offset);
         }
         if offset >= self.tables_start {
-            return in_memory(&self.tables, self.tables_start);
+            return Source::memory(&self.tables, offset - self.tables_start);
         }
         let next = self.ranges.partition_point(|range| range.offset <= offset);
         let range = self.ranges[next - 1];
@@ -186,6 +182,13 @@ impl ImageBytes {
 enum Source<'a> {
     Memory(&'a [u8]),
     Spool { at: u64, len: u64 },
+}
+
+impl<'a> Source<'a> {
+    fn memory(bytes: &'a [u8], from: u64) -> Self {
+        let from = usize::try_from(from).expect("in memory");
+        Self::Memory(bytes.get(from..).unwrap_or_default())
+    }
 }
 
 impl Render for ImageBytes {

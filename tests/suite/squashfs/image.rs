@@ -8,7 +8,7 @@ use crate::detfs::{detfs, succeed};
 use crate::oracle::{Comparison, shell, squashfs};
 
 /// Latest time that squashfs stores.
-pub const EPOCH: i64 = u32::MAX as i64;
+pub const EPOCH: i64 = (1 << 32) - 1;
 
 /// Creates a temporary directory in memory.
 pub fn scratch() -> TempDir {
