@@ -3,8 +3,8 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
-use super::inode::{InodePlace, basic_type, number};
 use super::metadata::{MetadataWriter, Position};
+use super::reference::{InodePlace, basic_type, number};
 use super::spec::{DIR_COUNT, DirEntry, DirHeader, DirIndex, METADATA_SIZE};
 use crate::tree::{Entry, InodeId, Tree};
 

@@ -7,6 +7,7 @@ use super::compression::Compression;
 use super::content::Contents;
 use super::directory::{self, Listing};
 use super::metadata::{MetadataTable, MetadataWriter};
+use super::reference::{InodePlace, basic_type, number};
 use super::spec::{
     BaseInode, DIR_SIZE_EXTRA, DevInode, DirInode, INVALID_FRAG, INVALID_XATTR, IpcInode,
     LdevInode, LdirInode, LipcInode, LregInode, RegInode, SymlinkInode, inode_type,
@@ -20,40 +21,6 @@ pub(super) const MAJOR_MAX: u32 = (1 << 12) - 1;
 
 /// Largest minor number of a device.
 pub(super) const MINOR_MAX: u32 = (1 << 20) - 1;
-
-/// Position of an inode in the inode table.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct InodePlace {
-    /// Offset of the metadata block in the table, in bytes.
-    pub(super) block: u32,
-    /// Offset in the content of the block.
-    pub(super) offset: u16,
-}
-
-impl InodePlace {
-    /// Returns the reference to the inode, as the superblock and the export table have it.
-    pub(super) fn reference(self) -> u64 {
-        u64::from(self.block) << 16 | u64::from(self.offset)
-    }
-}
-
-/// Returns the number of an inode.
-pub(super) fn number(id: InodeId) -> u32 {
-    u32::try_from(id.index()).expect("inodes are counted in 32 bits") + 1
-}
-
-/// Returns the type of a basic inode.
-pub(super) fn basic_type(kind: Kind) -> u16 {
-    match kind {
-        Kind::Directory => inode_type::DIR,
-        Kind::File { .. } => inode_type::REG,
-        Kind::Symlink => inode_type::SYMLINK,
-        Kind::BlockDevice(..) => inode_type::BLKDEV,
-        Kind::CharDevice(..) => inode_type::CHRDEV,
-        Kind::Fifo => inode_type::FIFO,
-        Kind::Socket => inode_type::SOCKET,
-    }
-}
 
 /// Returns the time of an inode in whole seconds, clamped to what squashfs can store.
 pub(super) fn clamp_time(seconds: i64) -> u32 {

@@ -19,6 +19,7 @@ mod metadata;
 mod options;
 mod plan;
 pub mod read;
+mod reference;
 mod spec;
 mod warnings;
 mod xattrs;
