@@ -1,8 +1,12 @@
 //! erofs as a format of file systems.
 
+use std::io;
 use std::sync::Arc;
 
+use positioned_io::ReadAt;
+
 use super::plan::SIZE_MAX;
+use super::read::Reader;
 use super::spec::BLOCK;
 use super::{Compression, Contents, Options, Plan, PrepassOptions, Profile, plan, prepass};
 use crate::codec;
@@ -107,6 +111,13 @@ impl Format for Erofs {
         let contents =
             prepass(&tree, &scan, &options, &PrepassOptions { threads, spool, observer })?;
         Ok(Box::new(Prepared { tree, scan, contents: Arc::new(contents), options, label }))
+    }
+
+    fn read(&self, image: Arc<dyn ReadAt + Send + Sync>, size: u64) -> Result<Tree> {
+        let tree = Reader::open(image, size).and_then(|reader| reader.tree());
+        tree.map_err(|violation| {
+            Error::source(Vec::new(), "cannot read the erofs", io::Error::other(violation))
+        })
     }
 }
 

@@ -15,6 +15,7 @@ mod metadata;
 mod packed;
 mod plan;
 mod profile;
+pub mod read;
 mod slots;
 mod spec;
 mod superblock;

@@ -1,0 +1,24 @@
+//! Reads erofs file systems of any origin, as trees with their content by reference.
+//!
+//! No input is trusted: anything invalid is a [`Violation`] and never a panic. Time and memory are
+//! bounded by the size of the image, since every inode and every directory is read once.
+//!
+//! The reader supports plain, inline, chunk-based and compressed files with LZ4 and Zstandard, both
+//! kinds of indexes, inline clusters, fragments, and long prefixes of extended attributes. It does
+//! not support several devices, 48-bit addresses, and clusters that several extents share.
+
+mod compressed;
+mod content;
+mod directory;
+mod image;
+mod index;
+mod inode;
+mod reader;
+mod superblock;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod xattr;
+
+pub use crate::violation::{Result, Violation};
+pub use reader::Reader;
