@@ -22,7 +22,7 @@ use crate::tree::{HoleScan, HoleScanOptions, InodeId, scan_holes};
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     let (mut resolved, normalization, mut warnings) = normalization::resolve_inputs(&mut input)?;
     let image = ImageRequest::FileSystem(options.clone());
-    let request = Request::new(&input.selection, &normalization, image);
+    let request = Request::new(&input, &normalization, image);
     let BuildInput { tree, seed, architecture, threads, spool, observer, .. } = input;
     let observer = observer.as_deref();
     let epoch = resolved.epoch.0;
@@ -83,20 +83,22 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
         resolved,
         codecs: prepared.codecs(),
         normalization: normalization.report,
+        root_hash: None,
+        uki: None,
         boot: None,
         warnings,
     })
 }
 
 /// Returns whether file systems of a format have an id.
-fn has_id(format: &dyn Format) -> bool {
+pub(crate) fn has_id(format: &dyn Format) -> bool {
     format.id(Uuid::nil()).is_some()
 }
 
 /// Rejects a UUID or a label for a format that has none.
 fn check_identity(options: &Options) -> Result<()> {
     let format = &*options.format;
-    let rule = |what| format!("a {} has no {what}", format.name());
+    let rule = |name: &str| format!("a {} has no {name}", format.name());
     if options.uuid.is_some() && !has_id(format) {
         return Err(Error::parameter("uuid", rule("UUID"), "omit it"));
     }
