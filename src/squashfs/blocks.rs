@@ -1,5 +1,7 @@
 //! Division of content into blocks, and their encoding.
 
+use std::slice;
+
 use sha2::{Digest, Sha256};
 
 use super::compression::Compression;
@@ -28,9 +30,9 @@ impl BlockPolicy {
         let mut pieces = Vec::new();
         for (file, inode) in tree.iter() {
             let Kind::File { size, .. } = inode.kind else { continue };
-            let whole = [0..size];
+            let whole = 0..size;
             let mut end = 0;
-            for range in scan.data(file).unwrap_or(&whole) {
+            for range in scan.data(file).unwrap_or(slice::from_ref(&whole)) {
                 // Two ranges may have data in the same block.
                 let start = end.max(range.start / block_size * block_size);
                 end = start.max(size.min(range.end.next_multiple_of(block_size)));

@@ -89,7 +89,7 @@ impl FragmentPacker {
         };
         let mut done: Vec<_> = share(threads.min(most), work).into_iter().flatten().collect();
         queue.finish()?;
-        done.sort_unstable_by_key(|&(number, _)| number);
+        done.sort_by_key(|&(number, _)| number);
         Ok(done.into_iter().map(|(_, stored)| stored).collect())
     }
 }
