@@ -63,8 +63,7 @@ impl FragmentPacker {
                 raw.resize(usize::try_from(len).expect("a piece"), 0);
                 self.read(spool, at, raw)?;
                 let compressed = encoder.encode(raw);
-                let saves =
-                    compressed.len().div_ceil(BLOCK as usize) < raw.len().div_ceil(BLOCK as usize);
+                let saves = (compressed.len() as u64).div_ceil(BLOCK) < len.div_ceil(BLOCK);
                 let stored = match saves {
                     true => {
                         let len = u32::try_from(compressed.len()).expect("less than a piece");
@@ -91,7 +90,7 @@ impl FragmentPacker {
         };
         let mut done: Vec<_> = share(threads.min(most), work).into_iter().flatten().collect();
         queue.finish()?;
-        done.sort_unstable_by_key(|&(number, _)| number);
+        done.sort_by_key(|&(number, _)| number);
         Ok(done.into_iter().map(|(_, stored)| stored).collect())
     }
 }

@@ -189,7 +189,9 @@ fn encode(xattr: &Xattr) -> Vec<u8> {
         e_value_size: U16::new(u16::try_from(xattr.value.len()).expect("checked")),
     };
     let mut out = [entry.as_bytes(), name, &xattr.value].concat();
-    out.resize(out.len().next_multiple_of(XATTR_ALIGN as usize), 0);
+    while !(out.len() as u64).is_multiple_of(XATTR_ALIGN) {
+        out.push(0);
+    }
     out
 }
 

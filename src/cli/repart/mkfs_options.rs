@@ -86,7 +86,7 @@ mod tests {
             ("-zzstd,level=19 -Ededupe", Some(C::Zstd { level: 19 }), true),
             ("-E dedupe -zlz4hc,level=12", Some(C::Lz4hc { level: 12 }), true),
         ] {
-            let found = super::erofs(words).unwrap();
+            let found = erofs(words).unwrap();
             assert_eq!((found.compression, found.dedup), (compression, dedup), "{words}");
         }
     }
@@ -129,7 +129,7 @@ mod tests {
             ("-E dedupe,fragments", "dedupe,fragments"),
             ("--all-root", "--all-root"),
         ] {
-            let error = super::erofs(words).unwrap_err().to_string();
+            let error = erofs(words).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{}: {word:?} is not", EROFS.0)), "{error}");
         }
     }

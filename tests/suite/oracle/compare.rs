@@ -22,7 +22,7 @@ pub struct Comparison {
     one_time: bool,
     without_nodes: bool,
     without_sockets: bool,
-    as_squashfs: bool,
+    in_squashfs: bool,
 }
 
 impl Comparison {
@@ -75,8 +75,8 @@ impl Comparison {
 
     /// Expects what squashfs stores of the first tree: whole seconds from 1970 to 2106, and no
     /// ACLs.
-    pub fn as_squashfs(mut self) -> Self {
-        self.as_squashfs = true;
+    pub fn in_squashfs(mut self) -> Self {
+        self.in_squashfs = true;
         self
     }
 
@@ -103,7 +103,7 @@ impl Comparison {
         if self.without_sockets {
             left.0.retain(|_, node| node.kind != "socket");
         }
-        if self.as_squashfs {
+        if self.in_squashfs {
             for node in left.0.values_mut() {
                 node.mtime = (node.mtime.0.clamp(0, u32::MAX.into()), 0);
                 node.xattrs.retain(|name, _| !name.starts_with(b"system."));
@@ -437,12 +437,12 @@ mod tests {
         let (_scratch, one, two) = pair();
         shell("setfacl -bk $1/dir; find $1 -exec touch -h -d @1600000000 {} +", &[&two]);
         exact.compare(&one, &two).unwrap_err();
-        exact.clone().as_squashfs().compare(&one, &two).unwrap();
+        exact.clone().in_squashfs().compare(&one, &two).unwrap();
         shell("touch -d @-1 $1/file", &[&one]);
         shell("touch -d @0 $1/file", &[&two]);
-        exact.clone().as_squashfs().compare(&one, &two).unwrap();
+        exact.clone().in_squashfs().compare(&one, &two).unwrap();
         shell("touch -d @1 $1/file", &[&two]);
-        exact.clone().as_squashfs().compare(&one, &two).unwrap_err();
+        exact.in_squashfs().compare(&one, &two).unwrap_err();
 
         let (_scratch, one, two) = pair();
         shell("chmod 7 $1/file; touch $1/lone", &[&two]);

@@ -9,7 +9,7 @@ use super::{Comparison, Mounted, Verdict, fingerprint, oracle_error};
 
 /// Checks an image built from the tree at `source` with every oracle.
 pub fn check_image(image: &Path, source: &Path, comparison: &Comparison) -> Verdict {
-    let comparison = comparison.clone().as_squashfs();
+    let comparison = comparison.clone().in_squashfs();
     unsquashfs(image, |root| comparison.compare(source, root))??;
     sqfs2tar(image, |root| comparison.clone().without_sockets().compare(source, root))??;
     mount_squashfs(image, |root| comparison.compare(source, root))?

@@ -38,7 +38,7 @@ fn listings_of_8_kib() {
             fs::create_dir(&directory).unwrap();
             let mut left = (blocks * 8192).checked_add_signed(delta - 12).unwrap();
             for number in 0.. {
-                let len = left.min(100 + 8).max(8 + 4) - 8;
+                let len = left.clamp(8 + 4, 100 + 8) - 8;
                 fs::write(directory.join(format!("{number:0len$}")), []).unwrap();
                 left = left.saturating_sub(len + 8);
                 if left == 0 {
