@@ -178,10 +178,11 @@ impl OutArg {
 ///
 /// UUIDs depend only on the seed and on the types and the order of the partitions. Without
 /// --definitions, they are those of detfs mkimage, whatever partitions and root file system the
-/// image has; detfs mkfs ext4, btrfs and erofs use that of the root, and detfs mkfs vfat that of the
-/// ESP. With --definitions, they are those of a new image of detfs repart. Partitions whose UUIDs are
-/// halves of the root hash of a hash tree, as with --verity, get them when the tree is known. Sizes
-/// and offsets depend on the tree: --dry-run of detfs mkimage, mkfs and build reports them.
+/// image has; detfs mkfs ext4, btrfs and erofs use that of the root, and detfs mkfs vfat that of
+/// the ESP. With --definitions, they are those of a new image of detfs repart. Partitions whose
+/// UUIDs are halves of the root hash of a hash tree, as with --verity, get them when the tree is
+/// known. Sizes and offsets depend on the tree: --dry-run of detfs mkimage, mkfs and build reports
+/// them.
 #[derive(Debug, Args)]
 #[command(after_help = help::IDS)]
 pub(super) struct Ids {

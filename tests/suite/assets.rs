@@ -42,7 +42,7 @@ fn has_errors(page: &Path) -> bool {
 fn manual_pages_are_formatted() {
     let directory = assets();
     let pages = pages(directory.path());
-    assert_eq!(pages.len(), 16, "{pages:?}");
+    assert_eq!(pages.len(), 18, "{pages:?}");
     for page in &pages {
         let output = format(page);
         assert!(output.stderr.is_empty(), "{page:?}: {}", String::from_utf8_lossy(&output.stderr));

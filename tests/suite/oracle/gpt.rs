@@ -44,34 +44,37 @@ fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&Path) ->
     }
 }
 
-/// Warning of sgdisk about tables by libfdisk, whose first usable block is at 1 MiB.
-const GAP: &str = "Warning: There is a gap between the main partition table";
+/// What sgdisk says about tables of systemd-repart: the first usable block is at 1 MiB, and the last
+/// partition may end at any block.
+const OF_REPART: [&str; 2] =
+    ["Warning: There is a gap between the main partition table", "Caution: Partition "];
 
 /// Verifies the partition table of an image with sgdisk and sfdisk, and accepts a gap after the
-/// primary table.
+/// primary table and partitions that end at any block.
 pub fn gpt(image: &Path, sector_size: u64) -> Verdict {
     on_disk(image, sector_size, |disk| {
-        sgdisk_except(disk, Some(GAP))?;
+        sgdisk_except(disk, &OF_REPART)?;
         sfdisk(disk)
     })
 }
 
 /// Verifies the partition table of an image or a device with sgdisk.
 pub fn sgdisk(disk: &Path) -> Verdict {
-    sgdisk_except(disk, None)
+    sgdisk_except(disk, &[])
 }
 
-/// Verifies a partition table with sgdisk, and ignores a first paragraph that starts with `known`.
+/// Verifies a partition table with sgdisk, and ignores paragraphs that start with one of `known`.
 ///
 /// If the backup header is broken, sgdisk still exits with status 0 and prints "No problems found",
 /// so the output before that line is checked too.
-fn sgdisk_except(disk: &Path, known: Option<&str>) -> Verdict {
+fn sgdisk_except(disk: &Path, known: &[&str]) -> Verdict {
     let said = run("sgdisk", [OsStr::new("--verify"), disk.as_os_str()]);
-    let text = said.stdout.trim_start();
-    let text = match (text.split_once("\n\n"), known) {
-        (Some((first, rest)), Some(known)) if first.starts_with(known) => rest,
-        _ => text,
-    };
+    let mut text = said.stdout.trim_start();
+    while let Some((first, rest)) = text.split_once("\n\n")
+        && known.iter().any(|known| first.starts_with(known))
+    {
+        text = rest;
+    }
     if said.ok && said.stderr.is_empty() && text.starts_with("No problems found. ") {
         Ok(())
     } else {

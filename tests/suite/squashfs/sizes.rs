@@ -13,7 +13,7 @@ fn sizes_are_those_of_mksquashfs() {
     shell(&format!("cp -a {PROGRAMS} {LIBRARIES} $1"), &[source.path()]);
     for (compress, options) in [
         ("gzip", "-comp gzip"),
-        ("gzip:4", "-comp gzip -Xcompression-level 4"),
+        ("gzip:3", "-comp gzip -Xcompression-level 3"),
         ("zstd:3", "-comp zstd -Xcompression-level 3"),
         ("zstd", "-comp zstd"),
         ("lz4", "-comp lz4"),
