@@ -30,7 +30,7 @@ pub(crate) use lz4::Lz4;
 pub(crate) use lzo::Lzo;
 pub(crate) use prepass::{Piece, PieceEncoder, encode_pieces};
 pub(crate) use spool::{Appender, Spool};
-pub(crate) use verify::{encoder, verify};
+pub(crate) use verify::encoder;
 #[cfg(feature = "xz")]
 pub(crate) use xz::Xz;
 #[cfg(feature = "zlib")]

@@ -35,7 +35,7 @@ pub(crate) fn encoder(codec: &'static dyn Codec, level: u8) -> Result<Encoder> {
 ///
 /// # Panics
 /// If the codec has no such level.
-pub(crate) fn verify(codec: &'static dyn Codec, level: u8) -> Result<()> {
+fn verify(codec: &'static dyn Codec, level: u8) -> Result<()> {
     let is_same = |&(name, of, _): &Vector| (name, of) == (codec.name(), level);
     let index = VECTORS.iter().position(is_same).expect("every level of a codec has a vector");
     verify_vector(codec, codec.linked_version(), &VECTORS[index], &MATCHES[index])
