@@ -125,8 +125,8 @@ fn some_random_trees_are_sound() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
-fn many_random_trees_are_sound() {
+#[ignore = "deep: 2,000 trees"]
+fn deep_many_random_trees_are_sound() {
     judge_random_trees(number(2000));
 }
 

@@ -163,8 +163,8 @@ fn extended_attributes() {
 
 /// Content that starts beyond 4 GiB of the image.
 #[test]
-#[ignore = "takes minutes"]
-fn content_beyond_4_gib() {
+#[ignore = "deep: more than 4 GiB of content"]
+fn deep_content_beyond_4_gib() {
     let source = tempfile::tempdir_in("/var/tmp").unwrap();
     let mut random = Random::new(1);
     for number in 0..17 {
