@@ -15,6 +15,9 @@ Corpora:
            of data, and how much of it is shared
   btrfs    the Debian system as btrfs, plain and with zstd:3, against mkfs.btrfs --rootdir
   btrfs-small  100,000 small files in 100 directories as btrfs: also the sizes of the images
+  erofs    the Debian system as erofs, plain, zstd:3 and lz4hc, against mkfs.erofs, and zstd:3 against
+           mksquashfs: also the sizes of the images
+  squashfs the same as squashfs, with every compression, against mksquashfs
 
 Needs root, for the tmpfs and the loop mount, and Linux.
 """
@@ -197,24 +200,47 @@ def mke2fs(tree, size):
     return Contestant("mke2fs -d", "mke2fs", lambda out: [*command, out], sparse_file(size))
 
 
+def newest(root, name):
+    """The words that run a program: the installed one, or that of the system in the directory
+    `root`, run by that system's loader and with its libraries, so that paths are the same to all."""
+    if not root:
+        return [name]
+    loader = next(root.glob("usr/lib*/ld-linux*.so.*"), root / "no loader")
+    libraries = ":".join(str(path) for path in root.glob("usr/lib/*-linux-gnu*"))
+    binary = next(root.glob(f"usr/*bin/{name}"), root / f"no {name}")
+    return [loader, "--library-path", libraries, binary]
+
+
+def version(program, option, word):
+    """A word of the first line that a program says about its version."""
+    if not shutil.which(str(program[0])):
+        return ""
+    said = subprocess.run([*program, option], capture_output=True, text=True).stdout
+    return said.splitlines()[0].split()[word]
+
+
 def mkfs_btrfs(root, tree, size, *more):
-    """The installed mkfs.btrfs, or that of the system in the directory `root`, run by that
-    system's loader and with its libraries, so that paths are the same to all. `size` is that of
-    the file it gets, which what --shrink leaves depends on."""
-    program = ["mkfs.btrfs"]
-    if root:
-        loader = next(root.glob("usr/lib*/ld-linux*.so.*"), root / "no loader")
-        libraries = ":".join(str(path) for path in root.glob("usr/lib/*-linux-gnu*"))
-        binary = next(root.glob("usr/*bin/mkfs.btrfs"), root / "no mkfs.btrfs")
-        program = [loader, "--library-path", libraries, binary]
-    version = ""
-    if shutil.which(str(program[0])):
-        usage = subprocess.check_output([*program, "--version"], text=True)
-        version = usage.splitlines()[0].split()[-1]
+    """`size` is that of the file it gets, which what --shrink leaves depends on."""
+    program = newest(root, "mkfs.btrfs")
     fixed = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", f"DETERMINISTIC_SEED={SEED}"]
     command = [*fixed, *program, "--quiet", "--uuid", SEED, "--rootdir", tree, *more]
-    name = " ".join(word for word in ["mkfs.btrfs", version, *more] if word)
+    words = ["mkfs.btrfs", version(program, "--version", -1), *more]
+    name = " ".join(word for word in words if word)
     return Contestant(name, program[0], lambda out: [*command, out], sparse_file(size))
+
+
+def mkfs_erofs(root, tree, *more):
+    program = newest(root, "mkfs.erofs")
+    command = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *program, "--quiet", "-U", SEED, *more]
+    name = " ".join(["mkfs.erofs", version(program, "--version", 2), *more])
+    return Contestant(name, program[0], lambda out: [*command, out, tree])
+
+
+def mksquashfs(root, tree, *more):
+    program = newest(root, "mksquashfs")
+    command = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *program, tree]
+    name = " ".join(["mksquashfs", version(program, "-version", 2), *more])
+    return Contestant(name, program[0], lambda out: [*command, out, "-noappend", "-quiet", *more])
 
 
 def cp(tree):
@@ -388,7 +414,7 @@ def sizes(title, contestants, out):
 
 def btrfs_pair(options, tree, size, ours=(), theirs=()):
     return [detfs_mkfs(options.detfs, tree, "btrfs", *ours),
-            mkfs_btrfs(options.btrfs_progs, tree, size, *theirs)]
+            mkfs_btrfs(options.newest, tree, size, *theirs)]
 
 
 def btrfs(options, work, out):
@@ -417,8 +443,46 @@ def btrfs_small(options, work, out):
     sizes(f"{what}: the smallest image", smallest, out)
 
 
+def race_and_sizes(title, contestants, options, out):
+    table(title, race(contestants, out, options.runs))
+    sizes(f"{title}: the images", contestants, out)
+
+
+def erofs_corpus(options, work, out):
+    tree = debian_tree(options, work)
+    entries, size = warm(tree)
+    what = f"Debian, {entries} entries, {size / 1e9:.2f} GB, as erofs"
+    ours = lambda *more: detfs_mkfs(options.detfs, tree, "erofs", *more)
+    peer = lambda *more: mkfs_erofs(options.newest, tree, *more)
+    race_and_sizes(what, [ours(), detfs_mkfs(options.detfs, tree), peer()], options, out)
+    squashfs_zstd = mksquashfs(options.newest, tree, "-comp", "zstd", "-Xcompression-level", "3")
+    contestants = [ours("--compress", "zstd:3"), peer("-zzstd,level=3"), squashfs_zstd]
+    race_and_sizes(f"{what} with zstd:3", contestants, options, out)
+    contestants = [ours("--compress", "zstd:3", "--fragments"), squashfs_zstd]
+    race_and_sizes(f"{what} with zstd:3 and fragments", contestants, options, out)
+    contestants = [ours("--compress", "lz4hc"), peer("-zlz4hc")]
+    race_and_sizes(f"{what} with lz4hc", contestants, options, out)
+
+
+def squashfs_corpus(options, work, out):
+    tree = debian_tree(options, work)
+    entries, size = warm(tree)
+    what = f"Debian, {entries} entries, {size / 1e9:.2f} GB, as squashfs"
+    for ours, theirs in [
+        ("gzip", ("-comp", "gzip")),
+        ("zstd", ("-comp", "zstd")),
+        ("zstd:3", ("-comp", "zstd", "-Xcompression-level", "3")),
+        ("lz4", ("-comp", "lz4", "-Xhc")),
+        ("xz", ("-comp", "xz")),
+    ]:
+        contestants = [detfs_mkfs(options.detfs, tree, "squashfs", "--compress", ours),
+                       mksquashfs(options.newest, tree, *theirs)]
+        race_and_sizes(f"{what} with {ours}", contestants, options, out)
+
+
 CORPORA = {"debian": debian, "small": small, "linear": linear, "reflink": reflink,
-           "btrfs": btrfs, "btrfs-small": btrfs_small}
+           "btrfs": btrfs, "btrfs-small": btrfs_small, "erofs": erofs_corpus,
+           "squashfs": squashfs_corpus}
 
 
 def main():
@@ -432,8 +496,8 @@ def main():
     parser.add_argument("--runs", type=int, default=5, help="rounds that count")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the files of a corpus")
     parser.add_argument("--variant", default="important", help="of mmdebstrap; say essential")
-    parser.add_argument("--btrfs-progs", type=Path, metavar="ROOT",
-                        help="race the mkfs.btrfs of the system in this directory, which is newer")
+    parser.add_argument("--newest", type=Path, metavar="ROOT",
+                        help="race the programs of the system in this directory, which are newer")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("run it as root: it mounts a tmpfs")
