@@ -24,6 +24,7 @@ Needs root, for the tmpfs and the loop mount, and Linux.
 
 import argparse
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -211,12 +212,13 @@ def newest(root, name):
     return [loader, "--library-path", libraries, binary]
 
 
-def version(program, option, word):
-    """A word of the first line that a program says about its version."""
+def version(program, option):
+    """The first number with a dot that a program says about its version."""
     if not shutil.which(str(program[0])):
         return ""
-    said = subprocess.run([*program, option], capture_output=True, text=True).stdout
-    return said.splitlines()[0].split()[word]
+    done = subprocess.run([*program, option], capture_output=True, text=True)
+    found = re.search(r"\d+\.\d[\w.]*", done.stdout + done.stderr)
+    return found.group() if found else ""
 
 
 def mkfs_btrfs(root, tree, size, *more):
@@ -224,7 +226,7 @@ def mkfs_btrfs(root, tree, size, *more):
     program = newest(root, "mkfs.btrfs")
     fixed = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", f"DETERMINISTIC_SEED={SEED}"]
     command = [*fixed, *program, "--quiet", "--uuid", SEED, "--rootdir", tree, *more]
-    words = ["mkfs.btrfs", version(program, "--version", -1), *more]
+    words = ["mkfs.btrfs", version(program, "--version"), *more]
     name = " ".join(word for word in words if word)
     return Contestant(name, program[0], lambda out: [*command, out], sparse_file(size))
 
@@ -232,14 +234,14 @@ def mkfs_btrfs(root, tree, size, *more):
 def mkfs_erofs(root, tree, *more):
     program = newest(root, "mkfs.erofs")
     command = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *program, "--quiet", "-U", SEED, *more]
-    name = " ".join(["mkfs.erofs", version(program, "--version", 2), *more])
+    name = " ".join(["mkfs.erofs", version(program, "-V"), *more])
     return Contestant(name, program[0], lambda out: [*command, out, tree])
 
 
 def mksquashfs(root, tree, *more):
     program = newest(root, "mksquashfs")
     command = ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *program, tree]
-    name = " ".join(["mksquashfs", version(program, "-version", 2), *more])
+    name = " ".join(["mksquashfs", version(program, "-version"), *more])
     return Contestant(name, program[0], lambda out: [*command, out, "-noappend", "-quiet", *more])
 
 
@@ -444,8 +446,10 @@ def btrfs_small(options, work, out):
 
 
 def race_and_sizes(title, contestants, options, out):
-    table(title, race(contestants, out, options.runs))
-    sizes(f"{title}: the images", contestants, out)
+    medians = race(contestants, out, options.runs)
+    table(title, medians)
+    finished = [contestant for contestant in contestants if contestant.name in medians]
+    sizes(f"{title}: the images", finished, out)
 
 
 def erofs_corpus(options, work, out):
