@@ -44,8 +44,8 @@ fn on_disk<T>(image: &Path, sector_size: u64, check_image: impl FnOnce(&Path) ->
     }
 }
 
-/// What sgdisk says about tables of systemd-repart: the first usable block is at 1 MiB, and the last
-/// partition may end at any block.
+/// What sgdisk says about tables of systemd-repart: the first usable block is at 1 MiB, and the
+/// last partition may end at any block.
 const OF_REPART: [&str; 2] =
     ["Warning: There is a gap between the main partition table", "Caution: Partition "];
 
