@@ -19,7 +19,8 @@ pub(super) struct Table<T> {
 }
 
 impl<T: FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned + Clone> Table<T> {
-    /// Reads `count` records, at least one, whose blocks end at `end` and have their index in `index`.
+    /// Reads `count` records, at least one, whose blocks end at `end` and have their index in
+    /// `index`.
     pub(super) fn read(
         name: &str,
         image: &Image,
