@@ -101,3 +101,47 @@ pub(super) struct Verbosity {
     #[arg(short, long, help_heading = OUTPUT)]
     pub(super) verbose: bool,
 }
+
+/// Options that select normalization rules.
+#[derive(Debug, Args)]
+pub(super) struct NormalizeArgs {
+    /// Profile of rules that remove or rewrite what differs between two installations of the same
+    /// packages: auto to choose by the tree's os-release, or none. Rules about secrets apply to
+    /// every tree; with none, they only warn
+    #[arg(long, value_name = "auto|none|PROFILE", default_value = "auto", help_heading = TREE)]
+    pub(super) normalize: String,
+    /// File with additional rules, and with names of rules to enable or disable
+    #[arg(long, value_name = "FILE", help_heading = TREE)]
+    pub(super) rules: Option<PathBuf>,
+}
+
+/// Packages that pacman installs.
+#[derive(Debug, Args)]
+pub(super) struct PackagesArgs {
+    /// Package or package group to install
+    #[arg(long, value_name = "NAME")]
+    pub(super) package: Vec<String>,
+    /// Mirror to fetch packages from: a URL with $repo as in pacman.conf, or the base URL of a
+    /// mirror with the usual layout [default: https://geo.mirror.pkgbuild.com]
+    #[arg(long, value_name = "URL")]
+    pub(super) mirror: Option<String>,
+    /// Fetch the packages of this day from the Arch Linux Archive or a mirror of it
+    #[arg(long, value_name = "YYYY/MM/DD")]
+    pub(super) snapshot: Option<String>,
+    /// Repository to use, in order of precedence [default: core, extra]
+    #[arg(long, value_name = "NAME")]
+    pub(super) repo: Vec<String>,
+    /// Use this pacman.conf
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mirror", "snapshot", "repo", "architecture"])]
+    pub(super) pacman_conf: Option<PathBuf>,
+    /// Cache packages in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache: Option<PathBuf>,
+    /// Architecture of the packages, as named by Arch Linux [default: x86_64]
+    #[arg(long)]
+    pub(super) architecture: Option<String>,
+    /// SOURCE_DATE_EPOCH for the programs that packages run [default: $SOURCE_DATE_EPOCH, else the
+    /// start of the day of the snapshot]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
+    pub(super) source_date_epoch: Option<String>,
+}

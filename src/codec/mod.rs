@@ -58,3 +58,12 @@ pub(crate) const ALL: &[&dyn Codec] = &[
 pub(crate) fn versions(codecs: &[&dyn Codec]) -> CodecVersions {
     codecs.iter().map(|codec| (codec.name(), codec.version())).collect()
 }
+
+/// Splits `NAME[:LEVEL]`; `None` if the level is not a number up to 255.
+pub(crate) fn name_and_level(text: &str) -> Option<(&str, Option<u8>)> {
+    let Some((name, level)) = text.split_once(':') else { return Some((text, None)) };
+    // `parse` accepts a sign.
+    let is_number = level.bytes().all(|byte| byte.is_ascii_digit());
+    let level = is_number.then(|| level.parse().ok())??;
+    Some((name, Some(level)))
+}

@@ -153,18 +153,7 @@ impl FromStr for Compression {
                 "use zstd, lz4hc or lz4, the first two with an optional level as in `zstd:9`",
             )
         };
-        let (name, level) = match text.split_once(':') {
-            Some((name, level)) => (name, Some(level)),
-            None => (text, None),
-        };
-        let level: Option<u8> = match level {
-            // `parse` accepts a sign.
-            Some(level) if level.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(level.parse().map_err(|_| unknown())?)
-            }
-            Some(_) => return Err(unknown()),
-            None => None,
-        };
+        let (name, level) = codec::name_and_level(text).ok_or_else(unknown)?;
         let compression = match name {
             "lz4" if level.is_none() => Self::Lz4,
             "lz4hc" => Self::Lz4hc { level: level.unwrap_or(LZ4HC_LEVEL) },

@@ -149,18 +149,7 @@ impl FromStr for Compression {
                 "use gzip, zstd, lz4 or xz, all but the last with an optional level as in `zstd:19`",
             )
         };
-        let (name, level) = match text.split_once(':') {
-            Some((name, level)) => (name, Some(level)),
-            None => (text, None),
-        };
-        let level = match level {
-            // `parse` accepts a sign.
-            Some(level) if level.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(level.parse().map_err(|_| unknown())?)
-            }
-            Some(_) => return Err(unknown()),
-            None => None,
-        };
+        let (name, level) = codec::name_and_level(text).ok_or_else(unknown)?;
         let compression = match name {
             "gzip" => Self::Gzip { level: level.unwrap_or(GZIP_LEVEL) },
             "zstd" => Self::Zstd { level: level.unwrap_or(ZSTD_LEVEL) },

@@ -114,18 +114,8 @@ impl FromStr for Compression {
                 "use zstd, zlib or lzo, the first two with an optional level as in `zstd:9`",
             )
         };
-        let (name, level) = match text.split_once(':') {
-            Some((name, level)) => (name, Some(level)),
-            None => (text, None),
-        };
-        let number = match level {
-            // `parse` accepts a sign.
-            Some(level) if level.bytes().all(|byte| byte.is_ascii_digit()) => {
-                level.parse().map_err(|_| unknown())?
-            }
-            Some(_) => return Err(unknown()),
-            None => DEFAULT_LEVEL,
-        };
+        let (name, level) = codec::name_and_level(text).ok_or_else(unknown)?;
+        let number = level.unwrap_or(DEFAULT_LEVEL);
         let compression = match name {
             "zlib" => Self::Zlib { level: number },
             "zstd" => Self::Zstd { level: number },
