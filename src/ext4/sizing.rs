@@ -250,7 +250,10 @@ impl Sizing<'_> {
             }
             // Blocks that the inode tables do not use become available to the tree.
             let blocks = missing.blocks.unwrap_or(0).div_ceil(groups).max(1);
-            fewer += round_up(blocks * params.inodes_per_block(), params.inode_unit());
+            let step = round_up(blocks * params.inodes_per_block(), params.inode_unit());
+            // Any number above the maximum makes the same tables, so those steps are one.
+            let excess = inodes(groups).saturating_sub(self.most_inodes(groups));
+            fewer += step * excess.div_ceil(groups * step).max(1);
         }
     }
 

@@ -158,6 +158,26 @@ fn options_out_of_range_are_refused() {
     }
 }
 
+/// The inodes for a very large headroom are given up for the tree in few steps.
+#[test]
+fn a_fixed_size_is_found_soon_whatever_the_headroom() {
+    let tree = tree(3);
+    for size in [1 << 20, 3 << 20, 64 << 20] {
+        for headroom in [1 << 44, 1 << 55, u64::MAX] {
+            let of = |headroom| {
+                let headroom = Some(Headroom::Bytes(headroom));
+                plan(
+                    &tree,
+                    &HoleScan::default(),
+                    &Options { size: Some(size), headroom, ..options() },
+                )
+                .unwrap()
+            };
+            assert_eq!(of(headroom).layout.seal().size(), size, "{headroom}");
+        }
+    }
+}
+
 #[test]
 fn flags_are_for_files_and_directories() {
     for (node, kept) in [
