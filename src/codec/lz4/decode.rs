@@ -17,7 +17,7 @@ pub(super) fn decode(mut data: &[u8], len: usize) -> Option<Vec<u8>> {
             return Some(output);
         }
         let distance = usize::from(u16::from_le_bytes(*data.split_off(..2)?.first_chunk()?));
-        let match_len = take_len(&mut data, token & 0xf, len)? + MIN_MATCH;
+        let match_len = take_len(&mut data, token & 0xf, len)? + MIN_MATCH as usize;
         let start = output.len().checked_sub(distance)?;
         if distance == 0 || match_len > len - output.len() {
             return None;
@@ -34,7 +34,7 @@ pub(super) fn decode(mut data: &[u8], len: usize) -> Option<Vec<u8>> {
 /// Reads a length that starts with four bits of a token. Returns `None` if it is above `max`.
 fn take_len(data: &mut &[u8], nibble: u8, max: usize) -> Option<usize> {
     let mut len = usize::from(nibble);
-    if len == CONTINUED {
+    if len == CONTINUED as usize {
         loop {
             let byte = take_byte(data)?;
             len += usize::from(byte);

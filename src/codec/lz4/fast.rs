@@ -1,6 +1,6 @@
 //! Fast encoder, which takes the first match that it finds.
 
-use super::sequence::{Block, Input, MAX_DISTANCE, MIN_MATCH, narrow};
+use super::sequence::{Block, Input, MAX_DISTANCE, MIN_MATCH, hash};
 
 /// Base-2 logarithm of the entries of the table, which then takes half of a level-1 cache.
 const HASH_BITS: u32 = 12;
@@ -21,31 +21,34 @@ impl Table {
     pub(super) fn encode(&mut self, raw: &[u8], output: &mut [u8]) -> usize {
         self.0.fill(0);
         let input = Input::new(raw);
-        let mut block = Block::new(output);
-        let mut end = 0;
-        while let Some((mut start, mut earlier)) = self.find(input, end) {
+        let mut block = Block::new(raw, output);
+        while let Some((mut start, mut earlier)) = self.find(input, block.encoded) {
             let next = start + MIN_MATCH + input.match_len(earlier + MIN_MATCH, start + MIN_MATCH);
-            while start > end && earlier > 0 && raw[start - 1] == raw[earlier - 1] {
+            while start > block.encoded
+                && earlier > 0
+                && raw[start as usize - 1] == raw[earlier as usize - 1]
+            {
                 start -= 1;
                 earlier -= 1;
             }
-            block.push(&raw[end..start], start - earlier, next - start);
+            block.push(start, start - earlier, next - start);
             if next < input.starts {
-                self.replace(input, next - 2);
+                self.replace(input.word(next - 2), next - 2);
             }
-            end = next;
         }
-        block.finish(&raw[end..])
+        block.finish()
     }
 
     /// Returns the start of the first match from `at` on, and the position that it repeats.
-    fn find(&mut self, input: Input<'_>, mut at: usize) -> Option<(usize, usize)> {
+    #[inline]
+    fn find(&mut self, input: Input<'_>, mut at: u32) -> Option<(u32, u32)> {
         let mut tries = 1 << SKIP_BITS;
         while at < input.starts {
-            let earlier = self.replace(input, at);
+            let word = input.word(at);
+            let earlier = self.replace(word, at);
             // At the start, the table has the position itself.
-            let is_near = earlier < at && at - earlier <= MAX_DISTANCE;
-            if is_near && input.word(earlier) == input.word(at) {
+            let is_near = (1..=MAX_DISTANCE).contains(&(at - earlier));
+            if is_near && input.word(earlier) == word {
                 return Some((at, earlier));
             }
             at += tries >> SKIP_BITS;
@@ -54,10 +57,9 @@ impl Table {
         None
     }
 
-    /// Sets the last position with the hash of `at`, and returns the one before.
+    /// Sets the last position with the hash of `word`, and returns the one before.
     #[inline]
-    fn replace(&mut self, input: Input<'_>, at: usize) -> usize {
-        let last = &mut self.0[input.hash(at, HASH_BITS)];
-        std::mem::replace(last, narrow(at)) as usize
+    fn replace(&mut self, word: u32, at: u32) -> u32 {
+        std::mem::replace(&mut self.0[hash(word, HASH_BITS)], at)
     }
 }

@@ -4,19 +4,22 @@
 //! ones have the rest of that match. Then it finds the cheapest sequences from the end to the
 //! start.
 
-use super::sequence::{Block, CONTINUED, Input, MAX_DISTANCE, MIN_MATCH, narrow};
+use super::sequence::{Block, CONTINUED, Input, MAX_DISTANCE, MIN_MATCH, hash};
 
 /// Base-2 logarithm of the number of chains.
 const HASH_BITS: u32 = 15;
 
-/// End of a chain.
+/// Number of positions whose chains are kept: all that a match at the last one can repeat.
+const WINDOW: usize = MAX_DISTANCE as usize + 1;
+
+/// End of a chain, which is not in any input.
 const NONE: u32 = u32::MAX;
 
 /// Number of lengths that are tried for a match: a shorter match than the longest saves few bytes.
-const LENGTHS: usize = 4;
+const LENGTHS: u32 = 4;
 
 /// Number of positions before a match to which it is extended.
-const MAX_BACK: usize = 64;
+const MAX_BACK: u32 = 64;
 
 /// Effort of a level.
 #[derive(Clone, Copy)]
@@ -57,9 +60,9 @@ struct Match {
 pub(super) struct Matches {
     effort: Effort,
     /// Last position with each hash.
-    last: Vec<u32>,
-    /// For each position, the last one before with the same hash.
-    previous: Vec<u32>,
+    last: Box<[u32; 1 << HASH_BITS]>,
+    /// For each position of the window, the last one before with the same hash.
+    previous: Box<[u32; WINDOW]>,
     /// For each position, the longest match that was found, and then the cheapest one.
     matches: Vec<Match>,
     /// For each position, the bytes that the rest of the input takes.
@@ -71,8 +74,8 @@ impl Matches {
     pub(super) fn new(level: u8) -> Self {
         Self {
             effort: EFFORTS[usize::from(level) - 1],
-            last: Vec::new(),
-            previous: Vec::new(),
+            last: Box::new([NONE; 1 << HASH_BITS]),
+            previous: Box::new([NONE; WINDOW]),
             matches: Vec::new(),
             costs: Vec::new(),
         }
@@ -82,35 +85,27 @@ impl Matches {
     pub(super) fn encode(&mut self, raw: &[u8], output: &mut [u8]) -> usize {
         self.find_longest(Input::new(raw));
         self.choose_cheapest();
-        let mut block = Block::new(output);
-        let (mut at, mut end) = (0, 0);
-        while at < raw.len() {
-            let Match { len, distance } = self.matches[at];
-            let next = at + len as usize;
+        let mut block = Block::new(raw, output);
+        let mut at = 0;
+        while let Some(&Match { len, distance }) = self.matches.get(at as usize) {
             if len > 1 {
-                block.push(&raw[end..at], distance as usize, len as usize);
-                end = next;
+                block.push(at, distance, len);
             }
-            at = next;
+            at += len;
         }
-        block.finish(&raw[end..])
+        block.finish()
     }
 
     /// Finds the longest match at each position.
     fn find_longest(&mut self, input: Input<'_>) {
-        for (positions, len) in
-            [(&mut self.last, 1 << HASH_BITS), (&mut self.previous, input.starts)]
-        {
-            positions.clear();
-            positions.resize(len, NONE);
-        }
+        self.last.fill(NONE);
         self.matches.clear();
         self.matches.resize(input.raw.len(), Match::default());
         let mut best = Match::default();
         let mut search = 0;
         for at in 0..input.starts {
-            let last = &mut self.last[input.hash(at, HASH_BITS)];
-            self.previous[at] = std::mem::replace(last, narrow(at));
+            let last = &mut self.last[hash(input.word(at), HASH_BITS)];
+            self.previous[at as usize % WINDOW] = std::mem::replace(last, at);
             best.len = best.len.saturating_sub(1);
             if at >= search {
                 let rest = best.len;
@@ -120,42 +115,45 @@ impl Matches {
                 }
                 let is_long = best.len >= self.effort.long;
                 // A match near the end may extend back.
-                search = at + if is_long { best.len as usize - 2 } else { 1 };
+                search = at + if is_long { best.len - 2 } else { 1 };
             }
-            self.matches[at] = best;
+            self.matches[at as usize] = best;
         }
     }
 
     /// Returns a longer match than `best` at `at`, or `best`.
-    fn improve(&self, input: Input<'_>, at: usize, mut best: Match) -> Match {
-        let mut longest = (best.len as usize).max(MIN_MATCH - 1);
-        let mut earlier = self.previous[at];
+    #[inline]
+    fn improve(&self, input: Input<'_>, at: u32, mut best: Match) -> Match {
+        let first = at.saturating_sub(MAX_DISTANCE);
+        let mut longest = best.len.max(MIN_MATCH - 1);
+        let Some(mut last_word) = input.last_word(at, longest) else { return best };
+        let mut earlier = at;
         for _ in 0..self.effort.attempts {
-            let distance = at.wrapping_sub(earlier as usize);
-            // A longer match would end in the same word or after it.
-            let last = longest + 1 - MIN_MATCH;
-            if earlier == NONE || distance > MAX_DISTANCE || at + last >= input.starts {
+            earlier = self.previous[earlier as usize % WINDOW];
+            if earlier < first {
                 break;
             }
-            let earlier_at = earlier as usize;
-            if input.word(earlier_at + last) == input.word(at + last) {
-                let len = input.match_len(earlier_at, at);
+            let Some(is_match) = last_word.matches(earlier) else { break };
+            if is_match {
+                let len = input.match_len(earlier, at);
                 if len > longest {
                     longest = len;
-                    best = Match { len: narrow(len), distance: narrow(distance) };
+                    best = Match { len, distance: at - earlier };
+                    let Some(next) = input.last_word(at, longest) else { break };
+                    last_word = next;
                 }
             }
-            earlier = self.previous[earlier_at];
         }
         best
     }
 
     /// Extends the match at `start` to the positions before that have a shorter one.
-    fn extend_back(&mut self, input: Input<'_>, start: usize, found: Match) {
+    #[inline]
+    fn extend_back(&mut self, input: Input<'_>, start: u32, found: Match) {
         let Match { mut len, distance } = found;
-        for at in (start.saturating_sub(MAX_BACK)..start).rev() {
+        for at in (start.saturating_sub(MAX_BACK).max(distance)..start).rev() {
             len += 1;
-            let Some(earlier) = at.checked_sub(distance as usize) else { break };
+            let (at, earlier) = (at as usize, (at - distance) as usize);
             if input.raw[at] != input.raw[earlier] || self.matches[at].len >= len {
                 break;
             }
@@ -172,31 +170,31 @@ impl Matches {
             literals += 1;
             let mut cheapest = 1;
             let mut cost = self.costs[at + 1] + 1 + u32::from(literals_continue(literals));
-            let longest = self.matches[at].len as usize;
-            let shortest = longest.saturating_sub(LENGTHS - 1).max(MIN_MATCH);
-            let rests = self.costs[at..].iter().take(longest + 1).skip(shortest);
-            // Of equal costs, the longest match is the fastest to decode.
-            for (len, rest) in (shortest..).zip(rests) {
-                let with_match = rest + match_cost(len);
-                if with_match <= cost {
-                    (cheapest, cost) = (len, with_match);
+            let longest = self.matches[at].len;
+            if longest >= MIN_MATCH {
+                let shortest = longest.saturating_sub(LENGTHS - 1).max(MIN_MATCH);
+                let rests = &self.costs[at + shortest as usize..=at + longest as usize];
+                // Of equal costs, the longest match is the fastest to decode.
+                for (len, rest) in (shortest..).zip(rests) {
+                    let with_match = rest + match_cost(len);
+                    if with_match <= cost {
+                        (cheapest, cost) = (len, with_match);
+                        literals = 0;
+                    }
                 }
             }
-            if cheapest > 1 {
-                literals = 0;
-            }
-            self.matches[at].len = narrow(cheapest);
+            self.matches[at].len = cheapest;
             self.costs[at] = cost;
         }
     }
 }
 
 /// Returns whether the length of `count` literals takes a byte more than one literal less.
-fn literals_continue(count: usize) -> bool {
+fn literals_continue(count: u32) -> bool {
     count >= CONTINUED && (count - CONTINUED).is_multiple_of(255)
 }
 
 /// Returns the bytes that the token, the distance and the length of a match take.
-fn match_cost(len: usize) -> u32 {
-    3 + len.checked_sub(MIN_MATCH + CONTINUED).map_or(0, |rest| 1 + narrow(rest / 255))
+fn match_cost(len: u32) -> u32 {
+    3 + len.checked_sub(MIN_MATCH + CONTINUED).map_or(0, |rest| 1 + rest / 255)
 }

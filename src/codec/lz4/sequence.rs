@@ -1,13 +1,13 @@
 //! Sequences, which a block consists of: literals followed by a match.
 
 /// Length of the shortest match, in bytes.
-pub(super) const MIN_MATCH: usize = 4;
+pub(super) const MIN_MATCH: u32 = 4;
 
 /// Largest distance of a match, in bytes.
-pub(super) const MAX_DISTANCE: usize = 65_535;
+pub(super) const MAX_DISTANCE: u32 = 65_535;
 
 /// Length in the four bits of a token that is continued after it.
-pub(super) const CONTINUED: usize = 15;
+pub(super) const CONTINUED: u32 = 15;
 
 /// Number of bytes at the end of a block that no match covers.
 const LAST_LITERALS: usize = 5;
@@ -21,7 +21,7 @@ pub(super) struct Input<'a> {
     /// All bytes.
     pub(super) raw: &'a [u8],
     /// End of the positions at which a match may start.
-    pub(super) starts: usize,
+    pub(super) starts: u32,
     /// The bytes that a match may cover.
     covered: &'a [u8],
 }
@@ -29,81 +29,131 @@ pub(super) struct Input<'a> {
 impl<'a> Input<'a> {
     /// Returns the input of these bytes.
     pub(super) fn new(raw: &'a [u8]) -> Self {
-        let starts = (raw.len() + 1).saturating_sub(MATCH_FIND_LIMIT);
+        let starts = narrow((raw.len() + 1).saturating_sub(MATCH_FIND_LIMIT));
         Self { raw, starts, covered: &raw[..raw.len().saturating_sub(LAST_LITERALS)] }
     }
 
     /// Returns the four bytes at `at` as a little-endian number.
     #[inline]
-    pub(super) fn word(self, at: usize) -> u32 {
-        let word = self.raw[at..].first_chunk().expect("the last bytes start no match");
-        u32::from_le_bytes(*word)
+    pub(super) fn word(self, at: u32) -> u32 {
+        word(self.raw, at).expect("the last bytes start no match")
     }
 
-    /// Returns a hash of `bits` bits of the four bytes at `at`.
+    /// Returns a word that every match at `at` of more than `len` bytes covers, or `None` if it is
+    /// too near to the end.
     #[inline]
-    pub(super) fn hash(self, at: usize, bits: u32) -> usize {
-        // Knuth's multiplicative hash, as in the reference implementation.
-        (self.word(at).wrapping_mul(2_654_435_761) >> (u32::BITS - bits)) as usize
+    pub(super) fn last_word(self, at: u32, len: u32) -> Option<Word<'a>> {
+        let offset = len + 1 - MIN_MATCH;
+        let value = (at + offset < self.starts).then(|| self.word(at + offset))?;
+        Some(Word { raw: &self.raw[offset as usize..], value })
     }
 
     /// Returns how many bytes at `at` are equal to those at `earlier`, as far as a match may cover
     /// them.
     #[inline]
-    pub(super) fn match_len(self, earlier: usize, at: usize) -> usize {
-        let (words, rest) = self.covered[at..].as_chunks::<8>();
-        let (earlier_words, _) = self.covered[earlier..].as_chunks::<8>();
+    pub(super) fn match_len(self, earlier: u32, at: u32) -> u32 {
+        let mut bytes = &self.covered[at as usize..];
+        let mut earlier_bytes = &self.covered[earlier as usize..];
         let mut len = 0;
-        for (a, b) in words.iter().zip(earlier_words) {
+        while let Some((a, rest)) = bytes.split_first_chunk()
+            && let Some((b, earlier_rest)) = earlier_bytes.split_first_chunk()
+        {
             let difference = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
             if difference != 0 {
-                return len + difference.trailing_zeros() as usize / 8;
+                return len + difference.trailing_zeros() / 8;
             }
             len += 8;
+            (bytes, earlier_bytes) = (rest, earlier_rest);
         }
-        let earlier_rest = &self.covered[earlier + len..];
-        len + rest.iter().zip(earlier_rest).take_while(|(a, b)| a == b).count()
+        len + narrow(bytes.iter().zip(earlier_bytes).take_while(|(a, b)| a == b).count())
     }
+}
+
+/// Word at a fixed offset from the start of a match.
+pub(super) struct Word<'a> {
+    /// The input from that offset on.
+    raw: &'a [u8],
+    value: u32,
+}
+
+impl Word<'_> {
+    /// Returns whether a match that repeats what is at `earlier` may cover the word, or `None` if
+    /// `earlier` is not in the input.
+    #[inline]
+    pub(super) fn matches(&self, earlier: u32) -> Option<bool> {
+        Some(word(self.raw, earlier)? == self.value)
+    }
+}
+
+/// Returns a hash of `bits` bits.
+#[inline]
+pub(super) fn hash(word: u32, bits: u32) -> usize {
+    // Knuth's multiplicative hash, as in the reference implementation.
+    (word.wrapping_mul(2_654_435_761) >> (u32::BITS - bits)) as usize
+}
+
+/// Returns the four bytes at `at` as a little-endian number.
+#[inline]
+fn word(bytes: &[u8], at: u32) -> Option<u32> {
+    let at = at as usize;
+    // One comparison, unlike for `bytes.get(at..)?.first_chunk()`.
+    let word = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(*word.first_chunk()?))
 }
 
 /// Block that is being written.
 pub(super) struct Block<'a> {
+    raw: &'a [u8],
+    /// Number of bytes of `raw` that have been encoded.
+    pub(super) encoded: u32,
     output: &'a mut [u8],
     len: usize,
 }
 
 impl<'a> Block<'a> {
     /// Creates an empty block in a buffer that has the size of the bound.
-    pub(super) fn new(output: &'a mut [u8]) -> Self {
-        Self { output, len: 0 }
+    pub(super) fn new(raw: &'a [u8], output: &'a mut [u8]) -> Self {
+        Self { raw, encoded: 0, output, len: 0 }
     }
 
-    /// Appends literals, and a match of `match_len` bytes that repeats those `distance` before.
-    pub(super) fn push(&mut self, literals: &[u8], distance: usize, match_len: usize) {
-        let len = match_len - MIN_MATCH;
-        self.push_literals(literals, nibble(len));
+    /// Appends the literals before `start`, and a match there that repeats what is `distance`
+    /// before.
+    #[inline]
+    pub(super) fn push(&mut self, start: u32, distance: u32, match_len: u32) {
+        let len = (match_len - MIN_MATCH) as usize;
+        self.push_literals(start as usize, nibble(len));
         let distance = u16::try_from(distance).expect("matches are found within that distance");
         self.append(distance.to_le_bytes());
         self.push_continuation(len);
+        self.encoded = start + match_len;
     }
 
     /// Appends the last literals, and returns the length of the block.
-    pub(super) fn finish(mut self, literals: &[u8]) -> usize {
-        self.push_literals(literals, 0);
+    pub(super) fn finish(mut self) -> usize {
+        self.push_literals(self.raw.len(), 0);
         self.len
     }
 
-    /// Appends a token with these lower bits, and literals.
-    fn push_literals(&mut self, literals: &[u8], lower: u8) {
-        self.append([nibble(literals.len()) << 4 | lower]);
-        self.push_continuation(literals.len());
-        self.output[self.len..][..literals.len()].copy_from_slice(literals);
-        self.len += literals.len();
+    /// Appends a token with these lower bits, and the literals before `end`.
+    #[inline]
+    fn push_literals(&mut self, end: usize, lower: u8) {
+        let start = self.encoded as usize;
+        let len = end - start;
+        self.append([nibble(len) << 4 | lower]);
+        self.push_continuation(len);
+        let (literals, output) = (&self.raw[start..], &mut self.output[self.len..]);
+        match (literals.first_chunk::<16>(), output.first_chunk_mut()) {
+            // A copy of a constant length is faster. What it copies too much is overwritten later.
+            (Some(literals), Some(output)) if len <= 16 => *output = *literals,
+            _ => output[..len].copy_from_slice(&literals[..len]),
+        }
+        self.len += len;
     }
 
     /// Appends the rest of a length that a token can't hold.
+    #[inline]
     fn push_continuation(&mut self, len: usize) {
-        let Some(mut rest) = len.checked_sub(CONTINUED) else { return };
+        let Some(mut rest) = len.checked_sub(CONTINUED as usize) else { return };
         while rest >= 255 {
             self.append([255]);
             rest -= 255;
@@ -120,11 +170,13 @@ impl<'a> Block<'a> {
 }
 
 /// Returns a position, a length or a distance as the tables of the encoders store it.
+#[inline]
 pub(super) fn narrow(value: usize) -> u32 {
     u32::try_from(value).expect("a block is shorter than 4 GiB")
 }
 
 /// Returns the four bits of a length in a token.
+#[inline]
 fn nibble(len: usize) -> u8 {
-    u8::try_from(len.min(CONTINUED)).expect("15 is below 256")
+    u8::try_from(len.min(CONTINUED as usize)).expect("15 is below 256")
 }
