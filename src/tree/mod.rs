@@ -19,6 +19,8 @@ mod paths;
 #[cfg(feature = "normalize")]
 mod replace;
 mod resolve;
+#[cfg(test)]
+pub(crate) mod sample;
 mod scan;
 mod source;
 #[cfg(test)]

@@ -1,68 +1,25 @@
 //! Images of mkfs.erofs, and damaged ones.
 
 use std::mem::offset_of;
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 use super::super::spec::{ISLOT, InodeCompact, SUPER_OFFSET, SuperBlock};
+use super::super::{Compression, Erofs, Profile};
 use super::*;
+use crate::tree::Tree;
 use crate::tree::difference::difference;
-use crate::tree::dir::DirOptions;
-use crate::tree::{Directory, Source, Tree};
+use crate::tree::sample::{EVERYTHING, SampleTree};
 
-/// Makes a tree with everything that the format stores.
-const SAMPLE: &str = r#"
-    cd "$1"
-    for size in 1 4095 4096 4097 8192 65535 65536 65537 131073 400000; do
-        seq $size | head -c $size >size-$size
-        yes | head -c $size >same-$size
-        head -c $size /dev/urandom >random-$size
-        (head -c $size /dev/urandom; seq $size) >mixed-$size
-    done
-    for size in $(seq 4000 1111 90000); do seq 30000 | head -c $size >text-$size; done
-    touch empty
-    head -c 300000 /dev/zero >zeros
-    truncate -s 500000 holes; seq 100 | dd of=holes bs=1 seek=200000 conv=notrunc status=none
-    seq 60 >text; cp text twin; ln text link; mkdir sub sub/sub empty-dir
-    ln text sub/other-link
-    ln -s text symlink; ln -s "$(printf '%04000d' 7)" long-symlink
-    mkfifo pipe; mknod character c 4095 1048575; mknod block b 8 300
-    chown 1000:70000 size-1; chown 4000000000:0 sub; chmod 7751 sub; chmod 0 pipe
-    touch -d @-5.25 empty; touch -d @4294967299.75 text
-    mkdir names; cd names
-    for i in $(seq 700); do touch "a-rather-long-name-of-a-file-$i"; done; touch '!' '-' z; cd ..
-    for file in size-* same-* text; do
-        setfattr -n user.shared -v "$(printf '%0100d' 1)" $file
-    done
-    setfattr -n user.small -v x text
-    setfattr -n trusted.name -v "$(printf '%0300d' 1)" -h symlink
-    setfattr -n security.other -v y -h pipe
-    setfattr -n user.empty names
-"#;
+/// Times that erofs stores.
+const TIMES: &str = "touch -d @-5.25 empty; touch -d @4294967299.75 text";
 
-fn shell(script: &str, arguments: &[&Path]) {
-    let output = Command::new("sh").args(["-euc", script, "sh"]).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
+/// The latest time of the samples.
+const LATEST: i64 = 5_000_000_000;
 
-/// Returns a directory with a tree in `tree`.
-fn sample(script: &str) -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let tree = directory.path().join("tree");
-    std::fs::create_dir(&tree).unwrap();
-    shell(script, &[&tree]);
-    directory
-}
-
-fn mkfs(directory: &TempDir, options: &str) -> Vec<u8> {
-    let image = directory.path().join("image");
-    let script = format!("mkfs.erofs --quiet {options} \"$2\" \"$1\"");
-    shell(&script, &[&directory.path().join("tree"), &image]);
-    std::fs::read(image).unwrap()
+fn mkfs(sample: &SampleTree, options: &str) -> Vec<u8> {
+    sample.image(&format!("mkfs.erofs --quiet {options} image tree"))
 }
 
 /// Reads and checks everything.
@@ -74,10 +31,41 @@ fn read(image: Vec<u8>) -> Result<Tree> {
 }
 
 #[test]
+fn own_images_are_read() {
+    let sample = SampleTree::new(&[EVERYTHING, TIMES]);
+    let source = sample.read();
+    let plain = Erofs::default();
+    let compressed = |compression| Erofs { compression: Some(compression), ..plain.clone() };
+    let zstd = compressed(Compression::Zstd { level: 1 });
+    for format in [
+        Erofs { profile: Profile::Linux5_4, ..plain.clone() },
+        Erofs { dedup: true, ..plain.clone() },
+        Erofs { profile: Profile::Linux5_15, ..compressed(Compression::Lz4) },
+        compressed(Compression::Lz4hc { level: 3 }),
+        Erofs { dedup: true, ..zstd.clone() },
+        Erofs { fragments: true, dedup: true, ..zstd.clone() },
+        Erofs { fragments: true, ..compressed(Compression::Lz4) },
+        plain,
+        zstd,
+    ] {
+        let tree = read(sample.plan(format.clone(), LATEST));
+        let tree = tree.unwrap_or_else(|violation| panic!("{format:?}: {violation}"));
+        assert_eq!(difference(&source, &tree, true), None, "{format:?}");
+    }
+}
+
+/// Inodes with the time of the image are compact ones.
+#[test]
+fn own_compact_inodes_are_read() {
+    let sample = SampleTree::new(&[EVERYTHING, "find . -exec touch -hd @1600000000 {} +"]);
+    let tree = read(sample.plan(Erofs::default(), 1_600_000_000)).unwrap();
+    assert_eq!(difference(&sample.read(), &tree, true), None);
+}
+
+#[test]
 fn images_of_mkfs_are_read() {
-    let directory = sample(SAMPLE);
-    let source = Directory::new(directory.path().join("tree"));
-    let (source, _) = source.read(&DirOptions::default()).unwrap();
+    let sample = SampleTree::new(&[EVERYTHING, TIMES]);
+    let source = sample.read();
     for options in [
         "",
         "-x0",
@@ -91,11 +79,11 @@ fn images_of_mkfs_are_read() {
         "-zlz4 -Efragments",
         "-zlz4hc -C65536 -Eall-fragments,ztailpacking",
     ] {
-        let tree = read(mkfs(&directory, options));
+        let tree = read(mkfs(&sample, options));
         let tree = tree.unwrap_or_else(|violation| panic!("{options}: {violation}"));
         assert_eq!(difference(&source, &tree, true), None, "{options}");
     }
-    let tree = read(mkfs(&directory, "-x-1")).unwrap();
+    let tree = read(mkfs(&sample, "-x-1")).unwrap();
     assert_eq!(tree.xattr_sets().len(), 1, "only the empty set");
 }
 
@@ -111,7 +99,7 @@ fn sign(image: &mut [u8]) {
 /// A changed byte of the first block is found by the checksum.
 #[test]
 fn the_checksum_is_checked() {
-    let image = mkfs(&sample("echo text >$1/file"), "");
+    let image = mkfs(&SampleTree::new(&["echo text >file"]), "");
     for at in SUPER_OFFSET..4096 {
         let mut image = image.clone();
         // Bit 0 of `feature_compat` is whether there is a checksum.
@@ -124,12 +112,12 @@ fn the_checksum_is_checked() {
 /// a different tree, except in fields that a reader does not use.
 #[test]
 fn a_changed_byte_is_found() {
-    let directory = sample(
-        "cd $1; seq 3000 >file; seq 9 >small; ln small link; ln -s file symlink; mkdir sub
+    let sample = SampleTree::new(&[
+        "seq 3000 >file; seq 9 >small; ln small link; ln -s file symlink; mkdir sub
          mknod sub/device c 5 1; mkfifo sub/pipe; chown 5 sub; setfattr -n user.a -v b small",
-    );
+    ]);
     for options in ["", "--chunksize=4096"] {
-        let image = mkfs(&directory, options);
+        let image = mkfs(&sample, options);
         let source = read(image.clone()).unwrap();
         let start = SUPER_OFFSET + size_of::<SuperBlock>();
         for at in (start..image.len()).filter(|&at| image[at] != 0) {
@@ -156,10 +144,9 @@ fn is_harmless(at: usize) -> bool {
 /// mkfs.erofs writes full indexes for files that may share clusters.
 #[test]
 fn full_indexes_are_read() {
-    let directory = sample("cd $1; seq 40000 >file; seq 70000 120000 >other");
-    let source = Directory::new(directory.path().join("tree"));
-    let (source, _) = source.read(&DirOptions::default()).unwrap();
-    let tree = read(mkfs(&directory, "-zlz4hc -C16384 -Ededupe")).unwrap();
+    let sample = SampleTree::new(&["seq 40000 >file; seq 70000 120000 >other"]);
+    let source = sample.read();
+    let tree = read(mkfs(&sample, "-zlz4hc -C16384 -Ededupe")).unwrap();
     assert_eq!(difference(&source, &tree, true), None);
 }
 
@@ -173,9 +160,9 @@ proptest! {
         is_plain in any::<bool>(),
     ) {
         static IMAGES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-            let directory = sample(SAMPLE);
+            let sample = SampleTree::new(&[EVERYTHING]);
             ["-zlz4hc -C65536 -Eztailpacking,fragments", "-x0"]
-                .map(|options| mkfs(&directory, options))
+                .map(|options| mkfs(&sample, options))
         });
         let mut image = IMAGES[usize::from(is_plain)].clone();
         for (index, byte) in changes {
