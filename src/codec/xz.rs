@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::ops::RangeInclusive;
 
-use lzma_rust2::{CheckType, XzOptions, XzReader, XzWriter};
+use lzma_rust2::{CheckType, LzmaReader, XzOptions, XzReader, XzWriter};
 
 use super::interface::{Codec, EncodeFn};
 
@@ -23,6 +23,21 @@ const DECODER_KIB: u32 = 256;
 /// Returns the size of the dictionary for a buffer, in bytes: a power of two.
 fn dictionary(len: usize) -> u32 {
     u32::try_from(len.max(MIN_DICTIONARY).next_power_of_two()).expect("a buffer is below 2 GiB")
+}
+
+impl Xz {
+    /// Decodes the first `len` bytes of an LZMA stream, which has neither a header nor a length.
+    /// Returns `None` if it is invalid or shorter.
+    ///
+    /// `props` are the numbers of literal context, literal position and position bits.
+    pub(crate) fn decode_lzma(props: u8, data: &[u8], len: usize) -> Option<Vec<u8>> {
+        // With its length, a stream of which only the start is read would be an error.
+        let mut reader =
+            LzmaReader::new_with_props(data, u64::MAX, props, dictionary(len), None).ok()?;
+        let mut output = vec![0; len];
+        reader.read_exact(&mut output).ok()?;
+        Some(output)
+    }
 }
 
 impl Codec for Xz {

@@ -12,6 +12,23 @@ use super::interface::{Codec, EncodeFn};
 #[derive(Debug)]
 pub(crate) struct Zlib;
 
+/// Base-2 logarithm of the window of a stream without a header, as zlib-rs wants it.
+const RAW_WINDOW: i32 = -15;
+
+impl Zlib {
+    /// Decodes the first `len` bytes of a stream without the header and the checksum of zlib, or
+    /// all if it has fewer.
+    pub(crate) fn inflate_start(data: &[u8], len: usize) -> Option<Vec<u8>> {
+        let mut output = vec![0; len];
+        let config = InflateConfig { window_bits: RAW_WINDOW };
+        let (decoded, code) = decompress_slice(&mut output, data, config);
+        let decoded = decoded.len();
+        output.truncate(decoded);
+        let is_full = code == ReturnCode::BufError && decoded == len;
+        (code == ReturnCode::Ok || is_full).then_some(output)
+    }
+}
+
 impl Codec for Zlib {
     fn name(&self) -> &'static str {
         "zlib"

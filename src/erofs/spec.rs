@@ -265,6 +265,17 @@ records! {
         reserved: [u8; 10],
     }
 
+    pub(super) struct LzmaCfgs("z_erofs_lzma_cfgs", 14) {
+        dict_size: U32,
+        format: U16,
+        reserved: [u8; 8],
+    }
+
+    pub(super) struct DeflateCfgs("z_erofs_deflate_cfgs", 6) {
+        windowbits: u8,
+        reserved: [u8; 5],
+    }
+
     pub(super) struct ZstdCfgs("z_erofs_zstd_cfgs", 6) {
         format: u8,
         /// Binary logarithm of the window, minus 10.

@@ -52,6 +52,8 @@ pub(crate) mod flags {
 /// Values of `SuperBlock.compression`.
 pub(crate) mod compression {
     pub(crate) const ZLIB: u16 = 1;
+    pub(crate) const LZMA: u16 = 2;
+    pub(crate) const LZO: u16 = 3;
     pub(crate) const XZ: u16 = 4;
     pub(crate) const LZ4: u16 = 5;
     pub(crate) const ZSTD: u16 = 6;

@@ -17,6 +17,8 @@ pub(crate) const EVERYTHING: &str = r#"
     for size in 1 4095 4096 4097 8192 65535 65536 65537 131071 131072 131073 400000; do
         seq $size | head -c $size >size-$size
         yes | head -c $size >same-$size
+    done
+    for size in 1 4095 4096 4097 65536 131073; do
         head -c $size /dev/urandom >random-$size
         (head -c $size /dev/urandom; seq $size) >mixed-$size
     done
@@ -26,8 +28,8 @@ pub(crate) const EVERYTHING: &str = r#"
     head -c 300000 /dev/zero >zeros
     (head -c 200000 /dev/zero; seq 100; head -c 500000 /dev/zero) >holes
     truncate -s 500000 sparse; seq 100 | dd of=sparse bs=1 seek=200000 conv=notrunc status=none
-    seq 60 >text; cp text twin; cp random-400000 random-twin; ln text link
-    (cat random-131072 random-65536; seq 9) >random-start
+    seq 60 >text; cp text twin; cp random-131073 random-twin; ln text link
+    (head -c 131072 random-131073; seq 9) >random-start
     mkdir sub sub/sub empty-dir; ln text sub/other-link
     ln -s text symlink; ln -s "$(printf '%04000d' 7)" long-symlink
     mkfifo pipe; mknod character c 4095 1048575; mknod block b 8 300

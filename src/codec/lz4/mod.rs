@@ -24,6 +24,13 @@ use high::{MAX_LEVEL, Matches};
 #[derive(Debug)]
 pub(crate) struct Lz4;
 
+impl Lz4 {
+    /// Decodes the first `len` bytes of a block, or all if it has fewer. What follows is ignored.
+    pub(crate) fn decode_start(data: &[u8], len: usize) -> Option<Vec<u8>> {
+        decode::decode_start(data, len)
+    }
+}
+
 impl Codec for Lz4 {
     fn name(&self) -> &'static str {
         "lz4"

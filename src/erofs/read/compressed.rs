@@ -3,7 +3,8 @@
 use super::super::spec::{
     FRAGMENT_INODE, Incompat, MapHeader, advise, algorithm, datalayout, lcluster_type,
 };
-use super::image::{Image, Packed};
+use super::decompress::Compression;
+use super::image::{Cluster, Image, Packed};
 use super::index::{Index, Lcluster};
 use super::inode::Inode;
 use super::superblock::Super;
@@ -28,7 +29,7 @@ enum Form {
     Plain,
     /// A block in which each byte is at its offset in a block of the file.
     Interlaced,
-    Compressed(u8),
+    Compressed(Compression),
     /// Bytes of the packed inode.
     Fragment,
 }
@@ -59,6 +60,8 @@ struct Header {
     record: MapHeader,
     advise: u16,
     algorithms: [u8; 2],
+    /// Whether LZ4 is at the start of clusters.
+    is_unpadded: bool,
 }
 
 impl Compressed {
@@ -108,7 +111,9 @@ impl Compressed {
             }
             Form::Plain => len <= stored,
             Form::Interlaced => len <= stored && stored == image.block_size,
-            Form::Compressed(_) => stored <= len || is_last,
+            Form::Compressed(Compression { is_unpadded, is_partial, .. }) => {
+                is_unpadded || is_partial || stored <= len || is_last
+            }
         };
         if !is_valid || len == 0 {
             return Err(format!("{len} bytes at {start} are stored in {stored} bytes as {form:?}"));
@@ -147,14 +152,10 @@ impl Compressed {
         let out = &mut buffer[..count];
         match (form, &self.packed) {
             (Form::Plain | Form::Interlaced, _) => image.read(from, out)?,
-            (Form::Compressed(algorithm), _) => {
-                let len = usize::try_from(len).unwrap_or(usize::MAX);
-                let bytes = image.decompress(algorithm, at, stored, len)?;
+            (Form::Compressed(compression), _) => {
+                let bytes = image.decompress(Cluster { compression, at, stored, len })?;
                 let start = usize::try_from(within).unwrap_or(usize::MAX);
-                match bytes.get(start..).and_then(|bytes| bytes.get(..count)) {
-                    Some(bytes) => out.copy_from_slice(bytes),
-                    None => return Err(self.breaks("two extents of one cluster")),
-                }
+                out.copy_from_slice(&bytes[start..start + count]);
             }
             (Form::Fragment, Some(packed)) => {
                 let read = packed.content.read_exact_at(from, out);
@@ -175,6 +176,8 @@ impl Header {
         let advise = record.h_advise.get();
         let is_big = advise & (advise::BIG_PCLUSTER_1 | advise::BIG_PCLUSTER_2);
         let algorithms = [record.h_algorithmtype & 0xf, record.h_algorithmtype >> 4];
+        let is_missing =
+            |number| number > algorithm::ZSTD || superblock.algorithms >> number & 1 == 0;
         let is_compact = inode.layout == datalayout::COMPRESSED_COMPACT;
         let needed = [
             (advise::INLINE_PCLUSTER, Incompat::ZTAILPACKING),
@@ -191,23 +194,20 @@ impl Header {
                 "a feature that the superblock does not have",
             ),
             (
-                algorithms[0] > algorithm::ZSTD || superblock.algorithms >> algorithms[0] & 1 == 0,
+                is_missing(algorithms[0]) || algorithms[1] != 0 && is_missing(algorithms[1]),
                 "an algorithm that the superblock does not have",
             ),
             (
-                algorithms[0] == algorithm::LZ4 && !superblock.has(Incompat::LZ4_0PADDING),
-                "LZ4 without padding is not supported",
+                ![0, algorithms[0]].contains(&algorithms[1]) && !superblock.has_head2(),
+                "a second algorithm without the feature",
             ),
         ];
         match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
             Some((_, rule)) => Err(inode.breaks(rule)),
-            None if algorithms[1] != algorithms[0]
-                && algorithms[1] != 0
-                && !superblock.has_head2() =>
-            {
-                Err(inode.breaks("a second algorithm without the feature"))
+            None => {
+                let is_unpadded = !superblock.has(Incompat::LZ4_0PADDING);
+                Ok(Self { place, record, advise, algorithms, is_unpadded })
             }
-            None => Ok(Self { place, record, advise, algorithms }),
         }
     }
 }
@@ -220,7 +220,7 @@ fn extents(image: &Image, inode: &Inode, header: &Header, index: &Index) -> Resu
     for (number, &entry) in index.entries.iter().enumerate() {
         let breaks = |rule: &str| inode.breaks(format_args!("cluster {number}: {rule}"));
         match entry {
-            Lcluster::Head { kind, clusterofs, block } => {
+            Lcluster::Head { kind, clusterofs, block, is_partial } => {
                 let (clusterofs, start) = (u64::from(clusterofs), number as u64 * image.block_size);
                 if clusterofs >= image.block_size || number == 0 && clusterofs != 0 {
                     return Err(breaks("the offset is too large"));
@@ -233,7 +233,7 @@ fn extents(image: &Image, inode: &Inode, header: &Header, index: &Index) -> Resu
                 }
                 let blocks = blocks_of(header, kind, index.entries.get(number + 1));
                 let blocks = blocks.ok_or_else(|| breaks("the number of blocks is missing"))?;
-                let form = form(header, kind, start % image.block_size);
+                let form = form(header, kind, is_partial, start % image.block_size);
                 let (at, stored) = (u64::from(block) * image.block_size, blocks * image.block_size);
                 high = u64::from(block) << 32;
                 extents.push(Extent { start, at, stored, form });
@@ -279,12 +279,16 @@ fn blocks_of(header: &Header, kind: u16, next: Option<&Lcluster>) -> Option<u64>
     }
 }
 
-fn form(header: &Header, kind: u16, in_block: u64) -> Form {
+fn form(header: &Header, kind: u16, is_partial: bool, in_block: u64) -> Form {
+    let compressed = |algorithm| {
+        let is_unpadded = algorithm == algorithm::LZ4 && header.is_unpadded;
+        Form::Compressed(Compression { algorithm, is_unpadded, is_partial })
+    };
     match kind {
         lcluster_type::PLAIN if in_block == 0 => Form::Plain,
         lcluster_type::PLAIN if header.advise & advise::INTERLACED_PCLUSTER == 0 => Form::Plain,
         lcluster_type::PLAIN => Form::Interlaced,
-        lcluster_type::HEAD1 => Form::Compressed(header.algorithms[0]),
-        _ => Form::Compressed(header.algorithms[1]),
+        lcluster_type::HEAD1 => compressed(header.algorithms[0]),
+        _ => compressed(header.algorithms[1]),
     }
 }

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use positioned_io::ReadAt;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::super::spec::algorithm;
-use crate::codec::{Codec, Lz4, Zstd};
+use super::decompress::Compression;
 use crate::violation::{Result, Violation};
 
 /// Number of decompressed extents that are kept.
@@ -27,13 +26,24 @@ impl fmt::Debug for Packed {
     }
 }
 
+/// Compressed data of an extent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cluster {
+    pub(super) compression: Compression,
+    /// Place and size in the image, in bytes.
+    pub(super) at: u64,
+    pub(super) stored: u64,
+    /// Size of the extent, in bytes.
+    pub(super) len: u64,
+}
+
 /// The used part of an image.
 pub(super) struct Image {
     source: Arc<dyn ReadAt + Send + Sync>,
     pub(super) size: u64,
     pub(super) block_size: u64,
-    /// The extents that were decompressed last, by their places.
-    kept: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
+    /// The extents that were decompressed last.
+    kept: Mutex<VecDeque<(Cluster, Arc<[u8]>)>>,
 }
 
 impl fmt::Debug for Image {
@@ -82,37 +92,26 @@ impl Image {
         Ok(record)
     }
 
-    /// Returns the `len` bytes of an extent that is compressed in the `stored` bytes at `at`.
-    pub(super) fn decompress(
-        &self,
-        algorithm: u8,
-        at: u64,
-        stored: u64,
-        len: usize,
-    ) -> Result<Arc<[u8]>> {
+    /// Returns the bytes of an extent.
+    pub(super) fn decompress(&self, cluster: Cluster) -> Result<Arc<[u8]>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = kept.iter().find(|(known, _)| *known == at) {
+        if let Some((_, bytes)) = kept.iter().find(|(known, _)| *known == cluster) {
             return Ok(Arc::clone(bytes));
         }
-        let codec: &dyn Codec = match algorithm {
-            algorithm::LZ4 => &Lz4,
-            _ => &Zstd,
-        };
+        let Cluster { compression, at, stored, len } = cluster;
         let data = self.bytes(at, stored)?;
-        // The stream is at the end, after zeros.
-        let start = data.iter().position(|&byte| byte != 0).unwrap_or(data.len());
-        let decoded = codec.decode(&data[start..], len).filter(|decoded| decoded.len() == len);
+        let decoded = compression.decode(&data, usize::try_from(len).unwrap_or(usize::MAX));
         let bytes: Arc<[u8]> = match decoded {
             Some(bytes) => bytes.into(),
             None => {
-                let rule = format!("no {} stream of {len} bytes", codec.name());
+                let rule = format!("no {} stream of {len} bytes", compression.name());
                 return Err(Violation::new(format_args!("cluster at byte {at}"), rule));
             }
         };
         if kept.len() == KEPT {
             kept.pop_back();
         }
-        kept.push_front((at, Arc::clone(&bytes)));
+        kept.push_front((cluster, Arc::clone(&bytes)));
         Ok(bytes)
     }
 }

@@ -7,6 +7,9 @@ use super::image::Image;
 use super::inode::Inode;
 use crate::violation::Result;
 
+/// Bits of `di_advise` that are the type of a logical cluster.
+const LI_TYPE_MASK: u16 = 3;
+
 /// Bits of a delta in a compact index.
 const DELTA_BITS: u32 = 12;
 
@@ -14,7 +17,7 @@ const DELTA_BITS: u32 = 12;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lcluster {
     /// An extent starts in the cluster.
-    Head { kind: u16, clusterofs: u16, block: u32 },
+    Head { kind: u16, clusterofs: u16, block: u32, is_partial: bool },
     /// The extent that started before covers the cluster.
     Nonhead {
         /// Distance to the head, if the entry has it.
@@ -62,12 +65,10 @@ fn full(image: &Image, inode: &Inode, start: u64, count: u64) -> Result<Index> {
     let mut entries = Vec::new();
     for number in 0..count {
         let entry: LclusterIndex = image.record(start + number * size)?;
-        let (kind, rest) = (entry.di_advise.get() & 3, entry.di_advise.get() & !3);
-        if rest & LI_PARTIAL_REF != 0 {
-            return Err(inode.breaks("clusters that several extents share are not supported"));
-        }
-        if rest != 0 {
-            return Err(inode.breaks(format_args!("advice {rest:#x} of cluster {number}")));
+        let advise = entry.di_advise.get();
+        let (kind, is_partial) = (advise & LI_TYPE_MASK, advise & LI_PARTIAL_REF != 0);
+        if advise & !(LI_TYPE_MASK | LI_PARTIAL_REF) != 0 {
+            return Err(inode.breaks(format_args!("advice {advise:#x} of cluster {number}")));
         }
         let (block, clusterofs) = (entry.di_u.get(), entry.di_clusterofs.get());
         entries.push(match kind {
@@ -75,7 +76,7 @@ fn full(image: &Image, inode: &Inode, start: u64, count: u64) -> Result<Index> {
                 let [low, high, ..] = block.to_le_bytes();
                 nonhead(u16::from_le_bytes([low, high]), true)
             }
-            kind => Lcluster::Head { kind, clusterofs, block },
+            kind => Lcluster::Head { kind, clusterofs, block, is_partial },
         });
     }
     Ok(Index { entries, end: start + count * size })
@@ -139,7 +140,7 @@ fn unpack(bytes: &[u8], pack: usize, is_big: bool) -> Vec<Lcluster> {
         if !is_big {
             block = block.wrapping_add(1);
         }
-        entries.push(Lcluster::Head { kind, clusterofs: value, block });
+        entries.push(Lcluster::Head { kind, clusterofs: value, block, is_partial: false });
         let next = raw.get(slot + 1);
         let has_count = next.is_some_and(|(kind, value)| {
             *kind == lcluster_type::NONHEAD && value & LI_D0_CBLKCNT != 0

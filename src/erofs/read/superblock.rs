@@ -7,7 +7,8 @@ use positioned_io::ReadAt;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::super::spec::{
-    Compat, ISLOT, Incompat, Lz4Cfgs, SUPER_MAGIC_V1, SUPER_OFFSET, SuperBlock, ZstdCfgs, algorithm,
+    Compat, DeflateCfgs, ISLOT, Incompat, Lz4Cfgs, LzmaCfgs, SUPER_MAGIC_V1, SUPER_OFFSET,
+    SuperBlock, ZstdCfgs, algorithm,
 };
 use super::image::Image;
 use crate::violation::{Result, Violation};
@@ -21,7 +22,13 @@ const XATTR_PREFIXES: u32 = 0x40;
 /// Base-2 logarithms of the sizes of blocks, in bytes.
 const BLOCK_BITS: std::ops::RangeInclusive<u8> = 9..=16;
 
-/// Maximum number of blocks of a cluster.
+/// Sizes of LZMA's dictionary, in bytes.
+const LZMA_DICTIONARIES: std::ops::RangeInclusive<u32> = 4096..=8 << 20;
+
+/// Maximum base-2 logarithm of the window of DEFLATE, in bytes.
+const MAX_WBITS: u8 = 15;
+
+/// Maximum size of a cluster, in bytes.
 const CLUSTER_MAX: u64 = 1 << 20;
 
 /// A superblock, and what follows from it.
@@ -128,9 +135,11 @@ impl Super {
                 }),
                 Ok(algorithm::ZSTD) => ZstdCfgs::ref_from_prefix(&bytes)
                     .is_ok_and(|(zstd, _)| zstd.format == 0 && zstd.windowlog <= 10),
-                Ok(algorithm::LZMA | algorithm::DEFLATE) => {
-                    return Err(breaks("LZMA and DEFLATE are not supported"));
-                }
+                Ok(algorithm::LZMA) => LzmaCfgs::ref_from_prefix(&bytes).is_ok_and(|(lzma, _)| {
+                    lzma.format == 0 && LZMA_DICTIONARIES.contains(&lzma.dict_size.get())
+                }),
+                Ok(algorithm::DEFLATE) => DeflateCfgs::ref_from_prefix(&bytes)
+                    .is_ok_and(|(deflate, _)| deflate.windowbits <= MAX_WBITS),
                 _ => return Err(breaks(format_args!("algorithm {number} is unknown"))),
             };
             if !is_valid {

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use positioned_io::ReadAt;
 
 use super::super::spec::BLOCK_UNCOMPRESSED;
-use crate::codec::Codec;
 use crate::violation::{Result, Violation};
+
+/// Decompresses a block of at most `len` bytes.
+pub(super) type Decode = fn(data: &[u8], len: usize) -> Option<Vec<u8>>;
 
 /// The used part of an image, with what is needed to decompress it.
 pub(super) struct Image {
@@ -16,7 +18,7 @@ pub(super) struct Image {
     /// Area of the compressed content of files.
     pub(super) data: Range<u64>,
     pub(super) block_size: u32,
-    pub(super) codec: &'static dyn Codec,
+    pub(super) decode: Decode,
     /// Block that was decompressed last: several small files are in a fragment block.
     last: Mutex<Option<(u64, Arc<[u8]>)>>,
 }
@@ -39,9 +41,9 @@ impl Image {
         source: Arc<dyn ReadAt + Send + Sync>,
         data: Range<u64>,
         block_size: u32,
-        codec: &'static dyn Codec,
+        decode: Decode,
     ) -> Self {
-        Self { source, data, block_size, codec, last: Mutex::default() }
+        Self { source, data, block_size, decode, last: Mutex::default() }
     }
 
     /// Fills a buffer with the bytes at an offset, which must be within `area`.
@@ -64,7 +66,7 @@ impl Image {
         let mut bytes = vec![0; stored_len(stored) as usize];
         self.read(&self.data, at, &mut bytes)?;
         if stored & BLOCK_UNCOMPRESSED == 0 {
-            let decoded = self.codec.decode(&bytes, self.block_size as usize);
+            let decoded = (self.decode)(&bytes, self.block_size as usize);
             bytes = decoded.ok_or_else(|| {
                 Violation::new(format_args!("block at byte {at}"), "cannot be decompressed")
             })?;

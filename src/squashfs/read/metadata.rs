@@ -45,7 +45,7 @@ pub(super) fn read_block(image: &Image, area: &Range<u64>, at: u64) -> Result<(V
     image.read(area, at + 2, &mut bytes)?;
     let end = at + 2 + len as u64;
     if u16::from_le_bytes(header) & METADATA_UNCOMPRESSED == 0 {
-        let decoded = image.codec.decode(&bytes, METADATA_SIZE);
+        let decoded = (image.decode)(&bytes, METADATA_SIZE);
         bytes = decoded.ok_or_else(|| breaks("cannot be decompressed"))?;
     }
     Ok((bytes, end))

@@ -4,8 +4,8 @@
 //! bounded by the size of the uncompressed metadata, since every inode and every byte of a listing
 //! is used once.
 //!
-//! The reader supports version 4.0 with the compressors zlib, xz, LZ4 and Zstandard, and images
-//! that are laid out as mksquashfs does: tables follow each other without gaps.
+//! The reader supports version 4.0 with all compressors, and images that are laid out as mksquashfs
+//! does: tables follow each other without gaps.
 
 mod content;
 mod directory;

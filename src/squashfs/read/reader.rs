@@ -36,8 +36,8 @@ impl Reader {
         let superblock = Super::read(&*source, size)?;
         let record = &superblock.record;
         let data = superblock.data_start..record.inode_table_start.get();
-        let codec = superblock.codec()?;
-        let image = Arc::new(Image::new(source, data, record.block_size.get(), codec));
+        let decode = superblock.decode()?;
+        let image = Arc::new(Image::new(source, data, record.block_size.get(), decode));
         // From the end to the start: each table ends where the next one starts.
         let mut next = record.bytes_used.get();
         let xattrs = Super::table(record.xattr_id_table_start);

@@ -7,8 +7,8 @@ use super::super::spec::{
     INVALID_BLK, METADATA_SIZE, METADATA_UNCOMPRESSED, SQUASHFS_MAGIC, SQUASHFS_MAJOR, SuperBlock,
     compression, flags,
 };
-use super::image::read;
-use crate::codec::{Codec, Lz4, Xz, Zlib, Zstd};
+use super::image::{Decode, read};
+use crate::codec::{Codec, Lz4, Lzo, Xz, Zlib, Zstd};
 use crate::violation::{Result, Violation};
 
 /// Flags that are known; one of them is unused.
@@ -44,14 +44,16 @@ impl Super {
         Ok(Self { record, data_start })
     }
 
-    /// Returns the codec.
-    pub(super) fn codec(&self) -> Result<&'static dyn Codec> {
+    /// Returns the function that decompresses blocks.
+    pub(super) fn decode(&self) -> Result<Decode> {
         match self.record.compression.get() {
-            compression::ZLIB => Ok(&Zlib),
-            compression::XZ => Ok(&Xz),
-            compression::LZ4 => Ok(&Lz4),
-            compression::ZSTD => Ok(&Zstd),
-            other => Err(breaks(format_args!("compression {other} is not supported"))),
+            compression::ZLIB => Ok(|data, len| Zlib.decode(data, len)),
+            compression::LZMA => Ok(decode_lzma),
+            compression::LZO => Ok(|data, len| Lzo.decode(data, len)),
+            compression::XZ => Ok(|data, len| Xz.decode(data, len)),
+            compression::LZ4 => Ok(|data, len| Lz4.decode(data, len)),
+            compression::ZSTD => Ok(|data, len| Zstd.decode(data, len)),
+            other => Err(breaks(format_args!("compression {other} is unknown"))),
         }
     }
 
@@ -59,6 +61,14 @@ impl Super {
     pub(super) fn table(start: zerocopy::little_endian::U64) -> Option<u64> {
         Some(start.get()).filter(|&start| start != INVALID_BLK)
     }
+}
+
+/// Decodes an .lzma file, whose header has the properties, the size of the dictionary and that of
+/// the content.
+fn decode_lzma(data: &[u8], len: usize) -> Option<Vec<u8>> {
+    let (&[props, _, _, _, _, ref size @ ..], stream) = data.split_first_chunk::<13>()?;
+    let size = usize::try_from(u64::from_le_bytes(*size)).ok().filter(|&size| size <= len)?;
+    Xz::decode_lzma(props, stream, size)
 }
 
 fn check(record: &SuperBlock, size: u64) -> Result<()> {
@@ -108,8 +118,9 @@ fn read_options(source: &dyn ReadAt, record: &SuperBlock) -> Result<u64> {
     read(source, start, &mut header)?;
     let header = u16::from_le_bytes(header);
     let len = match record.compression.get() {
-        compression::ZLIB | compression::XZ | compression::LZ4 => 8,
-        _ => 4,
+        compression::ZLIB | compression::LZO | compression::XZ | compression::LZ4 => 8,
+        compression::ZSTD => 4,
+        other => return Err(breaks(format_args!("options of compression {other}"))),
     };
     if header != METADATA_UNCOMPRESSED | len {
         return Err(breaks(format_args!("options of the compressor have header {header:#x}")));
@@ -129,6 +140,7 @@ fn read_options(source: &dyn ReadAt, record: &SuperBlock) -> Result<u64> {
             let (window, strategies) = (second & 0xffff, second >> 16);
             (1..=9).contains(&first) && (8..=15).contains(&window) && strategies < 32
         }
+        compression::LZO => first <= 4 && (second == 0 || first == 4 && second <= 9),
         // A dictionary of 2^n or 2^n + 2^(n-1) bytes, and filters of six architectures.
         compression::XZ => {
             let high = first.checked_ilog2().unwrap_or(0);
