@@ -17,7 +17,7 @@ use super::spec::BLOCK;
 use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, encode_pieces};
 use crate::error::Result;
 use crate::progress::Observer;
-use crate::tree::{HoleScan, InodeId, Kind, Tree};
+use crate::tree::{HoleScan, Inode, InodeId, Kind, Tree};
 
 /// Options of [`prepass`].
 #[derive(Clone, Copy)]
@@ -92,8 +92,13 @@ pub fn prepass(
     if options.compression.is_none() && !options.dedup {
         return Ok(contents);
     }
+    // An empty file system, whose size is a limit of the format, needs no spool.
+    let has_content = |inode: &Inode| matches!(inode.kind, Kind::File { size: 1.., .. });
     if let Some(compression) = options.compression {
         compression.encoder()?;
+        if !tree.inodes().iter().any(has_content) {
+            return Ok(contents);
+        }
         contents.spool = Some(Arc::new(Spool::new(reading.spool)?));
     }
     let spool = contents.spool.as_deref();

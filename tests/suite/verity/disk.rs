@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     /// Extracts a partition.
-    fn part(&self, partition: &Partition, name: &str) -> PathBuf {
+    pub fn part(&self, partition: &Partition, name: &str) -> PathBuf {
         let path = self.path(name);
         extract(&self.image, partition, &path);
         path
@@ -195,6 +195,12 @@ fn sizes_and_formats_are_free() {
     let (manifest, _) = fixture.make(&["--ext4-block-size=1024"]);
     fixture.verified(&manifest);
     assert_eq!(dumped(&fixture.path("hash"), "Data block size"), "1024");
+
+    for options in [&["--fs=erofs", "--compress=zstd"][..], &["--fs=squashfs"]] {
+        let (manifest, _) = fixture.make(options);
+        fixture.verified(&manifest);
+        assert_eq!(dumped(&fixture.path("hash"), "Data block size"), "4096");
+    }
 
     let (manifest, _) = fixture.make(&["--fs=btrfs", "--compress=zstd", "--sector-size=4096"]);
     let root_hash = manifest["verity"]["root_hash"].as_str().unwrap();
