@@ -85,6 +85,10 @@ pub(super) struct Mkimage {
     pub(super) erofs: ErofsArgs,
     #[command(flatten)]
     pub(super) squashfs: SquashfsArgs,
+    /// Put the content of /usr into a partition of its own with this type of file system, which
+    /// --verity then protects instead of the root
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "verity", help_heading = ROOT)]
+    pub(super) usr_fs: Option<UsrFs>,
     /// Protect the root file system by dm-verity, with a hash tree in a partition of its own. The
     /// file system has the smallest size and, if it is ext4, the profile ro
     #[arg(long, help_heading = ROOT)]
@@ -134,13 +138,14 @@ pub(super) struct Mkimage {
     #[arg(long, value_enum, value_name = "METHOD", default_value_t = BootMethod::None, help_heading = DISK)]
     pub(super) boot: BootMethod,
     /// Options of the kernel for the entries of systemd-boot; root= of this image and rw are added
-    /// unless they have a root= or a ro, and with --verity only roothash= [default: those in
-    /// /etc/kernel/cmdline of the tree]
+    /// unless they have a root= or a ro, with --verity only roothash=, and with --usr-fs usrhash=
+    /// besides [default: those in /etc/kernel/cmdline of the tree]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = DISK)]
     pub(super) cmdline: Option<String>,
     /// Program that builds the unified kernel image to add, instead of those of the tree. It writes
-    /// the file that its argument and $DETFS_OUTPUT name, for the root hash in $DETFS_ROOT_HASH and
-    /// the architecture in $DETFS_ARCHITECTURE. It has no other environment of the caller
+    /// the file that its argument and $DETFS_OUTPUT name, for the root hash in $DETFS_ROOT_HASH, or
+    /// $DETFS_USR_HASH with --usr-fs, and the architecture in $DETFS_ARCHITECTURE. It has no other
+    /// environment of the caller
     #[arg(long, value_name = "PROGRAM", requires = "verity", help_heading = DISK)]
     pub(super) uki_hook: Option<PathBuf>,
     /// Fail if the image would not boot, as far as can be seen without booting it
@@ -473,6 +478,22 @@ pub(super) enum Fs {
     Btrfs,
     Erofs,
     Squashfs,
+}
+
+/// Type of the file system of `/usr`, which is only read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum UsrFs {
+    Erofs,
+    Squashfs,
+}
+
+impl From<UsrFs> for Fs {
+    fn from(usr: UsrFs) -> Self {
+        match usr {
+            UsrFs::Erofs => Self::Erofs,
+            UsrFs::Squashfs => Self::Squashfs,
+        }
+    }
 }
 
 impl Fs {

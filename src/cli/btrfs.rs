@@ -9,12 +9,13 @@ use crate::format::Subvolume;
 use crate::size;
 
 impl BtrfsArgs {
-    /// Returns the format, and the patterns of paths that it contains.
+    /// Returns the format, without compression of the paths that `no_compress` matches, and the
+    /// patterns of paths that it contains besides.
     pub(super) fn to_format(
         &self,
         compression: &CompressionArgs,
-    ) -> Result<(Btrfs, Vec<Patterns>)> {
-        let no_compress = compression.patterns()?;
+        no_compress: &Patterns,
+    ) -> Result<(Btrfs, Patterns)> {
         let nodatacow = Patterns::new("--nodatacow", &self.nodatacow)?;
         let default = Btrfs::default();
         let node_size = self.btrfs_node_size.as_deref().map(node_size).transpose()?;
@@ -34,7 +35,7 @@ impl BtrfsArgs {
             default_subvolume: self.default_subvolume.clone().map(String::into_bytes),
             copy_links: self.copy_links,
         };
-        Ok((btrfs, vec![no_compress, nodatacow]))
+        Ok((btrfs, nodatacow))
     }
 
     /// Warns about options that have no effect without other options.

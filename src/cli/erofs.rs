@@ -6,17 +6,19 @@ use crate::erofs::Erofs;
 use crate::error::Result;
 
 impl ErofsArgs {
-    /// Returns the format, and the patterns of paths that it contains.
-    pub(super) fn to_format(&self, args: &CompressionArgs) -> Result<(Erofs, Vec<Patterns>)> {
-        let no_compress = args.patterns()?;
-        let erofs = Erofs {
+    /// Returns the format, without compression of the paths that `no_compress` matches.
+    pub(super) fn to_format(
+        &self,
+        args: &CompressionArgs,
+        no_compress: &Patterns,
+    ) -> Result<Erofs> {
+        Ok(Erofs {
             profile: self.erofs_profile.unwrap_or_default(),
             compression: args.algorithm().map(str::parse).transpose()?,
             uncompressed: no_compress.filter(),
             dedup: args.dedup,
             fragments: self.fragments,
-        };
-        Ok((erofs, vec![no_compress]))
+        })
     }
 
     /// Returns the names of all options, each with whether it was given.

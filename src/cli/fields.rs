@@ -38,6 +38,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("gpt", "partition table"),
     ("headroom", "--headroom"),
     ("image.size", "--size"),
+    ("image.usr", "--usr-fs"),
     ("image.verity", "--verity"),
     ("image.xbootldr", "--xbootldr"),
     ("image.xbootldr_size", "--xbootldr-size"),

@@ -22,14 +22,16 @@ pub(super) fn run(args: &Mkfs) -> Result<()> {
             (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Btrfs(args) => {
-            let format;
-            (format, patterns) = args.btrfs.to_format(&args.compression)?;
+            let no_compress = args.compression.patterns()?;
+            let (format, nodatacow) = args.btrfs.to_format(&args.compression, &no_compress)?;
+            patterns = vec![no_compress, nodatacow];
             let options = root_fs(Arc::new(format), &args.root_fs)?;
             (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }
         MkfsFormat::Erofs(args) => {
-            let format;
-            (format, patterns) = args.erofs.to_format(&args.compression)?;
+            let no_compress = args.compression.patterns()?;
+            let format = args.erofs.to_format(&args.compression, &no_compress)?;
+            patterns = vec![no_compress];
             let options = Options { label: args.label.clone(), ..Options::new(Arc::new(format)) };
             (&args.common, Some(&args.uuid), Some(&args.architecture), options, &args.output)
         }

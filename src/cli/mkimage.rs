@@ -35,25 +35,11 @@ impl<'a> MkimageJob<'a> {
     /// `lock` is that of the unified kernel image, if there is one.
     pub(super) fn new(args: &'a Mkimage, lock: Option<UkiLock>) -> Result<Self> {
         values::only(args)?;
-        let (root, patterns): (Arc<dyn Format>, _) = match args.fs {
-            Fs::Ext4 => {
-                let default = if args.verity { Profile::Ro } else { Profile::default() };
-                (Arc::new(values::ext4(&args.ext4, default)?), Vec::new())
-            }
-            Fs::Btrfs => {
-                let (btrfs, patterns) = args.btrfs.to_format(&args.compression)?;
-                (Arc::new(btrfs), patterns)
-            }
-            Fs::Erofs => {
-                let (erofs, patterns) = args.erofs.to_format(&args.compression)?;
-                (Arc::new(erofs), patterns)
-            }
-            Fs::Squashfs => {
-                (Arc::new(args.squashfs.to_format(&args.compression.compress)?), Vec::new())
-            }
-        };
+        let mut patterns = vec![args.compression.patterns()?];
+        let root = format(args, args.fs, &mut patterns)?;
+        let usr = args.usr_fs.map(|usr| format(args, usr.into(), &mut patterns)).transpose()?;
         let holds = root.holds();
-        let mut options = options(args, root, lock)?;
+        let mut options = options(args, (root, usr), lock)?;
         values::headroom_or_size(options.headroom, options.size)?;
         let pipeline_args = PipelineArgs {
             beside: args.esp_tree.as_deref(),
@@ -99,7 +85,30 @@ impl<'a> MkimageJob<'a> {
     }
 }
 
-fn options(args: &Mkimage, root: Arc<dyn Format>, lock: Option<UkiLock>) -> Result<image::Options> {
+/// Returns a format with its options, and adds the patterns of paths that only it contains to
+/// `patterns`, of which the first are those of paths that are not compressed.
+fn format(args: &Mkimage, fs: Fs, patterns: &mut Vec<Patterns>) -> Result<Arc<dyn Format>> {
+    Ok(match fs {
+        Fs::Ext4 => {
+            let is_protected = args.verity && args.usr_fs.is_none();
+            let default = if is_protected { Profile::Ro } else { Profile::default() };
+            Arc::new(values::ext4(&args.ext4, default)?)
+        }
+        Fs::Btrfs => {
+            let (btrfs, nodatacow) = args.btrfs.to_format(&args.compression, &patterns[0])?;
+            patterns.push(nodatacow);
+            Arc::new(btrfs)
+        }
+        Fs::Erofs => Arc::new(args.erofs.to_format(&args.compression, &patterns[0])?),
+        Fs::Squashfs => Arc::new(args.squashfs.to_format(&args.compression.compress)?),
+    })
+}
+
+fn options(
+    args: &Mkimage,
+    (root, usr): (Arc<dyn Format>, Option<Arc<dyn Format>>),
+    lock: Option<UkiLock>,
+) -> Result<image::Options> {
     let size = |parameter, text: &Option<String>| {
         text.as_deref().map(|text| values::bytes(parameter, text)).transpose()
     };
@@ -113,6 +122,7 @@ fn options(args: &Mkimage, root: Arc<dyn Format>, lock: Option<UkiLock>) -> Resu
     });
     Ok(image::Options {
         root,
+        usr,
         label: args.root_fs.label.clone(),
         headroom: args.root_fs.headroom.as_deref().map(values::headroom).transpose()?,
         swapfile: args.root_fs.swapfile.as_deref().map(values::swapfile).transpose()?,
@@ -135,7 +145,7 @@ fn options(args: &Mkimage, root: Arc<dyn Format>, lock: Option<UkiLock>) -> Resu
     })
 }
 
-/// Returns how the root is protected.
+/// Returns how the root or `/usr` is protected.
 fn verity(args: &Mkimage) -> Result<Verity> {
     let signer = signer(args.private_key.as_deref(), args.certificate.as_deref())?;
     Ok(Verity { signer: signer.map(Arc::new) })

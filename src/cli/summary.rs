@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::normalize;
 use super::table::{Alignment, format_rows};
-use crate::disk::{Disk, ImageKind, Partition, Plan, ValueOrigin};
+use crate::disk::{Disk, ImageKind, Partition, Plan, ValueOrigin, VerityTarget};
 use crate::format::FileSystem;
 use crate::hex::hex;
 use crate::layout::Digest;
@@ -74,7 +74,11 @@ impl Summary<'_> {
         }
         if let Some(root_hash) = &plan.root_hash {
             let signed = if root_hash.is_signed { " (signed)" } else { "" };
-            text.fact("root hash", &format_args!("{root_hash}{signed}"));
+            let name = match root_hash.target {
+                VerityTarget::Usr => "usr hash",
+                _ => "root hash",
+            };
+            text.fact(name, &format_args!("{root_hash}{signed}"));
         }
         if let Some(uki) = &plan.uki {
             text.fact("uki", &format_args!("{} {}", hex(&uki.sha256), Printable(&uki.path)));

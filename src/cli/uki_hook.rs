@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::spool;
-use crate::disk::{UkiContent, UkiHook, UkiInputs};
+use crate::disk::{UkiContent, UkiHook, UkiInputs, VerityTarget};
 use crate::error::{Error, Result};
 use crate::hex::hex;
 use crate::layout::{Destination, Output};
@@ -78,7 +78,7 @@ impl UkiProgram {
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("SOURCE_DATE_EPOCH", inputs.epoch.seconds.to_string())
-            .env("DETFS_ROOT_HASH", hex(&inputs.root_hash))
+            .env(hash_variable(inputs.root_hash.target), inputs.root_hash.to_string())
             .env("DETFS_ARCHITECTURE", inputs.architecture.name())
             .env("DETFS_OUTPUT", &output)
             .stdin(Stdio::null())
@@ -112,6 +112,14 @@ impl UkiProgram {
             hash.update(&buffer[..length]);
         }
         Ok(hash.finalize().into())
+    }
+}
+
+/// Returns the variable with the root hash of a file system.
+fn hash_variable(target: VerityTarget) -> &'static str {
+    match target {
+        VerityTarget::Root => "DETFS_ROOT_HASH",
+        VerityTarget::Usr => "DETFS_USR_HASH",
     }
 }
 
@@ -152,6 +160,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::disk::RootHash;
     use crate::gpt::Architecture;
     use crate::stage::Options;
     use crate::time::Timestamp;
@@ -177,7 +186,9 @@ mod tests {
             let lock = Some(UkiLock { path: path.clone(), is_locked });
             let hook = UkiProgram { program: program.clone(), is_strict: false, lock };
             let epoch = Timestamp::from_seconds(5);
-            let (root_hash, architecture) = ([0; 32], Architecture::X86_64);
+            let target = VerityTarget::Root;
+            let root_hash = RootHash { target, bytes: [0; 32], is_signed: false };
+            let architecture = Architecture::X86_64;
             hook.build(&UkiInputs { root_hash, architecture, epoch })
         };
         let error = build("one", true).unwrap_err();

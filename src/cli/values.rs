@@ -293,7 +293,9 @@ pub(super) fn only(args: &Mkimage) -> Result<()> {
         (&[Fs::Squashfs], args.squashfs.given()),
     ];
     for (formats, options) in groups {
-        let given = options.into_iter().find(|&(_, given)| given && !formats.contains(&args.fs));
+        let usr = args.usr_fs.map(Fs::from);
+        let is_used = [Some(args.fs), usr].into_iter().flatten().any(|fs| formats.contains(&fs));
+        let given = options.into_iter().find(|&(_, given)| given && !is_used);
         if let Some((option, _)) = given {
             let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
             return Err(Error::parameter(

@@ -11,7 +11,8 @@ use super::boot_method::BootMethod;
 use super::esp::{self, EspDirectory, mount_points};
 use super::image_options::Options;
 use super::partition::{ALIGNMENT, Identity};
-use super::subtree::{empty_tree, is_at_or_below};
+use super::subtree::{USR, empty_tree, is_at_or_below};
+use super::usr;
 use crate::error::{Error, Result};
 use crate::fat::{Variant, Vfat};
 use crate::format::{Format, FsInputs, LeaveOut, PlannedFs, PreparedFs};
@@ -27,12 +28,16 @@ const BOOT: &[u8] = b"boot";
 
 /// A tree divided among the partitions of a disk.
 pub(super) struct Divided {
+    /// Tree that the running system sees, without the content of the boot partitions.
+    pub(super) system: Arc<Tree>,
     pub(super) root: Arc<Tree>,
+    /// Tree of `/usr`, if it has a partition of its own.
+    pub(super) usr: Option<Arc<Tree>>,
     /// Boot partitions, in disk order.
     pub(super) boot: Vec<BootPartition>,
     /// Directory of the tree that the content of the ESP comes from.
     pub(super) esp_from: Option<Vec<u8>>,
-    /// Directories of the root file system that boot partitions are mounted at.
+    /// Directories of the root file system that other partitions are mounted at.
     pub(super) mount_points: Vec<Vec<u8>>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -80,7 +85,15 @@ pub(super) fn divide(
         mount_points.push(BOOT.to_vec());
     }
     let esp_from = esp.and_then(|esp| esp.from);
-    Ok(Divided { root: Arc::new(tree), boot, esp_from, mount_points, warnings })
+    let system = Arc::new(tree);
+    let (mut root, mut usr) = (Arc::clone(&system), None);
+    if options.usr.is_some() {
+        let divided = usr::divide(&system)?;
+        warnings.extend(divided.warnings);
+        (root, usr) = (Arc::new(divided.root), Some(divided.usr));
+        mount_points.push(USR.to_vec());
+    }
+    Ok(Divided { system, root, usr, boot, esp_from, mount_points, warnings })
 }
 
 /// Returns the tree without those symlinks of a future FAT whose targets are in the same directory

@@ -1,8 +1,7 @@
 //! Disk images with the built-in set of partitions: a BIOS boot partition, if requested; an EFI
-//! system partition, if there is content for it; an XBOOTLDR partition, if requested; and the root
-//! file system.
+//! system partition, if there is content for it; XBOOTLDR and `/usr` partitions, if requested; and
+//! the root file system.
 
-use std::iter;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -22,12 +21,12 @@ use super::request::{ImageRequest, Request};
 use super::source::{self, BuildInput};
 use super::uki_hook::{BuiltUki, UkiInputs};
 pub use super::verity::Verity;
-use super::verity::{ProtectedRoot, RootHash};
+use super::verity::{ProtectedFs, RootHash, VerityTarget};
 use super::{esp, normalization, swap, uki_hook, verity};
 use crate::error::{Error, Result};
 use crate::format::{FsInputs, Holds, PreparedFs};
 use crate::gpt::spec::NAME_UNITS;
-use crate::gpt::{Architecture, PartitionType};
+use crate::gpt::{Architecture, PartitionType, Role};
 use crate::layout;
 use crate::report::Warning;
 use crate::size::round_up;
@@ -41,8 +40,9 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 ///
 /// The source of the ESP's content is [`Options::esp`]; the root file system keeps the empty
 /// directory. Without such content, there is an ESP only if a size is given for it. The order of
-/// the partitions is BIOS boot, ESP, XBOOTLDR, root: the root can grow when the image is written to
-/// a larger disk. A protected root is followed by its hash tree and the signature.
+/// the partitions is BIOS boot, ESP, XBOOTLDR, `/usr`, root: the root can grow when the image is
+/// written to a larger disk. A protected file system is followed by its hash tree and the
+/// signature.
 ///
 /// # Errors
 /// Those of the file systems, [`Error::Unbootable`] if the tree does not have the requested boot
@@ -53,7 +53,8 @@ const BIOS_BOOT: u64 = ALIGNMENT;
 /// - the size is not a multiple of the sector size,
 /// - sectors of the ESP are smaller than those of the disk,
 /// - the boot files are contradictory, or there is no UEFI firmware for the architecture,
-/// - the root's format can't store a root file system, or
+/// - a format can't store a root file system,
+/// - there is a format for `/usr` and no hash tree, or
 /// - no mount point is free for the content of the ESP.
 pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     check(options)?;
@@ -68,7 +69,8 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
 
     let whole = (options.boot != BootMethod::None).then(|| input.tree.clone());
     let divided = boot::divide(input.tree, esp, epoch, options)?;
-    let Divided { root, mut boot, esp_from, mount_points, warnings: of_boot } = divided;
+    let Divided { system, root, usr, mut boot, esp_from, mount_points, warnings: of_boot } =
+        divided;
     if let Some(swapfile) = &options.swapfile {
         swapfile.check_reachable(&mount_points)?;
     }
@@ -76,42 +78,60 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     resolved.esp_from = esp_from;
     let observer = input.observer.as_deref();
     let digest = input.seed.is_none();
-    let mut scans =
-        scan(&root, &boot, &HoleScanOptions { threads: input.threads, digest, observer })?;
+    let scans = scan(
+        [&root].into_iter().chain(&usr),
+        &boot,
+        &HoleScanOptions { threads: input.threads, digest, observer },
+    )?;
     let seed = source::seed(input.seed, &scans);
     resolved.seed = Some(seed);
 
     let definitions = definitions(&boot, architecture.0, options);
     let mut identities = identify(seed.0, &definitions);
-    let is_root =
-        |identity: &&Identity| identity.partition_type == PartitionType::root(architecture.0);
-    let identity = identities.iter().find(is_root).expect("there is a root").clone();
-    check_name(&identity.label)?;
-    let inputs = FsInputs {
-        label: Some(identity.label),
-        epoch,
-        sector_size: options.sector_size.bytes(),
-        threads: input.threads,
-        spool: input.spool.as_deref(),
-        observer,
-        ..FsInputs::new(Arc::clone(&root), scans.swap_remove(0), identity.file_system)
+    let identity = |role| {
+        let kind = PartitionType::Of(role, architecture.0);
+        let mut found = identities.iter().filter(|identity| identity.partition_type == kind);
+        found.next().expect("every tree has its partition")
     };
-    let inputs = swap::add(options.swapfile.as_ref(), &*options.root, inputs)?;
-    let prepared: Arc<dyn PreparedFs> = options.root.prepare(inputs)?.into();
-    let codecs = prepared.codecs();
+    let root_uuid = identity(Role::Root).uuid;
+    check_name(&identity(Role::Root).label)?;
+    let mut scans = scans.into_iter();
+    let mut inputs = |tree: &Arc<Tree>, role| {
+        let Identity { label, file_system, .. } = identity(role);
+        let scan = scans.next().expect("every tree is scanned");
+        FsInputs {
+            label: Some(label.clone()),
+            epoch,
+            sector_size: options.sector_size.bytes(),
+            threads: input.threads,
+            spool: input.spool.as_deref(),
+            observer,
+            ..FsInputs::new(Arc::clone(tree), scan, *file_system)
+        }
+    };
+    let of_root = swap::add(options.swapfile.as_ref(), &*options.root, inputs(&root, Role::Root))?;
+    let prepared: Arc<dyn PreparedFs> = options.root.prepare(of_root)?.into();
+    let mut codecs = prepared.codecs();
     let write = layout::Options { observer, ..layout::Options::new(input.threads) };
-    let protect = |verity: &Verity| verity.protect(&*options.root, &*prepared, seed.0, &write);
+    let protect = |verity: &Verity| match options.usr.as_deref().zip(usr.as_ref()) {
+        None => verity.protect(VerityTarget::Root, (&*options.root, &*prepared), seed.0, &write),
+        Some((format, usr)) => {
+            let usr = format.prepare(inputs(usr, Role::Usr))?;
+            codecs.extend(usr.codecs());
+            verity.protect(VerityTarget::Usr, (format, &*usr), seed.0, &write)
+        }
+    };
     let protected = options.verity.as_ref().map(protect).transpose()?;
     protected.iter().for_each(|protected| protected.set_ids(&mut identities));
     let root_hash = protected.as_ref().map(|protected| protected.root_hash);
     let mut uki = None;
     if let Some(tree) = whole {
-        let (root, target) = ((identity.uuid, root_hash), (architecture.0, epoch));
+        let (root, target) = ((root_uuid, root_hash), (architecture.0, epoch));
         let (built, of_files) = add_boot_files(&tree, &mut boot, options, root, target)?;
         uki = built;
         warnings.extend(of_files);
     }
-    let trees = boot_check::Trees::new(&root, &boot);
+    let trees = boot_check::Trees::new(&system, &boot);
     let contents = PartitionContents { boot: &boot, root: prepared, protected, epoch, options };
     let assembly = contents.assembly(definitions, identities)?;
     let Composed { disk, layout, warnings: of_disk } =
@@ -135,18 +155,18 @@ pub fn plan(mut input: BuildInput, options: &Options) -> Result<Plan> {
     })
 }
 
-/// Scans the root, and the other trees too if the seed is derived from them.
-fn scan(
-    root: &Tree,
-    boot: &[BootPartition],
+/// Scans `trees`, and those of the boot partitions too if the seed is derived from them.
+fn scan<'a>(
+    trees: impl Iterator<Item = &'a Arc<Tree>>,
+    boot: &'a [BootPartition],
     options: &HoleScanOptions<'_>,
 ) -> Result<Vec<HoleScan>> {
     let others = boot.iter().filter(|_| options.digest).map(|partition| &*partition.tree);
-    iter::once(root).chain(others).map(|tree| scan_holes(tree, options)).collect()
+    trees.map(|tree| &**tree).chain(others).map(|tree| scan_holes(tree, options)).collect()
 }
 
 /// Adds the requested boot files to the boot partitions, for a root partition with the GUID `root`
-/// unless there is a root hash. Returns the image that a hook has built.
+/// unless it has a root hash. Returns the image that a hook has built.
 fn add_boot_files(
     tree: &Tree,
     boot: &mut [BootPartition],
@@ -155,7 +175,7 @@ fn add_boot_files(
     (architecture, epoch): (Architecture, Timestamp),
 ) -> Result<(Option<BuiltUki>, Vec<Warning>)> {
     let built = match (&options.uki_hook, root_hash) {
-        (Some(hook), Some(RootHash { bytes: root_hash, .. })) => {
+        (Some(hook), Some(root_hash)) => {
             Some(uki_hook::run(&**hook, &UkiInputs { root_hash, architecture, epoch })?)
         }
         _ => None,
@@ -167,7 +187,10 @@ fn add_boot_files(
         architecture,
         epoch,
         root: match root_hash {
-            Some(root_hash) => RootDevice::Verity(root_hash.bytes),
+            Some(RootHash { target: VerityTarget::Root, bytes, .. }) => RootDevice::Verity(bytes),
+            Some(RootHash { target: VerityTarget::Usr, bytes, .. }) => {
+                RootDevice::PartitionAndUsr(root, bytes)
+            }
             None => RootDevice::Partition(root),
         },
         built: built.as_ref(),
@@ -195,24 +218,30 @@ fn check(options: &Options) -> Result<()> {
     }
     check_verity(options)?;
     check_uki_hook(options)?;
-    if !options.root.holds().contains(Holds::UNIX) {
-        return Err(Error::parameter(
-            "root",
-            format!("{} can't store a root file system", options.root.name()),
-            "use another format",
-        ));
+    let formats = [("root", Some(&options.root)), ("image.usr", options.usr.as_ref())];
+    for (field, format) in formats {
+        if let Some(format) = format.filter(|format| !format.holds().contains(Holds::UNIX)) {
+            let rule = format!("{} can't store a root file system", format.name());
+            return Err(Error::parameter(field, rule, "use another format"));
+        }
     }
     Ok(())
 }
 
-/// Rejects options that mean nothing for a file system that is never written to.
+/// Rejects options that mean nothing for a root that is never written to, and a `/usr` without a
+/// hash tree.
 fn check_verity(options: &Options) -> Result<()> {
     let refuse = |field, rule| {
         let remedy = "omit it, since nothing is ever written to a protected root file system";
         Err(Error::parameter(field, rule, remedy))
     };
-    if options.verity.is_none() {
-        return Ok(());
+    match (&options.verity, &options.usr) {
+        (None, Some(_)) => {
+            let rule = "only a protected /usr gets a partition of its own";
+            return Err(Error::parameter("image.usr", rule, "give `image.verity`"));
+        }
+        (None, None) | (Some(_), Some(_)) => return Ok(()),
+        (Some(_), None) => {}
     }
     if options.headroom.is_some() {
         return refuse("headroom", "has no use with `image.verity`");
@@ -283,14 +312,21 @@ fn definitions(
         definitions.push(Definition { size, ..Definition::new(PartitionType::BiosBoot) });
     }
     definitions.extend(boot.iter().map(|partition| Definition::new(partition.partition_type)));
-    match &options.verity {
-        Some(verity) => {
-            definitions.extend(verity::definitions(architecture, options.label.as_ref(), verity));
-        }
-        None => {
-            let label = options.label.clone();
+    let label = options.label.as_ref();
+    let protected = |target, label| {
+        let verity = options.verity.as_ref();
+        verity
+            .into_iter()
+            .flat_map(move |verity| verity::definitions(architecture, target, label, verity))
+    };
+    if options.usr.is_some() {
+        definitions.extend(protected(VerityTarget::Usr, None));
+    }
+    match (&options.usr, &options.verity) {
+        (None, Some(_)) => definitions.extend(protected(VerityTarget::Root, label)),
+        _ => {
             let root = PartitionType::root(architecture);
-            definitions.push(Definition { label, ..Definition::new(root) });
+            definitions.push(Definition { label: label.cloned(), ..Definition::new(root) });
         }
     }
     definitions
@@ -300,7 +336,7 @@ fn definitions(
 struct PartitionContents<'a> {
     boot: &'a [BootPartition],
     root: Arc<dyn PreparedFs>,
-    protected: Option<ProtectedRoot>,
+    protected: Option<ProtectedFs>,
     epoch: Timestamp,
     options: &'a Options,
 }
@@ -324,8 +360,18 @@ impl PartitionContents<'_> {
         }
         let sector_size = options.sector_size;
         if let Some(protected) = protected {
-            contents.extend(protected.contents(&mut definitions));
-            return Ok(Assembly::new(&definitions, identities, contents, ALIGNMENT, sector_size));
+            let is_root = protected.root_hash.target == VerityTarget::Root;
+            let at = contents.len();
+            contents.extend(protected.contents(&mut definitions[at..]));
+            if is_root {
+                return Ok(Assembly::new(
+                    &definitions,
+                    identities,
+                    contents,
+                    ALIGNMENT,
+                    sector_size,
+                ));
+            }
         }
         let definition = definitions.last_mut().expect("the root is the last partition");
         contents.push(match options.size {

@@ -19,6 +19,9 @@ use crate::size::Headroom;
 pub struct Options {
     /// Format of the root file system.
     pub root: Arc<dyn Format>,
+    /// Format of a file system of its own for `/usr`, which `verity` then protects instead of the
+    /// root. `None` to keep `/usr` in the root.
+    pub usr: Option<Arc<dyn Format>>,
     /// Label of the root file system and its partition. `None` for the name of the partition's
     /// type.
     pub label: Option<String>,
@@ -27,8 +30,9 @@ pub struct Options {
     pub headroom: Option<Headroom>,
     /// Swap file to add to the root file system.
     pub swapfile: Option<Swapfile>,
-    /// Hash tree that protects the root file system, which then has the smallest size. Its format
-    /// should be for reading only, as with the ext4 profile `ro`.
+    /// Hash tree that protects the root file system, or that of `/usr` if there is one. The file
+    /// system then has the smallest size. Its format should be for reading only, as with the ext4
+    /// profile `ro`.
     pub verity: Option<Verity>,
     /// Size of the whole image in bytes; the root gets what the other partitions leave, unless it
     /// is protected. `None` for the smallest size that leaves the root's headroom.
@@ -58,9 +62,9 @@ pub struct Options {
     /// Options of the kernel in the entries of systemd-boot. `None` for those in the tree's
     /// `/etc/kernel/cmdline`. `root=`, with the GUID of this image's root partition, and `rw` are
     /// added unless they contain a `root=` or a `ro`. For a protected root, `roothash=` is added
-    /// instead.
+    /// instead, and for a protected `/usr`, `usrhash=` is added too.
     pub cmdline: Option<String>,
-    /// Builds the unified kernel image for the root hash of a protected root. The image replaces
+    /// Builds the unified kernel image for the root hash of a protected file system. The image replaces
     /// those of the tree.
     pub uki_hook: Option<Arc<dyn UkiHook>>,
 }
@@ -69,6 +73,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             root: Arc::new(Ext4::default()),
+            usr: None,
             label: None,
             headroom: None,
             swapfile: None,

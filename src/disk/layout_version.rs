@@ -42,12 +42,12 @@ impl LayoutVersion {
 
     /// Returns the versions of the components that a planned image depends on.
     pub(super) fn of(plan: &Plan) -> Self {
-        let root = match &plan.request.image {
-            ImageRequest::Disk(options) => &options.root,
-            ImageRequest::FileSystem(options) => &options.format,
+        let (root, usr) = match &plan.request.image {
+            ImageRequest::Disk(options) => (&options.root, options.usr.as_deref()),
+            ImageRequest::FileSystem(options) => (&options.format, None),
         };
         let fat = Vfat::default();
-        let formats = [Some(&**root), plan.has_fat().then_some(&fat as &dyn Format)];
+        let formats = [Some(&**root), usr, plan.has_fat().then_some(&fat as &dyn Format)];
         let formats = formats.into_iter().flatten();
         let formats = formats.map(|format| (format.name(), format.layout_version()));
         let is_disk = matches!(plan.product, ImageKind::Disk(_));

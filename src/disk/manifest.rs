@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::boot_check::BootVerdict;
 use super::layout_version::LayoutVersion;
-pub use super::parameters::{DiskParameters, Parameters, SwapfileRecord};
+pub use super::parameters::{DiskParameters, Parameters, SwapfileRecord, UsrParameters};
 use super::partition::Partition;
 use super::plan::{ImageKind, Plan};
 use super::source::{ResolvedInputs, ValueOrigin};
+use super::verity::VerityTarget;
 use crate::format::FileSystem;
 use crate::hex::hex;
 use crate::layout::Digest;
@@ -46,7 +47,7 @@ pub struct Manifest {
     /// File system, if there is no partition table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystemRecord>,
-    /// Root hash of the root file system, if it is protected.
+    /// Root hash of the root file system or of `/usr`, if it is protected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verity: Option<VerityRecord>,
     /// Unified kernel image that a hook has built.
@@ -151,6 +152,9 @@ pub struct FileSystemRecord {
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct VerityRecord {
+    /// File system that is protected, if it is not the root: `usr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<&'static str>,
     /// Root hash in hexadecimal digits.
     pub root_hash: String,
     /// Whether there is a signature partition.
@@ -233,6 +237,8 @@ impl Manifest {
             partition_table,
             file_system,
             verity: plan.root_hash.map(|root_hash| VerityRecord {
+                file_system: (root_hash.target != VerityTarget::Root)
+                    .then(|| root_hash.target.name()),
                 root_hash: root_hash.to_string(),
                 signed: root_hash.is_signed,
             }),

@@ -32,6 +32,7 @@ mod subtree;
 mod swap;
 mod uefi;
 mod uki_hook;
+mod usr;
 mod verity;
 
 pub use blocks::Blocks;
@@ -45,4 +46,4 @@ pub use request::{ImageRequest, Request};
 pub use source::{BuildInput, EPOCHS, ResolvedInputs, Selection, ValueOrigin};
 pub use swap::Swapfile;
 pub use uki_hook::{BuiltUki, UkiContent, UkiHook, UkiInputs};
-pub use verity::{RootHash, Verity};
+pub use verity::{RootHash, Verity, VerityTarget};

@@ -78,7 +78,10 @@ pub struct DiskParameters {
     /// Whether there is a BIOS boot partition.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bios_boot: bool,
-    /// Whether a hash tree protects the root file system.
+    /// File system of `/usr`, if it has a partition of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usr: Option<UsrParameters>,
+    /// Whether a hash tree protects the root file system, or that of `/usr`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub verity: bool,
     /// Method by which boot files were added, if any.
@@ -87,6 +90,17 @@ pub struct DiskParameters {
     /// Options of the kernel, instead of those of the tree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmdline: Option<String>,
+}
+
+/// Requested parameters of the file system of `/usr`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct UsrParameters {
+    /// Format of the file system.
+    pub fs: &'static str,
+    /// Options of the format.
+    #[serde(flatten)]
+    pub format: format::Parameters,
 }
 
 /// A swap file.
@@ -161,6 +175,10 @@ impl DiskParameters {
             xbootldr: options.has_xbootldr(),
             xbootldr_size: options.xbootldr_size,
             bios_boot: options.bios_boot,
+            usr: options
+                .usr
+                .as_ref()
+                .map(|usr| UsrParameters { fs: usr.name(), format: usr.parameters() }),
             verity: options.verity.is_some(),
             boot: (options.boot != BootMethod::None).then(|| options.boot.name()),
             cmdline: options.cmdline.clone(),

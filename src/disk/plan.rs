@@ -31,7 +31,7 @@ pub struct Plan {
     /// Programs that compressed content, with their versions: other versions produce other bytes.
     /// Empty if nothing was to be compressed.
     pub codecs: CodecVersions,
-    /// Root hash of the root file system, if it is protected.
+    /// Root hash of the root file system or of `/usr`, if it is protected.
     pub root_hash: Option<RootHash>,
     /// Unified kernel image that a hook has built.
     pub uki: Option<BuiltUki>,

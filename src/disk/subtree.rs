@@ -4,6 +4,9 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tree::{Metadata, Tree, TreeBuilder};
 
+/// Directory whose content may be in a partition of its own.
+pub(super) const USR: &[u8] = b"usr";
+
 /// Returns whether `path` is `directory` or lies below it.
 pub(super) fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
     let rest = path.strip_prefix(directory);

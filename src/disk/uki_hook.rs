@@ -7,6 +7,7 @@ use positioned_io::ReadAt;
 use sha2::{Digest, Sha256};
 
 use super::uefi::{Firmware, Pe};
+use super::verity::RootHash;
 use crate::error::{Error, Result};
 use crate::gpt::Architecture;
 use crate::time::Timestamp;
@@ -27,8 +28,8 @@ pub trait UkiHook: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct UkiInputs {
-    /// Root hash of the root file system.
-    pub root_hash: [u8; 32],
+    /// Root hash of the root file system, or of `/usr`.
+    pub root_hash: RootHash,
     /// Architecture of the disk.
     pub architecture: Architecture,
     /// Latest time of anything in the image.

@@ -1,4 +1,4 @@
-//! A root file system that dm-verity protects: with a hash tree, and a signature of its root hash.
+//! A file system that dm-verity protects, the root or `/usr`: with a hash tree, and a signature of its root hash.
 
 use std::fmt;
 #[cfg(feature = "verity-sign")]
@@ -18,7 +18,7 @@ use crate::size::{Headroom, round_up};
 use crate::verity::signature::{Certificate, PrivateKey, Signature};
 use crate::verity::{HashTree, Parameters};
 
-/// How dm-verity protects the root file system.
+/// How dm-verity protects the root file system, or `/usr`.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Verity {
@@ -27,11 +27,50 @@ pub struct Verity {
     pub signer: Option<Arc<(PrivateKey, Certificate)>>,
 }
 
+/// The file system that dm-verity protects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerityTarget {
+    /// The root file system.
+    Root,
+    /// The file system of `/usr`.
+    Usr,
+}
+
+impl VerityTarget {
+    /// Returns the roles of the data, the hash and the signature partition.
+    pub(super) fn roles(self) -> [Role; 3] {
+        match self {
+            Self::Root => [Role::Root, Role::RootVerity, Role::RootVeritySig],
+            Self::Usr => [Role::Usr, Role::UsrVerity, Role::UsrVeritySig],
+        }
+    }
+
+    /// Returns the option of the kernel whose value is the root hash, with its equals sign.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Self::Root => "roothash=",
+            Self::Usr => "usrhash=",
+        }
+    }
+
+    /// Returns the name of the file system: `root` or `usr`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Usr => "usr",
+        }
+    }
+}
+
 /// The root hash of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RootHash {
-    /// Hash that authenticates all of the root file system. Its halves are the GUIDs of the data
+    /// File system that it authenticates.
+    pub target: VerityTarget,
+    /// Hash that authenticates all of the file system. Its halves are the GUIDs of the data
     /// and the hash partition.
     pub bytes: [u8; 32],
     /// Whether there is a signature partition.
@@ -45,8 +84,8 @@ impl fmt::Display for RootHash {
     }
 }
 
-/// The protected root with everything that protects it.
-pub(super) struct ProtectedRoot {
+/// The protected file system with everything that protects it.
+pub(super) struct ProtectedFs {
     pub(super) root_hash: RootHash,
     /// Contents of the data, hash and signature partition, with their sizes.
     contents: Vec<(Content, u64)>,
@@ -55,30 +94,32 @@ pub(super) struct ProtectedRoot {
 /// Returns the definitions of the data, the hash and the signature partition.
 pub(super) fn definitions(
     architecture: Architecture,
+    target: VerityTarget,
     label: Option<&String>,
     verity: &Verity,
 ) -> Vec<Definition> {
+    let [data, hash, signature] = target.roles();
     let role = |role| Definition {
         attributes: Some(Attributes::READ_ONLY),
         ..Definition::new(PartitionType::Of(role, architecture))
     };
-    let data = Definition { label: label.cloned(), ..role(Role::Root) };
-    let signature = verity.is_signed().then(|| role(Role::RootVeritySig));
-    [data, role(Role::RootVerity)].into_iter().chain(signature).collect()
+    let data = Definition { label: label.cloned(), ..role(data) };
+    let signature = verity.is_signed().then(|| role(signature));
+    [data, role(hash)].into_iter().chain(signature).collect()
 }
 
 impl Verity {
-    /// Plans the root file system in the smallest size, and computes its hash tree, for which all
+    /// Plans the file system in the smallest size, and computes its hash tree, for which all
     /// content is read.
     pub(super) fn protect(
         &self,
-        format: &dyn Format,
-        root: &dyn PreparedFs,
+        target: VerityTarget,
+        (format, prepared): (&dyn Format, &dyn PreparedFs),
         seed: Seed,
         options: &layout::Options<'_>,
-    ) -> Result<ProtectedRoot> {
+    ) -> Result<ProtectedFs> {
         let PlannedFs { layout, file_system, warnings } =
-            root.plan_smallest(Some(Headroom::Bytes(0)))?;
+            prepared.plan_smallest(Some(Headroom::Bytes(0)))?;
         let data_size = round_up(layout.size(), ALIGNMENT);
         let mut data = Layout::new(data_size);
         data.add_layout(0, layout);
@@ -102,7 +143,7 @@ impl Verity {
             (Content::Bytes(bytes), size)
         });
         let contents = [(data, data_size)].into_iter().chain(others).collect();
-        Ok(ProtectedRoot { root_hash: RootHash { bytes: root_hash, is_signed }, contents })
+        Ok(ProtectedFs { root_hash: RootHash { target, bytes: root_hash, is_signed }, contents })
     }
 
     #[cfg(feature = "verity-sign")]
@@ -133,24 +174,24 @@ impl Verity {
 /// has no smaller ones: the largest that all kernels accept.
 const BLOCK_SIZE: u32 = 4096;
 
-impl ProtectedRoot {
+impl ProtectedFs {
     /// Gives the data and the hash partition the ids by which a system finds them.
     pub(super) fn set_ids(&self, identities: &mut [Identity]) {
         let (data, hash) = verity_partitions(self.root_hash.bytes);
+        let [data_role, hash_role, _] = self.root_hash.target.roles();
         for identity in identities {
             match identity.partition_type {
-                PartitionType::Of(Role::Root, _) => identity.uuid = data,
-                PartitionType::Of(Role::RootVerity, _) => identity.uuid = hash,
+                PartitionType::Of(role, _) if role == data_role => identity.uuid = data,
+                PartitionType::Of(role, _) if role == hash_role => identity.uuid = hash,
                 _ => {}
             }
         }
     }
 
     /// Returns the contents of the partitions, and sets the sizes of their definitions, which are
-    /// the last ones.
+    /// the first ones.
     pub(super) fn contents(self, definitions: &mut [Definition]) -> Vec<Content> {
-        let start = definitions.len() - self.contents.len();
-        let contents = self.contents.into_iter().zip(&mut definitions[start..]);
+        let contents = self.contents.into_iter().zip(definitions);
         let content = |((content, size), definition): ((Content, u64), &mut Definition)| {
             definition.size = SizePolicy::exactly(size);
             content

@@ -136,7 +136,7 @@ impl UkiHook for Hook {
         assert_eq!(inputs.architecture, Architecture::X86_64);
         assert_eq!(inputs.epoch.seconds, EPOCH);
         let mut content = self.0.clone();
-        content.extend(inputs.root_hash);
+        content.extend(inputs.root_hash.bytes);
         Ok(UkiContent { size: content.len() as u64, content: Arc::new(content) })
     }
 }

@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use crate::disk::partition::{Disk, Partition};
-use crate::gpt::{PartitionType, Role};
+use crate::disk::verity::VerityTarget;
+use crate::gpt::PartitionType;
 
 /// Options of the kernel whose value is a root hash.
 const HASH_KEYS: [&str; 2] = ["roothash=", "usrhash="];
@@ -12,8 +13,8 @@ const HASH_KEYS: [&str; 2] = ["roothash=", "usrhash="];
 #[derive(Debug, Default)]
 pub(super) struct DiskIds {
     partitions: Vec<Ids>,
-    /// Whether a hash tree protects the root file system.
-    has_root_hash: bool,
+    /// File system that a hash tree protects.
+    protected: Option<VerityTarget>,
 }
 
 /// Ids and labels of a partition and its file system.
@@ -56,12 +57,14 @@ impl DiskIds {
                 file_system_label: file_system.map(|file_system| file_system.label.clone()),
             }
         };
-        let is_hash = |partition: &Partition| {
-            matches!(partition.identity.partition_type, PartitionType::Of(Role::RootVerity, _))
+        let has_hashes = |target: &VerityTarget| {
+            let [_, hash, _] = target.roles();
+            let mut types = disk.partitions.iter().map(|part| part.identity.partition_type);
+            types.any(|kind| matches!(kind, PartitionType::Of(role, _) if role == hash))
         };
         Self {
             partitions: disk.partitions.iter().map(of).collect(),
-            has_root_hash: disk.partitions.iter().any(is_hash),
+            protected: [VerityTarget::Root, VerityTarget::Usr].into_iter().find(has_hashes),
         }
     }
 
@@ -108,12 +111,14 @@ impl DiskIds {
             })
     }
 
-    /// Returns whether a kernel command line leaves a protected root unverified.
-    pub(super) fn is_unverified(&self, options: &str) -> bool {
-        // systemd finds the hash partition by itself if it assembles the whole disk.
-        const VERIFIED: [&str; 2] = ["roothash=", "root=dissect"];
-        let mut words = options.split_whitespace();
-        self.has_root_hash && !words.any(|word| VERIFIED.iter().any(|key| word.starts_with(key)))
+    /// Returns the protected file system that a kernel command line leaves unverified, if any.
+    pub(super) fn unverified(&self, options: &str) -> Option<VerityTarget> {
+        self.protected.filter(|target| {
+            // systemd finds the hash partition by itself if it assembles the whole disk.
+            let verified = [target.option(), "root=dissect"];
+            let mut words = options.split_whitespace();
+            !words.any(|word| verified.iter().any(|key| word.starts_with(key)))
+        })
     }
 
     /// Returns the first option of a kernel command line that refers to a device in vain, with what
@@ -192,7 +197,7 @@ mod tests {
                 ..Ids::default()
             },
         ];
-        let ids = DiskIds { partitions, has_root_hash: false };
+        let ids = DiskIds { partitions, protected: None };
         for (reference, expected) in [
             ("UUID=7BFD409B-B67F-4466-9E33-95510BF538F1", false),
             ("UUID=\"12ab-34cd\"", false),
@@ -237,7 +242,8 @@ mod tests {
         let partitions =
             ["6c08bd44-fed4-4c4e-915a-d1b245eb89de", "7bfd409b-b67f-4466-9e33-95510bf538f1"];
         let of = |id: &str| Ids { partition: id.to_owned(), ..Ids::default() };
-        let ids = DiskIds { partitions: partitions.map(of).into(), has_root_hash: true };
+        let ids =
+            DiskIds { partitions: partitions.map(of).into(), protected: Some(VerityTarget::Root) };
         let [data, hash] = partitions.map(|id| id.replace('-', ""));
         let own = format!("quiet roothash={data}{hash}");
         let swapped = format!("roothash={hash}{}", "0".repeat(32));
@@ -256,9 +262,12 @@ mod tests {
             ("root=PARTUUID=6c08bd44-fed4-4c4e-915a-d1b245eb89de", true),
             ("", true),
         ] {
-            assert_eq!(ids.is_unverified(options), expected, "{options}");
+            assert_eq!(ids.unverified(options).is_some(), expected, "{options}");
         }
-        assert!(!DiskIds::default().is_unverified("quiet"));
+        assert_eq!(DiskIds::default().unverified("quiet"), None);
+        let ids = DiskIds { protected: Some(VerityTarget::Usr), ..ids };
+        assert_eq!(ids.unverified(&own), Some(VerityTarget::Usr));
+        assert_eq!(ids.unverified(&own.replace("roothash", "usrhash")), None);
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub(super) struct Trees {
 }
 
 impl Trees {
+    /// `root` is the root as the running system sees it.
     pub(super) fn new(root: &Arc<Tree>, partitions: &[BootPartition]) -> Self {
         let of_type = |partition_type| {
             let mut found = partitions.iter().filter(|part| part.partition_type == partition_type);

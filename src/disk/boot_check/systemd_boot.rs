@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ids::DiskIds;
 use crate::disk::uefi::{Entry, Firmware, Pe, find, text, without_counter};
+use crate::disk::verity::VerityTarget;
 use crate::error::Result;
 use crate::name::Printable;
 use crate::report::Warning;
@@ -151,14 +152,17 @@ pub(super) fn program_problem(
 }
 
 /// Returns what is wrong with the devices in the options of a kernel, if anything: one that is not
-/// on the disk, or a protected root that is mounted without its hash tree.
+/// on the disk, or a protected file system that is mounted without its hash tree.
 fn options_problem(options: &str, ids: &DiskIds) -> Option<String> {
     match ids.vain_option(options) {
         Some((option, rule)) => Some(format!("its {} {rule}", Printable(option))),
-        None if ids.is_unverified(options) => {
-            Some("its command line has no roothash=, so nothing would verify the root".to_owned())
-        }
-        None => None,
+        None => ids.unverified(options).map(|target| {
+            let (option, file_system) = match target {
+                VerityTarget::Root => (target.option(), "the root"),
+                VerityTarget::Usr => (target.option(), "/usr"),
+            };
+            format!("its command line has no {option}, so nothing would verify {file_system}")
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::disk::uefi;
+use crate::disk::verity::VerityTarget;
 use crate::error::{Error, Result};
 use crate::hex::hex;
 use crate::name::Printable;
@@ -19,6 +20,8 @@ pub(in crate::disk) enum RootDevice {
     Partition(Uuid),
     /// The file system with this root hash.
     Verity([u8; 32]),
+    /// The partition with this GUID, and at `/usr` the file system with this root hash.
+    PartitionAndUsr(Uuid, [u8; 32]),
 }
 
 /// Returns the options of the kernel: the root, and `given` or else those of the tree.
@@ -35,10 +38,16 @@ pub(super) fn options(
         None => from_tree(tree)?,
     };
     let words: Vec<_> = text.split_whitespace().collect();
-    let root = match root {
-        RootDevice::Partition(root) => root,
+    let check = |target| check_verity(target, path.as_deref(), &words);
+    let (root, usr_hash) = match root {
+        RootDevice::Partition(root) => (root, None),
+        RootDevice::PartitionAndUsr(root, usr_hash) => {
+            check(VerityTarget::Usr)?;
+            // systemd mounts /dev/mapper/usr, read-only, if there is no mount.usr=.
+            (root, Some(format!("usrhash={}", hex(&usr_hash))))
+        }
         RootDevice::Verity(root_hash) => {
-            check_verity(path.as_deref(), &words)?;
+            check(VerityTarget::Root)?;
             // systemd mounts /dev/mapper/root, read-only, if there is no other root.
             let root_hash = format!("roothash={}", hex(&root_hash));
             let all: Vec<_> = [&*root_hash].into_iter().chain(words).collect();
@@ -55,20 +64,21 @@ pub(super) fn options(
     let has_mode = words.iter().any(|word| ["ro", "rw"].contains(word));
     let mode = (!has_mode).then(|| "rw".to_owned());
     let words = words.into_iter().map(str::to_owned);
-    let all: Vec<_> = root.into_iter().chain(mode).chain(words).collect();
+    let all: Vec<_> = root.into_iter().chain(mode).chain(usr_hash).chain(words).collect();
     Ok((all.join(" "), warning))
 }
 
-/// Rejects options that contradict a root hash: another root, another hash, and `rw`.
-fn check_verity(path: Option<&[u8]>, words: &[&str]) -> Result<()> {
-    const KEYS: [&str; 5] = [
-        "root=",
-        "roothash=",
-        "systemd.verity=",
-        "systemd.verity_root_data=",
-        "systemd.verity_root_hash=",
-    ];
-    let contradicts = |word: &&&str| **word == "rw" || KEYS.iter().any(|key| word.starts_with(key));
+/// Rejects options that contradict a root hash: another device, another hash, and a writable root.
+fn check_verity(target: VerityTarget, path: Option<&[u8]>, words: &[&str]) -> Result<()> {
+    let keys = match target {
+        VerityTarget::Root => ["root=", "systemd.verity_root_data=", "systemd.verity_root_hash="],
+        VerityTarget::Usr => ["mount.usr=", "systemd.verity_usr_data=", "systemd.verity_usr_hash="],
+    };
+    let keys = [target.option(), "systemd.verity="].into_iter().chain(keys);
+    let contradicts = |word: &&&str| {
+        (target == VerityTarget::Root && **word == "rw")
+            || keys.clone().any(|key| word.starts_with(key))
+    };
     let Some(word) = words.iter().find(contradicts) else { return Ok(()) };
     let rule = format!("{} contradicts the root hash, which is added", Printable(word));
     match path {
@@ -138,6 +148,26 @@ mod tests {
         ] {
             let error = options(given).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_hash_of_usr_is_added_to_the_root() {
+        let tree = TreeBuilder::new(Metadata::default()).unwrap().finish().unwrap();
+        let device = RootDevice::PartitionAndUsr(Uuid::nil(), [0xa5; 32]);
+        let options = |given| options(&tree, Some(given), device);
+        let (root, usr) = (format!("root=PARTUUID={}", Uuid::nil()), "a5".repeat(32));
+        for (given, expected) in [
+            ("quiet", format!("{root} rw usrhash={usr} quiet")),
+            ("ro", format!("{root} usrhash={usr} ro")),
+            ("root=/dev/sda2", format!("rw usrhash={usr} root=/dev/sda2")),
+        ] {
+            assert_eq!(options(given).unwrap().0, expected);
+        }
+        for given in ["usrhash=00", "mount.usr=/dev/sda3", "systemd.verity=no"] {
+            let error = options(given).unwrap_err().to_string();
+            let expected = format!("boot.cmdline: {given} contradicts the root hash");
+            assert!(error.starts_with(&expected), "{error}");
         }
     }
 }

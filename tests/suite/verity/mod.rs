@@ -4,3 +4,4 @@ pub mod disk;
 mod signature;
 mod tree;
 mod uki_hook;
+mod usr;

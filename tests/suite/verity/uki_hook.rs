@@ -21,7 +21,7 @@ fn template(machine: u16) -> Vec<u8> {
 
 /// Writes the template and a hook with `script`, in which `$HERE` is the directory, and returns the
 /// option that names the hook.
-fn hook(fixture: &Fixture, script: &str) -> String {
+pub fn hook(fixture: &Fixture, script: &str) -> String {
     fs::write(fixture.path("template"), template(X64)).unwrap();
     let path = fixture.path("hook");
     let directory = path.parent().unwrap().to_str().unwrap();
