@@ -60,6 +60,8 @@ impl Encoder {
     /// Encodes `raw` in one call: the bytes of a stream depend on how its input is split, and may
     /// depend on the size of the output buffer if that is below the bound.
     pub(crate) fn encode(&mut self, raw: &[u8]) -> &[u8] {
+        #[cfg(test)]
+        super::delay::wait(raw);
         self.output.resize(self.codec.bound(raw.len()), 0);
         let len = (self.encode)(raw, &mut self.output);
         &self.output[..len]

@@ -4,6 +4,8 @@
 //! Their versions are pinned, every buffer is encoded in one call, and the bytes of frozen test
 //! vectors are checked before an encoder is first used.
 
+#[cfg(test)]
+pub(crate) mod delay;
 mod interface;
 #[cfg(feature = "lz4")]
 mod lz4;

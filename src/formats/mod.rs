@@ -4,6 +4,9 @@
 #[cfg(feature = "repart")]
 mod tests;
 #[cfg(test)]
+#[cfg(all(feature = "btrfs", feature = "erofs", feature = "squashfs"))]
+mod thread_order;
+#[cfg(test)]
 #[cfg(feature = "repart")]
 mod toy;
 
