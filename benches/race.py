@@ -15,8 +15,8 @@ Corpora:
            of data, and how much of it is shared
   btrfs    the Debian system as btrfs, plain and with zstd:3, against mkfs.btrfs --rootdir
   btrfs-small  100,000 small files in 100 directories as btrfs: also the sizes of the images
-  erofs    the Debian system as erofs, plain, zstd:3 and lz4hc, against mkfs.erofs, and zstd:3 against
-           mksquashfs: also the sizes of the images
+  erofs    the Debian system as erofs, plain, zstd:3 and lz4hc, against mkfs.erofs, and zstd:3
+           against mksquashfs: also the sizes of the images, and the memory
   squashfs the same as squashfs, with every compression, against mksquashfs
 
 Needs root, for the tmpfs and the loop mount, and Linux.
@@ -170,11 +170,13 @@ def table(title, medians):
     names = list(medians)
     first = medians[names[0]]
     note(f"\n{title}\n")
-    note("| | wall s | CPU s | peak MiB | wall of detfs | CPU of detfs |\n|---|---|---|---|---|---|")
+    note("| | wall s | CPU s | wall / CPU | peak MiB | wall of detfs | CPU of detfs |")
+    note("|---|---|---|---|---|---|---|")
     for name in names:
         it = medians[name]
         note(
-            f"| {name} | {it.wall:.2f} | {it.cpu:.2f} | {it.peak:.0f} "
+            f"| {name} | {it.wall:.2f} | {it.cpu:.2f} | {it.wall / max(it.cpu, 1e-3):.2f} "
+            f"| {it.peak:.0f} "
             f"| {first.wall / it.wall:.2f}x | {first.cpu / max(it.cpu, 1e-3):.2f}x |"
         )
     note("")
@@ -445,9 +447,11 @@ def btrfs_small(options, work, out):
     sizes(f"{what}: the smallest image", smallest, out)
 
 
-def race_and_sizes(title, contestants, options, out):
+def race_and_sizes(title, entries, contestants, options, out):
     medians = race(contestants, out, options.runs)
     table(title, medians)
+    beyond = max(0, medians[contestants[0].name].peak - 64) * MIB / entries
+    note(f"{contestants[0].name} takes {beyond:.0f} bytes per inode beyond 64 MiB.")
     finished = [contestant for contestant in contestants if contestant.name in medians]
     sizes(f"{title}: the images", finished, out)
 
@@ -458,14 +462,14 @@ def erofs_corpus(options, work, out):
     what = f"Debian, {entries} entries, {size / 1e9:.2f} GB, as erofs"
     ours = lambda *more: detfs_mkfs(options.detfs, tree, "erofs", *more)
     peer = lambda *more: mkfs_erofs(options.newest, tree, *more)
-    race_and_sizes(what, [ours(), detfs_mkfs(options.detfs, tree), peer()], options, out)
+    race_and_sizes(what, entries, [ours(), detfs_mkfs(options.detfs, tree), peer()], options, out)
     squashfs_zstd = mksquashfs(options.newest, tree, "-comp", "zstd", "-Xcompression-level", "3")
     contestants = [ours("--compress", "zstd:3"), peer("-zzstd,level=3"), squashfs_zstd]
-    race_and_sizes(f"{what} with zstd:3", contestants, options, out)
+    race_and_sizes(f"{what} with zstd:3", entries, contestants, options, out)
     contestants = [ours("--compress", "zstd:3", "--fragments"), squashfs_zstd]
-    race_and_sizes(f"{what} with zstd:3 and fragments", contestants, options, out)
+    race_and_sizes(f"{what} with zstd:3 and fragments", entries, contestants, options, out)
     contestants = [ours("--compress", "lz4hc"), peer("-zlz4hc")]
-    race_and_sizes(f"{what} with lz4hc", contestants, options, out)
+    race_and_sizes(f"{what} with lz4hc", entries, contestants, options, out)
 
 
 def squashfs_corpus(options, work, out):
@@ -476,12 +480,13 @@ def squashfs_corpus(options, work, out):
         ("gzip", ("-comp", "gzip")),
         ("zstd", ("-comp", "zstd")),
         ("zstd:3", ("-comp", "zstd", "-Xcompression-level", "3")),
-        ("lz4", ("-comp", "lz4", "-Xhc")),
+        ("lz4", ("-comp", "lz4")),
+        ("lz4:12", ("-comp", "lz4", "-Xhc")),
         ("xz", ("-comp", "xz")),
     ]:
         contestants = [detfs_mkfs(options.detfs, tree, "squashfs", "--compress", ours),
                        mksquashfs(options.newest, tree, *theirs)]
-        race_and_sizes(f"{what} with {ours}", contestants, options, out)
+        race_and_sizes(f"{what} with {ours}", entries, contestants, options, out)
 
 
 CORPORA = {"debian": debian, "small": small, "linear": linear, "reflink": reflink,
