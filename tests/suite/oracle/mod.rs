@@ -5,6 +5,7 @@
 //! negative tests can expect them. An oracle that can't run at all panics instead, which can't be
 //! mistaken for either result.
 
+mod backhand;
 mod blkid;
 pub mod btrfs;
 mod compare;
@@ -25,6 +26,7 @@ pub mod verity;
 use std::fmt;
 use std::path::Path;
 
+pub use backhand::backhand;
 pub use blkid::blkid;
 pub use compare::{Comparison, read_xattrs};
 pub use ext4::e2fsck;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::image::{EPOCH, Image, check_with_oracles, scratch, tree};
 use crate::detfs::{mkimage, succeed};
-use crate::oracle::{Comparison, extract, grub_cmp, partitions, sha256, shell, squashfs};
+use crate::oracle::{Comparison, backhand, extract, grub_cmp, partitions, sha256, shell, squashfs};
 use crate::tree::stressed;
 
 #[test]
@@ -20,6 +20,27 @@ fn squashfs_of_a_stress_tree() {
         &["--compress=xz", "--squashfs-block-size=256K"],
     ] {
         check_with_oracles(stressed(2000), options);
+    }
+}
+
+/// The stress tree has targets of symlinks that backhand refuses, of 256 bytes and more.
+#[test]
+fn backhand_finds_the_same_tree() {
+    let source = tree(
+        "mkdir -p a/b many; for n in $(seq 600); do seq $n >many/$n; done; seq 500000 >lines
+         head -c 400000 /dev/urandom >noise; cp noise a/same; head -c 131072 noise >block; >empty
+         truncate -s 2M a/b/hole; echo x | dd of=a/b/hole bs=1 seek=1000000 conv=notrunc status=none
+         ln lines a/linked; ln -s ../lines a/link; mknod null c 1 3; mknod disk b 259 70000
+         mkfifo fifo; chown -h 70000:100000 a/link fifo; chmod 4711 empty; chmod 1777 many",
+    );
+    for options in [
+        &["--compress=lz4"][..],
+        &["--compress=lz4:12", "--squashfs-block-size=4096"],
+        &["--compress=lz4:3", "--squashfs-block-size=1M", "--no-fragments"],
+    ] {
+        let image = Image::new(source.path(), options);
+        backhand(&image.path, source.path())
+            .unwrap_or_else(|error| panic!("{options:?}: {error:?}"));
     }
 }
 
