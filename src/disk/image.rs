@@ -24,7 +24,7 @@ pub use super::verity::Verity;
 use super::verity::{ProtectedFs, RootHash, VerityTarget};
 use super::{esp, normalization, swap, uki_hook, verity};
 use crate::error::{Error, Result};
-use crate::format::{FsInputs, Holds, PreparedFs};
+use crate::format::{Format, FsInputs, Holds, PreparedFs};
 use crate::gpt::spec::NAME_UNITS;
 use crate::gpt::{Architecture, PartitionType, Role};
 use crate::layout;
@@ -218,12 +218,15 @@ fn check(options: &Options) -> Result<()> {
     }
     check_verity(options)?;
     check_uki_hook(options)?;
-    let formats = [("root", Some(&options.root)), ("image.usr", options.usr.as_ref())];
-    for (field, format) in formats {
-        if let Some(format) = format.filter(|format| !format.holds().contains(Holds::UNIX)) {
-            let rule = format!("{} can't store a root file system", format.name());
-            return Err(Error::parameter(field, rule, "use another format"));
-        }
+    let problem = |format: &Arc<dyn Format>| {
+        let is_suitable = format.holds().contains(Holds::UNIX);
+        (!is_suitable).then(|| format!("{} can't store a root file system", format.name()))
+    };
+    if let Some(rule) = problem(&options.root) {
+        return Err(Error::parameter("root", rule, "use another format"));
+    }
+    if let Some(rule) = options.usr.as_ref().and_then(problem) {
+        return Err(Error::parameter("image.usr", rule, "use another format"));
     }
     Ok(())
 }
