@@ -171,6 +171,35 @@ pub fn packages() -> PathBuf {
     packages
 }
 
+/// Script that unpacks the kernel of a Debian release, and adds the other packages.
+///
+/// $1: the directory, which is kept in cargo's target directory, $2: the release, $3: the packages
+/// of [`DOWNLOAD`].
+const DOWNLOAD_KERNEL: &str = "
+    test -e $1/done && exit
+    rm -rf $1; mkdir -p $1/apt/lists/partial $1/apt/cache/archives/partial; cd $1/apt
+    key=/usr/share/keyrings/debian-archive-keyring.gpg
+    echo \"deb [signed-by=$key] http://deb.debian.org/debian $2 main\" >sources.list
+    own=\"-o Dir::State::lists=$PWD/lists -o Dir::State::status=/dev/null -o Dir::Cache=$PWD/cache\"
+    own=\"$own -o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=-\"
+    apt-get $own update >log 2>&1
+    kernel=$(apt-cache $own depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \\(linux-image-.*\\)/\\1/p')
+    apt-get $own download -q $kernel >>log 2>&1
+    dpkg-deb -x *.deb $1; rm -r lists cache *.deb
+    test -e $1/lib || ln -s usr/lib $1/lib
+    mkdir -p $1/usr/lib; cp -a $3/usr/lib/systemd $1/usr/lib/; cp -a $3/bin $1/
+    : >$1/done";
+
+/// Returns the same packages as [`packages`], but with the kernel of another Debian release.
+pub fn packages_of(release: &str) -> PathBuf {
+    let others = packages();
+    let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kernel-{release}"));
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    shell(DOWNLOAD_KERNEL, &[&packages, Path::new(release), &others]);
+    packages
+}
+
 fn link(packages: &Path, tree: &Path, initrd: &Path, line: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     let console = "console=ttyS0,115200 loglevel=4 panic=-1";

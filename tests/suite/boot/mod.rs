@@ -3,7 +3,9 @@
 
 mod boot_files;
 mod first_image;
+mod kernels;
 mod machine;
+mod usr;
 mod verity;
 
 use std::fs::File;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use boot_files::{BootFiles, CANARY};
 pub use boot_files::{MARKER, REFUSAL, add_kernel};
+pub use kernels::make_tree as make_kernels_tree;
 pub use machine::{Outcome, boot};
 
 use crate::detfs::{mkfs, mkimage, succeed};

@@ -19,15 +19,18 @@ const EPOCH: i64 = 1_700_000_000;
 ///
 /// $1: the packages, $2: the init of the initrd, $3: the initrd. Modules are loaded in the order of
 /// their dependencies.
-const INITRD: &str = "
+pub const INITRD: &str = "
     umask 022; mkdir $3.d; cd $3.d; mkdir bin dev proc sys run root modules
     version=$(ls $1/lib/modules)
     depmod -b $1 $version
-    for module in dm-verity sha256; do
+    for module in dm-verity sha256 erofs; do
         modprobe -d $1 -S $version --show-depends $module 2>/dev/null
     done | awk '$1 == \"insmod\" && !seen[$2]++ { print $2 }' >$3.list
     number=100
-    while read module; do cp $module modules/$number.ko; number=$((number + 1)); done <$3.list
+    while read module; do
+        case $module in *.xz) xz -dc $module;; *) cat $module;; esac >modules/$number.ko
+        number=$((number + 1))
+    done <$3.list
     for program in veritysetup blkid; do
         cp $(command -v $program) bin/
         ldd bin/$program | grep -o '/[^ ]*' | while read library; do cp --parents -L $library .; done
@@ -72,7 +75,7 @@ poweroff -f
 ";
 
 /// Writes an executable script.
-fn script(path: &Path, text: &str) {
+pub fn script(path: &Path, text: &str) {
     let text = text.replace("MARKER", MARKER).replace("REFUSAL", REFUSAL);
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
