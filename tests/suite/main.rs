@@ -32,6 +32,7 @@ mod library;
 mod mistakes;
 mod mkimage;
 mod mounts;
+mod newest_readers;
 mod normalize;
 mod oracle;
 mod outputs;

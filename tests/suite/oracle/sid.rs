@@ -1,4 +1,5 @@
-//! A Debian unstable system, which has the newest systemd-repart and pacman.
+//! A Debian unstable system, which has the newest systemd-repart and pacman, and the newest readers
+//! of file systems.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +19,11 @@ const MAKE: &str = "
     age=$(apt-config dump Acquire::Check-Valid-Until)
     mmdebstrap --quiet --variant=extract ${age:+--aptopt=\"$age\"} --include=\"$2\" sid \"$1\"";
 
-/// The packages of systemd-repart and pacman, with the programs that they run and the libraries
-/// that systemd-repart loads at run time.
+/// The packages of systemd-repart, pacman and the readers of file systems, with the programs that
+/// they run and the libraries that systemd-repart loads at run time.
 const PACKAGES: &str = "base-files,btrfs-progs,coreutils,cryptsetup-bin,dash,dosfstools,\
-    e2fsprogs,erofs-utils,gnupg,hostname,libblkid1,libcryptsetup12,libfdisk1,mount,mtools,openssl,\
-    pacman-package-manager,systemd-repart,util-linux";
+    e2fsprogs,erofs-utils,gnupg,grub-common,hostname,libblkid1,libcryptsetup12,libfdisk1,mount,\
+    mtools,openssl,pacman-package-manager,squashfs-tools,systemd-repart,util-linux";
 
 /// Script that enters the system.
 ///
@@ -41,7 +42,8 @@ pub struct Sid {
     version: u32,
 }
 
-/// Returns the system, which is created once and kept in cargo's target directory.
+/// Returns the system, which is created once for these packages and kept in cargo's target
+/// directory.
 ///
 /// # Panics
 /// If the system can't be created, or if its systemd-repart is older than [`REFERENCE`].
@@ -50,10 +52,13 @@ pub fn sid() -> &'static Sid {
     SID.get_or_init(|| {
         require_root();
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sid");
-        if !root.exists() {
+        let stamp = root.join("packages");
+        if fs::read_to_string(&stamp).ok().as_deref() != Some(PACKAGES) {
             let part = root.with_extension("part");
             let _ = fs::remove_dir_all(&part);
             shell(MAKE, &[&part, Path::new(PACKAGES)]);
+            fs::write(part.join("packages"), PACKAGES).unwrap();
+            let _ = fs::remove_dir_all(&root);
             fs::rename(&part, &root).unwrap();
         }
         Sid::at(root)
