@@ -20,6 +20,7 @@ mod detfs;
 mod documents;
 mod erofs;
 mod esp;
+mod every_level;
 mod ext4;
 mod fakeroot;
 mod fat;
