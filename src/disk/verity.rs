@@ -1,4 +1,5 @@
-//! A file system that dm-verity protects, the root or `/usr`: with a hash tree, and a signature of its root hash.
+//! A file system that dm-verity protects, the root or `/usr`: with a hash tree, and a signature of
+//! its root hash.
 
 use std::fmt;
 #[cfg(feature = "verity-sign")]
