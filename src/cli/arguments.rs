@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 pub(super) use super::common_arguments::{
     Architecture, NormalizeArgs, OutputArgs, PackagesArgs, SeedArgs, SourceArgs, Verbosity,
 };
 use super::common_arguments::{IDS, OUTPUT};
 use super::format_arguments::{
-    BtrfsArgs, CompressArg, CompressionArgs, ErofsArgs, Ext4Args, RootFsArgs, SquashfsArgs,
+    BtrfsArgs, CompressArg, CompressionArgs, ErofsArgs, Ext4Args, Fs, RootFsArgs, SquashfsArgs,
+    UsrFs,
 };
 use super::help;
 use super::repart::Repart;
@@ -470,40 +471,4 @@ pub(super) struct UuidArg {
     /// this seed]
     #[arg(long, help_heading = IDS)]
     pub(super) uuid: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Fs {
-    Ext4,
-    Btrfs,
-    Erofs,
-    Squashfs,
-}
-
-/// Type of the file system of `/usr`, which is only read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum UsrFs {
-    Erofs,
-    Squashfs,
-}
-
-impl From<UsrFs> for Fs {
-    fn from(usr: UsrFs) -> Self {
-        match usr {
-            UsrFs::Erofs => Self::Erofs,
-            UsrFs::Squashfs => Self::Squashfs,
-        }
-    }
-}
-
-impl Fs {
-    /// Returns the name of the format.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Ext4 => "ext4",
-            Self::Btrfs => "btrfs",
-            Self::Erofs => "erofs",
-            Self::Squashfs => "squashfs",
-        }
-    }
 }

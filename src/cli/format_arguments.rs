@@ -1,9 +1,46 @@
 //! Command-line arguments of file systems, for all subcommands that create them.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::btrfs::{Checksum, Compat, Metadata};
 use crate::{erofs, ext4};
+
+/// Type of the root file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Fs {
+    Ext4,
+    Btrfs,
+    Erofs,
+    Squashfs,
+}
+
+/// Type of the file system of `/usr`, which is only read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum UsrFs {
+    Erofs,
+    Squashfs,
+}
+
+impl From<UsrFs> for Fs {
+    fn from(usr: UsrFs) -> Self {
+        match usr {
+            UsrFs::Erofs => Self::Erofs,
+            UsrFs::Squashfs => Self::Squashfs,
+        }
+    }
+}
+
+impl Fs {
+    /// Returns the name of the format.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Btrfs => "btrfs",
+            Self::Erofs => "erofs",
+            Self::Squashfs => "squashfs",
+        }
+    }
+}
 
 /// Options of every root file system.
 #[derive(Debug, Args)]

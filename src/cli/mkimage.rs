@@ -3,7 +3,8 @@
 use std::path::absolute;
 use std::sync::Arc;
 
-use super::arguments::{Fs, Mkimage};
+use super::arguments::Mkimage;
+use super::format_arguments::Fs;
 use super::patterns::Patterns;
 use super::pipeline::{Pipeline, PipelineArgs};
 use super::signer::signer;

@@ -5,8 +5,8 @@ use std::sync::Once;
 
 use uuid::Uuid;
 
-use super::arguments::{self, Fs, Mkimage, SeedArgs, SourceArgs};
-use super::format_arguments::Ext4Args;
+use super::arguments::{self, Mkimage, SeedArgs, SourceArgs};
+use super::format_arguments::{Ext4Args, Fs};
 use super::print_warning;
 use super::times::{self, NotATime};
 use crate::disk::{EPOCHS, Swapfile};

@@ -64,8 +64,8 @@ pub struct Options {
     /// added unless they contain a `root=` or a `ro`. For a protected root, `roothash=` is added
     /// instead, and for a protected `/usr`, `usrhash=` is added too.
     pub cmdline: Option<String>,
-    /// Builds the unified kernel image for the root hash of a protected file system. The image replaces
-    /// those of the tree.
+    /// Builds the unified kernel image for the root hash of a protected file system. The image
+    /// replaces those of the tree.
     pub uki_hook: Option<Arc<dyn UkiHook>>,
 }
 
