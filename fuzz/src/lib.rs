@@ -6,12 +6,15 @@
 //! field with the expected nodes of the tree.
 //!
 //! The parsers of partition tables, definitions and rewritten files get hostile input
-//! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]).
+//! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]), and so do the readers of erofs and
+//! squashfs ([`BytesToErofs`], [`BytesToSquashfs`]). A tree that they accept is planned again, and
+//! the image of that has to be read back to the same tree.
 
 #[path = "../../tests/suite/random_trees/arbitrary_tree.rs"]
 pub mod arbitrary_tree;
 mod bytes;
 mod definitions;
+mod erofs;
 pub mod ext4;
 #[path = "../../tests/suite/random_trees/ext4_options.rs"]
 pub mod ext4_options;
@@ -22,6 +25,8 @@ pub mod fat_view;
 mod gpt;
 mod image;
 mod normal;
+mod read_back;
+mod squashfs;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +37,13 @@ use detfs::tree::{HoleScanOptions, scan_holes};
 
 use arbitrary_tree::{ArbitraryTree, Validity};
 pub use definitions::BytesToDefinitions;
+pub use erofs::BytesToErofs;
 use ext4_options::{ArbitraryExt4Options, adapt};
 use fat_options::ArbitraryFatOptions;
 pub use gpt::BytesToGpt;
 pub use image::image_of;
 pub use normal::BytesToNormal;
+pub use squashfs::BytesToSquashfs;
 
 /// Result of an oracle. The error describes the problem and its place.
 pub type Verdict<T = ()> = Result<T, String>;

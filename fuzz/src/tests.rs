@@ -12,7 +12,7 @@ use crate::arbitrary_tree::{ArbitraryTree, Grown, Validity};
 use crate::bytes::{u16_at, u32_at};
 use crate::ext4_options::adapt;
 use crate::image_of;
-use crate::{TreeToExt4, TreeToFat};
+use crate::{BytesToErofs, BytesToSquashfs, TreeToExt4, TreeToFat};
 
 /// Returns pseudorandom bytes of a linear congruential generator.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -188,12 +188,20 @@ fn broken_volumes_are_found() {
 /// Most trees of random bytes can be planned, so that fuzzing makes progress.
 #[test]
 fn most_inputs_make_images() {
-    let mut made = (0, 0);
+    let mut made = [0; 4];
     for seed in 0..100 {
         let bytes = bytes(seed, 900);
-        let ext4 = TreeToExt4::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
-        let fat = TreeToFat::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
-        made = (made.0 + usize::from(ext4.check()), made.1 + usize::from(fat.check()));
+        let input = || Unstructured::new(&bytes);
+        let checked = [
+            TreeToExt4::arbitrary(&mut input()).unwrap().check(),
+            TreeToFat::arbitrary(&mut input()).unwrap().check(),
+            BytesToErofs::arbitrary(&mut input()).unwrap().check(),
+            BytesToSquashfs::arbitrary(&mut input()).unwrap().check(),
+        ];
+        for (count, is_made) in made.iter_mut().zip(checked) {
+            *count += usize::from(is_made);
+        }
     }
-    assert!(made.0 > 50 && made.1 > 50, "{made:?}");
+    let [ext4, fat, erofs, squashfs] = made;
+    assert!(ext4 > 50 && fat > 50 && erofs > 20 && squashfs > 20, "{made:?}");
 }
