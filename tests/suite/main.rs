@@ -39,6 +39,7 @@ mod oracle;
 mod outputs;
 mod owners;
 mod random_trees;
+mod read_back;
 mod repart;
 mod secrets;
 mod squashfs;

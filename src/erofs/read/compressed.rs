@@ -27,7 +27,7 @@ const WHOLE_FRAGMENT: u64 = 1 << 63;
 enum Form {
     /// The bytes as they are.
     Plain,
-    /// A block in which each byte is at its offset in a block of the file.
+    /// The bytes up to the end of a block of the file are last, and those of the next block first.
     Interlaced,
     Compressed(Compression),
     /// Bytes of the packed inode.
@@ -110,7 +110,10 @@ impl Compressed {
                 is_last && at.checked_add(len).is_some_and(|end| end <= size)
             }
             Form::Plain => len <= stored,
-            Form::Interlaced => len <= stored && stored == image.block_size,
+            Form::Interlaced => {
+                let last = image.block_size - start % image.block_size;
+                len <= stored && last <= stored && stored <= image.block_size
+            }
             Form::Compressed(Compression { is_unpadded, is_partial, .. }) => {
                 is_unpadded || is_partial || stored <= len || is_last
             }
@@ -144,9 +147,11 @@ impl Compressed {
         let mut rest = len - within;
         let mut from = at + within;
         if form == Form::Interlaced {
-            let in_block = (start % image.block_size + within) % image.block_size;
-            from = at + in_block;
-            rest = rest.min(image.block_size - in_block);
+            let last = image.block_size - start % image.block_size;
+            match last.checked_sub(within).filter(|&left| left > 0) {
+                Some(left) => (from, rest) = (at + stored - left, rest.min(left)),
+                None => from = at + within - last,
+            }
         }
         let count = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
         let out = &mut buffer[..count];
@@ -232,6 +237,10 @@ fn extents(image: &Image, inode: &Inode, header: &Header, index: &Index) -> Resu
                     continue;
                 }
                 let blocks = blocks_of(header, kind, index.entries.get(number + 1));
+                // The last extent may be elsewhere, and a head without blocks can't be read.
+                let is_elsewhere =
+                    header.advise & (advise::FRAGMENT_PCLUSTER | advise::INLINE_PCLUSTER) != 0;
+                let blocks = blocks.or(is_elsewhere.then_some(0));
                 let blocks = blocks.ok_or_else(|| breaks("the number of blocks is missing"))?;
                 let form = form(header, kind, is_partial, start % image.block_size);
                 let (at, stored) = (u64::from(block) * image.block_size, blocks * image.block_size);

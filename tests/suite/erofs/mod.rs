@@ -5,3 +5,4 @@ mod compression;
 mod image;
 mod images;
 mod random_trees;
+mod read;

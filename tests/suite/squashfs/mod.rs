@@ -5,4 +5,5 @@ mod image;
 mod images;
 mod limits;
 mod random_trees;
+mod read;
 mod sizes;
