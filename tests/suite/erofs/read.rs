@@ -6,7 +6,7 @@ use detfs::Erofs;
 
 use super::image::{scratch, tree};
 use crate::oracle::erofs::mount_erofs;
-use crate::oracle::shell;
+use crate::oracle::{shell, sid};
 use crate::read_back::{image_of_mounted, image_of_read};
 
 /// Makes files of which parts are equal, files that compress more or less, and other nodes.
@@ -73,4 +73,32 @@ fn several_devices_are_refused() {
     shell(script, &[tree("seq 9999 >a").path(), &image]);
     let error = image_of_read(&Erofs::default(), &image).unwrap_err();
     assert!(format!("{error:?}").contains("several devices are not supported"), "{error:?}");
+}
+
+/// The newest mkfs.erofs has all algorithms, and clusters that several extents share.
+#[test]
+#[ignore = "makes a Debian sid"]
+fn the_reader_finds_what_the_kernel_shows_of_new_images() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    let source = tree(SCRIPT);
+    for options in [
+        "-zzstd",
+        "-zzstd,9 -C65536 -Efragments,ztailpacking",
+        "-zdeflate -C65536",
+        "-zdeflate,9 -Eall-fragments,dedupe",
+        "-zlzma -C65536",
+        "-zlzma,9 -C16384 -Eztailpacking,dedupe",
+        "-zlz4hc -C16384 -Ededupe",
+        "-zzstd -C65536 -Ededupe,all-fragments",
+        "-zlz4 -Efragments,dedupe",
+        "-zlz4hc:zstd --xattr-prefix=user.a",
+        "--chunksize=4096",
+    ] {
+        let mut command = sid().command("mkfs.erofs");
+        command.arg("--quiet").args(options.split(' ')).arg(&image).arg(source.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{options}: {output:?}");
+        compare(&image, options);
+    }
 }
