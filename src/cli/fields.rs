@@ -24,6 +24,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("compression", "--compress"),
     ("epoch", "--source-date-epoch"),
     ("erofs.compression", "--compress"),
+    ("erofs.cluster_size", "--erofs-cluster-size"),
     ("erofs.fragments", "--fragments"),
     ("erofs.profile", "--erofs-profile"),
     ("esp.fat", "--esp-fat"),

@@ -141,8 +141,12 @@ pub(super) struct ErofsArgs {
     /// Oldest kernel that can read the erofs [default: linux-6.10]
     #[arg(long, value_enum)]
     pub(super) erofs_profile: Option<erofs::Profile>,
-    /// Compress files shorter than 128 KiB together: the image is smaller, and reading one of them
-    /// takes longer
+    /// Size of the pieces in which erofs content is compressed: a power of two from 8K to 1M; to
+    /// read a byte, a kernel decompresses its piece up to there [default: 128K]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) erofs_cluster_size: Option<String>,
+    /// Compress files that are shorter than a piece, and the ends of longer ones, together: the
+    /// image is smaller, and reading one of them takes longer
     #[arg(long)]
     pub(super) fragments: bool,
 }

@@ -33,6 +33,12 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
     if let Some(compression) = options.compression {
         compression.check(options.profile)?;
     }
+    let cluster_size = options.cluster_size;
+    if !cluster_size.is_power_of_two() || !(8192..=1 << 20).contains(&cluster_size) {
+        let rule = format!("cluster size {cluster_size} is not supported");
+        let remedy = "use a power of two from 8192 to 1048576";
+        return Err(Error::parameter("erofs.cluster_size", rule, remedy));
+    }
     if options.fragments && !options.profile.fragments() {
         let rule = format!("kernels of the profile {} don't read them", options.profile.name());
         return Err(Error::parameter("erofs.fragments", rule, "use `erofs.profile=linux-6.1`"));

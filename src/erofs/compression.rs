@@ -11,12 +11,6 @@ use super::spec::{BLOCK, Lz4Cfgs, ZstdCfgs, algorithm};
 use crate::codec::{self, Codec, Encoder, Lz4, Zstd};
 use crate::error::{Error, Result};
 
-/// Number of bytes that are compressed as a unit.
-///
-/// A kernel that reads any of them decompresses them up to there. With twice as many, an image of
-/// Debian's 46 MB of `/usr/lib/python3` would be 0.9 % smaller.
-pub(super) const PIECE: u32 = 128 << 10;
-
 /// Compression algorithm and level of an erofs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,10 +79,10 @@ impl Compression {
     }
 
     /// Returns the record of the algorithm after the superblock, without its size.
-    pub(super) fn config(self) -> Vec<u8> {
+    pub(super) fn config(self, cluster_size: u32) -> Vec<u8> {
         match self {
             Self::Lz4 | Self::Lz4hc { .. } => {
-                let blocks = u64::from(PIECE) / BLOCK;
+                let blocks = u64::from(cluster_size) / BLOCK;
                 let config = Lz4Cfgs {
                     max_distance: U16::MAX_VALUE,
                     max_pclusterblks: U16::new(u16::try_from(blocks).expect("a few blocks")),
@@ -97,7 +91,7 @@ impl Compression {
                 config.as_bytes().to_vec()
             }
             Self::Zstd { .. } => {
-                let windowlog = u8::try_from(PIECE.ilog2() - 10).expect("a small number");
+                let windowlog = u8::try_from(cluster_size.ilog2() - 10).expect("a small number");
                 let config = ZstdCfgs { windowlog, ..ZstdCfgs::new_zeroed() };
                 config.as_bytes().to_vec()
             }

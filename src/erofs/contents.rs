@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Options;
 use super::check::check_options;
-use super::compressed::StoredPiece;
-use super::compression::PIECE;
+use super::compressed::{CompressedFile, StoredPiece, Tail};
 use super::fragments::FragmentPacker;
 use super::spec::BLOCK;
 use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, encode_pieces};
@@ -57,11 +57,12 @@ pub struct Contents {
     first: BTreeMap<InodeId, u32>,
     /// First file, in tree order, with the same content.
     same_as: BTreeMap<InodeId, InodeId>,
-    /// Offset of each fragment in the packed inode.
+    /// Offset in the packed inode of the last piece of each file that has it there.
     fragments: BTreeMap<InodeId, u64>,
     /// Pieces of the packed inode; those that are stored as they are have their bytes in the spool.
-    pub(super) packed: Vec<StoredPiece>,
-    pub(super) packed_size: u64,
+    packed: Vec<StoredPiece>,
+    packed_size: u64,
+    cluster_size: u32,
     pub(super) spool: Option<Arc<Spool>>,
 }
 
@@ -88,7 +89,7 @@ pub fn prepass(
     reading: &PrepassOptions<'_>,
 ) -> Result<Contents> {
     check_options(options)?;
-    let mut contents = Contents::default();
+    let mut contents = Contents { cluster_size: options.cluster_size, ..Contents::default() };
     if options.compression.is_none() && !options.dedup {
         return Ok(contents);
     }
@@ -102,9 +103,9 @@ pub fn prepass(
         contents.spool = Some(Arc::new(Spool::new(reading.spool)?));
     }
     let spool = contents.spool.as_deref();
+    let division = Division { tree, scan, options };
     let encoder = || FileEncoder {
-        tree,
-        options,
+        division,
         encoder: options.compression.map(|it| it.encoder().expect("checked before")),
         spool: spool.map(Appender::new),
     };
@@ -113,7 +114,8 @@ pub fn prepass(
         Kind::File { size, .. } if !is_mostly_holes(scan, id, size) => Some((id, size)),
         _ => None,
     });
-    let pieces = files.clone().flat_map(|(id, size)| Piece::split(id, &(0..size), PIECE));
+    let pieces =
+        files.clone().flat_map(|(id, size)| Piece::split(id, &(0..size), options.cluster_size));
     let &PrepassOptions { threads, observer, .. } = reading;
     let mut encoded = encode_pieces(tree, pieces, threads, observer, encoder)?;
     let mut identities: BTreeMap<[u8; 32], InodeId> = BTreeMap::new();
@@ -122,22 +124,25 @@ pub fn prepass(
     for (id, size) in files {
         let start = found.len();
         let mut identity = Sha256::new_with_prefix(size.to_le_bytes());
-        for (stored, hash) in encoded.by_ref().take(piece_count(size)) {
+        for (stored, hash) in encoded.by_ref().take(division.pieces(size)) {
             found.push(stored);
             identity.update(hash);
         }
-        if options.dedup && (size >= BLOCK || is_fragment(options, id, size)) {
+        let is_smaller = found[start..].iter().any(|piece| piece.len > 0);
+        let fragment = division.fragment(id, size);
+        if options.dedup && (size >= BLOCK || !fragment.is_empty()) {
             let of = *identities.entry(identity.finalize().into()).or_insert(id);
             if of != id {
                 same_as.insert(id, of);
             }
         }
-        if is_fragment(options, id, size) {
-            let raw = found.pop().expect("a fragment is one piece");
+        if !fragment.is_empty() {
+            let raw = found.last().expect("a fragment is a piece");
             let same = same_as.get(&id).and_then(|of| fragments.get(of).copied());
-            let offset = same.unwrap_or_else(|| packer.push(raw.at, size));
-            fragments.insert(id, offset);
-        } else if found[start..].iter().any(|piece| piece.len > 0) {
+            let len = fragment.end - fragment.start;
+            fragments.insert(id, same.unwrap_or_else(|| packer.push(raw.at, len)));
+        }
+        if is_smaller || !fragment.is_empty() && fragment.start > 0 {
             first.insert(id, u32::try_from(start).expect("fewer pieces than bytes in memory"));
         } else {
             found.truncate(start);
@@ -146,18 +151,40 @@ pub fn prepass(
     drop(encoded);
     found.shrink_to_fit();
     if let (Some(compression), Some(spool)) = (options.compression, &contents.spool) {
-        contents.packed = packer.encode(compression, spool, threads, observer)?;
+        let cluster_size = options.cluster_size;
+        contents.packed = packer.encode(compression, cluster_size, spool, threads, observer)?;
         contents.packed_size = packer.size;
     }
     Ok(Contents { pieces: found, first, same_as, fragments, ..contents })
 }
 
-/// Returns whether a file of `size` bytes is compressed together with others.
-fn is_fragment(options: &Options, file: InodeId, size: u64) -> bool {
-    options.fragments
-        && options.compression.is_some()
-        && (1..u64::from(PIECE)).contains(&size)
-        && !options.uncompressed.contains(&file)
+/// Division of files into pieces, the last of which may be compressed together with those of other
+/// files.
+#[derive(Clone, Copy)]
+struct Division<'a> {
+    tree: &'a Tree,
+    scan: &'a HoleScan,
+    options: &'a Options,
+}
+
+impl Division<'_> {
+    /// Returns the number of pieces of a file of `size` bytes.
+    fn pieces(&self, size: u64) -> usize {
+        piece_count(size, self.options.cluster_size)
+    }
+
+    /// Returns the range of a file of `size` bytes that is compressed together with others: all of
+    /// a file that is shorter than a piece, else the rest after the last whole piece.
+    fn fragment(&self, file: InodeId, size: u64) -> Range<u64> {
+        let Options { fragments, compression, uncompressed, cluster_size, .. } = self.options;
+        let start = size - size % u64::from(*cluster_size);
+        let is_packed = *fragments && compression.is_some() && !uncompressed.contains(&file);
+        // A long file with holes may be stored in chunks.
+        match is_packed && (start == 0 || self.scan.data(file).is_none()) {
+            true => start..size,
+            false => size..size,
+        }
+    }
 }
 
 /// Returns whether less than an eighth of a file is data: holes are smaller than compressed zeros,
@@ -167,20 +194,30 @@ fn is_mostly_holes(scan: &HoleScan, file: InodeId, size: u64) -> bool {
     data.is_some_and(|lens| lens.sum::<u64>() < size / 8)
 }
 
-fn piece_count(size: u64) -> usize {
-    usize::try_from(size.div_ceil(PIECE.into())).expect("pieces are in memory")
+fn piece_count(size: u64, cluster_size: u32) -> usize {
+    usize::try_from(size.div_ceil(cluster_size.into())).expect("pieces are in memory")
 }
 
 impl Contents {
-    /// Returns the pieces of a file of `size` bytes; `None` if compression saves nothing.
-    pub(super) fn pieces(&self, file: InodeId, size: u64) -> Option<&[StoredPiece]> {
-        let first = *self.first.get(&file)? as usize;
-        Some(&self.pieces[first..][..piece_count(size)])
+    /// Returns a file of `size` bytes with its pieces; `None` if compression saves nothing.
+    pub(super) fn file(&self, file: InodeId, size: u64) -> Option<CompressedFile<'_>> {
+        let cluster_size = self.cluster_size;
+        let (pieces, tail) = match (self.first.get(&file), self.fragments.get(&file)) {
+            (None, None) => return None,
+            (None, Some(&offset)) => (&[][..], Tail::Fragment(offset)),
+            (Some(&first), fragment) => {
+                let pieces = &self.pieces[first as usize..][..piece_count(size, cluster_size)];
+                (pieces, fragment.map_or(Tail::Blocks, |&offset| Tail::Fragment(offset)))
+            }
+        };
+        Some(CompressedFile { size, cluster_size, pieces, tail })
     }
 
-    /// Returns the offset of a file in the packed inode.
-    pub(super) fn fragment(&self, file: InodeId) -> Option<u64> {
-        self.fragments.get(&file).copied()
+    /// Returns the content of the packed inode; `None` if there are no fragments.
+    pub(super) fn packed_file(&self) -> Option<CompressedFile<'_>> {
+        let (size, pieces) = (self.packed_size, &*self.packed);
+        let cluster_size = self.cluster_size;
+        (size > 0).then_some(CompressedFile { size, cluster_size, pieces, tail: Tail::Blocks })
     }
 
     /// Returns the first file with the same content, if it is another one.
@@ -191,15 +228,14 @@ impl Contents {
 
 /// Encoder of pieces; each thread has its own.
 struct FileEncoder<'a> {
-    tree: &'a Tree,
-    options: &'a Options,
+    division: Division<'a>,
     encoder: Option<Encoder>,
     spool: Option<Appender<'a>>,
 }
 
 impl FileEncoder<'_> {
     fn size(&self, file: InodeId) -> u64 {
-        super::inode::size(self.tree, file)
+        super::inode::size(self.division.tree, file)
     }
 
     /// Returns whether compressed data is worth storing: it takes fewer blocks, or can follow the
@@ -207,7 +243,7 @@ impl FileEncoder<'_> {
     fn saves(&self, piece: Piece, len: usize) -> bool {
         let len = len as u64;
         let is_tail = piece.from + u64::from(piece.len) == self.size(piece.file)
-            && self.options.profile.tail_packing()
+            && self.division.options.profile.tail_packing()
             && len < BLOCK;
         len < u64::from(piece.len)
             && (is_tail || len.div_ceil(BLOCK) < u64::from(piece.len).div_ceil(BLOCK))
@@ -218,10 +254,11 @@ impl PieceEncoder for FileEncoder<'_> {
     type Output = (StoredPiece, [u8; 32]);
 
     fn encode(&mut self, piece: Piece, raw: &[u8]) -> Result<Self::Output> {
+        let Division { options, .. } = self.division;
         let mut stored = StoredPiece { at: 0, len: 0 };
-        let is_compressed = !self.options.uncompressed.contains(&piece.file);
-        let hash = if self.options.dedup { Sha256::digest(raw).into() } else { [0; 32] };
-        if is_fragment(self.options, piece.file, self.size(piece.file)) {
+        let is_compressed = !options.uncompressed.contains(&piece.file);
+        let hash = if options.dedup { Sha256::digest(raw).into() } else { [0; 32] };
+        if self.division.fragment(piece.file, self.size(piece.file)).contains(&piece.from) {
             let spool = self.spool.as_mut().expect("there is one if content is compressed");
             return Ok((StoredPiece { at: spool.append(raw)?, len: 0 }, hash));
         }

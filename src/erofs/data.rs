@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::Options;
 use super::chunks::{Chunks, blocks};
-use super::compressed::CompressedFile;
+use super::compressed::{CompressedFile, Tail};
 use super::compression::Compression;
 use super::contents::Contents;
 use super::inode::{head_len, size};
-use super::packed::{self, fragment_len, packed_file};
+use super::packed;
 use super::slots::Request;
 use super::spec::{BLOCK, datalayout};
 use super::xattr::Xattrs;
@@ -17,6 +17,9 @@ use crate::error::Result;
 use crate::layout::{Layout, Region};
 use crate::time::Timestamp;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
+
+/// Data layouts of compressed files.
+const COMPRESSED: [u16; 2] = [datalayout::COMPRESSED_COMPACT, datalayout::COMPRESSED_FULL];
 
 /// Data of all inodes.
 pub(super) struct Data {
@@ -46,7 +49,8 @@ struct Storage {
     /// Size of what follows the inode and its attributes, in bytes.
     rest: u64,
     chunks: Option<Chunks>,
-    is_piece_inline: bool,
+    /// Place of the last piece, if the data is compressed.
+    tail: Tail,
 }
 
 impl Storage {
@@ -63,7 +67,7 @@ impl Storage {
             blocks: if is_inline { size / BLOCK } else { size.div_ceil(BLOCK) },
             rest: if is_inline { tail } else { 0 },
             chunks: None,
-            is_piece_inline: false,
+            tail: Tail::Blocks,
         }
     }
 
@@ -73,34 +77,24 @@ impl Storage {
             blocks: chunks.stored.iter().map(blocks).sum(),
             rest: chunks.index_len(),
             chunks: Some(chunks),
-            is_piece_inline: false,
-        }
-    }
-
-    /// Data in the packed inode.
-    fn fragment(head: u64) -> Self {
-        Self {
-            layout: datalayout::COMPRESSED_FULL,
-            blocks: 0,
-            rest: fragment_len(head),
-            chunks: None,
-            is_piece_inline: false,
+            tail: Tail::Blocks,
         }
     }
 
     /// Compressed data, with the last piece after the inode if it fits there.
     fn compressed(file: CompressedFile<'_>, head: u64, tail_packing: bool) -> Self {
-        let inline = CompressedFile { is_tail_inline: true, ..file };
-        let len = inline.inline_len();
-        let is_piece_inline =
-            tail_packing && (1..BLOCK).contains(&len) && head + inline.rest_len(head) <= BLOCK;
+        let inline = CompressedFile { tail: Tail::Inline, ..file };
+        let is_piece_inline = tail_packing
+            && file.tail == Tail::Blocks
+            && (1..BLOCK).contains(&inline.inline_len())
+            && head + inline.rest_len(head) <= BLOCK;
         let file = if is_piece_inline { inline } else { file };
         Self {
-            layout: datalayout::COMPRESSED_COMPACT,
+            layout: file.datalayout(),
             blocks: file.blocks(),
             rest: file.rest_len(head),
             chunks: None,
-            is_piece_inline,
+            tail: file.tail,
         }
     }
 }
@@ -132,13 +126,14 @@ impl Data {
             let inodes = tree.iter().filter(|&(id, _)| is_directory(id) == directories);
             for (id, inode) in inodes {
                 let head = head_len(tree, id, options.epoch) + xattrs.body_len(inode.xattrs);
-                let storage = data.smallest(id, size(tree, id), head, scan, options);
-                data.add(id, storage);
+                let size = size(tree, id);
+                let storage = data.smallest(id, size, head, scan, options);
+                data.add(id, size, storage);
             }
         }
         // Addresses beyond 32 bits are refused when the size is known.
         data.packed_start = u32::try_from(data.blocks).unwrap_or(u32::MAX);
-        data.blocks += packed_file(contents).map_or(0, |file| file.blocks());
+        data.blocks += contents.packed_file().map_or(0, |file| file.blocks());
         data
     }
 
@@ -152,31 +147,29 @@ impl Data {
         scan: &HoleScan,
         options: &Options,
     ) -> Storage {
-        if self.contents.fragment(id).is_some() {
-            return Storage::fragment(head);
+        let file = self.contents.file(id, size);
+        if let Some(file @ CompressedFile { tail: Tail::Fragment(_), .. }) = file {
+            return Storage::compressed(file, head, false);
         }
         let ranges = scan.data(id).filter(|_| options.profile.chunks());
         let chunks = ranges.and_then(|ranges| Chunks::of_sparse(size, ranges, self.blocks));
-        let pieces = self.contents.pieces(id, size);
-        let compressed = pieces.map(|pieces| {
-            let file = CompressedFile { size, pieces, is_tail_inline: false };
-            Storage::compressed(file, head, options.profile.tail_packing())
-        });
+        let compressed =
+            file.map(|file| Storage::compressed(file, head, options.profile.tail_packing()));
         let others = chunks.map(Storage::chunked).into_iter().chain(compressed);
         let all = std::iter::once(Storage::flat(size, head)).chain(others);
         all.min_by_key(Storage::cost).expect("there is one")
     }
 
     /// Stores an inode in the next blocks, or in those of an equal file that is stored alike.
-    fn add(&mut self, id: InodeId, mut storage: Storage) {
+    fn add(&mut self, id: InodeId, size: u64, mut storage: Storage) {
         let index = id.index();
         self.layouts[index] = u8::try_from(storage.layout).expect("one of five");
-        if storage.is_piece_inline {
+        if storage.tail == Tail::Inline {
             self.inline_pieces.insert(id);
         }
         let same = self.contents.same_as(id).filter(|&of| {
             self.layout(of) == storage.layout
-                && self.inline_pieces.contains(&of) == storage.is_piece_inline
+                && self.compressed(of, size).is_none_or(|file| file.tail == storage.tail)
         });
         match same {
             Some(of) => {
@@ -203,18 +196,17 @@ impl Data {
 
     /// Returns whether a file is compressed.
     pub(super) fn is_compressed(&self) -> bool {
-        let compressed = [datalayout::COMPRESSED_COMPACT, datalayout::COMPRESSED_FULL];
-        self.layouts.iter().any(|&layout| compressed.contains(&layout.into()))
+        self.layouts.iter().any(|&layout| COMPRESSED.contains(&layout.into()))
     }
 
     /// Returns the size in bytes of the packed inode with its index; `None` without fragments.
     pub(super) fn packed_len(&self) -> Option<u64> {
-        packed_file(&self.contents).map(|file| packed::HEAD + file.rest_len(packed::HEAD))
+        self.contents.packed_file().map(|file| packed::HEAD + file.rest_len(packed::HEAD))
     }
 
     /// Encodes the packed inode with its index, if there are fragments.
     pub(super) fn encode_packed(&self, epoch: Timestamp, data_start: u32) -> Vec<u8> {
-        let Some(file) = packed_file(&self.contents) else { return Vec::new() };
+        let Some(file) = self.contents.packed_file() else { return Vec::new() };
         let compression = self.compression.expect("something is compressed");
         let i_ino = u32::try_from(self.layouts.len()).expect("at most 2^32 inodes").wrapping_add(1);
         packed::encode_inode(&file, compression, epoch, i_ino, data_start + self.packed_start)
@@ -242,11 +234,12 @@ impl Data {
 
     /// Returns the pieces of a file that is stored compressed.
     pub(super) fn compressed(&self, id: InodeId, size: u64) -> Option<CompressedFile<'_>> {
-        if self.layout(id) != datalayout::COMPRESSED_COMPACT {
+        if !COMPRESSED.contains(&self.layout(id)) {
             return None;
         }
-        let pieces = self.contents.pieces(id, size).expect("it is compressed");
-        Some(CompressedFile { size, pieces, is_tail_inline: self.inline_pieces.contains(&id) })
+        let file = self.contents.file(id, size).expect("it is compressed");
+        let tail = if self.inline_pieces.contains(&id) { Tail::Inline } else { file.tail };
+        Some(CompressedFile { tail, ..file })
     }
 
     /// Encodes the index of a file in chunks or of a compressed file, with the inline piece. `head`
@@ -261,13 +254,10 @@ impl Data {
         if let Some(chunks) = self.chunks(id) {
             return Ok(chunks.encode(data_start));
         }
-        if let Some(offset) = self.contents.fragment(id) {
-            return Ok(packed::encode_fragment(head, offset));
-        }
         let Some(file) = self.compressed(id, size) else { return Ok(Vec::new()) };
         let compression = self.compression.expect("something is compressed");
         let mut out = file.encode(compression, head, data_start + self.start(id));
-        if let (true, Some(last)) = (file.is_tail_inline, file.pieces.last()) {
+        if let (Tail::Inline, Some(last)) = (file.tail, file.pieces.last()) {
             let (index, len) = (out.len(), last.len as usize);
             out.resize(index + len, 0);
             self.spool().read_at(last.at, &mut out[index..])?;
@@ -284,9 +274,8 @@ impl Data {
         let (rest, within_block) = match self.layout(id) {
             datalayout::FLAT_INLINE => (size % BLOCK, true),
             datalayout::CHUNK_BASED => (self.chunks[&id].index_len(), false),
-            datalayout::COMPRESSED_FULL => (fragment_len(head), false),
             _ => match self.compressed(id, size) {
-                Some(file) => (file.rest_len(head), file.is_tail_inline),
+                Some(file) => (file.rest_len(head), file.tail == Tail::Inline),
                 None => (0, false),
             },
         };
@@ -330,7 +319,7 @@ impl Data {
                     layout.push_content(offset, len, number, id, range.start);
                     offset += len.next_multiple_of(BLOCK);
                 }
-            } else if self.layout(id) != datalayout::COMPRESSED_FULL {
+            } else {
                 let is_inline = self.layout(id) == datalayout::FLAT_INLINE;
                 let len = if is_inline { size - size % BLOCK } else { size };
                 layout.push_content(offset, len, number, id, 0);

@@ -20,7 +20,7 @@ use crate::tree::{HoleScan, PathFilter, Tree};
 
 /// The erofs format for [`image`](crate::image) and [`single`](crate::single); its fields are the
 /// options of a file system.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Erofs {
     /// Kernels that can read the file system.
@@ -31,8 +31,28 @@ pub struct Erofs {
     pub uncompressed: Option<PathFilter>,
     /// Whether equal files are stored only once.
     pub dedup: bool,
-    /// Whether files shorter than 128 KiB are compressed together, if there is a compression.
+    /// Size of the pieces in which content is compressed, in bytes: a power of two from 8192 to
+    /// 1048576.
+    ///
+    /// To read a byte, a kernel decompresses its piece up to there. Larger pieces make the image
+    /// smaller, and take more time and memory to read.
+    pub cluster_size: u32,
+    /// Whether files shorter than a piece, and the ends of longer ones, are compressed together, if
+    /// there is a compression.
     pub fragments: bool,
+}
+
+impl Default for Erofs {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            compression: None,
+            uncompressed: None,
+            dedup: false,
+            cluster_size: 128 << 10,
+            fragments: false,
+        }
+    }
 }
 
 /// An erofs without its size.
@@ -77,6 +97,7 @@ impl Format for Erofs {
             .with("compress", self.compression.map(|compression| compression.to_string()))
             .with("no_compress", patterns.map(String::as_str).collect::<Value>())
             .with("dedup", self.dedup)
+            .with("erofs_cluster_size", self.cluster_size)
             .with("fragments", self.fragments)
     }
 
@@ -105,6 +126,7 @@ impl Format for Erofs {
             compression: self.compression,
             uncompressed: uncompressed.unwrap_or_default(),
             dedup: self.dedup,
+            cluster_size: self.cluster_size,
             fragments: self.fragments,
             size: None,
         };

@@ -1,17 +1,17 @@
-//! Fragments: files shorter than a piece, which follow each other in the packed inode.
+//! Fragments: the last pieces of files, which follow each other in the packed inode.
 
 use std::num::NonZero;
 use std::ops::Range;
 
 use super::compressed::StoredPiece;
-use super::compression::{Compression, PIECE};
+use super::compression::Compression;
 use super::spec::BLOCK;
 use crate::codec::{Appender, Encoder, Spool};
 use crate::error::Result;
 use crate::progress::{Meter, Observer, Phase};
 use crate::workers::{Queue, share};
 
-/// Packs files in the order in which they are added.
+/// Packs fragments in the order in which they are added.
 #[derive(Debug, Default)]
 pub(super) struct FragmentPacker {
     /// Offsets in the packed inode, each with that of the bytes in the spool.
@@ -21,7 +21,7 @@ pub(super) struct FragmentPacker {
 }
 
 impl FragmentPacker {
-    /// Adds a file of `len` bytes that are at `at` in the spool, and returns its offset.
+    /// Adds a fragment of `len` bytes that are at `at` in the spool, and returns its offset.
     pub(super) fn push(&mut self, at: u64, len: u64) -> u64 {
         let offset = self.size;
         self.parts.push((offset, at));
@@ -49,17 +49,19 @@ impl FragmentPacker {
     pub(super) fn encode(
         &self,
         compression: Compression,
+        cluster_size: u32,
         spool: &Spool,
         threads: NonZero<usize>,
         observer: Option<&dyn Observer>,
     ) -> Result<Vec<StoredPiece>> {
-        let count = usize::try_from(self.size.div_ceil(PIECE.into())).expect("less than memory");
+        let count =
+            usize::try_from(self.size.div_ceil(cluster_size.into())).expect("less than memory");
         let Some(most) = NonZero::new(count) else { return Ok(Vec::new()) };
         let meter = Meter::new(observer, Phase::Encode, self.size);
-        let queue = Queue::new((0..self.size).step_by(PIECE as usize));
+        let queue = Queue::new((0..self.size).step_by(cluster_size as usize));
         let encode =
             |encoder: &mut Encoder, appender: &mut Appender<'_>, raw: &mut Vec<u8>, at: u64| {
-                let len = (self.size - at).min(PIECE.into());
+                let len = (self.size - at).min(cluster_size.into());
                 raw.resize(usize::try_from(len).expect("a piece"), 0);
                 self.read(spool, at, raw)?;
                 let compressed = encoder.encode(raw);

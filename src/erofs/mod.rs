@@ -53,8 +53,12 @@ pub struct Options {
     pub uncompressed: BTreeSet<InodeId>,
     /// Whether equal files are stored only once.
     pub dedup: bool,
-    /// Whether short files are compressed together.
+    /// Whether the ends of files that are shorter than [`cluster_size`](Self::cluster_size), and
+    /// short files, are compressed together.
     pub fragments: bool,
+    /// Size of the pieces in which content is compressed, in bytes: a power of two from 8192 to
+    /// 1048576.
+    pub cluster_size: u32,
     /// Size in bytes, a multiple of 4096; `None` for the smallest. What the file system does not
     /// need comes after it.
     pub size: Option<u64>,

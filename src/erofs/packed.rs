@@ -6,30 +6,9 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::compressed::CompressedFile;
 use super::compression::Compression;
 use super::contents::Contents;
-use super::spec::{BLOCK, FRAGMENT_INODE, InodeExtended, MapHeader, datalayout, i_format, i_mode};
+use super::spec::{BLOCK, InodeExtended, i_format, i_mode};
 use crate::layout::{Layout, Region};
 use crate::time::Timestamp;
-
-/// Size of the header of a file that is a fragment, in bytes.
-const HEADER: u64 = size_of::<MapHeader>() as u64;
-
-/// Returns the size in bytes of what follows an inode of `head` bytes whose file is a fragment.
-pub(super) fn fragment_len(head: u64) -> u64 {
-    head.next_multiple_of(HEADER) + HEADER - head
-}
-
-/// Encodes what follows an inode of `head` bytes whose file is at `offset` in the packed inode.
-pub(super) fn encode_fragment(head: u64, offset: u64) -> Vec<u8> {
-    let padding = usize::try_from(fragment_len(head) - HEADER).expect("less than 8");
-    let header = offset | u64::from(FRAGMENT_INODE) << 56;
-    [&vec![0; padding][..], &header.to_le_bytes()].concat()
-}
-
-/// Returns the content of the packed inode; `None` if there are no fragments.
-pub(super) fn packed_file(contents: &Contents) -> Option<CompressedFile<'_>> {
-    let (size, pieces) = (contents.packed_size, &*contents.packed);
-    (size > 0).then_some(CompressedFile { size, pieces, is_tail_inline: false })
-}
 
 /// Size of the packed inode itself, in bytes.
 pub(super) const HEAD: u64 = size_of::<InodeExtended>() as u64;
@@ -42,7 +21,7 @@ pub(super) fn encode_inode(
     i_ino: u32,
     block: u32,
 ) -> Vec<u8> {
-    let format = datalayout::COMPRESSED_COMPACT << i_format::DATALAYOUT_BIT;
+    let format = file.datalayout() << i_format::DATALAYOUT_BIT;
     let blocks = u32::try_from(file.blocks()).expect("within the file system");
     let inode = InodeExtended {
         i_format: U16::new(format | i_format::EXTENDED),
@@ -60,7 +39,9 @@ pub(super) fn encode_inode(
 
 /// Places the content of the packed inode at `offset`.
 pub(super) fn push_content(layout: &mut Layout, contents: &Contents, mut offset: u64) {
-    let (Some(file), Some(spool)) = (packed_file(contents), contents.spool.clone()) else { return };
+    let (Some(file), Some(spool)) = (contents.packed_file(), contents.spool.clone()) else {
+        return;
+    };
     let fill = layout.add_render(spool);
     for (piece, stored) in file.pieces.iter().enumerate() {
         let (end, from) = (offset + file.piece_blocks(piece) * BLOCK, stored.at);

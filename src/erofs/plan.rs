@@ -35,7 +35,7 @@ pub fn plan(
     let xattrs = Xattrs::new(tree)?;
     let data = Data::new(tree, scan, contents, &xattrs, options);
     let compression = options.compression.filter(|_| data.is_compressed());
-    let configs = configs(compression);
+    let configs = configs(compression, options.cluster_size);
     let start = SUPER_OFFSET + size_of::<SuperBlock>() + configs.len();
     let (metadata, blocks) = place(tree, xattrs, data, start, options)?;
 

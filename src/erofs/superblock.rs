@@ -27,8 +27,8 @@ pub(super) struct SuperblockInputs {
 }
 
 /// Returns the records of compression algorithms that follow the superblock, each after its size.
-pub(super) fn configs(compression: Option<Compression>) -> Vec<u8> {
-    let Some(config) = compression.map(Compression::config) else { return Vec::new() };
+pub(super) fn configs(compression: Option<Compression>, cluster_size: u32) -> Vec<u8> {
+    let Some(config) = compression.map(|it| it.config(cluster_size)) else { return Vec::new() };
     let size = u16::try_from(config.len()).expect("a short record");
     [&size.to_le_bytes()[..], &config].concat()
 }

@@ -570,6 +570,7 @@ fn help_names_every_option() {
         "--btrfs-node-size",
         "--btrfs-metadata",
         "--btrfs-max-inline",
+        "--erofs-cluster-size",
         "--squashfs-block-size",
         "--no-fragments",
         "--compress",

@@ -21,6 +21,8 @@ fn parameters_out_of_range() {
         (&["--size=100001"], USAGE, &["--size", "102400"]),
         (&["--size=16T"], USAGE, &["--size"]),
         (&["--size=4096"], UNREPRESENTABLE, &["--size", "at least"]),
+        (&["--erofs-cluster-size=4K"], USAGE, &["--erofs-cluster-size", "8K to 1M"]),
+        (&["--erofs-cluster-size=96K"], USAGE, &["--erofs-cluster-size"]),
         (&["--erofs-profile=linux-5.3"], USAGE, &["--erofs-profile", "linux-5.3"]),
     ] {
         check(&mut mkfs("erofs", source.path(), &out, LATEST, options), code, words);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{XattrFlags, setxattr};
 
-use super::image::{Image, tree};
+use super::image::{Image, text, tree};
 use crate::detfs::{mkfs, succeed};
 use crate::tree::{LATEST, Random};
 
@@ -13,12 +13,6 @@ const BLOCK: u64 = 4096;
 const PIECE: u64 = 128 << 10;
 
 const ALGORITHMS: [&str; 3] = ["zstd", "lz4", "lz4hc"];
-
-/// Returns content that compresses, and is different at every offset.
-fn text(seed: u64, len: u64) -> Vec<u8> {
-    let lines = (seed * 1_000_000..).flat_map(|number| format!("{number:012}\n").into_bytes());
-    lines.take(usize::try_from(len).unwrap()).collect()
-}
 
 /// Files of 1 to 70 blocks, whose indexes start at every offset that a pack can start at.
 ///

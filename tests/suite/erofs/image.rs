@@ -20,6 +20,12 @@ pub fn tree(script: &str) -> TempDir {
     tree
 }
 
+/// Returns content that compresses, and is different at every offset.
+pub fn text(seed: u64, len: u64) -> Vec<u8> {
+    let lines = (seed * 1_000_000..).flat_map(|number| format!("{number:012}\n").into_bytes());
+    lines.take(usize::try_from(len).unwrap()).collect()
+}
+
 /// An image in a file in its own temporary directory.
 pub struct Image {
     _scratch: TempDir,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compression;
+mod fragments;
 mod image;
 mod images;
 mod random_trees;

@@ -32,6 +32,7 @@ struct Draft {
     profile: u8,
     compression: u8,
     dedup: bool,
+    cluster_size: u8,
     fragments: bool,
     tree: ArbitraryTree,
 }
@@ -58,6 +59,7 @@ impl Draft {
             },
             uncompressed: BTreeSet::new(),
             dedup: self.dedup,
+            cluster_size: 8192 << (self.cluster_size % 8),
             fragments: self.fragments && profile == Profile::Linux6_10,
             size: None,
         };
