@@ -2,7 +2,7 @@
 
 use super::format_arguments::{CompressionArgs, ErofsArgs};
 use super::patterns::Patterns;
-use crate::erofs::Erofs;
+use crate::erofs::{Erofs, is_cluster_size};
 use crate::error::{Error, Result};
 use crate::size;
 
@@ -36,9 +36,7 @@ impl ErofsArgs {
 
 fn cluster_size(text: &str) -> Result<u32> {
     match size::parse(text).map(u32::try_from) {
-        Some(Ok(bytes)) if bytes.is_power_of_two() && (8192..=1 << 20).contains(&bytes) => {
-            Ok(bytes)
-        }
+        Some(Ok(bytes)) if is_cluster_size(bytes) => Ok(bytes),
         _ => Err(Error::parameter(
             "--erofs-cluster-size",
             format!("{text:?} is not a valid cluster size"),

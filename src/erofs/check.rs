@@ -19,6 +19,11 @@ const FLAGS: FileFlags = FileFlags::IMMUTABLE
     .union(FileFlags::SYNC)
     .union(FileFlags::DIRSYNC);
 
+/// Returns whether content can be compressed in pieces of this size in bytes.
+pub(crate) fn is_cluster_size(bytes: u32) -> bool {
+    bytes.is_power_of_two() && (8192..=1 << 20).contains(&bytes)
+}
+
 /// Checks the options.
 pub(super) fn check_options(options: &Options) -> Result<()> {
     let len_max = options.profile.label_max();
@@ -34,7 +39,7 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
         compression.check(options.profile)?;
     }
     let cluster_size = options.cluster_size;
-    if !cluster_size.is_power_of_two() || !(8192..=1 << 20).contains(&cluster_size) {
+    if !is_cluster_size(cluster_size) {
         let rule = format!("cluster size {cluster_size} is not supported");
         let remedy = "use a power of two from 8192 to 1048576";
         return Err(Error::parameter("erofs.cluster_size", rule, remedy));

@@ -25,6 +25,8 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+#[cfg(feature = "cli")]
+pub(crate) use check::is_cluster_size;
 pub use compression::Compression;
 pub use contents::{Contents, PrepassOptions, prepass};
 pub use format::Erofs;

@@ -1,13 +1,16 @@
 //! Options of mkfs programs, as `SYSTEMD_REPART_MKFS_OPTIONS_*` has them.
 
-use crate::erofs::Erofs;
+use crate::erofs::{Erofs, is_cluster_size};
 use crate::error::{Error, Result};
 use crate::size;
 use crate::squashfs::Squashfs;
 
 /// Variables with the options of a program, and the options that are supported.
-const EROFS: (&str, &str) =
-    ("SYSTEMD_REPART_MKFS_OPTIONS_EROFS", "use -z and -E dedupe with valid values");
+const EROFS: (&str, &str) = (
+    "SYSTEMD_REPART_MKFS_OPTIONS_EROFS",
+    "use -z, -C with a power of two from 8192 to 1048576, and -E with dedupe, fragments, \
+     all-fragments and ztailpacking",
+);
 const SQUASHFS: (&str, &str) = (
     "SYSTEMD_REPART_MKFS_OPTIONS_SQUASHFS",
     "use -comp, -Xcompression-level, -b and -no-fragments with valid values",
@@ -34,8 +37,21 @@ pub(super) fn erofs(words: &str) -> Result<Erofs> {
                 Ok(compression) => format.compression = Some(compression),
                 Err(_) => return refuse(EROFS, value),
             },
-            ("-E", Some("dedupe")) => format.dedup = true,
-            ("-E", Some(value)) => return refuse(EROFS, value),
+            ("-C", Some(value)) => match value.parse() {
+                Ok(bytes) if is_cluster_size(bytes) => format.cluster_size = bytes,
+                _ => return refuse(EROFS, value),
+            },
+            ("-E", Some(value)) => {
+                for feature in value.split(',') {
+                    match feature {
+                        "dedupe" => format.dedup = true,
+                        "fragments" | "all-fragments" => format.fragments = true,
+                        // The profile decides, and it is the default one.
+                        "ztailpacking" => {}
+                        _ => return refuse(EROFS, feature),
+                    }
+                }
+            }
             _ => return refuse(EROFS, word),
         }
     }
@@ -79,15 +95,23 @@ mod tests {
     #[test]
     fn options_of_mkfs_erofs_are_converted() {
         use erofs::Compression as C;
-        for (words, compression, dedup) in [
-            ("", None, false),
-            ("-zlz4", Some(C::Lz4), false),
-            ("-z zstd", Some(C::Zstd { level: 3 }), false),
-            ("-zzstd,level=19 -Ededupe", Some(C::Zstd { level: 19 }), true),
-            ("-E dedupe -zlz4hc,level=12", Some(C::Lz4hc { level: 12 }), true),
+        for (words, compression, cluster_size, dedup, fragments) in [
+            ("", None, 131_072, false, false),
+            ("-zlz4", Some(C::Lz4), 131_072, false, false),
+            ("-z zstd -C 65536", Some(C::Zstd { level: 3 }), 65536, false, false),
+            ("-zzstd,level=19 -Ededupe", Some(C::Zstd { level: 19 }), 131_072, true, false),
+            (
+                "-E all-fragments -zlz4hc,level=12",
+                Some(C::Lz4hc { level: 12 }),
+                131_072,
+                false,
+                true,
+            ),
+            ("-C1048576 -Efragments,dedupe,ztailpacking -zlz4", Some(C::Lz4), 1 << 20, true, true),
         ] {
             let found = erofs(words).unwrap();
-            assert_eq!((found.compression, found.dedup), (compression, dedup), "{words}");
+            let found = (found.compression, found.cluster_size, found.dedup, found.fragments);
+            assert_eq!(found, (compression, cluster_size, dedup, fragments), "{words}");
         }
     }
 
@@ -124,9 +148,13 @@ mod tests {
             ("-zdeflate", "deflate"),
             ("-zlzma -C65536", "lzma"),
             ("-zzstd,level=99", "zstd,level=99"),
-            ("-zlz4 -C 65536", "-C"),
-            ("-E ztailpacking", "ztailpacking"),
-            ("-E dedupe,fragments", "dedupe,fragments"),
+            ("-zlz4 -C 4096", "4096"),
+            ("-C 64K", "64K"),
+            ("-C", "-C"),
+            ("-E legacy-compress", "legacy-compress"),
+            ("-E dedupe,fragments=65536", "fragments=65536"),
+            ("-E ztailpacking,^dedupe", "^dedupe"),
+            ("-E", "-E"),
             ("--all-root", "--all-root"),
         ] {
             let error = erofs(words).unwrap_err().to_string();
