@@ -1,5 +1,6 @@
 //! Files in chunks, which can be holes.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::spec::{BLOCK, BLOCK_BITS, NULL_ADDR};
@@ -49,6 +50,43 @@ impl Chunks {
         Some(Self { bits, blocks: index.into(), stored })
     }
 
+    /// Returns the chunks of a file of `size` bytes, each of which is a hole or one of `pieces`,
+    /// whose size is `piece`. A piece with a number in `known` has the block there, and others
+    /// follow each other from block `start` on.
+    pub(super) fn of_pieces(
+        size: u64,
+        data: &[Range<u64>],
+        (piece, pieces): (u64, &[Option<u32>]),
+        known: &BTreeMap<u32, u32>,
+        start: u64,
+    ) -> Self {
+        let (mut index, mut next, mut stored) = (Vec::new(), start, Vec::<Range<u64>>::new());
+        let mut own = BTreeMap::new();
+        for (from, number) in (0..).step_by(piece_step(piece)).zip(pieces) {
+            let range = from..size.min(from + piece);
+            let after = data.partition_point(|data| data.end <= range.start);
+            let is_hole = data.get(after).is_none_or(|data| data.start >= range.end);
+            let same = number.and_then(|number| known.get(&number).or_else(|| own.get(&number)));
+            index.push(match same {
+                _ if is_hole => NULL_ADDR,
+                Some(&block) => block,
+                None => {
+                    // Addresses beyond 32 bits are refused when the size is known.
+                    let block = u32::try_from(next).unwrap_or(NULL_ADDR);
+                    own.extend(number.map(|number| (number, block)));
+                    next += blocks(&range);
+                    match stored.last_mut().filter(|last| last.end == range.start) {
+                        Some(last) => last.end = range.end,
+                        None => stored.push(range),
+                    }
+                    block
+                }
+            });
+        }
+        let bits = u8::try_from((piece / BLOCK).ilog2()).expect("a few bits");
+        Self { bits, blocks: index.into(), stored }
+    }
+
     /// Returns the size of the index, in bytes.
     pub(super) fn index_len(&self) -> u64 {
         self.blocks.len() as u64 * INDEX
@@ -62,6 +100,10 @@ impl Chunks {
         });
         addresses.flat_map(u32::to_le_bytes).collect()
     }
+}
+
+fn piece_step(piece: u64) -> usize {
+    usize::try_from(piece).expect("at most 1 MiB")
 }
 
 /// Returns the number of blocks of a range that starts with a block.
@@ -111,6 +153,23 @@ mod tests {
         let found = of(3 << 30, &[]).unwrap();
         assert_eq!((found.bits, &*found.blocks), (18, &[NULL_ADDR; 3][..]));
         assert_eq!(of(32 * K4, slice::from_ref(&(0..32 * K4))), None);
+    }
+
+    #[test]
+    fn equal_chunks_are_stored_once() {
+        const PIECE: u64 = 2 * K4;
+        let known = BTreeMap::from([(7, 3)]);
+        let pieces = [Some(7), None, Some(8), None, Some(8), None];
+        // The fourth piece is a hole, and the last one is a single block.
+        let found = Chunks::of_pieces(
+            5 * PIECE + 9,
+            &[0..3 * PIECE + 1 - K4, 4 * PIECE + 5..5 * PIECE + 9],
+            (PIECE, &pieces),
+            &known,
+            10,
+        );
+        assert_eq!((found.bits, &*found.blocks), (1, &[3, 10, 12, NULL_ADDR, 12, 14][..]));
+        assert_eq!(found.stored, [PIECE..3 * PIECE, 5 * PIECE..5 * PIECE + 9]);
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::Options;
 use super::check::check_options;
 use super::compressed::{CompressedFile, StoredPiece, Tail};
 use super::fragments::FragmentPacker;
+use super::repeated::{Digest, PieceNumbers};
 use super::spec::BLOCK;
 use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, encode_pieces};
 use crate::error::Result;
@@ -57,6 +58,8 @@ pub struct Contents {
     first: BTreeMap<InodeId, u32>,
     /// First file, in tree order, with the same content.
     same_as: BTreeMap<InodeId, InodeId>,
+    /// Numbers of the pieces of files with pieces that occur more than once.
+    repeated: BTreeMap<InodeId, Box<[Option<u32>]>>,
     /// Offset in the packed inode of the last piece of each file that has it there.
     fragments: BTreeMap<InodeId, u64>,
     /// Pieces of the packed inode; those that are stored as they are have their bytes in the spool.
@@ -102,7 +105,8 @@ pub fn prepass(
         }
         contents.spool = Some(Arc::new(Spool::new(reading.spool)?));
     }
-    let spool = contents.spool.as_deref();
+    let spool = contents.spool.clone();
+    let spool = spool.as_deref();
     let division = Division { tree, scan, options };
     let encoder = || FileEncoder {
         division,
@@ -118,44 +122,69 @@ pub fn prepass(
         files.clone().flat_map(|(id, size)| Piece::split(id, &(0..size), options.cluster_size));
     let &PrepassOptions { threads, observer, .. } = reading;
     let mut encoded = encode_pieces(tree, pieces, threads, observer, encoder)?;
-    let mut identities: BTreeMap<[u8; 32], InodeId> = BTreeMap::new();
-    let (mut found, mut first, mut same_as) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let (mut packer, mut fragments) = (FragmentPacker::default(), BTreeMap::new());
+    let mut collector = Collector::new(division, contents);
     for (id, size) in files {
-        let start = found.len();
-        let mut identity = Sha256::new_with_prefix(size.to_le_bytes());
-        for (stored, hash) in encoded.by_ref().take(division.pieces(size)) {
-            found.push(stored);
-            identity.update(hash);
-        }
-        let is_smaller = found[start..].iter().any(|piece| piece.len > 0);
-        let fragment = division.fragment(id, size);
-        if options.dedup && (size >= BLOCK || !fragment.is_empty()) {
-            let of = *identities.entry(identity.finalize().into()).or_insert(id);
-            if of != id {
-                same_as.insert(id, of);
-            }
-        }
-        if !fragment.is_empty() {
-            let raw = found.last().expect("a fragment is a piece");
-            let same = same_as.get(&id).and_then(|of| fragments.get(of).copied());
-            let len = fragment.end - fragment.start;
-            fragments.insert(id, same.unwrap_or_else(|| packer.push(raw.at, len)));
-        }
-        if is_smaller || !fragment.is_empty() && fragment.start > 0 {
-            first.insert(id, u32::try_from(start).expect("fewer pieces than bytes in memory"));
-        } else {
-            found.truncate(start);
-        }
+        let pieces = encoded.by_ref().take(division.pieces(size)).collect();
+        collector.add(id, size, pieces);
     }
     drop(encoded);
-    found.shrink_to_fit();
+    let Collector { mut contents, packer, numbers, .. } = collector;
+    contents.pieces.shrink_to_fit();
+    contents.repeated = numbers.repeated();
     if let (Some(compression), Some(spool)) = (options.compression, &contents.spool) {
         let cluster_size = options.cluster_size;
         contents.packed = packer.encode(compression, cluster_size, spool, threads, observer)?;
         contents.packed_size = packer.size;
     }
-    Ok(Contents { pieces: found, first, same_as, fragments, ..contents })
+    Ok(contents)
+}
+
+/// Collector of files in the order of the tree.
+struct Collector<'a> {
+    division: Division<'a>,
+    contents: Contents,
+    packer: FragmentPacker,
+    /// First file by its digest.
+    identities: BTreeMap<Digest, InodeId>,
+    numbers: PieceNumbers,
+}
+
+impl<'a> Collector<'a> {
+    fn new(division: Division<'a>, contents: Contents) -> Self {
+        let (packer, numbers) = (FragmentPacker::default(), PieceNumbers::default());
+        Self { division, contents, packer, identities: BTreeMap::new(), numbers }
+    }
+
+    /// Adds a file of `size` bytes with all its pieces and their digests.
+    fn add(&mut self, id: InodeId, size: u64, encoded: Vec<(StoredPiece, Digest)>) {
+        let Self { contents, division, .. } = self;
+        let is_smaller = encoded.iter().any(|(piece, _)| piece.len > 0);
+        let fragment = division.fragment(id, size);
+        let is_fragment = !fragment.is_empty();
+        let mut same = None;
+        if division.options.dedup && (size >= BLOCK || is_fragment) {
+            let mut identity = Sha256::new_with_prefix(size.to_le_bytes());
+            encoded.iter().for_each(|(_, digest)| identity.update(digest));
+            let of = *self.identities.entry(identity.finalize().into()).or_insert(id);
+            same = (of != id).then_some(of);
+            contents.same_as.extend(same.map(|of| (id, of)));
+            let has_chunks = division.options.profile.chunks() && !is_smaller && !is_fragment;
+            if has_chunks && same.is_none() {
+                encoded.iter().for_each(|&(_, digest)| self.numbers.add(id, digest));
+            }
+        }
+        if let (true, Some((raw, _))) = (is_fragment, encoded.last()) {
+            let same = same.and_then(|of| contents.fragments.get(&of).copied());
+            let len = fragment.end - fragment.start;
+            let offset = same.unwrap_or_else(|| self.packer.push(raw.at, len));
+            contents.fragments.insert(id, offset);
+        }
+        if is_smaller || is_fragment && fragment.start > 0 {
+            let first = u32::try_from(contents.pieces.len());
+            contents.first.insert(id, first.expect("fewer pieces than bytes in memory"));
+            contents.pieces.extend(encoded.into_iter().map(|(piece, _)| piece));
+        }
+    }
 }
 
 /// Division of files into pieces, the last of which may be compressed together with those of other
@@ -213,6 +242,12 @@ impl Contents {
         Some(CompressedFile { size, cluster_size, pieces, tail })
     }
 
+    /// Returns the size of a piece, and the numbers of all pieces of a file that has pieces that
+    /// occur more than once.
+    pub(super) fn repeated(&self, file: InodeId) -> Option<(u64, &[Option<u32>])> {
+        Some((self.cluster_size.into(), self.repeated.get(&file)?))
+    }
+
     /// Returns the content of the packed inode; `None` if there are no fragments.
     pub(super) fn packed_file(&self) -> Option<CompressedFile<'_>> {
         let (size, pieces) = (self.packed_size, &*self.packed);
@@ -251,7 +286,7 @@ impl FileEncoder<'_> {
 }
 
 impl PieceEncoder for FileEncoder<'_> {
-    type Output = (StoredPiece, [u8; 32]);
+    type Output = (StoredPiece, Digest);
 
     fn encode(&mut self, piece: Piece, raw: &[u8]) -> Result<Self::Output> {
         let Division { options, .. } = self.division;

@@ -11,7 +11,7 @@ use super::contents::Contents;
 use super::inode::{head_len, size};
 use super::packed;
 use super::slots::Request;
-use super::spec::{BLOCK, datalayout};
+use super::spec::{BLOCK, NULL_ADDR, datalayout};
 use super::xattr::Xattrs;
 use crate::error::Result;
 use crate::layout::{Layout, Region};
@@ -121,14 +121,17 @@ impl Data {
             packed_start: 0,
             blocks: 0,
         };
+        // Blocks of pieces that occur more than once, by their number.
+        let mut known = BTreeMap::new();
         let is_directory = |id| tree.inode(id).kind == Kind::Directory;
         for directories in [true, false] {
             let inodes = tree.iter().filter(|&(id, _)| is_directory(id) == directories);
             for (id, inode) in inodes {
                 let head = head_len(tree, id, options.epoch) + xattrs.body_len(inode.xattrs);
                 let size = size(tree, id);
-                let storage = data.smallest(id, size, head, scan, options);
+                let storage = data.smallest(id, size, head, scan, &known, options);
                 data.add(id, size, storage);
+                data.record_pieces(id, size, &mut known);
             }
         }
         // Addresses beyond 32 bits are refused when the size is known.
@@ -145,6 +148,7 @@ impl Data {
         size: u64,
         head: u64,
         scan: &HoleScan,
+        known: &BTreeMap<u32, u32>,
         options: &Options,
     ) -> Storage {
         let file = self.contents.file(id, size);
@@ -155,8 +159,13 @@ impl Data {
         let chunks = ranges.and_then(|ranges| Chunks::of_sparse(size, ranges, self.blocks));
         let compressed =
             file.map(|file| Storage::compressed(file, head, options.profile.tail_packing()));
-        let others = chunks.map(Storage::chunked).into_iter().chain(compressed);
-        let all = std::iter::once(Storage::flat(size, head)).chain(others);
+        let of = self.contents.same_as(id).unwrap_or(id);
+        let pieces = self.contents.repeated(of).filter(|_| of == id || self.chunks(of).is_some());
+        let whole = 0..size;
+        let data = ranges.unwrap_or(std::slice::from_ref(&whole));
+        let shared = pieces.map(|it| Chunks::of_pieces(size, data, it, known, self.blocks));
+        let chunked = [chunks, shared].into_iter().flatten().map(Storage::chunked);
+        let all = std::iter::once(Storage::flat(size, head)).chain(chunked).chain(compressed);
         all.min_by_key(Storage::cost).expect("there is one")
     }
 
@@ -186,6 +195,29 @@ impl Data {
         }
         if let Some(chunks) = storage.chunks {
             self.chunks.insert(id, chunks);
+        }
+    }
+
+    /// Records the blocks of pieces of an inode that later files may share.
+    fn record_pieces(&self, id: InodeId, size: u64, known: &mut BTreeMap<u32, u32>) {
+        let Some((piece, numbers)) = self.contents.repeated(id) else { return };
+        let stored = match self.layout(id) {
+            datalayout::FLAT_INLINE => size - size % BLOCK,
+            _ => size,
+        };
+        for (index, &number) in numbers.iter().enumerate() {
+            let from = index as u64 * piece;
+            let block = match self.chunks(id) {
+                Some(chunks) if BLOCK << chunks.bits == piece => chunks.blocks[index],
+                None if size.min(from + piece) <= stored => {
+                    let block = u64::from(self.start(id)) + from / BLOCK;
+                    u32::try_from(block).unwrap_or(NULL_ADDR)
+                }
+                _ => NULL_ADDR,
+            };
+            if let Some(number) = number.filter(|_| block != NULL_ADDR) {
+                known.entry(number).or_insert(block);
+            }
         }
     }
 

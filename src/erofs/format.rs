@@ -29,7 +29,7 @@ pub struct Erofs {
     pub compression: Option<Compression>,
     /// Files and directories that are not compressed. A directory stands for everything below it.
     pub uncompressed: Option<PathFilter>,
-    /// Whether equal files are stored only once.
+    /// Whether equal files, and equal pieces of uncompressed files, are stored only once.
     pub dedup: bool,
     /// Size of the pieces in which content is compressed, in bytes: a power of two from 8192 to
     /// 1048576.

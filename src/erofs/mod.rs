@@ -16,6 +16,7 @@ mod packed;
 mod plan;
 mod profile;
 pub mod read;
+mod repeated;
 mod slots;
 mod spec;
 mod superblock;
@@ -53,7 +54,7 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Files that are not compressed.
     pub uncompressed: BTreeSet<InodeId>,
-    /// Whether equal files are stored only once.
+    /// Whether equal files, and equal pieces of uncompressed files, are stored only once.
     pub dedup: bool,
     /// Whether the ends of files that are shorter than [`cluster_size`](Self::cluster_size), and
     /// short files, are compressed together.

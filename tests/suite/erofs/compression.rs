@@ -1,6 +1,7 @@
 //! Compressed files: every shape of the index, and content that does not compress.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{XattrFlags, setxattr};
@@ -84,6 +85,46 @@ fn the_image_does_not_depend_on_threads() {
         fs::read(&image.path).unwrap()
     };
     assert!(bytes("--threads=1") == bytes("--threads=7"));
+}
+
+/// Pieces of files that are not equal, with and without holes.
+#[test]
+fn equal_chunks_are_stored_once() {
+    const KIB: u64 = 1024;
+    let source = tree("");
+    let random = |seed: u64, kib: u64| Random::new(seed).bytes(kib * KIB);
+    let write = |name: &str, pieces: &[Vec<u8>]| {
+        fs::write(source.path().join(name), pieces.concat()).unwrap();
+    };
+    write("a", &[random(1, 128), random(2, 128), random(3, 128), random(4, 100)]);
+    // In another order, and with an end of its own.
+    write("b", &[random(3, 128), random(5, 128), random(1, 128), random(6, 99)]);
+    // With what is new in `b`, and with a piece that occurs twice.
+    write("c", &[random(7, 128), random(5, 128), random(7, 128), random(1, 128)]);
+    // With an equal end.
+    write("d", &[random(8, 128), random(4, 100)]);
+    write("twin-of-c", &[random(7, 128), random(5, 128), random(7, 128), random(1, 128)]);
+    write("short", &[random(1, 3)]);
+    write("short-twin", &[random(1, 3)]);
+    let holes = File::create(source.path().join("holes")).unwrap();
+    holes.set_len(512 * KIB).unwrap();
+    holes.write_all_at(&random(2, 128), 256 * KIB).unwrap();
+
+    let image = |options: &[&str]| Image::checked(source.path(), &[&["--dedup"], options].concat());
+    // The pieces 1, 2, 3, 5, 7 and 8, the ends of `a` and `d`, and that of `b`.
+    let unique = (6 * 128 + 100 + 99) * KIB;
+    let found = image(&[]);
+    assert!((unique..unique + 16 * KIB).contains(&found.size()), "{}, {unique}", found.size());
+    assert!(found.features().contains("chunked_file"));
+    let old = image(&["--erofs-profile=linux-5.10"]);
+    assert!(old.size() > unique * 3 / 2 && !old.features().contains("chunked_file"));
+    // Only the holes compress, so that file shares nothing.
+    assert!(image(&["--compress=lz4"]).size() < unique + (128 + 32) * KIB);
+    // Smaller pieces find more: those of `a` at another offset.
+    let large = source.path().join("e");
+    fs::write(large, [random(9, 8), random(1, 96), random(10, 1)].concat()).unwrap();
+    let (coarse, fine) = (image(&[]).size(), image(&["--erofs-cluster-size=8K"]).size());
+    assert!(fine + 90 * KIB < coarse, "{fine}, {coarse}");
 }
 
 #[test]
