@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod delay;
+mod in_order;
 mod interface;
 #[cfg(feature = "lz4")]
 mod lz4;
@@ -25,6 +26,7 @@ mod zlib;
 #[cfg(feature = "zstd")]
 mod zstd;
 
+pub(crate) use in_order::encode_in_order;
 pub(crate) use interface::{Codec, Encoder};
 #[cfg(feature = "lz4")]
 pub(crate) use lz4::Lz4;
@@ -32,7 +34,7 @@ pub(crate) use lz4::Lz4;
 pub(crate) use lzo::Lzo;
 pub(crate) use prepass::{Piece, PieceEncoder, encode_pieces};
 pub(crate) use spool::{Appender, Spool};
-pub(crate) use verify::encoder;
+pub(crate) use verify::{VerifiedCodec, verified};
 #[cfg(feature = "xz")]
 pub(crate) use xz::Xz;
 #[cfg(feature = "zlib")]

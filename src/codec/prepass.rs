@@ -6,10 +6,10 @@
 use std::num::NonZero;
 use std::ops::Range;
 
+use super::in_order::encode_in_order;
 use crate::error::Result;
 use crate::progress::{Meter, Observer, Phase};
 use crate::tree::{InodeId, Tree};
-use crate::workers::{Queue, share};
 
 /// Cost after which a batch ends, in bytes: low enough that threads finish together when
 /// compression is slow, high enough that reopening files costs nothing.
@@ -73,28 +73,15 @@ pub(crate) fn encode_pieces<E: PieceEncoder>(
     let count = Batches(pieces.clone()).count();
     let lens = pieces.clone().map(|piece| u64::from(piece.len));
     let meter = Meter::new(observer, Phase::Encode, lens.fold(0, u64::saturating_add));
-    let queue = Queue::new(Batches(pieces));
-    let work = || {
-        let (mut encoder, mut buffer) = (encoder(), Vec::new());
-        let mut done = Vec::new();
-        while let Some((number, batch)) = queue.next() {
-            let encoded = encode_batch(tree, &batch, &mut encoder, &mut buffer);
-            let bytes = batch.iter().map(|piece| u64::from(piece.len)).sum();
-            match encoded.and_then(|outputs| meter.add(bytes).map(|()| outputs)) {
-                Ok(outputs) => done.push((number, outputs)),
-                Err(error) => queue.fail(number, error),
-            }
-        }
-        if let Err(error) = encoder.finish() {
-            queue.fail(count, error);
-        }
-        done
+    let encode = |(encoder, buffer): &mut (E, Vec<u8>), batch: Vec<Piece>| {
+        let outputs = encode_batch(tree, &batch, encoder, buffer)?;
+        meter.add(batch.iter().map(|piece| u64::from(piece.len)).sum())?;
+        Ok(outputs)
     };
-    let most = NonZero::new(count).unwrap_or(NonZero::<usize>::MIN);
-    let mut done: Vec<_> = share(threads.min(most), work).into_iter().flatten().collect();
-    queue.finish()?;
-    done.sort_by_key(|&(number, _)| number);
-    Ok(done.into_iter().flat_map(|(_, outputs)| outputs))
+    let encoder = || (encoder(), Vec::new());
+    let finish = |(mut encoder, _): (E, _)| encoder.finish();
+    let done = encode_in_order(Batches(pieces), count, threads, encoder, encode, finish)?;
+    Ok(done.into_iter().flatten())
 }
 
 fn encode_batch<E: PieceEncoder>(
@@ -139,7 +126,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::codec::{Appender, Codec, Encoder, Spool, Zstd, encoder};
+    use crate::codec::{Appender, Codec, Encoder, Spool, Zstd, verified};
     use crate::tree::{Metadata, Node, TreeBuilder};
 
     fn file() -> InodeId {
@@ -205,7 +192,7 @@ mod tests {
             let mut pieces = Piece::split(file(), &(10..1_600_000), 10_000);
             let threads = NonZero::new(threads).unwrap();
             let results = encode_pieces(&tree, pieces.clone(), threads, None, || Spooling {
-                encoder: encoder(&Zstd, 3).unwrap(),
+                encoder: verified(&Zstd, 3).unwrap().encoder(),
                 spool: Appender::new(&spool),
             })
             .unwrap();

@@ -16,13 +16,26 @@ const SAMPLE: Sample = Sample::Mixed;
 /// For each of [`VECTORS`], whether this build's encoder writes its bytes; checked at first use.
 static MATCHES: [OnceLock<bool>; VECTORS.len()] = [const { OnceLock::new() }; VECTORS.len()];
 
-/// Returns an encoder whose bytes are those of the layout version.
+/// A codec at a level, whose encoders write the bytes of the layout version.
+#[derive(Clone, Copy)]
+pub(crate) struct VerifiedCodec {
+    codec: &'static dyn Codec,
+    level: u8,
+}
+
+impl VerifiedCodec {
+    pub(crate) fn encoder(&self) -> Encoder {
+        Encoder::new(self.codec, self.level)
+    }
+}
+
+/// Returns a codec after checking that its encoders write the bytes of the layout version.
 ///
 /// # Errors
 /// The errors of [`verify`].
-pub(crate) fn encoder(codec: &'static dyn Codec, level: u8) -> Result<Encoder> {
+pub(crate) fn verified(codec: &'static dyn Codec, level: u8) -> Result<VerifiedCodec> {
     verify(codec, level)?;
-    Ok(Encoder::new(codec, level))
+    Ok(VerifiedCodec { codec, level })
 }
 
 /// Checks that this build's encoder writes the bytes of the layout version.

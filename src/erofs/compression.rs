@@ -8,7 +8,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::profile::Profile;
 use super::spec::{BLOCK, Lz4Cfgs, ZstdCfgs, algorithm};
-use crate::codec::{self, Codec, Encoder, Lz4, Zstd};
+use crate::codec::{self, Codec, Lz4, VerifiedCodec, Zstd};
 use crate::error::{Error, Result};
 
 /// Compression algorithm and level of an erofs.
@@ -66,8 +66,8 @@ impl Compression {
         }
     }
 
-    pub(super) fn encoder(self) -> Result<Encoder> {
-        codec::encoder(self.codec(), self.level())
+    pub(super) fn verified(self) -> Result<VerifiedCodec> {
+        codec::verified(self.codec(), self.level())
     }
 
     /// Returns the oldest profile whose kernels read it.

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::Options;
 use super::check::check_options;
 use super::compressed::{CompressedFile, StoredPiece, Tail};
+use super::compression::Compression;
 use super::fragments::FragmentPacker;
 use super::repeated::{Digest, PieceNumbers};
 use super::spec::BLOCK;
@@ -96,10 +97,10 @@ pub fn prepass(
     if options.compression.is_none() && !options.dedup {
         return Ok(contents);
     }
+    let codec = options.compression.map(Compression::verified).transpose()?;
     // An empty file system, whose size is a limit of the format, needs no spool.
     let has_content = |inode: &Inode| matches!(inode.kind, Kind::File { size: 1.., .. });
-    if let Some(compression) = options.compression {
-        compression.encoder()?;
+    if codec.is_some() {
         if !tree.inodes().iter().any(has_content) {
             return Ok(contents);
         }
@@ -110,7 +111,7 @@ pub fn prepass(
     let division = Division { tree, scan, options };
     let encoder = || FileEncoder {
         division,
-        encoder: options.compression.map(|it| it.encoder().expect("checked before")),
+        encoder: codec.map(|codec| codec.encoder()),
         spool: spool.map(Appender::new),
     };
     let inodes = (0..).map(InodeId::new).zip(tree.inodes());
@@ -131,9 +132,9 @@ pub fn prepass(
     let Collector { mut contents, packer, numbers, .. } = collector;
     contents.pieces.shrink_to_fit();
     contents.repeated = numbers.repeated();
-    if let (Some(compression), Some(spool)) = (options.compression, &contents.spool) {
+    if let (Some(codec), Some(spool)) = (codec, &contents.spool) {
         let cluster_size = options.cluster_size;
-        contents.packed = packer.encode(compression, cluster_size, spool, threads, observer)?;
+        contents.packed = packer.encode(codec, cluster_size, spool, threads, observer)?;
         contents.packed_size = packer.size;
     }
     Ok(contents)

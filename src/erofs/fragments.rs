@@ -4,12 +4,10 @@ use std::num::NonZero;
 use std::ops::Range;
 
 use super::compressed::StoredPiece;
-use super::compression::Compression;
 use super::spec::BLOCK;
-use crate::codec::{Appender, Encoder, Spool};
+use crate::codec::{Appender, Encoder, Spool, VerifiedCodec, encode_in_order};
 use crate::error::Result;
 use crate::progress::{Meter, Observer, Phase};
-use crate::workers::{Queue, share};
 
 /// Packs fragments in the order in which they are added.
 #[derive(Debug, Default)]
@@ -48,51 +46,34 @@ impl FragmentPacker {
     /// A piece that is stored as it is has a length of 0 and its bytes in the spool.
     pub(super) fn encode(
         &self,
-        compression: Compression,
+        codec: VerifiedCodec,
         cluster_size: u32,
         spool: &Spool,
         threads: NonZero<usize>,
         observer: Option<&dyn Observer>,
     ) -> Result<Vec<StoredPiece>> {
-        let count =
-            usize::try_from(self.size.div_ceil(cluster_size.into())).expect("less than memory");
-        let Some(most) = NonZero::new(count) else { return Ok(Vec::new()) };
         let meter = Meter::new(observer, Phase::Encode, self.size);
-        let queue = Queue::new((0..self.size).step_by(cluster_size as usize));
-        let encode =
-            |encoder: &mut Encoder, appender: &mut Appender<'_>, raw: &mut Vec<u8>, at: u64| {
-                let len = (self.size - at).min(cluster_size.into());
-                raw.resize(usize::try_from(len).expect("a piece"), 0);
-                self.read(spool, at, raw)?;
-                let compressed = encoder.encode(raw);
-                let saves = (compressed.len() as u64).div_ceil(BLOCK) < len.div_ceil(BLOCK);
-                let stored = match saves {
-                    true => {
-                        let len = u32::try_from(compressed.len()).expect("less than a piece");
-                        StoredPiece { at: appender.append(compressed)?, len }
-                    }
-                    false => StoredPiece { at: appender.append(raw)?, len: 0 },
-                };
-                meter.add(len)?;
-                Ok(stored)
-            };
-        let work = || {
-            let mut encoder = compression.encoder().expect("checked before");
-            let (mut appender, mut raw, mut done) = (Appender::new(spool), Vec::new(), Vec::new());
-            while let Some((number, at)) = queue.next() {
-                match encode(&mut encoder, &mut appender, &mut raw, at) {
-                    Ok(stored) => done.push((number, stored)),
-                    Err(error) => queue.fail(number, error),
+        let encoder = || (codec.encoder(), Appender::new(spool), Vec::new());
+        let encode = |(encoder, appender, raw): &mut (Encoder, Appender<'_>, Vec<u8>), at: u64| {
+            let len = (self.size - at).min(cluster_size.into());
+            raw.resize(usize::try_from(len).expect("a piece"), 0);
+            self.read(spool, at, raw)?;
+            let compressed = encoder.encode(raw);
+            let saves = (compressed.len() as u64).div_ceil(BLOCK) < len.div_ceil(BLOCK);
+            let stored = match saves {
+                true => {
+                    let len = u32::try_from(compressed.len()).expect("less than a piece");
+                    StoredPiece { at: appender.append(compressed)?, len }
                 }
-            }
-            if let Err(error) = appender.flush() {
-                queue.fail(most.get(), error);
-            }
-            done
+                false => StoredPiece { at: appender.append(raw)?, len: 0 },
+            };
+            meter.add(len)?;
+            Ok(stored)
         };
-        let mut done: Vec<_> = share(threads.min(most), work).into_iter().flatten().collect();
-        queue.finish()?;
-        done.sort_by_key(|&(number, _)| number);
-        Ok(done.into_iter().map(|(_, stored)| stored).collect())
+        let count = self.size.div_ceil(cluster_size.into());
+        let count = usize::try_from(count).expect("less than memory");
+        let starts = (0..self.size).step_by(cluster_size as usize);
+        let finish = |(_, mut appender, _): (_, Appender<'_>, _)| appender.flush();
+        encode_in_order(starts, count, threads, encoder, encode, finish)
     }
 }

@@ -4,9 +4,8 @@ use std::slice;
 
 use sha2::{Digest, Sha256};
 
-use super::compression::Compression;
 use super::spec::BLOCK_UNCOMPRESSED;
-use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool};
+use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, VerifiedCodec};
 use crate::error::Result;
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
@@ -75,8 +74,8 @@ pub(super) struct BlockEncoder<'a> {
 }
 
 impl<'a> BlockEncoder<'a> {
-    pub(super) fn new(compression: Compression, spool: &'a Spool) -> Result<Self> {
-        Ok(Self { encoder: compression.encoder()?, spool: Appender::new(spool) })
+    pub(super) fn new(codec: VerifiedCodec, spool: &'a Spool) -> Self {
+        Self { encoder: codec.encoder(), spool: Appender::new(spool) }
     }
 
     /// Stores a block, compressed if that makes it smaller.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::spec::compression::{LZ4, XZ, ZLIB, ZSTD};
-use crate::codec::{self, Codec, Encoder, Lz4, Xz, Zlib, Zstd};
+use crate::codec::{self, Codec, Lz4, VerifiedCodec, Xz, Zlib, Zstd};
 use crate::error::{Error, Result};
 
 /// Compression algorithm and level of a squashfs.
@@ -89,8 +89,8 @@ impl Compression {
         }
     }
 
-    pub(super) fn encoder(self) -> Result<Encoder> {
-        codec::encoder(self.codec(), self.level().unwrap_or(0))
+    pub(super) fn verified(self) -> Result<VerifiedCodec> {
+        codec::verified(self.codec(), self.level().unwrap_or(0))
     }
 
     /// Returns the options that are stored after the superblock: none if they are the defaults,

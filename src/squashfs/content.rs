@@ -93,7 +93,7 @@ impl Contents {
         let &ContentOptions { compression, policy, threads, spool, observer } = options;
         let files = vec![FileContent::default(); tree.inodes().len()];
         let mut contents = Self { files, end: start, ..Self::default() };
-        compression.encoder()?;
+        let codec = compression.verified()?;
         let pieces = policy.pieces(tree, scan);
         let repeated = repeated_sizes(tree);
         let spool = match pieces.is_empty() {
@@ -102,7 +102,7 @@ impl Contents {
         };
         let encoded = spool.as_deref().map(|spool| {
             let encoder = || FileEncoder {
-                blocks: BlockEncoder::new(compression, spool).expect("verified before"),
+                blocks: BlockEncoder::new(codec, spool),
                 tree,
                 policy,
                 repeated: &repeated,
@@ -113,7 +113,7 @@ impl Contents {
         let mut packer = FragmentPacker::default();
         contents.place_files(tree, &pieces, encoded, policy, &mut packer);
         if let Some(spool) = &spool {
-            for stored in packer.encode(compression, spool, threads, observer)? {
+            for stored in packer.encode(codec, spool, threads, observer)? {
                 let start_block = U64::new(contents.place(stored));
                 let (size, unused) = (U32::new(stored.size), U32::ZERO);
                 contents.fragments.push(FragmentEntry { start_block, size, unused });

@@ -3,11 +3,9 @@
 use std::num::NonZero;
 
 use super::blocks::{BlockEncoder, StoredBlock};
-use super::compression::Compression;
-use crate::codec::Spool;
+use crate::codec::{Spool, VerifiedCodec, encode_in_order};
 use crate::error::Result;
 use crate::progress::{Meter, Observer, Phase};
-use crate::workers::{Queue, share};
 
 /// Packs files into fragment blocks.
 #[derive(Debug, Default)]
@@ -52,44 +50,26 @@ impl FragmentPacker {
     /// Encodes all fragment blocks, several at a time, and returns them in order.
     pub(super) fn encode(
         &self,
-        compression: Compression,
+        codec: VerifiedCodec,
         spool: &Spool,
         threads: NonZero<usize>,
         observer: Option<&dyn Observer>,
     ) -> Result<Vec<StoredBlock>> {
-        let Some(most) = NonZero::new(self.starts.len()) else { return Ok(Vec::new()) };
         let total = self.parts.iter().map(|part| u64::from(part.size)).sum();
         let meter = Meter::new(observer, Phase::Encode, total);
-        let queue = Queue::new(self.contents());
-        let encode =
-            |blocks: &mut BlockEncoder<'_>, buffer: &mut Vec<u8>, parts: &[StoredBlock]| {
-                buffer.clear();
-                for part in parts {
-                    let start = buffer.len();
-                    buffer.resize(start + part.size as usize, 0);
-                    spool.read_at(part.at, &mut buffer[start..])?;
-                }
-                let stored = blocks.store(buffer)?;
-                meter.add(buffer.len() as u64)?;
-                Ok(stored)
-            };
-        let work = || {
-            let (mut done, mut buffer) = (Vec::new(), Vec::new());
-            let mut blocks = BlockEncoder::new(compression, spool).expect("verified before");
-            while let Some((number, parts)) = queue.next() {
-                match encode(&mut blocks, &mut buffer, parts) {
-                    Ok(stored) => done.push((number, stored)),
-                    Err(error) => queue.fail(number, error),
-                }
+        let encoder = || (BlockEncoder::new(codec, spool), Vec::new());
+        let encode = |(blocks, buffer): &mut (BlockEncoder<'_>, Vec<u8>), parts: &[StoredBlock]| {
+            buffer.clear();
+            for part in parts {
+                let start = buffer.len();
+                buffer.resize(start + part.size as usize, 0);
+                spool.read_at(part.at, &mut buffer[start..])?;
             }
-            if let Err(error) = blocks.finish() {
-                queue.fail(most.get(), error);
-            }
-            done
+            let stored = blocks.store(buffer)?;
+            meter.add(buffer.len() as u64)?;
+            Ok(stored)
         };
-        let mut done: Vec<_> = share(threads.min(most), work).into_iter().flatten().collect();
-        queue.finish()?;
-        done.sort_by_key(|&(number, _)| number);
-        Ok(done.into_iter().map(|(_, stored)| stored).collect())
+        let finish = |(mut blocks, _): (BlockEncoder<'_>, _)| blocks.finish();
+        encode_in_order(self.contents(), self.starts.len(), threads, encoder, encode, finish)
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct MetadataTable {
 impl MetadataWriter {
     pub(super) fn new(compression: Compression) -> Result<Self> {
         let (content, table) = (Vec::with_capacity(METADATA_SIZE), MetadataTable::default());
-        Ok(Self { encoder: compression.encoder()?, content, table })
+        Ok(Self { encoder: compression.verified()?.encoder(), content, table })
     }
 
     /// Returns the position of what is written next.

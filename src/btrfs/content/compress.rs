@@ -66,7 +66,7 @@ impl Compression {
     }
 
     fn encoder(self) -> Result<Encoder> {
-        codec::encoder(self.codec(), self.level().unwrap_or(0))
+        Ok(codec::verified(self.codec(), self.level().unwrap_or(0))?.encoder())
     }
 
     /// Checks that this build's encoder writes the bytes of the layout version.
