@@ -109,6 +109,15 @@ fn layout_1_is_what_it_was() {
         ),
         ("erofs large", bare("erofs", &large, &[])),
         ("erofs large zstd dedup", bare("erofs", &large, &["--compress=zstd", "--dedup"])),
+        (
+            "erofs large zstd dedup fragments",
+            bare("erofs", &large, &["--compress=zstd", "--dedup", "--fragments"]),
+        ),
+        (
+            "erofs large lz4 fragments 16K",
+            bare("erofs", &large, &["--compress=lz4", "--fragments", "--erofs-cluster-size=16K"]),
+        ),
+        ("erofs large dedup 8K", bare("erofs", &large, &["--dedup", "--erofs-cluster-size=8K"])),
         ("disk small erofs", disk(&small, &[x86, "--fs=erofs"])),
         ("squashfs empty", squashfs(&empty, &[])),
         ("squashfs small", squashfs(&small, &[])),
