@@ -8,6 +8,7 @@ use rustix::fs::{XattrFlags, setxattr};
 use super::image::{Image, scratch, text, tree};
 use crate::detfs::{mkfs, succeed};
 use crate::oracle::erofs::mount_erofs;
+use crate::oracle::sid;
 use crate::tree::{LATEST, Random};
 
 const BLOCK: u64 = 4096;
@@ -99,6 +100,36 @@ fn larger_pieces_make_a_smaller_image() {
     };
     let sizes = ["8K", "64K", "1M"].map(size);
     assert!(sizes.is_sorted_by(|larger, smaller| larger > smaller), "{sizes:?}");
+}
+
+/// fsck.erofs of Debian sid, which knows fragments, reads images with and without them, and fails
+/// without the end of the packed inode.
+#[test]
+#[ignore = "makes a Debian sid"]
+fn deep_the_newest_fsck_reads_fragments() {
+    let source = tree("");
+    for (number, len) in (0..).zip(lens(64 << 10)) {
+        let name = |copy: &str| source.path().join(format!("{number}{copy}"));
+        fs::write(name(""), text(number, len)).unwrap();
+        fs::write(name("-twin"), text(number, len)).unwrap();
+    }
+    fs::write(source.path().join("random"), Random::new(1).bytes(200_000)).unwrap();
+    let fsck = |image: &Path| {
+        sid().command("fsck.erofs").arg("--extract").arg(image).status().unwrap().success()
+    };
+    for compress in ["zstd", "lz4"] {
+        let compress = format!("--compress={compress}");
+        let options = [compress.as_str(), "--dedup", "--fragments", "--erofs-cluster-size=64K"];
+        for count in 2..=options.len() {
+            let image = Image::checked(source.path(), &options[..count]);
+            assert!(fsck(&image.path), "{:?}", &options[..count]);
+        }
+        let image = Image::checked(source.path(), &options);
+        // The packed inode is the last one in the image.
+        let file = fs::File::options().write(true).open(&image.path).unwrap();
+        file.set_len(image.size() - BLOCK).unwrap();
+        assert!(!fsck(&image.path));
+    }
 }
 
 /// An end beyond 4 GiB of the packed inode needs an index whose entries have 8 bytes.
