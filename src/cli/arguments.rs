@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 pub(super) use super::common_arguments::{
-    Architecture, NormalizeArgs, OutputArgs, PackagesArgs, SeedArgs, SourceArgs, Verbosity,
+    Architecture, NormalizeArgs, OutputArgs, OwnerArgs, PackagesArgs, SeedArgs, SourceArgs,
+    Verbosity,
 };
 use super::common_arguments::{IDS, OUTPUT};
 use super::format_arguments::{

@@ -41,11 +41,28 @@ pub(super) struct SourceArgs {
     #[arg(long, value_enum, value_name = "RULE", default_value_t = HardLinks::Keep, help_heading = TREE)]
     pub(super) hardlinks: HardLinks,
     #[command(flatten)]
+    pub(super) owner_args: OwnerArgs,
+    #[command(flatten)]
     pub(super) seed_args: SeedArgs,
     /// Latest timestamp in the image: seconds since 1970, a date or a time in UTC [default:
     /// $SOURCE_DATE_EPOCH, else the newest in the tree]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = IDS)]
     pub(super) source_date_epoch: Option<String>,
+}
+
+/// Other owners than those of the source.
+#[derive(Debug, Args)]
+pub(super) struct OwnerArgs {
+    /// Owner and group of everything in the tree, for example 0:0
+    #[arg(long, value_name = "UID:GID", conflicts_with_all = ["uid_map", "gid_map"], help_heading = TREE)]
+    pub(super) owner: Option<String>,
+    /// Map user ids of the tree, as a user namespace does: COUNT ids from OUTSIDE on become those
+    /// from INSIDE on, also in ACLs and file capabilities. The maps must cover all owners
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", help_heading = TREE)]
+    pub(super) uid_map: Vec<String>,
+    /// Map group ids of the tree, as --uid-map does user ids
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", help_heading = TREE)]
+    pub(super) gid_map: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -68,6 +68,8 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("swapfile", "--swapfile"),
     ("tree", "the tree"),
     ("tree.exclude", "--exclude"),
+    ("tree.gids", "--gid-map"),
+    ("tree.uids", "--uid-map"),
     ("uuid", "--uuid"),
 ];
 

@@ -19,6 +19,7 @@ mod is_inside;
 mod mkfs;
 mod mkimage;
 mod normalize;
+mod owners;
 mod patterns;
 mod pipeline;
 mod progress;

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::fields::FLAGS;
 use super::normalize::{self, RequestedRules};
+use super::owners::foreign_root;
 use super::patterns::Patterns;
 use super::progress::Bar;
 use super::summary::Summary;
@@ -31,7 +32,7 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::tree::dir::DirOptions;
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{Directory, Source, Tree};
+use crate::tree::{Directory, Ownership, Source, Tree};
 
 /// Inputs and outputs of a build, as they were requested.
 #[derive(Clone, Copy)]
@@ -64,6 +65,7 @@ pub(super) struct Pipeline<'a> {
     architecture: Option<Architecture>,
     exclude: Patterns,
     host_xattrs: HostXattrs,
+    ownership: Ownership,
     requested: Option<RequestedRules<'a>>,
     destinations: Destinations,
 }
@@ -100,6 +102,7 @@ impl<'a> Pipeline<'a> {
             architecture,
             exclude,
             host_xattrs: host_xattrs(source, holds),
+            ownership: source.owner_args.ownership()?,
             requested,
             destinations,
         })
@@ -136,7 +139,9 @@ impl<'a> Pipeline<'a> {
         let selection =
             Selection { exclude: self.exclude.filter(), host_xattrs: self.host_xattrs.clone() };
         let source = Directory::new(self.args.tree);
-        let input = BuildInput::read(&source, selection, self.threads, observer)?;
+        let mut input = BuildInput::read(&source, selection, self.threads, observer)?;
+        input.tree.change_owners(&self.ownership)?;
+        input.warnings.extend(foreign_root(&input.tree));
         let Self { seed, epoch, architecture, .. } = *self;
         let hard_links = self.args.source.hardlinks;
         let spool = Some(spool());

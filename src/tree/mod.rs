@@ -13,6 +13,7 @@ mod edit;
 mod hard_links;
 pub mod host_xattrs;
 mod merge;
+mod ownership;
 mod path_filter;
 pub(crate) mod path_walk;
 mod paths;
@@ -39,6 +40,7 @@ pub use hard_links::HardLinks;
 #[cfg(feature = "repart")]
 pub(crate) use merge::NameTaken;
 pub(crate) use merge::TreeMerge;
+pub use ownership::{IdMap, IdRange, Ownership};
 pub use path_filter::PathFilter;
 #[cfg(feature = "normalize")]
 pub(crate) use replace::Replacement;

@@ -37,6 +37,7 @@ mod newest_readers;
 mod normalize;
 mod oracle;
 mod outputs;
+mod owner_options;
 mod owners;
 mod random_trees;
 mod read_back;

@@ -17,17 +17,19 @@ use crate::format::Holds;
 use crate::normalize::normalize;
 
 /// Keys that apply to an image from definitions. The others are settings of its definitions.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "architecture",
     "drop-xattr",
     "dry-run",
     "exclude",
     "force",
+    "gid-map",
     "hardlinks",
     "json",
     "keep-xattr",
     "no-sync",
     "normalize",
+    "owner",
     "rules",
     "sector-size",
     "seed",
@@ -36,6 +38,7 @@ const KEYS: [&str; 18] = [
     "source-date-epoch",
     "strict",
     "threads",
+    "uid-map",
 ];
 
 /// What `[image]` says about definitions.

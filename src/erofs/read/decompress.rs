@@ -66,7 +66,8 @@ mod tests {
         let text: String = (0..20_000).map(|number| format!("{number}\n")).collect();
         std::fs::write(file.path(), &text).unwrap();
         let text = text.into_bytes();
-        let encode = |codec, level| codec::encoder(codec, level).unwrap().encode(&text).to_vec();
+        let encode =
+            |codec, level| codec::verified(codec, level).unwrap().encoder().encode(&text).to_vec();
         let zlib = encode(&Zlib, 6);
         let options = ["--format=raw", "--lzma1=preset=6,lc=2,lp=1,pb=1", "--stdout"];
         let output = Command::new("xz").args(options).arg(file.path()).output().unwrap();
