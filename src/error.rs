@@ -136,6 +136,20 @@ pub enum Error {
         /// How to resolve them.
         remedy: String,
     },
+    /// An archive is truncated, corrupt or ambiguous, or has a member that a tree can't have.
+    #[error("{}: {}at byte {offset}: {rule}; {remedy}", HostPath(archive), member_name(member))]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// Name of the member in the archive; empty if there is none.
+        member: Vec<u8>,
+        /// Offset of the member's header in the decompressed archive, or of the fault.
+        offset: u64,
+        /// The problem, with the value.
+        rule: String,
+        /// How to avoid the error.
+        remedy: &'static str,
+    },
     /// An [observer](crate::progress::Observer) has cancelled the build.
     #[error("the build was cancelled; start it again for an image")]
     Cancelled,
@@ -153,6 +167,13 @@ fn line_number(line: u32) -> String {
     match line {
         0 => " ".into(),
         line => format!("{line}: "),
+    }
+}
+
+fn member_name(member: &[u8]) -> String {
+    match member {
+        b"" => String::new(),
+        member => format!("{} ", Escaped(member)),
     }
 }
 
@@ -206,6 +227,16 @@ impl Error {
         Self::Unrepresentable { path: path.into(), rule: rule.into(), remedy: remedy.into() }
     }
 
+    /// Returns the same error with `path` as the path of what can't be represented.
+    pub(crate) fn with_path(self, path: &[u8]) -> Self {
+        match self {
+            Self::Unrepresentable { rule, remedy, .. } => {
+                Self::Unrepresentable { path: path.to_vec(), rule, remedy }
+            }
+            error => error,
+        }
+    }
+
     /// Creates an [`Error::Source`].
     pub fn source(
         path: impl Into<Vec<u8>>,
@@ -232,6 +263,7 @@ impl Error {
             Self::Parameter { .. } | Self::Definition { .. } | Self::Label { .. } => 2,
             Self::Unrepresentable { .. }
             | Self::Refused { .. }
+            | Self::Archive { .. }
             | Self::Unbootable { .. }
             | Self::TooSmall { .. } => 3,
             Self::Source { .. }

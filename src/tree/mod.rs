@@ -9,6 +9,7 @@ mod content;
 #[cfg(test)]
 pub(crate) mod difference;
 pub mod dir;
+mod dropped_xattrs;
 mod edit;
 mod hard_links;
 pub mod host_xattrs;
@@ -36,6 +37,7 @@ use bitflags::bitflags;
 pub use builder::{Node, NodeId, TreeBuilder};
 pub use content::ContentId;
 pub(crate) use content::{ContentReader, ContentSource};
+pub(crate) use dropped_xattrs::DroppedXattrs;
 pub use hard_links::HardLinks;
 #[cfg(feature = "repart")]
 pub(crate) use merge::NameTaken;

@@ -80,12 +80,7 @@ impl TreeBuilder {
             return Err(Error::unrepresentable(Vec::new(), "the root exists already", remedy));
         };
         let path = names.join(&b'/');
-        let fail = |error: Error| match error {
-            Error::Unrepresentable { rule, remedy, .. } => {
-                Error::Unrepresentable { path: path.clone(), rule, remedy }
-            }
-            error => error,
-        };
+        let fail = |error: Error| error.with_path(&path);
         let parent = self.parent(parents).map_err(fail)?;
         if !matches!(node, Node::Directory) {
             return self.add(parent, name, metadata, node).map_err(fail);

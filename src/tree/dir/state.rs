@@ -1,6 +1,5 @@
 //! State shared by the threads that read a directory: the growing tree, and the remaining work.
 
-use std::collections::btree_map;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::ops::Range;
@@ -14,10 +13,9 @@ use super::records::{Records, Route, TooManyNodes};
 use super::source::DirSource;
 use super::walker::join;
 use crate::error::{Error, Result};
-use crate::name::Escaped;
 use crate::report::Warning;
 use crate::tree::builder::too_large;
-use crate::tree::{ContentId, Node, NodeId, Tree, TreeBuilder};
+use crate::tree::{ContentId, DroppedXattrs, Node, NodeId, Tree, TreeBuilder};
 
 /// A directory that is yet to be read.
 pub(super) struct Pending {
@@ -25,23 +23,6 @@ pub(super) struct Pending {
     pub(super) number: u32,
     /// Node that the directory will be added to. `None` for the root, which exists already.
     pub(super) parent: Option<NodeId>,
-}
-
-/// Nodes that have a certain extended attribute that is left out.
-struct DroppedXattrs {
-    count: u64,
-    first: Vec<u8>,
-    reason: &'static str,
-}
-
-impl DroppedXattrs {
-    fn warning(self, name: &[u8]) -> Warning {
-        let Self { count, first, reason } = self;
-        let name = Escaped(name);
-        let nodes = if count == 1 { "1 node".into() } else { format!("{count} nodes, first here") };
-        let message = format!("extended attribute {name} left out of {nodes}: {reason}");
-        Warning { path: first, message }
-    }
 }
 
 /// State shared by the threads.
@@ -54,7 +35,7 @@ pub(super) struct WalkState {
     pub(super) pending: Vec<Pending>,
     /// Number of threads that are reading a directory and may find more directories.
     pub(super) busy: usize,
-    left_out: BTreeMap<Box<[u8]>, DroppedXattrs>,
+    left_out: DroppedXattrs,
     /// Paths at which other file systems are mounted.
     mounted: BTreeSet<Vec<u8>>,
     /// Error with the smallest path so far.
@@ -72,7 +53,7 @@ impl WalkState {
             links: BTreeMap::new(),
             pending: vec![Pending { number: Records::ROOT, parent: None }],
             busy: 0,
-            left_out: BTreeMap::new(),
+            left_out: DroppedXattrs::default(),
             mounted: BTreeSet::new(),
             failure: None,
         };
@@ -92,8 +73,7 @@ impl WalkState {
             path,
             message: "another file system is mounted here, and its content is in the image".into(),
         });
-        let left_out = self.left_out.into_iter().map(|(name, left_out)| left_out.warning(&name));
-        let warnings = mounted.chain(left_out).collect();
+        let warnings = mounted.chain(self.left_out.warnings()).collect();
         Ok((self.builder.finish()?, warnings))
     }
 
@@ -129,19 +109,7 @@ impl WalkState {
     /// A node with several names counts only once.
     fn leave_out(&mut self, names: Vec<DroppedXattr>, new: bool, path: impl Fn() -> Vec<u8>) {
         for (name, reason) in names {
-            let path = path();
-            match self.left_out.entry(name) {
-                btree_map::Entry::Vacant(entry) => {
-                    entry.insert(DroppedXattrs { count: u64::from(new), first: path, reason });
-                }
-                btree_map::Entry::Occupied(mut entry) => {
-                    let left_out = entry.get_mut();
-                    left_out.count += u64::from(new);
-                    if path < left_out.first {
-                        left_out.first = path;
-                    }
-                }
-            }
+            self.left_out.add(&name, reason, new, &path);
         }
     }
 
@@ -159,7 +127,7 @@ impl WalkState {
         }
         match self.node_of(directory, path) {
             Ok(node) => self.add_entries(directory.number, path, node, batch),
-            Err(error) => self.fail(path.to_vec(), at(path.to_vec(), error)),
+            Err(error) => self.fail(path.to_vec(), error.with_path(path)),
         }
         batch.clear();
     }
@@ -193,7 +161,7 @@ impl WalkState {
             let name = &batch.names[found.name.clone()];
             if let Err(error) = self.add_entry(number, path, node, name, found) {
                 let path = join(path, name);
-                self.fail(path.clone(), at(path, error));
+                self.fail(path.clone(), error.with_path(&path));
             }
         }
     }
@@ -270,15 +238,5 @@ impl Batch {
         self.names.clear();
         self.found.clear();
         self.directories.clear();
-    }
-}
-
-/// Sets the path of a builder error, since the builder only knows names.
-fn at(path: Vec<u8>, error: Error) -> Error {
-    match error {
-        Error::Unrepresentable { rule, remedy, .. } => {
-            Error::Unrepresentable { path, rule, remedy }
-        }
-        error => error,
     }
 }
