@@ -82,6 +82,7 @@
 //! | `repart` | [`repart`]; needs `normalize` to warn about secrets |
 //! | `squashfs` | [`squashfs`], and its compression; it needs a C compiler for zstd |
 //! | `stage` | [`stage`]; needs `normalize` to compare trees |
+//! | `tar` | [`tar`]: tar archives as sources; it needs a C compiler for zstd |
 //! | `verity-sign` | [`verity::signature`], and signature partitions in [`repart`] |
 //! | `cli` | the program, which needs all other features |
 
@@ -130,6 +131,8 @@ mod size;
 pub mod squashfs;
 #[cfg(feature = "stage")]
 pub mod stage;
+#[cfg(feature = "tar")]
+pub mod tar;
 mod time;
 pub mod tree;
 pub mod verity;
@@ -161,6 +164,8 @@ pub use seed::Seed;
 pub use size::Headroom;
 #[cfg(feature = "squashfs")]
 pub use squashfs::Squashfs;
+#[cfg(feature = "tar")]
+pub use tar::Tar;
 pub use time::Timestamp;
 pub use tree::{Metadata, Node, Tree, TreeBuilder};
 pub use uuid::Uuid;

@@ -36,8 +36,8 @@ impl Spool {
         let Some(path) = directory else {
             return Err(Error::parameter(
                 "spool",
-                "not set, but compression needs it",
-                "name a directory with enough free space, or do not compress",
+                "not set, but compressed data needs it",
+                "name a directory with enough free space, or use no compression",
             ));
         };
         let directory = Escaped(path.as_os_str().as_encoded_bytes()).to_string();
@@ -45,6 +45,12 @@ impl Spool {
             Error::output(format!("cannot create a temporary file in {directory}"), error)
         })?;
         Ok(Self { file, end: AtomicU64::new(0), directory })
+    }
+
+    /// Writes bytes at an offset of the caller's, who appends nothing.
+    #[cfg(feature = "tar")]
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(|error| self.fail("write", error))
     }
 
     /// Reads appended bytes.
