@@ -63,7 +63,8 @@ pub(super) struct Version {
 #[derive(Debug, Args)]
 #[command(after_help = help::MKIMAGE)]
 pub(super) struct Mkimage {
-    /// Directory with the root tree
+    /// Root tree: a directory, a tar archive (plain, or compressed by gzip, zstd or xz), or - for an
+    /// archive on standard input
     #[arg(value_name = "ROOTFS")]
     pub(super) tree: PathBuf,
     #[command(flatten)]
@@ -457,7 +458,7 @@ pub(super) struct MkfsOutput {
 
 #[derive(Debug, Args)]
 pub(super) struct MkfsCommon {
-    /// Directory with the tree
+    /// Tree: a directory, a tar archive, or - for an archive on standard input
     pub(super) tree: PathBuf,
     #[command(flatten)]
     pub(super) source: SourceArgs,

@@ -27,6 +27,7 @@ mod repart;
 mod sha256_file;
 mod signals;
 mod signer;
+mod source;
 mod squashfs;
 mod stage;
 mod summary;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::arguments::{self, Normalize};
 use super::fields::FLAGS;
+use super::source::source;
 use super::{print, print_json, print_warning, text_of, values};
 use crate::disk::source::epoch;
 use crate::disk::{BuildInput, Selection, ValueOrigin};
@@ -20,7 +21,6 @@ use crate::normalize::{
 };
 use crate::report::Warning;
 use crate::size::count;
-use crate::tree::Directory;
 
 /// The arguments about rules, parsed as far as possible without a tree. A file is only read once,
 /// because it may be a pipe.
@@ -207,7 +207,7 @@ fn run_check(args: &Normalize, path: &Path) -> Result<ExitCode> {
     let given = values::epoch(args.source_date_epoch.as_deref())?;
     let requested = RequestedRules::read(&args.normalize_args)?;
     let threads = values::threads(None)?;
-    let input = BuildInput::read(&Directory::new(path), Selection::default(), threads, None)?;
+    let input = BuildInput::read(&*source(path)?, Selection::default(), threads, None)?;
     let BuildInput { tree, rules, warnings, .. } = requested.apply(input)?;
     warnings.iter().for_each(|warning| print_warning(&FLAGS.text(&warning.to_string())));
     let (epoch, origin) = epoch(&tree, given)?;

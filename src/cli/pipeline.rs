@@ -14,6 +14,7 @@ use super::normalize::{self, RequestedRules};
 use super::owners::foreign_root;
 use super::patterns::Patterns;
 use super::progress::Bar;
+use super::source::{is_archive, source};
 use super::summary::Summary;
 use super::terminal::{is_stdout_capable, is_stdout_terminal};
 use super::{
@@ -32,7 +33,7 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::tree::dir::DirOptions;
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{Directory, Ownership, Source, Tree};
+use crate::tree::{Ownership, Tree};
 
 /// Inputs and outputs of a build, as they were requested.
 #[derive(Clone, Copy)]
@@ -113,7 +114,7 @@ impl<'a> Pipeline<'a> {
         let Some(path) = self.args.beside else { return Ok(None) };
         let (threads, host_xattrs) = (self.threads, self.host_xattrs.clone());
         let options = DirOptions { threads, host_xattrs, ..DirOptions::default() };
-        Directory::new(path).read(&options).map(Some)
+        source(path)?.read(&options).map(Some)
     }
 
     /// Reads the tree, plans an image of it, and writes and reports the image.
@@ -138,8 +139,8 @@ impl<'a> Pipeline<'a> {
         let observer = bar.map(|bar| bar as _);
         let selection =
             Selection { exclude: self.exclude.filter(), host_xattrs: self.host_xattrs.clone() };
-        let source = Directory::new(self.args.tree);
-        let mut input = BuildInput::read(&source, selection, self.threads, observer)?;
+        let source = source(self.args.tree)?;
+        let mut input = BuildInput::read(&*source, selection, self.threads, observer)?;
         input.tree.change_owners(&self.ownership)?;
         input.warnings.extend(foreign_root(&input.tree));
         let Self { seed, epoch, architecture, .. } = *self;
@@ -301,6 +302,10 @@ impl PipelineArgs<'_> {
         let file = if is_stdout(path) { standard_output_file() } else { Some(path.to_owned()) };
         let Some(file) = file else { return Ok(destination) };
         for tree in [self.tree].into_iter().chain(self.beside) {
+            if is_archive(tree) && is_same(tree, &file)? {
+                let rule = format!("{} is the archive with the tree", HostPath(&file));
+                return Err(Error::parameter(parameter, rule, "write it elsewhere"));
+            }
             match is_inside::is_inside(tree, &file) {
                 Ok(false) => {}
                 Ok(true) => {

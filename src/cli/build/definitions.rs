@@ -9,11 +9,13 @@ use super::section::Section;
 use crate::cli::arguments::Mkimage;
 use crate::cli::normalize::lines;
 use crate::cli::pipeline::{Pipeline, PipelineArgs};
+use crate::cli::source::is_archive;
 use crate::cli::{print_notice, print_warning, repart, values};
 use crate::disk::BuildInput;
 use crate::disk::source::epoch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::Holds;
+use crate::name::HostPath;
 use crate::normalize::normalize;
 
 /// Keys that apply to an image from definitions. The others are settings of its definitions.
@@ -80,6 +82,12 @@ impl<'a> DefinitionsJob<'a> {
     pub(super) fn new(args: &'a Mkimage, definitions: &'a Definitions) -> Result<Self> {
         values::size(&args.size)?;
         values::sector_size("--sector-size", &args.sector_size)?;
+        if is_archive(&args.tree) {
+            let tree = HostPath(&args.tree);
+            let rule = format!("{tree} is an archive, but definitions are resolved in a directory");
+            let remedy = "unpack it, or name it in CopyFiles= with the target /";
+            return Err(Error::parameter("tree", rule, remedy));
+        }
         let pipeline = Pipeline::new(PipelineArgs::of_disk(args), Holds::empty())?;
         Ok(Self { args, definitions, pipeline })
     }
