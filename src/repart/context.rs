@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::content;
 use super::outcome::Report;
 use super::partition::{self, Partition};
-use super::populate::{PopulateRequest, Populated, Validate, populate};
+use super::populate::{PopulateRequest, Populated, populate};
 use super::size_limits::{SizeRules, verity_hash_size};
+use super::validate::Validate;
 use super::{Definition, Minimize, Options, PartitionFormat, TreePath, Verity};
 use crate::disk::content::Content;
 use crate::disk::place::{Candidate, Extent, Merge, Presence, SpaceRequest};
@@ -87,6 +88,8 @@ impl Context<'_> {
             validate: validate.as_ref(),
             epoch: self.options.epoch,
             threads: self.options.threads,
+            #[cfg(feature = "tar")]
+            spool: &self.options.spool,
             hard_links: self.options.hard_links,
             excludes_by_inode: self.options.excludes_by_inode,
             vfat_leaves_out: self.options.vfat_leaves_out,

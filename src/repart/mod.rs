@@ -23,6 +23,7 @@ mod run;
 mod signing;
 pub mod size_limits;
 mod split;
+mod validate;
 
 pub use crate::disk::Blocks;
 pub use copy_from::definitions as copy_from;

@@ -9,29 +9,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use uuid::Uuid;
-
 use super::root_path::{beneath, join, resolve, resolve_directory, split, strip};
+use super::validate::Validate;
 use super::{CopyFiles, Definition, Subvolume, TreePath};
 use crate::error::{Error, Result};
 use crate::format::{self, Format, Holds, LeaveOut};
 use crate::name::Escaped;
 use crate::place;
 use crate::report::Warning;
+#[cfg(feature = "tar")]
+use crate::tar::Tar;
 use crate::time::Timestamp;
-use crate::tree::dir::{self, DirOptions};
+#[cfg(feature = "tar")]
+use crate::tree::Source;
+use crate::tree::dir::{self, DirOptions, Exclude};
 use crate::tree::host_xattrs::HostXattrs;
-use crate::tree::{HardLinks, InodeId, Kind, NameTaken, Tree, TreeMerge, Xattr};
+use crate::tree::{HardLinks, InodeId, Kind, NameTaken, Tree, TreeMerge};
 
 /// Directories whose content only matters to the running system, and is not copied.
 const TRANSIENT: [&[u8]; 6] = [b"proc", b"sys", b"dev", b"tmp", b"run", b"var/tmp"];
-
-/// Constraints on the partition that the root inode records, to be verified when mounting.
-pub(super) struct Validate {
-    pub(super) labels: Vec<String>,
-    pub(super) types: Vec<Uuid>,
-    pub(super) mount_points: Vec<String>,
-}
 
 /// The inputs that a tree is populated from.
 pub(super) struct PopulateRequest<'a> {
@@ -50,6 +46,9 @@ pub(super) struct PopulateRequest<'a> {
     /// Timestamp of the inodes that are created; `None` for the newest copied timestamp.
     pub(super) epoch: Option<Timestamp>,
     pub(super) threads: NonZero<usize>,
+    /// Directory for the content of compressed archives.
+    #[cfg(feature = "tar")]
+    pub(super) spool: &'a Path,
     pub(super) hard_links: HardLinks,
     /// Whether all hard links of an excluded file are excluded.
     pub(super) excludes_by_inode: bool,
@@ -197,6 +196,9 @@ impl Populator<'_> {
             .file_type();
         match split(&source) {
             _ if kind.is_dir() => self.directory(line, &source),
+            // systemd-repart can't copy a file to the root.
+            #[cfg(feature = "tar")]
+            Some(_) if kind.is_file() && line.target.is_empty() => self.archive(line, &source),
             Some((directory, name)) if kind.is_file() => self.file(line, directory, name),
             _ => Err(definition.fault(
                 &["CopyFiles"],
@@ -237,14 +239,44 @@ impl Populator<'_> {
             return Err(Error::source(path, "cannot read its status", error));
         }
         self.warnings.extend(warnings);
+        self.merge_directory(line, &tree)
+    }
+
+    /// Unpacks a tar archive into the root.
+    #[cfg(feature = "tar")]
+    fn archive(&mut self, line: &CopyFiles, source: &[u8]) -> Result<()> {
+        let PopulateRequest { definition, copy_source, spool, tree, .. } = self.request;
+        if tree.is_some() {
+            return Err(definition.fault(
+                &["CopyFiles"],
+                format!("CopyFiles=/{} is an archive, which no rule applies to", Escaped(source)),
+                "unpack it into the tree",
+            ));
+        }
+        if self.image_within(source)?.is_some() {
+            return Err(self.holds_itself(line));
+        }
+        let excluded = self.request.excluded(line, source)?;
+        let exclude = |path: &[u8]| {
+            let path = join(source, path);
+            excluded.iter().any(|excluded| excluded.takes(&path))
+        };
+        let tar = Tar::open(beneath(copy_source, source))?.with_spool(spool);
+        let (tree, warnings) = tar.read(&self.request.dir_options(&exclude))?;
+        self.warnings.extend(warnings);
+        self.merge_directory(line, &tree)
+    }
+
+    /// Merges a tree into the target directory.
+    fn merge_directory(&mut self, line: &CopyFiles, tree: &Tree) -> Result<()> {
         let there = self.merge.find(&line.target)?;
         let directory = self.merge.make_directory(&line.target)?;
         let is_root = line.target.is_empty() && !self.has_root;
         if there.is_none() || is_root {
-            self.merge.adopt(directory, &tree, InodeId::ROOT);
+            self.merge.adopt(directory, tree, InodeId::ROOT);
             self.has_root |= is_root;
         }
-        self.merge.merge(directory, &tree)
+        self.merge.merge(directory, tree)
     }
 
     /// Copies a file to a target path that must not exist.
@@ -303,17 +335,11 @@ impl Populator<'_> {
         source: &[u8],
         exclude: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<(Tree, Vec<Warning>)> {
-        let PopulateRequest { format, copy_source, threads, .. } = self.request;
+        let PopulateRequest { copy_source, .. } = self.request;
         if let Some(tree) = self.request.tree {
             return Ok((part(tree, source, exclude)?, Vec::new()));
         }
-        let host_xattrs = match format.holds().contains(Holds::COMPRESSION_PROPERTY) {
-            true => HostXattrs::default().for_btrfs(),
-            false => HostXattrs::default(),
-        };
-        let exclude = Some(exclude);
-        let options =
-            DirOptions { threads: *threads, exclude, host_xattrs, ..DirOptions::default() };
+        let options = self.request.dir_options(exclude);
         let (tree, mut warnings) = dir::read(&beneath(copy_source, source), &options)?;
         for warning in &mut warnings {
             warning.path = join(source, &warning.path);
@@ -382,6 +408,16 @@ fn part(tree: &Tree, directory: &[u8], exclude: &dyn Fn(&[u8]) -> bool) -> Resul
 }
 
 impl PopulateRequest<'_> {
+    /// Returns the options for reading a source without excluded paths.
+    fn dir_options<'a>(&self, exclude: &'a Exclude<'a>) -> DirOptions<'a> {
+        let host_xattrs = match self.format.holds().contains(Holds::COMPRESSION_PROPERTY) {
+            true => HostXattrs::default().for_btrfs(),
+            false => HostXattrs::default(),
+        };
+        let (threads, exclude) = (self.threads, Some(exclude));
+        DirOptions { threads, exclude, host_xattrs, ..DirOptions::default() }
+    }
+
     /// Returns the paths to exclude from a directory that is copied.
     fn excluded(&self, line: &CopyFiles, source: &[u8]) -> Result<Vec<Excluded>> {
         let content_of = |path: TreePath| Excluded { path, content: true };
@@ -441,28 +477,5 @@ impl PopulateRequest<'_> {
             }
         }
         Ok(hidden)
-    }
-}
-
-impl Validate {
-    fn xattrs(&self) -> Vec<Xattr> {
-        let mut labels = self.labels.clone();
-        labels.sort();
-        let mut types: Vec<_> = self.types.iter().map(Uuid::to_string).collect();
-        types.sort();
-        let lists = [
-            ("gpt_label", &labels),
-            ("gpt_type_uuid", &types),
-            ("mount_point", &self.mount_points),
-        ];
-        let mut xattrs = Vec::new();
-        for (name, list) in lists {
-            let value: String = list.iter().map(|one| format!("{one}\0")).collect();
-            if !list.is_empty() {
-                let name = format!("user.validatefs.{name}").into_bytes();
-                xattrs.push(Xattr { name, value: value.into_bytes() });
-            }
-        }
-        xattrs
     }
 }
