@@ -46,6 +46,7 @@ mod secrets;
 mod squashfs;
 mod stage;
 mod summary;
+mod tar;
 mod terminal;
 mod threads;
 mod tree;
