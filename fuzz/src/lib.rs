@@ -5,10 +5,10 @@
 //! that the implementation does not expose ([`ext4`], [`fat`]). Both compare the image field by
 //! field with the expected nodes of the tree.
 //!
-//! The parsers of partition tables, definitions and rewritten files get hostile input
-//! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`]), and so do the readers of erofs and
-//! squashfs ([`BytesToErofs`], [`BytesToSquashfs`]). A tree that they accept is planned again, and
-//! the image of that has to be read back to the same tree.
+//! The parsers of partition tables, definitions, rewritten files and archives get hostile input
+//! ([`BytesToGpt`], [`BytesToDefinitions`], [`BytesToNormal`], [`BytesToTar`]), and so do the
+//! readers of erofs and squashfs ([`BytesToErofs`], [`BytesToSquashfs`]). A tree that these accept
+//! is planned again, and the image of that has to be read back to the same tree.
 
 #[path = "../../tests/suite/random_trees/arbitrary_tree.rs"]
 pub mod arbitrary_tree;
@@ -27,6 +27,7 @@ mod image;
 mod normal;
 mod read_back;
 mod squashfs;
+mod tar;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ pub use gpt::BytesToGpt;
 pub use image::image_of;
 pub use normal::BytesToNormal;
 pub use squashfs::BytesToSquashfs;
+pub use tar::BytesToTar;
 
 /// Result of an oracle. The error describes the problem and its place.
 pub type Verdict<T = ()> = Result<T, String>;

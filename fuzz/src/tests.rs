@@ -12,7 +12,7 @@ use crate::arbitrary_tree::{ArbitraryTree, Grown, Validity};
 use crate::bytes::{u16_at, u32_at};
 use crate::ext4_options::adapt;
 use crate::image_of;
-use crate::{BytesToErofs, BytesToSquashfs, TreeToExt4, TreeToFat};
+use crate::{BytesToErofs, BytesToSquashfs, BytesToTar, TreeToExt4, TreeToFat};
 
 /// Returns pseudorandom bytes of a linear congruential generator.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -188,7 +188,7 @@ fn broken_volumes_are_found() {
 /// Most trees of random bytes can be planned, so that fuzzing makes progress.
 #[test]
 fn most_inputs_make_images() {
-    let mut made = [0; 4];
+    let mut made = [0; 5];
     for seed in 0..100 {
         let bytes = bytes(seed, 900);
         let input = || Unstructured::new(&bytes);
@@ -197,11 +197,13 @@ fn most_inputs_make_images() {
             TreeToFat::arbitrary(&mut input()).unwrap().check(),
             BytesToErofs::arbitrary(&mut input()).unwrap().check(),
             BytesToSquashfs::arbitrary(&mut input()).unwrap().check(),
+            BytesToTar::arbitrary(&mut input()).unwrap().check(),
         ];
         for (count, is_made) in made.iter_mut().zip(checked) {
             *count += usize::from(is_made);
         }
     }
-    let [ext4, fat, erofs, squashfs] = made;
+    let [ext4, fat, erofs, squashfs, tar] = made;
     assert!(ext4 > 50 && fat > 50 && erofs > 20 && squashfs > 20, "{made:?}");
+    assert!(tar > 0, "no archive is read");
 }
