@@ -29,7 +29,6 @@ pub(super) const DETFS: &str = after_help!(
     "detfs build image.toml"
 );
 pub(super) const MKIMAGE: &str = after_help!(
-    "detfs mkimage rootfs disk.raw",
     "detfs mkimage rootfs.tar.zst disk.raw",
     "detfs mkimage rootfs disk.raw --seed-string 'example 1.0' --source-date-epoch 2026-11-30",
     "detfs mkimage rootfs disk.raw --boot systemd-boot --cmdline console=ttyS0"

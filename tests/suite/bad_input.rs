@@ -138,7 +138,7 @@ fn a_tree_that_is_none() {
         let path = fixture.tree.join(name);
         let output = mkimage(&path, &fixture.out(), EPOCH, &[]).output().unwrap();
         let code = output.status.code();
-        assert!(matches!(code, Some(USAGE | INPUT_OUTPUT)), "{name}: {output:?}");
+        assert!(matches!(code, Some(UNREPRESENTABLE | INPUT_OUTPUT)), "{name}: {output:?}");
         check_message(name, code, &output.stderr, code.unwrap(), &[path.to_str().unwrap()]);
         assert!(names(&fixture.results).is_empty());
     }

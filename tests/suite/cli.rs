@@ -535,7 +535,7 @@ fn places_that_do_not_go_together_are_refused() {
 fn a_tree_that_is_none_is_refused() {
     let scratch = Scratch::new();
     let file = ["mkimage", "tree/etc/hostname", "out/disk.raw"];
-    scratch.refuses(2, &["tree/etc/hostname", "not a directory"], &file);
+    scratch.refuses(3, &["tree/etc/hostname", "give a directory or a tar archive"], &file);
     scratch.refuses(4, &["nowhere"], &["mkimage", "nowhere", "out/disk.raw"]);
 }
 

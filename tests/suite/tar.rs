@@ -368,12 +368,13 @@ fn an_archive_is_copied_to_the_root_of_a_partition() {
         "mkdir -p sub/etc sub/usr/share sub/proc; echo hi >sub/etc/hostname; ln -s etc sub/link
         echo x >sub/usr/share/x; echo x >sub/proc/x; mkfifo sub/pipe; chown 7:8 sub/etc
         find sub -exec touch -hd '2023-11-14 01:02:03' {} +
-        tar -C sub -cf - . | zstd -q >a.tar.zst; cp a.tar.zst sub/inner",
+        tar -C sub -cf - . | zstd -q >a.tar.zst; cp a.tar.zst sub/inner
+        touch -d '2023-11-14 01:02:03' sub",
     );
     let image = |source: &str| {
         let line = format!("CopyFiles={source}:/; ExcludeFilesTarget=/inner");
         fixture.define(&[&format!("10-root Type=root; Format=ext4; {line}")]);
-        fixture.make(&["--empty=force", "--size=auto"], &[]);
+        fixture.make(&["--empty=force", "--size=auto", "--dry-run=no"], &[]);
         sha256(&fixture.side.path("image.raw"))
     };
     fs::write(fixture.side.path("image.raw"), "").unwrap();
@@ -381,7 +382,7 @@ fn an_archive_is_copied_to_the_root_of_a_partition() {
     assert_ne!(image("/sub/etc"), image("/sub"));
     // As with systemd-repart, a file is copied to any other path as it is.
     fixture.define(&["10-root Type=root; Format=ext4; CopyFiles=/a.tar.zst:/etc/hostname"]);
-    fixture.make(&["--empty=force", "--size=auto"], &[]);
+    fixture.make(&["--empty=force", "--size=auto", "--dry-run=no"], &[]);
     fs::write(fixture.side.path("tree/a.tar.zst"), "hi\n").unwrap();
     fixture.define(&["10-root Type=root; Format=ext4; CopyFiles=/a.tar.zst:/"]);
     let refused = fixture.run(&["--empty=force", "--size=auto"], &[]);

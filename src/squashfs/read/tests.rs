@@ -70,7 +70,7 @@ fn images_of_mksquashfs_are_read() {
         "-comp lz4 -Xhc -b 4096",
         "-comp gzip -Xcompression-level 1 -Xwindow-size 9",
         "-no-fragments -no-exports",
-        // With duplicates, mksquashfs 4.5.1 writes fragments here that unsquashfs can't read either.
+        // With duplicates, mksquashfs 4.5.1 writes fragments that unsquashfs can't read either.
         "-always-use-fragments -b 16384 -no-duplicates",
         "-noI -noD -noF -noX -noId",
         "-no-duplicates -no-sparse",
