@@ -63,8 +63,8 @@ pub(super) struct Version {
 #[derive(Debug, Args)]
 #[command(after_help = help::MKIMAGE)]
 pub(super) struct Mkimage {
-    /// Root tree: a directory, a tar archive (plain, or compressed by gzip, zstd or xz), or - for an
-    /// archive on standard input
+    /// Root tree: a directory, a tar archive (plain, or compressed by gzip, zstd or xz), or - for
+    /// an archive on standard input
     #[arg(value_name = "ROOTFS")]
     pub(super) tree: PathBuf,
     #[command(flatten)]
