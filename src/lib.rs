@@ -127,6 +127,8 @@ pub mod repart;
 pub mod report;
 mod seed;
 mod size;
+#[cfg(any(feature = "codec", feature = "tar"))]
+mod spool;
 #[cfg(feature = "squashfs")]
 pub mod squashfs;
 #[cfg(feature = "stage")]

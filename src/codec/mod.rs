@@ -14,7 +14,6 @@ mod lz4;
 mod lzo;
 mod prepass;
 mod sample;
-mod spool;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -26,6 +25,7 @@ mod zlib;
 #[cfg(feature = "zstd")]
 mod zstd;
 
+#[cfg(any(feature = "erofs", feature = "squashfs"))]
 pub(crate) use in_order::encode_in_order;
 pub(crate) use interface::{Codec, Encoder};
 #[cfg(feature = "lz4")]
@@ -33,8 +33,9 @@ pub(crate) use lz4::Lz4;
 #[cfg(feature = "lzo")]
 pub(crate) use lzo::Lzo;
 pub(crate) use prepass::{Piece, PieceEncoder, encode_pieces};
-pub(crate) use spool::{Appender, Spool};
-pub(crate) use verify::{VerifiedCodec, verified};
+#[cfg(any(feature = "erofs", feature = "squashfs"))]
+pub(crate) use verify::VerifiedCodec;
+pub(crate) use verify::verified;
 #[cfg(feature = "xz")]
 pub(crate) use xz::Xz;
 #[cfg(feature = "zlib")]

@@ -126,7 +126,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::codec::{Appender, Codec, Encoder, Spool, Zstd, verified};
+    use crate::codec::{Codec, Encoder, Zstd, verified};
+    use crate::spool::{Appender, Spool};
     use crate::tree::{Metadata, Node, TreeBuilder};
 
     fn file() -> InodeId {

@@ -16,9 +16,10 @@ use super::compression::Compression;
 use super::fragments::FragmentPacker;
 use super::repeated::{Digest, PieceNumbers};
 use super::spec::BLOCK;
-use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, encode_pieces};
+use crate::codec::{Encoder, Piece, PieceEncoder, encode_pieces};
 use crate::error::Result;
 use crate::progress::Observer;
+use crate::spool::{Appender, Spool};
 use crate::tree::{HoleScan, Inode, InodeId, Kind, Tree};
 
 /// Options of [`prepass`].

@@ -297,7 +297,7 @@ impl Data {
         Ok(out)
     }
 
-    fn spool(&self) -> &Arc<crate::codec::Spool> {
+    fn spool(&self) -> &Arc<crate::spool::Spool> {
         self.contents.spool.as_ref().expect("something is compressed")
     }
 

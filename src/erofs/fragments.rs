@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::compressed::StoredPiece;
 use super::spec::BLOCK;
-use crate::codec::{Appender, Encoder, Spool, VerifiedCodec, encode_in_order};
+use crate::codec::{Encoder, VerifiedCodec, encode_in_order};
 use crate::error::Result;
 use crate::progress::{Meter, Observer, Phase};
+use crate::spool::{Appender, Spool};
 
 /// Packs fragments in the order in which they are added.
 #[derive(Debug, Default)]

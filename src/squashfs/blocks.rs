@@ -5,8 +5,9 @@ use std::slice;
 use sha2::{Digest, Sha256};
 
 use super::spec::BLOCK_UNCOMPRESSED;
-use crate::codec::{Appender, Encoder, Piece, PieceEncoder, Spool, VerifiedCodec};
+use crate::codec::{Encoder, Piece, PieceEncoder, VerifiedCodec};
 use crate::error::Result;
+use crate::spool::{Appender, Spool};
 use crate::tree::{HoleScan, InodeId, Kind, Tree};
 
 /// How files are divided.

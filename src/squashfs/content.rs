@@ -14,9 +14,10 @@ use super::blocks::{
 use super::compression::Compression;
 use super::fragments::{FragmentPacker, FragmentPlace};
 use super::spec::FragmentEntry;
-use crate::codec::{Piece, Spool, encode_pieces};
+use crate::codec::{Piece, encode_pieces};
 use crate::error::Result;
 use crate::progress::Observer;
+use crate::spool::Spool;
 use crate::tree::{HoleScan, InodeId, Tree};
 
 /// Options for encoding content.

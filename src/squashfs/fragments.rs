@@ -3,9 +3,10 @@
 use std::num::NonZero;
 
 use super::blocks::{BlockEncoder, StoredBlock};
-use crate::codec::{Spool, VerifiedCodec, encode_in_order};
+use crate::codec::{VerifiedCodec, encode_in_order};
 use crate::error::Result;
 use crate::progress::{Meter, Observer, Phase};
+use crate::spool::Spool;
 
 /// Packs files into fragment blocks.
 #[derive(Debug, Default)]

@@ -16,10 +16,10 @@ use super::metadata::MetadataTable;
 use super::options::Options;
 use super::spec::{INVALID_BLK, SQUASHFS_MAGIC, SQUASHFS_MAJOR, SuperBlock, XattrIdTable, flags};
 use super::xattrs::XattrTables;
-use crate::codec::Spool;
 use crate::error::Result;
 use crate::layout::Render;
 use crate::progress::Observer;
+use crate::spool::Spool;
 use crate::tree::{HoleScan, Tree};
 
 /// How content is read.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::sparse::{Data, Segment};
-use crate::codec::Spool;
 use crate::error::{Error, Result};
+use crate::spool::Spool;
 use crate::tree::{ContentReader, ContentSource};
 
 /// Bytes of an archive that can be read at any offset, as often as needed.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::compression::Compression;
 use super::fault::RECREATE;
 use super::store::{ArchiveFile, Store};
-use crate::codec::Spool;
 use crate::error::{Error, Result};
+use crate::spool::Spool;
 
 /// Size of the buffers for data, in bytes.
 const BUFFER: usize = 256 << 10;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::compress::Compression;
-use crate::codec::Spool;
+use crate::spool::Spool;
 use crate::tree::InodeId;
 
 /// Form in which content is stored.

@@ -6,8 +6,9 @@ use super::compress::ExtentEncoders;
 use super::contents::Encoding;
 use super::limits::SECTOR;
 use super::options::{ContentOptions, DataPolicy};
-use crate::codec::{Appender, Piece, PieceEncoder, Spool};
+use crate::codec::{Piece, PieceEncoder};
 use crate::error::Result;
+use crate::spool::{Appender, Spool};
 use crate::tree::InodeId;
 
 /// Result for a range that was read.

@@ -21,8 +21,9 @@ pub use contents::Contents;
 pub(crate) use contents::{Encoding, ExtentCandidate, Inline};
 pub(crate) use options::{ContentOptions, DataPolicy};
 
-use crate::codec::{Spool, encode_pieces};
+use crate::codec::encode_pieces;
 use crate::error::Result;
+use crate::spool::Spool;
 use crate::tree::{HoleScan, InodeId, Tree};
 use encode::{EncodedRange, RangeEncoder};
 use ranges::FileRanges;
