@@ -141,7 +141,7 @@ pub enum Error {
     Archive {
         /// The archive.
         archive: PathBuf,
-        /// Name of the member in the archive; empty if there is none.
+        /// Name of the member in the archive; empty for the archive as a whole.
         member: Vec<u8>,
         /// Offset of the member's header in the decompressed archive, or of the fault.
         offset: u64,

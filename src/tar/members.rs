@@ -232,7 +232,7 @@ impl Members {
     fn link(&mut self, offset: u64, names: &[&[u8]], target: &[u8]) -> Checked<()> {
         let targets = components(target)?;
         if targets == names {
-            // GNU tar writes one for a file that it is told to archive twice.
+            // GNU tar writes one for a file that is given to it twice.
             let there = self.find(names).filter(|&there| !self.nodes[there].is_directory());
             there.ok_or_else(|| Fault::new("a hard link to itself"))?;
             self.repeated.add(&names.join(&b'/'));

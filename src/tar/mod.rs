@@ -1,7 +1,7 @@
 //! Tar archives as sources of trees.
 //!
 //! An archive becomes the tree that root would get by unpacking it into an empty directory, with
-//! numeric owners, devices and extended attributes, whoever reads it. The order of members with
+//! numeric owners, devices and extended attributes, for any user. The order of members with
 //! different paths does not matter. Content stays in an archive that is an uncompressed file. What
 //! is decompressed or comes from a pipe is written once to an unnamed temporary file.
 //!

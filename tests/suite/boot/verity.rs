@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::boot_files::{CANARY, LINK, MAKE, MARKER, REFUSAL, packages};
 use super::machine::{Outcome, boot};
 use crate::detfs::{mkimage, succeed};
-use crate::oracle::{extract, partitions, shell, verity};
+use crate::oracle::{Partition, extract, partitions, shell, verity};
 
 const EPOCH: i64 = 1_700_000_000;
 
@@ -121,12 +121,24 @@ fn deep_a_protected_root_boots() {
     let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = partitions(&image, 512).unwrap();
     let [_, data, hash] = &*found else { panic!("{found:?}") };
+    boots_only_unchanged(&image, data, hash, &manifest);
+}
+
+/// Checks the hash tree of a protected file system, that the image boots, and that a changed byte
+/// of the file with [`CANARY`] is refused.
+pub(super) fn boots_only_unchanged(
+    image: &Path,
+    data: &Partition,
+    hash: &Partition,
+    manifest: &Value,
+) {
+    let scratch = tempfile::tempdir().unwrap();
     let [data_file, hash_file] = ["data", "hash"].map(|name| scratch.path().join(name));
-    extract(&image, data, &data_file);
-    extract(&image, hash, &hash_file);
+    extract(image, data, &data_file);
+    extract(image, hash, &hash_file);
     let root_hash = manifest["verity"]["root_hash"].as_str().unwrap();
     verity::verify(&data_file, &hash_file, root_hash).unwrap();
-    match boot(&image, &[]) {
+    match boot(image, &[]) {
         Outcome::Marker => {}
         other => panic!("{other:?}"),
     }
@@ -134,9 +146,9 @@ fn deep_a_protected_root_boots() {
     // A changed byte of a file, whose block the kernel then refuses to read.
     let bytes = fs::read(&data_file).unwrap();
     let at = bytes.windows(CANARY.len()).position(|bytes| bytes == CANARY.as_bytes()).unwrap();
-    let file = File::options().write(true).open(&image).unwrap();
+    let file = File::options().write(true).open(image).unwrap();
     file.write_all_at(b"X", data.start + u64::try_from(at).unwrap()).unwrap();
-    match boot(&image, &[]) {
+    match boot(image, &[]) {
         Outcome::Refused(line) => assert!(line.contains("canary"), "{line}"),
         other => panic!("{other:?}"),
     }
